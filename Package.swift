@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// CI turns warnings into errors; a user's newer toolchain with new warnings still builds.
+let strict = Context.environment["OPD_WARNINGS_AS_ERRORS"] != nil
+let swiftSettings: [SwiftSetting] = strict ? [.treatAllWarnings(as: .error)] : []
+// Kernels are optimised in debug builds too: tests run them on real models.
+let kernelSettings: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"])]
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, exclude: [], resources: resources,
+        swiftSettings: swiftSettings)
+}
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "opd",
+    products: [.executable(name: "opd", targets: ["opd"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.28.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+    ],
+    targets: [
+        // C: kernels, library shims and module maps.
+        .target(name: "CKernels", cSettings: kernelSettings),
+        .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
+        .target(name: "CPlatform"),
+        .systemLibrary(name: "CZeroMQ"),
+        .systemLibrary(name: "CPCRE2"),
+
+        // Lower floors know nothing of upper ones.
+        module("Compute", ["CKernels", "COneDNN"]),
+        module("Tokenizers", ["CPCRE2"]),
+        module("Models", ["Compute", "Tokenizers", "CKernels"]),
+        module("Generation", ["Models", "Compute"]),
+        module("Training", ["Models", "Compute"]),
+        module("Distillation", []),
+        module("ZeroMQ", ["CZeroMQ"]),
+        module("Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+        module("Telemetry", ["Distillation", logging]),
+        module("Configuration", ["Distillation", .product(name: "Yams", package: "Yams")]),
+        module(
+            "Pipeline",
+            [
+                "Configuration", "Telemetry", "Wire", "ZeroMQ", "Distillation", "Training", "Generation", "Models",
+                "Tokenizers", "Compute", "CPlatform", logging,
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]),
+        .executableTarget(
+            name: "opd",
+            dependencies: [
+                "Pipeline", "Configuration", "Telemetry", "Training", "Generation", "Models", "Tokenizers", "Compute",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: swiftSettings),
+
+        tests("Compute", ["CKernels"]),
+        tests("Tokenizers", []),
+        tests("Models", ["Tokenizers", "Compute"]),
+        tests("Generation", ["Models", "Compute"]),
+        tests("Training", ["Models", "Compute", "Generation"]),
+        tests("Distillation", []),
+        tests("ZeroMQ", []),
+        tests("Wire", ["Distillation"]),
+        tests("Telemetry", ["Distillation"]),
+        tests("Configuration", []),
+        tests("Pipeline", ["Distillation", "Wire", "ZeroMQ", "Configuration", "Telemetry", "Models"]),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers"], swiftSettings: swiftSettings),
+    ],
+    swiftLanguageModes: [.v6]
+)
