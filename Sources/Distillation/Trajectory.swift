@@ -1,0 +1,86 @@
+/// What names one rollout in a run: the group (one prompt drawn at one place of the prompt order) and the sample in it.
+///
+/// Ordered by group, then by sample: the learner sorts a batch by it before packing, so that a step's arithmetic
+/// does not depend on who delivered what when.
+public struct RolloutID: Hashable, Comparable, Sendable, Codable {
+    /// Counts prompts drawn since the start of the run.
+    public var group: UInt64
+    /// 0 ..< samples per prompt.
+    public var sample: UInt32
+
+    public init(group: UInt64, sample: UInt32) {
+        self.group = group
+        self.sample = sample
+    }
+
+    public static func < (left: RolloutID, right: RolloutID) -> Bool {
+        (left.group, left.sample) < (right.group, right.sample)
+    }
+}
+
+extension RolloutID: CustomStringConvertible {
+    /// `group.sample`, as logs show it.
+    public var description: String { "\(group).\(sample)" }
+}
+
+/// What a rollout is for.
+public enum RolloutKind: String, Sendable, Codable, CaseIterable {
+    /// Enters a training batch.
+    case train
+    /// Only measured: its tokens are never trained on.
+    case evaluation
+}
+
+/// Why a response ended.
+public enum FinishReason: String, Sendable, Codable, CaseIterable {
+    /// The model emitted a stop token (which is the response's last id).
+    case stop
+    /// The token limit was reached.
+    case length
+}
+
+/// One sampled response, as its rollout worker saw it.
+///
+/// `responseIDs`, `behaviourLogprobs` and `policyVersions` have one entry a response token.
+public struct Trajectory: Sendable, Equatable {
+    public var id: RolloutID
+    public var kind: RolloutKind
+    /// Name of the teacher that grades it, a key of the configuration's `teachers`.
+    public var teacher: String
+    public var promptIDs: [Int32]
+    public var responseIDs: [Int32]
+    /// Log-probability in nats of each token under the (tempered) policy that sampled it.
+    public var behaviourLogprobs: [Float]
+    /// Version of the weights each token was sampled with.
+    public var policyVersions: [UInt64]
+    public var finishReason: FinishReason
+    /// Sampling temperature; the policy is softmax(logits / temperature).
+    public var temperature: Float
+
+    public init(
+        id: RolloutID, kind: RolloutKind, teacher: String, promptIDs: [Int32], responseIDs: [Int32],
+        behaviourLogprobs: [Float], policyVersions: [UInt64], finishReason: FinishReason, temperature: Float
+    ) {
+        self.id = id
+        self.kind = kind
+        self.teacher = teacher
+        self.promptIDs = promptIDs
+        self.responseIDs = responseIDs
+        self.behaviourLogprobs = behaviourLogprobs
+        self.policyVersions = policyVersions
+        self.finishReason = finishReason
+        self.temperature = temperature
+    }
+}
+
+/// A trajectory with its teacher's grades.
+public struct ScoredTrajectory: Sendable, Equatable {
+    public var trajectory: Trajectory
+    /// Log-probability in nats of each response token under the teacher, one a response token.
+    public var teacherLogprobs: [Float]
+
+    public init(trajectory: Trajectory, teacherLogprobs: [Float]) {
+        self.trajectory = trajectory
+        self.teacherLogprobs = teacherLogprobs
+    }
+}
