@@ -7,8 +7,8 @@ let swiftSettings: [SwiftSetting] = strict ? [.treatAllWarnings(as: .error)] : [
 // Kernels are optimised in debug builds too: tests run them on real models.
 let kernelSettings: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"])]
 
-func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+func module(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: swiftSettings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
@@ -46,7 +46,8 @@ let package = Package(
         module("Training", ["Models", "Compute"]),
         module("Distillation", []),
         module("ZeroMQ", ["CZeroMQ"]),
-        module("Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+        module(
+            "Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["Protos"]),
         module("Telemetry", ["Distillation", logging]),
         module("Configuration", ["Distillation", .product(name: "Yams", package: "Yams")]),
         module(

@@ -1,0 +1,106 @@
+/// Hands out the elements of a received message's array frames, after checking that the header's counts are the
+/// frames' lengths.
+///
+/// Elements are copied: received frames may start at any address.
+struct ArrayReader {
+    private struct Cursor {
+        var frame: Frame
+        var position = 0
+        var remaining: Int
+    }
+
+    private var cursors: [PBArrayKind: Cursor] = [:]
+
+    init(frames: ArraySlice<Frame>, descriptions: [PBArrayFrame], limits: WireLimits) throws(WireError) {
+        guard frames.count == descriptions.count else {
+            throw WireError(
+                .lengthMismatch,
+                "the header describes \(descriptions.count) array frames, but \(frames.count) came")
+        }
+        for (frame, description) in zip(frames, descriptions) {
+            guard frame.count <= limits.frameBytes else {
+                throw WireError(
+                    .oversized, "frame of \(frame.count) bytes is above the limit of \(limits.frameBytes)")
+            }
+            guard let stride = Self.stride(of: description.kind) else { continue }
+            let (expected, overflow) = description.count.multipliedReportingOverflow(by: UInt64(stride))
+            guard !overflow, expected == UInt64(frame.count) else {
+                throw WireError(
+                    .lengthMismatch,
+                    "\(description.kind) frame has \(frame.count) bytes, but the header says \(description.count) elements"
+                )
+            }
+            guard cursors[description.kind] == nil else {
+                throw WireError(.lengthMismatch, "two \(description.kind) frames")
+            }
+            cursors[description.kind] = Cursor(frame: frame, remaining: frame.count / stride)
+        }
+    }
+
+    /// Bytes of an element; nil for kinds this version does not know, whose frames are ignored.
+    private static func stride(of kind: PBArrayKind) -> Int? {
+        switch kind {
+        case .tokenIds, .logprobs: 4
+        case .weightBytes: 1
+        case .unspecified, .UNRECOGNIZED: nil
+        }
+    }
+
+    /// The next `count` token ids, all checked to be non-negative.
+    mutating func takeTokenIDs(_ count: Int, _ what: @autoclosure () -> String) throws(WireError) -> [Int32] {
+        let ids: [Int32] = try take(.tokenIds, count, what()) { Int32(littleEndian: $0) }
+        guard ids.allSatisfy({ $0 >= 0 }) else { throw WireError(.invalidValue, "\(what()): negative token id") }
+        return ids
+    }
+
+    /// The next `count` log-probabilities, all checked to be finite.
+    mutating func takeLogprobs(_ count: Int, _ what: @autoclosure () -> String) throws(WireError) -> [Float] {
+        let values: [Float] = try take(.logprobs, count, what()) { Float(bitPattern: UInt32(littleEndian: $0)) }
+        guard values.allSatisfy(\.isFinite) else {
+            throw WireError(.invalidValue, "\(what()): a log-probability is not finite")
+        }
+        return values
+    }
+
+    /// The whole weight frame, not copied.
+    mutating func takeWeightBytes() throws(WireError) -> Frame {
+        guard let cursor = cursors.removeValue(forKey: .weightBytes) else {
+            throw WireError(.lengthMismatch, "the chunk's frame is missing")
+        }
+        return cursor.frame
+    }
+
+    /// Checks that nothing is left over.
+    func finish(_ message: String) throws(WireError) {
+        for (kind, cursor) in cursors where cursor.remaining > 0 {
+            throw WireError(
+                .lengthMismatch, "\(message): \(cursor.remaining) elements of the \(kind) frame belong to no item")
+        }
+    }
+
+    private mutating func take<Word: FixedWidthInteger, Element>(
+        _ kind: PBArrayKind, _ count: Int, _ what: @autoclosure () -> String, _ convert: (Word) -> Element
+    ) throws(WireError) -> [Element] {
+        guard count > 0 else { return [] }
+        guard let cursor = cursors[kind], cursor.remaining >= count else {
+            throw WireError(
+                .lengthMismatch,
+                "\(what()): needs \(count) elements of the \(kind) frame, which has \(cursors[kind]?.remaining ?? 0) left"
+            )
+        }
+        let stride = MemoryLayout<Word>.size
+        let elements = cursor.frame.withUnsafeBytes { bytes in
+            [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
+                for index in 0..<count {
+                    let word = bytes.loadUnaligned(
+                        fromByteOffset: (cursor.position + index) * stride, as: Word.self)
+                    (buffer.baseAddress! + index).initialize(to: convert(word))
+                }
+                initialized = count
+            }
+        }
+        cursors[kind]!.position += count
+        cursors[kind]!.remaining -= count
+        return elements
+    }
+}

@@ -1,0 +1,60 @@
+/// Collects the array frames of a message that is being encoded.
+struct ArrayWriter {
+    private let limits: WireLimits
+    private(set) var descriptions: [PBArrayFrame] = []
+    private(set) var frames: [Frame] = []
+
+    init(limits: WireLimits) { self.limits = limits }
+
+    /// One frame that holds all `ids`, little-endian.
+    mutating func appendTokenIDs(_ ids: [[Int32]]) throws(WireError) {
+        try append(.tokenIds, ids) { $0.littleEndian }
+    }
+
+    /// One frame that holds all `logprobs`, little-endian.
+    mutating func appendLogprobs(_ logprobs: [[Float]]) throws(WireError) {
+        try append(.logprobs, logprobs) { $0.bitPattern.littleEndian }
+    }
+
+    /// `frame` as it is.
+    mutating func appendWeightBytes(_ frame: Frame) throws(WireError) {
+        try add(.weightBytes, count: frame.count, frame: frame)
+    }
+
+    private mutating func append<Element, Word: FixedWidthInteger>(
+        _ kind: PBArrayKind, _ parts: [[Element]], word: (Element) -> Word
+    ) throws(WireError) {
+        let count = parts.reduce(0) { $0 + $1.count }
+        let stride = MemoryLayout<Word>.size
+        let bytes = [UInt8](unsafeUninitializedCapacity: count * stride) { buffer, initialized in
+            let target = UnsafeMutableRawBufferPointer(buffer)
+            var offset = 0
+            for part in parts {
+                #if _endian(little)
+                    part.withUnsafeBytes { source in
+                        UnsafeMutableRawBufferPointer(rebasing: target[offset...]).copyMemory(from: source)
+                    }
+                    offset += part.count * stride
+                #else
+                    for element in part {
+                        target.storeBytes(of: word(element), toByteOffset: offset, as: Word.self)
+                        offset += stride
+                    }
+                #endif
+            }
+            initialized = count * stride
+        }
+        try add(kind, count: count, frame: Frame(bytes))
+    }
+
+    private mutating func add(_ kind: PBArrayKind, count: Int, frame: Frame) throws(WireError) {
+        guard frame.count <= limits.frameBytes else {
+            throw WireError(.oversized, "frame of \(frame.count) bytes is above the limit of \(limits.frameBytes)")
+        }
+        var description = PBArrayFrame()
+        description.kind = kind
+        description.count = UInt64(count)
+        descriptions.append(description)
+        frames.append(frame)
+    }
+}

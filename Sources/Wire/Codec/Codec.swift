@@ -1,0 +1,123 @@
+internal import SwiftProtobuf
+
+/// Turns messages into frames and back. docs/protocol.md specifies the bytes.
+///
+/// Frame 0 is `OPD` and the version byte, frame 1 a protobuf header, frames 2... raw little-endian arrays that the
+/// header describes.
+public enum Codec {
+    /// The protocol version this code speaks: the last byte of frame 0.
+    public static let version: UInt32 = 1
+
+    static let magic: [UInt8] = [0x4f, 0x50, 0x44]
+
+    /// The frames of `message`.
+    ///
+    /// Throws `WireError` when the message is not one a peer would accept: counts that disagree, values out of
+    /// range, above `limits`.
+    public static func encode(_ message: Message, limits: WireLimits = .standard) throws(WireError) -> [Frame] {
+        var arrays = ArrayWriter(limits: limits)
+        var envelope = PBEnvelope()
+        envelope.body = try body(of: message, arrays: &arrays, limits: limits)
+        envelope.arrays = arrays.descriptions
+        let header: [UInt8]
+        do {
+            header = try envelope.serializedBytes()
+        } catch {
+            throw WireError(.invalidValue, "\(message.name): cannot be serialized: \(error)")
+        }
+        guard header.count <= limits.headerBytes else {
+            throw WireError(
+                .oversized,
+                "\(message.name): header of \(header.count) bytes is above the limit of \(limits.headerBytes)")
+        }
+        return [Frame(magic + [UInt8(version)]), Frame(header)] + arrays.frames
+    }
+
+    /// The message in `frames`.
+    ///
+    /// Every size and count is checked before memory is taken for it. Unknown header fields and unknown array frames
+    /// are ignored. Throws `WireError`.
+    public static func decode(_ frames: [Frame], limits: WireLimits = .standard) throws(WireError) -> Message {
+        guard let first = frames.first, first.count == 4 else {
+            throw WireError(.notAMessage, "frame 0 is not the 4 bytes 'OPD' and version")
+        }
+        let preamble = first.array
+        guard Array(preamble[0..<3]) == magic else {
+            throw WireError(.notAMessage, "frame 0 does not start with 'OPD'")
+        }
+        guard preamble[3] == UInt8(version) else {
+            throw WireError(.unknownVersion, "protocol version \(preamble[3]), but this process speaks \(version)")
+        }
+        guard frames.count >= 2 else { throw WireError(.truncated, "the header frame is missing") }
+        guard frames.count <= limits.frames else {
+            throw WireError(.oversized, "\(frames.count) frames are above the limit of \(limits.frames)")
+        }
+        guard frames[1].count <= limits.headerBytes else {
+            throw WireError(
+                .oversized, "header of \(frames[1].count) bytes is above the limit of \(limits.headerBytes)")
+        }
+        var options = BinaryDecodingOptions()
+        options.discardUnknownFields = true
+        let envelope: PBEnvelope
+        do {
+            envelope = try PBEnvelope(serializedBytes: frames[1].array, options: options)
+        } catch {
+            throw WireError(.truncated, "the header is not valid protobuf: \(error)")
+        }
+        var arrays = try ArrayReader(frames: frames.dropFirst(2), descriptions: envelope.arrays, limits: limits)
+        guard let body = envelope.body else {
+            throw WireError(.unknownKind, "the header holds no message kind that this version knows")
+        }
+        let message = try self.message(of: body, arrays: &arrays, limits: limits)
+        try arrays.finish(message.name)
+        return message
+    }
+
+    private static func body(
+        of message: Message, arrays: inout ArrayWriter, limits: WireLimits
+    ) throws(WireError) -> PBEnvelope.OneOf_Body {
+        switch message {
+        case .hello(let value): .hello(try PBHello(value, limits))
+        case .welcome(let value): .welcome(try PBWelcome(value, limits))
+        case .reject(let value): .reject(try PBReject(value, limits))
+        case .heartbeat(let value): .heartbeat(try PBHeartbeat(value, limits))
+        case .heartbeatReply(let value): .heartbeatReply(PBHeartbeatReply(value))
+        case .goodbye(let value): .goodbye(try PBGoodbye(value, limits))
+        case .shutdown(let value): .shutdown(try PBShutdown(value, limits))
+        case .leaseRequest(let value): .leaseRequest(try PBLeaseRequest(value, limits))
+        case .rolloutGrant(let value): .rolloutGrant(try PBRolloutGrant(value, &arrays, limits))
+        case .trajectories(let value): .trajectories(try PBTrajectories(value, &arrays, limits))
+        case .scoreGrant(let value): .scoreGrant(try PBScoreGrant(value, &arrays, limits))
+        case .scores(let value): .scores(try PBScores(value, &arrays, limits))
+        case .acknowledge(let value): .acknowledge(try PBAcknowledge(value, limits))
+        case .revoke(let value): .revoke(try PBRevoke(value, limits))
+        case .weightsAnnounce(let value): .weightsAnnounce(try PBWeightsAnnounce(value, limits))
+        case .weightsRequest(let value): .weightsRequest(try PBWeightsRequest(value))
+        case .weightsChunk(let value): .weightsChunk(try PBWeightsChunk(value, &arrays))
+        }
+    }
+
+    private static func message(
+        of body: PBEnvelope.OneOf_Body, arrays: inout ArrayReader, limits: WireLimits
+    ) throws(WireError) -> Message {
+        switch body {
+        case .hello(let value): .hello(try Hello(value, limits))
+        case .welcome(let value): .welcome(try Welcome(value, limits))
+        case .reject(let value): .reject(try Reject(value, limits))
+        case .heartbeat(let value): .heartbeat(try Heartbeat(value, limits))
+        case .heartbeatReply(let value): .heartbeatReply(HeartbeatReply(value))
+        case .goodbye(let value): .goodbye(try Goodbye(value, limits))
+        case .shutdown(let value): .shutdown(try Shutdown(value, limits))
+        case .leaseRequest(let value): .leaseRequest(try LeaseRequest(value, limits))
+        case .rolloutGrant(let value): .rolloutGrant(try RolloutGrant(value, &arrays, limits))
+        case .trajectories(let value): .trajectories(try Trajectories(value, &arrays, limits))
+        case .scoreGrant(let value): .scoreGrant(try ScoreGrant(value, &arrays, limits))
+        case .scores(let value): .scores(try Scores(value, &arrays, limits))
+        case .acknowledge(let value): .acknowledge(try Acknowledge(value, limits))
+        case .revoke(let value): .revoke(try Revoke(value, limits))
+        case .weightsAnnounce(let value): .weightsAnnounce(try WeightsAnnounce(value, limits))
+        case .weightsRequest(let value): .weightsRequest(try WeightsRequest(value))
+        case .weightsChunk(let value): .weightsChunk(try WeightsChunk(value, &arrays))
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import Distillation
+
+extension ScoreGrant {
+    init(_ value: PBScoreGrant, _ arrays: inout ArrayReader, _ limits: WireLimits) throws(WireError) {
+        try Check.items(value.tasks.count, "tasks", limits)
+        var tasks: [ScoreTask] = []
+        tasks.reserveCapacity(value.tasks.count)
+        for header in value.tasks {
+            let what = "score task \(RolloutID(header.id))"
+            try Check.string(header.teacher, "\(what): teacher", limits)
+            try Check.sequence(Int(header.count), what, limits)
+            let task = ScoreTask(
+                id: RolloutID(header.id), kind: try RolloutKind(header.kind), teacher: header.teacher,
+                ids: try arrays.takeTokenIDs(Int(header.count), what), promptCount: Int(header.promptCount),
+                leaseID: header.leaseID)
+            try task.check(limits)
+            tasks.append(task)
+        }
+        self.init(tasks: tasks)
+    }
+}
+
+extension ScoreTask {
+    fileprivate func check(_ limits: WireLimits) throws(WireError) {
+        try Check.string(teacher, "score task \(id): teacher", limits)
+        try Check.sequence(ids.count, "score task \(id)", limits)
+        try Check.require(
+            promptCount >= 1 && promptCount <= ids.count, .invalidValue,
+            "score task \(id): prompt_count is \(promptCount), but there are \(ids.count) ids")
+    }
+}
+
+extension PBScoreGrant {
+    init(_ value: ScoreGrant, _ arrays: inout ArrayWriter, _ limits: WireLimits) throws(WireError) {
+        try Check.items(value.tasks.count, "tasks", limits)
+        self.init()
+        for task in value.tasks {
+            try task.check(limits)
+            var header = PBScoreTask()
+            header.id = PBRolloutId(task.id)
+            header.kind = PBRolloutKind(task.kind)
+            header.teacher = task.teacher
+            header.leaseID = task.leaseID
+            header.count = UInt32(task.ids.count)
+            header.promptCount = UInt32(task.promptCount)
+            tasks.append(header)
+        }
+        try arrays.appendTokenIDs(value.tasks.map(\.ids))
+    }
+}
+
+extension Scores {
+    init(_ value: PBScores, _ arrays: inout ArrayReader, _ limits: WireLimits) throws(WireError) {
+        try Check.items(value.scores.count, "scores", limits)
+        var scores: [Score] = []
+        scores.reserveCapacity(value.scores.count)
+        for header in value.scores {
+            let what = "score \(RolloutID(header.id))"
+            try Check.sequence(Int(header.count), what, limits)
+            scores.append(
+                Score(
+                    id: RolloutID(header.id), kind: try RolloutKind(header.kind),
+                    logprobs: try arrays.takeLogprobs(Int(header.count), what)))
+        }
+        self.init(scores: scores, epoch: value.epoch)
+    }
+}
+
+extension PBScores {
+    init(_ value: Scores, _ arrays: inout ArrayWriter, _ limits: WireLimits) throws(WireError) {
+        try Check.items(value.scores.count, "scores", limits)
+        self.init()
+        epoch = value.epoch
+        for score in value.scores {
+            try Check.sequence(score.logprobs.count, "score \(score.id)", limits)
+            try Check.require(
+                score.logprobs.allSatisfy(\.isFinite), .invalidValue,
+                "score \(score.id): a log-probability is not finite")
+            var header = PBScore()
+            header.id = PBRolloutId(score.id)
+            header.kind = PBRolloutKind(score.kind)
+            header.count = UInt32(score.logprobs.count)
+            scores.append(header)
+        }
+        try arrays.appendLogprobs(value.scores.map(\.logprobs))
+    }
+}
+
+extension WorkItem {
+    fileprivate static func list(_ values: [PBWorkItem], _ limits: WireLimits) throws(WireError) -> [WorkItem] {
+        try Check.items(values.count, "items", limits)
+        var items: [WorkItem] = []
+        items.reserveCapacity(values.count)
+        for value in values { items.append(WorkItem(id: RolloutID(value.id), kind: try RolloutKind(value.kind))) }
+        return items
+    }
+}
+
+extension PBWorkItem {
+    fileprivate static func list(_ items: [WorkItem], _ limits: WireLimits) throws(WireError) -> [PBWorkItem] {
+        try Check.items(items.count, "items", limits)
+        return items.map { item in
+            var value = PBWorkItem()
+            value.id = PBRolloutId(item.id)
+            value.kind = PBRolloutKind(item.kind)
+            return value
+        }
+    }
+}
+
+extension Acknowledge {
+    init(_ value: PBAcknowledge, _ limits: WireLimits) throws(WireError) {
+        self.init(items: try WorkItem.list(value.items, limits))
+    }
+}
+
+extension PBAcknowledge {
+    init(_ value: Acknowledge, _ limits: WireLimits) throws(WireError) {
+        self.init()
+        items = try PBWorkItem.list(value.items, limits)
+    }
+}
+
+extension Revoke {
+    init(_ value: PBRevoke, _ limits: WireLimits) throws(WireError) {
+        self.init(items: try WorkItem.list(value.items, limits))
+    }
+}
+
+extension PBRevoke {
+    init(_ value: Revoke, _ limits: WireLimits) throws(WireError) {
+        self.init()
+        items = try PBWorkItem.list(value.items, limits)
+    }
+}

@@ -1,0 +1,79 @@
+extension WeightsAnnounce {
+    fileprivate func check(_ limits: WireLimits) throws(WireError) {
+        try Check.positive(byteCount, "weights_announce: byte_count")
+        try Check.require(
+            byteCount <= limits.snapshotBytes, .oversized,
+            "weights_announce: \(byteCount) bytes are above the limit of \(limits.snapshotBytes)")
+        try Check.positive(chunkByteCount, "weights_announce: chunk_byte_count")
+        try Check.require(
+            chunkByteCount <= limits.frameBytes, .oversized,
+            "weights_announce: chunks of \(chunkByteCount) bytes are above the limit of \(limits.frameBytes)")
+        let expected = (byteCount - 1) / chunkByteCount + 1
+        try Check.require(
+            chunkCount == expected, .lengthMismatch,
+            "weights_announce: \(chunkCount) chunks, but \(byteCount) bytes in chunks of \(chunkByteCount) are \(expected)"
+        )
+        try Check.string(sharedMemoryPath ?? "", "weights_announce: shared_memory_path", limits)
+        try Check.string(hostID, "weights_announce: host_id", limits)
+        try Check.string(elementType, "weights_announce: element_type", limits)
+    }
+
+    init(_ value: PBWeightsAnnounce, _ limits: WireLimits) throws(WireError) {
+        self.init(
+            version: value.version, byteCount: Int(clamping: value.byteCount),
+            chunkByteCount: Int(value.chunkByteCount), chunkCount: Int(value.chunkCount), checksum: value.checksum,
+            sharedMemoryPath: value.sharedMemoryPath.isEmpty ? nil : value.sharedMemoryPath, hostID: value.hostID,
+            elementType: value.elementType)
+        try check(limits)
+    }
+}
+
+extension PBWeightsAnnounce {
+    init(_ value: WeightsAnnounce, _ limits: WireLimits) throws(WireError) {
+        try value.check(limits)
+        self.init()
+        version = value.version
+        byteCount = UInt64(value.byteCount)
+        chunkByteCount = try Check.uint32(value.chunkByteCount, "weights_announce: chunk_byte_count")
+        chunkCount = try Check.uint32(value.chunkCount, "weights_announce: chunk_count")
+        checksum = value.checksum
+        sharedMemoryPath = value.sharedMemoryPath ?? ""
+        hostID = value.hostID
+        elementType = value.elementType
+    }
+}
+
+extension WeightsRequest {
+    init(_ value: PBWeightsRequest) throws(WireError) {
+        self.init(version: value.version, firstChunk: Int(value.firstChunk), credit: Int(value.credit))
+        try Check.positive(credit, "weights_request: credit")
+    }
+}
+
+extension PBWeightsRequest {
+    init(_ value: WeightsRequest) throws(WireError) {
+        try Check.positive(value.credit, "weights_request: credit")
+        self.init()
+        version = value.version
+        firstChunk = try Check.uint32(value.firstChunk, "weights_request: first_chunk")
+        credit = try Check.uint32(value.credit, "weights_request: credit")
+    }
+}
+
+extension WeightsChunk {
+    init(_ value: PBWeightsChunk, _ arrays: inout ArrayReader) throws(WireError) {
+        self.init(
+            version: value.version, index: Int(value.index), checksum: value.checksum,
+            payload: try arrays.takeWeightBytes())
+    }
+}
+
+extension PBWeightsChunk {
+    init(_ value: WeightsChunk, _ arrays: inout ArrayWriter) throws(WireError) {
+        self.init()
+        version = value.version
+        index = try Check.uint32(value.index, "weights_chunk: index")
+        checksum = value.checksum
+        try arrays.appendWeightBytes(value.payload)
+    }
+}

@@ -1,0 +1,52 @@
+/// Why bytes are not a message this version understands, or why a message cannot be encoded.
+public struct WireError: Error, Equatable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        /// Frame 0 is missing or is not ours.
+        case notAMessage
+        /// Another protocol version.
+        case unknownVersion
+        /// The header is not protobuf, or bytes are missing.
+        case truncated
+        /// The header holds no message kind, or an enumeration value, that this version knows.
+        case unknownKind
+        /// Above one of `WireLimits`.
+        case oversized
+        /// Counts in the header and lengths of frames disagree.
+        case lengthMismatch
+        /// A value outside its range.
+        case invalidValue
+    }
+
+    public var code: Code
+    /// What is wrong, for a person.
+    public var reason: String
+
+    public init(_ code: Code, _ reason: String) {
+        self.code = code
+        self.reason = reason
+    }
+
+    public var description: String { reason }
+}
+
+/// What a decoder accepts. Everything is checked before memory is taken for it.
+public struct WireLimits: Sendable, Equatable {
+    /// Frames of a message, frame 0 and header included.
+    public var frames = 8
+    /// Bytes of the protobuf header.
+    public var headerBytes = 4 << 20
+    /// Bytes of one array frame.
+    public var frameBytes = 256 << 20
+    /// Tasks, trajectories, scores, leases or ids in one message.
+    public var items = 16384
+    /// Tokens of one sequence.
+    public var sequenceTokens = 1 << 20
+    /// UTF-8 bytes of one string.
+    public var stringBytes = 4096
+    /// Bytes of a weight snapshot.
+    public var snapshotBytes = 1 << 40
+
+    public init() {}
+
+    public static let standard = WireLimits()
+}
