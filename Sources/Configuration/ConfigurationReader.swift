@@ -1,0 +1,333 @@
+import Foundation
+import Yams
+
+/// A configuration that has been read and checked.
+public struct LoadedConfiguration: Sendable {
+    public var configuration: RunConfiguration
+    /// Settings that are allowed and probably not meant, one line each.
+    public var warnings: [String]
+}
+
+extension RunConfiguration {
+    /// Reads and checks a configuration file.
+    ///
+    /// - Parameters:
+    ///   - path: the YAML file.
+    ///   - overrides: `key.path=value`, the value in YAML; later ones win, all win over the file.
+    ///   - requiring: whose files must exist.
+    /// - Throws: ``ConfigurationError`` with every problem found.
+    ///
+    /// A relative path in the file is looked up in the current directory, then beside the file.
+    public static func load(
+        _ path: String, overrides: [String] = [], requiring: Set<FileUse> = Set(FileUse.allCases)
+    ) throws -> LoadedConfiguration {
+        guard let bytes = FileManager.default.contents(atPath: path) else {
+            let message = fileExists(path) ? "cannot be read" : "no such file"
+            throw ConfigurationError(problems: [.init(source: path, message: message)])
+        }
+        guard let text = String(bytes: bytes, encoding: .utf8) else {
+            throw ConfigurationError(problems: [.init(source: path, message: "is not UTF-8 text")])
+        }
+        return try parse(text, source: path, overrides: overrides, requiring: requiring)
+    }
+
+    /// Reads and checks the text of a configuration file; `source` names it in problems. See ``load(_:overrides:requiring:)``.
+    public static func parse(
+        _ text: String, source: String, overrides: [String] = [], requiring: Set<FileUse> = Set(FileUse.allCases)
+    ) throws -> LoadedConfiguration {
+        var reader = ConfigurationReader(source: source)
+        reader.readFile(text)
+        for override in overrides { reader.readOverride(override) }
+        reader.finish(requiring: requiring)
+        guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.sortedProblems) }
+        return LoadedConfiguration(configuration: reader.configuration, warnings: reader.configuration.warnings)
+    }
+
+    static func fileExists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
+}
+
+/// Walks a YAML tree along the schema, collecting values and problems.
+struct ConfigurationReader {
+    let source: String
+    var configuration = RunConfiguration()
+    var problems: [ConfigurationError.Problem] = []
+
+    /// Where each key was set: the source and line that problems found later refer to.
+    private var places: [String: (source: String, line: Int?)] = [:]
+    /// Keys whose value was refused: they are not also missing.
+    private var refused: Set<String> = []
+    private var currentSource: String
+    private var isSyntaxBroken = false
+
+    init(source: String) {
+        self.source = source
+        currentSource = source
+    }
+
+    var sortedProblems: [ConfigurationError.Problem] {
+        problems.enumerated().sorted {
+            ($0.element.source == source ? 0 : 1, $0.element.line ?? 0, $0.offset)
+                < ($1.element.source == source ? 0 : 1, $1.element.line ?? 0, $1.offset)
+        }.map(\.element)
+    }
+
+    mutating func readFile(_ text: String) {
+        do {
+            guard let root = try Yams.compose(yaml: text) else {
+                report(nil, "", "is empty")
+                isSyntaxBroken = true
+                return
+            }
+            guard case .mapping = root else {
+                report(root, "", "expected sections such as 'student:' and 'training:'")
+                isSyntaxBroken = true
+                return
+            }
+            walk(root, at: [])
+        } catch let error as YamlError {
+            isSyntaxBroken = true
+            reportSyntax(error)
+        } catch {
+            isSyntaxBroken = true
+            report(nil, "", "cannot be parsed: \(error)")
+        }
+    }
+
+    /// `key.path=value`, checked like the same key in the file.
+    mutating func readOverride(_ text: String) {
+        currentSource = "--set"
+        defer { currentSource = source }
+        guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
+            problems.append(.init(source: "--set", message: "'\(text)': expected key.path=value"))
+            return
+        }
+        let path = text[..<equals].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        do {
+            var node = try Yams.compose(yaml: String(text[text.index(after: equals)...])) ?? Node("")
+            for name in path.reversed() { node = Node([(Node(name), node)]) }
+            walk(node, at: [], isOverride: true)
+        } catch {
+            let value = text[text.index(after: equals)...]
+            problems.append(
+                .init(source: "--set", key: path.joined(separator: "."), message: "'\(value)' is not a YAML value"))
+        }
+    }
+
+    private mutating func walk(_ node: Node, at path: [String], isOverride: Bool = false) {
+        let name = path.joined(separator: ".")
+        if let (key, label) = ConfigurationSchema.key(path) {
+            guard case .scalar(let scalar) = node else {
+                refused.insert(name)
+                return report(node, name, "expected \(key.expectation)")
+            }
+            switch key.value(of: scalar) {
+            case .success(let value):
+                key.write(&configuration, label, value)
+                places[name] = (currentSource, line(node))
+                refused.remove(name)
+            case .failure(let reason):
+                refused.insert(name)
+                report(node, name, reason.message)
+            }
+            return
+        }
+        guard case .mapping(let mapping) = node else {
+            let allowed = ConfigurationSchema.names(under: path).map { $0 == "*" ? "<label>" : $0 }
+            refused.insert(name)
+            return report(node, name, "expected a section with \(allowed.joined(separator: ", "))")
+        }
+        let allowed = ConfigurationSchema.names(under: path)
+        for (keyNode, value) in mapping {
+            guard let name = keyNode.string else {
+                report(keyNode, path.joined(separator: "."), "expected a key's name")
+                continue
+            }
+            let child = path + [name]
+            if allowed.contains("*") {
+                if !isIdentifier(name) {
+                    report(keyNode, child.joined(separator: "."), "a label has only letters, digits, '.', '_' and '-'")
+                    continue
+                }
+                if path == ["teachers"] {
+                    configuration.teachers[name, default: .init()] = configuration.teachers[name] ?? .init()
+                }
+                places[child.joined(separator: ".")] = (currentSource, line(keyNode))
+                walk(value, at: child)
+            } else if allowed.contains(name) {
+                places[child.joined(separator: ".")] = (currentSource, line(keyNode))
+                walk(value, at: child)
+            } else {
+                reportUnknown(keyNode, child, allowed: allowed)
+            }
+        }
+    }
+
+    private mutating func reportUnknown(_ node: Node, _ path: [String], allowed: [String]) {
+        let name = path.last ?? ""
+        var hint = "one of " + allowed.joined(separator: ", ")
+        if let near = nearestName(to: name, among: allowed) {
+            hint = "did you mean '\(near)'?"
+        } else if let elsewhere = ConfigurationSchema.keys.first(where: {
+            $0.path.split(separator: ".").last ?? "" == name
+        }) {
+            hint = "did you mean '\(elsewhere.path)'?"
+        } else if let near = nearestName(
+            to: name, among: ConfigurationSchema.keys.compactMap { $0.path.split(separator: ".").last.map(String.init) }
+        ),
+            let elsewhere = ConfigurationSchema.keys.first(where: { $0.path.hasSuffix("." + near) })
+        {
+            hint = "did you mean '\(elsewhere.path)'?"
+        } else {
+            hint = "expected " + hint
+        }
+        report(node, path.joined(separator: "."), "unknown key; \(hint)")
+    }
+
+    /// Checks that need the whole file: what is missing, files, and settings that contradict each other.
+    mutating func finish(requiring: Set<FileUse>) {
+        guard !isSyntaxBroken else { return }
+        if configuration.runFolder.isEmpty { configuration.runFolder = "runs/\(configuration.name)" }
+        if configuration.teachers.isEmpty, !problems.contains(where: { $0.key.hasPrefix("teachers") }) {
+            problems.append(
+                .init(
+                    source: source, key: "teachers",
+                    message: "missing; name at least one teacher: 'teachers: { default: { model: ... } }'"))
+        }
+        let labels = configuration.teachers.keys.sorted()
+        for key in ConfigurationSchema.keys {
+            for label in key.path.contains("*") ? labels : [""] {
+                let name = key.path.split(separator: ".").map { $0 == "*" ? label : String($0) }.joined(separator: ".")
+                let isSet = places[name] != nil
+                if key.required, !isSet, !isRefused(name) {
+                    let section = name.split(separator: ".").dropLast().joined(separator: ".")
+                    problems.append(
+                        .init(
+                            source: source, line: places[section]?.line, key: name,
+                            message: "missing; \(key.expectation): \(key.summary)"))
+                }
+                if case .path(let use) = key.kind, isSet, !refused.contains(name) {
+                    locate(name, key, label, isRequired: requiring.contains(use))
+                }
+            }
+        }
+        checkTogether()
+    }
+
+    /// A relative path is looked up in the current directory, then beside the configuration file.
+    private mutating func locate(_ name: String, _ key: ConfigurationKey, _ label: String, isRequired: Bool) {
+        guard case .text(let path) = key.read(configuration, label) else { return }
+        if path.isEmpty || RunConfiguration.fileExists(path) { return }
+        let folder = source.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        if !path.hasPrefix("/"), !folder.isEmpty {
+            let beside = "\(folder)/\(path)"
+            if RunConfiguration.fileExists(beside) { return key.write(&configuration, label, .text(beside)) }
+        }
+        guard isRequired else { return }
+        let place = places[name]
+        let elsewhere = path.hasPrefix("/") || folder.isEmpty ? "" : " (looked here and in \(folder))"
+        problems.append(
+            .init(
+                source: place?.source ?? source, line: place?.line, key: name,
+                message: "no such file: '\(path)'\(elsewhere)"))
+    }
+
+    private mutating func checkTogether() {
+        func conflict(_ key: String, _ message: String) {
+            guard !refused.contains(key) else { return }
+            let place = places[key]
+            problems.append(.init(source: place?.source ?? source, line: place?.line, key: key, message: message))
+        }
+        let training = configuration.training, pipeline = configuration.pipeline
+        if training.minLearningRate > training.learningRate {
+            conflict(
+                "training.min_learning_rate",
+                "\(short(training.minLearningRate)) is above training.learning_rate \(short(training.learningRate))")
+        }
+        if pipeline.leaseSeconds <= pipeline.heartbeatSeconds {
+            conflict(
+                "pipeline.lease_s",
+                "\(short(pipeline.leaseSeconds)) must be above pipeline.heartbeat_s \(short(pipeline.heartbeatSeconds)): heartbeats renew leases"
+            )
+        }
+        if !["tcp://", "ipc://", "inproc://"].contains(where: { pipeline.endpoint.hasPrefix($0) }) {
+            conflict("pipeline.endpoint", "expected tcp://ADDRESS:PORT or ipc://PATH, got '\(pipeline.endpoint)'")
+        }
+    }
+
+    /// Whether the key or a section around it was refused.
+    private func isRefused(_ name: String) -> Bool {
+        refused.contains { name == $0 || name.hasPrefix($0 + ".") }
+    }
+
+    // MARK: reporting
+
+    private func line(_ node: Node?) -> Int? { currentSource == source ? node?.mark?.line : nil }
+
+    private mutating func report(_ node: Node?, _ key: String, _ message: String) {
+        problems.append(.init(source: currentSource, line: line(node), key: key, message: message))
+    }
+
+    private mutating func reportSyntax(_ error: YamlError) {
+        func add(_ line: Int?, _ message: String) {
+            problems.append(.init(source: currentSource, line: line, message: message))
+        }
+        switch error {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            add(mark.line, "is not YAML: \(problem)")
+        case .reader(let problem, _, _, _): add(nil, "is not YAML: \(problem)")
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            add(context.mark.line, "the key '\(duplicates.joined(separator: "', '"))' is given twice in one section")
+        default: add(nil, "is not YAML: \(error)")
+        }
+    }
+}
+
+/// Why a value was refused.
+struct Refusal: Error { var message: String }
+
+extension ConfigurationKey {
+    /// The scalar as this key's type, in its range.
+    func value(of scalar: Node.Scalar) -> Result<ConfigurationValue, Refusal> {
+        let text = scalar.string
+        let isPlain = scalar.style == .plain || scalar.style == .any
+        let isNothing = isPlain && ["", "~", "null", "Null", "NULL"].contains(text)
+        func refuse() -> Result<ConfigurationValue, Refusal> {
+            .failure(
+                Refusal(message: "expected \(expectation), got " + (isNothing ? "nothing" : "'\(text.prefix(80))'")))
+        }
+        if isNothing {
+            if case .path = kind, !required { return .success(.text("")) }
+            return refuse()
+        }
+        switch kind {
+        case .integer(let range):
+            guard isPlain, let value = Int(text.filter { $0 != "_" }), range.contains(value) else { return refuse() }
+            return .success(.integer(value))
+        case .number(let range, let above):
+            guard isPlain, let first = text.first, first.isNumber || "+-.".contains(first), let value = Double(text),
+                range.contains(value), !(above && value == range.lowerBound)
+            else { return refuse() }
+            return .success(.number(value))
+        case .flag:
+            guard isPlain, text == "true" || text == "false" else { return refuse() }
+            return .success(.flag(text == "true"))
+        case .choice(let names):
+            if names.contains(text) { return .success(.text(text)) }
+            guard let near = nearestName(to: text, among: names) else { return refuse() }
+            return .failure(Refusal(message: "expected \(expectation), got '\(text)'; did you mean '\(near)'?"))
+        case .identifier:
+            guard isIdentifier(text) else { return refuse() }
+            return .success(.text(text))
+        case .text, .path:
+            guard !text.isEmpty else { return refuse() }
+            return .success(.text(text))
+        }
+    }
+}
+
+/// Letters, digits, `.`, `_`, `-`, not starting with a dot or a hyphen.
+func isIdentifier(_ text: String) -> Bool {
+    guard let first = text.first, first != ".", first != "-", text.count <= 100 else { return false }
+    return text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) }
+}

@@ -1,0 +1,305 @@
+/// A value as a configuration file writes it.
+package enum ConfigurationValue: Sendable, Equatable {
+    case integer(Int), number(Double), flag(Bool), text(String)
+}
+
+/// Which process needs a file; a worker on another machine need not have the prompts.
+public enum FileUse: Sendable, CaseIterable { case student, teachers, data }
+
+/// One key of the configuration file: its type and range, its meaning, and where its value lives.
+package struct ConfigurationKey: Sendable {
+    package enum Kind: Sendable, Equatable {
+        case integer(ClosedRange<Int>)
+        /// `above`: the lower bound itself is not allowed.
+        case number(ClosedRange<Double>, above: Bool)
+        case flag
+        case choice([String])
+        case text
+        /// Letters, digits, `.`, `_`, `-`: it becomes part of file names.
+        case identifier
+        case path(FileUse)
+    }
+
+    /// Full name; `*` stands for a label the user chooses.
+    package let path: String
+    package let kind: Kind
+    package let required: Bool
+    package let summary: String
+    package let read: @Sendable (RunConfiguration, _ label: String) -> ConfigurationValue
+    package let write: @Sendable (inout RunConfiguration, _ label: String, ConfigurationValue) -> Void
+
+    /// What the file may leave out, as text; nil when the key is required or has no value unless given.
+    package var defaultText: String? {
+        if required { return nil }
+        if path == "run_folder" { return "runs/<name>" }
+        var configuration = RunConfiguration()
+        configuration.teachers["*"] = .init()
+        let text = read(configuration, "*").description
+        return text == "''" ? nil : text
+    }
+
+    /// The values the key takes, in words.
+    package var expectation: String {
+        switch kind {
+        case .integer(let range):
+            range.upperBound == .max
+                ? "an integer of at least \(range.lowerBound)"
+                : "an integer from \(range.lowerBound) to \(range.upperBound)"
+        case .number(let range, let above):
+            "a number "
+                + (above ? "above \(short(range.lowerBound))" : "of at least \(short(range.lowerBound))")
+                + (range.upperBound < .greatestFiniteMagnitude ? " and at most \(short(range.upperBound))" : "")
+        case .flag: "true or false"
+        case .choice(let names): "one of " + names.joined(separator: ", ")
+        case .text: "text"
+        case .identifier: "a name of letters, digits, '.', '_' and '-'"
+        case .path: "a path"
+        }
+    }
+}
+
+/// The table of all keys: parsing, the resolved output and the reference in docs/ come from it.
+package enum ConfigurationSchema {
+    package static let keys: [ConfigurationKey] =
+        [
+            .text("name", \.name, .identifier, required: true, "names the run and its folder"),
+            ConfigurationKey(
+                path: "seed", kind: .integer(0...Int.max), required: false,
+                summary: "seed of the prompt order and of sampling",
+                read: { configuration, _ in .integer(Int(configuration.seed)) },
+                write: { if case .integer(let value) = $2 { $0.seed = UInt64(value) } }),
+            .text("run_folder", \.runFolder, .text, "where the run writes"),
+
+            .text("student.model", \.student.model, .path(.student), required: true, "model that is trained"),
+            .choice("student.dtype", \.student.dtype, "precision of weights and activations"),
+            .teacher("model", .path(.teachers), required: true, "model that grades; same tokenizer as the student's") {
+                .text($0.model)
+            } write: {
+                if case .text(let value) = $1 { $0.model = value }
+            },
+            .teacher(
+                "dtype", .choice(RunConfiguration.DType.allCases.map(\.rawValue)), required: false,
+                "precision of weights and activations"
+            ) {
+                .text($0.dtype.rawValue)
+            } write: {
+                if case .text(let value) = $1 { $0.dtype = .init(rawValue: value) ?? .bf16 }
+            },
+
+            .text("data.prompts", \.data.prompts, .path(.data), required: true, "JSON lines of training prompts"),
+            .text(
+                "data.heldout", \.data.heldout, .path(.data), "JSON lines of held-out prompts; without it no evaluation"
+            ),
+            .choice("data.template", \.data.template, "chat template; auto: the student model's own"),
+            .integer("data.prompts_per_step", \.data.promptsPerStep, 1...1_000_000, "prompts of one optimizer step"),
+            .integer(
+                "data.samples_per_prompt", \.data.samplesPerPrompt, 1...1_000_000,
+                "trajectories sampled for each prompt"),
+            .flag(
+                "data.shuffle", \.data.shuffle,
+                "each pass over the prompts has an order of its own, drawn from the seed"),
+
+            .integer("sampling.max_tokens", \.sampling.maxTokens, 1...1_000_000, "longest response, in tokens"),
+            .number(
+                "sampling.temperature", \.sampling.temperature, 0...100, above: true,
+                "divides the logits before sampling"),
+            .number(
+                "sampling.top_p", \.sampling.topP, 0...1, above: true,
+                "smallest set of tokens with this probability; 1: all"),
+            .integer("sampling.top_k", \.sampling.topK, 0...10_000_000, "this many most probable tokens; 0: all"),
+
+            .choice(
+                "objective.loss", \.objective.loss, "how the ratio of current to behaviour probability enters the loss"),
+            .choice(
+                "objective.advantage", \.objective.advantage,
+                "which log-probability is compared with the teacher's: recorded while sampling, or of the weights being trained"
+            ),
+            .number(
+                "objective.kl_coefficient", \.objective.klCoefficient, 0...1e6, above: true, "multiplies the advantage"),
+            .number(
+                "objective.kl_discount", \.objective.klDiscount, 0...1,
+                "how much of the following tokens' divergence a token answers for; 0: only its own"),
+            .number(
+                "objective.clip_low", \.objective.clipLow, 0...1, "ppo_clip: the ratio's lower limit is 1 - clip_low"),
+            .number(
+                "objective.clip_high", \.objective.clipHigh, 0...1e6,
+                "ppo_clip: the ratio's upper limit is 1 + clip_high"),
+            .number(
+                "objective.truncation", \.objective.truncation, 0...1e6, above: true,
+                "truncated_importance_sampling: the ratio's upper limit"),
+
+            .integer("training.steps", \.training.steps, 1...1_000_000_000, "optimizer steps of the run"),
+            .number("training.learning_rate", \.training.learningRate, 0...100, "after the warm-up"),
+            .number(
+                "training.min_learning_rate", \.training.minLearningRate, 0...100,
+                "where linear and cosine schedules end"),
+            .integer(
+                "training.warmup_steps", \.training.warmupSteps, 0...1_000_000_000, "steps of linear rise from zero"),
+            .choice("training.schedule", \.training.schedule, "learning rate after the warm-up"),
+            .number("training.beta1", \.training.beta1, 0...0.999999, "AdamW: decay of the mean"),
+            .number("training.beta2", \.training.beta2, 0...0.999999, "AdamW: decay of the mean square"),
+            .number(
+                "training.epsilon", \.training.epsilon, 0...1, above: true,
+                "AdamW: added to the root of the mean square"),
+            .number("training.weight_decay", \.training.weightDecay, 0...100, "AdamW: decoupled decay"),
+            .number(
+                "training.clip_grad_norm", \.training.clipGradNorm, 0...1e9, "largest global gradient norm; 0: no limit"
+            ),
+            .integer(
+                "training.token_budget", \.training.tokenBudget, 1...100_000_000,
+                "tokens of one forward and backward pass; gradients of a larger batch are accumulated"),
+
+            .integer(
+                "pipeline.max_staleness", \.pipeline.maxStaleness, 0...1_000,
+                "how many versions old a sample may be when trained on; 0: synchronous and reproducible"),
+            .integer("pipeline.workers", \.pipeline.workers, 0...1_000, "rollout workers that `opd run` starts"),
+            .integer(
+                "pipeline.scorers", \.pipeline.scorers, 0...1_000, "scorers that `opd run` starts for each teacher"),
+            .text("pipeline.endpoint", \.pipeline.endpoint, .text, "where the learner listens; port *: a free one"),
+            .number(
+                "pipeline.connect_timeout_s", \.pipeline.connectTimeoutSeconds, 0...86_400, above: true,
+                "seconds a process waits for the learner before it gives up"),
+            .number(
+                "pipeline.lease_s", \.pipeline.leaseSeconds, 0.1...86_400,
+                "seconds a process may hold work without renewing it"),
+            .number("pipeline.heartbeat_s", \.pipeline.heartbeatSeconds, 0.05...3_600, "seconds between signs of life"),
+            .integer("pipeline.slots", \.pipeline.slots, 1...65_536, "sequences that a rollout worker samples at once"),
+            .integer("pipeline.threads", \.pipeline.threads, 0...1_024, "compute threads of a process; 0: one a core"),
+            .flag(
+                "pipeline.allow_plaintext", \.pipeline.allowPlaintext,
+                "permits an endpoint beyond loopback without encryption"),
+
+            .integer("evaluation.every", \.evaluation.every, 0...1_000_000_000, "steps between evaluations; 0: none"),
+            .integer(
+                "checkpoint.every", \.checkpoint.every, 0...1_000_000_000,
+                "steps between checkpoints; 0: only at the end and when interrupted"),
+            .integer(
+                "checkpoint.keep_last", \.checkpoint.keepLast, 1...1_000_000, "checkpoints kept; older ones are deleted"
+            ),
+        ]
+
+    /// The key with this full name; any label stands in a `*`'s place.
+    package static func key(_ path: [String]) -> (key: ConfigurationKey, label: String)? {
+        for key in keys {
+            let pattern = key.path.split(separator: ".").map(String.init)
+            guard pattern.count == path.count else { continue }
+            if zip(pattern, path).allSatisfy({ $0 == "*" || $0 == $1 }) {
+                let label = zip(pattern, path).first { $0.0 == "*" }?.1 ?? ""
+                return (key, label)
+            }
+        }
+        return nil
+    }
+
+    /// Names allowed directly under a section; `*` where the user chooses labels. Empty: no such section.
+    package static func names(under section: [String]) -> [String] {
+        var names: [String] = []
+        for key in keys {
+            let pattern = key.path.split(separator: ".").map(String.init)
+            guard pattern.count > section.count, zip(pattern, section).allSatisfy({ $0 == "*" || $0 == $1 }) else {
+                continue
+            }
+            if !names.contains(pattern[section.count]) { names.append(pattern[section.count]) }
+        }
+        return names
+    }
+}
+
+extension ConfigurationKey {
+    typealias Field<Value> = WritableKeyPath<RunConfiguration, Value> & Sendable
+
+    static func integer(_ path: String, _ field: Field<Int>, _ range: ClosedRange<Int>, _ summary: String) -> Self {
+        Self(
+            path: path, kind: .integer(range), required: false, summary: summary,
+            read: { configuration, _ in .integer(configuration[keyPath: field]) },
+            write: { if case .integer(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    static func number(
+        _ path: String, _ field: Field<Double>, _ range: ClosedRange<Double>, above: Bool = false, _ summary: String
+    ) -> Self {
+        Self(
+            path: path, kind: .number(range, above: above), required: false, summary: summary,
+            read: { configuration, _ in .number(configuration[keyPath: field]) },
+            write: { if case .number(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    static func flag(_ path: String, _ field: Field<Bool>, _ summary: String) -> Self {
+        Self(
+            path: path, kind: .flag, required: false, summary: summary,
+            read: { configuration, _ in .flag(configuration[keyPath: field]) },
+            write: { if case .flag(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    static func text(
+        _ path: String, _ field: Field<String>, _ kind: Kind, required: Bool = false, _ summary: String
+    ) -> Self {
+        Self(
+            path: path, kind: kind, required: required, summary: summary,
+            read: { configuration, _ in .text(configuration[keyPath: field]) },
+            write: { if case .text(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    static func choice<Choice: RawRepresentable<String> & CaseIterable & Sendable>(
+        _ path: String, _ field: Field<Choice>, _ summary: String
+    ) -> Self {
+        Self(
+            path: path, kind: .choice(Choice.allCases.map(\.rawValue)), required: false, summary: summary,
+            read: { configuration, _ in .text(configuration[keyPath: field].rawValue) },
+            write: {
+                if case .text(let value) = $2, let choice = Choice(rawValue: value) { $0[keyPath: field] = choice }
+            })
+    }
+
+    static func teacher(
+        _ name: String, _ kind: Kind, required: Bool, _ summary: String,
+        read: @escaping @Sendable (RunConfiguration.Model) -> ConfigurationValue,
+        write: @escaping @Sendable (inout RunConfiguration.Model, ConfigurationValue) -> Void
+    ) -> Self {
+        Self(
+            path: "teachers.*.\(name)", kind: kind, required: required, summary: summary,
+            read: { configuration, label in read(configuration.teachers[label] ?? .init()) },
+            write: { write(&$0.teachers[$1, default: .init()], $2) })
+    }
+}
+
+extension ConfigurationValue: CustomStringConvertible {
+    /// The value as YAML; text is quoted when it would be read as something else.
+    package var description: String {
+        switch self {
+        case .integer(let value): String(value)
+        case .number(let value): short(value)
+        case .flag(let value): value ? "true" : "false"
+        case .text(let value): yamlText(value)
+        }
+    }
+}
+
+/// A number without a needless fraction: `1`, `0.5`, `1e-08`.
+func short(_ value: Double) -> String {
+    value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : String(value)
+}
+
+/// Plain where YAML reads it back as the same text, else in single quotes; control characters in double quotes.
+func yamlText(_ value: String) -> String {
+    let plain = value.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+".contains($0)) }
+    if plain, let first = value.first, first.isLetter || "/._".contains(first),
+        !["true", "false", "null", "yes", "no", "on", "off", "~"].contains(value.lowercased())
+    {
+        return value
+    }
+    if value.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7f }) {
+        let escaped = value.unicodeScalars.map { scalar -> String in
+            switch scalar {
+            case "\"": return "\\\""
+            case "\\": return "\\\\"
+            case _ where scalar.value < 0x20 || scalar.value == 0x7f:
+                let hex = String(scalar.value, radix: 16)
+                return "\\x" + (hex.count == 1 ? "0" : "") + hex
+            default: return String(scalar)
+            }
+        }
+        return "\"" + escaped.joined() + "\""
+    }
+    return "'" + value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
+}

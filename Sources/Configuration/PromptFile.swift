@@ -1,0 +1,156 @@
+import Foundation
+
+/// One line of a prompt file: a conversation that the student answers.
+public struct Prompt: Sendable, Equatable {
+    public struct Message: Sendable, Equatable {
+        public var role: String
+        public var content: String
+
+        public init(role: String, content: String) {
+            self.role = role
+            self.content = content
+        }
+    }
+
+    /// At least one; the last is the user's or a tool's. `{"prompt": "..."}` is one user message.
+    public var messages: [Message]
+    /// A reference answer, for verifiers and evaluations.
+    public var answer: String?
+    /// Label of the teacher that grades this prompt.
+    public var teacher: String
+    public var tags: [String]
+
+    public init(messages: [Message], answer: String? = nil, teacher: String, tags: [String] = []) {
+        self.messages = messages
+        self.answer = answer
+        self.teacher = teacher
+        self.tags = tags
+    }
+}
+
+/// Reads prompt files: JSON lines of `{"prompt": "..."}` or `{"messages": [{"role": ..., "content": ...}]}`, optionally
+/// with `answer`, `teacher` and `tags`. Blank lines are skipped.
+public enum PromptFile {
+    /// Problems reported before reading stops.
+    package static let problemLimit = 20
+    static let keys = ["prompt", "messages", "answer", "teacher", "tags"]
+    static let roles = ["system", "user", "assistant", "tool"]
+
+    /// Reads a prompt file.
+    ///
+    /// - Parameters:
+    ///   - teachers: labels that a line's `teacher` may name.
+    ///   - defaultTeacher: label for lines without `teacher`; nil: each line must name one.
+    /// - Throws: ``ConfigurationError`` with every problem and its line, or when there is no prompt.
+    public static func read(_ path: String, teachers: [String], defaultTeacher: String?) throws -> [Prompt] {
+        guard let bytes = FileManager.default.contents(atPath: path) else {
+            let message = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "no such file"
+            throw ConfigurationError(problems: [.init(source: path, message: message)])
+        }
+        return try parse(bytes, source: path, teachers: teachers, defaultTeacher: defaultTeacher)
+    }
+
+    /// Reads the prompts that a run trains on or, with `heldout`, is evaluated on.
+    public static func read(_ path: String, for configuration: RunConfiguration) throws -> [Prompt] {
+        try read(path, teachers: configuration.teachers.keys.sorted(), defaultTeacher: configuration.defaultTeacher)
+    }
+
+    /// Reads the bytes of a prompt file; `source` names it in problems.
+    public static func parse(_ bytes: Data, source: String, teachers: [String], defaultTeacher: String?) throws
+        -> [Prompt]
+    {
+        var prompts: [Prompt] = []
+        var problems: [ConfigurationError.Problem] = []
+        for (index, slice) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
+        {
+            if slice.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0d }) { continue }
+            do {
+                prompts.append(try prompt(Data(slice), teachers: teachers, defaultTeacher: defaultTeacher))
+            } catch let refusal as Refusal {
+                problems.append(.init(source: source, line: index + 1, message: refusal.message))
+                if problems.count == problemLimit {
+                    problems.append(
+                        .init(source: source, line: index + 1, message: "stopped after \(problemLimit) problems"))
+                    break
+                }
+            }
+        }
+        guard problems.isEmpty else { throw ConfigurationError(problems: problems) }
+        guard !prompts.isEmpty else {
+            throw ConfigurationError(problems: [.init(source: source, message: "holds no prompts")])
+        }
+        return prompts
+    }
+
+    private static func prompt(_ line: Data, teachers: [String], defaultTeacher: String?) throws -> Prompt {
+        guard String(bytes: line, encoding: .utf8) != nil else { throw Refusal(message: "is not UTF-8 text") }
+        guard let value = try? JSONSerialization.jsonObject(with: line, options: [.fragmentsAllowed]) else {
+            throw Refusal(message: "is not JSON; each line must be one complete JSON object")
+        }
+        guard let object = value as? [String: Any] else {
+            throw Refusal(message: "expected an object such as {\"prompt\": \"...\"}")
+        }
+        for key in object.keys.sorted() where !keys.contains(key) {
+            let hint =
+                nearestName(to: key, among: keys).map { "did you mean '\($0)'?" }
+                ?? "expected \(keys.joined(separator: ", "))"
+            throw Refusal(message: "unknown key '\(key)'; \(hint)")
+        }
+        var result = Prompt(messages: try messages(object), teacher: "")
+        if let answer = object["answer"], !(answer is NSNull) {
+            guard let text = answer as? String else { throw Refusal(message: "'answer' must be text") }
+            result.answer = text
+        }
+        if let tags = object["tags"], !(tags is NSNull) {
+            guard let list = tags as? [String] else { throw Refusal(message: "'tags' must be a list of texts") }
+            result.tags = list
+        }
+        result.teacher = try teacher(object["teacher"], among: teachers, default: defaultTeacher)
+        return result
+    }
+
+    private static func messages(_ object: [String: Any]) throws -> [Prompt.Message] {
+        switch (object["prompt"], object["messages"]) {
+        case (nil, nil): throw Refusal(message: "has neither 'prompt' nor 'messages'")
+        case (.some, .some): throw Refusal(message: "has both 'prompt' and 'messages'; give one")
+        case (let prompt?, nil):
+            guard let text = prompt as? String, !text.isEmpty else {
+                throw Refusal(message: "'prompt' must be text that is not empty")
+            }
+            return [.init(role: "user", content: text)]
+        case (nil, let list?):
+            guard let list = list as? [Any], !list.isEmpty else {
+                throw Refusal(message: "'messages' must be a list of {\"role\": ..., \"content\": ...}")
+            }
+            let messages = try list.enumerated().map { index, element -> Prompt.Message in
+                guard let fields = element as? [String: Any], let role = fields["role"] as? String,
+                    let content = fields["content"] as? String, fields.count == 2
+                else {
+                    throw Refusal(message: "message \(index + 1) must have a text 'role' and a text 'content', no more")
+                }
+                guard roles.contains(role) else {
+                    throw Refusal(
+                        message: "message \(index + 1): role '\(role)' is not one of \(roles.joined(separator: ", "))")
+                }
+                return .init(role: role, content: content)
+            }
+            guard let last = messages.last, last.role == "user" || last.role == "tool" else {
+                throw Refusal(message: "the last message must be the user's: the student answers it")
+            }
+            return messages
+        }
+    }
+
+    private static func teacher(_ value: Any?, among teachers: [String], default: String?) throws -> String {
+        let known = teachers.joined(separator: ", ")
+        guard let value, !(value is NSNull) else {
+            if let label = `default` { return label }
+            throw Refusal(message: "names no teacher and none is called 'default'; add \"teacher\": one of \(known)")
+        }
+        guard let label = value as? String else { throw Refusal(message: "'teacher' must be text") }
+        guard teachers.contains(label) else {
+            throw Refusal(message: "unknown teacher '\(label)'; the configuration has \(known)")
+        }
+        return label
+    }
+}

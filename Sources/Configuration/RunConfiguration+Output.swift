@@ -1,0 +1,75 @@
+extension RunConfiguration {
+    /// The whole configuration as YAML that ``load(_:overrides:requiring:)`` reads back to an equal value.
+    ///
+    /// - Parameter markingDefaults: adds `# default` to values that the file could leave out.
+    public func yaml(markingDefaults: Bool = false) -> String {
+        var lines: [String] = []
+        var section: [String] = []
+        for key in ConfigurationSchema.keys {
+            for label in key.path.contains("*") ? teachers.keys.sorted() : [""] where isPrinted(key, label) {
+                let path = key.path.split(separator: ".").map { $0 == "*" ? label : String($0) }
+                let value = key.read(self, label).description
+                if value == "''" { continue }
+                let parents = Array(path.dropLast())
+                for depth in parents.indices where Array(section.prefix(depth + 1)) != Array(parents.prefix(depth + 1))
+                {
+                    lines.append(String(repeating: "  ", count: depth) + "\(yamlText(parents[depth])):")
+                    section = Array(parents.prefix(depth + 1))
+                }
+                section = parents
+                let indent = String(repeating: "  ", count: parents.count)
+                let mark = markingDefaults && value == key.defaultText ? "  # default" : ""
+                lines.append("\(indent)\(path[path.count - 1]): \(value)\(mark)")
+                if key.path == "teachers.*.model" {
+                    // Labels come one after the other, each with all its keys.
+                    for other in ConfigurationSchema.keys
+                    where other.path.hasPrefix("teachers.*.") && other.path != key.path {
+                        let name = other.path.split(separator: ".").last ?? ""
+                        let value = other.read(self, label).description
+                        let mark = markingDefaults && value == other.defaultText ? "  # default" : ""
+                        lines.append("\(indent)\(name): \(value)\(mark)")
+                    }
+                }
+            }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private func isPrinted(_ key: ConfigurationKey, _ label: String) -> Bool {
+        !key.path.hasPrefix("teachers.*.") || key.path == "teachers.*.model"
+    }
+
+    /// Settings that are allowed and probably not meant, one line each.
+    public var warnings: [String] {
+        var warnings: [String] = []
+        if sampling.topP < 1 || sampling.topK > 0 {
+            warnings.append(
+                "sampling.\(sampling.topP < 1 ? "top_p" : "top_k"): tokens are drawn from a cut distribution, but log-probabilities are of the whole one: teacher_kl is then biased; use top_p: 1 and top_k: 0 to distil"
+            )
+        }
+        if sampling.temperature != 1 {
+            warnings.append(
+                "sampling.temperature: the student is compared with the teacher at temperature 1, so at \(short(sampling.temperature)) it is trained towards the teacher under another distribution than its own"
+            )
+        }
+        if pipeline.maxStaleness > 0 {
+            if objective.loss == .importanceSampling {
+                warnings.append(
+                    "objective.loss: importance_sampling does not limit the ratio and can diverge when samples are stale; use ppo_clip or truncated_importance_sampling with max_staleness \(pipeline.maxStaleness)"
+                )
+            }
+            if objective.advantage == .behaviour {
+                warnings.append(
+                    "objective.advantage: behaviour compares the teacher with old weights when samples are stale; use current with max_staleness \(pipeline.maxStaleness)"
+                )
+            }
+        }
+        if evaluation.every > 0 && data.heldout.isEmpty {
+            warnings.append("data.heldout: not given, so evaluation.every has no effect")
+        }
+        if training.warmupSteps >= training.steps {
+            warnings.append("training.warmup_steps: the run of \(training.steps) steps ends before the warm-up does")
+        }
+        return warnings
+    }
+}

@@ -1,0 +1,142 @@
+/// Everything that defines a run: what a configuration file says, with defaults for what it leaves out.
+///
+/// Sections and keys are named as in the file (`training.learning_rate` is `training.learningRate`); ranges, defaults
+/// and meanings are in ``ConfigurationSchema`` and docs/configuration.md.
+public struct RunConfiguration: Sendable, Equatable {
+    /// Names the run and, unless `run_folder` is given, its folder.
+    public var name = ""
+    /// Seed of every random choice of the run: prompt order and sampling.
+    public var seed: UInt64 = 1
+    /// Where the run writes; `runs/<name>` unless given.
+    public var runFolder = ""
+    public var student = Model()
+    /// Teachers by label; a prompt names its teacher with its `teacher` field.
+    public var teachers: [String: Model] = [:]
+    public var data = Data()
+    public var sampling = Sampling()
+    public var objective = Objective()
+    public var training = Training()
+    public var pipeline = Pipeline()
+    public var evaluation = Evaluation()
+    public var checkpoint = Checkpoint()
+
+    public init() {}
+
+    /// Element type of weights and activations; log-probabilities and the optimizer are always f32.
+    public enum DType: String, Sendable, CaseIterable { case bf16, f32 }
+
+    /// A model and the precision it is run in.
+    public struct Model: Sendable, Equatable {
+        /// Hugging Face folder, GGUF file, or folder with one GGUF.
+        public var model = ""
+        public var dtype = DType.bf16
+        public init() {}
+    }
+
+    public struct Data: Sendable, Equatable {
+        /// JSON lines of training prompts.
+        public var prompts = ""
+        /// JSON lines of held-out prompts; empty: no evaluation.
+        public var heldout = ""
+        /// `auto` or the name of a chat template.
+        public var template = Template.auto
+        public var promptsPerStep = 8
+        public var samplesPerPrompt = 4
+        /// Whether each pass over the prompts has an order of its own, drawn from the seed.
+        public var shuffle = true
+        public init() {}
+
+        public enum Template: String, Sendable, CaseIterable { case auto, chatml, llama3, mistral, plain }
+    }
+
+    public struct Sampling: Sendable, Equatable {
+        public var maxTokens = 128
+        public var temperature = 1.0
+        public var topP = 1.0
+        /// 0: no limit.
+        public var topK = 0
+        public init() {}
+    }
+
+    public struct Objective: Sendable, Equatable {
+        public var loss = Loss.importanceSampling
+        public var advantage = Advantage.behaviour
+        public var klCoefficient = 1.0
+        public var klDiscount = 0.0
+        /// The ratio is clipped to `1 - clipLow ... 1 + clipHigh` (`ppo_clip`).
+        public var clipLow = 0.2
+        public var clipHigh = 0.2
+        /// The ratio is capped at this value (`truncated_importance_sampling`).
+        public var truncation = 2.0
+        public init() {}
+
+        public enum Loss: String, Sendable, CaseIterable {
+            case importanceSampling = "importance_sampling"
+            case ppoClip = "ppo_clip"
+            case truncatedImportanceSampling = "truncated_importance_sampling"
+        }
+        public enum Advantage: String, Sendable, CaseIterable { case behaviour, current }
+    }
+
+    public struct Training: Sendable, Equatable {
+        public var steps = 100
+        public var learningRate = 1e-4
+        /// Where `linear` and `cosine` schedules end.
+        public var minLearningRate = 0.0
+        public var warmupSteps = 0
+        public var schedule = Schedule.constant
+        public var beta1 = 0.9
+        public var beta2 = 0.95
+        public var epsilon = 1e-8
+        public var weightDecay = 0.0
+        /// 0: no clipping.
+        public var clipGradNorm = 1.0
+        /// Tokens of one forward and backward pass; a batch of more is accumulated over several.
+        public var tokenBudget = 4096
+        public init() {}
+
+        public enum Schedule: String, Sendable, CaseIterable { case constant, linear, cosine }
+    }
+
+    public struct Pipeline: Sendable, Equatable {
+        /// How many versions behind the learner a sample's weights may be when it is trained on.
+        public var maxStaleness = 0
+        /// Processes that `opd run` starts.
+        public var workers = 1
+        public var scorers = 1
+        /// Where the learner binds; `*` as the port picks a free one.
+        public var endpoint = "tcp://127.0.0.1:*"
+        /// How long a process waits for the learner before it gives up.
+        public var connectTimeoutSeconds = 60.0
+        public var leaseSeconds = 60.0
+        public var heartbeatSeconds = 2.0
+        /// Sequences that a rollout worker samples at once.
+        public var slots = 32
+        /// Compute threads a process; 0: as many as there are cores.
+        public var threads = 0
+        /// Permits an endpoint beyond loopback without encryption.
+        public var allowPlaintext = false
+        public init() {}
+    }
+
+    public struct Evaluation: Sendable, Equatable {
+        /// Steps between evaluations; 0: none.
+        public var every = 10
+        public init() {}
+    }
+
+    public struct Checkpoint: Sendable, Equatable {
+        /// Steps between checkpoints; 0: only at the end and when interrupted.
+        public var every = 10
+        public var keepLast = 3
+        public init() {}
+    }
+
+    /// The label of the teacher that grades a prompt which names none: `default`, or the only one there is.
+    public var defaultTeacher: String? {
+        teachers["default"] != nil ? "default" : (teachers.count == 1 ? teachers.keys.first : nil)
+    }
+
+    /// Trajectories of one optimizer step.
+    public var rolloutsPerStep: Int { data.promptsPerStep * data.samplesPerPrompt }
+}
