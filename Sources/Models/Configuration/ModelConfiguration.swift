@@ -1,0 +1,118 @@
+/// The families of decoder-only transformers that this engine runs.
+public enum ModelFamily: String, Sendable, Codable, CaseIterable {
+    case llama, mistral, qwen2, qwen3
+}
+
+/// How rotary frequencies are changed for contexts longer than the model was first trained on.
+public enum RopeScaling: Sendable, Equatable, Codable {
+    case none
+    /// Positions divided by `factor`.
+    case linear(factor: Double)
+    /// Low frequencies divided by `factor`, high ones kept, a linear blend between
+    /// (transformers `_compute_llama3_parameters`).
+    case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalMaxPositions: Int)
+}
+
+/// The shape of a model: everything the engine needs to know besides the weights.
+///
+/// Sizes are positive and bounded, `headCount` is a multiple of `keyValueHeadCount`, `headDimension` is even:
+/// ``validate(in:)`` has seen to it for every configuration read from a file.
+public struct ModelConfiguration: Sendable, Equatable, Codable {
+    public var family: ModelFamily
+    public var vocabularySize: Int
+    public var hiddenSize: Int
+    public var intermediateSize: Int
+    public var layerCount: Int
+    public var headCount: Int
+    public var keyValueHeadCount: Int
+    public var headDimension: Int
+    public var rmsNormEpsilon: Float
+    public var ropeTheta: Double
+    public var ropeScaling: RopeScaling
+    /// Positions the model was made for: the context.
+    public var maxPositions: Int
+    /// The head shares the embedding's weights.
+    public var tiedEmbeddings: Bool
+    /// Biases on the q, k and v projections.
+    public var attentionInputBias: Bool
+    /// A bias on the o projection.
+    public var attentionOutputBias: Bool
+    /// Biases on gate, up and down projections.
+    public var mlpBias: Bool
+    /// RMS norms on every query and key head (Qwen 3).
+    public var qkNorm: Bool
+    public var bosTokenID: Int?
+    public var padTokenID: Int?
+    /// Every token that ends a sequence: union of config.json and generation_config.json, in that order.
+    public var eosTokenIDs: [Int]
+
+    public init(
+        family: ModelFamily, vocabularySize: Int, hiddenSize: Int, intermediateSize: Int, layerCount: Int,
+        headCount: Int, keyValueHeadCount: Int, headDimension: Int, rmsNormEpsilon: Float = 1e-6,
+        ropeTheta: Double = 10000, ropeScaling: RopeScaling = .none, maxPositions: Int = 2048,
+        tiedEmbeddings: Bool = false, attentionInputBias: Bool = false, attentionOutputBias: Bool = false,
+        mlpBias: Bool = false, qkNorm: Bool = false, bosTokenID: Int? = nil, padTokenID: Int? = nil,
+        eosTokenIDs: [Int] = []
+    ) {
+        self.family = family
+        self.vocabularySize = vocabularySize
+        self.hiddenSize = hiddenSize
+        self.intermediateSize = intermediateSize
+        self.layerCount = layerCount
+        self.headCount = headCount
+        self.keyValueHeadCount = keyValueHeadCount
+        self.headDimension = headDimension
+        self.rmsNormEpsilon = rmsNormEpsilon
+        self.ropeTheta = ropeTheta
+        self.ropeScaling = ropeScaling
+        self.maxPositions = maxPositions
+        self.tiedEmbeddings = tiedEmbeddings
+        self.attentionInputBias = attentionInputBias
+        self.attentionOutputBias = attentionOutputBias
+        self.mlpBias = mlpBias
+        self.qkNorm = qkNorm
+        self.bosTokenID = bosTokenID
+        self.padTokenID = padTokenID
+        self.eosTokenIDs = eosTokenIDs
+    }
+
+    /// Checks that sizes are positive, bounded and fit each other; `file` is named in the error.
+    public func validate(in file: String) throws {
+        func check(_ condition: Bool, _ message: @autoclosure () -> String) throws {
+            guard condition else { throw ModelError(.malformed, "\(file): \(message())") }
+        }
+        // Bounds far above any model there is, and low enough that no product of two overflows.
+        for (name, value, bound) in [
+            ("vocab_size", vocabularySize, 1 << 24), ("hidden_size", hiddenSize, 1 << 20),
+            ("intermediate_size", intermediateSize, 1 << 22), ("num_hidden_layers", layerCount, 1 << 12),
+            ("num_attention_heads", headCount, 1 << 12), ("num_key_value_heads", keyValueHeadCount, 1 << 12),
+            ("head_dim", headDimension, 1 << 12), ("max_position_embeddings", maxPositions, 1 << 30),
+        ] {
+            try check((1...bound).contains(value), "\(name) is \(value); it must be between 1 and \(bound)")
+        }
+        try check(
+            headCount % keyValueHeadCount == 0,
+            "num_attention_heads \(headCount) is not a multiple of num_key_value_heads \(keyValueHeadCount)")
+        try check(headDimension % 2 == 0, "head_dim \(headDimension) is odd; rotary positions need pairs")
+        try check(
+            rmsNormEpsilon.isFinite && rmsNormEpsilon >= 0, "rms_norm_eps \(rmsNormEpsilon) is not a small number")
+        try check(ropeTheta.isFinite && ropeTheta > 0, "rope_theta \(ropeTheta) is not positive")
+        switch ropeScaling {
+        case .none: break
+        case .linear(let factor): try check(factor.isFinite && factor > 0, "rope factor \(factor) is not positive")
+        case .llama3(let factor, let low, let high, let original):
+            try check(
+                factor.isFinite && factor > 0 && low.isFinite && low > 0 && high.isFinite && high > low
+                    && (1...1 << 30).contains(original),
+                "llama3 rope scaling needs factor > 0, 0 < low_freq_factor < high_freq_factor and "
+                    + "original_max_position_embeddings > 0")
+        }
+        for (name, id) in [("bos_token_id", bosTokenID), ("pad_token_id", padTokenID)] {
+            // Some files say -1 for "none"; those were mapped to nil before.
+            if let id { try check((0..<vocabularySize).contains(id), "\(name) \(id) is outside the vocabulary") }
+        }
+        for id in eosTokenIDs {
+            try check((0..<vocabularySize).contains(id), "eos_token_id \(id) is outside the vocabulary")
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import Tokenizers
+
+/// A model on disk, opened: a Hugging Face folder, a GGUF file, or a folder that holds one GGUF and no config.json.
+///
+/// Weights stay in the memory-mapped files until ``read(_:into:)`` converts them. Opening has checked that every
+/// parameter of the configuration is there with its shape.
+public struct ModelFiles: Sendable {
+    /// As given to ``open(_:)``.
+    public let path: String
+    public let configuration: ModelConfiguration
+    let source: any TensorSource
+    let origin: Origin
+
+    /// What kind of files these are.
+    enum Origin: Sendable {
+        case folder
+    }
+
+    /// Opens and checks a model. Throws ``ModelError`` naming file, key or tensor.
+    public static func open(_ path: String) throws -> ModelFiles {
+        if FileSystem.isDirectory(path) {
+            if FileSystem.isFile(path.appendingPath("config.json")) { return try ModelFiles(folder: path) }
+            throw ModelError(.unreadable, "\(path): no config.json in this folder; give a model folder or a GGUF file")
+        }
+        throw ModelError(.unreadable, "\(path): no such model folder or GGUF file")
+    }
+
+    private init(folder: String) throws {
+        path = folder
+        let file = folder.appendingPath("config.json")
+        let generation = folder.appendingPath("generation_config.json")
+        configuration = try ModelConfiguration(
+            huggingFace: try FileSystem.json(file),
+            generation: FileSystem.isFile(generation) ? try FileSystem.json(generation) : nil, file: file)
+        source = try SafetensorsSource(folder: folder)
+        origin = .folder
+        try validate()
+    }
+
+    /// The type of most of the stored weights: "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1".
+    public var storedType: String { source.storedType }
+
+    /// Hugging Face names of all stored tensors, whatever the file calls them.
+    public var tensorNames: [String] { source.names }
+
+    public func shape(of name: String) throws -> [Int] {
+        guard let shape = source.shape(of: name) else { throw ModelError(.tensor, "\(path): no tensor '\(name)'") }
+        return shape
+    }
+
+    /// Reads a tensor as row-major f32, dequantized; `destination` has room for exactly its values.
+    public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
+        let count = try shape(of: name).reduce(1, *)
+        guard destination.count == count else {
+            throw ModelError(
+                .tensor, "\(path): tensor '\(name)' has \(count) values where \(destination.count) are wanted")
+        }
+        try source.read(name, into: destination)
+    }
+
+    /// Checks that every parameter of the configuration is stored with its shape.
+    public func validate() throws {
+        for parameter in configuration.parameters {
+            guard let shape = source.shape(of: parameter.name) else {
+                throw ModelError(
+                    .tensor, "\(path): tensor '\(parameter.name)' is missing; the weights do not fit the configuration")
+            }
+            guard shape == parameter.shape else {
+                throw ModelError(
+                    .tensor,
+                    "\(path): tensor '\(parameter.name)' has shape \(shape) where the configuration needs \(parameter.shape)"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+import Tokenizers
+
+/// An element type of the safetensors format.
+public enum SafetensorsType: String, Sendable, CaseIterable {
+    case bool = "BOOL"
+    case u8 = "U8"
+    case i8 = "I8"
+    case f8E5M2 = "F8_E5M2"
+    case f8E4M3 = "F8_E4M3"
+    case i16 = "I16"
+    case u16 = "U16"
+    case f16 = "F16"
+    case bf16 = "BF16"
+    case i32 = "I32"
+    case u32 = "U32"
+    case f32 = "F32"
+    case f64 = "F64"
+    case i64 = "I64"
+    case u64 = "U64"
+
+    public var byteCount: Int {
+        switch self {
+        case .bool, .u8, .i8, .f8E5M2, .f8E4M3: 1
+        case .i16, .u16, .f16, .bf16: 2
+        case .i32, .u32, .f32: 4
+        case .f64, .i64, .u64: 8
+        }
+    }
+}
+
+/// A tensor of a safetensors file.
+public struct SafetensorsEntry: Sendable, Equatable {
+    public let name: String
+    public let type: SafetensorsType
+    public let shape: [Int]
+    /// Where its bytes stand in the file.
+    public let range: Range<Int>
+
+    /// Number of values.
+    public var count: Int { range.count / type.byteCount }
+}
+
+/// A memory-mapped safetensors file. Opening checks every length and offset, so that reading a tensor cannot fail
+/// for any content of the file.
+///
+/// Format: 8 bytes little-endian header length, a JSON header, then the tensors' bytes without gaps
+/// (github.com/huggingface/safetensors).
+public struct SafetensorsFile: Sendable {
+    public let path: String
+    /// Tensors in the order of their bytes.
+    public let entries: [SafetensorsEntry]
+    /// The header's `__metadata__`.
+    public let metadata: [String: String]
+    private let index: [String: Int]
+    private let file: MappedFile
+
+    /// The reference implementation's bound on the header.
+    static let maximumHeaderByteCount = 100_000_000
+
+    public static func open(_ path: String) throws -> SafetensorsFile { try SafetensorsFile(path) }
+
+    private init(_ path: String) throws {
+        self.path = path
+        file = try MappedFile(path)
+        func malformed(_ message: String) -> ModelError {
+            ModelError(.malformed, "\(path): \(message); the file is truncated or corrupt, get it again")
+        }
+        let bytes = file.bytes
+        guard bytes.count >= 8 else { throw malformed("\(bytes.count) bytes are too few for a safetensors file") }
+        let headerLength = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+        guard headerLength <= UInt64(Self.maximumHeaderByteCount) else {
+            throw malformed("its header length, \(headerLength), is beyond any real one")
+        }
+        let dataStart = 8 + Int(headerLength)
+        guard dataStart <= bytes.count else {
+            throw malformed("its header of \(headerLength) bytes goes past the end of the file (\(bytes.count) bytes)")
+        }
+        let header: JSONValue
+        do {
+            header = try JSONValue.parse(UnsafeRawBufferPointer(rebasing: bytes[8..<dataStart]))
+        } catch {
+            throw malformed("its header is \(error)")
+        }
+        guard let members = header.object?.members else { throw malformed("its header is not a JSON object") }
+
+        var entries: [SafetensorsEntry] = []
+        var metadata: [String: String] = [:]
+        entries.reserveCapacity(members.count)
+        for member in members {
+            if member.key == "__metadata__" {
+                for pair in member.value.object?.members ?? [] { metadata[pair.key] = pair.value.string ?? "" }
+                continue
+            }
+            entries.append(
+                try Self.entry(member, dataStart: dataStart, dataCount: bytes.count - dataStart, error: malformed))
+        }
+        entries.sort { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
+        var end = dataStart
+        for entry in entries {
+            guard entry.range.lowerBound >= end else {
+                throw malformed("tensor '\(entry.name)' overlaps another")
+            }
+            guard entry.range.lowerBound == end else {
+                throw malformed("\(entry.range.lowerBound - end) bytes before tensor '\(entry.name)' belong to none")
+            }
+            end = entry.range.upperBound
+        }
+        guard end == bytes.count else { throw malformed("\(bytes.count - end) bytes follow the last tensor") }
+        var index: [String: Int] = [:]
+        for (position, entry) in entries.enumerated() {
+            guard index.updateValue(position, forKey: entry.name) == nil else {
+                throw malformed("tensor '\(entry.name)' stands there twice")
+            }
+        }
+        self.entries = entries
+        self.metadata = metadata
+        self.index = index
+    }
+
+    private static func entry(
+        _ member: JSONObject.Member, dataStart: Int, dataCount: Int, error: (String) -> ModelError
+    ) throws -> SafetensorsEntry {
+        let name = member.key
+        guard let typeName = member.value["dtype"]?.string else { throw error("tensor '\(name)' has no dtype") }
+        guard let type = SafetensorsType(rawValue: typeName) else {
+            throw error("tensor '\(name)' has the unknown dtype '\(typeName)'")
+        }
+        guard let dimensions = member.value["shape"]?.array else { throw error("tensor '\(name)' has no shape") }
+        var byteCount = type.byteCount
+        var shape: [Int] = []
+        for dimension in dimensions {
+            guard case .integer(let size) = dimension, size >= 0 else {
+                throw error("the shape of tensor '\(name)' is not a list of sizes")
+            }
+            let (product, overflow) = byteCount.multipliedReportingOverflow(by: size)
+            guard !overflow else { throw error("the shape of tensor '\(name)' is beyond any real one") }
+            byteCount = product
+            shape.append(size)
+        }
+        guard let offsets = member.value["data_offsets"]?.array, offsets.count == 2,
+            case .integer(let begin) = offsets[0], case .integer(let end) = offsets[1]
+        else { throw error("tensor '\(name)' has no data_offsets") }
+        guard begin >= 0, begin <= end, end <= dataCount else {
+            throw error("tensor '\(name)' reaches from \(begin) to \(end), outside the file's \(dataCount) data bytes")
+        }
+        guard end - begin == byteCount else {
+            throw error("tensor '\(name)' has \(end - begin) bytes where \(typeName) \(shape) needs \(byteCount)")
+        }
+        return SafetensorsEntry(name: name, type: type, shape: shape, range: dataStart + begin..<dataStart + end)
+    }
+
+    /// Names in the order of their bytes.
+    public var names: [String] { entries.map(\.name) }
+
+    public func contains(_ name: String) -> Bool { index[name] != nil }
+
+    /// The tensor called `name`; throws a ``ModelError`` that names file and tensor when there is none.
+    public func entry(_ name: String) throws -> SafetensorsEntry {
+        guard let position = index[name] else { throw ModelError(.tensor, "\(path): no tensor '\(name)'") }
+        return entries[position]
+    }
+
+    /// Calls `body` with the bytes of a tensor, little-endian as stored, at any alignment.
+    public func withBytes<R>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
+        let entry = try entry(name)
+        return try body(UnsafeRawBufferPointer(rebasing: file.bytes[entry.range]))
+    }
+
+    /// Reads a tensor of floats as f32 into `destination`, which has room for exactly its values.
+    public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
+        let entry = try entry(name)
+        guard destination.count == entry.count else {
+            throw ModelError(
+                .tensor, "\(path): tensor '\(name)' has \(entry.count) values where \(destination.count) are wanted")
+        }
+        try withBytes(name) { bytes in
+            switch entry.type {
+            case .f32: UnsafeMutableRawBufferPointer(destination).copyMemory(from: bytes)
+            case .f16: Quantization.floats(fromF16: bytes, into: destination)
+            case .bf16: Quantization.floats(fromBF16: bytes, into: destination)
+            default:
+                throw ModelError(
+                    .unsupported, "\(path): tensor '\(name)' is \(entry.type.rawValue); F32, F16 and BF16 are read")
+            }
+        }
+    }
+
+    /// The values of a tensor of floats.
+    public func floats(_ name: String) throws -> [Float] {
+        let count = try entry(name).count
+        return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+            try read(name, into: UnsafeMutableBufferPointer(rebasing: buffer[0..<count]))
+            initialized = count
+        }
+    }
+
+    /// The values of a tensor of integers (I32, I64, U8, BOOL) that fit 32 bits.
+    public func int32s(_ name: String) throws -> [Int32] {
+        let entry = try entry(name)
+        return try withBytes(name) { bytes in
+            switch entry.type {
+            case .i32:
+                return (0..<entry.count).map {
+                    Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self))
+                }
+            case .i64:
+                return try (0..<entry.count).map {
+                    let value = Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: $0 * 8, as: Int64.self))
+                    guard let narrow = Int32(exactly: value) else {
+                        throw ModelError(.malformed, "\(path): tensor '\(name)' holds \(value), beyond 32 bits")
+                    }
+                    return narrow
+                }
+            case .u8, .bool: return bytes.map(Int32.init)
+            default:
+                throw ModelError(
+                    .unsupported, "\(path): tensor '\(name)' is \(entry.type.rawValue); I32, I64 and U8 are read")
+            }
+        }
+    }
+}

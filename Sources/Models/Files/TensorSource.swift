@@ -1,0 +1,93 @@
+/// Where a model's tensors come from, under their Hugging Face names.
+protocol TensorSource: Sendable {
+    /// In file order.
+    var names: [String] { get }
+    /// "F32", "BF16", "Q4_1": the type of most of the weights.
+    var storedType: String { get }
+    /// Bytes on disk.
+    var byteCount: Int { get }
+    func shape(of name: String) -> [Int]?
+    /// The type of one tensor, for listings.
+    func type(of name: String) -> String?
+    /// Reads as f32; `destination` has room for exactly the tensor's values.
+    func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws
+}
+
+/// The type that holds the most values.
+func commonType(_ tensors: some Sequence<(type: String, count: Int)>) -> String {
+    var counts: [String: Int] = [:]
+    for tensor in tensors { counts[tensor.type, default: 0] += tensor.count }
+    return counts.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? "none"
+}
+
+/// The weights of a Hugging Face folder: model.safetensors, or shards with model.safetensors.index.json.
+struct SafetensorsSource: TensorSource {
+    private let shards: [SafetensorsFile]
+    private let index: [String: Int]
+    let names: [String]
+    let storedType: String
+    let byteCount: Int
+
+    init(folder: String) throws {
+        let single = folder.appendingPath("model.safetensors")
+        let indexPath = folder.appendingPath("model.safetensors.index.json")
+        var shards: [SafetensorsFile] = []
+        if FileSystem.isFile(single) {
+            shards = [try SafetensorsFile.open(single)]
+        } else if FileSystem.isFile(indexPath) {
+            shards = try Self.shardNames(indexPath).map { try SafetensorsFile.open(folder.appendingPath($0)) }
+        } else {
+            throw ModelError(
+                .unreadable,
+                "\(folder): neither model.safetensors nor model.safetensors.index.json; convert the weights to safetensors"
+            )
+        }
+        var index: [String: Int] = [:]
+        var names: [String] = []
+        for (position, shard) in shards.enumerated() {
+            for name in shard.names {
+                guard index.updateValue(position, forKey: name) == nil else {
+                    throw ModelError(.malformed, "\(shard.path): tensor '\(name)' is also in another shard")
+                }
+                names.append(name)
+            }
+        }
+        self.shards = shards
+        self.index = index
+        self.names = names
+        storedType = commonType(shards.flatMap(\.entries).map { ($0.type.rawValue, $0.count) })
+        byteCount = shards.reduce(0) { $0 + $1.entries.reduce(0) { $0 + $1.range.count } }
+    }
+
+    private static func shardNames(_ path: String) throws -> [String] {
+        let json = try FileSystem.json(path)
+        guard let map = json["weight_map"]?.object, !map.members.isEmpty else {
+            throw ModelError(.malformed, "\(path): no weight_map")
+        }
+        var names: Set<String> = []
+        for member in map.members {
+            guard let name = member.value.string else {
+                throw ModelError(.malformed, "\(path): weight_map has no file for '\(member.key)'")
+            }
+            // A name, not a path: an index must not lead out of its folder.
+            guard !name.isEmpty, !name.utf8.contains(UInt8(ascii: "/")), name != ".." else {
+                throw ModelError(.malformed, "\(path): weight_map names the file '\(name)', outside the folder")
+            }
+            names.insert(name)
+        }
+        return names.sorted()
+    }
+
+    private func entry(_ name: String) -> (SafetensorsFile, SafetensorsEntry)? {
+        guard let position = index[name], let entry = try? shards[position].entry(name) else { return nil }
+        return (shards[position], entry)
+    }
+
+    func shape(of name: String) -> [Int]? { entry(name)?.1.shape }
+    func type(of name: String) -> String? { entry(name)?.1.type.rawValue }
+
+    func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
+        guard let (file, _) = entry(name) else { throw ModelError(.tensor, "no tensor '\(name)'") }
+        try file.read(name, into: destination)
+    }
+}

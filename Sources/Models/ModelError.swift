@@ -1,0 +1,28 @@
+/// What is wrong with a model or its files.
+public struct ModelError: Error, Sendable, Equatable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        /// A file or folder is missing, or cannot be read.
+        case unreadable
+        /// A file's bytes contradict themselves or its format.
+        case malformed
+        /// A well-formed model that this engine does not run.
+        case unsupported
+        /// A tensor that the configuration calls for is absent or has another shape.
+        case tensor
+        /// A request that makes no sense for this model (a layer that is not there).
+        case invalidArgument
+        /// A file could not be written.
+        case unwritable
+    }
+
+    public let code: Code
+    /// One line: the file, what is wrong in it, what to do.
+    public let message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { message }
+}
