@@ -1,0 +1,271 @@
+import CPlatform
+import DequeModule
+import Foundation
+import Logging
+import Wire
+import ZeroMQ
+
+extension SocketFrame: ByteStorage {}
+
+/// An encoded message on its way out.
+struct OutgoingMessage: Sendable {
+    var peer: PeerID
+    var message: Message
+    var frames: [Frame]
+
+    var byteCount: Int { frames.reduce(0) { $0 + $1.count } }
+}
+
+/// The thread that owns a transport's socket.
+///
+/// `@unchecked Sendable`: `socket` and the properties under "the thread's own" are touched by nothing but the thread
+/// once `start` was called; the rest is locked or immutable.
+final class SocketLoop: @unchecked Sendable {
+    enum Side { case learner, member }
+
+    private struct Shared: Sendable {
+        var outbox: Deque<OutgoingMessage> = []
+        var closing = false
+        var finished = false
+        var closeWaiters: [CheckedContinuation<Void, Never>] = []
+        var statistics = TransportStatistics()
+    }
+
+    let options: TransportOptions
+    let channel: EventChannel
+    private let side: Side
+    private let shared = Locked(Shared())
+    private let wake: WakeSignal
+
+    // The thread's own.
+    private var socket: Socket?
+    private var waiting: [PeerID: OutgoingQueue] = [:]
+    private var malformed: MalformedLog
+
+    init(socket: Socket, side: Side, options: TransportOptions, logger: Logger) throws {
+        let wake = try WakeSignal()
+        self.socket = socket
+        self.side = side
+        self.options = options
+        self.wake = wake
+        malformed = MalformedLog(logger: logger)
+        channel = EventChannel(maximumCount: options.inboundMessages, maximumBytes: options.inboundBytes) {
+            wake.signal()
+        }
+    }
+
+    func start() {
+        let thread = Thread { self.run() }
+        thread.name = "opd-socket"
+        thread.start()
+    }
+
+    // MARK: callable from any thread
+
+    func enqueue(_ message: OutgoingMessage) {
+        let first = shared.withLock { shared in
+            guard !shared.closing else { return false }
+            shared.outbox.append(message)
+            return shared.outbox.count == 1
+        }
+        if first { wake.signal() }
+    }
+
+    var statistics: TransportStatistics { shared.withLock { $0.statistics } }
+
+    func requestClose() {
+        shared.withLock { $0.closing = true }
+        wake.signal()
+    }
+
+    func close() async {
+        await withCheckedContinuation { continuation in
+            let finished = shared.withLock { shared in
+                if !shared.finished { shared.closeWaiters.append(continuation) }
+                shared.closing = true
+                return shared.finished
+            }
+            if finished { continuation.resume() } else { wake.signal() }
+        }
+    }
+
+    // MARK: the thread
+
+    private func run() {
+        do {
+            while !shared.withLock({ $0.closing }) {
+                try wait()
+                try receive()
+                try sendQueued()
+            }
+            try flush()
+        } catch {
+            // Only a closed context or a broken library gets here: the consumer sees the events end.
+            malformed.fatal(error)
+        }
+        // Dropping the last reference to the context waits for the socket's linger.
+        socket?.close()
+        socket = nil
+        channel.finish()
+        let waiters = shared.withLock { shared in
+            shared.closing = true
+            shared.finished = true
+            defer { shared.closeWaiters = [] }
+            return shared.closeWaiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Waits for something to do.
+    private func wait() throws {
+        guard let socket else { return }
+        var events: PollEvents = channel.isFull() ? [] : .readable
+        // A ROUTER cannot say which peer takes messages again, so its waiting messages are tried every 2 ms.
+        if side == .member, !waiting.isEmpty { events.insert(.writable) }
+        let milliseconds = side == .learner && !waiting.isEmpty ? 2 : 1000
+        let ready = try poll(
+            [.socket(socket, events), .descriptor(wake.descriptor, .readable)], milliseconds: milliseconds)
+        if ready[1].contains(.readable) { wake.clear() }
+    }
+
+    /// Takes in what has arrived: a bounded number of messages, so that sending gets its turn.
+    private func receive() throws {
+        guard let socket else { return }
+        for _ in 0..<64 {
+            guard !channel.isFull(), let frames = try socket.tryReceive(keeping: options.limits.frames + 2) else {
+                return
+            }
+            accept(frames)
+        }
+    }
+
+    private func accept(_ received: [SocketFrame]) {
+        let peer = side == .learner ? PeerID(bytes: received[0].array) : .learner
+        let frames = received.dropFirst(side == .learner ? 1 : 0).map { Frame(storage: $0) }
+        let bytes = frames.reduce(0) { $0 + $1.count }
+        do throws(WireError) {
+            let message = try Codec.decode(frames, limits: options.limits)
+            shared.withLock {
+                $0.statistics.messagesIn += 1
+                $0.statistics.bytesIn += UInt64(bytes)
+            }
+            channel.push(.message(message, from: peer), bytes: bytes)
+        } catch {
+            shared.withLock { $0.statistics.malformed += 1 }
+            malformed.record(error, from: peer)
+        }
+    }
+
+    private func sendQueued() throws {
+        for peer in waiting.keys {
+            while let next = waiting[peer]?.first {
+                guard try send(next) else { break }
+                waiting[peer]?.removeFirst()
+            }
+            if waiting[peer]?.isEmpty ?? false { waiting[peer] = nil }
+        }
+        let outbox = shared.withLock { shared in
+            defer { shared.outbox = [] }
+            return shared.outbox
+        }
+        for message in outbox {
+            if waiting[message.peer] == nil, try send(message) { continue }
+            var queue = waiting.removeValue(forKey: message.peer) ?? OutgoingQueue()
+            if queue.count < options.outboundMessages, queue.byteCount < options.outboundBytes {
+                queue.append(message)
+            } else {
+                report(message)
+            }
+            waiting[message.peer] = queue
+        }
+    }
+
+    /// False when the peer takes nothing now; true when the message is sent, or reported as undeliverable.
+    private func send(_ message: OutgoingMessage) throws -> Bool {
+        guard let socket else { return true }
+        do throws(ZeroMQError) {
+            if side == .learner {
+                guard try socket.trySend(SocketFrame(message.peer.bytes), more: true) else { return false }
+            }
+            for (index, frame) in message.frames.enumerated() {
+                let sent = try socket.trySend(frame.socketFrame(), more: index + 1 < message.frames.count)
+                guard sent else { return false }
+            }
+        } catch {
+            guard error.isUnreachable else { throw error }
+            report(message)
+            return true
+        }
+        shared.withLock {
+            $0.statistics.messagesOut += 1
+            $0.statistics.bytesOut += UInt64(message.byteCount)
+        }
+        return true
+    }
+
+    private func report(_ message: OutgoingMessage) {
+        shared.withLock { $0.statistics.undeliverable += 1 }
+        channel.push(.undeliverable(message.message, to: message.peer), bytes: message.byteCount)
+    }
+
+    /// Sends what is queued, for at most the linger, the rest of which is left to libzmq.
+    private func flush() throws {
+        let clock = ContinuousClock()
+        let deadline = clock.now + options.linger
+        try sendQueued()
+        while !waiting.isEmpty, clock.now < deadline {
+            Thread.sleep(forTimeInterval: 0.002)
+            try sendQueued()
+        }
+        let rest = waiting.isEmpty ? max(.zero, deadline - clock.now) : .zero
+        try socket?.set(.linger, to: rest.milliseconds)
+    }
+}
+
+/// Messages waiting for one peer.
+private struct OutgoingQueue {
+    private var messages: Deque<OutgoingMessage> = []
+    private(set) var byteCount = 0
+
+    var first: OutgoingMessage? { messages.first }
+    var count: Int { messages.count }
+    var isEmpty: Bool { messages.isEmpty }
+
+    mutating func append(_ message: OutgoingMessage) {
+        byteCount += message.byteCount
+        messages.append(message)
+    }
+
+    mutating func removeFirst() { byteCount -= messages.removeFirst().byteCount }
+}
+
+extension Frame {
+    /// Large shared storage is handed to libzmq as it is; all else is copied.
+    fileprivate func socketFrame() throws(ZeroMQError) -> SocketFrame {
+        guard let storage, count >= 64 << 10 else { return try SocketFrame(array) }
+        // The pointer outlives the closure because libzmq keeps the storage alive.
+        let bytes = withUnsafeBytes { $0 }
+        return try SocketFrame(referencing: bytes, owner: storage)
+    }
+}
+
+extension ZeroMQError {
+    fileprivate var isUnreachable: Bool { code == EHOSTUNREACH }
+}
+
+/// Wakes a thread that polls: a descriptor that any thread makes readable.
+final class WakeSignal: Sendable {
+    let descriptor: Int32
+
+    init() throws {
+        descriptor = cplatform_event_create()
+        guard descriptor >= 0 else {
+            throw ZeroMQError(code: errno, message: "creating an event descriptor: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    deinit { _ = Foundation.close(descriptor) }
+
+    func signal() { cplatform_event_signal(descriptor) }
+    func clear() { cplatform_event_clear(descriptor) }
+}

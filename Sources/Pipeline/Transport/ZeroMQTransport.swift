@@ -1,0 +1,85 @@
+import Logging
+import Wire
+import ZeroMQ
+
+/// A transport over a ZeroMQ socket: ROUTER at the learner, DEALER at a member.
+///
+/// One thread of its own owns the socket. Senders queue and wake it; the consumer of `events` is fed through a
+/// bounded queue, and while that is full the socket is not read, so that TCP slows the senders down.
+public final class ZeroMQTransport: Transport {
+    /// Where it listens or connects to, with the port filled in.
+    public let endpoint: String
+    private let loop: SocketLoop
+
+    private init(endpoint: String, loop: SocketLoop) {
+        self.endpoint = endpoint
+        self.loop = loop
+        loop.start()
+    }
+
+    deinit { loop.requestClose() }
+
+    /// Listens at `endpoint` (`tcp://ADDRESS:PORT`, port `*` for a free one). Throws `ZeroMQError` when it cannot.
+    public static func learner(
+        bind endpoint: String, options: TransportOptions = .init(), logger: Logger
+    ) throws -> ZeroMQTransport {
+        let socket = try makeSocket(.router, endpoint, options)
+        try socket.set(.routerMandatory, to: 1)
+        try socket.set(.routerHandover, to: 1)
+        try socket.bind(endpoint)
+        let bound = try socket.lastEndpoint
+        return ZeroMQTransport(
+            endpoint: bound,
+            loop: try SocketLoop(socket: socket, side: .learner, options: options, logger: logger))
+    }
+
+    /// Connects to a learner in the background, again and again until it is there. Whether it answers is for the
+    /// caller to find out, by a hello.
+    ///
+    /// - Parameter identity: 1 ... 255 bytes; another live process with the same one takes this one's place.
+    public static func member(
+        connect endpoint: String, identity: String, options: TransportOptions = .init(), logger: Logger
+    ) throws -> ZeroMQTransport {
+        let socket = try makeSocket(.dealer, endpoint, options)
+        try socket.setRoutingID(Array(identity.utf8))
+        try socket.connect(endpoint)
+        return ZeroMQTransport(
+            endpoint: endpoint,
+            loop: try SocketLoop(socket: socket, side: .member, options: options, logger: logger))
+    }
+
+    public func send(_ message: Message, to peer: PeerID) throws(WireError) {
+        let frames = try Codec.encode(message, limits: loop.options.limits)
+        loop.enqueue(OutgoingMessage(peer: peer, message: message, frames: frames))
+    }
+
+    public var events: TransportEvents { TransportEvents(channel: loop.channel) }
+
+    public func close() async { await loop.close() }
+
+    public var statistics: TransportStatistics { loop.statistics }
+
+    private static func makeSocket(
+        _ type: SocketType, _ endpoint: String, _ options: TransportOptions
+    ) throws(ZeroMQError) -> Socket {
+        let socket = try Socket(Context(), type)
+        try socket.set(.sendHighWaterMark, to: options.socketMessages)
+        try socket.set(.receiveHighWaterMark, to: options.socketMessages)
+        try socket.set(.maximumMessageBytes, to: max(options.limits.frameBytes, options.limits.headerBytes))
+        try socket.set(.heartbeatInterval, to: options.ping.milliseconds)
+        try socket.set(.heartbeatTimeout, to: options.silence.milliseconds)
+        try socket.set(.heartbeatTTL, to: options.silence.milliseconds)
+        try socket.set(.reconnectInterval, to: 100)
+        try socket.set(.reconnectIntervalMaximum, to: 2000)
+        if endpoint.contains("[") { try socket.set(.ipv6, to: 1) }
+        return socket
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded down.
+    var milliseconds: Int {
+        let (seconds, attoseconds) = components
+        return Int(seconds) * 1000 + Int(attoseconds / 1_000_000_000_000_000)
+    }
+}

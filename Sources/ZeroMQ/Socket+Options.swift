@@ -1,0 +1,112 @@
+internal import CZeroMQ
+
+/// Socket options with a whole number as value.
+public enum IntegerOption: Sendable {
+    /// Milliseconds a closed socket keeps sending; -1 is for ever.
+    case linger
+    /// Messages a peer's outgoing queue holds; 0 is no limit.
+    case sendHighWaterMark
+    /// Messages a peer's incoming queue holds; 0 is no limit.
+    case receiveHighWaterMark
+    /// 1: sending to an unknown peer is an error instead of a silent drop (ROUTER).
+    case routerMandatory
+    /// 1: a new connection with a known identity replaces the old one (ROUTER).
+    case routerHandover
+    /// 1: queue messages for completed connections only.
+    case immediate
+    /// Milliseconds between pings of an idle connection; 0 is never.
+    case heartbeatInterval
+    /// Milliseconds without any traffic after which a connection is dead.
+    case heartbeatTimeout
+    /// Milliseconds after which the peer shall consider this side dead.
+    case heartbeatTTL
+    /// Milliseconds until an unfinished handshake is given up.
+    case handshakeInterval
+    /// Milliseconds before the first reconnection.
+    case reconnectInterval
+    /// Milliseconds that the exponentially growing reconnection interval stops at; 0 is no growth.
+    case reconnectIntervalMaximum
+    /// Milliseconds that a blocking send waits; -1 is for ever.
+    case sendTimeout
+    /// Milliseconds that a blocking receive waits; -1 is for ever.
+    case receiveTimeout
+    /// Bytes of the kernel's send buffer; -1 is its default.
+    case kernelSendBuffer
+    /// Bytes of the kernel's receive buffer; -1 is its default.
+    case kernelReceiveBuffer
+    /// 1: IPv6 as well.
+    case ipv6
+    /// Bytes of the largest frame accepted (a peer that sends more is disconnected); -1 is no limit.
+    case maximumMessageBytes
+
+    var rawValue: Int32 {
+        switch self {
+        case .linger: ZMQ_LINGER
+        case .sendHighWaterMark: ZMQ_SNDHWM
+        case .receiveHighWaterMark: ZMQ_RCVHWM
+        case .routerMandatory: ZMQ_ROUTER_MANDATORY
+        case .routerHandover: ZMQ_ROUTER_HANDOVER
+        case .immediate: ZMQ_IMMEDIATE
+        case .heartbeatInterval: ZMQ_HEARTBEAT_IVL
+        case .heartbeatTimeout: ZMQ_HEARTBEAT_TIMEOUT
+        case .heartbeatTTL: ZMQ_HEARTBEAT_TTL
+        case .handshakeInterval: ZMQ_HANDSHAKE_IVL
+        case .reconnectInterval: ZMQ_RECONNECT_IVL
+        case .reconnectIntervalMaximum: ZMQ_RECONNECT_IVL_MAX
+        case .sendTimeout: ZMQ_SNDTIMEO
+        case .receiveTimeout: ZMQ_RCVTIMEO
+        case .kernelSendBuffer: ZMQ_SNDBUF
+        case .kernelReceiveBuffer: ZMQ_RCVBUF
+        case .ipv6: ZMQ_IPV6
+        case .maximumMessageBytes: ZMQ_MAXMSGSIZE
+        }
+    }
+}
+
+extension Socket {
+    /// Sets a numeric option. Most take effect for later binds and connects only.
+    public func set(_ option: IntegerOption, to value: Int) throws(ZeroMQError) {
+        let status = withHandle { handle in
+            if option == .maximumMessageBytes {
+                var wide = Int64(value)
+                return zmq_setsockopt(handle, option.rawValue, &wide, MemoryLayout<Int64>.size)
+            }
+            var narrow = Int32(clamping: value)
+            return zmq_setsockopt(handle, option.rawValue, &narrow, MemoryLayout<Int32>.size)
+        }
+        guard status == 0 else { throw .last("setting \(option) to \(value)") }
+    }
+
+    /// Sets the identity by which a ROUTER knows this socket: 1 ... 255 bytes, the first not zero.
+    public func setRoutingID(_ identity: [UInt8]) throws(ZeroMQError) {
+        try set(ZMQ_ROUTING_ID, identity, "routing id")
+    }
+
+    /// Subscribes to messages that start with `prefix` (SUB); empty is all.
+    public func subscribe(_ prefix: [UInt8] = []) throws(ZeroMQError) {
+        try set(ZMQ_SUBSCRIBE, prefix, "subscription")
+    }
+
+    /// Reads a numeric option back.
+    public func get(_ option: IntegerOption) throws(ZeroMQError) -> Int {
+        var wide: Int64 = 0
+        var narrow: Int32 = 0
+        let status = withHandle { handle in
+            if option == .maximumMessageBytes {
+                var count = MemoryLayout<Int64>.size
+                return zmq_getsockopt(handle, option.rawValue, &wide, &count)
+            }
+            var count = MemoryLayout<Int32>.size
+            return zmq_getsockopt(handle, option.rawValue, &narrow, &count)
+        }
+        guard status == 0 else { throw .last("reading \(option)") }
+        return option == .maximumMessageBytes ? Int(wide) : Int(narrow)
+    }
+
+    func set(_ option: Int32, _ bytes: [UInt8], _ what: String) throws(ZeroMQError) {
+        let status = withHandle { handle in
+            bytes.withUnsafeBytes { zmq_setsockopt(handle, option, $0.baseAddress, $0.count) }
+        }
+        guard status == 0 else { throw .last("setting the \(what)") }
+    }
+}
