@@ -1,0 +1,94 @@
+import CPlatform
+import Foundation
+import Wire
+
+/// The bytes of one weight snapshot: immutable, 64-byte aligned, shared between threads, never copied.
+///
+/// `@unchecked Sendable`: the memory is written in the initializer only (or by the one `WeightAssembly` that has not
+/// handed it out yet).
+public final class WeightBytes: ByteStorage, @unchecked Sendable {
+    public let bytes: UnsafeRawBufferPointer
+    private enum Backing {
+        case allocated(UnsafeMutableRawPointer)
+        case mapped(UnsafeMutableRawPointer, Int)
+        case viewed(any AnyObject & Sendable)
+    }
+    private let backing: Backing
+
+    /// Fresh memory of `count` bytes that `initialize` fills.
+    public init(count: Int, initialize: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1), alignment: 64)
+        do {
+            try initialize(UnsafeMutableRawBufferPointer(start: memory, count: count))
+        } catch {
+            memory.deallocate()
+            throw error
+        }
+        bytes = UnsafeRawBufferPointer(start: memory, count: count)
+        backing = .allocated(memory)
+    }
+
+    /// A view of memory that stays valid and unchanged for as long as `owner` lives.
+    public init(viewing bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable) {
+        self.bytes = bytes
+        backing = .viewed(owner)
+    }
+
+    /// A read-only mapping of the file at `path`, which must hold exactly `count` bytes, be a regular file and belong
+    /// to this user: another's could be truncated under us.
+    init(mapping path: String, count: Int) throws(WeightFileError) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { throw WeightFileError("cannot open \(path): \(systemMessage())") }
+        defer { _ = close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw WeightFileError("cannot read \(path): \(systemMessage())") }
+        guard status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid() else {
+            throw WeightFileError("\(path) is not a regular file of this user")
+        }
+        guard Int(status.st_size) == count, count > 0 else {
+            throw WeightFileError("\(path) has \(status.st_size) bytes, but \(count) were announced")
+        }
+        let memory = mmap(nil, count, PROT_READ, MAP_SHARED | Int32(MAP_POPULATE), descriptor, 0)
+        guard let memory, memory != MAP_FAILED else {
+            throw WeightFileError("cannot map \(path): \(systemMessage())")
+        }
+        bytes = UnsafeRawBufferPointer(start: memory, count: count)
+        backing = .mapped(memory, count)
+    }
+
+    deinit {
+        switch backing {
+        case .allocated(let memory): memory.deallocate()
+        case .mapped(let memory, let count): munmap(memory, count)
+        case .viewed: break
+        }
+    }
+
+    public var count: Int { bytes.count }
+
+    /// CRC-32 (zlib's) of all bytes.
+    public var checksum: UInt32 { crc32(bytes) }
+}
+
+/// CRC-32 (zlib's) of `bytes`: about 11 GB/s with carry-less multiplication.
+package func crc32(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+    cplatform_crc32(0, bytes.baseAddress, bytes.count)
+}
+
+/// Why a snapshot file could not be written or read.
+struct WeightFileError: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// The text of `errno`.
+func systemMessage() -> String { String(cString: strerror(errno)) }
+
+/// Tells processes that can share memory: equal for all on one boot of one host.
+public enum HostID {
+    /// The kernel's boot id and the host name.
+    public static func current() -> String {
+        let boot = (try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)) ?? ""
+        return boot.trimmingCharacters(in: .whitespacesAndNewlines) + "@" + ProcessInfo.processInfo.hostName
+    }
+}

@@ -1,0 +1,234 @@
+import Foundation
+import Logging
+import Wire
+
+/// A complete weight version.
+public struct FetchedWeights: Sendable {
+    public enum Source: String, Sendable { case sharedMemory, chunks }
+
+    public var version: UInt64
+    public var bytes: WeightBytes
+    /// `f32` or `bf16`: how matrices are stored.
+    public var elementType: String
+    public var source: Source
+}
+
+/// A weight version that could not be had.
+public struct WeightFetchError: Error, Sendable, Equatable, CustomStringConvertible {
+    public var version: UInt64
+    /// One line for a person.
+    public var message: String
+
+    public var description: String { message }
+}
+
+public enum WeightFetchOutcome: Sendable {
+    case fetched(FetchedWeights)
+    case failed(WeightFetchError)
+}
+
+/// The worker's end of weight transfer. Feed it the learner's announcements and chunks; complete versions come out of
+/// `outcomes`, of which a slow reader gets the newest only.
+///
+/// Checksums of whole snapshots are computed on a thread of their own, never on Swift's cooperative pool.
+public actor WeightFetcher {
+    public struct Options: Sendable {
+        /// Chunks asked for ahead.
+        public var window = 4
+        /// Silence after which chunks are asked for again.
+        public var timeout: Duration = .seconds(5)
+        /// Repetitions without progress after which a version is given up.
+        public var attempts = 6
+
+        public init() {}
+    }
+
+    /// Ends after `stop`.
+    public nonisolated let outcomes: AsyncStream<WeightFetchOutcome>
+
+    private let continuation: AsyncStream<WeightFetchOutcome>.Continuation
+    private let expectedByteCount: Int?
+    private let logger: Logger
+    private let send: @Sendable (WeightsRequest) -> Void
+    private var machine: WeightFetchMachine
+    private var assembly: WeightAssembly?
+    private var mapped: WeightBytes?
+    private var timer: Task<Void, Never>?
+    private var stopped = false
+    /// Counts resets, so that what a background thread finds out for an earlier one is ignored.
+    private var generation = 0
+
+    /// - Parameters:
+    ///   - expectedByteCount: bytes of the worker's model; an announcement of another size is refused. Nil takes any.
+    ///   - send: queues a request to the learner, without blocking.
+    public init(
+        hostID: String = HostID.current(), expectedByteCount: Int?, options: Options = .init(), logger: Logger,
+        send: @escaping @Sendable (WeightsRequest) -> Void
+    ) {
+        self.expectedByteCount = expectedByteCount
+        self.logger = logger
+        self.send = send
+        machine = WeightFetchMachine(
+            hostID: hostID,
+            options: .init(window: options.window, timeout: options.timeout, attempts: options.attempts))
+        (outcomes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// The learner has a version, newer or not.
+    public func receive(_ announce: WeightsAnnounce) {
+        if let expectedByteCount, announce.byteCount != expectedByteCount {
+            let message =
+                "weights \(announce.version) have \(announce.byteCount) bytes, but this worker's model has "
+                + "\(expectedByteCount); start it with the learner's student model and dtype"
+            continuation.yield(.failed(WeightFetchError(version: announce.version, message: message)))
+            return
+        }
+        handle(.announced(announce))
+    }
+
+    /// A chunk came. Copies it to its place: about 1 ms for 4 MiB.
+    public func receive(_ chunk: WeightsChunk) {
+        guard let assembly, assembly.announce.version == chunk.version, assembly.fits(chunk) else { return }
+        let intact = chunk.payload.withUnsafeBytes { crc32($0) } == chunk.checksum
+        handle(.chunk(version: chunk.version, index: chunk.index, intact: intact), chunk: chunk)
+    }
+
+    /// Forgets every version. Call it when the learner's epoch changed: a resumed learner may count from a lower
+    /// version.
+    public func reset() {
+        machine.forget()
+        assembly = nil
+        generation += 1
+        schedule()
+    }
+
+    /// Gives up whatever is under way and ends `outcomes`.
+    public func stop() {
+        stopped = true
+        timer?.cancel()
+        assembly = nil
+        mapped = nil
+        continuation.finish()
+    }
+
+    private func handle(_ event: WeightFetchMachine.Event, chunk: WeightsChunk? = nil) {
+        guard !stopped else { return }
+        for action in machine.handle(event, now: .now) { perform(action, chunk) }
+        schedule()
+    }
+
+    private func perform(_ action: WeightFetchMachine.Action, _ chunk: WeightsChunk?) {
+        switch action {
+        case .openSharedMemory(let announce): open(announce)
+        case .allocate(let announce): assembly = WeightAssembly(announce)
+        case .store: if let chunk { assembly?.store(chunk) }
+        case .request(let request): send(request)
+        case .verify(let announce): verify(announce)
+        case .deliver(let announce): deliver(announce)
+        case .discard:
+            assembly = nil
+            mapped = nil
+        case .fail(let version, let message):
+            continuation.yield(.failed(WeightFetchError(version: version, message: message)))
+        case .note(let text): logger.info("\(text)")
+        }
+    }
+
+    private func deliver(_ announce: WeightsAnnounce) {
+        let source: FetchedWeights.Source = mapped == nil ? .chunks : .sharedMemory
+        guard let bytes = mapped ?? assembly?.bytes else { return }
+        mapped = nil
+        assembly = nil
+        continuation.yield(
+            .fetched(
+                FetchedWeights(
+                    version: announce.version, bytes: bytes, elementType: announce.elementType, source: source)))
+    }
+
+    /// Maps and checks the file off the pool.
+    private func open(_ announce: WeightsAnnounce) {
+        let generation = generation
+        Task {
+            let result = await onThread { () -> Result<WeightBytes, WeightFileError> in
+                do throws(WeightFileError) {
+                    let bytes = try WeightBytes(mapping: announce.sharedMemoryPath ?? "", count: announce.byteCount)
+                    guard bytes.checksum == announce.checksum else {
+                        return .failure(WeightFileError("the file's checksum does not match"))
+                    }
+                    return .success(bytes)
+                } catch {
+                    return .failure(error)
+                }
+            }
+            guard generation == self.generation else { return }
+            switch result {
+            case .success(let bytes):
+                mapped = bytes
+                handle(.sharedMemory(version: announce.version, failure: nil))
+                mapped = nil
+            case .failure(let error):
+                handle(.sharedMemory(version: announce.version, failure: error.description))
+            }
+        }
+    }
+
+    private func verify(_ announce: WeightsAnnounce) {
+        guard let bytes = assembly?.bytes else { return }
+        let generation = generation
+        Task {
+            let checksum = await onThread { bytes.checksum }
+            guard generation == self.generation else { return }
+            handle(.assembled(version: announce.version, intact: checksum == announce.checksum))
+        }
+    }
+
+    private func schedule() {
+        timer?.cancel()
+        timer = nil
+        guard let deadline = machine.nextTick else { return }
+        timer = Task { [weak self] in
+            guard (try? await Task.sleep(until: deadline, clock: .continuous)) != nil else { return }
+            await self?.handle(.tick)
+        }
+    }
+}
+
+/// Memory in which the chunks of one version come together.
+private struct WeightAssembly {
+    let announce: WeightsAnnounce
+    let bytes: WeightBytes
+    private let memory: UnsafeMutableRawBufferPointer
+
+    init(_ announce: WeightsAnnounce) {
+        self.announce = announce
+        var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        bytes = WeightBytes(count: announce.byteCount) { memory = $0 }
+        self.memory = memory
+    }
+
+    private func range(_ index: Int) -> Range<Int> {
+        let start = index * announce.chunkByteCount
+        return start..<min(start + announce.chunkByteCount, announce.byteCount)
+    }
+
+    /// Whether the chunk's number and length are those announced.
+    func fits(_ chunk: WeightsChunk) -> Bool {
+        chunk.index < announce.chunkCount && chunk.payload.count == range(chunk.index).count
+    }
+
+    /// Nobody else reads `bytes` before all chunks are stored.
+    func store(_ chunk: WeightsChunk) {
+        chunk.payload.withUnsafeBytes { source in
+            UnsafeMutableRawBufferPointer(rebasing: memory[range(chunk.index)]).copyMemory(from: source)
+        }
+    }
+}
+
+/// Runs blocking work on a thread of its own.
+private func onThread<Result: Sendable>(_ work: @escaping @Sendable () -> Result) async -> Result {
+    await withCheckedContinuation { continuation in
+        let thread = Thread { continuation.resume(returning: work()) }
+        thread.name = "opd-weights"
+        thread.start()
+    }
+}

@@ -1,0 +1,104 @@
+import Logging
+import Wire
+
+/// The learner's end of weight transfer: holds the newest snapshot and hands it out.
+///
+/// A process of the same host and user maps the file; others ask for chunks, as many at a time as they gave credit
+/// for. Chunks are slices of the one snapshot: nothing is copied.
+public final class WeightPublisher: Sendable {
+    private struct State: Sendable {
+        var files: SnapshotFiles?
+        var current: (announce: WeightsAnnounce, bytes: WeightBytes)?
+        var closed = false
+
+        mutating func removeFiles() {
+            files?.removeAll()
+            current?.announce.sharedMemoryPath = nil
+        }
+    }
+
+    private let hostID: String
+    private let chunkByteCount: Int
+    private let logger: Logger
+    private let state: Locked<State>
+
+    /// - Parameters:
+    ///   - directory: where snapshot files go; nil, or one that cannot be written: chunks only.
+    ///   - chunkByteCount: bytes of a chunk, at most `WireLimits.frameBytes`.
+    public init(
+        runID: String, hostID: String = HostID.current(), directory: String? = "/dev/shm",
+        chunkByteCount: Int = 4 << 20, logger: Logger
+    ) {
+        self.hostID = hostID
+        self.chunkByteCount = chunkByteCount
+        self.logger = logger
+        state = Locked(State(files: directory.map { SnapshotFiles(directory: $0, runID: runID) }))
+    }
+
+    deinit { close() }
+
+    /// Makes `bytes` the newest version, and returns what to announce to every rollout worker.
+    ///
+    /// Copies the bytes to shared memory and computes their checksum: about 0.2 s for 270 MB, so call it from a
+    /// thread that may block.
+    public func publish(version: UInt64, bytes: WeightBytes, elementType: String) -> WeightsAnnounce {
+        let checksum = bytes.checksum
+        // One publisher thread: the files are taken out, so that requests are answered while they are written.
+        var files = state.withLock { state in
+            defer { state.files = nil }
+            return state.files
+        }
+        var path: String?
+        do throws(WeightFileError) {
+            path = try files?.write(bytes.bytes, version: version)
+        } catch {
+            logger.info("weights go in chunks from now on: \(error)")
+            files?.removeAll()
+            files = nil
+        }
+        var announce = WeightsAnnounce(
+            version: version, byteCount: bytes.count, chunkByteCount: chunkByteCount,
+            chunkCount: (bytes.count - 1) / chunkByteCount + 1, checksum: checksum, sharedMemoryPath: path,
+            hostID: hostID, elementType: elementType)
+        let kept = files
+        announce = state.withLock { [announce] state in
+            state.files = kept
+            state.current = (announce, bytes)
+            if state.closed { state.removeFiles() }
+            return state.current?.announce ?? announce
+        }
+        return announce
+    }
+
+    /// The newest version, for a worker that has just joined; nil before the first `publish`.
+    public var announcement: WeightsAnnounce? { state.withLock { $0.current?.announce } }
+
+    /// What to send to the asker: the chunks it gave credit for or, when it asks for anything but the newest version,
+    /// the newest announcement.
+    public func replies(to request: WeightsRequest) -> [Message] {
+        guard let (announce, bytes) = state.withLock({ $0.current }) else { return [] }
+        guard request.version == announce.version else { return [.weightsAnnounce(announce)] }
+        let last = min(announce.chunkCount, request.firstChunk + min(request.credit, Self.maximumCredit))
+        guard request.firstChunk < last else { return [] }
+        return (request.firstChunk..<last).map { index in
+            let start = index * announce.chunkByteCount
+            let range = start..<min(start + announce.chunkByteCount, announce.byteCount)
+            return .weightsChunk(
+                WeightsChunk(
+                    version: announce.version, index: index,
+                    checksum: crc32(UnsafeRawBufferPointer(rebasing: bytes.bytes[range])),
+                    payload: Frame(storage: bytes, range: range)))
+        }
+    }
+
+    /// Chunks that one request may ask for.
+    public static let maximumCredit = 64
+
+    /// Removes the snapshot files. Chunks are still handed out.
+    public func close() {
+        state.withLock { state in
+            state.closed = true
+            state.removeFiles()
+        }
+    }
+}
