@@ -1,0 +1,38 @@
+/// How much better than the student's own choice the teacher finds a token.
+///
+/// Source: "On-Policy Distillation", K. Lu and others, Thinking Machines, October 2025.
+public enum AdvantageKind: String, Sendable, Codable, CaseIterable {
+    /// A = -c (b - t), from the log-probability recorded while sampling.
+    case behaviour
+    /// A = stopgrad(c (t - s)), from the policy being trained: for rollouts that may be stale.
+    case current
+}
+
+/// Per-token reverse-KL estimate k = p - t, in nats.
+///
+/// Its mean over tokens sampled from the policy estimates KL(policy || teacher). Exactly 0 where the two agree.
+/// - Parameters:
+///   - policy: log-probability of each sampled token under the student (b while sampling, or s while training).
+///   - teacher: t, log-probability of the same tokens under the teacher. Same length.
+public func reverseKL(policy: [Float], teacher: [Float]) -> [Double] {
+    precondition(policy.count == teacher.count, "one teacher log-probability a token")
+    return zip(policy, teacher).map { Double($0) - Double($1) }
+}
+
+/// Advantages A_i = -c sum_{j >= 0} discount^j k_{i+j}, c the KL coefficient.
+///
+/// With discount 0 (the default of the method) every token answers only for itself: A_i = -c k_i.
+/// - Parameters:
+///   - reverseKL: k of one response, in order of its tokens.
+///   - coefficient: c, at least 0.
+///   - discount: 0 ... 1.
+public func advantages(reverseKL: [Double], coefficient: Double, discount: Double) -> [Double] {
+    guard discount != 0 else { return reverseKL.map { -coefficient * $0 } }
+    var result = reverseKL
+    var tail = 0.0
+    for index in reverseKL.indices.reversed() {
+        tail = reverseKL[index] + discount * tail
+        result[index] = -coefficient * tail
+    }
+    return result
+}

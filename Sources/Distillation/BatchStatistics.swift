@@ -1,0 +1,66 @@
+/// What a training step observes about its batch; sums in Double, added up in batch order, so that equal batches give
+/// equal bits.
+public struct BatchStatistics: Sendable, Equatable, Codable {
+    public private(set) var tokens = 0
+    public private(set) var trajectories = 0
+    private var lossSum = 0.0
+    private var ratioSum = 0.0
+    private var ratioPeak = 0.0
+    private var clippedTokens = 0
+    private var reverseKLSum = 0.0
+    private var entropySum = 0.0
+    private var entropyTokens = 0
+    private var stalenessSum: UInt64 = 0
+    private var stalenessPeak: UInt64 = 0
+    private var truncatedTrajectories = 0
+
+    public init() {}
+
+    /// Adds a token's loss and importance ratio.
+    public mutating func add(_ token: TokenLoss, ratio: Double) {
+        lossSum += token.value
+        ratioSum += ratio
+        ratioPeak = max(ratioPeak, ratio)
+        if token.clipped { clippedTokens += 1 }
+    }
+
+    /// Adds a trajectory's length, reverse KL and staleness at `version` completed steps.
+    public mutating func add(_ scored: ScoredTrajectory, version: UInt64) {
+        let trajectory = scored.trajectory
+        trajectories += 1
+        tokens += trajectory.responseIDs.count
+        if trajectory.finishReason == .length { truncatedTrajectories += 1 }
+        for k in reverseKL(policy: trajectory.behaviourLogprobs, teacher: scored.teacherLogprobs) { reverseKLSum += k }
+        for sampledWith in trajectory.policyVersions {
+            let lag = version >= sampledWith ? version - sampledWith : 0
+            stalenessSum += lag
+            stalenessPeak = max(stalenessPeak, lag)
+        }
+    }
+
+    /// Adds entropies, in nats, of the policy at response tokens.
+    public mutating func add(entropies: some Sequence<Float>) {
+        for entropy in entropies {
+            entropySum += Double(entropy)
+            entropyTokens += 1
+        }
+    }
+
+    /// L: mean loss a token.
+    public var loss: Double { lossSum / Double(max(tokens, 1)) }
+    /// Mean of b - t a token, in nats.
+    public var teacherKL: Double { reverseKLSum / Double(max(tokens, 1)) }
+    /// Mean entropy a token in nats, nil when none was measured.
+    public var entropy: Double? { entropyTokens == 0 ? nil : entropySum / Double(entropyTokens) }
+    public var ratioMean: Double { ratioSum / Double(max(tokens, 1)) }
+    public var ratioMax: Double { ratioPeak }
+    /// Share of tokens at which the surrogate's bound acted.
+    public var clipFraction: Double { Double(clippedTokens) / Double(max(tokens, 1)) }
+    /// Mean of completed steps minus policy version, over tokens.
+    public var stalenessMean: Double { Double(stalenessSum) / Double(max(tokens, 1)) }
+    public var stalenessMax: UInt64 { stalenessPeak }
+    /// Response tokens a trajectory.
+    public var responseLengthMean: Double { Double(tokens) / Double(max(trajectories, 1)) }
+    /// Share of responses cut by the token limit.
+    public var truncatedFraction: Double { Double(truncatedTrajectories) / Double(max(trajectories, 1)) }
+}

@@ -1,0 +1,65 @@
+/// A prompt as the pipeline handles it: already rendered and tokenised.
+public struct Prompt: Sendable, Equatable {
+    public var ids: [Int32]
+    /// Name of the teacher that grades its responses.
+    public var teacher: String
+    /// What a person reads in `samples.jsonl`.
+    public var text: String
+
+    public init(ids: [Int32], teacher: String, text: String = "") {
+        self.ids = ids
+        self.teacher = teacher
+        self.text = text
+    }
+}
+
+/// The endless order in which a run draws its prompts: every epoch holds each prompt once, shuffled anew.
+///
+/// Group g of the run is prompt `prompts[index(of: g)]`; the order depends on nothing but the seed and the number of
+/// prompts, so a cursor (the first group not trained yet) is all there is to save.
+public struct PromptOrder: Sendable {
+    public let count: Int
+    public let seed: UInt64
+    private var epochs: [UInt64: [Int32]] = [:]
+
+    /// - Parameters:
+    ///   - count: number of prompts, at least 1.
+    ///   - seed: the run's seed.
+    public init(count: Int, seed: UInt64) {
+        precondition(count > 0, "a prompt order needs at least one prompt")
+        self.count = count
+        self.seed = seed
+    }
+
+    /// Index of the prompt of a group, 0 ..< count.
+    public mutating func index(of group: UInt64) -> Int {
+        let (epoch, position) = group.quotientAndRemainder(dividingBy: UInt64(count))
+        return Int(permutation(of: epoch)[Int(position)])
+    }
+
+    /// Fisher and Yates's shuffle, kept for the few epochs that are drawn from at once.
+    private mutating func permutation(of epoch: UInt64) -> [Int32] {
+        if let known = epochs[epoch] { return known }
+        if epochs.count >= 8, let oldest = epochs.keys.min() { epochs[oldest] = nil }
+        let random = CounterRandom(key: seed, 0x7072_6F6D_7074, epoch)
+        var order = (0..<Int32(count)).map { $0 }
+        for last in stride(from: count - 1, to: 0, by: -1) {
+            order.swapAt(last, Int(random.integer(below: UInt64(last + 1), UInt64(last))))
+        }
+        epochs[epoch] = order
+        return order
+    }
+}
+
+/// Seeds of a run's tasks, each a function of the run's seed alone.
+public enum TaskSeed {
+    /// Seed of the training rollouts of a group; a sampler mixes in sample and position.
+    public static func training(run seed: UInt64, group: UInt64) -> UInt64 {
+        CounterRandom(key: seed, 0x7472_6169_6E).bits(group)
+    }
+
+    /// Seed of a held-out prompt's rollout, the same at every evaluation of the run.
+    public static func evaluation(run seed: UInt64, prompt: Int) -> UInt64 {
+        CounterRandom(key: seed, 0x6576_616C).bits(UInt64(prompt))
+    }
+}

@@ -1,0 +1,141 @@
+/// One line of `metrics.jsonl`: the run after `step` completed steps.
+///
+/// Telemetry writes the fields in snake case (`teacherKL` as `teacher_kl`, `evaluation.teacherKL` as
+/// `eval_teacher_kl`, `lr` for the learning rate), nested structs flattened, absent ones left out. Everything but
+/// `timing` is the same for two synchronous runs of one configuration and seed.
+public struct StepMetrics: Sendable, Equatable, Codable {
+    /// Completed steps; 0 is the line of the evaluation before training.
+    public var step: UInt64
+    /// Version of the weights after these steps.
+    public var version: UInt64
+    /// What the step did; nil in the line of step 0.
+    public var training: TrainingMetrics?
+    /// Cumulative token counts when the step ended.
+    public var tokens: TokenCounts
+    /// Held-out evaluation of weights `version`, when one was due.
+    public var evaluation: EvaluationMetrics?
+    public var timing: TimingMetrics
+
+    public init(
+        step: UInt64, version: UInt64, training: TrainingMetrics?, tokens: TokenCounts,
+        evaluation: EvaluationMetrics? = nil, timing: TimingMetrics = TimingMetrics()
+    ) {
+        self.step = step
+        self.version = version
+        self.training = training
+        self.tokens = tokens
+        self.evaluation = evaluation
+        self.timing = timing
+    }
+}
+
+/// What a training step saw and did.
+public struct TrainingMetrics: Sendable, Equatable, Codable {
+    public var loss: Double
+    public var teacherKL: Double
+    public var entropy: Double?
+    public var ratioMean: Double
+    public var ratioMax: Double
+    public var clipFraction: Double
+    /// Global norm of the gradient before clipping.
+    public var gradNorm: Double
+    public var learningRate: Double
+    public var responseLengthMean: Double
+    public var truncatedFraction: Double
+    public var stalenessMean: Double
+    public var stalenessMax: UInt64
+    /// Response tokens of the batch.
+    public var batchTokens: Int
+
+    public init(_ statistics: BatchStatistics, gradNorm: Double, learningRate: Double) {
+        loss = statistics.loss
+        teacherKL = statistics.teacherKL
+        entropy = statistics.entropy
+        ratioMean = statistics.ratioMean
+        ratioMax = statistics.ratioMax
+        clipFraction = statistics.clipFraction
+        self.gradNorm = gradNorm
+        self.learningRate = learningRate
+        responseLengthMean = statistics.responseLengthMean
+        truncatedFraction = statistics.truncatedFraction
+        stalenessMean = statistics.stalenessMean
+        stalenessMax = statistics.stalenessMax
+        batchTokens = statistics.tokens
+    }
+}
+
+/// Response tokens of training rollouts since the start of the run: generated = trained + discarded + in flight.
+public struct TokenCounts: Sendable, Equatable, Codable {
+    /// Accepted from rollout workers.
+    public var generated: UInt64
+    public var trained: UInt64
+    /// Accepted and given up, as those in flight in a checkpoint are when a run resumes.
+    public var discarded: UInt64
+    /// Accepted, not trained yet.
+    public var inFlight: UInt64
+
+    public init(generated: UInt64 = 0, trained: UInt64 = 0, discarded: UInt64 = 0, inFlight: UInt64 = 0) {
+        self.generated = generated
+        self.trained = trained
+        self.discarded = discarded
+        self.inFlight = inFlight
+    }
+
+    public var balances: Bool { generated == trained + discarded + inFlight }
+}
+
+/// A held-out evaluation: prompts, seeds and limits are the same at every one of a run.
+public struct EvaluationMetrics: Sendable, Equatable, Codable {
+    /// Token mean of b - t over the held-out responses, in nats.
+    public var teacherKL: Double
+    public var responses: Int
+    public var tokens: Int
+    public var responseLengthMean: Double
+    public var truncatedFraction: Double
+
+    /// Sums in the order given; pass the trajectories sorted by id.
+    public init(_ evaluated: [ScoredTrajectory]) {
+        var statistics = BatchStatistics()
+        for scored in evaluated { statistics.add(scored, version: 0) }
+        teacherKL = statistics.teacherKL
+        responses = statistics.trajectories
+        tokens = statistics.tokens
+        responseLengthMean = statistics.responseLengthMean
+        truncatedFraction = statistics.truncatedFraction
+    }
+}
+
+/// Where a step's time went.
+public struct TimingMetrics: Sendable, Equatable, Codable {
+    /// Response tokens accepted from rollout workers a second, since the previous step.
+    public var samplingTokensPerSecond: Double
+    /// Response tokens graded a second, since the previous step.
+    public var scoringTokensPerSecond: Double
+    /// Batch tokens a second of the trainer's own time.
+    public var trainingTokensPerSecond: Double
+    /// Seconds the learner waited while rollouts of its batch were missing.
+    public var waitRolloutsSeconds: Double
+    /// Seconds it waited with every rollout there and grades missing.
+    public var waitScoresSeconds: Double
+    /// Seconds it waited for a held-out evaluation.
+    public var waitEvaluationSeconds: Double
+    /// Seconds of training, the part in `stepSeconds` that is no wait.
+    public var trainSeconds: Double
+    /// Seconds from the end of the previous step to the end of this one.
+    public var stepSeconds: Double
+
+    public init(
+        samplingTokensPerSecond: Double = 0, scoringTokensPerSecond: Double = 0, trainingTokensPerSecond: Double = 0,
+        waitRolloutsSeconds: Double = 0, waitScoresSeconds: Double = 0, waitEvaluationSeconds: Double = 0,
+        trainSeconds: Double = 0, stepSeconds: Double = 0
+    ) {
+        self.samplingTokensPerSecond = samplingTokensPerSecond
+        self.scoringTokensPerSecond = scoringTokensPerSecond
+        self.trainingTokensPerSecond = trainingTokensPerSecond
+        self.waitRolloutsSeconds = waitRolloutsSeconds
+        self.waitScoresSeconds = waitScoresSeconds
+        self.waitEvaluationSeconds = waitEvaluationSeconds
+        self.trainSeconds = trainSeconds
+        self.stepSeconds = stepSeconds
+    }
+}

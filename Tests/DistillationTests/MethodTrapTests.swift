@@ -1,0 +1,90 @@
+import Distillation
+import Testing
+
+/// Mistakes that real systems made, each of which still "trains".
+@Suite struct MethodTrapTests {
+    static let objectives: [Objective] = LossKind.allCases.flatMap { loss in
+        AdvantageKind.allCases.map { Objective(loss: loss, advantage: $0) }
+    }
+
+    private func gradient(_ objective: Objective, _ response: ScoredTrajectory, current: [Float]) -> [Float] {
+        var statistics = BatchStatistics()
+        return objective.gradient(
+            of: response, current: current, tokenCount: current.count, version: 0, statistics: &statistics)
+    }
+
+    /// Differentiating k = s - t directly gives a gradient without the teacher in it.
+    @Test(arguments: objectives) func anotherTeacherGivesAnotherGradient(objective: Objective) {
+        let student: [Float] = [-1, -2, -0.5]
+        let first = gradient(objective, scored(behaviour: student, teacher: [-0.5, -3, -0.25]), current: student)
+        let second = gradient(objective, scored(behaviour: student, teacher: [-3, -0.5, -1]), current: student)
+        #expect(first != second)
+        // A token the teacher likes better than the student does becomes likelier: dL/ds < 0.
+        #expect(first[0] < 0 && first[1] > 0 && second[0] > 0 && second[1] < 0)
+    }
+
+    @Test(arguments: objectives) func teacherEqualToStudentGivesNothingToLearn(objective: Objective) {
+        let student: [Float] = [-1, -2.0000002, -0.5]
+        let response = scored(behaviour: student, teacher: student)
+        #expect(objective.advantages(of: response, current: student).allSatisfy { $0 == 0 })
+        #expect(gradient(objective, response, current: student).allSatisfy { $0 == 0 })
+    }
+
+    /// A teacher shifted by one token is told apart from an aligned one.
+    @Test func shiftedTeacherShowsInTheDivergence() {
+        let student: [Float] = [-1, -2, -0.5, -0.25]
+        var aligned = BatchStatistics()
+        aligned.add(scored(behaviour: student, teacher: student), version: 0)
+        var shifted = BatchStatistics()
+        shifted.add(scored(behaviour: student, teacher: Array(student.dropFirst()) + [-1.5]), version: 0)
+        #expect(aligned.teacherKL == 0)
+        #expect(shifted.teacherKL != 0)
+    }
+
+    /// Plain importance sampling grows without bound on a stale token; clip and truncation hold it.
+    @Test func staleRatiosAreBounded() {
+        let response = scored(behaviour: [-6], teacher: [-1])
+        let current: [Float] = [-1.5]
+        let plain = gradient(Objective(advantage: .behaviour), response, current: current)[0]
+        #expect(plain < -100)
+        let clipped = gradient(Objective(loss: .ppoClip), response, current: current)[0]
+        #expect(clipped == 0)
+        let truncated = gradient(
+            Objective(loss: .truncatedImportanceSampling, advantage: .current, truncation: 2), response,
+            current: current)[0]
+        #expect(truncated == -1)
+    }
+
+    @Test func currentAdvantageFollowsTheTrainedPolicy() {
+        let response = scored(behaviour: [-3], teacher: [-1])
+        #expect(Objective(advantage: .behaviour).advantages(of: response, current: [-2]) == [2])
+        #expect(Objective(advantage: .current).advantages(of: response, current: [-2]) == [1])
+        #expect(Objective(advantage: .current, klCoefficient: 0.5).advantages(of: response, current: [-2]) == [0.5])
+    }
+
+    @Test func discountSumsLaterTokens() {
+        let k = [1.0, 2, 4]
+        #expect(advantages(reverseKL: k, coefficient: 1, discount: 0) == [-1, -2, -4])
+        #expect(advantages(reverseKL: k, coefficient: 2, discount: 0.5) == [-6, -8, -8])
+        #expect(advantages(reverseKL: k, coefficient: 1, discount: 1) == [-7, -6, -4])
+        #expect(advantages(reverseKL: [], coefficient: 1, discount: 1) == [])
+    }
+
+    /// The mean is over the tokens of the batch, not over its responses.
+    @Test func lossIsNormalisedByTokens() {
+        let objective = Objective()
+        let batch = [
+            scored(behaviour: [-1], teacher: [-2]), scored(behaviour: [-1, -1, -1], teacher: [-2, -2, -2]),
+        ]
+        var statistics = BatchStatistics()
+        let count = responseTokenCount(batch)
+        let gradients = batch.flatMap {
+            objective.gradient(
+                of: $0, current: $0.trajectory.behaviourLogprobs, tokenCount: count, version: 0,
+                statistics: &statistics)
+        }
+        #expect(gradients == [0.25, 0.25, 0.25, 0.25])
+        #expect(statistics.loss == 1)
+        #expect(statistics.ratioMean == 1 && statistics.ratioMax == 1)
+    }
+}
