@@ -1,0 +1,24 @@
+/// What is wrong with a tokenizer, its file, or a text it cannot split.
+public struct TokenizerError: Error, Sendable, Equatable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        /// A file is missing or cannot be read.
+        case unreadable
+        /// The definition contradicts itself or its format.
+        case malformed
+        /// A well-formed part that this tokenizer does not have.
+        case unsupported
+        /// A text on which a pattern of the definition gives up.
+        case pattern
+    }
+
+    public let code: Code
+    /// One line: what is wrong, where, what to do.
+    public let message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { message }
+}
