@@ -1,1 +1,125 @@
+// Vector kernels under the Compute module, and the thread team they run on.
+//
+// Types are passed as CK_F32 or CK_BF16; such storage is `void *`. Row kernels work on rows [r0, r1) of row-major
+// matrices; their result for a row depends on that row alone, so any split over threads gives the same bits.
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ckteam.h"
+
+enum { CK_F32 = 0, CK_BF16 = 1 };
+
+/// Positions in one page of keys and values; also the key block of attention.
+enum { CK_PAGE = 64 };
+/// Largest head dimension.
+enum { CK_MAX_HEAD = 256 };
+
+/// One layer's attention geometry. `k_offset`/`v_offset`: bytes from a page's start to (layer, KV head 0).
+typedef struct {
+    int32_t heads, kv_heads, head_dim;
+    /// Row length of V in a page: head_dim rounded up to 16.
+    int32_t v_stride;
+    int32_t type;
+    /// Bytes of one KV head's K and V in a page.
+    int64_t k_bytes, v_bytes;
+    int64_t k_offset, v_offset;
+} ck_attention_shape;
+
+/// One sequence's pages: table[ids[i]] is the start of the page for positions 64 i ..< 64 (i+1).
+typedef struct {
+    void *const *table;
+    const int32_t *ids;
+} ck_pages;
+
+/// Optional per-head RMS norm and the rotation applied to queries and keys.
+typedef struct {
+    const float *q_norm, *k_norm;  // [head_dim] or null
+    float epsilon;
+    const float *cos, *sin;  // [positions][head_dim / 2]
+} ck_rope;
+
+typedef struct {
+    float learning_rate, beta1, beta2, epsilon, weight_decay;
+    /// 1 - beta^step, and the factor applied to gradients first.
+    float correction1, correction2, gradient_scale;
+} ck_adamw;
+
+/// The kernels of one instruction set.
+typedef struct ck_kernels {
+    const char *name;
+
+    void (*convert)(void *dst, int dst_type, const void *src, int src_type, int64_t n);
+    void (*exp)(float *y, const float *x, int64_t n);
+
+    void (*embed)(float *x, const void *table, int type, int64_t c, const int32_t *ids, int64_t r0, int64_t r1);
+    /// Columns [c0, c1) of d_table[ids[t]] += dx[t], t ascending.
+    void (*embed_backward)(
+        float *d_table, const float *dx, int64_t c, const int32_t *ids, int64_t t, int64_t c0, int64_t c1);
+
+    void (*rms_norm)(
+        void *y, int y_type, const float *x, const float *w, int64_t c, float epsilon, int64_t r0, int64_t r1);
+    /// dx += ..., dw [c] += sum over the rows, ascending.
+    void (*rms_norm_backward)(
+        float *dx, float *dw, const void *dy, int dy_type, const float *x, const float *w, int64_t c, float epsilon,
+        int64_t r0, int64_t r1);
+
+    void (*add_bias)(void *y, int type, const float *bias, int64_t n, int64_t r0, int64_t r1);
+    /// y += x, f32.
+    void (*add)(float *y, const float *x, int64_t n);
+    /// db[c0..<c1] += sum over rows of dy, ascending.
+    void (*column_sums)(float *db, const void *dy, int type, int64_t t, int64_t n, int64_t c0, int64_t c1);
+
+    void (*swiglu)(void *h, const void *gate_up, int type, int64_t i, int64_t r0, int64_t r1);
+    void (*swiglu_backward)(
+        void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t i, int64_t r0,
+        int64_t r1);
+
+    /// Rows of one sequence: row r0 + i is position `position + i`.
+    void (*rope_and_cache)(
+        void *q, const void *qkv, const ck_attention_shape *shape, const ck_rope *rope, ck_pages pages, int64_t r0,
+        int64_t r1, int64_t position);
+    /// d [.., (H+2KV)D] f32 holds gradients after the rotation; writes those of the raw rows to d_qkv. The norm
+    /// gradients [D], when not null, accumulate.
+    void (*rope_backward)(
+        void *d_qkv, const float *d, const void *qkv, const ck_attention_shape *shape, const ck_rope *rope,
+        float *d_q_norm, float *d_k_norm, int64_t r0, int64_t r1, int64_t position);
+
+    /// Rows [r0, r1) of q attend with KV head `kv`; row r0 is at `position`. lse [.., heads] may be null.
+    void (*attention)(
+        void *out, float *lse, const void *q, const ck_attention_shape *shape, ck_pages pages, int kv, int64_t r0,
+        int64_t r1, int64_t position, void *scratch);
+    /// One whole sequence (rows [r0, r1), positions from 0), one KV head. Writes that head's parts of d f32.
+    void (*attention_backward)(
+        float *d, const void *d_out, const void *out, const float *lse, const void *q,
+        const ck_attention_shape *shape, ck_pages pages, int kv, int64_t r0, int64_t r1, void *scratch);
+
+    /// Statistics of z * scale over w columns: maximum, sum of exp(z - max), sum of exp(z - max)(z - max) (may be
+    /// null). Writes the scaled values back. Row r's results go to index r * stats_stride.
+    void (*panel_stats)(
+        float *z, int64_t ldz, int64_t w, const float *scale, float *max, float *sum, float *weighted,
+        int64_t stats_stride, int64_t rows);
+    /// d[r][j] = coefficient * scale * ([j == target] - exp(z * scale - lse)); target < 0 or >= w: none in this panel.
+    void (*panel_gradient)(
+        void *d, int type, int64_t ldd, const float *z, int64_t ldz, int64_t w, const float *scale, const float *lse,
+        const float *coefficient, const int32_t *targets, int32_t first_column, int64_t rows);
+
+    void (*adamw)(float *p, const float *g, float *m, float *v, int64_t n, const ck_adamw *options);
+    double (*sum_of_squares)(const float *x, int64_t n);
+    /// Sum of n floats in a fixed lane order, to measure read bandwidth.
+    float (*sum)(const float *x, int64_t n);
+} ck_kernels;
+
+/// Kernels of the named instruction set ("portable", "avx2", "avx512"), or null when this CPU or build lacks it.
+const ck_kernels *ck_kernels_named(const char *name);
+/// The best available, or the one named by the environment variable OPD_ISA when that is available.
+const ck_kernels *ck_kernels_best(void);
+/// Bytes of 64-byte aligned scratch a thread needs for attention and its backward.
+size_t ck_attention_scratch(void);
+
+void ck_convert_f32_to_bf16(uint16_t *dst, const float *src, int64_t n);
+void ck_convert_bf16_to_f32(float *dst, const uint16_t *src, int64_t n);
+void ck_convert_f16_to_f32(float *dst, const uint16_t *src, int64_t n);
+/// dst [columns][ld] = srcᵀ of src [rows][columns]; 2- or 4-byte elements.
+void ck_transpose(void *dst, int64_t ld, const void *src, int64_t src_ld, int64_t rows, int64_t columns, int bytes);

@@ -1,0 +1,47 @@
+// Every kernel for one instruction set. The includer defines CK_ISA, CK_FMA, CK_TILE_ROWS, CK_TILE_VECTORS.
+#define CK_JOIN2(a, b) a##_##b
+#define CK_JOIN(a, b) CK_JOIN2(a, b)
+#define K(name) CK_JOIN(name, CK_ISA)
+
+#include "vector.h"
+// Order matters: later files use earlier ones.
+#include "convert.h"
+#include "norm.h"
+#include "rows.h"
+#include "rope.h"
+#include "product.h"
+#include "attention.h"
+#include "attention_backward.h"
+#include "head.h"
+#include "optimizer.h"
+
+#define CK_QUOTE2(x) #x
+#define CK_QUOTE(x) CK_QUOTE2(x)
+
+const size_t CK_JOIN(ck_scratch, CK_ISA) = sizeof(K(attention_scratch)) > sizeof(K(backward_scratch))
+    ? sizeof(K(attention_scratch))
+    : sizeof(K(backward_scratch));
+
+const ck_kernels CK_JOIN(ck_table, CK_ISA) = {
+    .name = CK_QUOTE(CK_ISA),
+    .convert = K(convert),
+    .exp = K(exp),
+    .embed = K(embed),
+    .embed_backward = K(embed_backward),
+    .rms_norm = K(rms_norm),
+    .rms_norm_backward = K(rms_norm_backward),
+    .add_bias = K(add_bias),
+    .add = K(add),
+    .column_sums = K(column_sums),
+    .swiglu = K(swiglu),
+    .swiglu_backward = K(swiglu_backward),
+    .rope_and_cache = K(rope_and_cache),
+    .rope_backward = K(rope_backward),
+    .attention = K(attention),
+    .attention_backward = K(attention_backward),
+    .panel_stats = K(panel_stats),
+    .panel_gradient = K(panel_gradient),
+    .adamw = K(adamw),
+    .sum_of_squares = K(sum_of_squares),
+    .sum = K(sum),
+};

@@ -1,0 +1,102 @@
+// Gradient of causal attention for one sequence and one KV head.
+//
+// With P = exp(S - lse), S = scale q k: dV = Pᵀ dO; dS = P (dO Vᵀ - delta), delta = dO . O; dq = scale dS K;
+// dk = scale dSᵀ q. Blocks of 64 keys and 64 queries, in one fixed order.
+
+typedef struct {
+    _Alignas(64) float keys[CK_PAGE][CK_MAX_HEAD];
+    _Alignas(64) float keys_t[CK_MAX_HEAD][CK_PAGE];
+    _Alignas(64) float values_t[CK_MAX_HEAD][CK_PAGE];
+    _Alignas(64) float d_keys[CK_PAGE][CK_MAX_HEAD];
+    _Alignas(64) float d_values[CK_PAGE][CK_MAX_HEAD];
+    _Alignas(64) float q[CK_PAGE][CK_MAX_HEAD];
+    _Alignas(64) float d_out[CK_PAGE][CK_MAX_HEAD];
+    _Alignas(64) float d_q[CK_PAGE][CK_MAX_HEAD];
+    _Alignas(64) float p[CK_PAGE][CK_PAGE];
+    _Alignas(64) float ds[CK_PAGE][CK_PAGE];
+    _Alignas(64) float o[CK_MAX_HEAD];
+} K(backward_scratch);
+
+/// Keys and values of one block in the forms the products want; positions past `count` become zero.
+INLINE void K(load_block)(
+    K(backward_scratch) * s, const char *page, const ck_attention_shape *shape, int kv, int64_t count) {
+    const void *keys = page + shape->k_offset + kv * shape->k_bytes;
+    const void *values = page + shape->v_offset + kv * shape->v_bytes;
+    const int64_t d = shape->head_dim;
+    for (int64_t i = 0; i < d; i++) {
+        K(load_head)(s->keys_t[i], keys, shape->type, i * CK_PAGE, CK_PAGE);
+        for (int64_t j = count; j < CK_PAGE; j++) s->keys_t[i][j] = 0;
+    }
+    for (int64_t j = 0; j < CK_PAGE; j++)
+        for (int64_t i = 0; i < d; i++) s->keys[j][i] = s->keys_t[i][j];
+    for (int64_t j = 0; j < CK_PAGE; j++) {
+        if (j < count) K(load_head)(s->o, values, shape->type, j * shape->v_stride, d);
+        else memset(s->o, 0, (size_t)d * 4);
+        for (int64_t i = 0; i < d; i++) s->values_t[i][j] = s->o[i];
+    }
+}
+
+static void K(attention_backward)(
+    float *grad, const void *d_out, const void *out, const float *lse, const void *q,
+    const ck_attention_shape *shape, ck_pages pages, int kv, int64_t r0, int64_t r1, void *scratch) {
+    K(backward_scratch) *s = scratch;
+    static const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const int64_t d = shape->head_dim, heads = shape->heads, kv_heads = shape->kv_heads, group = heads / kv_heads;
+    const int64_t width = (heads + 2 * kv_heads) * d, vectors = shape->v_stride / LANES, count = r1 - r0;
+    const float scale = 1.0f / __builtin_sqrtf((float)d);
+    // Lanes between d and the padded width take part in products: they must not hold NaN.
+    memset(s, 0, sizeof *s);
+    for (int64_t r = r0; r < r1; r++)
+        memset(grad + r * width + kv * group * d, 0, (size_t)(group * d) * 4);
+
+    for (int64_t base = 0; base < count; base += CK_PAGE) {
+        const int64_t keys = count - base < CK_PAGE ? count - base : CK_PAGE;
+        K(load_block)(s, pages.table[pages.ids[base / CK_PAGE]], shape, kv, keys);
+        for (int64_t j = 0; j < CK_PAGE; j++) {
+            memset(s->d_keys[j], 0, (size_t)shape->v_stride * 4);
+            memset(s->d_values[j], 0, (size_t)shape->v_stride * 4);
+        }
+        for (int64_t h = kv * group; h < (kv + 1) * group; h++)
+            for (int64_t from = base; from < count; from += CK_PAGE) {
+                const int64_t queries = count - from < CK_PAGE ? count - from : CK_PAGE;
+                for (int64_t i = 0; i < queries; i++) {
+                    int64_t at = ((r0 + from + i) * heads + h) * d;
+                    K(load_head)(s->q[i], q, shape->type, at, d);
+                    EACH_VECTOR(j, k, 0, d) store_f32(s->q[i] + j, load_f32(s->q[i] + j) * scale);
+                    K(load_head)(s->d_out[i], d_out, shape->type, at, d);
+                }
+                K(product)(queries, CK_PAGE / LANES, d, s->q[0], CK_MAX_HEAD, 1, s->keys_t, CK_F32, CK_PAGE,
+                           s->p[0], CK_PAGE, false);
+                K(product)(queries, CK_PAGE / LANES, d, s->d_out[0], CK_MAX_HEAD, 1, s->values_t, CK_F32, CK_PAGE,
+                           s->ds[0], CK_PAGE, false);
+                for (int64_t i = 0; i < queries; i++) {
+                    int64_t row = (r0 + from + i) * heads + h;
+                    K(load_head)(s->o, out, shape->type, row * d, d);
+                    float delta = K(dot)(s->o, s->d_out[i], d);
+                    int32_t visible = (int32_t)(from + i - base + 1);
+                    for (int v = 0; v < CK_PAGE / LANES; v++) {
+                        vf p = exp16(load_f32(s->p[i] + v * LANES) - lse[row]);
+                        p = (lane + v * LANES < visible) ? p : (vf)0.0f;
+                        store_f32(s->p[i] + v * LANES, p);
+                        store_f32(s->ds[i] + v * LANES, p * (load_f32(s->ds[i] + v * LANES) - delta));
+                    }
+                }
+                K(product)(keys, vectors, queries, s->p[0], 1, CK_PAGE, s->d_out, CK_F32, CK_MAX_HEAD,
+                           s->d_values[0], CK_MAX_HEAD, true);
+                K(product)(keys, vectors, queries, s->ds[0], 1, CK_PAGE, s->q, CK_F32, CK_MAX_HEAD, s->d_keys[0],
+                           CK_MAX_HEAD, true);
+                K(product)(queries, vectors, keys, s->ds[0], CK_PAGE, 1, s->keys, CK_F32, CK_MAX_HEAD, s->d_q[0],
+                           CK_MAX_HEAD, false);
+                for (int64_t i = 0; i < queries; i++) {
+                    float *to = grad + (r0 + from + i) * width + h * d;
+                    EACH_VECTOR(j, k, 0, d)
+                    store_n(to, CK_F32, j, fma16(load_f32(s->d_q[i] + j), (vf)scale, load_n(to, CK_F32, j, k)), k);
+                }
+            }
+        for (int64_t j = 0; j < keys; j++) {
+            float *row = grad + (r0 + base + j) * width;
+            memcpy(row + (heads + kv) * d, s->d_keys[j], (size_t)d * 4);
+            memcpy(row + (heads + kv_heads + kv) * d, s->d_values[j], (size_t)d * 4);
+        }
+    }
+}

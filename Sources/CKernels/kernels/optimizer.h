@@ -1,0 +1,42 @@
+// AdamW with decoupled decay (Loshchilov and Hutter, 2019), one pass; norms of gradients.
+
+static void K(adamw)(float *p, const float *g, float *m, float *v, int64_t n, const ck_adamw *o) {
+    const vf beta1 = o->beta1, beta2 = o->beta2, rest1 = 1.0f - o->beta1, rest2 = 1.0f - o->beta2;
+    const vf rate = o->learning_rate / o->correction1, root = 1.0f / __builtin_sqrtf(o->correction2);
+    const vf keep = 1.0f - o->learning_rate * o->weight_decay, epsilon = o->epsilon, scale = o->gradient_scale;
+    EACH_VECTOR(i, k, 0, n) {
+        vf gv = load_n(g, CK_F32, i, k) * scale;
+        vf mv = fma16(rest1, gv, load_n(m, CK_F32, i, k) * beta1);
+        vf vv = fma16(rest2 * gv, gv, load_n(v, CK_F32, i, k) * beta2);
+        vf step = rate * mv / fma16(__builtin_elementwise_sqrt(vv), root, epsilon);
+        store_n(m, CK_F32, i, mv, k);
+        store_n(v, CK_F32, i, vv, k);
+        store_n(p, CK_F32, i, fma16(load_n(p, CK_F32, i, k), keep, -step), k);
+    }
+}
+
+/// In double, sixteen lanes.
+static double K(sum_of_squares)(const float *x, int64_t n) {
+    vd8 a = 0, b = 0;
+    EACH_VECTOR(i, k, 0, n) {
+        vf v = load_n(x, CK_F32, i, k);
+        vd8 lo = __builtin_convertvector(v.lo, vd8), hi = __builtin_convertvector(v.hi, vd8);
+        a += lo * lo;
+        b += hi * hi;
+    }
+    a += b;
+    return ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]));
+}
+
+static float K(sum)(const float *x, int64_t n) {
+    vf a = 0, b = 0, c = 0, d = 0;
+    int64_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES) {
+        a += load_f32(x + i);
+        b += load_f32(x + i + 16);
+        c += load_f32(x + i + 32);
+        d += load_f32(x + i + 48);
+    }
+    for (; i < n; i++) a[0] += x[i];
+    return sum_lanes((a + b) + (c + d));
+}

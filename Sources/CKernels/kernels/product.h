@@ -1,0 +1,84 @@
+// The small matrix product under attention, forward and backward.
+//
+// C[rows][n] = (C or 0) + A[rows][depth] B[depth][n], n in vectors of 16. A is f32 with any strides, B either type
+// with row stride ldb. Every element of C is one chain of fused multiply-adds over ascending depth, whatever the
+// tile it falls in: that makes attention's bits independent of how many queries are computed together.
+
+INLINE void K(tile)(
+    int R, int V, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b, int b_type,
+    int64_t ldb, float *c, int64_t ldc, bool add) {
+    vf acc[CK_TILE_ROWS][CK_TILE_VECTORS];
+#pragma clang loop unroll(full)
+    for (int r = 0; r < R; r++)
+#pragma clang loop unroll(full)
+        for (int v = 0; v < V; v++) acc[r][v] = add ? load_f32(c + r * ldc + v * LANES) : (vf)0.0f;
+    for (int64_t k = 0; k < depth; k++) {
+        vf bv[CK_TILE_VECTORS];
+#pragma clang loop unroll(full)
+        for (int v = 0; v < V; v++) bv[v] = load(b, b_type, k * ldb + v * LANES);
+#pragma clang loop unroll(full)
+        for (int r = 0; r < R; r++) {
+            vf av = a[r * a_row + k * a_depth];
+#pragma clang loop unroll(full)
+            for (int v = 0; v < V; v++) acc[r][v] = fma16(av, bv[v], acc[r][v]);
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int r = 0; r < R; r++)
+#pragma clang loop unroll(full)
+        for (int v = 0; v < V; v++) store_f32(c + r * ldc + v * LANES, acc[r][v]);
+}
+
+#define TILE_CASE(R, V) \
+    case R: \
+        if (b_type == CK_F32) K(tile)(R, V, depth, a, a_row, a_depth, b, CK_F32, ldb, c, ldc, add); \
+        else K(tile)(R, V, depth, a, a_row, a_depth, b, CK_BF16, ldb, c, ldc, add); \
+        break;
+
+#define TILE_FUNCTION(V) \
+    static void K(tile_rows_##V)( \
+        int rows, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b, int b_type, \
+        int64_t ldb, float *c, int64_t ldc, bool add) { \
+        switch (rows) { \
+            TILE_CASE(1, V) TILE_CASE(2, V) TILE_CASE(3, V) \
+            TILE_WIDE_CASES(V) \
+        } \
+    }
+#if CK_TILE_ROWS == 6
+#define TILE_WIDE_CASES(V) TILE_CASE(4, V) TILE_CASE(5, V) TILE_CASE(6, V)
+#else
+#define TILE_WIDE_CASES(V)
+#endif
+
+TILE_FUNCTION(1)
+#if CK_TILE_VECTORS >= 2
+TILE_FUNCTION(2)
+#endif
+#if CK_TILE_VECTORS == 4
+TILE_FUNCTION(3)
+TILE_FUNCTION(4)
+#endif
+
+static void K(product)(
+    int64_t rows, int64_t vectors, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b,
+    int b_type, int64_t ldb, float *c, int64_t ldc, bool add) {
+    for (int64_t v = 0; v < vectors; v += CK_TILE_VECTORS) {
+        int64_t wide = vectors - v < CK_TILE_VECTORS ? vectors - v : CK_TILE_VECTORS;
+        const void *bv = (const char *)b + v * LANES * (b_type == CK_F32 ? 4 : 2);
+        for (int64_t r = 0; r < rows; r += CK_TILE_ROWS) {
+            int tall = (int)(rows - r < CK_TILE_ROWS ? rows - r : CK_TILE_ROWS);
+            const float *ar = a + r * a_row;
+            float *cr = c + r * ldc + v * LANES;
+            switch (wide) {
+                case 1: K(tile_rows_1)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add); break;
+#if CK_TILE_VECTORS >= 2
+                case 2: K(tile_rows_2)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add); break;
+#endif
+#if CK_TILE_VECTORS == 4
+                case 3: K(tile_rows_3)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add); break;
+                case 4: K(tile_rows_4)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add); break;
+#endif
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// Embedding, biases, column sums, SwiGLU.
+
+INLINE void K(embed_typed)(
+    float *x, const void *table, int type, int64_t c, const int32_t *ids, int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; r++) {
+        int64_t from = (int64_t)ids[r] * c;
+        EACH_VECTOR(i, k, 0, c) store_n(x, CK_F32, r * c + i, load_n(table, type, from + i, k), k);
+    }
+}
+
+static void K(embed)(
+    float *x, const void *table, int type, int64_t c, const int32_t *ids, int64_t r0, int64_t r1) {
+    if (type == CK_F32) K(embed_typed)(x, table, CK_F32, c, ids, r0, r1);
+    else K(embed_typed)(x, table, CK_BF16, c, ids, r0, r1);
+}
+
+static void K(embed_backward)(
+    float *d_table, const float *dx, int64_t c, const int32_t *ids, int64_t t, int64_t c0, int64_t c1) {
+    for (int64_t r = 0; r < t; r++) {
+        float *to = d_table + (int64_t)ids[r] * c;
+        EACH_VECTOR(i, k, c0, c1)
+        store_n(to, CK_F32, i, load_n(to, CK_F32, i, k) + load_n(dx, CK_F32, r * c + i, k), k);
+    }
+}
+
+INLINE void K(add_bias_typed)(void *y, int type, const float *bias, int64_t n, int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; r++)
+        EACH_VECTOR(i, k, 0, n)
+    store_n(y, type, r * n + i, load_n(y, type, r * n + i, k) + load_n(bias, CK_F32, i, k), k);
+}
+
+static void K(add_bias)(void *y, int type, const float *bias, int64_t n, int64_t r0, int64_t r1) {
+    if (type == CK_F32) K(add_bias_typed)(y, CK_F32, bias, n, r0, r1);
+    else K(add_bias_typed)(y, CK_BF16, bias, n, r0, r1);
+}
+
+static void K(add)(float *y, const float *x, int64_t n) {
+    EACH_VECTOR(i, k, 0, n) store_n(y, CK_F32, i, load_n(y, CK_F32, i, k) + load_n(x, CK_F32, i, k), k);
+}
+
+INLINE void K(column_sums_typed)(
+    float *db, const void *dy, int type, int64_t t, int64_t n, int64_t c0, int64_t c1) {
+    EACH_VECTOR(i, k, c0, c1) {
+        vf s = load_n(db, CK_F32, i, k);
+        for (int64_t r = 0; r < t; r++) s += load_n(dy, type, r * n + i, k);
+        store_n(db, CK_F32, i, s, k);
+    }
+}
+
+static void K(column_sums)(float *db, const void *dy, int type, int64_t t, int64_t n, int64_t c0, int64_t c1) {
+    if (type == CK_F32) K(column_sums_typed)(db, dy, CK_F32, t, n, c0, c1);
+    else K(column_sums_typed)(db, dy, CK_BF16, t, n, c0, c1);
+}
+
+INLINE vf K(sigmoid)(vf x) { return 1.0f / (1.0f + exp16(-x)); }
+
+/// h = silu(gate) * up, gate first in the row.
+INLINE void K(swiglu_typed)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; r++) EACH_VECTOR(i, k, 0, n) {
+            vf g = load_n(gate_up, type, 2 * r * n + i, k), u = load_n(gate_up, type, (2 * r + 1) * n + i, k);
+            store_n(h, type, r * n + i, g * K(sigmoid)(g) * u, k);
+        }
+}
+
+static void K(swiglu)(void *h, const void *gate_up, int type, int64_t i, int64_t r0, int64_t r1) {
+    if (type == CK_F32) K(swiglu_typed)(h, gate_up, CK_F32, i, r0, r1);
+    else K(swiglu_typed)(h, gate_up, CK_BF16, i, r0, r1);
+}
+
+/// With s = sigmoid(g): d_up = dh g s; d_gate = dh up s (1 + g (1 - s)).
+INLINE void K(swiglu_backward_typed)(
+    void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; r++) EACH_VECTOR(i, k, 0, n) {
+            int64_t at = 2 * r * n + i;
+            vf g = load_n(gate_up, type, at, k), u = load_n(gate_up, type, at + n, k);
+            vf d = load_n(dh, dh_type, r * n + i, k), s = K(sigmoid)(g);
+            store_n(d_gate_up, type, at, d * u * s * fma16(g, 1.0f - s, (vf)1.0f), k);
+            store_n(d_gate_up, type, at + n, d * g * s, k);
+        }
+}
+
+static void K(swiglu_backward)(
+    void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t i, int64_t r0, int64_t r1) {
+    if (type == CK_F32) K(swiglu_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_F32, i, r0, r1);
+    else if (dh_type == CK_F32) K(swiglu_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_BF16, i, r0, r1);
+    else K(swiglu_backward_typed)(d_gate_up, dh, CK_BF16, gate_up, CK_BF16, i, r0, r1);
+}

@@ -1,0 +1,47 @@
+// Conversions and transposition outside the row kernels.
+#include <string.h>
+
+#include "include/ckernels.h"
+
+void ck_convert_f32_to_bf16(uint16_t *dst, const float *src, int64_t n) {
+    ck_kernels_best()->convert(dst, CK_BF16, src, CK_F32, n);
+}
+
+void ck_convert_bf16_to_f32(float *dst, const uint16_t *src, int64_t n) {
+    ck_kernels_best()->convert(dst, CK_F32, src, CK_BF16, n);
+}
+
+/// Without a branch, so that it vectorises: normal numbers by shifting, subnormals through a subtraction.
+void ck_convert_f16_to_f32(float *dst, const uint16_t *src, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t h = src[i], sign = (h & 0x8000u) << 16, magnitude = h & 0x7fffu;
+        uint32_t normal = (magnitude << 13) + (112u << 23);
+        normal += magnitude >= 0x7c00u ? 112u << 23 : 0;
+        float small;
+        uint32_t biased = (113u << 23) + (magnitude << 13);
+        memcpy(&small, &biased, 4);
+        small -= 6.103515625e-05f;
+        uint32_t subnormal;
+        memcpy(&subnormal, &small, 4);
+        uint32_t bits = sign | (magnitude < 0x400u ? subnormal : normal);
+        memcpy(&dst[i], &bits, 4);
+    }
+}
+
+// Tiles of 16 x 16: a tile's cache lines stay while it is turned.
+#define TRANSPOSE(TYPE) \
+    for (int64_t r0 = 0; r0 < rows; r0 += 16) \
+        for (int64_t c0 = 0; c0 < columns; c0 += 16) { \
+            int64_t r1 = r0 + 16 < rows ? r0 + 16 : rows, c1 = c0 + 16 < columns ? c0 + 16 : columns; \
+            for (int64_t c = c0; c < c1; c++) \
+                for (int64_t r = r0; r < r1; r++) \
+                    ((TYPE *)dst)[c * ld + r] = ((const TYPE *)src)[r * src_ld + c]; \
+        }
+
+void ck_transpose(void *dst, int64_t ld, const void *src, int64_t src_ld, int64_t rows, int64_t columns, int bytes) {
+    if (bytes == 2) {
+        TRANSPOSE(uint16_t)
+    } else {
+        TRANSPOSE(uint32_t)
+    }
+}

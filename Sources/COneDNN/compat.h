@@ -1,0 +1,73 @@
+// What differs between the C APIs of oneDNN 2.x and 3.x: memory descriptors are structs there, handles here.
+#pragma once
+#include <oneapi/dnnl/dnnl.h>
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t od_md;
+
+static int od_md_strided(od_md *md, int64_t rows, int64_t columns, dnnl_data_type_t type, int64_t s0, int64_t s1) {
+    dnnl_dims_t dims = {rows, columns}, strides = {s0, s1};
+    return dnnl_memory_desc_create_with_strides(md, 2, dims, type, strides);
+}
+static int od_md_any(od_md *md, int64_t rows, int64_t columns, dnnl_data_type_t type) {
+    dnnl_dims_t dims = {rows, columns};
+    return dnnl_memory_desc_create_with_tag(md, 2, dims, type, dnnl_format_tag_any);
+}
+static void od_md_release(od_md *md) {
+    if (*md) dnnl_memory_desc_destroy(*md);
+    *md = NULL;
+}
+static size_t od_md_size(const od_md *md) { return dnnl_memory_desc_get_size(*md); }
+static int od_md_query(od_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t what) {
+    return dnnl_memory_desc_clone(md, dnnl_primitive_desc_query_md(pd, what, 0));
+}
+static int od_matmul_pd(
+    dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const od_md *a, const od_md *b, const od_md *c,
+    dnnl_primitive_attr_t attr) {
+    return dnnl_matmul_primitive_desc_create(pd, engine, *a, *b, NULL, *c, attr);
+}
+static int od_reorder_pd(
+    dnnl_primitive_desc_t *pd, const od_md *from, const od_md *to, dnnl_engine_t engine, dnnl_primitive_attr_t attr) {
+    return dnnl_reorder_primitive_desc_create(pd, *from, engine, *to, engine, attr);
+}
+static int od_append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef); }
+static int od_memory(dnnl_memory_t *memory, const od_md *md, dnnl_engine_t engine) {
+    return dnnl_memory_create(memory, *md, engine, DNNL_MEMORY_NONE);
+}
+static void od_set(dnnl_memory_t memory, void *pointer) { dnnl_memory_set_data_handle(memory, pointer); }
+#else
+typedef dnnl_memory_desc_t od_md;
+
+static int od_md_strided(od_md *md, int64_t rows, int64_t columns, dnnl_data_type_t type, int64_t s0, int64_t s1) {
+    dnnl_dims_t dims = {rows, columns}, strides = {s0, s1};
+    return dnnl_memory_desc_init_by_strides(md, 2, dims, type, strides);
+}
+static int od_md_any(od_md *md, int64_t rows, int64_t columns, dnnl_data_type_t type) {
+    dnnl_dims_t dims = {rows, columns};
+    return dnnl_memory_desc_init_by_tag(md, 2, dims, type, dnnl_format_tag_any);
+}
+static void od_md_release(od_md *md) { (void)md; }
+static size_t od_md_size(const od_md *md) { return dnnl_memory_desc_get_size(md); }
+static int od_md_query(od_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t what) {
+    const dnnl_memory_desc_t *found = dnnl_primitive_desc_query_md(pd, what, 0);
+    if (!found) return 1;
+    *md = *found;
+    return 0;
+}
+static int od_matmul_pd(
+    dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const od_md *a, const od_md *b, const od_md *c,
+    dnnl_primitive_attr_t attr) {
+    dnnl_matmul_desc_t desc;
+    int status = dnnl_matmul_desc_init(&desc, a, b, NULL, c);
+    return status ? status : (int)dnnl_primitive_desc_create(pd, &desc, attr, engine, NULL);
+}
+static int od_reorder_pd(
+    dnnl_primitive_desc_t *pd, const od_md *from, const od_md *to, dnnl_engine_t engine, dnnl_primitive_attr_t attr) {
+    return dnnl_reorder_primitive_desc_create(pd, from, engine, to, engine, attr);
+}
+static int od_append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1.0f); }
+static int od_memory(dnnl_memory_t *memory, const od_md *md, dnnl_engine_t engine) {
+    return dnnl_memory_create(memory, md, engine, DNNL_MEMORY_NONE);
+}
+static void od_set(dnnl_memory_t memory, void *pointer) { dnnl_memory_set_data_handle(memory, pointer); }
+#endif

@@ -1,0 +1,169 @@
+import CKernels
+
+/// A piece of attention work: some rows of one segment, for one KV head or all.
+struct AttentionItem {
+    var segment: Int
+    var head: Int
+    var row: Int
+    var count: Int
+    var position: Int
+    var pages: UnsafePointer<Int32>
+}
+
+extension ComputeContext {
+    /// Query rows in one item. The split does not change a row's bits.
+    static let attentionRows = 16
+
+    /// Checks the segments and fills `attentionItems`: pieces of `rows` rows (nil: whole segments) times `heads`.
+    func makeAttentionItems(_ segments: [Segment], rows: Int?, heads: Int, totalRows: Int, positions: Int) {
+        attentionItems.removeAll(keepingCapacity: true)
+        for (index, segment) in segments.enumerated() where segment.count > 0 {
+            let end = segment.startPosition + segment.count
+            precondition(
+                segment.firstRow >= 0 && segment.firstRow + segment.count <= totalRows, "segment rows out of range")
+            precondition(segment.pages.count * PagePool.pagePositions >= end, "segment without pages for its positions")
+            precondition(end <= positions, "position \(end - 1) past the rope table's \(positions)")
+            // An array's elements do not move while `segments` is alive and unchanged, which the caller ensures with
+            // withExtendedLifetime.
+            let pages = segment.pages.withUnsafeBufferPointer { $0.baseAddress }
+            guard let pages else { continue }
+            let step = rows ?? segment.count
+            for from in stride(from: 0, to: segment.count, by: step) {
+                for head in 0..<heads {
+                    attentionItems.append(
+                        AttentionItem(
+                            segment: index, head: head, row: segment.firstRow + from,
+                            count: min(step, segment.count - from), position: segment.startPosition + from,
+                            pages: pages))
+                }
+            }
+        }
+    }
+
+    static func kernelRope(_ rope: RopeTable, _ qNorm: Tensor?, _ kNorm: Tensor?, _ epsilon: Float) -> ck_rope {
+        ck_rope(
+            q_norm: qNorm.map { UnsafePointer($0.f32) }, k_norm: kNorm.map { UnsafePointer($0.f32) },
+            epsilon: epsilon, cos: rope.cos.f32, sin: rope.sin.f32)
+    }
+
+    /// Normalises (when norms are given) and rotates queries and keys; writes q, and k and v into the pages.
+    ///
+    /// qkv [T,(H+2KV)D] A, q [T,HD] A, norms [1,D] f32 or nil. Half-split rotary form: pairs (i, i + D/2).
+    public func ropeAndCache(
+        qkv: Tensor, shape: AttentionShape, qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6,
+        rope: RopeTable, segments: [Segment], layer: Int, pool: PagePool, into q: Tensor
+    ) {
+        precondition(pool.shape == shape && qkv.type == pool.type && q.type == pool.type, "ropeAndCache: types")
+        precondition(qkv.columns == shape.fusedColumns && q.columns == shape.queryColumns, "ropeAndCache: columns")
+        precondition(q.rows == qkv.rows && rope.cos.columns == shape.headDimension / 2, "ropeAndCache: rows")
+        makeAttentionItems(segments, rows: 32, heads: 1, totalRows: qkv.rows, positions: rope.positions)
+        var kernelShape = pool.kernelShape(layer: layer)
+        var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon)
+        withExtendedLifetime(segments) {
+            pool.withTable { table in
+                withUnsafePointer(to: &kernelShape) { shape in
+                    withUnsafePointer(to: &kernelRope) { rope in
+                        attentionItems.withUnsafeBufferPointer { items in
+                            team.run(items: items.count) { index, _ in
+                                let item = items[index]
+                                kernels.rope_and_cache(
+                                    q.bytes, qkv.bytes, shape, rope, ck_pages(table: table, ids: item.pages),
+                                    Int64(item.row), Int64(item.row + item.count), Int64(item.position))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Causal attention of q's rows over their sequences' pages; scale 1/sqrt(D).
+    ///
+    /// q and out [T,HD] A; logSumExp [T,H] f32 when given. A query's bits do not depend on its neighbours: one at a
+    /// time, a whole segment or a split prefill agree.
+    public func attention(
+        q: Tensor, shape: AttentionShape, segments: [Segment], layer: Int, pool: PagePool, into out: Tensor,
+        logSumExp: Tensor? = nil
+    ) {
+        precondition(pool.shape == shape && q.type == pool.type && out.type == pool.type, "attention: types")
+        precondition(q.columns == shape.queryColumns && out.count == q.count, "attention: shapes")
+        precondition(logSumExp.map { $0.count == q.rows * shape.heads } ?? true, "attention: logSumExp's shape")
+        makeAttentionItems(
+            segments, rows: Self.attentionRows, heads: shape.keyValueHeads, totalRows: q.rows, positions: Int.max)
+        var kernelShape = pool.kernelShape(layer: layer)
+        withExtendedLifetime(segments) {
+            pool.withTable { table in
+                withUnsafePointer(to: &kernelShape) { shape in
+                    attentionItems.withUnsafeBufferPointer { items in
+                        team.run(items: items.count) { index, thread in
+                            let item = items[index]
+                            kernels.attention(
+                                out.bytes, logSumExp?.f32, q.bytes, shape, ck_pages(table: table, ids: item.pages),
+                                Int32(item.head), Int64(item.row), Int64(item.row + item.count),
+                                Int64(item.position), threadScratch[thread].base)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gradient of ``ropeAndCache(qkv:shape:qNorm:kNorm:epsilon:rope:segments:layer:pool:into:)`` and
+    /// ``attention(q:shape:segments:layer:pool:into:logSumExp:)`` together.
+    ///
+    /// Segments are whole sequences from position 0 whose pages hold this layer's keys and values. Writes dqkv
+    /// [T,(H+2KV)D] A for the rows of the segments, accumulates dQNorm and dKNorm [1,D] f32.
+    public func attentionBackward(
+        dOut: Tensor, out: Tensor, logSumExp: Tensor, qkv: Tensor, q: Tensor, shape: AttentionShape,
+        qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6, rope: RopeTable, segments: [Segment],
+        layer: Int, pool: PagePool, into dqkv: Tensor, dQNorm: Tensor? = nil, dKNorm: Tensor? = nil
+    ) {
+        precondition(segments.allSatisfy { $0.startPosition == 0 }, "attentionBackward: whole sequences only")
+        precondition(dOut.type == pool.type && out.type == pool.type && q.type == pool.type, "attentionBackward: types")
+        precondition(dqkv.type == pool.type && dqkv.count == qkv.count, "attentionBackward: dqkv")
+        let gradient = scratch("attention.gradient", rows: qkv.rows, columns: qkv.columns)
+        makeAttentionItems(
+            segments, rows: nil, heads: shape.keyValueHeads, totalRows: q.rows, positions: rope.positions)
+        // Long sequences first: the last item decides when all are done.
+        attentionItems.sort { ($0.count, $1.segment, $1.head) > ($1.count, $0.segment, $0.head) }
+        var kernelShape = pool.kernelShape(layer: layer)
+        var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon)
+        withExtendedLifetime(segments) {
+            pool.withTable { table in
+                withUnsafePointer(to: &kernelShape) { shape in
+                    attentionItems.withUnsafeBufferPointer { items in
+                        team.run(items: items.count) { index, thread in
+                            let item = items[index]
+                            kernels.attention_backward(
+                                gradient.f32, dOut.bytes, out.bytes, logSumExp.f32, q.bytes, shape,
+                                ck_pages(table: table, ids: item.pages), Int32(item.head), Int64(item.row),
+                                Int64(item.row + item.count), threadScratch[thread].base)
+                        }
+                    }
+                    makeAttentionItems(
+                        segments, rows: Self.rowsPerPartial, heads: 1, totalRows: q.rows, positions: rope.positions)
+                    let norms = scratch(
+                        "attention.norms", rows: 2 * attentionItems.count, columns: Int(shape.pointee.head_dim))
+                    if dQNorm != nil || dKNorm != nil { norms.fill(0) }
+                    withUnsafePointer(to: &kernelRope) { rope in
+                        attentionItems.withUnsafeBufferPointer { items in
+                            team.run(items: items.count) { index, _ in
+                                let item = items[index]
+                                kernels.rope_backward(
+                                    dqkv.bytes, gradient.f32, qkv.bytes, shape, rope,
+                                    dQNorm == nil ? nil : norms.f32 + 2 * index * norms.columns,
+                                    dKNorm == nil ? nil : norms.f32 + (2 * index + 1) * norms.columns,
+                                    Int64(item.row), Int64(item.row + item.count), Int64(item.position))
+                            }
+                        }
+                    }
+                    for index in attentionItems.indices {
+                        let columns = norms.columns
+                        if let dQNorm { kernels.add(dQNorm.f32, norms.f32 + 2 * index * columns, Int64(columns)) }
+                        if let dKNorm { kernels.add(dKNorm.f32, norms.f32 + (2 * index + 1) * columns, Int64(columns)) }
+                    }
+                }
+            }
+        }
+    }
+}

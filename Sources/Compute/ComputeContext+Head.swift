@@ -1,0 +1,166 @@
+import CKernels
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The language-model head, walked one vocabulary panel at a time. z = x Wᵀ * inverseTemperature.
+extension ComputeContext {
+    /// For each row t: the log-sum-exp of z, z[targets[t]] minus it, and optionally the entropy of softmax(z).
+    ///
+    /// x [T,C] A, head [V,C]; arrays have T elements. Never stores T x V. A row's bits do not depend on its batch.
+    public func headLogprobs(
+        _ x: Tensor, head: PackedMatrix, targets: [Int32], inverseTemperature: [Float], logprobs: inout [Float],
+        lse: inout [Float], entropy: UnsafeMutablePointer<[Float]>? = nil
+    ) {
+        let rows = x.rows
+        precondition(targets.count == rows && inverseTemperature.count == rows, "headLogprobs: counts differ")
+        precondition(
+            targets.allSatisfy { $0 >= 0 && Int($0) < head.outputs }, "headLogprobs: target outside the vocabulary")
+        let targetLogits = scratch("head.target", rows: 1, columns: max(rows, 1)).f32
+        let statistics = headStatistics(
+            x, head, inverseTemperature, weighted: entropy != nil,
+            { panel, range, z in
+                let columns = head.panelRange(panel)
+                for row in range where columns.contains(Int(targets[row])) {
+                    targetLogits[row] =
+                        z[(row - range.lowerBound) * columns.count + Int(targets[row]) - columns.lowerBound]
+                }
+            })
+        if logprobs.count != rows { logprobs = [Float](repeating: 0, count: rows) }
+        if lse.count != rows { lse = [Float](repeating: 0, count: rows) }
+        if let entropy, entropy.pointee.count != rows { entropy.pointee = [Float](repeating: 0, count: rows) }
+        for row in 0..<rows {
+            let (value, spread) = statistics.combine(row: row)
+            lse[row] = value
+            logprobs[row] = targetLogits[row] - value
+            entropy?.pointee[row] = spread
+        }
+    }
+
+    /// Scaled logits z of a few rows, for sampling, and their log-sum-exp. x [B,C] A, logits [B,V] f32.
+    ///
+    /// z[b][token] - lse[b] has the bits of ``headLogprobs(_:head:targets:inverseTemperature:logprobs:lse:entropy:)``.
+    /// panelMaxima, when given, [B, head.panelCount] f32: the largest z of each panel.
+    public func headLogits(
+        _ x: Tensor, head: PackedMatrix, inverseTemperature: [Float], into logits: Tensor, lse: inout [Float],
+        panelMaxima: Tensor? = nil
+    ) {
+        precondition(logits.rows == x.rows && logits.columns == head.outputs && logits.type == .f32, "headLogits")
+        precondition(inverseTemperature.count == x.rows && x.columns == head.inputs, "headLogits: counts differ")
+        if x.rows == 0 { return lse = [] }
+        let input = widened(x, for: head)
+        multiply(input, head, panels: 0..<head.panelCount, into: logits, accumulate: false)
+        let statistics = HeadStatistics(self, rows: x.rows, panels: head.panelCount, weighted: false)
+        inverseTemperature.withUnsafeBufferPointer { scale in
+            guard let scale = scale.baseAddress else { return }
+            team.run(items: head.panelCount) { panel, _ in
+                let columns = head.panelRange(panel)
+                kernels.panel_stats(
+                    logits.f32 + columns.lowerBound, Int64(logits.columns), Int64(columns.count), scale,
+                    statistics.maxima.f32 + panel, statistics.sums.f32 + panel, nil, Int64(head.panelCount),
+                    Int64(x.rows))
+            }
+        }
+        if lse.count != x.rows { lse = [Float](repeating: 0, count: x.rows) }
+        for row in 0..<x.rows { lse[row] = statistics.combine(row: row).lse }
+        if let panelMaxima { convert(from: statistics.maxima, to: panelMaxima) }
+    }
+
+    /// Per-panel statistics of all rows; `use` sees each scaled block before it is dropped.
+    private func headStatistics(
+        _ x: Tensor, _ head: PackedMatrix, _ inverseTemperature: [Float], weighted: Bool,
+        _ use: (_ panel: Int, _ rows: Range<Int>, _ z: UnsafeMutablePointer<Float>) -> Void
+    ) -> HeadStatistics {
+        precondition(x.columns == head.inputs && x.type == head.type, "head: shapes differ")
+        let statistics = HeadStatistics(self, rows: x.rows, panels: head.panelCount, weighted: weighted)
+        if x.rows == 0 { return statistics }
+        let input = widened(x, for: head)
+        let chunks = Self.rowRanges(x.rows)
+        let width = head.panelWidth
+        let blocks = scratch("head.block", rows: team.threads * Self.rowChunk, columns: width)
+        let plans = HeadPlans(self, head, chunks: chunks)
+        let stride = Int64(head.panelCount)
+        inverseTemperature.withUnsafeBufferPointer { scale in
+            guard let scale = scale.baseAddress else { return }
+            team.run(items: chunks.count * head.panelCount) { item, thread in
+                let panel = item / chunks.count
+                let rows = chunks[item % chunks.count]
+                let block = blocks.f32 + thread * Self.rowChunk * width
+                plans.run(
+                    rows: rows.count, panel: panel, thread: thread,
+                    input.bytes + rows.lowerBound * input.columns * input.type.byteCount, block)
+                let columns = head.panelRange(panel).count
+                let at = rows.lowerBound * head.panelCount + panel
+                kernels.panel_stats(
+                    block, Int64(columns), Int64(columns), scale + rows.lowerBound, statistics.maxima.f32 + at,
+                    statistics.sums.f32 + at, statistics.weighted.map { $0.f32 + at }, stride, Int64(rows.count))
+                use(panel, rows, block)
+            }
+        }
+        return statistics
+    }
+}
+
+/// Plans of a head's panels for the row counts of a batch, writing dense blocks.
+struct HeadPlans {
+    private let head: PackedMatrix
+    private let sizes: [Int]
+    private var full: [MatmulPlan] = []
+    private var last: [MatmulPlan] = []
+
+    init(_ context: ComputeContext, _ head: PackedMatrix, chunks: [Range<Int>]) {
+        self.head = head
+        sizes = Array(Set(chunks.map(\.count)))
+        for size in sizes {
+            for layout in [head.layout, head.lastLayout] {
+                let plan = context.plan(
+                    layout, type: head.storedType, m: size, ldc: layout.outputs, output: .f32, accumulate: false)
+                if layout === head.layout { full.append(plan) }
+                if layout === head.lastLayout { last.append(plan) }
+            }
+        }
+    }
+
+    func run(rows: Int, panel: Int, thread: Int, _ x: UnsafeRawPointer, _ block: UnsafeMutableRawPointer) {
+        guard let size = sizes.firstIndex(of: rows) else { return }
+        (panel == head.panelCount - 1 ? last : full)[size].run(thread: thread, x, head.bytes(ofPanel: panel), block)
+    }
+}
+
+/// Maximum, sum of exp(z - max) and sum of exp(z - max)(z - max), of each row and panel.
+struct HeadStatistics {
+    let maxima: Tensor
+    let sums: Tensor
+    let weighted: Tensor?
+
+    init(_ context: ComputeContext, rows: Int, panels: Int, weighted: Bool) {
+        maxima = context.scratch("head.max", rows: rows, columns: panels)
+        sums = context.scratch("head.sum", rows: rows, columns: panels)
+        self.weighted = weighted ? context.scratch("head.weighted", rows: rows, columns: panels) : nil
+    }
+
+    /// log-sum-exp = M + log S over panels in order; entropy = log S - (sum of exp(z - M)(z - M)) / S.
+    func combine(row: Int) -> (lse: Float, entropy: Float) {
+        let panels = maxima.columns
+        let m = maxima.f32 + row * panels
+        let s = sums.f32 + row * panels
+        var top = m[0]
+        for panel in 1..<max(panels, 1) where m[panel] > top { top = m[panel] }
+        var sum = 0.0
+        var spread = 0.0
+        for panel in 0..<panels {
+            let shift = Double(m[panel] - top)
+            let factor = exp(shift)
+            sum += Double(s[panel]) * factor
+            if let weighted {
+                let u = Double(weighted.f32[row * panels + panel])
+                spread += (u + Double(s[panel]) * shift) * factor
+            }
+        }
+        let logSum = log(sum)
+        return (Float(Double(top) + logSum), Float(logSum - spread / sum))
+    }
+}

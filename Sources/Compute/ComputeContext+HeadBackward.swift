@@ -1,0 +1,100 @@
+import CKernels
+
+/// W [V,C] packed for dx = dz W, cut along the vocabulary into slabs that are walked in order.
+public final class PackedHeadTranspose {
+    /// Vocabulary columns in a slab: whole panels of the head.
+    public static let slab = 2048
+    public let vocabularySize: Int
+    let slabs: [PackedMatrix]
+
+    init(vocabularySize: Int, slabs: [PackedMatrix]) {
+        self.vocabularySize = vocabularySize
+        self.slabs = slabs
+    }
+
+    public var byteCount: Int { slabs.reduce(0) { $0 + $1.byteCount } }
+}
+
+extension ComputeContext {
+    /// Packs the head W [V,C] for ``headBackward(_:head:transposed:targets:inverseTemperature:lse:coefficient:dx:dW:)``.
+    public func packHeadTranspose(_ w: Tensor, as type: ElementType) -> PackedHeadTranspose {
+        let slabs = stride(from: 0, to: w.rows, by: PackedHeadTranspose.slab).map { start in
+            pack(w.rows(start..<min(w.rows, start + PackedHeadTranspose.slab)), as: type, transposed: true)
+        }
+        return PackedHeadTranspose(vocabularySize: w.rows, slabs: slabs)
+    }
+
+    /// Packs new values of the same shape in place.
+    public func repack(_ w: Tensor, into p: PackedHeadTranspose) {
+        precondition(w.rows == p.vocabularySize, "repacking \(w.rows) rows into \(p.vocabularySize)")
+        for (index, slab) in p.slabs.enumerated() {
+            let start = index * PackedHeadTranspose.slab
+            repack(w.rows(start..<start + slab.inputs), into: slab)
+        }
+    }
+
+    /// Gradient of the target log-probabilities: dL/dz = coefficient * (onehot - softmax(z)) * inverseTemperature.
+    ///
+    /// x [T,C] A; arrays have T elements; lse as headLogprobs gave it. dx [T,C] f32 is written, dW [V,C] f32
+    /// accumulates (nil: not wanted). Logits are recomputed slab by slab; T x V is never stored.
+    public func headBackward(
+        _ x: Tensor, head: PackedMatrix, transposed: PackedHeadTranspose, targets: [Int32],
+        inverseTemperature: [Float], lse: [Float], coefficient: [Float], dx: Tensor, dW: Tensor?
+    ) {
+        let rows = x.rows
+        precondition(
+            targets.count == rows && inverseTemperature.count == rows && lse.count == rows
+                && coefficient.count == rows, "headBackward: counts differ")
+        precondition(dx.rows == rows && dx.columns == x.columns && dx.type == .f32, "headBackward: dx")
+        precondition(dW.map { $0.rows == head.outputs && $0.columns == x.columns } ?? true, "headBackward: dW")
+        precondition(transposed.vocabularySize == head.outputs, "headBackward: transposed")
+        dx.fill(0)
+        if rows == 0 { return }
+        let input = widened(x, for: head)
+        let chunks = Self.rowRanges(rows)
+        let plans = HeadPlans(self, head, chunks: chunks)
+        let blocks = scratch("head.block", rows: team.threads * Self.rowChunk, columns: head.panelWidth)
+        for (index, slab) in transposed.slabs.enumerated() {
+            let columns = index * PackedHeadTranspose.slab..<index * PackedHeadTranspose.slab + slab.inputs
+            let dz = scratch("head.dz", rows: rows, columns: columns.count, type: x.type)
+            let first = columns.lowerBound / head.panelWidth
+            let count = (columns.count + head.panelWidth - 1) / head.panelWidth
+            team.run(items: chunks.count * count) { item, thread in
+                let panel = first + item / chunks.count
+                let range = chunks[item % chunks.count]
+                let block = blocks.f32 + thread * Self.rowChunk * head.panelWidth
+                let row = range.lowerBound
+                plans.run(
+                    rows: range.count, panel: panel, thread: thread,
+                    input.bytes + row * input.columns * input.type.byteCount, block)
+                let panelColumns = head.panelRange(panel)
+                let offset = (row * columns.count + panelColumns.lowerBound - columns.lowerBound) * x.type.byteCount
+                withRows(row, inverseTemperature, lse, coefficient, targets) { scale, lse, coefficient, targets in
+                    kernels.panel_gradient(
+                        dz.bytes + offset, x.type.code, Int64(columns.count), block, Int64(panelColumns.count),
+                        Int64(panelColumns.count), scale, lse, coefficient, targets,
+                        Int32(panelColumns.lowerBound), Int64(range.count))
+                }
+            }
+            linear(dz, slab, into: dx, accumulate: true)
+            if let dW { accumulateWeightGradient(dy: dz, x: x, into: dW.rows(columns)) }
+        }
+    }
+
+    private func withRows(
+        _ row: Int, _ a: [Float], _ b: [Float], _ c: [Float], _ d: [Int32],
+        _ body: (UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Int32>) -> Void
+    ) {
+        a.withUnsafeBufferPointer { a in
+            b.withUnsafeBufferPointer { b in
+                c.withUnsafeBufferPointer { c in
+                    d.withUnsafeBufferPointer { d in
+                        if let a = a.baseAddress, let b = b.baseAddress, let c = c.baseAddress, let d = d.baseAddress {
+                            body(a + row, b + row, c + row, d + row)
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

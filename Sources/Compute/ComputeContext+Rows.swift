@@ -1,0 +1,134 @@
+import CKernels
+
+/// Row kernels. A is the activation type: f32, or bf16 in bf16 mode. T rows.
+extension ComputeContext {
+    /// Rows a thread claims at a time, and rows summed into one partial gradient of a norm's weight.
+    static let rowsPerItem = 16
+    static let rowsPerPartial = 64
+
+    /// to = from, converted (round to nearest even). Same number of elements; any two types.
+    public func convert(from: Tensor, to: Tensor) {
+        precondition(from.count == to.count, "convert: \(from.count) elements to \(to.count)")
+        team.run(count: from.count, chunk: 1 << 16) { [kernels] range, _ in
+            kernels.convert(
+                to.bytes + range.lowerBound * to.type.byteCount, to.type.code,
+                from.bytes + range.lowerBound * from.type.byteCount, from.type.code, Int64(range.count))
+        }
+    }
+
+    /// x[t] = table[ids[t]]. table [V,C] any type, x [T,C] f32.
+    public func embed(ids: [Int32], table: Tensor, into x: Tensor) {
+        precondition(x.rows == ids.count && x.columns == table.columns && x.type == .f32, "embed: shapes differ")
+        precondition(ids.allSatisfy { $0 >= 0 && Int($0) < table.rows }, "embed: id outside the vocabulary")
+        ids.withUnsafeBufferPointer { ids in
+            team.run(count: ids.count, chunk: 64) { [kernels] range, _ in
+                kernels.embed(
+                    x.f32, table.bytes, table.type.code, Int64(x.columns), ids.baseAddress, Int64(range.lowerBound),
+                    Int64(range.upperBound))
+            }
+        }
+    }
+
+    /// dTable[ids[t]] += dx[t], t ascending. dx [T,C] f32, dTable [V,C] f32.
+    public func embedBackward(ids: [Int32], dx: Tensor, into dTable: Tensor) {
+        precondition(dx.rows == ids.count && dx.columns == dTable.columns, "embedBackward: shapes differ")
+        precondition(ids.allSatisfy { $0 >= 0 && Int($0) < dTable.rows }, "embedBackward: id outside the vocabulary")
+        ids.withUnsafeBufferPointer { ids in
+            team.run(count: dx.columns, chunk: 64) { [kernels] range, _ in
+                kernels.embed_backward(
+                    dTable.f32, dx.f32, Int64(dx.columns), ids.baseAddress, Int64(ids.count),
+                    Int64(range.lowerBound), Int64(range.upperBound))
+            }
+        }
+    }
+
+    /// y = x / sqrt(mean(x²) + epsilon) * weight, row by row. x [T,C] f32, weight [1,C] f32, y [T,C] A.
+    public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float, into y: Tensor) {
+        precondition(x.rows == y.rows && x.columns == y.columns && weight.count == x.columns, "rmsNorm: shapes")
+        team.run(count: x.rows, chunk: Self.rowsPerItem) { [kernels] range, _ in
+            kernels.rms_norm(
+                y.bytes, y.type.code, x.f32, weight.f32, Int64(x.columns), epsilon, Int64(range.lowerBound),
+                Int64(range.upperBound))
+        }
+    }
+
+    /// Gradient of ``rmsNorm(_:weight:epsilon:into:)``: dx += ..., dWeight += ... Both f32; dy [T,C] any type.
+    public func rmsNormBackward(
+        dy: Tensor, x: Tensor, weight: Tensor, epsilon: Float, dx: Tensor, dWeight: Tensor
+    ) {
+        precondition(
+            dy.rows == x.rows && dx.rows == x.rows && dy.columns == x.columns && dx.columns == x.columns
+                && dWeight.count == x.columns, "rmsNormBackward: shapes differ")
+        withPartials(into: dWeight, rows: x.rows) { [kernels] partial, range in
+            kernels.rms_norm_backward(
+                dx.f32, partial, dy.bytes, dy.type.code, x.f32, weight.f32, Int64(x.columns), epsilon,
+                Int64(range.lowerBound), Int64(range.upperBound))
+        }
+    }
+
+    /// Runs `body` on fixed row ranges, each with a zeroed partial sum as wide as `total`; adds them up in order.
+    func withPartials(
+        into total: Tensor, rows: Int, _ body: (_ partial: UnsafeMutablePointer<Float>, _ rows: Range<Int>) -> Void
+    ) {
+        let chunk = Self.rowsPerPartial
+        let parts = (rows + chunk - 1) / chunk
+        let partials = scratch("partials", rows: parts, columns: total.count)
+        team.run(items: parts) { part, _ in
+            let row = partials.rows(part..<part + 1)
+            row.fill(0)
+            body(row.f32, part * chunk..<min(rows, (part + 1) * chunk))
+        }
+        for part in 0..<parts {
+            kernels.add(total.f32, partials.rows(part..<part + 1).f32, Int64(total.count))
+        }
+    }
+
+    /// y[t] += bias. bias [1,N] f32, y [T,N] any type.
+    public func addBias(_ bias: Tensor, to y: Tensor) {
+        precondition(bias.count == y.columns, "addBias: shapes differ")
+        team.run(count: y.rows, chunk: Self.rowsPerItem) { [kernels] range, _ in
+            kernels.add_bias(
+                y.bytes, y.type.code, bias.f32, Int64(y.columns), Int64(range.lowerBound), Int64(range.upperBound))
+        }
+    }
+
+    /// db += sum of dy's rows, in order. dy [T,N] any type, db [1,N] f32.
+    public func accumulateColumnSums(_ dy: Tensor, into db: Tensor) {
+        precondition(db.count == dy.columns, "accumulateColumnSums: shapes differ")
+        team.run(count: dy.columns, chunk: 64) { [kernels] range, _ in
+            kernels.column_sums(
+                db.f32, dy.bytes, dy.type.code, Int64(dy.rows), Int64(dy.columns), Int64(range.lowerBound),
+                Int64(range.upperBound))
+        }
+    }
+
+    /// y += x, elementwise; both f32.
+    public func add(_ x: Tensor, to y: Tensor) {
+        precondition(x.count == y.count, "add: shapes differ")
+        team.run(count: x.count, chunk: 1 << 15) { [kernels] range, _ in
+            kernels.add(y.f32 + range.lowerBound, x.f32 + range.lowerBound, Int64(range.count))
+        }
+    }
+
+    /// h = silu(gate) * up. gateUp [T,2I] A with the gate first, h [T,I] A.
+    public func swiGLU(_ gateUp: Tensor, into h: Tensor) {
+        precondition(gateUp.rows == h.rows && gateUp.columns == 2 * h.columns && gateUp.type == h.type, "swiGLU")
+        team.run(count: h.rows, chunk: Self.rowsPerItem) { [kernels] range, _ in
+            kernels.swiglu(
+                h.bytes, gateUp.bytes, h.type.code, Int64(h.columns), Int64(range.lowerBound),
+                Int64(range.upperBound))
+        }
+    }
+
+    /// Gradient of ``swiGLU(_:into:)``. dh [T,I] f32 or A, gateUp and dGateUp [T,2I] A.
+    public func swiGLUBackward(dh: Tensor, gateUp: Tensor, into dGateUp: Tensor) {
+        precondition(
+            gateUp.rows == dh.rows && gateUp.columns == 2 * dh.columns && dGateUp.count == gateUp.count
+                && dGateUp.type == gateUp.type && (dh.type == .f32 || dh.type == gateUp.type), "swiGLUBackward")
+        team.run(count: dh.rows, chunk: Self.rowsPerItem) { [kernels] range, _ in
+            kernels.swiglu_backward(
+                dGateUp.bytes, dh.bytes, dh.type.code, gateUp.bytes, gateUp.type.code, Int64(dh.columns),
+                Int64(range.lowerBound), Int64(range.upperBound))
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import CKernels
+import COneDNN
+
+extension ComputeContext {
+    /// Rows of dW in one work item, and positions reduced by one matmul call.
+    static let gradientSlice = 192
+    static let gradientDepth = 512
+
+    /// dW[N,K] f32 += dyᵀ[N,T] x[T,K]; dy and x of one type.
+    ///
+    /// Sums over T in chunks of 512 in order; slices depend on N alone, so thread counts do not change the bits.
+    public func accumulateWeightGradient(dy: Tensor, x: Tensor, into dW: Tensor) {
+        precondition(dy.rows == x.rows && dW.rows == dy.columns && dW.columns == x.columns, "gradient: shapes differ")
+        precondition(dy.type == x.type && dW.type == .f32, "gradient: types differ")
+        if dy.rows == 0 { return }
+        accumulateWeightGradient(
+            dy: dy.bytes, dyStride: dy.columns, type: dy.type, outputs: 0..<dy.columns, x: x, into: dW)
+    }
+
+    /// Columns `outputs` of dy (row stride `dyStride`) into the first rows of dW.
+    func accumulateWeightGradient(
+        dy: UnsafeMutableRawPointer, dyStride: Int, type: ElementType, outputs: Range<Int>, x: Tensor, into dW: Tensor
+    ) {
+        let wide = emulatesBF16 || type == .f32
+        let element: ElementType = wide ? .f32 : .bf16
+        let n = outputs.count
+        let depth = Self.gradientDepth
+        for start in stride(from: 0, to: x.rows, by: depth) {
+            let count = min(depth, x.rows - start)
+            // Few distinct depths, few compiled plans: remainders are padded with zeros.
+            let padded = count == depth ? depth : (count + 63) / 64 * 64
+            // dyᵀ, one row an output: oneDNN reads a plain left matrix faster than a transposed one.
+            let left = scratch("gradient.left", rows: n, columns: padded, type: element)
+            var right = x.rows(start..<start + count)
+            if right.type != element || padded != count {
+                let copy = scratch("gradient.right", rows: padded, columns: x.columns, type: element)
+                convert(from: right, to: copy.rows(0..<count))
+                zero(copy.rows(count..<padded))
+                right = copy
+            }
+            transpose(
+                dy + (start * dyStride + outputs.lowerBound) * type.byteCount, stride: dyStride, type: type,
+                rows: count, columns: n, into: left)
+            let slices = (n + Self.gradientSlice - 1) / Self.gradientSlice
+            let full = gradientPlan(m: min(n, Self.gradientSlice), k: padded, columns: x.columns, type: element)
+            let last = gradientPlan(
+                m: n - (slices - 1) * Self.gradientSlice, k: padded, columns: x.columns, type: element)
+            team.run(items: slices) { slice, thread in
+                let row = slice * Self.gradientSlice
+                (slice == slices - 1 ? last : full).run(
+                    thread: thread, left.bytes + row * padded * element.byteCount, right.bytes,
+                    dW.f32 + row * dW.columns)
+            }
+        }
+    }
+
+    private func gradientPlan(m: Int, k: Int, columns: Int, type: ElementType) -> MatmulPlan {
+        let key = PlanKey(
+            kind: .gradient(strideM: k, strideK: 1), m: m, n: columns, k: k, type: type, output: .f32, lda: k,
+            ldc: columns, accumulate: true)
+        if let found = plans[key] { return found }
+        let handle = od_plan_create_plain(
+            runtime, Int64(m), Int64(columns), Int64(k), type.code, Int64(k), 1, Int64(columns), Int64(columns), 1)
+        // Plain strided matrices are what every oneDNN matmul takes.
+        guard let made = MatmulPlan(handle) else {
+            fatalError("oneDNN has no matmul \(m) x \(columns) x \(k) \(type.rawValue)")
+        }
+        plans[key] = made
+        return made
+    }
+
+    private func zero(_ t: Tensor) { if t.count > 0 { t.fill(0) } }
+
+    /// dst [columns, dst.columns] = srcᵀ; positions past `rows` become zero. bf16 widens when dst is f32.
+    private func transpose(
+        _ source: UnsafeMutableRawPointer, stride: Int, type: ElementType, rows: Int, columns: Int, into dst: Tensor
+    ) {
+        let size = Int64(dst.columns)
+        team.run(count: columns, chunk: 64) { range, _ in
+            let to = dst.bytes + range.lowerBound * dst.columns * dst.type.byteCount
+            let from = source + range.lowerBound * type.byteCount
+            if type == dst.type {
+                ck_transpose(
+                    to, size, from, Int64(stride), Int64(rows), Int64(range.count), Int32(type.byteCount))
+            } else {
+                for row in 0..<rows {
+                    for column in 0..<range.count {
+                        let bits = UInt32(
+                            (from + (row * stride + column) * 2).loadUnaligned(as: UInt16.self))
+                        (to.assumingMemoryBound(to: Float.self))[column * dst.columns + row] = Float(
+                            bitPattern: bits << 16)
+                    }
+                }
+            }
+            for column in range where rows < dst.columns {
+                dst.rows(column..<column + 1).reshaped(rows: dst.columns, columns: 1)
+                    .rows(rows..<dst.columns).fill(0)
+            }
+        }
+    }
+}

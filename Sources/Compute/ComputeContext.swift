@@ -1,0 +1,70 @@
+import CKernels
+import COneDNN
+
+/// Where computation happens: a thread team, the compiled matmuls, scratch memory.
+///
+/// Used from one thread or actor at a time. Results never depend on the number of threads.
+public final class ComputeContext {
+    public let team: ThreadTeam
+    package let kernels: ck_kernels
+    package let runtime: OpaquePointer
+    /// bf16 matrices are multiplied in f32, because oneDNN has no bf16 matmul here (or a test asks for it).
+    package let emulatesBF16: Bool
+    var plans: [PlanKey: MatmulPlan] = [:]
+    var layouts: [LayoutKey: PackedLayout] = [:]
+    var scratchTensors: [ScratchKey: ScratchTensor] = [:]
+    /// Attention working memory, one block a thread.
+    let threadScratch: [AlignedStorage]
+    var attentionItems: [AttentionItem] = []
+
+    /// `threads`: compute threads, the caller included.
+    public convenience init(threads: Int) {
+        self.init(threads: threads, instructionSet: nil, emulateBF16: nil)
+    }
+
+    /// `instructionSet`: "portable", "avx2" or "avx512", nil for the best; it must be available.
+    package init(threads: Int, instructionSet: String?, emulateBF16: Bool?) {
+        team = ThreadTeam(threads: threads)
+        let table = instructionSet.map { ck_kernels_named($0) } ?? ck_kernels_best()
+        guard let table else { fatalError("no \(instructionSet ?? "portable") kernels on this CPU") }
+        kernels = table.pointee
+        // oneDNN always has a CPU engine; without memory for one nothing else would work either.
+        guard let runtime = od_runtime_create(Int32(threads)) else { fatalError("oneDNN has no CPU engine") }
+        self.runtime = runtime
+        emulatesBF16 = emulateBF16 ?? (od_has_bf16(runtime) == 0)
+        threadScratch = (0..<threads).map { _ in AlignedStorage(byteCount: ck_attention_scratch()) }
+    }
+
+    deinit {
+        plans.removeAll()
+        layouts.removeAll()
+        od_runtime_destroy(runtime)
+    }
+
+    /// Instruction sets whose kernels run on this CPU.
+    package static var availableInstructionSets: [String] {
+        ["portable", "avx2", "avx512"].filter { ck_kernels_named($0) != nil }
+    }
+
+    /// One line for logs: kernels, oneDNN and how bf16 is multiplied.
+    public var summary: String {
+        let isa = String(cString: kernels.name)
+        return "\(team.threads) threads, \(isa) kernels, oneDNN \(String(cString: od_version()))"
+            + (emulatesBF16 ? ", bf16 multiplied in f32" : "")
+    }
+
+    struct ScratchKey: Hashable {
+        let name: String
+        let columns: Int
+        let type: ElementType
+    }
+
+    /// Reused memory under a name. Two uses of one name and shape share it.
+    func scratch(_ name: String, rows: Int, columns: Int, type: ElementType = .f32) -> Tensor {
+        let key = ScratchKey(name: name, columns: columns, type: type)
+        if let found = scratchTensors[key] { return found.tensor(rows: rows) }
+        let made = ScratchTensor(columns: columns, type: type)
+        scratchTensors[key] = made
+        return made.tensor(rows: rows)
+    }
+}

@@ -1,0 +1,148 @@
+import COneDNN
+
+struct LayoutKey: Hashable {
+    let inputs: Int
+    let outputs: Int
+    let type: ElementType
+}
+
+/// A packed form of one panel shape, shared by every matrix with such panels.
+final class PackedLayout {
+    let handle: OpaquePointer
+    let byteCount: Int
+    let inputs: Int
+    let outputs: Int
+
+    init?(runtime: OpaquePointer, key: LayoutKey) {
+        guard let handle = od_layout_create(runtime, Int64(key.inputs), Int64(key.outputs), key.type.code) else {
+            return nil
+        }
+        self.handle = handle
+        byteCount = od_layout_size(handle)
+        inputs = key.inputs
+        outputs = key.outputs
+    }
+
+    deinit { od_layout_destroy(handle) }
+}
+
+/// A matrix W [outputs, inputs] packed for y = x Wᵀ.
+///
+/// Cut into panels of consecutive outputs; the boundaries depend on the shape and type only. A panel is the unit of
+/// work of one thread and the unit in which the vocabulary is walked. Belongs to the context that packed it.
+public final class PackedMatrix {
+    /// N, the columns of y.
+    public let outputs: Int
+    /// K, the columns of x.
+    public let inputs: Int
+    /// Type of x, and of the weights as rounded.
+    public let type: ElementType
+    /// Built from the transpose of the tensor it was packed from.
+    public let transposed: Bool
+    let panelWidth: Int
+    /// Type of the packed elements: f32 for a bf16 matrix where bf16 matmul is emulated.
+    let storedType: ElementType
+    let layout: PackedLayout
+    let lastLayout: PackedLayout
+    let storage: AlignedStorage
+    private let panelStride: Int
+
+    init(
+        outputs: Int, inputs: Int, type: ElementType, transposed: Bool, panelWidth: Int, storedType: ElementType,
+        layout: PackedLayout, lastLayout: PackedLayout
+    ) {
+        self.outputs = outputs
+        self.inputs = inputs
+        self.type = type
+        self.transposed = transposed
+        self.panelWidth = panelWidth
+        self.storedType = storedType
+        self.layout = layout
+        self.lastLayout = lastLayout
+        panelStride = (layout.byteCount + 63) & ~63
+        let panels = (outputs + panelWidth - 1) / panelWidth
+        storage = AlignedStorage(byteCount: panelStride * (panels - 1) + lastLayout.byteCount)
+    }
+
+    /// Bytes of packed memory.
+    public var byteCount: Int { storage.byteCount }
+    public var panelCount: Int { (outputs + panelWidth - 1) / panelWidth }
+
+    /// Output columns of panel `index`.
+    public func panelRange(_ index: Int) -> Range<Int> {
+        index * panelWidth..<min(outputs, (index + 1) * panelWidth)
+    }
+
+    func layout(ofPanel index: Int) -> PackedLayout { index == panelCount - 1 ? lastLayout : layout }
+    func bytes(ofPanel index: Int) -> UnsafeMutableRawPointer { storage.base + index * panelStride }
+}
+
+extension ComputeContext {
+    /// Columns in a panel of an [N,K] matrix. Small enough that a panel stays in a core's cache while row chunks pass
+    /// over it and that a few threads find equal shares; a multiple of oneDNN's 64-column blocks.
+    static func panelWidth(outputs: Int, inputs: Int) -> Int {
+        if outputs >= 8192 { return 512 }
+        return min(outputs, outputs >= 2048 ? 192 : 128)
+    }
+
+    func layout(inputs: Int, outputs: Int, type: ElementType) -> PackedLayout {
+        let key = LayoutKey(inputs: inputs, outputs: outputs, type: type)
+        if let found = layouts[key] { return found }
+        // oneDNN packs any positive shape; only memory can be missing.
+        guard let made = PackedLayout(runtime: runtime, key: key) else {
+            fatalError("oneDNN cannot pack a \(outputs) x \(inputs) \(type.rawValue) matrix")
+        }
+        layouts[key] = made
+        return made
+    }
+
+    /// Packs W [N,K] as `type` (bf16: round to nearest even).
+    public func pack(_ w: Tensor, as type: ElementType) -> PackedMatrix { pack(w, as: type, transposed: false) }
+
+    /// Packs W [N,K], or its transpose as a matrix of K outputs and N inputs, for dx = dy W.
+    public func pack(_ w: Tensor, as type: ElementType, transposed: Bool) -> PackedMatrix {
+        let outputs = transposed ? w.columns : w.rows
+        let inputs = transposed ? w.rows : w.columns
+        precondition(outputs > 0 && inputs > 0, "packing an empty matrix")
+        let stored = emulatesBF16 ? .f32 : type
+        let width = Self.panelWidth(outputs: outputs, inputs: inputs)
+        let last = outputs - (outputs - 1) / width * width
+        let packed = PackedMatrix(
+            outputs: outputs, inputs: inputs, type: type, transposed: transposed, panelWidth: width,
+            storedType: stored, layout: layout(inputs: inputs, outputs: width, type: stored),
+            lastLayout: layout(inputs: inputs, outputs: last, type: stored))
+        repack(w, into: packed)
+        return packed
+    }
+
+    /// Packs new values of the same shape into `p`, in parallel, without allocating.
+    public func repack(_ w: Tensor, into p: PackedMatrix) {
+        precondition(
+            (p.transposed ? w.columns : w.rows) == p.outputs && (p.transposed ? w.rows : w.columns) == p.inputs,
+            "repacking \(w.rows) x \(w.columns) into \(p.outputs) x \(p.inputs)")
+        var source = w
+        if emulatesBF16 && p.type == .bf16 {
+            // Round as bf16 would, then pack as f32. f32 sources need the detour through bf16.
+            let rounded = scratch("pack.rounded", rows: w.rows, columns: w.columns, type: .bf16)
+            let wide = scratch("pack.wide", rows: w.rows, columns: w.columns)
+            if w.type == .f32 { convert(from: w, to: rounded) }
+            convert(from: w.type == .f32 ? rounded : w, to: wide)
+            source = wide
+        }
+        let strideK = p.transposed ? source.columns : 1
+        let strideN = p.transposed ? 1 : source.columns
+        for layout in p.layout === p.lastLayout ? [p.layout] : [p.layout, p.lastLayout] {
+            let status = od_layout_prepare_pack(layout.handle, source.type.code, Int64(strideK), Int64(strideN))
+            precondition(status == 0, "oneDNN reorder \(status)")
+        }
+        let from = source.bytes
+        let type = source.type
+        team.run(items: p.panelCount) { panel, thread in
+            let start = p.panelRange(panel).lowerBound * strideN * type.byteCount
+            let status = od_layout_pack(
+                p.layout(ofPanel: panel).handle, Int32(thread), from + start, type.code, Int64(strideK),
+                Int64(strideN), p.bytes(ofPanel: panel))
+            precondition(status == 0, "oneDNN reorder \(status)")
+        }
+    }
+}

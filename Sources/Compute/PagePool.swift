@@ -1,0 +1,149 @@
+import CKernels
+
+/// Geometry of grouped-query attention.
+public struct AttentionShape: Sendable, Equatable {
+    public let heads: Int
+    public let keyValueHeads: Int
+    /// A multiple of 8, at most 256.
+    public let headDimension: Int
+
+    /// `heads` is a multiple of `keyValueHeads`.
+    public init(heads: Int, keyValueHeads: Int, headDimension: Int) {
+        precondition(heads > 0 && keyValueHeads > 0 && heads % keyValueHeads == 0, "heads do not divide")
+        precondition(
+            headDimension > 0 && headDimension % 8 == 0 && headDimension <= Int(CK_MAX_HEAD),
+            "head dimension \(headDimension)")
+        self.heads = heads
+        self.keyValueHeads = keyValueHeads
+        self.headDimension = headDimension
+    }
+
+    /// Columns of q: heads times head dimension.
+    public var queryColumns: Int { heads * headDimension }
+    /// Columns of a fused row: queries, keys, values.
+    public var fusedColumns: Int { (heads + 2 * keyValueHeads) * headDimension }
+}
+
+/// Cosines and sines of the rotary angles, [positions, headDimension / 2] f32 each.
+public struct RopeTable {
+    public let cos: Tensor
+    public let sin: Tensor
+
+    public init(cos: Tensor, sin: Tensor) {
+        precondition(cos.rows == sin.rows && cos.columns == sin.columns, "rope tables differ in shape")
+        precondition(cos.type == .f32 && sin.type == .f32, "rope tables are f32")
+        self.cos = cos
+        self.sin = sin
+    }
+
+    public var positions: Int { cos.rows }
+}
+
+/// New tokens of one sequence: rows firstRow ..< firstRow + count at positions startPosition ..< startPosition + count.
+public struct Segment: Sendable {
+    public var firstRow: Int
+    public var count: Int
+    public var startPosition: Int
+    /// Pages of the positions 0 ..< startPosition + count, 64 a page.
+    public var pages: [Int32]
+
+    public init(firstRow: Int, count: Int, startPosition: Int, pages: [Int32]) {
+        self.firstRow = firstRow
+        self.count = count
+        self.startPosition = startPosition
+        self.pages = pages
+    }
+
+    public var rows: Range<Int> { firstRow..<firstRow + count }
+}
+
+/// Reference-counted pages of keys and values, 64 positions each, all layers together.
+///
+/// In a page, for each layer: K of each KV head as [headDimension][64], then V of each as [64][headDimension], the
+/// latter's rows padded to 16 elements. Grows on demand. Belongs to one engine.
+public final class PagePool {
+    public static let pagePositions = Int(CK_PAGE)
+
+    public let shape: AttentionShape
+    public let layers: Int
+    public let type: ElementType
+    private var pages: [AlignedStorage] = []
+    private var addresses: [UnsafeMutableRawPointer?] = []
+    private var references: [Int32] = []
+    private var free: [Int32] = []
+
+    /// `pageCount`: pages made now; more are made when needed.
+    public init(shape: AttentionShape, layers: Int, type: ElementType, pageCount: Int) {
+        self.shape = shape
+        self.layers = layers
+        self.type = type
+        for _ in 0..<pageCount { free.append(makePage()) }
+        free.reverse()
+    }
+
+    var valueStride: Int { (shape.headDimension + 15) / 16 * 16 }
+    var keyBytes: Int { shape.headDimension * Self.pagePositions * type.byteCount }
+    var valueBytes: Int { valueStride * Self.pagePositions * type.byteCount }
+    var layerBytes: Int { shape.keyValueHeads * (keyBytes + valueBytes) }
+
+    /// Bytes of one page.
+    public var pageBytes: Int { layers * layerBytes }
+    /// Pages that exist, in use or not.
+    public var capacity: Int { pages.count }
+    public var pagesInUse: Int { pages.count - free.count }
+
+    private func makePage() -> Int32 {
+        let page = AlignedStorage(byteCount: pageBytes)
+        pages.append(page)
+        addresses.append(page.base)
+        references.append(0)
+        return Int32(pages.count - 1)
+    }
+
+    /// A page with one reference. Contents are unspecified.
+    public func allocate() -> Int32 {
+        let page = free.popLast() ?? makePage()
+        references[Int(page)] = 1
+        return page
+    }
+
+    /// Adds a reference.
+    public func retain(_ page: Int32) {
+        precondition(references[Int(page)] > 0, "page \(page) is free")
+        references[Int(page)] += 1
+    }
+
+    /// Drops a reference; the page is free when none is left.
+    public func release(_ page: Int32) {
+        precondition(references[Int(page)] > 0, "page \(page) released twice")
+        references[Int(page)] -= 1
+        if references[Int(page)] == 0 { free.append(page) }
+    }
+
+    /// How many hold the page.
+    public func referenceCount(_ page: Int32) -> Int { Int(references[Int(page)]) }
+
+    /// A new page with the same contents and one reference.
+    public func copy(_ page: Int32) -> Int32 {
+        let made = allocate()
+        pages[Int(made)].base.copyMemory(from: pages[Int(page)].base, byteCount: pageBytes)
+        return made
+    }
+
+    func withTable<R>(_ body: (UnsafePointer<UnsafeMutableRawPointer?>) -> R) -> R {
+        addresses.withUnsafeBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { fatalError("attention over a pool without pages") }
+            return body(base)
+        }
+    }
+
+    /// The kernels' view of one layer.
+    func kernelShape(layer: Int) -> ck_attention_shape {
+        precondition(layer >= 0 && layer < layers, "layer \(layer) of \(layers)")
+        return ck_attention_shape(
+            heads: Int32(shape.heads), kv_heads: Int32(shape.keyValueHeads),
+            head_dim: Int32(shape.headDimension), v_stride: Int32(valueStride), type: type.code,
+            k_bytes: Int64(keyBytes), v_bytes: Int64(valueBytes), k_offset: Int64(layer * layerBytes),
+            v_offset: Int64(layer * layerBytes + shape.keyValueHeads * keyBytes))
+    }
+}
