@@ -1,0 +1,127 @@
+import Glibc
+
+/// A run folder cannot be used; the command line ends with exit status 2.
+public struct RunFolderError: Error, Sendable, Equatable, CustomStringConvertible {
+    public var message: String
+    public init(_ message: String) { self.message = message }
+    public var description: String { message }
+}
+
+/// The folder of a run, and what is where in it.
+public struct RunFolder: Sendable, Equatable {
+    public let path: String
+
+    /// Names the folder; touches nothing.
+    public init(_ path: String) {
+        var path = path
+        while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
+        self.path = path
+    }
+
+    /// One line a step.
+    public var metrics: String { "\(path)/metrics.jsonl" }
+    /// Sampled texts with their log-probabilities.
+    public var samples: String { "\(path)/samples.jsonl" }
+    /// The resolved configuration.
+    public var configuration: String { "\(path)/config.yaml" }
+    /// Where the learner listens.
+    public var endpoint: String { "\(path)/endpoint" }
+    public var checkpoints: String { "\(path)/checkpoints" }
+    public var logs: String { "\(path)/logs" }
+    /// The log of the process with this name, such as `rollout-0`.
+    public func log(_ name: String) -> String { "\(logs)/\(name).log" }
+
+    /// Makes the folder of a new run, or takes that of an earlier one.
+    ///
+    /// - Parameters:
+    ///   - resume: whether an earlier run is to be continued, if there is one; without it a folder that exists is
+    ///     refused. A job that may be started again and again can always say so.
+    ///   - supervised: whether this process was started by a supervisor, which has made the folder.
+    public static func open(
+        _ path: String, resume: Bool, supervised: Bool = ChildProcess.isSupervised
+    ) throws(RunFolderError) -> RunFolder {
+        let folder = RunFolder(path)
+        do {
+            let kind = FileTree.kind(folder.path)
+            if kind != .missing, !FileTree.leadsToFolder(folder.path) {
+                throw RunFolderError("\(folder.path) is not a folder; choose another name or run_folder")
+            }
+            if kind == .missing {
+                try FileTree.createFolder(folder.path)
+            } else if !resume, !supervised {
+                throw RunFolderError("\(folder.path) exists; continue it with --resume or choose another name")
+            }
+            try FileTree.createFolder(folder.logs)
+            try FileTree.createFolder(folder.checkpoints)
+        } catch let error as RunFolderError {
+            throw error
+        } catch {
+            throw RunFolderError("\(error); the run folder cannot be made; choose another with run_folder")
+        }
+        return folder
+    }
+
+    /// Claims the folder for the learner of this process, until the lock is let go or the process ends.
+    public func lock() throws(RunFolderError) -> RunFolderLock {
+        let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw RunFolderError("\(FileTreeError(path, errno))") }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let code = errno
+            close(descriptor)
+            throw RunFolderError(
+                code == EWOULDBLOCK
+                    ? "\(path) is in use by another learner; wait for it to end or stop it"
+                    : "\(FileTreeError(path, code))")
+        }
+        return RunFolderLock(descriptor: descriptor)
+    }
+
+    /// Writes a file that is there whole or not at all.
+    public func write(_ text: String, to path: String) throws(RunFolderError) {
+        do { try FileTree.write(text, to: path) } catch { throw RunFolderError("\(error)") }
+    }
+
+    /// Says where the learner listens; to be called when it does.
+    public func writeEndpoint(_ endpoint: String) throws(RunFolderError) {
+        try write(endpoint + "\n", to: self.endpoint)
+    }
+
+    /// Where the learner listens; nil while it has not said so.
+    public func readEndpoint() -> String? {
+        guard let text = FileTree.read(endpoint), text.hasSuffix("\n") else { return nil }
+        let endpoint = String(text.dropLast())
+        return endpoint.isEmpty ? nil : endpoint
+    }
+
+    /// Removes the endpoint that an earlier learner wrote.
+    public func removeEndpoint() { unlink(endpoint) }
+
+    /// Gives the metrics and samples of a run that starts again from the beginning other names (`metrics-1.jsonl`).
+    ///
+    /// A run that ended before its first checkpoint has nothing to go on from but its configuration: its steps are
+    /// done again, and what it recorded of them is kept aside.
+    ///
+    /// - Returns: the new paths, empty when there was nothing.
+    public func setAside() throws(RunFolderError) -> [String] {
+        var kept: [String] = []
+        for file in [metrics, samples] where (FileTree.read(file, limit: 1) ?? "") != "" {
+            let stem = file.dropLast(".jsonl".count)
+            var number = 1
+            while FileTree.kind("\(stem)-\(number).jsonl") != .missing { number += 1 }
+            do {
+                try FileTree.rename(file, to: "\(stem)-\(number).jsonl")
+            } catch {
+                throw RunFolderError("\(error)")
+            }
+            kept.append("\(stem)-\(number).jsonl")
+        }
+        return kept
+    }
+}
+
+/// A learner's claim on its run folder, given up with the last reference to this.
+public final class RunFolderLock: Sendable {
+    private let descriptor: Int32
+    init(descriptor: Int32) { self.descriptor = descriptor }
+    deinit { close(descriptor) }
+}

@@ -1,0 +1,22 @@
+import CPlatform
+import Glibc
+
+/// What a process that a supervisor started needs to know about that.
+public enum ChildProcess {
+    /// Set by the supervisor for its children, to its process id.
+    package static let variable = "OPD_SUPERVISED"
+
+    /// Whether a supervisor started this process.
+    public static var isSupervised: Bool { getenv(variable) != nil }
+
+    /// Makes a supervised process end (SIGTERM) when its supervisor does, whatever that dies of. Does nothing in
+    /// other processes. To be called first thing.
+    public static func followParent() {
+        guard let value = getenv(variable) else { return }
+        _ = cplatform_signal_on_parent_death(SIGTERM)
+        // The supervisor may have died before the line above; whoever adopted this process is another one then.
+        if let supervisor = pid_t(String(cString: value)), supervisor > 1, getppid() != supervisor {
+            kill(getpid(), SIGTERM)
+        }
+    }
+}

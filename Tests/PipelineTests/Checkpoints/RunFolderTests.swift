@@ -1,0 +1,82 @@
+import Glibc
+import Pipeline
+import Testing
+
+@Suite struct RunFolderTests {
+    let temporary: TemporaryFolder
+    let path: String
+
+    init() throws {
+        temporary = try TemporaryFolder()
+        path = "\(temporary.path)/runs/x"
+    }
+
+    @Test func aNewFolderIsMade() throws {
+        let folder = try RunFolder.open(path + "/", resume: false, supervised: false)
+        #expect(folder.path == path)
+        #expect(names(path) == ["checkpoints", "logs"])
+        #expect(folder.log("rollout-0") == "\(path)/logs/rollout-0.log")
+        #expect(folder.metrics == "\(path)/metrics.jsonl")
+        #expect(folder.samples == "\(path)/samples.jsonl")
+        #expect(folder.configuration == "\(path)/config.yaml")
+    }
+
+    @Test func anExistingOneIsRefusedInOneLine() throws {
+        _ = try RunFolder.open(path, resume: false, supervised: false)
+        let error = #expect(throws: RunFolderError.self) {
+            _ = try RunFolder.open(path, resume: false, supervised: false)
+        }
+        #expect(error?.description == "\(path) exists; continue it with --resume or choose another name")
+        _ = try RunFolder.open(path, resume: true, supervised: false)
+        _ = try RunFolder.open(path, resume: false, supervised: true)
+    }
+
+    @Test func resumingNothingBegins() throws {
+        let folder = try RunFolder.open(path, resume: true, supervised: false)
+        #expect(names(path) == ["checkpoints", "logs"])
+        #expect(CheckpointStore(folder: folder.checkpoints).latest() == nil)
+    }
+
+    @Test func aFileInItsPlaceIsNamed() throws {
+        try temporary.write("", "runs")
+        #expect(throws: RunFolderError.self) { _ = try RunFolder.open(path, resume: false, supervised: false) }
+        let error = #expect(throws: RunFolderError.self) {
+            _ = try RunFolder.open("\(temporary.path)/runs", resume: true, supervised: false)
+        }
+        #expect(error?.description.contains("runs is not a folder") == true)
+    }
+
+    @Test func oneLearnerAtATime() throws {
+        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        var lock: RunFolderLock? = try folder.lock()
+        let error = #expect(throws: RunFolderError.self) { _ = try folder.lock() }
+        #expect(error?.description == "\(path) is in use by another learner; wait for it to end or stop it")
+        #expect(lock != nil)
+        lock = nil
+        _ = try folder.lock()
+    }
+
+    @Test func theEndpointIsReadOnceItIsWhole() throws {
+        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        #expect(folder.readEndpoint() == nil)
+        try writeText("tcp://127.0.0.1:1", to: folder.endpoint)
+        #expect(folder.readEndpoint() == nil, "no line yet")
+        try folder.writeEndpoint("tcp://127.0.0.1:12345")
+        #expect(folder.readEndpoint() == "tcp://127.0.0.1:12345")
+        #expect(names(path) == ["checkpoints", "endpoint", "logs"])
+        folder.removeEndpoint()
+        #expect(folder.readEndpoint() == nil)
+    }
+
+    @Test func recordsOfAnAbandonedBeginningAreKept() throws {
+        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        #expect(try folder.setAside() == [])
+        try writeText("{\"step\": 1}\n", to: folder.metrics)
+        try writeText("", to: folder.samples)
+        #expect(try folder.setAside() == ["\(path)/metrics-1.jsonl"])
+        try writeText("{\"step\": 1}\n", to: folder.metrics)
+        #expect(try folder.setAside() == ["\(path)/metrics-2.jsonl"])
+        #expect(readText("\(path)/metrics-1.jsonl") == "{\"step\": 1}\n")
+        #expect(names(path) == ["checkpoints", "logs", "metrics-1.jsonl", "metrics-2.jsonl", "samples.jsonl"])
+    }
+}
