@@ -126,8 +126,14 @@ public final class PagePool {
     /// A new page with the same contents and one reference.
     public func copy(_ page: Int32) -> Int32 {
         let made = allocate()
-        pages[Int(made)].base.copyMemory(from: pages[Int(page)].base, byteCount: pageBytes)
+        copy(from: page, to: made)
         return made
+    }
+
+    /// Overwrites one page with another's contents.
+    public func copy(from source: Int32, to destination: Int32) {
+        precondition(references[Int(destination)] == 1, "page \(destination) is free or shared")
+        pages[Int(destination)].base.copyMemory(from: pages[Int(source)].base, byteCount: pageBytes)
     }
 
     func withTable<R>(_ body: (UnsafePointer<UnsafeMutableRawPointer?>) -> R) -> R {

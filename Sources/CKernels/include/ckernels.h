@@ -33,6 +33,12 @@ typedef struct {
     const int32_t *ids;
 } ck_pages;
 
+/// Rows [row, row + count) of one sequence at positions from `position`; `ids`: its pages from position 0.
+typedef struct {
+    const int32_t *ids;
+    int64_t row, count, position;
+} ck_span;
+
 /// Optional per-head RMS norm and the rotation applied to queries and keys.
 typedef struct {
     const float *q_norm, *k_norm;  // [head_dim] or null
@@ -90,10 +96,12 @@ typedef struct ck_kernels {
     void (*attention)(
         void *out, float *lse, const void *q, const ck_attention_shape *shape, ck_pages pages, int kv, int64_t r0,
         int64_t r1, int64_t position, void *scratch);
-    /// One whole sequence (rows [r0, r1), positions from 0), one KV head. Writes that head's parts of d f32.
+    /// A prompt (spans[0], position 0) and the responses that continue it, one KV head. Writes that head's parts of
+    /// d [.., (H+2KV)D] f32 for the rows of all spans.
     void (*attention_backward)(
         float *d, const void *d_out, const void *out, const float *lse, const void *q,
-        const ck_attention_shape *shape, ck_pages pages, int kv, int64_t r0, int64_t r1, void *scratch);
+        const ck_attention_shape *shape, void *const *table, const ck_span *spans, int64_t span_count, int kv,
+        void *scratch);
 
     /// Statistics of z * scale over w columns: maximum, sum of exp(z - max), sum of exp(z - max)(z - max) (may be
     /// null). Writes the scaled values back. Row r's results go to index r * stats_stride.

@@ -1,4 +1,4 @@
-// Gradient of causal attention for one sequence and one KV head.
+// Gradient of causal attention for a prompt with its responses (or one sequence) and one KV head.
 //
 // With P = exp(S - lse), S = scale q k: dV = Pᵀ dO; dS = P (dO Vᵀ - delta), delta = dO . O; dq = scale dS K;
 // dk = scale dSᵀ q. Blocks of 64 keys and 64 queries, in one fixed order.
@@ -36,67 +36,102 @@ INLINE void K(load_block)(
     }
 }
 
-static void K(attention_backward)(
-    float *grad, const void *d_out, const void *out, const float *lse, const void *q,
-    const ck_attention_shape *shape, ck_pages pages, int kv, int64_t r0, int64_t r1, void *scratch) {
-    K(backward_scratch) *s = scratch;
-    static const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    const int64_t d = shape->head_dim, heads = shape->heads, kv_heads = shape->kv_heads, group = heads / kv_heads;
-    const int64_t width = (heads + 2 * kv_heads) * d, vectors = shape->v_stride / LANES, count = r1 - r0;
-    const float scale = 1.0f / __builtin_sqrtf((float)d);
-    // Lanes between d and the padded width take part in products: they must not hold NaN.
-    memset(s, 0, sizeof *s);
-    for (int64_t r = r0; r < r1; r++)
-        memset(grad + r * width + kv * group * d, 0, (size_t)(group * d) * 4);
+/// What every block of one call shares.
+typedef struct {
+    float *grad;
+    const void *d_out, *out, *q;
+    const float *lse;
+    const ck_attention_shape *shape;
+    int kv;
+} K(backward_inputs);
 
-    for (int64_t base = 0; base < count; base += CK_PAGE) {
-        const int64_t keys = count - base < CK_PAGE ? count - base : CK_PAGE;
-        K(load_block)(s, pages.table[pages.ids[base / CK_PAGE]], shape, kv, keys);
-        for (int64_t j = 0; j < CK_PAGE; j++) {
-            memset(s->d_keys[j], 0, (size_t)shape->v_stride * 4);
-            memset(s->d_values[j], 0, (size_t)shape->v_stride * 4);
-        }
-        for (int64_t h = kv * group; h < (kv + 1) * group; h++)
-            for (int64_t from = base; from < count; from += CK_PAGE) {
-                const int64_t queries = count - from < CK_PAGE ? count - from : CK_PAGE;
-                for (int64_t i = 0; i < queries; i++) {
-                    int64_t at = ((r0 + from + i) * heads + h) * d;
-                    K(load_head)(s->q[i], q, shape->type, at, d);
-                    EACH_VECTOR(j, k, 0, d) store_f32(s->q[i] + j, load_f32(s->q[i] + j) * scale);
-                    K(load_head)(s->d_out[i], d_out, shape->type, at, d);
-                }
-                K(product)(queries, CK_PAGE / LANES, d, s->q[0], CK_MAX_HEAD, 1, s->keys_t, CK_F32, CK_PAGE,
-                           s->p[0], CK_PAGE, false);
-                K(product)(queries, CK_PAGE / LANES, d, s->d_out[0], CK_MAX_HEAD, 1, s->values_t, CK_F32, CK_PAGE,
-                           s->ds[0], CK_PAGE, false);
-                for (int64_t i = 0; i < queries; i++) {
-                    int64_t row = (r0 + from + i) * heads + h;
-                    K(load_head)(s->o, out, shape->type, row * d, d);
-                    float delta = K(dot)(s->o, s->d_out[i], d);
-                    int32_t visible = (int32_t)(from + i - base + 1);
-                    for (int v = 0; v < CK_PAGE / LANES; v++) {
-                        vf p = exp16(load_f32(s->p[i] + v * LANES) - lse[row]);
-                        p = (lane + v * LANES < visible) ? p : (vf)0.0f;
-                        store_f32(s->p[i] + v * LANES, p);
-                        store_f32(s->ds[i] + v * LANES, p * (load_f32(s->ds[i] + v * LANES) - delta));
-                    }
-                }
-                K(product)(keys, vectors, queries, s->p[0], 1, CK_PAGE, s->d_out, CK_F32, CK_MAX_HEAD,
-                           s->d_values[0], CK_MAX_HEAD, true);
-                K(product)(keys, vectors, queries, s->ds[0], 1, CK_PAGE, s->q, CK_F32, CK_MAX_HEAD, s->d_keys[0],
-                           CK_MAX_HEAD, true);
-                K(product)(queries, vectors, keys, s->ds[0], CK_PAGE, 1, s->keys, CK_F32, CK_MAX_HEAD, s->d_q[0],
-                           CK_MAX_HEAD, false);
-                for (int64_t i = 0; i < queries; i++) {
-                    float *to = grad + (r0 + from + i) * width + h * d;
-                    EACH_VECTOR(j, k, 0, d)
-                    store_n(to, CK_F32, j, fma16(load_f32(s->d_q[i] + j), (vf)scale, load_n(to, CK_F32, j, k)), k);
+/// Adds one span's queries, from its query `first` on, to the gradients of the loaded block of keys. Lane 0 of the block
+/// is position `base`; lanes [lo, hi) are keys of this block's owner.
+static void K(block_gradient)(
+    K(backward_scratch) * s, const K(backward_inputs) * in, const ck_span *span, int64_t first, int64_t base, int64_t lo,
+    int64_t hi) {
+    static const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const ck_attention_shape *shape = in->shape;
+    const int64_t d = shape->head_dim, heads = shape->heads, kv_heads = shape->kv_heads, group = heads / kv_heads;
+    const int64_t width = (heads + 2 * kv_heads) * d, vectors = shape->v_stride / LANES;
+    const float scale = 1.0f / __builtin_sqrtf((float)d);
+    for (int64_t h = in->kv * group; h < (in->kv + 1) * group; h++)
+        for (int64_t from = first; from < span->count; from += CK_PAGE) {
+            const int64_t queries = span->count - from < CK_PAGE ? span->count - from : CK_PAGE;
+            for (int64_t i = 0; i < queries; i++) {
+                int64_t at = ((span->row + from + i) * heads + h) * d;
+                K(load_head)(s->q[i], in->q, shape->type, at, d);
+                EACH_VECTOR(j, k, 0, d) store_f32(s->q[i] + j, load_f32(s->q[i] + j) * scale);
+                K(load_head)(s->d_out[i], in->d_out, shape->type, at, d);
+            }
+            K(product)(queries, CK_PAGE / LANES, d, s->q[0], CK_MAX_HEAD, 1, s->keys_t, CK_F32, CK_PAGE, s->p[0],
+                       CK_PAGE, false);
+            K(product)(queries, CK_PAGE / LANES, d, s->d_out[0], CK_MAX_HEAD, 1, s->values_t, CK_F32, CK_PAGE,
+                       s->ds[0], CK_PAGE, false);
+            for (int64_t i = 0; i < queries; i++) {
+                int64_t row = (span->row + from + i) * heads + h;
+                K(load_head)(s->o, in->out, shape->type, row * d, d);
+                float delta = K(dot)(s->o, s->d_out[i], d);
+                int64_t visible = span->position + from + i - base + 1;
+                int32_t end = (int32_t)(visible < hi ? visible : hi), begin = (int32_t)lo;
+                for (int v = 0; v < CK_PAGE / LANES; v++) {
+                    vi index = lane + v * LANES;
+                    vf p = exp16(load_f32(s->p[i] + v * LANES) - in->lse[row]);
+                    p = (index < end) ? p : (vf)0.0f;
+                    p = (index < begin) ? (vf)0.0f : p;
+                    store_f32(s->p[i] + v * LANES, p);
+                    store_f32(s->ds[i] + v * LANES, p * (load_f32(s->ds[i] + v * LANES) - delta));
                 }
             }
-        for (int64_t j = 0; j < keys; j++) {
-            float *row = grad + (r0 + base + j) * width;
-            memcpy(row + (heads + kv) * d, s->d_keys[j], (size_t)d * 4);
-            memcpy(row + (heads + kv_heads + kv) * d, s->d_values[j], (size_t)d * 4);
+            K(product)(hi, vectors, queries, s->p[0], 1, CK_PAGE, s->d_out, CK_F32, CK_MAX_HEAD, s->d_values[0],
+                       CK_MAX_HEAD, true);
+            K(product)(hi, vectors, queries, s->ds[0], 1, CK_PAGE, s->q, CK_F32, CK_MAX_HEAD, s->d_keys[0],
+                       CK_MAX_HEAD, true);
+            K(product)(queries, vectors, hi, s->ds[0], CK_PAGE, 1, s->keys, CK_F32, CK_MAX_HEAD, s->d_q[0],
+                       CK_MAX_HEAD, false);
+            for (int64_t i = 0; i < queries; i++) {
+                float *to = in->grad + (span->row + from + i) * width + h * d;
+                EACH_VECTOR(j, k, 0, d)
+                store_n(to, CK_F32, j, fma16(load_f32(s->d_q[i] + j), (vf)scale, load_n(to, CK_F32, j, k)), k);
+            }
+        }
+}
+
+static void K(attention_backward)(
+    float *grad, const void *d_out, const void *out, const float *lse, const void *q,
+    const ck_attention_shape *shape, void *const *table, const ck_span *spans, int64_t span_count, int kv,
+    void *scratch) {
+    K(backward_scratch) *s = scratch;
+    const K(backward_inputs) in = {grad, d_out, out, q, lse, shape, kv};
+    const int64_t d = shape->head_dim, heads = shape->heads, kv_heads = shape->kv_heads, group = heads / kv_heads;
+    const int64_t width = (heads + 2 * kv_heads) * d;
+    // Lanes between d and the padded width take part in products: they must not hold NaN.
+    memset(s, 0, sizeof *s);
+    for (int64_t i = 0; i < span_count; i++)
+        for (int64_t r = spans[i].row; r < spans[i].row + spans[i].count; r++)
+            memset(grad + r * width + kv * group * d, 0, (size_t)(group * d) * 4);
+
+    // The keys of span `owner`, block by block: its own queries see them, and those of later spans when it is the prompt.
+    for (int64_t owner = 0; owner < span_count; owner++) {
+        const ck_span *keys = spans + owner;
+        const int64_t end = keys->position + keys->count, readers = owner == 0 ? span_count : owner + 1;
+        for (int64_t base = keys->position / CK_PAGE * CK_PAGE; base < end; base += CK_PAGE) {
+            const int64_t lo = keys->position > base ? keys->position - base : 0;
+            const int64_t hi = end - base < CK_PAGE ? end - base : CK_PAGE;
+            K(load_block)(s, table[keys->ids[base / CK_PAGE]], shape, kv, hi);
+            for (int64_t j = 0; j < CK_PAGE; j++) {
+                memset(s->d_keys[j], 0, (size_t)shape->v_stride * 4);
+                memset(s->d_values[j], 0, (size_t)shape->v_stride * 4);
+            }
+            for (int64_t reader = owner; reader < readers; reader++) {
+                const int64_t first = base > spans[reader].position ? base - spans[reader].position : 0;
+                K(block_gradient)(s, &in, spans + reader, reader == owner ? first : 0, base, lo, hi);
+            }
+            for (int64_t j = lo; j < hi; j++) {
+                float *row = grad + (keys->row + base + j - keys->position) * width;
+                memcpy(row + (heads + kv) * d, s->d_keys[j], (size_t)d * 4);
+                memcpy(row + (heads + kv_heads + kv) * d, s->d_values[j], (size_t)d * 4);
+            }
         }
     }
 }

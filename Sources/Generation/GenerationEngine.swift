@@ -1,0 +1,232 @@
+import Compute
+import Models
+
+/// Continuous batching over a paged key/value cache: slots refill as sequences finish.
+///
+/// Samples of one prompt share its prefill. A sequence's tokens and log-probabilities depend on its own request and the
+/// weights only, to the last bit, not on what runs beside it.
+public final class GenerationEngine {
+    /// Most prompt tokens that one step takes in beside the running sequences.
+    private static let prefillTokensPerStep = 1024
+
+    private let model: LanguageModel
+    private let slots: Int
+    private var waiting: [PromptGroup] = []
+    private var running: [RunningSequence] = []
+    private var weightVersion: UInt64
+    private let logits: ScratchTensor
+    private var logSumExp: [Float]
+    /// Called with every token as it is drawn.
+    public var onToken: ((SampledToken) -> Void)?
+
+    /// Requests with equal prompts, prefilled once.
+    private struct PromptGroup {
+        var promptIDs: [Int32]
+        var requests: [SampleRequest]
+    }
+
+    /// A sequence in a slot; `pages` hold positions 0..<cached.
+    private struct RunningSequence {
+        let request: SampleRequest
+        var pages: [Int32]
+        var cached: Int
+        var ids: [Int32] = []
+        var logprobs: [Float] = []
+        var versions: [UInt64] = []
+    }
+
+    /// - Parameters:
+    ///   - slots: most sequences that run at a time, at least 1.
+    ///   - weightVersion: version of the weights the model holds now.
+    public init(model: LanguageModel, slots: Int, weightVersion: UInt64 = 0) {
+        self.model = model
+        self.slots = slots
+        self.weightVersion = weightVersion
+        logits = ScratchTensor(columns: model.configuration.vocabularySize, type: .f32)
+        logSumExp = [Float](repeating: 0, count: slots)
+    }
+
+    /// Sequences in slots.
+    public var activeCount: Int { running.count }
+    /// Requests not yet in a slot.
+    public var waitingCount: Int { waiting.reduce(0) { $0 + $1.requests.count } }
+    /// Slots that nothing runs in or waits for.
+    public var freeSlots: Int { max(0, slots - activeCount - waitingCount) }
+
+    /// Queues requests; neighbours with equal prompts share their prefill.
+    /// - Throws: `GenerationError` when a prompt is empty, holds an id outside the vocabulary, or leaves no room in the
+    ///   context.
+    public func submit(_ requests: [SampleRequest]) throws {
+        for request in requests { try validate(request) }
+        for request in requests {
+            if let last = waiting.last, last.promptIDs == request.promptIDs, last.requests.count < slots {
+                waiting[waiting.count - 1].requests.append(request)
+            } else {
+                waiting.append(PromptGroup(promptIDs: request.promptIDs, requests: [request]))
+            }
+        }
+    }
+
+    /// Drops everything that waits or runs.
+    public func cancelAll() {
+        for sequence in running { release(sequence.pages) }
+        running.removeAll()
+        waiting.removeAll()
+    }
+
+    /// Follows new weights: tokens drawn from now on carry `version`. Caches of running sequences stay.
+    public func replaceWeights(_ bytes: UnsafeRawBufferPointer, owner: AnyObject, version: UInt64) {
+        model.replaceWeights(bytes, owner: owner)
+        weightVersion = version
+    }
+
+    /// Prefills what fits, draws one token for every running sequence, and returns those that finished.
+    public func step() -> [CompletedSample] {
+        var batch = TokenBatch()
+        var rows: [Int32] = []
+        for index in running.indices {
+            extend(&running[index].pages, to: running[index].cached + 1)
+            let sequence = running[index]
+            batch.append(sequence.ids.suffix(1), startPosition: sequence.cached, pages: sequence.pages)
+            rows.append(Int32(batch.ids.count - 1))
+            running[index].cached += 1
+        }
+        let admitted = admit(into: &batch)
+        for group in admitted {
+            rows.append(contentsOf: repeatElement(Int32(group.lastRow), count: group.requests.count))
+        }
+        guard !batch.ids.isEmpty else { return [] }
+        let x = model.transformer.forward(batch)
+        for group in admitted { fork(group) }
+        sample(x, rows: rows)
+        return collectFinished()
+    }
+
+    /// Runs until everything submitted has finished.
+    public func run() -> [CompletedSample] {
+        var completed: [CompletedSample] = []
+        while activeCount + waitingCount > 0 { completed.append(contentsOf: step()) }
+        return completed
+    }
+
+    // MARK: - Admission
+
+    private struct AdmittedGroup {
+        let requests: [SampleRequest]
+        let pages: [Int32]
+        let promptCount: Int
+        let lastRow: Int
+    }
+
+    private func admit(into batch: inout TokenBatch) -> [AdmittedGroup] {
+        var admitted: [AdmittedGroup] = []
+        var free = slots - running.count
+        var taken = 0, prefilled = 0
+        for group in waiting {
+            guard group.requests.count <= free,
+                admitted.isEmpty || prefilled + group.promptIDs.count <= Self.prefillTokensPerStep
+            else { break }
+            free -= group.requests.count
+            prefilled += group.promptIDs.count
+            taken += 1
+            var pages: [Int32] = []
+            extend(&pages, to: group.promptIDs.count)
+            batch.append(group.promptIDs, startPosition: 0, pages: pages)
+            admitted.append(
+                AdmittedGroup(
+                    requests: group.requests, pages: pages, promptCount: group.promptIDs.count,
+                    lastRow: batch.ids.count - 1))
+        }
+        waiting.removeFirst(taken)
+        return admitted
+    }
+
+    /// Gives every sample of a prefilled prompt its own sequence: full pages are shared, the last partial one is copied.
+    private func fork(_ group: AdmittedGroup) {
+        let pool = model.transformer.pool
+        let sharedCount = group.promptCount / PagePool.pagePositions
+        for (index, request) in group.requests.enumerated() {
+            var pages = group.pages
+            if index > 0 {
+                for page in pages.prefix(sharedCount) { pool.retain(page) }
+                for position in sharedCount..<pages.count { pages[position] = pool.copy(pages[position]) }
+            }
+            running.append(RunningSequence(request: request, pages: pages, cached: group.promptCount))
+        }
+    }
+
+    private func validate(_ request: SampleRequest) throws {
+        let vocabulary = Int32(model.configuration.vocabularySize)
+        guard !request.promptIDs.isEmpty else { throw GenerationError("the prompt is empty; give at least one token") }
+        if let bad = request.promptIDs.first(where: { $0 < 0 || $0 >= vocabulary }) {
+            throw GenerationError("the prompt holds token id \(bad), outside the vocabulary of \(vocabulary)")
+        }
+        let needed = request.promptIDs.count + request.parameters.maxTokens
+        guard needed <= model.contextLength else {
+            throw GenerationError(
+                "a prompt of \(request.promptIDs.count) tokens with \(request.parameters.maxTokens) new ones needs "
+                    + "\(needed) positions, but the model's context is \(model.contextLength); shorten one of them")
+        }
+    }
+
+    // MARK: - Drawing tokens
+
+    private func sample(_ x: Tensor, rows: [Int32]) {
+        let input = model.transformer.headInput(x, rows: rows)
+        let inverseTemperatures = running.map { $0.request.parameters.inverseTemperature }
+        let z = logits.tensor(rows: rows.count)
+        model.context.headLogits(
+            input, head: model.transformer.weights.head, inverseTemperature: inverseTemperatures, into: z,
+            lse: &logSumExp)
+        let uniforms = running.map { sequence in
+            sequence.request.parameters.isPlain ? uniform(for: sequence) : -1
+        }
+        let tokens = model.context.sampleTokens(logits: z, lse: logSumExp, uniforms: uniforms)
+        let vocabulary = model.configuration.vocabularySize
+        for index in running.indices {
+            let row = UnsafeBufferPointer(start: z.f32 + index * vocabulary, count: vocabulary)
+            let choice =
+                tokens[index] >= 0
+                ? (token: tokens[index], logprob: row[Int(tokens[index])] - logSumExp[index])
+                : TokenChoice.choose(
+                    logits: row, logSumExp: logSumExp[index], parameters: running[index].request.parameters,
+                    uniform: uniform(for: running[index]))
+            running[index].ids.append(choice.token)
+            running[index].logprobs.append(choice.logprob)
+            running[index].versions.append(weightVersion)
+            onToken?(
+                SampledToken(requestID: running[index].request.id, token: choice.token, logprob: choice.logprob))
+        }
+    }
+
+    private func uniform(for sequence: RunningSequence) -> Double {
+        CounterRandom.uniform(
+            seed: sequence.request.seed, stream: sequence.request.stream, sample: sequence.request.sample,
+            position: UInt32(sequence.ids.count))
+    }
+
+    private func collectFinished() -> [CompletedSample] {
+        var completed: [CompletedSample] = []
+        running.removeAll { sequence in
+            let stopped = sequence.request.parameters.stopTokenIDs.contains(sequence.ids.last!)
+            guard stopped || sequence.ids.count == sequence.request.parameters.maxTokens else { return false }
+            release(sequence.pages)
+            completed.append(
+                CompletedSample(
+                    id: sequence.request.id, ids: sequence.ids, logprobs: sequence.logprobs,
+                    versions: sequence.versions, finishReason: stopped ? .stop : .length))
+            return true
+        }
+        return completed
+    }
+
+    // MARK: - Pages
+
+    private func extend(_ pages: inout [Int32], to positions: Int) {
+        while pages.count * PagePool.pagePositions < positions { pages.append(model.transformer.pool.allocate()) }
+    }
+
+    private func release(_ pages: [Int32]) {
+        for page in pages { model.transformer.pool.release(page) }
+    }
+}

@@ -1,0 +1,99 @@
+import Compute
+import Models
+
+/// Teacher-forced log-probabilities of given tokens: one forward pass over packed sequences.
+public final class ScoringEngine {
+    private let model: LanguageModel
+    private let tokenBudget: Int
+
+    /// - Parameter tokenBudget: most tokens of one forward pass; a longer sequence runs alone, in pieces.
+    public init(model: LanguageModel, tokenBudget: Int = 2048) {
+        self.model = model
+        self.tokenBudget = tokenBudget
+    }
+
+    /// Log-probabilities of ids[start...] of each sequence given what stands before them, at temperature 1.
+    /// - Parameters:
+    ///   - sequences: token ids, each at least 1 long and within the vocabulary and context.
+    ///   - starts: first scored position of each, at least 1; all 1 when nil.
+    /// - Returns: for a sequence of n ids, n - start values, in the order given.
+    public func score(_ sequences: [[Int32]], from starts: [Int]? = nil) throws -> [[Float]] {
+        for (index, sequence) in sequences.enumerated() { try validate(sequence, index: index) }
+        var results: [[Float]] = []
+        results.reserveCapacity(sequences.count)
+        var next = 0
+        while next < sequences.count {
+            var tokens = sequences[next].count
+            var end = next + 1
+            while end < sequences.count, tokens + sequences[end].count <= tokenBudget {
+                tokens += sequences[end].count
+                end += 1
+            }
+            let firsts = (next..<end).map { max(1, starts?[$0] ?? 1) }
+            results.append(contentsOf: scoreBatch(sequences[next..<end], starts: firsts))
+            next = end
+        }
+        return results
+    }
+
+    private func scoreBatch(_ sequences: ArraySlice<[Int32]>, starts: [Int]) -> [[Float]] {
+        let pool = model.transformer.pool
+        if sequences.count == 1, let only = sequences.first, only.count > tokenBudget {
+            return [scorePieces(of: only, start: starts[0])]
+        }
+        let batch = SharedPrefixBatch(
+            zip(sequences, starts).map { (Array($0.prefix($1)), Array($0.dropFirst($1))) }, pool: pool)
+        defer { batch.releasePages(pool) }
+        let x = model.transformer.forward(batch)
+        let logprobs = headLogprobs(x, rows: batch.headRows, targets: batch.targets)
+        var offset = 0
+        return zip(sequences, starts).map { sequence, start in
+            let count = max(0, sequence.count - start)
+            defer { offset += count }
+            return Array(logprobs[offset..<offset + count])
+        }
+    }
+
+    /// A sequence longer than the budget, prefix after prefix through the cache.
+    private func scorePieces(of sequence: [Int32], start: Int) -> [Float] {
+        let pool = model.transformer.pool
+        let pages = pool.allocate(positions: sequence.count)
+        defer { for page in pages { pool.release(page) } }
+        var result: [Float] = []
+        var position = 0
+        while position < sequence.count {
+            let end = min(position + tokenBudget, sequence.count)
+            var batch = TokenBatch()
+            batch.append(sequence[position..<end], startPosition: position, pages: pages)
+            let scored = max(start, position + 1)..<max(max(start, position + 1), min(end + 1, sequence.count))
+            result += headLogprobs(
+                model.transformer.forward(batch), rows: scored.map { Int32($0 - 1 - position) },
+                targets: scored.map { sequence[$0] })
+            position = end
+        }
+        return result
+    }
+
+    private func headLogprobs(_ x: Tensor, rows: [Int32], targets: [Int32]) -> [Float] {
+        guard !rows.isEmpty else { return [] }
+        let input = model.transformer.headInput(x, rows: rows)
+        var logprobs = [Float](repeating: 0, count: rows.count)
+        var logSumExp = logprobs
+        model.context.headLogprobs(
+            input, head: model.transformer.weights.head, targets: targets,
+            inverseTemperature: [Float](repeating: 1, count: rows.count), logprobs: &logprobs, lse: &logSumExp)
+        return logprobs
+    }
+
+    private func validate(_ sequence: [Int32], index: Int) throws {
+        let vocabulary = Int32(model.configuration.vocabularySize)
+        guard !sequence.isEmpty else { throw GenerationError("sequence \(index) is empty; give at least one token id") }
+        if let bad = sequence.first(where: { $0 < 0 || $0 >= vocabulary }) {
+            throw GenerationError("sequence \(index) holds token id \(bad), outside the vocabulary of \(vocabulary)")
+        }
+        guard sequence.count <= model.contextLength else {
+            throw GenerationError(
+                "sequence \(index) has \(sequence.count) tokens, but the model's context is \(model.contextLength)")
+        }
+    }
+}

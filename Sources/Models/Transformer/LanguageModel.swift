@@ -1,0 +1,47 @@
+import Compute
+
+/// A model ready to compute: configuration, packed weights and a thread team. Belongs to one actor.
+public final class LanguageModel {
+    public let configuration: ModelConfiguration
+    public let type: ElementType
+    package let transformer: Transformer
+    package let context: ComputeContext
+
+    /// Loads and packs a model.
+    /// - Parameters:
+    ///   - files: an opened model folder or GGUF.
+    ///   - type: compute type of matrices and activations.
+    ///   - threads: size of the compute team, at least 1.
+    /// - Throws: `ModelError` naming the tensor that is missing or misshapen.
+    public convenience init(_ files: ModelFiles, type: ElementType, threads: Int) throws {
+        let parameters = try ParameterBuffer(reading: files)
+        self.init(
+            configuration: files.configuration, parameters: parameters, type: type,
+            context: ComputeContext(threads: threads))
+    }
+
+    /// Packs parameters that are already in memory; they are not kept.
+    public init(
+        configuration: ModelConfiguration, parameters: ParameterBuffer, type: ElementType, context: ComputeContext
+    ) {
+        self.configuration = configuration
+        self.type = type
+        self.context = context
+        transformer = Transformer(
+            configuration: configuration, parameters: parameters, type: type, context: context)
+    }
+
+    /// Replaces all weights in place by a broadcast version laid out as `broadcastLayout`.
+    public func replaceWeights(_ bytes: UnsafeRawBufferPointer, owner: AnyObject) {
+        precondition(bytes.count == broadcastLayout.byteCount, "weights belong to another model")
+        // The buffer is only read; the view type has no read-only form.
+        let base = UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
+        transformer.update(from: ParameterBuffer(layout: broadcastLayout, viewing: base, owner: owner))
+    }
+
+    /// How weights of this model travel: matrices in the compute type, vectors in f32.
+    public var broadcastLayout: ParameterLayout { ParameterLayout(configuration, matrixType: type) }
+
+    /// Longest sequence the model was made for, in tokens.
+    public var contextLength: Int { configuration.maxPositions }
+}

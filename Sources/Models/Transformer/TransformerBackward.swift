@@ -1,0 +1,145 @@
+import Compute
+
+/// The transformer's backward pass: gradients of the parameters from the gradient of the last residual stream.
+///
+/// Accumulates into `gradients`; every sum has one fixed order, so the bits do not depend on threads.
+package final class TransformerBackward {
+    private let model: Transformer
+    private let transposed: TransposedWeights
+    private let gradients: ParameterBuffer
+    private var context: ComputeContext { model.context }
+    private var configuration: ModelConfiguration { model.configuration }
+
+    private let typed: ScratchTensor  // dx in the compute type, [T, C]
+    private let normed: ScratchTensor  // recomputed norm outputs, [T, C]
+    private let normGradient: ScratchTensor  // [T, C]
+    private let hidden: ScratchTensor  // recomputed activation, [T, I]
+    private let hiddenGradient: ScratchTensor  // [T, I]
+    private let gateUpGradient: ScratchTensor  // [T, 2 I]
+    private let attendedGradient: ScratchTensor  // [T, H D]
+    private let queryKeyValueGradient: ScratchTensor  // [T, (H + 2 KV) D]
+    private let stream: ScratchTensor  // [T, C]
+    private let selected: ScratchTensor  // rows with a loss, [R, C]
+    private let selectedGradient: ScratchTensor  // [R, C]
+    private let selectedInputGradient: ScratchTensor  // [R, C]
+
+    /// - Parameter gradients: f32, in the layout of the masters.
+    package init(model: Transformer, parameters: ParameterBuffer, gradients: ParameterBuffer) {
+        self.model = model
+        self.gradients = gradients
+        let configuration = model.configuration
+        transposed = TransposedWeights(
+            parameters, configuration: configuration, type: model.type, context: model.context)
+        let hiddenSize = configuration.hiddenSize, intermediate = configuration.intermediateSize
+        let queryWidth = configuration.headCount * configuration.headDimension
+        let keyValueWidth = configuration.keyValueHeadCount * configuration.headDimension
+        typed = ScratchTensor(columns: hiddenSize, type: model.type)
+        normed = ScratchTensor(columns: hiddenSize, type: model.type)
+        normGradient = ScratchTensor(columns: hiddenSize, type: .f32)
+        hidden = ScratchTensor(columns: intermediate, type: model.type)
+        hiddenGradient = ScratchTensor(columns: intermediate, type: model.type)
+        gateUpGradient = ScratchTensor(columns: 2 * intermediate, type: model.type)
+        attendedGradient = ScratchTensor(columns: queryWidth, type: model.type)
+        queryKeyValueGradient = ScratchTensor(columns: queryWidth + 2 * keyValueWidth, type: model.type)
+        stream = ScratchTensor(columns: hiddenSize, type: .f32)
+        selected = ScratchTensor(columns: hiddenSize, type: .f32)
+        selectedGradient = ScratchTensor(columns: hiddenSize, type: .f32)
+        selectedInputGradient = ScratchTensor(columns: hiddenSize, type: .f32)
+    }
+
+    /// Follows new master weights.
+    package func update(from parameters: ParameterBuffer) { transposed.update(from: parameters, context: context) }
+
+    /// Back-propagates through the head and all layers.
+    /// - Parameters:
+    ///   - headInput: what `Transformer.headInput` gave for the batch's head rows.
+    ///   - inverseTemperature, logSumExp, coefficient: [R]; coefficient is dL/d(log-probability of the target).
+    package func run(
+        _ batch: SharedPrefixBatch, activations: Activations, headInput: Tensor, inverseTemperature: [Float],
+        logSumExp: [Float], coefficient: [Float]
+    ) {
+        let rows = batch.headRows
+        let dx = stream.tensor(rows: batch.rowCount)
+        dx.fill(0)
+
+        let headGradient = gradients.tensor(headName) ?? gradients.tensor(embeddingName)!
+        let dSelected = selectedGradient.tensor(rows: rows.count)
+        context.headBackward(
+            headInput, head: model.weights.head, transposed: transposed.head, targets: batch.targets,
+            inverseTemperature: inverseTemperature, lse: logSumExp, coefficient: coefficient, dx: dSelected,
+            dW: headGradient)
+        let last = activations.input(layer: configuration.layerCount)
+        let gathered = selected.tensor(rows: rows.count)
+        context.embed(ids: rows, table: last, into: gathered)
+        let dGathered = selectedInputGradient.tensor(rows: rows.count)
+        dGathered.fill(0)
+        context.rmsNormBackward(
+            dy: dSelected, x: gathered, weight: model.weights.finalNorm, epsilon: configuration.rmsNormEpsilon,
+            dx: dGathered, dWeight: gradients.tensor(finalNormName)!)
+        context.embedBackward(ids: rows, dx: dGathered, into: dx)
+
+        for index in stride(from: configuration.layerCount - 1, through: 0, by: -1) {
+            feedForward(index, activations, dx: dx)
+            attention(index, batch, activations, dx: dx)
+        }
+        context.embedBackward(ids: batch.ids, dx: dx, into: gradients.tensor(embeddingName)!)
+    }
+
+    private func feedForward(_ index: Int, _ activations: Activations, dx: Tensor) {
+        let layer = model.weights.layers[index], names = LayerNames(layer: index), count = dx.rows
+        let gateUp = activations.gateUp(layer: index), middle = activations.middle(layer: index)
+        let dy = typed.tensor(rows: count)
+        context.convert(from: dx, to: dy)
+        let h = hidden.tensor(rows: count)
+        context.swiGLU(gateUp, into: h)
+        context.accumulateWeightGradient(dy: dy, x: h, into: gradients.tensor(names.down("weight"))!)
+        accumulateBias(dy, into: gradients.tensor(names.down("bias")))
+        let dh = hiddenGradient.tensor(rows: count)
+        context.linear(dy, transposed.layers[index].down, into: dh)
+        let dGateUp = gateUpGradient.tensor(rows: count)
+        context.swiGLUBackward(dh: dh, gateUp: gateUp, into: dGateUp)
+        let normalized = normed.tensor(rows: count)
+        context.rmsNorm(
+            middle, weight: layer.postAttentionNorm, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        context.accumulateWeightGradient(
+            dy: dGateUp, x: normalized, into: gradients.fused(names.gateUp("weight"))!)
+        accumulateBias(dGateUp, into: gradients.fused(names.gateUp("bias")))
+        let dNormed = normGradient.tensor(rows: count)
+        context.linear(dGateUp, transposed.layers[index].gateUp, into: dNormed)
+        context.rmsNormBackward(
+            dy: dNormed, x: middle, weight: layer.postAttentionNorm, epsilon: configuration.rmsNormEpsilon, dx: dx,
+            dWeight: gradients.tensor(names.postAttentionNorm)!)
+    }
+
+    private func attention(_ index: Int, _ batch: SharedPrefixBatch, _ activations: Activations, dx: Tensor) {
+        let layer = model.weights.layers[index], names = LayerNames(layer: index), count = dx.rows
+        let input = activations.input(layer: index), attended = activations.attended(layer: index)
+        let dy = typed.tensor(rows: count)
+        context.convert(from: dx, to: dy)
+        context.accumulateWeightGradient(dy: dy, x: attended, into: gradients.tensor(names.output("weight"))!)
+        accumulateBias(dy, into: gradients.tensor(names.output("bias")))
+        let dAttended = attendedGradient.tensor(rows: count)
+        context.linear(dy, transposed.layers[index].output, into: dAttended)
+        let dQKV = queryKeyValueGradient.tensor(rows: count)
+        context.attentionBackward(
+            dOut: dAttended, out: attended, logSumExp: activations.logSumExp(layer: index),
+            qkv: activations.queryKeyValue(layer: index), q: activations.query(layer: index), shape: model.shape,
+            qNorm: layer.queryNorm, kNorm: layer.keyNorm, epsilon: configuration.rmsNormEpsilon, rope: model.rope,
+            groups: batch.groups, layer: index, pool: model.pool, into: dQKV,
+            dQNorm: gradients.tensor(names.queryNorm), dKNorm: gradients.tensor(names.keyNorm))
+        let normalized = normed.tensor(rows: count)
+        context.rmsNorm(input, weight: layer.inputNorm, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        context.accumulateWeightGradient(
+            dy: dQKV, x: normalized, into: gradients.fused(names.queryKeyValue("weight"))!)
+        accumulateBias(dQKV, into: gradients.fused(names.queryKeyValue("bias")))
+        let dNormed = normGradient.tensor(rows: count)
+        context.linear(dQKV, transposed.layers[index].queryKeyValue, into: dNormed)
+        context.rmsNormBackward(
+            dy: dNormed, x: input, weight: layer.inputNorm, epsilon: configuration.rmsNormEpsilon, dx: dx,
+            dWeight: gradients.tensor(names.inputNorm)!)
+    }
+
+    private func accumulateBias(_ dy: Tensor, into gradient: Tensor?) {
+        if let gradient { context.accumulateColumnSums(dy, into: gradient) }
+    }
+}

@@ -1,0 +1,148 @@
+import Compute
+import Models
+
+/// Master weights, optimizer state and the training step. Belongs to one actor.
+///
+/// The step sees the batch in the order given and reduces in one fixed order: same batch, same bits, whatever the number
+/// of threads.
+public final class Trainer {
+    /// What one optimizer step reports.
+    public struct StepStatistics: Sendable {
+        /// Global norm of the gradient before clipping.
+        public let gradientNorm: Double
+        /// False when the gradient was not finite: the weights were left as they were.
+        public let applied: Bool
+        /// Of each sequence of the batch, under the weights before the step.
+        public let evaluations: [ResponseEvaluation]
+    }
+
+    public let configuration: ModelConfiguration
+    public let type: ElementType
+    public let options: OptimizerOptions
+    /// Optimizer steps taken.
+    public package(set) var stepCount = 0
+
+    package let masters: ParameterBuffer
+    package let firstMoment: ParameterBuffer
+    package let secondMoment: ParameterBuffer
+    package let gradients: ParameterBuffer
+    let context: ComputeContext
+    private let transformer: Transformer
+    private let backward: TransformerBackward
+    private let activations: Activations
+    private let tokenBudget: Int
+
+    /// - Parameters:
+    ///   - masters: f32 weights to start from; owned from here on.
+    ///   - type: compute type of the forward and backward passes.
+    ///   - tokenBudget: most tokens of a micro-batch; gradients accumulate over them.
+    public init(
+        configuration: ModelConfiguration, masters: ParameterBuffer, type: ElementType, threads: Int,
+        options: OptimizerOptions = OptimizerOptions(), tokenBudget: Int = 4096
+    ) {
+        self.configuration = configuration
+        self.masters = masters
+        self.type = type
+        self.options = options
+        self.tokenBudget = tokenBudget
+        context = ComputeContext(threads: threads)
+        firstMoment = ParameterBuffer(layout: masters.layout)
+        secondMoment = ParameterBuffer(layout: masters.layout)
+        gradients = ParameterBuffer(layout: masters.layout)
+        transformer = Transformer(configuration: configuration, parameters: masters, type: type, context: context)
+        backward = TransformerBackward(model: transformer, parameters: masters, gradients: gradients)
+        activations = Activations(configuration, type: type)
+    }
+
+    /// Forward, backward, clip, AdamW.
+    /// - Parameters:
+    ///   - sequences: each with at least one prompt and one response token, within the vocabulary.
+    ///   - coefficients: for sequence i and its evaluation, dLoss/d(log-probability) of each response token, the
+    ///     normalisation of the whole batch included.
+    public func step(
+        _ sequences: [TrainingSequence], learningRate: Float,
+        coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
+    ) rethrows -> StepStatistics {
+        gradients.fill(0)
+        let evaluations = try accumulateGradients(sequences, coefficients: coefficients)
+        let (norm, applied) = applyGradients(learningRate: learningRate)
+        return StepStatistics(gradientNorm: norm, applied: applied, evaluations: evaluations)
+    }
+
+    /// Adds the batch's gradient to `gradients`.
+    package func accumulateGradients(
+        _ sequences: [TrainingSequence],
+        coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
+    ) rethrows -> [ResponseEvaluation] {
+        var evaluations: [ResponseEvaluation] = []
+        for range in Packing.microBatches(tokenCounts: sequences.map(\.tokenCount), tokenBudget: tokenBudget) {
+            evaluations += try accumulateMicroBatch(sequences[range], coefficients: coefficients)
+        }
+        return evaluations
+    }
+
+    /// One optimizer step from `gradients`; returns their norm and whether it was finite and so applied.
+    package func applyGradients(learningRate: Float) -> (norm: Double, applied: Bool) {
+        let norm = context.sumOfSquares(gradients.flat).squareRoot()
+        guard norm.isFinite else { return (norm, false) }
+        let limit = Double(options.clipGradNorm)
+        // The reference implementation's guard against a zero norm (torch.nn.utils.clip_grad_norm_).
+        let scale = limit > 0 && norm > limit ? limit / (norm + 1e-6) : 1
+        stepCount += 1
+        context.adamW(
+            parameters: masters.flat, gradients: gradients.flat, m: firstMoment.flat, v: secondMoment.flat,
+            learningRate: learningRate, beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon,
+            weightDecay: options.weightDecay, step: stepCount, gradientScale: Float(scale))
+        repack()
+        return (norm, true)
+    }
+
+    /// Follows `masters` after they changed.
+    package func repack() {
+        transformer.update(from: masters)
+        backward.update(from: masters)
+    }
+
+    /// The current weights as they are broadcast: matrices in the compute type, vectors in f32.
+    public func broadcastWeights() -> ParameterBuffer {
+        let buffer = ParameterBuffer(layout: ParameterLayout(configuration, matrixType: type))
+        buffer.copy(from: masters, context: context)
+        return buffer
+    }
+
+    private func accumulateMicroBatch(
+        _ sequences: ArraySlice<TrainingSequence>,
+        coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
+    ) rethrows -> [ResponseEvaluation] {
+        let pool = transformer.pool
+        let batch = SharedPrefixBatch(sequences.map { ($0.promptIDs, $0.responseIDs) }, pool: pool)
+        defer { batch.releasePages(pool) }
+        let inverseTemperatures = sequences.flatMap { sequence in
+            repeatElement(sequence.inverseTemperature, count: sequence.responseIDs.count)
+        }
+        let x = transformer.forward(batch, saving: activations)
+        let input = transformer.headInput(x, rows: batch.headRows)
+        var logprobs = [Float](repeating: 0, count: batch.headRows.count)
+        var logSumExp = logprobs
+        var entropies = logprobs
+        context.headLogprobs(
+            input, head: transformer.weights.head, targets: batch.targets, inverseTemperature: inverseTemperatures,
+            logprobs: &logprobs, lse: &logSumExp, entropy: &entropies)
+
+        var evaluations: [ResponseEvaluation] = []
+        var coefficient: [Float] = []
+        for (index, sequence) in zip(sequences.indices, sequences) {
+            let range = coefficient.count..<coefficient.count + sequence.responseIDs.count
+            let evaluation = ResponseEvaluation(
+                logprobs: Array(logprobs[range]), entropies: Array(entropies[range]))
+            evaluations.append(evaluation)
+            let values = try coefficients(index, evaluation)
+            precondition(values.count == range.count, "one coefficient a response token")
+            coefficient += values
+        }
+        backward.run(
+            batch, activations: activations, headInput: input, inverseTemperature: inverseTemperatures,
+            logSumExp: logSumExp, coefficient: coefficient)
+        return evaluations
+    }
+}

@@ -1,0 +1,68 @@
+/// One prompt with its response, the tokens that carry loss.
+public struct TrainingSequence: Sendable {
+    /// At least one token; carries no loss.
+    public var promptIDs: [Int32]
+    public var responseIDs: [Int32]
+    /// The temperature the response was drawn at; log-probabilities are taken at the same, so that ratios compare like
+    /// with like. 0 counts as 1.
+    public var temperature: Float
+
+    public init(promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1) {
+        self.promptIDs = promptIDs
+        self.responseIDs = responseIDs
+        self.temperature = temperature
+    }
+
+    var ids: [Int32] { promptIDs + responseIDs }
+    var tokenCount: Int { promptIDs.count + responseIDs.count }
+    var inverseTemperature: Float { temperature > 0 ? 1 / temperature : 1 }
+}
+
+/// What the model being trained says of one response.
+public struct ResponseEvaluation: Sendable, Equatable {
+    /// Log-probability of each response token.
+    public let logprobs: [Float]
+    /// Entropy in nats of the distribution each was drawn from.
+    public let entropies: [Float]
+}
+
+/// AdamW and clipping.
+public struct OptimizerOptions: Sendable, Equatable {
+    public var beta1: Float
+    public var beta2: Float
+    public var epsilon: Float
+    /// Decoupled, on every parameter.
+    public var weightDecay: Float
+    /// Largest global norm of the gradient; 0 or less is off.
+    public var clipGradNorm: Float
+
+    public init(
+        beta1: Float = 0.9, beta2: Float = 0.95, epsilon: Float = 1e-8, weightDecay: Float = 0,
+        clipGradNorm: Float = 1
+    ) {
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        self.weightDecay = weightDecay
+        self.clipGradNorm = clipGradNorm
+    }
+}
+
+/// Splits a batch into micro-batches whose token counts stay within a budget, in order.
+package enum Packing {
+    /// - Parameter tokenBudget: most tokens of a micro-batch; a longer sequence stands alone.
+    package static func microBatches(tokenCounts: [Int], tokenBudget: Int) -> [Range<Int>] {
+        var ranges: [Range<Int>] = []
+        var start = 0, tokens = 0
+        for (index, count) in tokenCounts.enumerated() {
+            if index > start, tokens + count > tokenBudget {
+                ranges.append(start..<index)
+                start = index
+                tokens = 0
+            }
+            tokens += count
+        }
+        if start < tokenCounts.count { ranges.append(start..<tokenCounts.count) }
+        return ranges
+    }
+}

@@ -1,0 +1,196 @@
+import Compute
+import Generation
+import Models
+import Testing
+
+@testable import Training
+
+/// Sampling, teacher-forced scoring and the learner's forward give the same log-probability to the last bit.
+@Suite("Bit equality")
+struct BitEqualityTests {
+    struct Variant: CustomTestStringConvertible, Sendable {
+        let name: String
+        let configuration: ModelConfiguration
+        let type: ElementType
+        var testDescription: String { "\(name) \(type.rawValue)" }
+    }
+
+    static let variants: [Variant] = [
+        (
+            "grouped heads, tied",
+            ModelConfiguration(
+                family: .llama, vocabularySize: 1543, hiddenSize: 96, intermediateSize: 200, layerCount: 3,
+                headCount: 6, keyValueHeadCount: 2, headDimension: 16, maxPositions: 512, tiedEmbeddings: true)
+        ),
+        (
+            "qk-norm, untied",
+            ModelConfiguration(
+                family: .qwen3, vocabularySize: 700, hiddenSize: 64, intermediateSize: 176, layerCount: 2,
+                headCount: 4, keyValueHeadCount: 2, headDimension: 32, maxPositions: 512, qkNorm: true)
+        ),
+        (
+            "biases",
+            ModelConfiguration(
+                family: .qwen2, vocabularySize: 320, hiddenSize: 56, intermediateSize: 112, layerCount: 2,
+                headCount: 7, keyValueHeadCount: 1, headDimension: 8, maxPositions: 512, attentionInputBias: true)
+        ),
+    ].flatMap { name, configuration in
+        [ElementType.f32, .bf16].map { Variant(name: name, configuration: configuration, type: $0) }
+    }
+
+    @Test("sampler == scorer == learner over random batch mixes", arguments: variants)
+    func samplerScorerLearner(_ variant: Variant) throws {
+        var random = SeededGenerator(seed: 7)
+        let parameters = randomParameters(variant.configuration, seed: 11)
+        var reference: [UInt64: CompletedSample] = [:]
+        for (threads, slots) in [(1, 1), (2, 5), (2, 32)] {
+            let model = LanguageModel(
+                configuration: variant.configuration, parameters: parameters, type: variant.type,
+                context: ComputeContext(threads: threads))
+            var fixed = SeededGenerator(seed: 3)
+            let requests = randomRequests(variant.configuration, groups: 7, using: &fixed)
+            let engine = GenerationEngine(model: model, slots: slots)
+            // Submitting in another order and in dribs changes who shares a batch with whom.
+            var pending = slots == 1 ? requests : shuffledGroups(requests, using: &random)
+            var completed: [CompletedSample] = []
+            while !pending.isEmpty || engine.activeCount + engine.waitingCount > 0 {
+                let count = min(pending.count, Int.random(in: 1...9, using: &random))
+                try engine.submit(Array(pending.prefix(count)))
+                pending.removeFirst(count)
+                for _ in 0..<Int.random(in: 1...20, using: &random) { completed += engine.step() }
+            }
+            #expect(completed.count == requests.count)
+            for sample in completed {
+                if let earlier = reference[sample.id] {
+                    #expect(sample.ids == earlier.ids)
+                    #expect(sample.logprobs.map(\.bitPattern) == earlier.logprobs.map(\.bitPattern))
+                } else {
+                    reference[sample.id] = sample
+                }
+            }
+        }
+        var fixed = SeededGenerator(seed: 3)
+        let requests = randomRequests(variant.configuration, groups: 7, using: &fixed)
+        for (threads, budget) in [(1, 64), (2, 300), (2, 4096)] {
+            let order = requests.shuffled(using: &random)
+            let model = LanguageModel(
+                configuration: variant.configuration, parameters: parameters, type: variant.type,
+                context: ComputeContext(threads: threads))
+            let scores = try ScoringEngine(model: model, tokenBudget: budget).score(
+                order.map { $0.promptIDs + reference[$0.id]!.ids }, from: order.map { $0.promptIDs.count })
+            let trainer = Trainer(
+                configuration: variant.configuration,
+                masters: randomParameters(variant.configuration, seed: 11), type: variant.type, threads: threads,
+                tokenBudget: budget)
+            let evaluations = trainer.accumulateGradients(
+                order.map { TrainingSequence(promptIDs: $0.promptIDs, responseIDs: reference[$0.id]!.ids) }
+            ) { _, evaluation in evaluation.logprobs.map { _ in 0 } }
+            for (index, request) in order.enumerated() {
+                let sampled = reference[request.id]!.logprobs.map(\.bitPattern)
+                #expect(scores[index].map(\.bitPattern) == sampled)
+                #expect(evaluations[index].logprobs.map(\.bitPattern) == sampled)
+            }
+        }
+    }
+
+    @Test("two training runs, one and two threads, end in the same bits", arguments: variants)
+    func training(_ variant: Variant) throws {
+        var weights: [[UInt32]] = []
+        for threads in [1, 2] {
+            var fixed = SeededGenerator(seed: 5)
+            let requests = randomRequests(variant.configuration, groups: 5, using: &fixed)
+            let trainer = Trainer(
+                configuration: variant.configuration,
+                masters: randomParameters(variant.configuration, seed: 2), type: variant.type, threads: threads,
+                tokenBudget: 256)
+            for step in 0..<2 {
+                let statistics = trainer.step(
+                    requests.map {
+                        TrainingSequence(promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()))
+                    }, learningRate: 1e-3
+                ) { _, evaluation in evaluation.logprobs.map { -0.01 * Float(step + 1) - 0.001 * $0 } }
+                #expect(statistics.applied)
+            }
+            weights.append(trainer.masters.flat.floats().map(\.bitPattern))
+        }
+        #expect(weights[0] == weights[1])
+    }
+
+    @Test("new weights by broadcast equal the learner's own", arguments: variants)
+    func broadcast(_ variant: Variant) throws {
+        var fixed = SeededGenerator(seed: 9)
+        let requests = randomRequests(variant.configuration, groups: 3, using: &fixed)
+        let trainer = Trainer(
+            configuration: variant.configuration, masters: randomParameters(variant.configuration, seed: 4),
+            type: variant.type, threads: 2)
+        let sequences = requests.map {
+            TrainingSequence(promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()))
+        }
+        _ = trainer.step(sequences, learningRate: 1e-2) { _, evaluation in evaluation.logprobs.map { _ in -0.01 } }
+        let model = LanguageModel(
+            configuration: variant.configuration, parameters: randomParameters(variant.configuration, seed: 4),
+            type: variant.type, context: ComputeContext(threads: 1))
+        let weights = trainer.broadcastWeights()
+        model.replaceWeights(weights.bytes, owner: weights)
+        let scores = try ScoringEngine(model: model).score(
+            sequences.map { $0.promptIDs + $0.responseIDs }, from: sequences.map { $0.promptIDs.count })
+        let evaluations = trainer.accumulateGradients(sequences) { _, evaluation in
+            evaluation.logprobs.map { _ in 0 }
+        }
+        #expect(scores == evaluations.map(\.logprobs))
+    }
+}
+
+/// SplitMix64 (Steele and others, 2014), for repeatable tests.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+/// Weights large enough that the distributions are far from uniform.
+func randomParameters(_ configuration: ModelConfiguration, seed: UInt64) -> ParameterBuffer {
+    var random = SeededGenerator(seed: seed)
+    let buffer = ParameterBuffer(layout: ParameterLayout(configuration, matrixType: .f32))
+    for entry in buffer.layout.entries {
+        let tensor = buffer.tensor(entry)
+        let isNorm = entry.spec.name.contains("norm")
+        let scale: Float = isNorm ? 0.2 : 1.7 / Float(entry.spec.shape.last!).squareRoot()
+        for index in 0..<tensor.rows * tensor.columns {
+            tensor.f32[index] = (isNorm ? 1 : 0) + scale * Float.random(in: -1.7...1.7, using: &random)
+        }
+    }
+    return buffer
+}
+
+/// Prompts of 1 to 150 tokens with 1 to 4 samples each, 1 to 90 new tokens.
+func randomRequests(
+    _ configuration: ModelConfiguration, groups: Int, using random: inout SeededGenerator
+) -> [SampleRequest] {
+    var requests: [SampleRequest] = []
+    for group in 0..<groups {
+        let prompt = (0..<Int.random(in: 1...150, using: &random)).map { _ in
+            Int32.random(in: 0..<Int32(configuration.vocabularySize), using: &random)
+        }
+        let maxTokens = Int.random(in: 1...90, using: &random)
+        for sample in 0..<Int.random(in: 1...4, using: &random) {
+            requests.append(
+                SampleRequest(
+                    id: UInt64(requests.count), promptIDs: prompt, seed: 42, stream: UInt64(group),
+                    sample: UInt32(sample), parameters: SamplingParameters(maxTokens: maxTokens)))
+        }
+    }
+    return requests
+}
+
+/// Groups in another order, each kept together.
+func shuffledGroups(_ requests: [SampleRequest], using random: inout SeededGenerator) -> [SampleRequest] {
+    Dictionary(grouping: requests, by: \.stream).sorted { $0.key < $1.key }.map(\.value)
+        .shuffled(using: &random).flatMap { $0 }
+}
