@@ -49,12 +49,22 @@ public final class Socket {
 
     /// Listens at `endpoint`; port `*` takes a free one, which `lastEndpoint` then tells.
     public func bind(_ endpoint: String) throws(ZeroMQError) {
+        try checkPort(of: endpoint)
         guard zmq_bind(handle, endpoint) == 0 else { throw .last("bind", endpoint: endpoint) }
     }
 
     /// Connects to `endpoint` in the background, and again whenever the connection breaks.
     public func connect(_ endpoint: String) throws(ZeroMQError) {
+        try checkPort(of: endpoint)
         guard zmq_connect(handle, endpoint) == 0 else { throw .last("connect", endpoint: endpoint) }
+    }
+
+    /// libzmq takes ports modulo 65536.
+    private func checkPort(of endpoint: String) throws(ZeroMQError) {
+        guard endpoint.hasPrefix("tcp://"), let colon = endpoint.lastIndex(of: ":") else { return }
+        let port = endpoint[endpoint.index(after: colon)...]
+        guard let number = Int(port), !(0...65535).contains(number) else { return }
+        throw ZeroMQError(code: EINVAL, message: "\(endpoint): port \(port) is outside 1 ... 65535")
     }
 
     /// The endpoint last bound or connected, with wildcards filled in.

@@ -590,7 +590,8 @@ nonisolated struct PBLeaseRequest: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Tasks wanted now.
+  /// Leases the member wants to hold at once (groups for a rollout worker, sequences for a scorer); stands until
+  /// the next request.
   var count: UInt32 = 0
 
   var epoch: UInt64 = 0

@@ -13,7 +13,8 @@ public struct WorkItem: Hashable, Sendable {
 
 /// A member asks for tasks.
 public struct LeaseRequest: Sendable, Equatable {
-    /// Tasks wanted now, at least 1.
+    /// How many leases the member wants to hold at once, at least 1: groups for a rollout worker, sequences for a
+    /// scorer. It stands until the next request, so repeating it changes nothing.
     public var count: Int
     public var epoch: UInt64
 

@@ -1,0 +1,234 @@
+import Distillation
+import Testing
+
+@testable import Wire
+
+@Suite struct CodecTests {
+    @Test(arguments: Samples.all)
+    func roundTrip(_ message: Message) throws {
+        #expect(try Codec.decode(Codec.encode(message)) == message)
+    }
+
+    /// The bytes of every message are fixed: a peer of another build must understand them.
+    @Test func goldenBytes() throws {
+        let golden = Golden.bytes.split(separator: "\n")
+        #expect(golden.count == Samples.all.count)
+        for (message, line) in zip(Samples.all, golden) {
+            let fields = line.split(separator: " ")
+            #expect(fields[0] == message.name)
+            #expect(Samples.hex(try Codec.encode(message)) == fields[1], "\(message.name)")
+            #expect(try Codec.decode(Samples.frames(fields[1])) == message)
+        }
+    }
+
+    /// Cutting a message anywhere gives an error or, where the rest is a shorter valid header, another message; never
+    /// a crash, and never the same message.
+    @Test(arguments: Samples.all)
+    func truncatedAtEveryByte(_ message: Message) throws {
+        let frames = try Codec.encode(message)
+        for index in frames.indices {
+            for count in 0..<frames[index].count {
+                var cut = frames
+                cut[index] = Frame(Array(frames[index].array.prefix(count)))
+                if let other = try? Codec.decode(cut) {
+                    #expect(index == 1 && other != message, "\(message.name): frame \(index) cut to \(count) bytes")
+                }
+                if index != 1 { #expect(throws: WireError.self) { try Codec.decode(cut) } }
+            }
+            #expect(throws: WireError.self) { try Codec.decode(Array(frames.prefix(index))) }
+        }
+        #expect(throws: WireError.self) { try Codec.decode(frames + [Frame([0])]) }
+    }
+
+    @Test func mutationsNeverCrash() throws {
+        var random = SplitMix(state: 42)
+        var decoded = 0
+        for _ in 0..<20_000 {
+            var frames = try Codec.encode(Samples.all[Int(random.next() % UInt64(Samples.all.count))])
+            for _ in 0...Int(random.next() % 4) {
+                let index = Int(random.next() % UInt64(frames.count))
+                var bytes = frames[index].array
+                switch random.next() % 4 {
+                case 0 where !bytes.isEmpty:
+                    bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: random.next())
+                case 1 where !bytes.isEmpty:
+                    bytes.remove(at: Int(random.next() % UInt64(bytes.count)))
+                case 2:
+                    bytes.insert(
+                        UInt8(truncatingIfNeeded: random.next()), at: Int(random.next() % UInt64(bytes.count + 1)))
+                default:
+                    frames.swapAt(index, Int(random.next() % UInt64(frames.count)))
+                    continue
+                }
+                frames[index] = Frame(bytes)
+            }
+            // What decodes must encode again: nothing out of range gets through.
+            if let message = try? Codec.decode(frames) {
+                decoded += 1
+                #expect(throws: Never.self) { try Codec.encode(message) }
+            }
+        }
+        #expect(decoded > 100)
+    }
+
+    @Test(arguments: 0..<8)
+    func unalignedFrames(_ offset: Int) throws {
+        for message in Samples.all {
+            let frames = try Codec.encode(message).map { frame in
+                let storage = Shifted(frame.array, by: offset)
+                return Frame(storage: storage, range: offset..<offset + frame.count)
+            }
+            #expect(try Codec.decode(frames) == message)
+        }
+    }
+
+    @Test func unknownVersionAndForeignBytes() throws {
+        var frames = try Codec.encode(Samples.all[0])
+        frames[0] = Frame([0x4f, 0x50, 0x44, 2])
+        #expect(code { try Codec.decode(frames) } == .unknownVersion)
+        frames[0] = Frame(Array("HTTP".utf8))
+        #expect(code { try Codec.decode(frames) } == .notAMessage)
+        #expect(code { try Codec.decode([]) } == .notAMessage)
+        #expect(code { try Codec.decode([Frame([0x4f, 0x50, 0x44, 1])]) } == .truncated)
+    }
+
+    /// A later version may add header fields and array frames: this one ignores them.
+    @Test func unknownFieldsAndArraysAreIgnored() throws {
+        for message in Samples.all {
+            var frames = try Codec.encode(message)
+            var header = frames[1].array
+            header += [0xf8, 0x7f, 1]  // field 2047, varint
+            header += [0x0a, 4, 0x08, 99, 0x10, 5]  // arrays { kind: 99, count: 5 }
+            frames[1] = Frame(header)
+            frames.append(Frame([1, 2, 3]))
+            #expect(try Codec.decode(frames) == message)
+        }
+    }
+
+    @Test func headerWithoutKnownKind() {
+        #expect(code { try Codec.decode([Frame([0x4f, 0x50, 0x44, 1]), Frame([])]) } == .unknownKind)
+        // Field 1000, length-delimited, empty: a message kind of a later version.
+        #expect(code { try Codec.decode([Frame([0x4f, 0x50, 0x44, 1]), Frame([0xc2, 0x3e, 0])]) } == .unknownKind)
+    }
+
+    @Test func limitsHold() throws {
+        var limits = WireLimits()
+        limits.items = 2
+        #expect(code { try Codec.decode(Codec.encode(Samples.all[8]), limits: limits) } == .oversized)
+        limits = WireLimits()
+        limits.sequenceTokens = 4
+        #expect(code { try Codec.decode(Codec.encode(Samples.all[10]), limits: limits) } == .oversized)
+        limits = WireLimits()
+        limits.frameBytes = 8
+        #expect(code { try Codec.decode(Codec.encode(Samples.all[10]), limits: limits) } == .oversized)
+        limits = WireLimits()
+        limits.headerBytes = 8
+        #expect(code { try Codec.decode(Codec.encode(Samples.all[0]), limits: limits) } == .oversized)
+        limits = WireLimits()
+        limits.stringBytes = 3
+        #expect(code { try Codec.decode(Codec.encode(Samples.all[0]), limits: limits) } == .oversized)
+        limits = WireLimits()
+        limits.frames = 2
+        #expect(code { try Codec.decode(Codec.encode(Samples.all[10]), limits: limits) } == .oversized)
+    }
+
+    @Test func countsThatLieAreRefused() throws {
+        // A header that announces 2^61 + 1 elements: the product with the element size wraps to 4.
+        var envelope = PBEnvelope()
+        var array = PBArrayFrame()
+        array.kind = .logprobs
+        array.count = 1 << 62 | 1
+        envelope.arrays = [array]
+        envelope.scores = PBScores()
+        let frames = [Frame([0x4f, 0x50, 0x44, 1]), Frame(try envelope.serializedBytes()), Frame([0, 0, 0, 0])]
+        #expect(code { try Codec.decode(frames) } == .lengthMismatch)
+
+        // Version runs that cover more tokens than there are.
+        var run = PBVersionRun()
+        run.count = .max
+        #expect(code { try VersionRuns.decode([run], count: 3, "x") } == .lengthMismatch)
+        #expect(code { try VersionRuns.decode([], count: 3, "x") } == .lengthMismatch)
+    }
+
+    @Test func badValuesAreRefusedOnBothSides() throws {
+        let id = RolloutID(group: 1, sample: 0)
+        for bad in [Float.nan, .infinity, -.infinity] {
+            let message = Message.scores(Scores(scores: [Score(id: id, kind: .train, logprobs: [bad])], epoch: 1))
+            #expect(code { try Codec.encode(message) } == .invalidValue)
+            var frames = try Codec.encode(
+                .scores(Scores(scores: [Score(id: id, kind: .train, logprobs: [0])], epoch: 1)))
+            frames[2] = Frame(withUnsafeBytes(of: bad.bitPattern.littleEndian) { Array($0) })
+            #expect(code { try Codec.decode(frames) } == .invalidValue)
+        }
+        var trajectory = Trajectory(
+            id: id, kind: .train, teacher: "t", promptIDs: [1], responseIDs: [2, 3], behaviourLogprobs: [-1],
+            policyVersions: [1, 1], finishReason: .stop, temperature: 1)
+        #expect(
+            code { try Codec.encode(.trajectories(Trajectories(trajectories: [trajectory], epoch: 1))) }
+                == .lengthMismatch)
+        trajectory.behaviourLogprobs = [-1, -1]
+        trajectory.promptIDs = []
+        #expect(
+            code { try Codec.encode(.trajectories(Trajectories(trajectories: [trajectory], epoch: 1))) }
+                == .invalidValue)
+        let task = ScoreTask(id: id, kind: .train, teacher: "t", ids: [1, 2], promptCount: 3, leaseID: 1)
+        #expect(code { try Codec.encode(.scoreGrant(ScoreGrant(tasks: [task]))) } == .invalidValue)
+    }
+
+    @Test func announceMustAddUp() {
+        let announce = WeightsAnnounce(
+            version: 1, byteCount: 9, chunkByteCount: 4, chunkCount: 2, checksum: 0, sharedMemoryPath: nil,
+            hostID: "h", elementType: "f32")
+        #expect(code { try Codec.encode(.weightsAnnounce(announce)) } == .lengthMismatch)
+    }
+
+    /// Large batches round-trip, and reasons name the item.
+    @Test func largeBatch() throws {
+        var random = SplitMix(state: 1)
+        let trajectories = (0..<256).map { index in
+            let count = Int(random.next() % 300)
+            return Trajectory(
+                id: RolloutID(group: UInt64(index), sample: 3), kind: .train, teacher: "default",
+                promptIDs: (0...Int(random.next() % 50)).map { Int32($0) },
+                responseIDs: (0..<count).map { _ in Int32(random.next() % 50000) },
+                behaviourLogprobs: (0..<count).map { _ in -Float(random.next() % 1000) / 64 },
+                policyVersions: (0..<count).map { UInt64($0 / 10) }, finishReason: .length, temperature: 1)
+        }
+        let message = Message.trajectories(Trajectories(trajectories: trajectories, epoch: 5))
+        #expect(try Codec.decode(Codec.encode(message)) == message)
+    }
+
+    private func code(_ body: () throws -> Any) -> WireError.Code? {
+        do {
+            _ = try body()
+            return nil
+        } catch {
+            return (error as? WireError)?.code
+        }
+    }
+}
+
+/// Bytes that start at a chosen offset from an aligned address.
+final class Shifted: ByteStorage, @unchecked Sendable {  // Written in the initializer only.
+    let bytes: UnsafeRawBufferPointer
+
+    init(_ content: [UInt8], by offset: Int) {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: content.count + offset, alignment: 64)
+        memory.initializeMemory(as: UInt8.self, repeating: 0xff)
+        UnsafeMutableRawBufferPointer(rebasing: memory[offset...]).copyBytes(from: content)
+        bytes = UnsafeRawBufferPointer(memory)
+    }
+
+    deinit { bytes.deallocate() }
+}
+
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}

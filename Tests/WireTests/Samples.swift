@@ -1,0 +1,85 @@
+import Distillation
+
+@testable import Wire
+
+/// One message of every kind, with values that reach every field.
+enum Samples {
+    static let sampling = SamplingSettings(maxTokens: 48, temperature: 0.5, topP: 0.75, topK: 40, stopTokenIDs: [2, 7])
+    static let greedy = SamplingSettings(maxTokens: 8, temperature: 0, topP: 1, topK: 0, stopTokenIDs: [])
+
+    static let all: [Message] = [
+        .hello(
+            Hello(
+                role: .scorer, name: "scorer-1", incarnation: 0x0102_0304_0506_0708, hostID: "boot@host",
+                modelFingerprint: "m", tokenizerFingerprint: "t", slots: 32, teachers: ["default", "math"],
+                processID: 4242)),
+        .welcome(
+            Welcome(
+                runID: "smollm2", epoch: 0xfeed_beef_0000_0001, heartbeatSeconds: 2, leaseSeconds: 60, version: 7)),
+        .reject(Reject(code: .tokenizerMismatch, message: "another tokenizer")),
+        .heartbeat(
+            Heartbeat(
+                state: "sampling", leaseIDs: [1, 300], tokens: 1000, tokensPerSecond: 12.5, version: 3, epoch: 9)),
+        .heartbeatReply(HeartbeatReply(epoch: 9, version: 4)),
+        .goodbye(Goodbye(reason: "stopped")),
+        .shutdown(Shutdown(reason: "finished")),
+        .leaseRequest(LeaseRequest(count: 4, epoch: 9)),
+        .rolloutGrant(
+            RolloutGrant(tasks: [
+                RolloutTask(
+                    id: RolloutID(group: 5, sample: 0), kind: .train, promptIDs: [1, 2, 300], teacher: "default",
+                    sampling: sampling, seed: 1, minimumVersion: 2, leaseID: 77),
+                RolloutTask(
+                    id: RolloutID(group: 5, sample: 1), kind: .train, promptIDs: [1, 2, 300], teacher: "default",
+                    sampling: sampling, seed: 1, minimumVersion: 2, leaseID: 78),
+                RolloutTask(
+                    id: RolloutID(group: 0, sample: 0), kind: .evaluation, promptIDs: [9], teacher: "math",
+                    sampling: greedy, seed: 1, minimumVersion: 2, leaseID: 79),
+            ])),
+        .trajectories(
+            Trajectories(
+                trajectories: [
+                    Trajectory(
+                        id: RolloutID(group: 5, sample: 1), kind: .train, teacher: "default", promptIDs: [1, 2],
+                        responseIDs: [3, 4, 5], behaviourLogprobs: [-0.5, -1, -2.25], policyVersions: [6, 6, 7],
+                        finishReason: .stop, temperature: 1),
+                    Trajectory(
+                        id: RolloutID(group: 6, sample: 0), kind: .evaluation, teacher: "math", promptIDs: [1],
+                        responseIDs: [49151], behaviourLogprobs: [-10], policyVersions: [0], finishReason: .length,
+                        temperature: 0.5),
+                ], epoch: 9)),
+        .scoreGrant(
+            ScoreGrant(tasks: [
+                ScoreTask(
+                    id: RolloutID(group: 5, sample: 1), kind: .train, teacher: "default", ids: [1, 2, 3, 4, 5],
+                    promptCount: 2, leaseID: 80)
+            ])),
+        .scores(
+            Scores(
+                scores: [
+                    Score(id: RolloutID(group: 5, sample: 1), kind: .train, logprobs: [-0.25, -3, -0.125])
+                ], epoch: 9)),
+        .acknowledge(Acknowledge(items: [WorkItem(id: RolloutID(group: 5, sample: 1), kind: .train)])),
+        .revoke(Revoke(items: [WorkItem(id: RolloutID(group: 6, sample: 0), kind: .evaluation)])),
+        .weightsAnnounce(
+            WeightsAnnounce(
+                version: 7, byteCount: 10, chunkByteCount: 4, chunkCount: 3, checksum: 0xcbf4_3926,
+                sharedMemoryPath: "/dev/shm/opd-x-7", hostID: "boot@host", elementType: "bf16")),
+        .weightsRequest(WeightsRequest(version: 7, firstChunk: 1, credit: 2)),
+        .weightsChunk(WeightsChunk(version: 7, index: 2, checksum: 5, payload: Frame([8, 9]))),
+    ]
+
+    static func hex(_ frames: [Frame]) -> String {
+        let digits = Array("0123456789abcdef")
+        return frames.map { frame in
+            String(frame.array.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+        }.joined(separator: "|")
+    }
+
+    static func frames(_ hex: Substring) -> [Frame] {
+        hex.split(separator: "|", omittingEmptySubsequences: false).map { text in
+            let digits = Array(text.utf8).map { $0 < 58 ? $0 - 48 : $0 - 87 }
+            return Frame(stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] })
+        }
+    }
+}
