@@ -65,6 +65,16 @@ enum FileSystem {
         throw ModelError(.unwritable, "\(path): the folder cannot be created: \(reason(code))")
     }
 
+    static func remove(_ path: String) { unlink(path) }
+
+    /// Whether both paths lead to one file or folder.
+    static func isSame(_ a: String, _ b: String) -> Bool {
+        var first = stat()
+        var second = stat()
+        guard stat(a, &first) == 0, stat(b, &second) == 0 else { return false }
+        return first.st_dev == second.st_dev && first.st_ino == second.st_ino
+    }
+
     /// Writes a file whole or not at all: under a temporary name, flushed, then renamed.
     static func write(_ text: String, to path: String) throws {
         var file = try AtomicFile(path)

@@ -14,15 +14,34 @@ public struct ModelFiles: Sendable {
     /// What kind of files these are.
     enum Origin: Sendable {
         case folder
+        case gguf(GGUFFile)
     }
 
     /// Opens and checks a model. Throws ``ModelError`` naming file, key or tensor.
     public static func open(_ path: String) throws -> ModelFiles {
-        if FileSystem.isDirectory(path) {
-            if FileSystem.isFile(path.appendingPath("config.json")) { return try ModelFiles(folder: path) }
-            throw ModelError(.unreadable, "\(path): no config.json in this folder; give a model folder or a GGUF file")
+        guard FileSystem.isDirectory(path) else {
+            guard FileSystem.isFile(path) else {
+                throw ModelError(.unreadable, "\(path): no such model folder or GGUF file")
+            }
+            guard !path.hasSuffix(".safetensors") && !path.hasSuffix(".json") else {
+                throw ModelError(.unreadable, "\(path): give the folder that holds it")
+            }
+            return try ModelFiles(gguf: path, named: path)
         }
-        throw ModelError(.unreadable, "\(path): no such model folder or GGUF file")
+        if FileSystem.isFile(path.appendingPath("config.json")) { return try ModelFiles(folder: path) }
+        return try ModelFiles(gguf: try gguf(in: path), named: path)
+    }
+
+    /// The one GGUF file of a folder without config.json.
+    private static func gguf(in folder: String) throws -> String {
+        let files = try FileSystem.names(in: folder).filter { $0.hasSuffix(".gguf") }
+        guard let name = files.first else {
+            throw ModelError(.unreadable, "\(folder): neither config.json nor a GGUF file in this folder")
+        }
+        guard files.count == 1 else {
+            throw ModelError(.unreadable, "\(folder): several GGUF files (\(files.joined(separator: ", "))); name one")
+        }
+        return folder.appendingPath(name)
     }
 
     private init(folder: String) throws {
@@ -34,6 +53,15 @@ public struct ModelFiles: Sendable {
             generation: FileSystem.isFile(generation) ? try FileSystem.json(generation) : nil, file: file)
         source = try SafetensorsSource(folder: folder)
         origin = .folder
+        try validate()
+    }
+
+    private init(gguf file: String, named path: String) throws {
+        self.path = path
+        let file = try GGUFFile(file)
+        configuration = try ModelConfiguration(gguf: file)
+        source = try GGUFSource(file, configuration: configuration)
+        origin = .gguf(file)
         try validate()
     }
 

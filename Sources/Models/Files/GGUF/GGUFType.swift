@@ -1,0 +1,63 @@
+import CKernels
+
+/// The element types of GGUF tensors that are read.
+enum GGUFType: UInt32, Sendable, CustomStringConvertible {
+    case f32 = 0
+    case f16 = 1
+    case q40 = 2
+    case q41 = 3
+    case q80 = 8
+    case bf16 = 30
+
+    var description: String { Self.name(of: rawValue) }
+
+    static let list = "F32, F16, BF16, Q8_0, Q4_0 and Q4_1"
+
+    /// ggml's name of a type, read or not.
+    static func name(of code: UInt32) -> String {
+        let names: [UInt32: String] = [
+            0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1", 10: "Q2_K",
+            11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS",
+            19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32",
+            27: "I64", 28: "F64", 29: "IQ1_M", 30: "BF16", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+        ]
+        return names[code] ?? "of type \(code)"
+    }
+
+    /// Values of a block and its bytes.
+    var block: (count: Int, byteCount: Int) {
+        switch self {
+        case .f32: (1, 4)
+        case .f16, .bf16: (1, 2)
+        case .q40: (32, 18)
+        case .q41: (32, 20)
+        case .q80: (32, 34)
+        }
+    }
+
+    /// Bytes of a tensor with these dimensions, fastest first; nil when blocks do not fit rows or the size overflows.
+    func byteCount(_ dimensions: [Int]) -> Int? {
+        guard let width = dimensions.first, width % block.count == 0 else { return nil }
+        var count = width / block.count * block.byteCount
+        for dimension in dimensions.dropFirst() {
+            let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
+            guard !overflow else { return nil }
+            count = product
+        }
+        return count
+    }
+
+    /// Converts `out.count` values, whole blocks, to f32.
+    func dequantize(_ bytes: UnsafeRawBufferPointer, into out: UnsafeMutableBufferPointer<Float>) {
+        precondition(out.count % block.count == 0 && bytes.count == out.count / block.count * block.byteCount)
+        guard let source = bytes.baseAddress, let base = out.baseAddress else { return }
+        switch self {
+        case .f32: UnsafeMutableRawBufferPointer(out).copyMemory(from: bytes)
+        case .f16: opd_f16_to_f32(base, source, out.count)
+        case .bf16: opd_bf16_to_f32(base, source, out.count)
+        case .q40: opd_q4_0_to_f32(base, source, out.count)
+        case .q41: opd_q4_1_to_f32(base, source, out.count)
+        case .q80: opd_q8_0_to_f32(base, source, out.count)
+        }
+    }
+}

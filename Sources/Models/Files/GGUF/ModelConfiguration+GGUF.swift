@@ -1,0 +1,147 @@
+// llama.cpp's metadata to a configuration. Keys: github.com/ggml-org/ggml/blob/master/docs/gguf.md
+
+extension ModelConfiguration {
+    /// The configuration that a GGUF file's metadata and tensors describe.
+    init(gguf file: GGUFFile) throws {
+        let reader = GGUFMetadata(file: file)
+        let architecture = try reader.string("general.architecture")
+        guard let family = ModelFamily(rawValue: architecture), family != .mistral else {
+            throw ModelError(
+                .unsupported,
+                "\(file.path): architecture '\(architecture)' is not supported; llama (with Mistral), qwen2 and qwen3 are"
+            )
+        }
+        func key(_ name: String) -> String { "\(architecture).\(name)" }
+        if let experts = try reader.optionalInt(key("expert_count")), experts > 0 {
+            throw ModelError(.unsupported, "\(file.path): a mixture of \(experts) experts is not supported")
+        }
+        let names = Set(file.tensors.map(\.name))
+        guard let embedding = file.tensors.first(where: { $0.name == "token_embd.weight" }), embedding.shape.count == 2
+        else { throw ModelError(.tensor, "\(file.path): tensor 'token_embd.weight' is missing or no matrix") }
+        let hidden = try reader.int(key("embedding_length"))
+        let heads = try reader.uniformInt(key("attention.head_count"))
+        guard heads > 0 else {
+            throw ModelError(.malformed, "\(file.path): \(key("attention.head_count")) is \(heads)")
+        }
+        let dimension = try reader.optionalInt(key("attention.key_length")) ?? hidden / heads
+        if let valueLength = try reader.optionalInt(key("attention.value_length")), valueLength != dimension {
+            throw ModelError(
+                .unsupported, "\(file.path): keys of \(dimension) and values of \(valueLength) are not supported")
+        }
+        if let rotary = try reader.optionalInt(key("rope.dimension_count")), rotary != dimension {
+            throw ModelError(
+                .unsupported, "\(file.path): rotary embedding of \(rotary) of \(dimension) dimensions is not supported")
+        }
+        let context = try reader.int(key("context_length"))
+        if let window = try reader.optionalInt(key("attention.sliding_window")), window > 0, window < context {
+            throw ModelError(.unsupported, "\(file.path): sliding_window \(window) is not supported; full attention is")
+        }
+        let theta = try reader.optionalDouble(key("rope.freq_base")) ?? 10000
+        var eos: [Int] = []
+        for name in ["eos_token_id", "eot_token_id"] {
+            if let id = try reader.optionalInt("tokenizer.ggml.\(name)"), !eos.contains(id) { eos.append(id) }
+        }
+        self.init(
+            family: family, vocabularySize: embedding.shape[0], hiddenSize: hidden,
+            intermediateSize: try reader.uniformInt(key("feed_forward_length")),
+            layerCount: try reader.int(key("block_count")), headCount: heads,
+            keyValueHeadCount: reader.has(key("attention.head_count_kv"))
+                ? try reader.uniformInt(key("attention.head_count_kv")) : heads,
+            headDimension: dimension,
+            rmsNormEpsilon: Float(try reader.double(key("attention.layer_norm_rms_epsilon"))), ropeTheta: theta,
+            ropeScaling: try reader.ropeScaling(
+                architecture: architecture, theta: theta, dimension: dimension, context: context),
+            maxPositions: context, tiedEmbeddings: !names.contains("output.weight"),
+            attentionInputBias: names.contains("blk.0.attn_q.bias"),
+            attentionOutputBias: names.contains("blk.0.attn_output.bias"),
+            mlpBias: names.contains("blk.0.ffn_down.bias"), qkNorm: names.contains("blk.0.attn_q_norm.weight"),
+            bosTokenID: try reader.optionalInt("tokenizer.ggml.bos_token_id"),
+            padTokenID: try reader.optionalInt("tokenizer.ggml.padding_token_id"), eosTokenIDs: eos)
+        if let id = bosTokenID, !(0..<vocabularySize).contains(id) { bosTokenID = nil }
+        if let id = padTokenID, !(0..<vocabularySize).contains(id) { padTokenID = nil }
+        try validate(in: file.path)
+        // Qwen's families have these by definition; a file without them would be read as another model.
+        guard family == .llama || (attentionInputBias == (family == .qwen2) && qkNorm == (family == .qwen3)) else {
+            throw ModelError(
+                .unsupported, "\(file.path): biases or q/k norms that a \(family.rawValue) model does not have")
+        }
+        guard family != .llama || !qkNorm else {
+            throw ModelError(.unsupported, "\(file.path): q/k norms in a llama model are not supported")
+        }
+    }
+}
+
+/// Typed access to metadata, with errors that name file and key.
+struct GGUFMetadata {
+    let file: GGUFFile
+
+    func has(_ key: String) -> Bool { file.metadata[key] != nil }
+
+    func malformed(_ key: String, _ kind: String) -> ModelError {
+        ModelError(.malformed, "\(file.path): \(key) is missing or not \(kind)")
+    }
+
+    func optionalString(_ key: String) throws -> String? {
+        guard let value = file.metadata[key] else { return nil }
+        guard case .string(let text) = value else { throw malformed(key, "a text") }
+        return text
+    }
+
+    func string(_ key: String) throws -> String {
+        guard let text = try optionalString(key) else { throw malformed(key, "a text") }
+        return text
+    }
+
+    func optionalInt(_ key: String) throws -> Int? {
+        guard let value = file.metadata[key] else { return nil }
+        guard case .integer(let number) = value else { throw malformed(key, "an integer") }
+        return Int(number)
+    }
+
+    func int(_ key: String) throws -> Int {
+        guard let number = try optionalInt(key) else { throw malformed(key, "an integer") }
+        return number
+    }
+
+    /// An integer, or a list with one for every layer, all equal.
+    func uniformInt(_ key: String) throws -> Int {
+        guard case .integers(let values) = file.metadata[key] else { return try int(key) }
+        guard let first = values.first else { throw malformed(key, "an integer") }
+        guard values.allSatisfy({ $0 == first }) else {
+            throw ModelError(.unsupported, "\(file.path): \(key) differs by layer, which is not supported")
+        }
+        return Int(first)
+    }
+
+    func optionalDouble(_ key: String) throws -> Double? {
+        guard let value = file.metadata[key] else { return nil }
+        switch value {
+        case .float(let number): return number
+        case .integer(let number): return Double(number)
+        default: throw malformed(key, "a number")
+        }
+    }
+
+    func double(_ key: String) throws -> Double {
+        guard let number = try optionalDouble(key) else { throw malformed(key, "a number") }
+        return number
+    }
+
+    func optionalBool(_ key: String) throws -> Bool? {
+        guard let value = file.metadata[key] else { return nil }
+        guard case .bool(let flag) = value else { throw malformed(key, "true or false") }
+        return flag
+    }
+
+    func optionalStrings(_ key: String) throws -> [String]? {
+        guard let value = file.metadata[key] else { return nil }
+        guard case .strings(let texts) = value else { throw malformed(key, "a list of texts") }
+        return texts
+    }
+
+    func optionalInts(_ key: String) throws -> [Int64]? {
+        guard let value = file.metadata[key] else { return nil }
+        guard case .integers(let numbers) = value else { throw malformed(key, "a list of integers") }
+        return numbers
+    }
+}

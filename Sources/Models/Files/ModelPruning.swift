@@ -1,0 +1,42 @@
+/// Makes a smaller model by leaving layers out.
+public enum ModelPruning {
+    /// Writes `source` without the layers in `dropped` (numbered from 0) as a Hugging Face folder; the others keep
+    /// their order and are renumbered.
+    ///
+    /// Throws ``ModelError`` for a layer that is not there or named twice, and when none would be left.
+    public static func prune(
+        from source: ModelFiles, to folder: String, dropping dropped: [Int], type: ModelWriter.WeightType? = nil
+    ) throws {
+        try ModelWriter.refuseSame(source, folder)
+        let count = source.configuration.layerCount
+        guard !dropped.isEmpty else { throw ModelError(.invalidArgument, "no layer to drop was given") }
+        for layer in dropped where !(0..<count).contains(layer) {
+            throw ModelError(
+                .invalidArgument, "layer \(layer) cannot be dropped: \(source.path) has layers 0 to \(count - 1)")
+        }
+        let unique = Set(dropped)
+        guard unique.count == dropped.count else {
+            throw ModelError(.invalidArgument, "a layer to drop is named twice: \(dropped)")
+        }
+        let kept = (0..<count).filter { !unique.contains($0) }
+        guard !kept.isEmpty else {
+            throw ModelError(.invalidArgument, "all \(count) layers of \(source.path) would be dropped")
+        }
+        var configuration = source.configuration
+        configuration.layerCount = kept.count
+        let reader = TensorReader(source)
+        try ModelWriter.write(
+            to: folder, configuration: configuration, type: type ?? source.naturalWeightType,
+            copyingTokenizerFrom: source
+        ) { try reader.values(of: renumbered($0.name, kept)) }
+    }
+
+    /// The name in the whole model of a parameter of the smaller one.
+    private static func renumbered(_ name: String, _ kept: [Int]) -> String {
+        let prefix = "model.layers."
+        guard name.hasPrefix(prefix) else { return name }
+        let rest = name.dropFirst(prefix.count)
+        guard let dot = rest.firstIndex(of: "."), let layer = Int(rest[..<dot]) else { return name }
+        return prefix + "\(kept[layer])" + rest[dot...]
+    }
+}

@@ -1,0 +1,60 @@
+import Tokenizers
+
+extension ModelFiles {
+    /// Names and texts of the tokenizer files that belong to this model in a Hugging Face folder.
+    public func tokenizerFiles() throws -> [(name: String, text: String)] {
+        switch origin {
+        case .folder:
+            return try [
+                "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+                "chat_template.json", "added_tokens.json", "vocab.json", "merges.txt",
+            ].compactMap { name in
+                let file = path.appendingPath(name)
+                guard FileSystem.isFile(file) else { return nil }
+                return (name, String(decoding: try FileSystem.read(file), as: UTF8.self))
+            }
+        case .gguf(let file): return try synthesizedTokenizerFiles(file)
+        }
+    }
+
+    /// tokenizer.json and its companions from a GGUF file's metadata.
+    private func synthesizedTokenizerFiles(_ file: GGUFFile) throws -> [(name: String, text: String)] {
+        let metadata = GGUFMetadata(file: file)
+        let definition = try metadata.tokenizerDefinition()
+        let tokenizer = try Tokenizer(definition, file: file.path)
+        var special = JSONObject()
+        func add(_ name: String, _ id: Int?) {
+            if let id, let token = tokenizer.token(Int32(truncatingIfNeeded: id)) { special[name] = .string(token) }
+        }
+        add("bos_token", configuration.bosTokenID)
+        add("eos_token", configuration.eosTokenIDs.first)
+        add("pad_token", configuration.padTokenID)
+        add("unk_token", try metadata.optionalInt("tokenizer.ggml.unknown_token_id"))
+
+        var config: JSONObject = ["added_tokens_decoder": .object(addedTokensDecoder(definition))]
+        config.members += special.members
+        config["clean_up_tokenization_spaces"] = false
+        config["model_max_length"] = .integer(configuration.maxPositions)
+        // The class that takes tokenizer.json as it is, in transformers 4 and 5.
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+        if let jinja = try chatTemplateSource().jinja { config["chat_template"] = .string(jinja) }
+        return [
+            ("tokenizer.json", definition.json.text() + "\n"),
+            ("tokenizer_config.json", JSONValue.object(config).text() + "\n"),
+            ("special_tokens_map.json", JSONValue.object(special).text() + "\n"),
+        ]
+    }
+
+    private func addedTokensDecoder(_ definition: TokenizerDefinition) -> JSONObject {
+        JSONObject(
+            definition.addedTokens.map { token in
+                .init(
+                    key: "\(token.id)",
+                    value: [
+                        "content": .string(token.content), "lstrip": .bool(token.stripsLeft),
+                        "normalized": .bool(token.isNormalized), "rstrip": .bool(token.stripsRight),
+                        "single_word": .bool(token.singleWord), "special": .bool(token.isSpecial),
+                    ])
+            })
+    }
+}
