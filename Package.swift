@@ -74,7 +74,7 @@ let package = Package(
         tests("Distillation", []),
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation"]),
-        tests("Telemetry", ["Distillation"]),
+        tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", []),
         tests("Pipeline", ["Distillation", "Wire", "ZeroMQ", "Configuration", "Telemetry", "Models"]),
         .testTarget(

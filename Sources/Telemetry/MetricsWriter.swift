@@ -1,0 +1,52 @@
+import Distillation
+
+/// Writes `metrics.jsonl`: one line a step, flushed as it is written.
+public final class MetricsWriter: Sendable {
+    private let file: JSONLinesFile
+
+    /// - Parameters:
+    ///   - folder: the run folder.
+    ///   - lastStep: lines of later steps are cut; nil starts an empty file.
+    public init(folder: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
+        file = try JSONLinesFile(path: "\(folder)/metrics.jsonl", resumingAfter: lastStep)
+    }
+
+    /// Appends a step; throws when the disk is full, which a run survives.
+    public func append(_ metrics: StepMetrics) throws(TelemetryError) { try file.append(metrics.jsonLine) }
+}
+
+extension StepMetrics {
+    /// The step as `metrics.jsonl` has it: fields in a fixed order; what was not measured, or is no number, is `null`.
+    public var jsonLine: String {
+        func field(_ value: Double?) -> String { JSONText.number(value ?? .nan) }
+        var fields: [(name: String, json: String)] = [
+            ("step", String(step)), ("version", String(version)),
+            ("loss", field(training?.loss)), ("teacher_kl", field(training?.teacherKL)),
+            ("entropy", field(training?.entropy)), ("ratio_mean", field(training?.ratioMean)),
+            ("ratio_max", field(training?.ratioMax)), ("clip_fraction", field(training?.clipFraction)),
+            ("grad_norm", field(training?.gradNorm)), ("lr", field(training?.learningRate)),
+            ("response_length_mean", field(training?.responseLengthMean)),
+            ("truncated_fraction", field(training?.truncatedFraction)),
+            ("staleness_mean", field(training?.stalenessMean)),
+            ("staleness_max", training.map { String($0.stalenessMax) } ?? "null"),
+            ("batch_tokens", training.map { String($0.batchTokens) } ?? "null"),
+            ("tokens_generated", String(tokens.generated)), ("tokens_trained", String(tokens.trained)),
+            ("tokens_discarded", String(tokens.discarded)), ("tokens_in_flight", String(tokens.inFlight)),
+            ("sampling_tokens_per_second", field(timing.samplingTokensPerSecond)),
+            ("scoring_tokens_per_second", field(timing.scoringTokensPerSecond)),
+            ("training_tokens_per_second", field(timing.trainingTokensPerSecond)),
+            ("wait_rollouts_s", field(timing.waitRolloutsSeconds)), ("wait_scores_s", field(timing.waitScoresSeconds)),
+            ("wait_evaluation_s", field(timing.waitEvaluationSeconds)), ("train_s", field(timing.trainSeconds)),
+            ("step_s", field(timing.stepSeconds)),
+        ]
+        if let evaluation {
+            fields += [
+                ("eval_teacher_kl", JSONText.number(evaluation.teacherKL)),
+                ("eval_responses", String(evaluation.responses)), ("eval_tokens", String(evaluation.tokens)),
+                ("eval_response_length_mean", JSONText.number(evaluation.responseLengthMean)),
+                ("eval_truncated_fraction", JSONText.number(evaluation.truncatedFraction)),
+            ]
+        }
+        return JSONText.object(fields)
+    }
+}

@@ -1,0 +1,162 @@
+import Distillation
+
+/// What the live line of a run shows, and how it is put into words; no terminal here.
+public struct ProgressLine: Sendable, Equatable {
+    /// Steps of the whole run.
+    public var steps: Int
+    /// Steps done.
+    public var step: Int
+    /// The last step recorded.
+    public var last: StepMetrics?
+    /// `teacher_kl` of the steps done, oldest first.
+    public var history: [Double] = []
+    /// Seconds of the latest steps, oldest first.
+    public var durations: [Double] = []
+    /// Rollouts of the current step that have been sampled and scored, of how many.
+    public var sampled = 0
+    public var scored = 0
+    public var wanted = 0
+    /// What the run is doing when it is not in a step: "evaluating", "waiting for a rollout worker".
+    public var activity = ""
+
+    public init(steps: Int, startingAfter step: Int = 0) {
+        self.steps = steps
+        self.step = step
+    }
+
+    /// Takes in a finished step.
+    public mutating func record(_ metrics: StepMetrics) {
+        last = metrics
+        step = Int(metrics.step)
+        if let training = metrics.training {
+            if training.teacherKL.isFinite { history = (history + [training.teacherKL]).suffix(64) }
+            durations = (durations + [metrics.timing.stepSeconds]).suffix(10)
+        }
+        (sampled, scored, wanted) = (0, 0, 0)
+        activity = ""
+    }
+
+    /// Seconds the remaining steps will take at the pace of the latest ones; nil before the first.
+    public var secondsLeft: Double? {
+        guard !durations.isEmpty else { return nil }
+        return Double(max(0, steps - step)) * durations.reduce(0, +) / Double(durations.count)
+    }
+
+    /// The live line in at most `width` columns; what matters least goes first when it does not fit.
+    public func live(width: Int) -> String {
+        var parts: [(text: String, rank: Int)] = [("step \(step)/\(steps)", 0)]
+        if let kl = history.last {
+            parts.append(("KL \(Self.fixed(kl, 3))\(Self.trend(history))", 1))
+            parts.append((Self.sparkline(history, width: 12), 5))
+        }
+        if !activity.isEmpty {
+            parts.append((activity, 2))
+        } else if wanted > 0 {
+            parts.append(("sampled \(sampled) scored \(scored) of \(wanted)", 6))
+        }
+        if let rates = rates { parts.append((rates, 4)) }
+        if let waits = waits { parts.append((waits, 3)) }
+        if let left = secondsLeft { parts.append(("\(Self.duration(left)) left", 2)) }
+        // One column stays free: a full last column makes some terminals wrap.
+        while parts.count > 1, Self.length(of: parts) > width - 1 {
+            guard let worst = parts.indices.max(by: { parts[$0].rank < parts[$1].rank }) else { break }
+            parts.remove(at: worst)
+        }
+        return String(parts.map(\.text).joined(separator: "  ").prefix(max(0, width - 1)))
+    }
+
+    /// The line printed after each step when there is no terminal.
+    public var plain: String {
+        var parts = ["step \(step)/\(steps)"]
+        if let training = last?.training { parts.append("KL \(Self.fixed(training.teacherKL, 4))") }
+        if let evaluation = last?.evaluation { parts.append("held-out KL \(Self.fixed(evaluation.teacherKL, 4))") }
+        if let last, last.training != nil { parts.append("\(Self.fixed(last.timing.stepSeconds, 1)) s") }
+        if let rates = rates { parts.append(rates) }
+        if let waits = waits { parts.append(waits) }
+        if let left = secondsLeft, step < steps { parts.append("\(Self.duration(left)) left") }
+        return parts.joined(separator: ", ")
+    }
+
+    private var rates: String? {
+        guard let last, last.training != nil else { return nil }
+        return
+            "sample \(Self.rate(last.timing.samplingTokensPerSecond)) score \(Self.rate(last.timing.scoringTokensPerSecond))"
+            + " train \(Self.rate(last.timing.trainingTokensPerSecond)) tok/s"
+    }
+
+    /// Who the learner waited for most, as a share of the step.
+    private var waits: String? {
+        guard let last, last.training != nil, last.timing.stepSeconds > 0 else { return nil }
+        let waits = [
+            ("rollouts", last.timing.waitRolloutsSeconds), ("scores", last.timing.waitScoresSeconds),
+            ("the evaluation", last.timing.waitEvaluationSeconds),
+        ]
+        guard let longest = waits.max(by: { $0.1 < $1.1 }) else { return nil }
+        let share = min(100, longest.1 / last.timing.stepSeconds * 100)
+        return share < 10 ? "learner never waits" : "learner waits for \(longest.0) \(Self.fixed(share, 0))%"
+    }
+
+    private static func length(of parts: [(text: String, rank: Int)]) -> Int {
+        parts.reduce(0) { $0 + $1.text.count } + 2 * (parts.count - 1)
+    }
+}
+
+extension ProgressLine {
+    /// An arrow for the mean of the last quarter against the quarter before it; nothing while there are too few values.
+    package static func trend(_ values: [Double]) -> String {
+        guard values.count >= 4 else { return "" }
+        let window = max(2, min(8, values.count / 4))
+        let recent = values.suffix(window).reduce(0, +) / Double(window)
+        let before = values.dropLast(window).suffix(window)
+        let earlier = before.reduce(0, +) / Double(before.count)
+        let change = (recent - earlier) / max(abs(earlier), 1e-9)
+        return change < -0.01 ? " ↓" : (change > 0.01 ? " ↑" : " →")
+    }
+
+    /// Block characters from lowest to highest value; each column the mean of its share of the values.
+    package static func sparkline(_ values: [Double], width: Int) -> String {
+        let blocks = Array("▁▂▃▄▅▆▇█")
+        let finite = values.filter(\.isFinite)
+        guard !finite.isEmpty, width > 0 else { return "" }
+        let columns = min(width, finite.count)
+        let means = (0..<columns).map { column -> Double in
+            let slice = finite[(column * finite.count / columns)..<((column + 1) * finite.count / columns)]
+            return slice.reduce(0, +) / Double(slice.count)
+        }
+        let low = means.min() ?? 0, high = means.max() ?? 0
+        guard high > low else { return String(repeating: blocks[0], count: columns) }
+        return String(means.map { blocks[min(7, Int(($0 - low) / (high - low) * 8))] })
+    }
+
+    /// `905`, `1.6k`, `2.3M`.
+    package static func rate(_ value: Double) -> String {
+        guard value.isFinite else { return "-" }
+        if value < 999.5 { return fixed(value, 0) }
+        if value < 999_500 { return fixed(value / 1000, value < 99_950 ? 1 : 0) + "k" }
+        return fixed(value / 1_000_000, 1) + "M"
+    }
+
+    /// `0:07`, `12:30`, `1:02:03`, `3d 4h`.
+    package static func duration(_ seconds: Double) -> String {
+        guard seconds.isFinite, seconds >= 0, seconds < 1e12 else { return "?" }
+        let whole = Int(seconds.rounded())
+        func two(_ value: Int) -> String { value < 10 ? "0\(value)" : String(value) }
+        if whole < 3600 { return "\(whole / 60):\(two(whole % 60))" }
+        if whole < 86_400 { return "\(whole / 3600):\(two(whole / 60 % 60)):\(two(whole % 60))" }
+        return "\(whole / 86_400)d \(whole / 3600 % 24)h"
+    }
+
+    /// A number with this many decimals, rounded to nearest; the same text on every machine and in every locale.
+    package static func fixed(_ value: Double, _ decimals: Int) -> String {
+        guard value.isFinite else { return value.isNaN ? "nan" : (value < 0 ? "-inf" : "inf") }
+        var scale = 1.0
+        for _ in 0..<decimals { scale *= 10 }
+        guard abs(value) * scale < 1e15 else { return value.description }
+        let scaled = Int((abs(value) * scale).rounded())
+        let sign = value < 0 && scaled > 0 ? "-" : ""
+        let whole = scaled / Int(scale)
+        if decimals == 0 { return sign + String(whole) }
+        let fraction = String(scaled % Int(scale))
+        return "\(sign)\(whole)." + String(repeating: "0", count: decimals - fraction.count) + fraction
+    }
+}

@@ -1,0 +1,71 @@
+import Distillation
+import Glibc
+
+/// Shows a run to a person: one live line on a terminal, a line a step elsewhere, nothing when quiet.
+///
+/// Every call returns at once and may come from any thread.
+public final class RunProgress: Sendable {
+    private struct State: Sendable {
+        var line: ProgressLine
+        var lastDrawn: Double = -1
+    }
+
+    private let console: Console
+    private let isQuiet: Bool
+    private let state: Locked<State>
+
+    /// - Parameters:
+    ///   - steps: steps of the whole run.
+    ///   - step: steps done before, when a run resumes.
+    public init(
+        steps: Int, startingAfter step: Int = 0, verbosity: Verbosity = .normal, console: Console = .standardError
+    ) {
+        self.console = console
+        isQuiet = verbosity == .quiet
+        state = Locked(State(line: ProgressLine(steps: steps, startingAfter: step)))
+    }
+
+    /// A step is done.
+    public func record(_ metrics: StepMetrics) {
+        let plain = state.withLock { state in
+            state.line.record(metrics)
+            state.lastDrawn = -1
+            return state.line.plain
+        }
+        if isQuiet { return }
+        if console.isTerminal { draw() } else { console.print(plain) }
+    }
+
+    /// How far the current step is: rollouts sampled and scored, of how many.
+    public func stepProgress(sampled: Int, scored: Int, of wanted: Int) {
+        state.withLock { state in
+            (state.line.sampled, state.line.scored, state.line.wanted) = (sampled, scored, wanted)
+            state.line.activity = ""
+        }
+        draw()
+    }
+
+    /// What the run does outside a step, such as "evaluating 12/32"; empty: back to the step.
+    public func activity(_ text: String) {
+        state.withLock { $0.line.activity = text }
+        draw()
+    }
+
+    /// Ends the live line; what is printed next goes below it.
+    public func finish() { if !isQuiet { console.endLive() } }
+
+    /// Redraws at most ten times a second.
+    private func draw() {
+        guard !isQuiet, console.isTerminal else { return }
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        let seconds = Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9
+        let width = console.width
+        let text = state.withLock { state -> String? in
+            guard seconds - state.lastDrawn >= 0.1 else { return nil }
+            state.lastDrawn = seconds
+            return state.line.live(width: width)
+        }
+        if let text { console.redraw(text) }
+    }
+}

@@ -1,0 +1,85 @@
+/// What a person reads at the end of a run.
+public struct RunSummary: Sendable, Equatable {
+    public var name: String
+    public var steps: Int
+    public var seconds: Double
+    /// Held-out reverse KL in nats a token; nil when there was no evaluation.
+    public var klBefore: Double?
+    public var klAfter: Double?
+    public var tokensGenerated = 0
+    public var tokensTrained = 0
+    public var tokensDiscarded = 0
+    /// A held-out prompt with the student's answers and the teacher's.
+    public var example: Example?
+    /// Folder of the final model.
+    public var modelPath: String
+    /// Why the run ended early, such as "interrupted"; empty when it did all its steps.
+    public var endedEarly = ""
+    /// The command that continues a run that ended early.
+    public var resumeCommand = ""
+
+    public struct Example: Sendable, Equatable {
+        public var prompt: String
+        public var before: String
+        public var after: String
+        public var teacher: String
+
+        public init(prompt: String, before: String, after: String, teacher: String) {
+            self.prompt = prompt
+            self.before = before
+            self.after = after
+            self.teacher = teacher
+        }
+    }
+
+    public init(name: String, steps: Int, seconds: Double, modelPath: String) {
+        self.name = name
+        self.steps = steps
+        self.seconds = seconds
+        self.modelPath = modelPath
+    }
+
+    /// The summary as lines of at most `width` columns; paths and commands are never broken.
+    public func text(width: Int = 80) -> String {
+        var lines = [
+            "",
+            "\(name): \(endedEarly.isEmpty ? "done" : endedEarly) after \(steps) steps in \(ProgressLine.duration(seconds))",
+        ]
+        if let klBefore, let klAfter {
+            let change = klBefore > 0 ? " (\(ProgressLine.fixed((klAfter / klBefore - 1) * 100, 0))%)" : ""
+            lines.append(
+                "held-out KL to the teacher: \(ProgressLine.fixed(klBefore, 3)) before, \(ProgressLine.fixed(klAfter, 3)) after, nats a token\(change)"
+            )
+        }
+        lines.append("tokens: \(tokensGenerated) generated, \(tokensTrained) trained on, \(tokensDiscarded) discarded")
+        if let example {
+            lines.append("")
+            for (label, body) in [
+                ("prompt ", example.prompt), ("before ", example.before), ("after  ", example.after),
+                ("teacher", example.teacher),
+            ] { lines += Self.block(label: label, body: body, width: width) }
+        }
+        lines += ["", "model:   \(modelPath)"]
+        if !resumeCommand.isEmpty { lines.append("go on:   \(resumeCommand)") }
+        lines.append("talk:    opd generate \(modelPath) --chat \"Why is the sky blue?\"")
+        return lines.joined(separator: "\n")
+    }
+
+    /// A labelled paragraph wrapped at words, with its later lines indented; line breaks and control characters become spaces.
+    package static func block(label: String, body: String, width: Int) -> [String] {
+        let clean = String(body.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? " " : Character($0) })
+        let indent = String(repeating: " ", count: label.count + 2)
+        var lines: [String] = []
+        var line = label + "  "
+        var isEmpty = true
+        for word in clean.split(separator: " ") {
+            if !isEmpty, line.count + 1 + word.count > width {
+                lines.append(line)
+                (line, isEmpty) = (indent, true)
+            }
+            line += (isEmpty ? "" : " ") + word
+            isEmpty = false
+        }
+        return lines + [line]
+    }
+}

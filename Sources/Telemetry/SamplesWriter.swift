@@ -1,0 +1,46 @@
+import Distillation
+
+/// One response as `samples.jsonl` keeps it, for people to read.
+public struct SampleRecord: Sendable, Equatable {
+    /// The step that trained on it, or after which it was evaluated.
+    public var step: Int
+    /// The prompt as the model saw it.
+    public var prompt: String
+    public var response: String
+    public var scored: ScoredTrajectory
+
+    public init(step: Int, prompt: String, response: String, scored: ScoredTrajectory) {
+        self.step = step
+        self.prompt = prompt
+        self.response = response
+        self.scored = scored
+    }
+
+    /// The record as one line of JSON: texts, ids, and the log-probabilities of student and teacher, one a token.
+    public var jsonLine: String {
+        let trajectory = scored.trajectory
+        return JSONText.object([
+            ("step", String(step)), ("id", JSONText.string(trajectory.id.description)),
+            ("kind", JSONText.string(trajectory.kind.rawValue)), ("teacher", JSONText.string(trajectory.teacher)),
+            ("prompt", JSONText.string(prompt)), ("response", JSONText.string(response)),
+            ("finish_reason", JSONText.string(trajectory.finishReason.rawValue)),
+            ("ids", JSONText.array(trajectory.responseIDs)),
+            ("student_logprobs", JSONText.array(trajectory.behaviourLogprobs)),
+            ("teacher_logprobs", JSONText.array(scored.teacherLogprobs)),
+            ("versions", JSONText.array(trajectory.policyVersions)),
+        ])
+    }
+}
+
+/// Writes `samples.jsonl`.
+public final class SamplesWriter: Sendable {
+    private let file: JSONLinesFile
+
+    /// See ``MetricsWriter/init(folder:resumingAfter:)``.
+    public init(folder: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
+        file = try JSONLinesFile(path: "\(folder)/samples.jsonl", resumingAfter: lastStep)
+    }
+
+    /// Appends a response; throws when the disk is full, which a run survives.
+    public func append(_ record: SampleRecord) throws(TelemetryError) { try file.append(record.jsonLine) }
+}

@@ -1,0 +1,107 @@
+import Distillation
+import Foundation
+import Telemetry
+import Testing
+
+struct TemporaryFolder: ~Copyable {
+    let path = NSTemporaryDirectory() + "opd-telemetry-\(UUID().uuidString)"
+    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+    func read(_ name: String) throws -> String { try String(contentsOfFile: "\(path)/\(name)", encoding: .utf8) }
+}
+
+@Suite struct MetricsTests {
+    private func metrics(_ step: UInt64) -> StepMetrics {
+        let statistics = BatchStatistics()
+        var training = TrainingMetrics(statistics, gradNorm: 0.5, learningRate: 1e-7)
+        training.loss = 0.1
+        training.ratioMax = .infinity
+        training.ratioMean = .nan
+        return StepMetrics(step: step, version: step, training: training, tokens: .init(generated: 1536, trained: 1536))
+    }
+
+    @Test func aLineHasTheFieldsInTheirOrder() throws {
+        let start = StepMetrics(step: 0, version: 0, training: nil, tokens: .init())
+        #expect(
+            start.jsonLine
+                == "{\"step\": 0, \"version\": 0, \"loss\": null, \"teacher_kl\": null, \"entropy\": null, \"ratio_mean\": null, "
+                + "\"ratio_max\": null, \"clip_fraction\": null, \"grad_norm\": null, \"lr\": null, \"response_length_mean\": null, "
+                + "\"truncated_fraction\": null, \"staleness_mean\": null, \"staleness_max\": null, \"batch_tokens\": null, "
+                + "\"tokens_generated\": 0, \"tokens_trained\": 0, \"tokens_discarded\": 0, \"tokens_in_flight\": 0, "
+                + "\"sampling_tokens_per_second\": 0.0, \"scoring_tokens_per_second\": 0.0, \"training_tokens_per_second\": 0.0, "
+                + "\"wait_rollouts_s\": 0.0, \"wait_scores_s\": 0.0, \"wait_evaluation_s\": 0.0, \"train_s\": 0.0, \"step_s\": 0.0}"
+        )
+        var metrics = metrics(3)
+        metrics.evaluation = EvaluationMetrics([])
+        metrics.evaluation?.teacherKL = 0.7
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(metrics.jsonLine.utf8)) as? [String: Any])
+        #expect(object["eval_teacher_kl"] as? Double == 0.7)
+        #expect(object["eval_responses"] as? Int == 0)
+        #expect(object["lr"] as? Double == 1e-7)
+        #expect(object["loss"] as? Double == 0.1)
+        #expect(object["tokens_trained"] as? Int == 1536)
+        #expect(object["ratio_max"] is NSNull && object["ratio_mean"] is NSNull)
+    }
+
+    @Test func resumingCutsLaterAndTornLines() throws {
+        let folder = try TemporaryFolder()
+        do {
+            let writer = try MetricsWriter(folder: folder.path, resumingAfter: nil)
+            for step in UInt64(0)...4 { try writer.append(metrics(step)) }
+        }
+        let file = try #require(FileHandle(forWritingAtPath: "\(folder.path)/metrics.jsonl"))
+        try file.seekToEnd()
+        try file.write(contentsOf: Data("{\"step\": 2, \"torn".utf8))
+        try file.close()
+        let writer = try MetricsWriter(folder: folder.path, resumingAfter: 2)
+        try writer.append(metrics(3))
+        let lines = try folder.read("metrics.jsonl").split(separator: "\n").map(String.init)
+        #expect(lines == (UInt64(0)...3).map { metrics($0).jsonLine })
+        _ = try MetricsWriter(folder: folder.path, resumingAfter: nil)
+        #expect(try folder.read("metrics.jsonl") == "")
+    }
+
+    @Test func keptLengthStopsAtWhatIsNotAStep() {
+        func kept(_ text: String, _ step: Int) -> Int { JSONLinesFile.keptLength(of: Array(text.utf8), lastStep: step) }
+        #expect(kept("", 5) == 0)
+        #expect(kept("{\"step\": 1}\n{\"step\": 2}\n", 1) == 12)
+        #expect(kept("{\"step\":1}\nnoise\n{\"step\": 1}\n", 9) == 11)
+        #expect(kept("{\"step\": x}\n", 9) == 0)
+        #expect(kept("{\"step\": 1}", 9) == 0)
+    }
+
+    @Test func aFolderThatIsNotThereIsNamed() {
+        let error = #expect(throws: TelemetryError.self) {
+            try MetricsWriter(folder: "/nonexistent", resumingAfter: nil)
+        }
+        #expect(
+            error?.description == "/nonexistent/metrics.jsonl: cannot be opened for writing: No such file or directory")
+    }
+
+    @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full")))
+    func aFullDiskIsAnErrorNotACrash() throws {
+        let file = try JSONLinesFile(path: "/dev/full", resumingAfter: nil)
+        let error = #expect(throws: TelemetryError.self) { try file.append("{}") }
+        #expect(error?.description == "/dev/full: cannot be written: No space left on device")
+    }
+
+    @Test func samplesCarryTextsAndLogprobs() throws {
+        let folder = try TemporaryFolder()
+        let trajectory = Trajectory(
+            id: RolloutID(group: 3, sample: 1), kind: .train, teacher: "default", promptIDs: [1, 2],
+            responseIDs: [5, 6],
+            behaviourLogprobs: [-0.5, -.infinity], policyVersions: [0, 1], finishReason: .stop, temperature: 1)
+        let record = SampleRecord(
+            step: 4, prompt: "a \"b\"\n\u{1}é", response: "c\\",
+            scored: .init(trajectory: trajectory, teacherLogprobs: [-0.25, -1]))
+        let writer = try SamplesWriter(folder: folder.path, resumingAfter: nil)
+        try writer.append(record)
+        let text = try folder.read("samples.jsonl")
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        #expect(object["prompt"] as? String == "a \"b\"\n\u{1}é")
+        #expect(object["response"] as? String == "c\\")
+        #expect(object["teacher_logprobs"] as? [Double] == [-0.25, -1])
+        #expect((object["student_logprobs"] as? [Any])?[1] is NSNull)
+        #expect(object["id"] as? String == "3.1")
+    }
+}

@@ -1,0 +1,157 @@
+import Distillation
+import Foundation
+import Logging
+import Telemetry
+import Testing
+
+@Suite struct ProgressTests {
+    private func line(steps done: Int) -> ProgressLine {
+        var line = ProgressLine(steps: 40)
+        for step in 1...done {
+            var training = TrainingMetrics(BatchStatistics(), gradNorm: 1, learningRate: 1)
+            training.teacherKL = 1.2 - 0.05 * Double(step)
+            line.record(
+                StepMetrics(
+                    step: UInt64(step), version: UInt64(step), training: training, tokens: .init(),
+                    timing: .init(
+                        samplingTokensPerSecond: 905.4, scoringTokensPerSecond: 1640, trainingTokensPerSecond: 420,
+                        waitRolloutsSeconds: 3, waitScoresSeconds: 1, stepSeconds: 5)))
+        }
+        return line
+    }
+
+    private func evaluated(_ step: UInt64) -> StepMetrics {
+        var evaluation = EvaluationMetrics([])
+        evaluation.teacherKL = 0.69
+        return StepMetrics(step: step, version: step, training: nil, tokens: .init(), evaluation: evaluation)
+    }
+
+    @Test func theLiveLineFitsAnyWidth() {
+        let line = line(steps: 8)
+        #expect(
+            line.live(width: 200)
+                == "step 8/40  KL 0.800 ↓  █▇▆▅▄▃▂▁  sample 905 score 1.6k train 420 tok/s  learner waits for rollouts 60%  2:40 left"
+        )
+        #expect(line.live(width: 60) == "step 8/40  KL 0.800 ↓  2:40 left")
+        #expect(line.live(width: 12) == "step 8/40")
+        #expect(line.live(width: 5) == "step")
+        #expect(line.live(width: 0) == "")
+        for width in 0...130 { #expect(line.live(width: width).count <= max(0, width - 1)) }
+    }
+
+    @Test func beforeTheFirstStepTheActivityIsShown() {
+        var line = ProgressLine(steps: 40)
+        #expect(line.live(width: 80) == "step 0/40")
+        line.activity = "evaluating 3/32"
+        #expect(line.live(width: 80) == "step 0/40  evaluating 3/32")
+        line.activity = ""
+        (line.sampled, line.scored, line.wanted) = (12, 3, 32)
+        #expect(line.live(width: 80) == "step 0/40  sampled 12 scored 3 of 32")
+    }
+
+    @Test func thePlainLineSaysTheSameInWords() {
+        var line = line(steps: 1)
+        #expect(
+            line.plain
+                == "step 1/40, KL 1.1500, 5.0 s, sample 905 score 1.6k train 420 tok/s, learner waits for rollouts 60%, 3:15 left"
+        )
+        line.record(evaluated(40))
+        #expect(line.plain == "step 40/40, held-out KL 0.6900")
+    }
+
+    @Test func formatsRoundAndStayFinite() {
+        #expect(ProgressLine.fixed(0.0005, 3) == "0.001")
+        #expect(ProgressLine.fixed(-0.0001, 3) == "0.000")
+        #expect(ProgressLine.fixed(-1.25, 1) == "-1.3")
+        #expect(ProgressLine.fixed(.nan, 1) == "nan")
+        #expect(ProgressLine.fixed(1e300, 3) == "1e+300")
+        #expect(ProgressLine.rate(999.6) == "1.0k")
+        #expect(ProgressLine.rate(123_456) == "123k")
+        #expect(ProgressLine.rate(2_340_000) == "2.3M")
+        #expect(ProgressLine.rate(.nan) == "-")
+        #expect(ProgressLine.duration(59.6) == "1:00")
+        #expect(ProgressLine.duration(3661) == "1:01:01")
+        #expect(ProgressLine.duration(100_000) == "1d 3h")
+        #expect(ProgressLine.duration(.infinity) == "?")
+        #expect(ProgressLine.sparkline([1, .nan, 1], width: 5) == "▁▁")
+        #expect(ProgressLine.sparkline([], width: 5) == "")
+        #expect(ProgressLine.sparkline((0..<100).map(Double.init), width: 4) == "▁▃▆█")
+        #expect(ProgressLine.trend([1, 1, 2, 2]) == " ↑")
+        #expect(ProgressLine.trend([1, 1, 1, 1]) == " →")
+        #expect(ProgressLine.trend([1, 1, 1]) == "")
+    }
+
+    @Test func theConsoleKeepsTheLiveLineBelowTheLog() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/out"
+        try "".write(toFile: path, atomically: false, encoding: .utf8)
+        let file = try #require(FileHandle(forWritingAtPath: path))
+        let terminal = Console(descriptor: file.fileDescriptor, isTerminal: true)
+        #expect(terminal.width == 80)
+        terminal.redraw("one")
+        terminal.redraw("one")
+        terminal.print("log")
+        terminal.endLive()
+        terminal.print("end")
+        #expect(try folder.read("out") == "\r\u{1b}[Kone\r\u{1b}[Klog\none\nend\n")
+        let plain = Console(descriptor: file.fileDescriptor)
+        #expect(!plain.isTerminal)
+        let progress = RunProgress(steps: 2, console: plain)
+        progress.stepProgress(sampled: 1, scored: 0, of: 2)
+        progress.record(evaluated(1))
+        progress.finish()
+        RunProgress(steps: 2, verbosity: .quiet, console: plain).record(evaluated(1))
+        #expect(try folder.read("out").hasSuffix("end\nstep 1/2, held-out KL 0.6900\n"))
+    }
+
+    @Test func aLogRecordIsOneLineInTheFileAndOnTheConsole() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/console"
+        try "".write(toFile: path, atomically: false, encoding: .utf8)
+        let file = try #require(FileHandle(forWritingAtPath: path))
+        let handler = RunLogHandler(
+            label: "learner", name: "learner", sink: try LogSink(path: "\(folder.path)/learner.log"),
+            console: Console(descriptor: file.fileDescriptor), fileLevel: .info, consoleLevel: .warning)
+        let logger = Logger(label: "learner", factory: { _ in handler })
+        logger.debug("hidden")
+        logger.info("step", metadata: ["b": "2", "a": "1"])
+        logger.warning("odd\nthing\u{1b}[31m")
+        let lines = try folder.read("learner.log").split(separator: "\n").map(String.init)
+        #expect(lines.count == 2)
+        #expect(lines[0].hasSuffix("Z info learner: step a=1 b=2"))
+        #expect(lines[1].hasSuffix("Z warning learner: odd\\nthing?[31m"))
+        #expect(try folder.read("console") == "learner: warning: odd\\nthing?[31m\n")
+        #expect(RunLogHandler.timestamp(seconds: 951_827_696, nanoseconds: 7_000_000) == "2000-02-29T12:34:56.007Z")
+    }
+
+    @Test func theSummarySaysWhatChangedAndWhatToDoNext() {
+        var summary = RunSummary(name: "smollm2", steps: 40, seconds: 301, modelPath: "runs/smollm2/model")
+        summary.klBefore = 1.2
+        summary.klAfter = 0.66
+        summary.tokensGenerated = 61440
+        summary.tokensTrained = 61440
+        summary.example = .init(
+            prompt: "Name three fruits.", before: "fruit fruit", after: "Apple,\npear",
+            teacher: "Apples, pears and plums are fruits")
+        #expect(
+            summary.text(width: 34) == """
+
+                smollm2: done after 40 steps in 5:01
+                held-out KL to the teacher: 1.200 before, 0.660 after, nats a token (-45%)
+                tokens: 61440 generated, 61440 trained on, 0 discarded
+
+                prompt   Name three fruits.
+                before   fruit fruit
+                after    Apple, pear
+                teacher  Apples, pears and plums
+                         are fruits
+
+                model:   runs/smollm2/model
+                talk:    opd generate runs/smollm2/model --chat "Why is the sky blue?"
+                """)
+        summary.endedEarly = "interrupted"
+        summary.resumeCommand = "opd run x.yaml --resume"
+        #expect(summary.text().contains("smollm2: interrupted after 40 steps"))
+        #expect(summary.text().contains("go on:   opd run x.yaml --resume"))
+    }
+}
