@@ -4,9 +4,8 @@ import Generation
 import Models
 import Testing
 
-/// SmolLM2-135M-Instruct against transformers in f32, when `make models` has installed it.
-@Suite("SmolLM2", .enabled(if: SmolLM2Tests.isInstalled, "models/smollm2 is not installed; run `make models`"))
-struct SmolLM2Tests {
+/// Where `make models` puts the model.
+private enum InstalledModel {
     static let folder: String = {
         let models =
             ProcessInfo.processInfo.environment["OPD_MODELS"]
@@ -15,7 +14,11 @@ struct SmolLM2Tests {
         return models + "/smollm2"
     }()
     static let isInstalled = FileManager.default.fileExists(atPath: folder + "/config.json")
+}
 
+/// SmolLM2-135M-Instruct against transformers in f32, when `make models` has installed it.
+@Suite("SmolLM2", .enabled(if: InstalledModel.isInstalled, "models/smollm2 is not installed; run `make models`"))
+struct SmolLM2Tests {
     struct Reference: Decodable {
         struct Case: Decodable {
             let prompt_ids: [Int32]
@@ -33,7 +36,7 @@ struct SmolLM2Tests {
 
     @Test("log-probabilities within 2e-3, greedy ids where the margin exceeds 0.05")
     func reference() throws {
-        let model = try LanguageModel(ModelFiles.open(Self.folder), type: .f32, threads: 2)
+        let model = try LanguageModel(ModelFiles.open(InstalledModel.folder), type: .f32, threads: 2)
         let cases = try Self.cases()
         let scores = try ScoringEngine(model: model).score(cases.map { $0.prompt_ids + $0.greedy_ids })
         for (score, golden) in zip(scores, cases) {
@@ -58,7 +61,7 @@ struct SmolLM2Tests {
 
     @Test("bf16: the sampler's log-probabilities are the scorer's, bit for bit, and close to f32")
     func bf16() throws {
-        let model = try LanguageModel(ModelFiles.open(Self.folder), type: .bf16, threads: 2)
+        let model = try LanguageModel(ModelFiles.open(InstalledModel.folder), type: .bf16, threads: 2)
         let cases = try Self.cases()
         let engine = GenerationEngine(model: model, slots: 8)
         try engine.submit(
@@ -71,7 +74,7 @@ struct SmolLM2Tests {
             })
         let samples = engine.run()
         let prompts = samples.map { cases[Int($0.id) / 2].prompt_ids }
-        let single = try LanguageModel(ModelFiles.open(Self.folder), type: .bf16, threads: 1)
+        let single = try LanguageModel(ModelFiles.open(InstalledModel.folder), type: .bf16, threads: 1)
         let scores = try ScoringEngine(model: single, tokenBudget: 700).score(
             zip(prompts, samples).map { $0 + $1.ids }, from: prompts.map(\.count))
         for (score, sample) in zip(scores, samples) {
