@@ -1,0 +1,304 @@
+import Foundation
+import Logging
+import Testing
+import Wire
+
+@testable import Pipeline
+
+@Suite(.timeLimit(.minutes(1)))
+struct WeightTransferTests {
+    /// A folder that stands in for /dev/shm.
+    private let directory = FileManager.default.temporaryDirectory.appending(path: "opd-test-\(UUID().uuidString)").path
+
+    init() throws {
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    }
+
+    private func snapshot(_ count: Int, _ seed: UInt8) -> WeightBytes {
+        WeightBytes(count: count) { memory in
+            for index in memory.indices { memory[index] = UInt8(truncatingIfNeeded: index &* 31) &+ seed }
+        }
+    }
+
+    private func publisher(_ host: String = "here", chunk: Int = 1000) -> WeightPublisher {
+        WeightPublisher(
+            runID: "a/b c", hostID: host, directory: directory, chunkByteCount: chunk, logger: .silent)
+    }
+
+    private func files() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasPrefix("opd-") }.sorted()
+    }
+
+    /// A fetcher whose requests the publisher answers through `deliver`.
+    private func fetcher(
+        _ publisher: WeightPublisher, host: String, expected: Int? = nil, options: WeightFetcher.Options = .init(),
+        deliver: @escaping @Sendable (Message, WeightFetcher) async -> Void = { message, fetcher in
+            switch message {
+            case .weightsChunk(let chunk): await fetcher.receive(chunk)
+            case .weightsAnnounce(let announce): await fetcher.receive(announce)
+            default: break
+            }
+        }
+    ) -> WeightFetcher {
+        let (requests, continuation) = AsyncStream.makeStream(of: WeightsRequest.self)
+        let fetcher = WeightFetcher(
+            hostID: host, expectedByteCount: expected, options: options, logger: .silent
+        ) { continuation.yield($0) }
+        Task {
+            for await request in requests {
+                for reply in publisher.replies(to: request) { await deliver(reply, fetcher) }
+            }
+        }
+        return fetcher
+    }
+
+    private func next(_ fetcher: WeightFetcher) async -> WeightFetchOutcome? {
+        for await outcome in fetcher.outcomes { return outcome }
+        return nil
+    }
+
+    private func weights(_ fetcher: WeightFetcher) async throws -> FetchedWeights {
+        guard case .fetched(let weights)? = await next(fetcher) else {
+            throw WeightFileError("no weights came")
+        }
+        return weights
+    }
+
+    @Test func sharedMemory() async throws {
+        let publisher = publisher()
+        let bytes = snapshot(10_001, 1)
+        let announce = publisher.publish(version: 1, bytes: bytes, elementType: "bf16")
+        let path = try #require(announce.sharedMemoryPath)
+        var status = stat()
+        #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
+        let fetcher = fetcher(publisher, host: "here")
+        await fetcher.receive(announce)
+        let fetched = try await weights(fetcher)
+        #expect(fetched.source == .sharedMemory && fetched.version == 1 && fetched.elementType == "bf16")
+        // The mapping outlives its file.
+        publisher.close()
+        #expect(try files().isEmpty)
+        #expect(fetched.bytes.bytes.elementsEqual(bytes.bytes))
+        #expect(publisher.announcement?.sharedMemoryPath == nil)
+    }
+
+    @Test(arguments: [1, 999, 1000, 1001, 10_000, 10_001])
+    func chunks(_ count: Int) async throws {
+        let publisher = publisher()
+        let bytes = snapshot(count, 2)
+        let announce = publisher.publish(version: 5, bytes: bytes, elementType: "f32")
+        let fetcher = fetcher(publisher, host: "elsewhere", expected: count)
+        await fetcher.receive(announce)
+        let fetched = try await weights(fetcher)
+        #expect(fetched.source == .chunks && fetched.bytes.bytes.elementsEqual(bytes.bytes))
+        #expect(UInt(bitPattern: fetched.bytes.bytes.baseAddress) % 64 == 0)
+        publisher.close()
+    }
+
+    @Test(arguments: ["missing", "short", "altered", "link"])
+    func unusableFilesFallBackToChunks(_ damage: String) async throws {
+        let publisher = publisher()
+        let bytes = snapshot(5000, 3)
+        let announce = publisher.publish(version: 1, bytes: bytes, elementType: "f32")
+        let path = try #require(announce.sharedMemoryPath)
+        switch damage {
+        case "missing": unlink(path)
+        case "short": truncate(path, 4999)
+        case "altered":
+            let handle = try #require(FileHandle(forUpdatingAtPath: path))
+            try handle.write(contentsOf: Data([0xff, 0xff]))
+            try handle.close()
+        default:
+            try FileManager.default.moveItem(atPath: path, toPath: path + "-moved")
+            try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: path + "-moved")
+        }
+        let fetcher = fetcher(publisher, host: "here")
+        await fetcher.receive(announce)
+        let fetched = try await weights(fetcher)
+        #expect(fetched.source == .chunks && fetched.bytes.bytes.elementsEqual(bytes.bytes))
+    }
+
+    @Test func filesLiveUntilTwoNewerOnesExist() throws {
+        let publisher = publisher()
+        for version in 1...5 as ClosedRange<UInt64> {
+            _ = publisher.publish(version: version, bytes: snapshot(100, 0), elementType: "f32")
+        }
+        #expect(try files().map { $0.split(separator: "-").last! } == ["3", "4", "5"])
+        publisher.close()
+        #expect(try files().isEmpty)
+    }
+
+    @Test func filesOfTheDeadAreRemoved() throws {
+        let stale = "\(directory)/opd-old-1-7"
+        #expect(FileManager.default.createFile(atPath: stale, contents: Data([1])))
+        let living = publisher()
+        _ = living.publish(version: 1, bytes: snapshot(100, 0), elementType: "f32")
+        let other = publisher()
+        #expect(try files().count == 1, "the stale file is gone, the living publisher's is not")
+        living.close()
+        other.close()
+    }
+
+    @Test func withoutADirectoryChunksGo() async throws {
+        let publisher = WeightPublisher(
+            runID: "r", hostID: "here", directory: "/nonexistent", chunkByteCount: 1000, logger: .silent)
+        let bytes = snapshot(3000, 4)
+        let announce = publisher.publish(version: 1, bytes: bytes, elementType: "f32")
+        #expect(announce.sharedMemoryPath == nil)
+        let fetcher = fetcher(publisher, host: "here")
+        await fetcher.receive(announce)
+        #expect(try await weights(fetcher).source == .chunks)
+    }
+
+    @Test func corruptedChunksAreFetchedAgain() async throws {
+        let publisher = publisher()
+        let bytes = snapshot(10_000, 5)
+        let announce = publisher.publish(version: 1, bytes: bytes, elementType: "f32")
+        let corrupted = Locked(Set<Int>())
+        let fetcher = fetcher(publisher, host: "elsewhere") { message, fetcher in
+            guard case .weightsChunk(var chunk) = message else { return }
+            if chunk.index % 2 == 0, corrupted.withLock({ $0.insert(chunk.index).inserted }) {
+                var content = chunk.payload.array
+                content[7] ^= 1
+                chunk.payload = Frame(content)
+            }
+            await fetcher.receive(chunk)
+        }
+        await fetcher.receive(announce)
+        #expect(try await weights(fetcher).bytes.bytes.elementsEqual(bytes.bytes))
+        #expect(corrupted.withLock { $0.count } == 5)
+    }
+
+    @Test func lostChunksAreAskedForAgainThenNamed() async throws {
+        let publisher = publisher()
+        let announce = publisher.publish(version: 1, bytes: snapshot(10_000, 5), elementType: "f32")
+        var options = WeightFetcher.Options()
+        options.timeout = .milliseconds(20)
+        options.attempts = 3
+        let fetcher = fetcher(publisher, host: "elsewhere", options: options) { message, fetcher in
+            guard case .weightsChunk(let chunk) = message, chunk.index != 3 else { return }
+            await fetcher.receive(chunk)
+        }
+        await fetcher.receive(announce)
+        guard case .failed(let error)? = await next(fetcher) else {
+            Issue.record("no failure was reported")
+            return
+        }
+        #expect(error.message == "weights 1: the learner did not send 1 of 10 chunks")
+    }
+
+    /// Two workers, one held up in the middle of a version: it skips to the newest, the other sees every one.
+    @Test func slowWorkersSkipVersions() async throws {
+        let publisher = publisher()
+        let hold = Locked(true)
+        let fast = fetcher(publisher, host: "elsewhere")
+        let slow = fetcher(publisher, host: "elsewhere") { message, fetcher in
+            if case .weightsChunk(let chunk) = message, hold.withLock({ $0 }), chunk.index > 2 { return }
+            switch message {
+            case .weightsChunk(let chunk): await fetcher.receive(chunk)
+            case .weightsAnnounce(let announce): await fetcher.receive(announce)
+            default: break
+            }
+        }
+        var seen: [UInt64] = []
+        for version in 1...3 as ClosedRange<UInt64> {
+            let announce = publisher.publish(
+                version: version, bytes: snapshot(10_000, UInt8(version)), elementType: "f32")
+            if version == 3 { hold.withLock { $0 = false } }
+            await slow.receive(announce)
+            await fast.receive(announce)
+            seen.append(try await weights(fast).version)
+        }
+        #expect(seen == [1, 2, 3])
+        let last = try await weights(slow)
+        #expect(last.version == 3)
+        #expect(last.bytes.bytes.elementsEqual(snapshot(10_000, 3).bytes))
+    }
+
+    /// A request for a version that is gone is answered by the newest announcement.
+    @Test func staleRequestsLeadToTheNewest() async throws {
+        let publisher = publisher()
+        let old = publisher.publish(version: 1, bytes: snapshot(10_000, 1), elementType: "f32")
+        _ = publisher.publish(version: 2, bytes: snapshot(10_000, 2), elementType: "f32")
+        let fetcher = fetcher(publisher, host: "elsewhere")
+        await fetcher.receive(old)
+        #expect(try await weights(fetcher).version == 2)
+    }
+
+    @Test func anotherModelsWeightsAreRefused() async throws {
+        let publisher = publisher()
+        let announce = publisher.publish(version: 1, bytes: snapshot(100, 1), elementType: "f32")
+        let fetcher = fetcher(publisher, host: "elsewhere", expected: 200)
+        await fetcher.receive(announce)
+        guard case .failed(let error)? = await next(fetcher) else {
+            Issue.record("no failure was reported")
+            return
+        }
+        #expect(error.message.contains("100 bytes, but this worker's model has 200"))
+    }
+
+    @Test func hostileRequestsGetNothing() {
+        let publisher = publisher()
+        #expect(publisher.replies(to: WeightsRequest(version: 1, firstChunk: 0, credit: 1)).isEmpty)
+        _ = publisher.publish(version: 1, bytes: snapshot(100_000, 1), elementType: "f32")
+        #expect(publisher.replies(to: WeightsRequest(version: 1, firstChunk: 1 << 31, credit: 1)).isEmpty)
+        let all = publisher.replies(to: WeightsRequest(version: 1, firstChunk: 0, credit: Int(UInt32.max)))
+        #expect(all.count == WeightPublisher.maximumCredit)
+        publisher.close()
+    }
+
+    @Test func checksumIsZlibs() {
+        #expect(Array("123456789".utf8).withUnsafeBytes { crc32($0) } == 0xcbf4_3926)
+        let bytes = snapshot(4097, 1)
+        // Folding and table look-up agree at every length and alignment.
+        for count in [0, 1, 15, 16, 63, 64, 65, 127, 1000, 4000] {
+            for offset in 0..<17 {
+                let part = UnsafeRawBufferPointer(rebasing: bytes.bytes[offset..<offset + count])
+                #expect(crc32(part) == part.reduce(UInt32.max) { Self.step($0, $1) } ^ .max)
+            }
+        }
+    }
+
+    /// One byte of CRC-32, bit by bit.
+    private static func step(_ crc: UInt32, _ byte: UInt8) -> UInt32 {
+        (0..<8).reduce(crc ^ UInt32(byte)) { value, _ in value & 1 == 1 ? value >> 1 ^ 0xedb8_8320 : value >> 1 }
+    }
+
+    /// Over sockets, as the processes do it.
+    @Test func overZeroMQ() async throws {
+        let publisher = publisher(chunk: 1 << 16)
+        let bytes = snapshot(1_000_000, 6)
+        let announce = publisher.publish(version: 1, bytes: bytes, elementType: "f32")
+        let learner = try ZeroMQTransport.learner(bind: "tcp://127.0.0.1:*", logger: .silent)
+        let member = try ZeroMQTransport.member(connect: learner.endpoint, identity: "w", logger: .silent)
+        let fetcher = WeightFetcher(hostID: "elsewhere", expectedByteCount: bytes.count, logger: .silent) { request in
+            try? member.send(.weightsRequest(request))
+        }
+        let serving = Task {
+            for await event in learner.events {
+                guard case .message(let message, let peer) = event else { continue }
+                switch message {
+                case .weightsRequest(let request):
+                    for reply in publisher.replies(to: request) { try learner.send(reply, to: peer) }
+                default: try learner.send(.weightsAnnounce(announce), to: peer)
+                }
+            }
+        }
+        let receiving = Task {
+            for await event in member.events {
+                switch event {
+                case .message(.weightsAnnounce(let announce), _): await fetcher.receive(announce)
+                case .message(.weightsChunk(let chunk), _): await fetcher.receive(chunk)
+                default: break
+                }
+            }
+        }
+        try member.send(.goodbye(Goodbye(reason: "tell me")))
+        let fetched = try await weights(fetcher)
+        #expect(fetched.source == .chunks && fetched.bytes.bytes.elementsEqual(bytes.bytes))
+        await member.close()
+        await learner.close()
+        _ = await (receiving.value, serving.result)
+        publisher.close()
+    }
+}
