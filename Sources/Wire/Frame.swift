@@ -4,6 +4,13 @@ public protocol ByteStorage: AnyObject, Sendable {
     var bytes: UnsafeRawBufferPointer { get }
 }
 
+extension ByteStorage {
+    /// Calls `body` with the bytes, keeping the object alive meanwhile: a bare `object.bytes` may outlive the object.
+    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        try withExtendedLifetime(self) { try body(bytes) }
+    }
+}
+
 /// One frame of a message: immutable bytes, owned or a slice of a shared storage.
 ///
 /// Received frames may start at any address: copy elements out, never bind the memory to a wider type.

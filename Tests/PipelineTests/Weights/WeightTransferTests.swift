@@ -32,13 +32,7 @@ struct WeightTransferTests {
     /// A fetcher whose requests the publisher answers through `deliver`.
     private func fetcher(
         _ publisher: WeightPublisher, host: String, expected: Int? = nil, options: WeightFetcher.Options = .init(),
-        deliver: @escaping @Sendable (Message, WeightFetcher) async -> Void = { message, fetcher in
-            switch message {
-            case .weightsChunk(let chunk): await fetcher.receive(chunk)
-            case .weightsAnnounce(let announce): await fetcher.receive(announce)
-            default: break
-            }
-        }
+        deliver: @escaping @Sendable (Message, WeightFetcher) async -> Void = Self.deliver
     ) -> WeightFetcher {
         let (requests, continuation) = AsyncStream.makeStream(of: WeightsRequest.self)
         let fetcher = WeightFetcher(
@@ -50,6 +44,14 @@ struct WeightTransferTests {
             }
         }
         return fetcher
+    }
+
+    private static func deliver(_ message: Message, to fetcher: WeightFetcher) async {
+        switch message {
+        case .weightsChunk(let chunk): await fetcher.receive(chunk)
+        case .weightsAnnounce(let announce): await fetcher.receive(announce)
+        default: break
+        }
     }
 
     private func next(_ fetcher: WeightFetcher) async -> WeightFetchOutcome? {
@@ -78,7 +80,7 @@ struct WeightTransferTests {
         // The mapping outlives its file.
         publisher.close()
         #expect(try files().isEmpty)
-        #expect(fetched.bytes.bytes.elementsEqual(bytes.bytes))
+        #expect(fetched.bytes.array == bytes.array)
         #expect(publisher.announcement?.sharedMemoryPath == nil)
     }
 
@@ -90,7 +92,7 @@ struct WeightTransferTests {
         let fetcher = fetcher(publisher, host: "elsewhere", expected: count)
         await fetcher.receive(announce)
         let fetched = try await weights(fetcher)
-        #expect(fetched.source == .chunks && fetched.bytes.bytes.elementsEqual(bytes.bytes))
+        #expect(fetched.source == .chunks && fetched.bytes.array == bytes.array)
         #expect(UInt(bitPattern: fetched.bytes.bytes.baseAddress) % 64 == 0)
         publisher.close()
     }
@@ -115,7 +117,7 @@ struct WeightTransferTests {
         let fetcher = fetcher(publisher, host: "here")
         await fetcher.receive(announce)
         let fetched = try await weights(fetcher)
-        #expect(fetched.source == .chunks && fetched.bytes.bytes.elementsEqual(bytes.bytes))
+        #expect(fetched.source == .chunks && fetched.bytes.array == bytes.array)
     }
 
     @Test func filesLiveUntilTwoNewerOnesExist() throws {
@@ -165,7 +167,7 @@ struct WeightTransferTests {
             await fetcher.receive(chunk)
         }
         await fetcher.receive(announce)
-        #expect(try await weights(fetcher).bytes.bytes.elementsEqual(bytes.bytes))
+        #expect(try await weights(fetcher).bytes.array == bytes.array)
         #expect(corrupted.withLock { $0.count } == 5)
     }
 
@@ -194,11 +196,7 @@ struct WeightTransferTests {
         let fast = fetcher(publisher, host: "elsewhere")
         let slow = fetcher(publisher, host: "elsewhere") { message, fetcher in
             if case .weightsChunk(let chunk) = message, hold.withLock({ $0 }), chunk.index > 2 { return }
-            switch message {
-            case .weightsChunk(let chunk): await fetcher.receive(chunk)
-            case .weightsAnnounce(let announce): await fetcher.receive(announce)
-            default: break
-            }
+            await Self.deliver(message, to: fetcher)
         }
         var seen: [UInt64] = []
         for version in 1...3 as ClosedRange<UInt64> {
@@ -212,7 +210,7 @@ struct WeightTransferTests {
         #expect(seen == [1, 2, 3])
         let last = try await weights(slow)
         #expect(last.version == 3)
-        #expect(last.bytes.bytes.elementsEqual(snapshot(10_000, 3).bytes))
+        #expect(last.bytes.array == snapshot(10_000, 3).array)
     }
 
     /// A request for a version that is gone is answered by the newest announcement.
@@ -253,8 +251,10 @@ struct WeightTransferTests {
         // Folding and table look-up agree at every length and alignment.
         for count in [0, 1, 15, 16, 63, 64, 65, 127, 1000, 4000] {
             for offset in 0..<17 {
-                let part = UnsafeRawBufferPointer(rebasing: bytes.bytes[offset..<offset + count])
-                #expect(crc32(part) == part.reduce(UInt32.max) { Self.step($0, $1) } ^ .max)
+                bytes.withUnsafeBytes { all in
+                    let part = UnsafeRawBufferPointer(rebasing: all[offset..<offset + count])
+                    #expect(crc32(part) == part.reduce(UInt32.max) { Self.step($0, $1) } ^ .max)
+                }
             }
         }
     }
@@ -295,10 +295,14 @@ struct WeightTransferTests {
         }
         try member.send(.goodbye(Goodbye(reason: "tell me")))
         let fetched = try await weights(fetcher)
-        #expect(fetched.source == .chunks && fetched.bytes.bytes.elementsEqual(bytes.bytes))
+        #expect(fetched.source == .chunks && fetched.bytes.array == bytes.array)
         await member.close()
         await learner.close()
         _ = await (receiving.value, serving.result)
         publisher.close()
     }
+}
+
+extension WeightBytes {
+    fileprivate var array: [UInt8] { withUnsafeBytes { Array($0) } }
 }
