@@ -20,21 +20,24 @@ public struct Prompt: Sendable, Equatable {
 public struct PromptOrder: Sendable {
     public let count: Int
     public let seed: UInt64
+    /// Whether every epoch is shuffled; else each has the order of the file.
+    public let shuffled: Bool
     private var epochs: [UInt64: [Int32]] = [:]
 
     /// - Parameters:
     ///   - count: number of prompts, at least 1.
     ///   - seed: the run's seed.
-    public init(count: Int, seed: UInt64) {
+    public init(count: Int, seed: UInt64, shuffled: Bool = true) {
         precondition(count > 0, "a prompt order needs at least one prompt")
         self.count = count
         self.seed = seed
+        self.shuffled = shuffled
     }
 
     /// Index of the prompt of a group, 0 ..< count.
     public mutating func index(of group: UInt64) -> Int {
         let (epoch, position) = group.quotientAndRemainder(dividingBy: UInt64(count))
-        return Int(permutation(of: epoch)[Int(position)])
+        return shuffled ? Int(permutation(of: epoch)[Int(position)]) : Int(position)
     }
 
     /// Fisher and Yates's shuffle, kept for the few epochs that are drawn from at once.

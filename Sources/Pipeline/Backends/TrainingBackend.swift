@@ -1,0 +1,57 @@
+import Distillation
+
+/// A student that is trained: what the learner needs of an engine.
+///
+/// Conformers are actors on a thread of their own: the learner goes on answering heartbeats and granting leases while
+/// one trains. One learner calls them, one call at a time.
+public protocol TrainingBackend: Sendable {
+    /// Identifies everything that maps text to ids.
+    var tokenizerFingerprint: String { get }
+
+    /// One optimizer step. `batch` is sorted by id, so that the samples of a group are neighbours; the result depends
+    /// on the batch, the objective, the learning rate and the state, and on nothing else.
+    ///
+    /// Uses `Objective.gradient` between forward and backward pass.
+    /// - Parameter version: completed steps before this one.
+    func step(
+        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
+    ) async throws -> StepResult
+
+    /// Calls `body`, on the backend's own thread, with the weights as rollout workers take them.
+    func withSnapshot<Result: Sendable>(
+        _ body: @Sendable (_ snapshot: TrainedWeights) throws -> Result
+    ) async throws -> Result
+
+    /// Calls `body`, on the backend's own thread, with a function that writes model and optimizer into a folder that
+    /// exists: `model/` (a Hugging Face folder with f32 weights) and `optimizer.safetensors`.
+    func withWriter<Result: Sendable>(
+        _ body: @Sendable (_ write: (_ folder: String) throws -> Void) throws -> Result
+    ) async throws -> Result
+
+    /// Continues from what `withWriter` wrote. Errors name the file or tensor that is wrong.
+    func restore(from folder: String) async throws
+}
+
+/// The trainer's weights in the form in which they are sent out.
+public struct TrainedWeights: Sendable {
+    public var bytes: WeightBytes
+    /// `f32` or `bf16`: how matrices are stored.
+    public var elementType: String
+
+    public init(bytes: WeightBytes, elementType: String) {
+        self.bytes = bytes
+        self.elementType = elementType
+    }
+}
+
+/// What an optimizer step tells.
+public struct StepResult: Sendable, Equatable {
+    public var statistics: BatchStatistics
+    /// Global norm of the gradient before clipping.
+    public var gradNorm: Double
+
+    public init(statistics: BatchStatistics, gradNorm: Double) {
+        self.statistics = statistics
+        self.gradNorm = gradNorm
+    }
+}

@@ -1,0 +1,54 @@
+import Distillation
+
+extension Exchange {
+    /// The first broken invariant, or nil: for tests, which call it after every event.
+    package func audit() -> String? {
+        guard ledger.counts.balances else { return "the ledger does not balance: \(ledger.counts)" }
+        var inFlight = 0
+        for (item, state) in table.items {
+            let key = table.key(of: item)
+            guard let group = table.groups[key] else { return "\(item.id) has no group" }
+            switch state {
+            case .missing:
+                guard group.missing.contains(item.id.sample) else { return "\(item.id) is missing and not listed so" }
+                if let lease = group.lease {
+                    guard leases[lease]?.items.contains(item) == true else { return "\(item.id): its lease is gone" }
+                } else if !table.pendingGroups.elements.contains(key) {
+                    return "\(item.id) is lost: neither leased nor pending"
+                }
+            case .unscored(let trajectory, let lease):
+                if item.kind == .train { inFlight += trajectory.responseIDs.count }
+                if let lease {
+                    guard leases[lease]?.items == [item] else { return "\(item.id): its score lease is gone" }
+                } else if table.pendingScores[trajectory.teacher]?.elements.contains(.init(item: item)) != true {
+                    return "\(item.id) is lost: neither leased nor waiting for a scorer"
+                }
+            case .ready(let scored):
+                if item.kind == .train { inFlight += scored.trajectory.responseIDs.count }
+                guard scored.teacherLogprobs.count == scored.trajectory.responseIDs.count else {
+                    return "\(item.id) has \(scored.teacherLogprobs.count) grades"
+                }
+            }
+        }
+        guard UInt64(inFlight) == ledger.counts.inFlight else {
+            return "\(inFlight) tokens are in flight, the ledger has \(ledger.counts.inFlight)"
+        }
+        for key in table.pendingGroups.elements where table.groups[key]?.lease != nil || table.missing(key).isEmpty {
+            return "group \(key.group) is pending and should not be"
+        }
+        for key in table.groups.keys where key.kind == .train {
+            guard key.group < plan.groupLimit(version: version), plan.step(of: key.group) >= version else {
+                return "group \(key.group) is open at version \(version)"
+            }
+        }
+        for (id, lease) in leases where members[lease.holder]?.held.contains(id) != true {
+            return "lease \(id) has no holder"
+        }
+        for member in members.values {
+            for id in member.held where leases[id]?.holder != member.peer {
+                return "\(member.name) holds lease \(id), which is not there"
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,202 @@
+import Distillation
+import Wire
+
+extension Exchange {
+    /// Takes a message, or its failure to be sent, and says what to do.
+    public mutating func receive(_ message: Message, from peer: PeerID, now: Duration) -> [Action] {
+        if case .hello(let hello) = message { return welcome(hello, peer, now) + pump(now: now) }
+        guard members[peer] != nil else {
+            if case .goodbye = message { return [] }
+            return [.send(.reject(Reject(code: .unknownPeer, message: "say hello first")), to: peer)]
+        }
+        members[peer]?.lastSign = now
+        members[peer]?.reachable = true
+        var actions: [Action]
+        switch message {
+        case .heartbeat(let heartbeat): actions = beat(heartbeat, peer, now)
+        case .leaseRequest(let request):
+            if let outdated = outdated(request.epoch, peer) { return outdated }
+            members[peer]?.window = request.count
+            actions = []
+        case .trajectories(let message):
+            if let outdated = outdated(message.epoch, peer) { return outdated }
+            actions = take(message.trajectories, peer, now)
+        case .scores(let message):
+            if let outdated = outdated(message.epoch, peer) { return outdated }
+            actions = take(message.scores, peer, now)
+        case .goodbye(let goodbye):
+            actions = [note(.info, "\(name(peer)) left: \(goodbye.reason)")]
+            actions += remove(peer)
+        case .weightsRequest(let request): actions = [.serveWeights(request, to: peer)]
+        case .hello, .welcome, .reject, .heartbeatReply, .shutdown, .rolloutGrant, .scoreGrant, .acknowledge, .revoke,
+            .weightsAnnounce, .weightsChunk:
+            counters.invalid += 1
+            actions = [note(.debug, "\(name(peer)) sent \(message.name), which only a learner sends")]
+        }
+        return actions + pump(now: now)
+    }
+
+    /// A message could not be sent: what was granted in it is free again.
+    public mutating func undeliverable(_ message: Message, to peer: PeerID, now: Duration) -> [Action] {
+        guard members[peer] != nil else { return [] }
+        switch message {
+        case .rolloutGrant(let grant):
+            for task in grant.tasks { release(task.leaseID) }
+        case .scoreGrant(let grant):
+            for task in grant.tasks { release(task.leaseID) }
+        default: return []
+        }
+        // It may have gone; whether it has is for its silence to tell.
+        members[peer]?.reachable = false
+        return [note(.debug, "a grant did not reach \(name(peer))")] + pump(now: now)
+    }
+
+    /// Takes back what silent members and overdue leases hold. Call it about once a second.
+    public mutating func tick(now: Duration) -> [Action] {
+        var actions: [Action] = []
+        for member in members.values.sorted(by: { $0.name < $1.name }) where now - member.lastSign > options.silence {
+            counters.membersLost += 1
+            actions.append(
+                note(
+                    .warning,
+                    "\(member.name) has been silent for \((now - member.lastSign).components.seconds) s: "
+                        + "its \(member.held.count) leases are issued again"))
+            actions += remove(member.peer)
+        }
+        for (id, lease) in leases.sorted(by: { $0.key < $1.key }) where now > lease.deadline {
+            actions.append(
+                note(
+                    .warning,
+                    "\(name(lease.holder)) has neither delivered nor renewed a lease for "
+                        + "\(options.lease.components.seconds) s: it is issued again"))
+            actions.append(.send(.revoke(Revoke(items: lease.items.sorted(by: <))), to: lease.holder))
+            release(id)
+            counters.reissued += 1
+        }
+        return actions + pump(now: now)
+    }
+
+    /// The run is over: tells every member, and whoever comes later.
+    public mutating func finish(reason: String) -> [Action] {
+        finished = reason
+        return members.values.sorted { $0.name < $1.name }
+            .map { .send(.shutdown(Shutdown(reason: reason)), to: $0.peer) }
+    }
+
+    // MARK: Membership
+
+    private mutating func welcome(_ hello: Hello, _ peer: PeerID, _ now: Duration) -> [Action] {
+        if let finished { return [.send(.shutdown(Shutdown(reason: finished)), to: peer)] }
+        if let reject = refusal(hello) {
+            return remove(peer) + [
+                .send(.reject(reject), to: peer), note(.warning, "\(hello.name) was refused: \(reject.message)"),
+            ]
+        }
+        var actions = remove(peer)
+        // A restarted process takes its predecessor's place at once, without waiting for its silence to be noticed.
+        for other in members.values where other.name == hello.name {
+            actions += remove(other.peer)
+            let message = "another process has joined as '\(hello.name)'; give every process a name of its own"
+            actions.append(.send(.reject(Reject(code: .nameInUse, message: message)), to: other.peer))
+        }
+        members[peer] = Member(
+            peer: peer, name: hello.name, role: hello.role, teachers: hello.teachers.sorted(), lastSign: now)
+        actions.append(
+            .send(
+                .welcome(
+                    Welcome(
+                        runID: options.runID, epoch: epoch, heartbeatSeconds: options.heartbeat.seconds,
+                        leaseSeconds: options.lease.seconds, version: version)), to: peer))
+        if hello.role == .rollout { actions.append(.announceWeights(to: peer)) }
+        let what = hello.role == .rollout ? "rollout worker" : "scorer of \(hello.teachers.joined(separator: ", "))"
+        actions.append(note(.info, "\(hello.name) joined (\(what), process \(hello.processID))"))
+        return actions
+    }
+
+    private func refusal(_ hello: Hello) -> Reject? {
+        guard hello.protocolVersion == Codec.version else {
+            return Reject(
+                code: .protocolVersion,
+                message: "\(hello.name) speaks protocol \(hello.protocolVersion), the learner \(Codec.version); "
+                    + "use the same opd on both sides")
+        }
+        let expected = options.tokenizerFingerprint
+        guard expected.isEmpty || hello.tokenizerFingerprint.isEmpty || hello.tokenizerFingerprint == expected else {
+            let what =
+                hello.role == .scorer
+                ? "the tokenizer of teacher '\(hello.teachers.first ?? "?")'" : "the tokenizer of \(hello.name)"
+            return Reject(
+                code: .tokenizerMismatch,
+                message: "\(what) differs from the student's; a teacher must read the very tokens that the student "
+                    + "writes: choose models with one tokenizer")
+        }
+        guard hello.role == .scorer else { return nil }
+        guard let unknown = hello.teachers.first(where: { !plan.teachers.contains($0) }),
+            hello.teachers.allSatisfy({ !plan.teachers.contains($0) })
+        else { return nil }
+        return Reject(
+            code: .unknownTeacher,
+            message: "no prompt of this run asks for teacher '\(unknown)'; teachers: "
+                + plan.teachers.sorted().joined(separator: ", "))
+    }
+
+    private mutating func beat(_ heartbeat: Heartbeat, _ peer: PeerID, _ now: Duration) -> [Action] {
+        if let outdated = outdated(heartbeat.epoch, peer) { return outdated }
+        for id in heartbeat.leaseIDs where leases[id]?.holder == peer { leases[id]?.deadline = now + options.lease }
+        members[peer]?.heartbeat = heartbeat
+        let reply = Action.send(.heartbeatReply(HeartbeatReply(epoch: epoch, version: version)), to: peer)
+        // An announcement that was lost is made up for; one that is known already costs nothing.
+        let behind = members[peer]?.role == .rollout && heartbeat.version != version
+        return behind ? [reply, .announceWeights(to: peer)] : [reply]
+    }
+
+    /// The answer to a message of another epoch, by which its sender learns of this one.
+    private mutating func outdated(_ theirs: UInt64, _ peer: PeerID) -> [Action]? {
+        guard theirs != epoch else { return nil }
+        counters.outdated += 1
+        return [.send(.heartbeatReply(HeartbeatReply(epoch: epoch, version: version)), to: peer)]
+    }
+
+    /// Forgets a member; what it holds is free.
+    mutating func remove(_ peer: PeerID) -> [Action] {
+        guard let member = members[peer] else { return [] }
+        counters.reissued += member.held.count
+        for id in member.held.sorted() { release(id) }
+        members[peer] = nil
+        return []
+    }
+
+    // MARK: Leases
+
+    /// Ends a lease; what is left of it can be granted again.
+    mutating func release(_ id: UInt64) {
+        guard let lease = leases.removeValue(forKey: id) else { return }
+        members[lease.holder]?.held.remove(id)
+        if let group = lease.group {
+            table.release(group)
+        } else {
+            for item in lease.items { table.releaseScore(item) }
+        }
+    }
+
+    func name(_ peer: PeerID) -> String { members[peer]?.name ?? peer.description }
+
+    func note(_ level: Note.Level, _ text: String) -> Action { .note(Note(level: level, text: text)) }
+}
+
+extension Heartbeat {
+    /// `version` of a rollout worker that has no weights yet.
+    public static var noVersion: UInt64 { .max }
+}
+
+extension WorkItem {
+    static func < (left: WorkItem, right: WorkItem) -> Bool {
+        WorkTable.ItemKey(item: left) < WorkTable.ItemKey(item: right)
+    }
+}
+
+extension Duration {
+    package var seconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) * 1e-18
+    }
+}

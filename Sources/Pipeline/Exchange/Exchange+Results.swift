@@ -1,0 +1,113 @@
+import Distillation
+import Wire
+
+extension Exchange {
+    /// Takes trajectories: the first of each rollout goes into the ledger; all are acknowledged.
+    mutating func take(_ trajectories: [Trajectory], _ peer: PeerID, _ now: Duration) -> [Action] {
+        guard members[peer]?.role == .rollout else { return [wrongRole(peer, "trajectories")] }
+        var actions: [Action] = []
+        for trajectory in trajectories {
+            let item = WorkItem(id: trajectory.id, kind: trajectory.kind)
+            guard case .missing = table.items[item], let group = table.groups[table.key(of: item)] else {
+                counters.duplicates += 1
+                continue
+            }
+            if let flaw = flaw(of: trajectory, group) {
+                actions += invalid(item, group.lease, peer, flaw)
+                continue
+            }
+            members[peer]?.invalidResults = 0
+            actions += settle(item, group.lease, by: peer, now)
+            table.accept(trajectory, item)
+            ledger.accept(tokens: trajectory.responseIDs.count, kind: trajectory.kind)
+        }
+        let items = trajectories.map { WorkItem(id: $0.id, kind: $0.kind) }
+        return [.send(.acknowledge(Acknowledge(items: items)), to: peer)] + actions
+    }
+
+    /// Takes grades: the first of each trajectory counts; all are acknowledged.
+    mutating func take(_ scores: [Score], _ peer: PeerID, _ now: Duration) -> [Action] {
+        guard let member = members[peer], member.role == .scorer else { return [wrongRole(peer, "scores")] }
+        var actions: [Action] = []
+        for score in scores {
+            let item = WorkItem(id: score.id, kind: score.kind)
+            guard case .unscored(let trajectory, let lease) = table.items[item] else {
+                counters.duplicates += 1
+                continue
+            }
+            if let flaw = flaw(of: score, trajectory, member) {
+                actions += invalid(item, lease, peer, flaw)
+                continue
+            }
+            members[peer]?.invalidResults = 0
+            actions += settle(item, lease, by: peer, now)
+            table.accept(score.logprobs, item)
+            ledger.grade(tokens: score.logprobs.count)
+        }
+        let items = scores.map { WorkItem(id: $0.id, kind: $0.kind) }
+        return [.send(.acknowledge(Acknowledge(items: items)), to: peer)] + actions
+    }
+
+    /// Takes a delivered item out of its lease; a holder that was overtaken is told.
+    private mutating func settle(_ item: WorkItem, _ id: UInt64?, by peer: PeerID, _ now: Duration) -> [Action] {
+        guard let id, var lease = leases[id] else { return [] }
+        lease.items.remove(item)
+        if lease.holder == peer { lease.deadline = now + options.lease }
+        if lease.items.isEmpty {
+            leases[id] = nil
+            members[lease.holder]?.held.remove(id)
+            if let group = lease.group { table.release(group) }
+        } else {
+            leases[id] = lease
+        }
+        return lease.holder == peer ? [] : [.send(.revoke(Revoke(items: [item])), to: lease.holder)]
+    }
+
+    // MARK: Checks
+
+    private func flaw(of trajectory: Trajectory, _ group: WorkTable.Group) -> String? {
+        let count = trajectory.responseIDs.count
+        let sampling = trajectory.kind == .train ? plan.sampling : plan.evaluationSampling
+        if trajectory.promptIDs != group.prompt.ids { return "its prompt is another" }
+        if trajectory.teacher != group.prompt.teacher { return "its teacher is another" }
+        if trajectory.temperature != sampling.temperature { return "its temperature is another" }
+        if count > sampling.maxTokens { return "it has \(count) tokens, \(sampling.maxTokens) are allowed" }
+        if trajectory.behaviourLogprobs.count != count || trajectory.policyVersions.count != count {
+            return "its arrays differ in length"
+        }
+        if !trajectory.behaviourLogprobs.allSatisfy(\.isFinite) { return "a log-probability is not finite" }
+        for used in trajectory.policyVersions where used < group.minimumVersion || used > version {
+            return "it was sampled with weights \(used), not \(group.minimumVersion)...\(version)"
+        }
+        return nil
+    }
+
+    private func flaw(of score: Score, _ trajectory: Trajectory, _ member: Member) -> String? {
+        let count = trajectory.responseIDs.count
+        if !member.teachers.contains(trajectory.teacher) { return "it is for teacher '\(trajectory.teacher)'" }
+        if score.logprobs.count != count { return "\(score.logprobs.count) grades for \(count) tokens" }
+        if !score.logprobs.allSatisfy(\.isFinite) { return "a log-probability is not finite" }
+        return nil
+    }
+
+    /// A result that does not fit: dropped, its task issued again, and its sender refused when it goes on so.
+    private mutating func invalid(_ item: WorkItem, _ id: UInt64?, _ peer: PeerID, _ flaw: String) -> [Action] {
+        counters.invalid += 1
+        let sender = name(peer)
+        var actions = [note(.warning, "\(sender): the result for rollout \(item.id) is invalid: \(flaw)")]
+        members[peer]?.invalidResults += 1
+        if let id, leases[id]?.holder == peer { release(id) }
+        if members[peer]?.invalidResults == options.invalidResultLimit {
+            actions += remove(peer)
+            let message = "\(options.invalidResultLimit) invalid results in a row, the last: \(flaw)"
+            actions.append(.send(.reject(Reject(code: .invalidRequest, message: message)), to: peer))
+            actions.append(note(.warning, "\(sender) was refused: \(message)"))
+        }
+        return actions
+    }
+
+    private mutating func wrongRole(_ peer: PeerID, _ what: String) -> Action {
+        counters.invalid += 1
+        return note(.warning, "\(name(peer)) sent \(what), which is not its role")
+    }
+}

@@ -1,0 +1,194 @@
+import Distillation
+import Wire
+
+/// Hands out work and takes results: the learner's memory of who does what.
+///
+/// A state machine without sockets, clocks or threads: messages and the time go in, actions come out. Work moves by
+/// leases. A result is acknowledged once it is in the ledger, the first of several is taken, and a lease whose holder
+/// falls silent is issued again, so that no prompt is lost and none trained twice, whoever dies when. At most
+/// `RunPlan.groupLimit` groups are ever open, which bounds staleness by pacing: nothing finished is thrown away.
+public struct Exchange: Sendable {
+    public let plan: RunPlan
+    public let options: ExchangeOptions
+    /// Random, drawn when the learner's process started.
+    public let epoch: UInt64
+    /// Completed training steps, which is also the version of the weights.
+    public internal(set) var version: UInt64
+    public internal(set) var ledger: Ledger
+    public internal(set) var counters = ExchangeCounters()
+
+    var order: PromptOrder
+    var table = WorkTable()
+    /// First group that has not been opened.
+    var nextGroup: UInt64
+    /// Version whose evaluation is open.
+    var evaluating: UInt64?
+    var members: [PeerID: Member] = [:]
+    var leases: [UInt64: Lease] = [:]
+    var lastLease: UInt64 = 0
+    var grantCount: UInt64 = 0
+    var finished: String?
+
+    /// - Parameters:
+    ///   - version: completed steps; the cursor follows from it, for the composition of every batch is fixed.
+    ///   - counts: the ledger of the checkpoint that is continued.
+    public init(
+        plan: RunPlan, options: ExchangeOptions, epoch: UInt64, version: UInt64 = 0, counts: TokenCounts = TokenCounts()
+    ) {
+        self.plan = plan
+        self.options = options
+        self.epoch = epoch
+        self.version = version
+        ledger = Ledger(restoring: counts)
+        order = PromptOrder(count: plan.prompts.count, seed: plan.seed, shuffled: plan.shuffle)
+        nextGroup = version * UInt64(plan.promptsPerStep)
+        openGroups()
+    }
+
+    /// Something that the learner is to do.
+    public enum Action: Sendable, Equatable {
+        case send(Message, to: PeerID)
+        /// Send the newest weight announcement, if there is one.
+        case announceWeights(to: PeerID)
+        /// Answer a request for weight chunks.
+        case serveWeights(WeightsRequest, to: PeerID)
+        case note(Note)
+    }
+
+    /// A line for the log.
+    public struct Note: Sendable, Equatable {
+        public enum Level: Sendable { case debug, info, warning }
+        public var level: Level
+        public var text: String
+    }
+
+    /// A peer that has said hello.
+    struct Member: Sendable {
+        var peer: PeerID
+        var name: String
+        var role: Role
+        var teachers: [String]
+        /// Leases it wants to hold.
+        var window = 0
+        var held: Set<UInt64> = []
+        var lastSign: Duration
+        /// False from a message that could not be sent to the next one that comes.
+        var reachable = true
+        var lastGrant: UInt64 = 0
+        var invalidResults = 0
+        var heartbeat: Heartbeat?
+
+        var room: Bool { reachable && held.count < window }
+    }
+
+    /// Work in a member's hands: what is left of a group, or one trajectory to grade.
+    struct Lease: Sendable {
+        var holder: PeerID
+        var items: Set<WorkItem>
+        var group: WorkTable.GroupKey?
+        var deadline: Duration
+    }
+
+    // MARK: Training
+
+    func keys(step: UInt64) -> [WorkTable.GroupKey] {
+        let count = UInt64(plan.promptsPerStep)
+        return (step * count..<(step + 1) * count).map { .init(kind: .train, group: $0) }
+    }
+
+    /// How far the next batch is.
+    public var batchProgress: BatchProgress { table.progress(version < plan.steps ? keys(step: version) : []) }
+
+    /// The next batch, sorted by id, once every trajectory of it is graded; it stays open until `completeStep`.
+    public func batch() -> [ScoredTrajectory]? { version < plan.steps ? table.collect(keys(step: version)) : nil }
+
+    /// The batch was trained: its tokens are booked, it is closed, and the groups that the new version allows are
+    /// open. Grants follow with `pump`, once the new weights are announced.
+    public mutating func completeStep() {
+        let keys = keys(step: version)
+        guard let batch = table.collect(keys) else { preconditionFailure("a batch is trained when it is complete") }
+        ledger.train(tokens: responseTokenCount(batch))
+        table.close(keys)
+        version += 1
+        openGroups()
+    }
+
+    private mutating func openGroups() {
+        while nextGroup < plan.groupLimit(version: version) {
+            table.open(
+                .init(kind: .train, group: nextGroup), prompt: plan.prompts[order.index(of: nextGroup)],
+                seed: TaskSeed.training(run: plan.seed, group: nextGroup),
+                minimumVersion: plan.minimumVersion(group: nextGroup), samples: plan.samplesPerPrompt)
+            nextGroup += 1
+        }
+    }
+
+    // MARK: Evaluation
+
+    var evaluationKeys: [WorkTable.GroupKey] {
+        guard let evaluating else { return [] }
+        let count = UInt64(plan.heldout.count)
+        return (evaluating * count..<(evaluating + 1) * count).map { .init(kind: .evaluation, group: $0) }
+    }
+
+    /// Opens the evaluation of the present weights. They must stay until `completeEvaluation`.
+    public mutating func beginEvaluation() {
+        precondition(evaluating == nil, "one evaluation at a time")
+        evaluating = version
+        for (index, key) in evaluationKeys.enumerated() {
+            table.open(
+                key, prompt: plan.heldout[index], seed: TaskSeed.evaluation(run: plan.seed, prompt: index),
+                minimumVersion: version, samples: 1)
+        }
+    }
+
+    /// How far the open evaluation is; empty when none is.
+    public var evaluationProgress: BatchProgress { table.progress(evaluationKeys) }
+
+    /// The evaluation's trajectories in order of the held-out prompts, once all are graded; then it is closed.
+    public mutating func completeEvaluation() -> [ScoredTrajectory]? {
+        guard evaluating != nil, let evaluated = table.collect(evaluationKeys) else { return nil }
+        table.close(evaluationKeys)
+        evaluating = nil
+        return evaluated
+    }
+}
+
+/// Times and identities that the exchange goes by.
+public struct ExchangeOptions: Sendable, Equatable {
+    public var runID: String
+    /// A lease that its holder neither delivers nor names in a heartbeat is issued again after this long.
+    public var lease: Duration
+    public var heartbeat: Duration
+    /// Of the student's tokenizer; members with another are refused. Empty: not checked.
+    public var tokenizerFingerprint: String
+    /// Invalid results in a row after which a member is refused.
+    public var invalidResultLimit = 3
+
+    public init(
+        runID: String, lease: Duration = .seconds(60), heartbeat: Duration = .seconds(2),
+        tokenizerFingerprint: String = ""
+    ) {
+        self.runID = runID
+        self.lease = lease
+        self.heartbeat = heartbeat
+        self.tokenizerFingerprint = tokenizerFingerprint
+    }
+
+    /// Silence after which a member counts as dead.
+    public var silence: Duration { max(heartbeat * 5, .seconds(10)) }
+}
+
+/// What the exchange has seen since it was made.
+public struct ExchangeCounters: Sendable, Equatable {
+    /// Results that were there already, or whose batch is trained.
+    public var duplicates = 0
+    /// Results that do not fit their task.
+    public var invalid = 0
+    /// Messages of another epoch.
+    public var outdated = 0
+    /// Leases that were taken back.
+    public var reissued = 0
+    public var membersLost = 0
+    public var grants = 0
+}

@@ -1,0 +1,67 @@
+import Distillation
+import Wire
+
+/// What a run does, as far as the exchange is concerned: prompts, shapes and bounds.
+public struct RunPlan: Sendable {
+    public var prompts: [Prompt]
+    /// Held-out prompts; none: no evaluation.
+    public var heldout: [Prompt]
+    public var seed: UInt64
+    /// Whether every pass over the prompts has an order of its own.
+    public var shuffle = true
+    /// Training steps of the whole run.
+    public var steps: UInt64
+    /// P: groups (prompts) a step.
+    public var promptsPerStep: Int
+    /// S: rollouts a group.
+    public var samplesPerPrompt: Int
+    /// How many versions behind the learner a token's weights may be when it is trained on.
+    public var maxStaleness: UInt64 = 0
+    /// Steps between evaluations; 0: none.
+    public var evaluationEvery: UInt64 = 0
+    public var sampling: SamplingSettings
+    /// How held-out responses are sampled.
+    public var evaluationSampling: SamplingSettings
+
+    public init(
+        prompts: [Prompt], heldout: [Prompt] = [], seed: UInt64, steps: UInt64, promptsPerStep: Int,
+        samplesPerPrompt: Int, maxStaleness: UInt64 = 0, evaluationEvery: UInt64 = 0, sampling: SamplingSettings,
+        evaluationSampling: SamplingSettings? = nil
+    ) {
+        self.prompts = prompts
+        self.heldout = heldout
+        self.seed = seed
+        self.steps = steps
+        self.promptsPerStep = promptsPerStep
+        self.samplesPerPrompt = samplesPerPrompt
+        self.maxStaleness = maxStaleness
+        self.evaluationEvery = evaluationEvery
+        self.sampling = sampling
+        self.evaluationSampling = evaluationSampling ?? sampling
+    }
+
+    /// Whether the weights of `version` are evaluated: the first, the last, and every so many between.
+    public func evaluates(version: UInt64) -> Bool {
+        evaluationEvery > 0 && !heldout.isEmpty && (version == steps || version % evaluationEvery == 0)
+    }
+
+    /// First group that must not be issued yet at `version` completed steps.
+    public func groupLimit(version: UInt64) -> UInt64 {
+        min(version + maxStaleness + 1, steps) * UInt64(promptsPerStep)
+    }
+
+    /// Step that trains a group.
+    public func step(of group: UInt64) -> UInt64 { group / UInt64(promptsPerStep) }
+
+    /// Oldest weights that may sample a group's rollouts.
+    public func minimumVersion(group: UInt64) -> UInt64 {
+        let step = step(of: group)
+        return step > maxStaleness ? step - maxStaleness : 0
+    }
+
+    /// Rollouts of one step.
+    public var rolloutsPerStep: Int { promptsPerStep * samplesPerPrompt }
+
+    /// Names of the teachers that the prompts ask for.
+    public var teachers: Set<String> { Set(prompts.map(\.teacher) + heldout.map(\.teacher)) }
+}

@@ -1,0 +1,44 @@
+import Distillation
+import Wire
+
+/// A task that is done under a lease and answered by a result.
+package protocol LeasedWork: Sendable {
+    associatedtype Output: Sendable
+    var item: WorkItem { get }
+    var leaseID: UInt64 { get }
+
+    static func item(of output: Output) -> WorkItem
+    /// The tasks in a grant; nil for every other message.
+    static func tasks(in message: Message) -> [Self]?
+    static func message(delivering outputs: [Output], epoch: UInt64) -> Message
+}
+
+extension RolloutTask: LeasedWork {
+    package var item: WorkItem { WorkItem(id: id, kind: kind) }
+
+    package static func item(of output: Trajectory) -> WorkItem { WorkItem(id: output.id, kind: output.kind) }
+
+    package static func tasks(in message: Message) -> [RolloutTask]? {
+        guard case .rolloutGrant(let grant) = message else { return nil }
+        return grant.tasks
+    }
+
+    package static func message(delivering outputs: [Trajectory], epoch: UInt64) -> Message {
+        .trajectories(Trajectories(trajectories: outputs, epoch: epoch))
+    }
+}
+
+extension ScoreTask: LeasedWork {
+    package var item: WorkItem { WorkItem(id: id, kind: kind) }
+
+    package static func item(of output: Score) -> WorkItem { WorkItem(id: output.id, kind: output.kind) }
+
+    package static func tasks(in message: Message) -> [ScoreTask]? {
+        guard case .scoreGrant(let grant) = message else { return nil }
+        return grant.tasks
+    }
+
+    package static func message(delivering outputs: [Score], epoch: UInt64) -> Message {
+        .scores(Scores(scores: outputs, epoch: epoch))
+    }
+}

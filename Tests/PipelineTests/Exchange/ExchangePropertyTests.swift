@@ -1,0 +1,75 @@
+import Distillation
+import Pipeline
+import Testing
+import Wire
+
+func plan(
+    steps: UInt64 = 8, prompts: Int = 3, samples: Int = 2, maxStaleness: UInt64 = 0, heldout: Int = 3,
+    teachers: [String] = ["default"], seed: UInt64 = 7
+) -> RunPlan {
+    RunPlan(
+        prompts: (0..<11).map { Prompt(ids: [1, Int32($0)], teacher: teachers[$0 % teachers.count]) },
+        heldout: (0..<heldout).map { Prompt(ids: [2, Int32($0)], teacher: teachers[$0 % teachers.count]) },
+        seed: seed, steps: steps, promptsPerStep: prompts, samplesPerPrompt: samples, maxStaleness: maxStaleness,
+        evaluationEvery: 4,
+        sampling: SamplingSettings(maxTokens: 6, temperature: 1, topP: 1, topK: 0, stopTokenIDs: [0]))
+}
+
+@Suite struct ExchangePropertyTests {
+    /// Runs to the end, first with faults for a while, then without.
+    private func run(_ plan: RunPlan, seed: UInt64, faults: Faults, members: Int = 2) -> Simulation {
+        var simulation = Simulation(plan: plan, seed: seed)
+        for _ in 0..<members {
+            simulation.add(.rollout)
+            simulation.add(.scorer)
+        }
+        for _ in 0..<600 where !simulation.done && simulation.problems.isEmpty { simulation.step(faults) }
+        simulation.calm()
+        // Progress whenever one worker and one scorer live: generous against leases that have to run out first.
+        for _ in 0..<2400 where !simulation.done && simulation.problems.isEmpty { simulation.step(.none) }
+        return simulation
+    }
+
+    private func expectWhole(_ simulation: Simulation, _ seed: UInt64) {
+        #expect(simulation.problems == [], "seed \(seed)")
+        let where_ = "seed \(seed): step \(simulation.exchange.version), \(simulation.exchange.waitingFor ?? "ready")"
+        #expect(simulation.done, "\(where_)")
+        #expect(UInt64(simulation.trained.count) == simulation.plan.steps)
+        let counts = simulation.exchange.ledger.counts
+        let tokens = simulation.trained.reduce(0) { $0 + responseTokenCount($1) }
+        #expect(counts.balances && counts.inFlight == 0 && counts.trained == UInt64(tokens), "seed \(seed)")
+        #expect(Set(simulation.evaluations.keys) == [0, 4, 8])
+    }
+
+    @Test(arguments: [0, 1, 3] as [UInt64]) func undisturbedRunsComplete(maxStaleness: UInt64) {
+        let simulation = run(plan(maxStaleness: maxStaleness), seed: 1, faults: .none)
+        expectWhole(simulation, 1)
+        #expect(simulation.exchange.counters.reissued == 0)
+        #expect(simulation.exchange.ledger.counts.discarded == 0)
+    }
+
+    /// Whatever dies when: nothing is lost, nothing trained twice, and a synchronous run ends with the same batches.
+    @Test(arguments: 0..<40 as Range<UInt64>) func synchronousRunsAreTheSameWhateverHappens(seed: UInt64) {
+        let calm = run(plan(), seed: 1000, faults: .none, members: 1)
+        let disturbed = run(plan(), seed: seed, faults: .many)
+        expectWhole(disturbed, seed)
+        #expect(disturbed.trained == calm.trained, "seed \(seed)")
+        #expect(disturbed.evaluations == calm.evaluations, "seed \(seed)")
+        #expect(disturbed.exchange.ledger.counts == calm.exchange.ledger.counts, "seed \(seed)")
+    }
+
+    @Test(arguments: 100..<140 as Range<UInt64>) func staleRunsKeepTheirBooks(seed: UInt64) {
+        let plan = plan(maxStaleness: 1 + seed % 3, teachers: ["default", "other"])
+        expectWhole(run(plan, seed: seed, faults: .many), seed)
+    }
+
+    /// The faults above must happen for the tests above to mean something.
+    @Test func faultsHappen() {
+        let runs = (0..<10 as Range<UInt64>).map { run(plan(), seed: $0, faults: .many) }
+        #expect(runs.reduce(0) { $0 + $1.learnerCrashes } > 3)
+        #expect(runs.reduce(0) { $0 + $1.crashes } > 20)
+        #expect(runs.reduce(0) { $0 + $1.exchange.counters.reissued } > 5)
+        #expect(runs.reduce(0) { $0 + $1.exchange.counters.duplicates } > 5)
+        #expect(runs.reduce(0) { $0 + $1.exchange.counters.invalid } > 3)
+    }
+}

@@ -1,0 +1,152 @@
+import Distillation
+import Pipeline
+import Wire
+
+/// Members, and what happens to them.
+extension Simulation {
+    mutating func add(_ role: Role, name: String? = nil) {
+        started += 1
+        let name = name ?? "\(role.rawValue)-\(started)"
+        let hello = Hello(
+            role: role, name: name, incarnation: started, hostID: "here", modelFingerprint: "",
+            tokenizerFingerprint: "", slots: 4, teachers: role == .scorer ? plan.teachers.sorted() : [],
+            processID: started)
+        let window = dice.integer(1..<5)
+        let body: Body =
+            role == .rollout
+            ? .rollout(
+                MemberSession(hello: hello, window: window, patience: .seconds(60), now: now), queue: [], version: nil)
+            : .scorer(MemberSession(hello: hello, window: window, patience: .seconds(60), now: now), queue: [])
+        members[PeerID("\(name)-\(started)")] = SimulatedMember(body: body)
+    }
+
+    mutating func strike(_ faults: Faults) {
+        let peers = members.keys.sorted { $0.description < $1.description }
+        for peer in peers {
+            if members[peer]?.ended == true || dice.happens(faults.memberCrash) {
+                // A supervisor starts it again under its name.
+                crashes += 1
+                let (role, name) = identity(peer)
+                members[peer] = nil
+                learnerInbox.removeAll { $0.2 == peer && dice.happens(0.5) }
+                add(role, name: name)
+            } else if dice.happens(faults.memberPause) {
+                members[peer]?.pausedUntil = now + dice.seconds(1..<40)
+            } else if dice.happens(faults.cut) {
+                let lost = members[peer]?.inbox ?? []
+                members[peer]?.inbox = []
+                learnerInbox.removeAll { $0.2 == peer }
+                for (_, message) in lost where dice.happens(0.5) && learnerDownUntil == nil {
+                    perform(exchange.undeliverable(message, to: peer, now: now))
+                }
+            } else if dice.happens(faults.memberLeaves), members.count > 2 {
+                if learnerDownUntil == nil {
+                    learnerInbox.append((now + .seconds(1), .goodbye(Goodbye(reason: "asked to")), peer))
+                }
+                members[peer] = nil
+            }
+        }
+        if dice.happens(faults.memberJoins), members.count < 8 { add(dice.happens(0.5) ? .rollout : .scorer) }
+        if learnerDownUntil == nil, dice.happens(faults.learnerCrash) {
+            learnerCrashes += 1
+            learnerDownUntil = now + dice.seconds(1..<20)
+            learnerInbox = []
+        }
+    }
+
+    /// Nothing goes wrong from here on, and there is one of each role at least.
+    mutating func calm() {
+        learnerDownUntil = learnerDownUntil.map { min($0, now) }
+        for role in Role.allCases where !members.keys.contains(where: { identity($0).0 == role }) { add(role) }
+        for peer in members.keys { members[peer]?.pausedUntil = now }
+    }
+
+    func identity(_ peer: PeerID) -> (Role, String) {
+        switch members[peer]?.body {
+        case .rollout(let session, _, _): (.rollout, session.hello.name)
+        case .scorer(let session, _): (.scorer, session.hello.name)
+        case nil: (.rollout, "")
+        }
+    }
+
+    mutating func run(_ peer: PeerID, _ faults: Faults) {
+        guard let member = members[peer], !member.ended, now >= member.pausedUntil else { return }
+        let arrived = member.inbox.filter { $0.at <= now }.map(\.1)
+        members[peer]?.inbox.removeAll { $0.at <= now }
+        switch member.body {
+        case .rollout(var session, var queue, var version):
+            var actions = arrived.flatMap { session.receive($0, now: now) }
+            for message in arrived {
+                if case .weightsAnnounce(let announce) = message, session.joined { version = announce.version }
+            }
+            if actions.contains(where: { if case .forgetWeights = $0 { true } else { false } }) { version = nil }
+            Self.apply(actions, &queue)
+            let doable = version.flatMap { version in queue.firstIndex { $0.minimumVersion <= version } }
+            if now >= member.busyUntil, let index = doable, let version {
+                let task = queue.remove(at: index)
+                members[peer]?.busyUntil = now + .milliseconds(dice.integer(0..<1500))
+                actions += session.complete([corrupted(sample(task, version), faults)], now: now)
+            }
+            actions += session.tick(
+                now: now, status: Heartbeat(state: "sampling", version: version ?? Heartbeat.noVersion, epoch: 0))
+            members[peer]?.body = .rollout(session, queue: queue, version: version)
+            post(from: peer, actions)
+        case .scorer(var session, var queue):
+            var actions = arrived.flatMap { session.receive($0, now: now) }
+            Self.apply(actions, &queue)
+            if now >= member.busyUntil, !queue.isEmpty {
+                let task = queue.removeFirst()
+                members[peer]?.busyUntil = now + .milliseconds(dice.integer(0..<500))
+                let count = task.ids.count - task.promptCount - (dice.happens(faults.corruptResult) ? 1 : 0)
+                let grades = (0..<count).map { -Float(task.ids[task.promptCount + $0] % 7) }
+                actions += session.complete([Score(id: task.id, kind: task.kind, logprobs: grades)], now: now)
+            }
+            actions += session.tick(now: now, status: Heartbeat(state: "grading", epoch: 0))
+            members[peer]?.body = .scorer(session, queue: queue)
+            post(from: peer, actions)
+        }
+    }
+
+    private static func apply<Work: LeasedWork>(_ actions: [MemberSession<Work>.Action], _ queue: inout [Work]) {
+        for action in actions {
+            switch action {
+            case .start(let tasks): queue += tasks
+            case .cancel(let items): queue.removeAll { items.contains($0.item) }
+            default: break
+            }
+        }
+    }
+
+    private mutating func post<Work: LeasedWork>(from peer: PeerID, _ actions: [MemberSession<Work>.Action]) {
+        for action in actions {
+            if case .send(let message) = action, learnerDownUntil == nil {
+                let last = learnerInbox.last { $0.2 == peer }?.at ?? .zero
+                learnerInbox.append((max(last, now + .milliseconds(dice.integer(0..<600))), message, peer))
+            }
+            if case .end = action { members[peer]?.ended = true }
+        }
+    }
+
+    /// A response that is a function of seed, sample and weights, as the real engine's is.
+    func sample(_ task: RolloutTask, _ version: UInt64) -> Trajectory {
+        let random = CounterRandom(key: task.seed, UInt64(task.id.sample), version)
+        let count = 1 + Int(random.integer(below: UInt64(task.sampling.maxTokens), 0))
+        let ids = (0..<count).map { Int32(random.integer(below: 1000, UInt64($0 + 1))) }
+        return Trajectory(
+            id: task.id, kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs, responseIDs: ids,
+            behaviourLogprobs: ids.map { -Float($0 % 5) }, policyVersions: ids.map { _ in version },
+            finishReason: count == task.sampling.maxTokens ? .length : .stop,
+            temperature: task.sampling.temperature)
+    }
+
+    private mutating func corrupted(_ trajectory: Trajectory, _ faults: Faults) -> Trajectory {
+        guard dice.happens(faults.corruptResult) else { return trajectory }
+        var trajectory = trajectory
+        switch dice.integer(0..<3) {
+        case 0: trajectory.promptIDs.append(9)
+        case 1: trajectory.policyVersions = trajectory.policyVersions.map { $0 + 1000 }
+        default: trajectory.behaviourLogprobs.append(0)
+        }
+        return trajectory
+    }
+}
