@@ -1,0 +1,102 @@
+import ArgumentParser
+import Generation
+import Models
+import Telemetry
+import Tokenizers
+
+struct GenerateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "generate", abstract: "Continue a text or answer a chat message.")
+
+    @Argument(help: "A model folder or a GGUF file.")
+    var model: String
+
+    @Option(help: "Text to continue.")
+    var prompt: String?
+
+    @Option(help: "A user's message, put into the model's chat template.")
+    var chat: String?
+
+    @Option(help: "Most tokens to generate; as many as fit into the context, at most 256, unless given.")
+    var maxTokens: Int?
+
+    @Option(help: "Divides the logits; 0 always takes the most probable token.")
+    var temperature: Float = 1
+
+    @Option(help: "Draw from the smallest set of tokens with this probability.")
+    var topP: Float = 1
+
+    @Option(help: "Draw from this many most probable tokens; 0: all.")
+    var topK = 0
+
+    @Option(help: "Seed: the same seed gives the same text.")
+    var seed: UInt64 = 0
+
+    @OptionGroup var options: ModelOptions
+
+    @Flag(help: "Print one JSON object: prompt_ids, ids, logprobs, text, finish_reason.")
+    var json = false
+
+    func validate() throws {
+        guard (prompt == nil) != (chat == nil) else { throw ValidationError("give either --prompt or --chat") }
+        guard maxTokens ?? 1 >= 1 else { throw ValidationError("--max-tokens takes 1 or more") }
+        guard temperature >= 0, temperature.isFinite else { throw ValidationError("--temperature takes 0 or more") }
+        guard topP > 0, topP <= 1 else { throw ValidationError("--top-p takes a number above 0 and at most 1") }
+        guard topK >= 0 else { throw ValidationError("--top-k takes 0 or more") }
+    }
+
+    func run() throws {
+        let files = try ModelFiles.open(model)
+        let tokenizer = try files.loadTokenizer()
+        let template = try files.chatTemplate()
+        let promptIDs: [Int32]
+        if let chat {
+            let text = template.render([ChatMessage(role: "user", content: chat)], addGenerationPrompt: true)
+            promptIDs = try tokenizer.encode(text)
+        } else {
+            promptIDs = try tokenizer.encode(prompt ?? "", addSpecialTokens: true)
+        }
+        guard !promptIDs.isEmpty else { throw CommandError.usage("the prompt is empty") }
+        let room = files.configuration.maxPositions - promptIDs.count
+        guard room >= maxTokens ?? 1 else {
+            throw CommandError(
+                message: "the prompt has \(promptIDs.count) tokens, which leaves \(max(0, room)) of the context of "
+                    + "\(files.configuration.maxPositions) for \(maxTokens ?? 1) new ones; shorten it")
+        }
+        let engine = GenerationEngine(
+            model: try LanguageModel(files, type: options.dtype, threads: options.threadCount), slots: 1)
+        try engine.submit([
+            SampleRequest(
+                id: 0, promptIDs: promptIDs, seed: seed, stream: 0, sample: 0,
+                parameters: SamplingParameters(
+                    maxTokens: maxTokens ?? min(256, room), temperature: temperature, topP: topP, topK: topK,
+                    stopTokenIDs: files.stopTokenIDs(tokenizer, template)))
+        ])
+        let sample = try json ? engine.run().first : stream(engine, tokenizer)
+        guard let sample else { throw CommandError(message: "the engine returned no text") }
+        guard json else { return }
+        try StandardOutput.shared.writeLine(
+            JSONText.object([
+                ("prompt_ids", JSONText.array(promptIDs)), ("ids", JSONText.array(sample.ids)),
+                ("logprobs", JSONText.array(sample.logprobs)),
+                ("text", JSONText.string(tokenizer.decode(sample.ids, skipSpecialTokens: true))),
+                ("finish_reason", JSONText.string(sample.finishReason.rawValue)),
+            ]))
+    }
+
+    /// Prints text as it comes; special tokens are not shown.
+    private func stream(_ engine: GenerationEngine, _ tokenizer: Tokenizer) throws -> CompletedSample? {
+        var decoder = IncrementalDecoder(tokenizer, skipSpecialTokens: true)
+        var drawn: [Int32] = []
+        engine.onToken = { drawn.append($0.token) }
+        var completed: [CompletedSample] = []
+        while engine.activeCount + engine.waitingCount > 0 {
+            completed += engine.step()
+            for id in drawn { try StandardOutput.shared.write(decoder.append(id)) }
+            drawn.removeAll()
+            try StandardOutput.shared.flush()
+        }
+        try StandardOutput.shared.writeLine(decoder.finish())
+        return completed.first
+    }
+}

@@ -1,0 +1,81 @@
+import ArgumentParser
+import Configuration
+import Foundation
+import Models
+import Pipeline
+import Telemetry
+import Tokenizers
+
+struct InspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Say what a model, a checkpoint or a run folder holds.")
+
+    @Argument(help: "A model folder or GGUF file, a checkpoint, or a run folder.")
+    var path: String
+
+    func run() throws {
+        for line in RunReport.aligned(try facts()) { try StandardOutput.shared.writeLine(line) }
+    }
+
+    private func facts() throws -> [(label: String, text: String)] {
+        let files = FileManager.default
+        let run = RunFolder(path)
+        if files.fileExists(atPath: run.configuration) { return RunReport.facts(of: run) }
+        let model = "\(path)/model"
+        if files.fileExists(atPath: "\(path)/state.json"), files.fileExists(atPath: model) {
+            let state = "\(path)/state.json"
+            let step = try? JSONValue.parse(Array(Data(contentsOf: URL(fileURLWithPath: state))))["step"]
+            var facts = [(label: "checkpoint", text: path)]
+            if case .integer(let step)? = step { facts.append(("step", String(step))) }
+            return facts + ModelSummary(try ModelFiles.open(model)).lines
+        }
+        return ModelSummary(try ModelFiles.open(path)).lines
+    }
+}
+
+/// What a run folder holds, for `opd inspect`.
+enum RunReport {
+    static func facts(of run: RunFolder) -> [(label: String, text: String)] {
+        var facts = [(label: "run", text: run.path)]
+        if let loaded = try? RunConfiguration.load(run.configuration, requiring: []) {
+            let configuration = loaded.configuration
+            facts.append(("student", configuration.student.model))
+            for (label, teacher) in configuration.teachers.sorted(by: { $0.key < $1.key }) {
+                facts.append(("teacher", "\(teacher.model) (\(label))"))
+            }
+            facts.append(("steps", "\(lastNumber("step", in: run) ?? "0") of \(configuration.training.steps)"))
+        }
+        if let kl = lastNumber("teacher_kl", in: run) { facts.append(("training KL", kl)) }
+        let evaluations = values("eval_teacher_kl", in: run)
+        if let first = evaluations.first, let last = evaluations.last {
+            facts.append(
+                (
+                    "held-out KL",
+                    first.step == last.step
+                        ? first.value : "\(first.value) at step \(first.step), \(last.value) at step \(last.step)"
+                ))
+        }
+        let checkpoints = CheckpointStore(folder: run.checkpoints)
+        facts.append(("checkpoints", checkpoints.list().map { String($0.step) }.joined(separator: ", ")))
+        if let latest = checkpoints.latest() { facts.append(("model", "\(latest.path)/model")) }
+        return facts
+    }
+
+    /// `label:   text` with the texts below each other.
+    static func aligned(_ facts: [(label: String, text: String)]) -> [String] {
+        let width = facts.map(\.label.count).max() ?? 0
+        return facts.map { "\($0.label):\(String(repeating: " ", count: width - $0.label.count + 2))\($0.text)" }
+    }
+
+    private static func values(_ name: String, in run: RunFolder) -> [(step: String, value: String)] {
+        guard let text = try? String(contentsOfFile: run.metrics, encoding: .utf8) else { return [] }
+        return text.split(separator: "\n").compactMap { line in
+            guard let value = try? JSONValue.parse(String(line)), let step = value["step"]?.text(),
+                let number = value[name], number != .null
+            else { return nil }
+            return (step, number.text())
+        }
+    }
+
+    private static func lastNumber(_ name: String, in run: RunFolder) -> String? { values(name, in: run).last?.value }
+}

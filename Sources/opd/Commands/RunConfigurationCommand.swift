@@ -1,0 +1,29 @@
+import ArgumentParser
+import Configuration
+
+/// A configuration file and what the command line changes in it.
+struct ConfigurationOptions: ParsableArguments {
+    @Argument(help: "The run's YAML file.")
+    var config: String
+
+    @Option(name: .customLong("set"), help: "Override a key, such as training.steps=10; may be repeated.")
+    var overrides: [String] = []
+}
+
+struct RunConfigurationCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "Print a run's configuration with its defaults, or every problem in it.")
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() throws {
+        let loaded = try RunConfiguration.load(options.config, overrides: options.overrides)
+        let configuration = loaded.configuration
+        _ = try PromptFile.read(configuration.data.prompts, for: configuration)
+        if !configuration.data.heldout.isEmpty {
+            _ = try PromptFile.read(configuration.data.heldout, for: configuration)
+        }
+        for warning in loaded.warnings { printToStandardError("warning: \(warning)") }
+        try StandardOutput.shared.write(configuration.yaml(markingDefaults: true))
+    }
+}

@@ -1,0 +1,24 @@
+import ArgumentParser
+import Compute
+import Foundation
+
+extension ElementType: ExpressibleByArgument {}
+
+/// How a model is run.
+struct ModelOptions: ParsableArguments {
+    @Option(help: "Precision of weights and activations: bf16 or f32.")
+    var dtype: ElementType = .bf16
+
+    @Option(help: "Compute threads; 0: one a core.")
+    var threads = 0
+
+    func validate() throws {
+        guard (0...1024).contains(threads) else { throw ValidationError("--threads takes 0 to 1024, got \(threads)") }
+    }
+
+    /// Threads to use: as many as this process may run on unless named.
+    var threadCount: Int { threads > 0 ? threads : Self.availableCores }
+
+    /// Cores that this process may use.
+    static var availableCores: Int { ProcessInfo.processInfo.activeProcessorCount }
+}
