@@ -117,6 +117,18 @@ public struct RunFolder: Sendable, Equatable {
         }
         return kept
     }
+
+    /// Removes the folder of a run that ended before its first step, such as one whose configuration was refused, so
+    /// that the mended run is not refused for it. Does nothing when there is a checkpoint, a metric, or a file that no
+    /// run makes.
+    public func removeIfUnused() {
+        let own: Set = ["checkpoints", "logs", "config.yaml", "endpoint", "metrics.jsonl", "samples.jsonl"]
+        guard let names = try? FileTree.names(in: path), own.isSuperset(of: names),
+            (FileTree.read(metrics, limit: 1) ?? "").isEmpty, (FileTree.read(samples, limit: 1) ?? "").isEmpty,
+            CheckpointStore(folder: checkpoints).latest() == nil
+        else { return }
+        try? FileTree.remove(path)
+    }
 }
 
 /// A learner's claim on its run folder, given up with the last reference to this.

@@ -79,4 +79,24 @@ import Testing
         #expect(readText("\(path)/metrics-1.jsonl") == "{\"step\": 1}\n")
         #expect(names(path) == ["checkpoints", "logs", "metrics-1.jsonl", "metrics-2.jsonl", "samples.jsonl"])
     }
+
+    @Test func onlyAnUnusedFolderIsRemoved() throws {
+        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        try writeText("x", to: folder.log("rollout-0"))
+        try folder.write("name: x\n", to: folder.configuration)
+        for precious in ["notes.txt", "metrics.jsonl", "samples.jsonl"] {
+            try writeText("{}", to: "\(path)/\(precious)")
+            folder.removeIfUnused()
+            #expect(readText("\(path)/\(precious)") == "{}")
+            #expect(unlink("\(path)/\(precious)") == 0)
+        }
+        try writeText("", to: folder.metrics)
+        let store = CheckpointStore(folder: folder.checkpoints)
+        let checkpoint = try store.save(step: 1) { _ in }
+        folder.removeIfUnused()
+        #expect(store.latest() == checkpoint)
+        #expect(try shell("rm -r '\(folder.checkpoints)'/*") == 0)
+        folder.removeIfUnused()
+        #expect(names("\(temporary.path)/runs") == [])
+    }
 }

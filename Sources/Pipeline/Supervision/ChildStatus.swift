@@ -1,0 +1,41 @@
+import Glibc
+
+/// How a child process ended.
+package enum ChildStatus: Sendable, Equatable, CustomStringConvertible {
+    case exited(Int32)
+    case signalled(Int32)
+    /// It could not be started; why.
+    case notStarted(String)
+
+    /// Continues a sentence that begins with the process's name.
+    package var description: String {
+        switch self {
+        case .exited(let code): "ended with exit status \(code)"
+        case .signalled(let signal): "was killed by signal \(signal)\(Self.names[signal].map { " (\($0))" } ?? "")"
+        case .notStarted(let reason): "could not be started: \(reason)"
+        }
+    }
+
+    private static let names: [Int32: String] = [
+        SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGTRAP: "SIGTRAP",
+        SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGSEGV: "SIGSEGV", SIGPIPE: "SIGPIPE",
+        SIGTERM: "SIGTERM", SIGXCPU: "SIGXCPU",
+        SIGKILL: "SIGKILL; the system does that when memory runs out",
+    ]
+}
+
+/// With what a supervised run ends.
+public struct ExitStatus: Sendable, Equatable {
+    /// For `exit`: 0 done, 1 failed, 2 refused its configuration, 130 or 143 stopped by SIGINT or SIGTERM.
+    public var code: Int32
+    /// What went wrong, for a person; nil when nothing did or the learner has said it on standard error already.
+    public var error: String?
+    /// What to do next; nil when there is nothing.
+    public var hint: String?
+
+    public init(code: Int32, error: String? = nil, hint: String? = nil) {
+        self.code = code
+        self.error = error
+        self.hint = hint
+    }
+}
