@@ -259,25 +259,23 @@ static od_plan *make_plan(od_runtime *runtime, const od_md *a, const od_md *b, c
     return plan;
 }
 
-od_plan *od_plan_create(
-    od_runtime *runtime, const od_layout *layout, int64_t m, int64_t lda, int64_t ldc, int dst_type, int accumulate) {
+od_plan *od_plan_create(od_runtime *runtime, const od_layout *layout, int64_t m) {
     od_md a, c;
-    od_md_strided(&a, m, layout->k, layout->type, lda, 1);
-    od_md_strided(&c, m, layout->n, data_type(dst_type), ldc, 1);
-    od_plan *plan = make_plan(runtime, &a, &layout->md, &c, accumulate);
+    od_md_strided(&a, m, layout->k, layout->type, layout->k, 1);
+    od_md_strided(&c, m, layout->n, dnnl_f32, layout->n, 1);
+    od_plan *plan = make_plan(runtime, &a, &layout->md, &c, 0);
     od_md_release(&a);
     od_md_release(&c);
     return plan;
 }
 
 od_plan *od_plan_create_plain(
-    od_runtime *runtime, int64_t m, int64_t n, int64_t k, int type, int64_t stride_am, int64_t stride_ak, int64_t ldb,
-    int64_t ldc, int accumulate) {
+    od_runtime *runtime, int64_t m, int64_t n, int64_t k, int type, int64_t stride_am, int64_t stride_ak) {
     od_md a, b, c;
     od_md_strided(&a, m, k, data_type(type), stride_am, stride_ak);
-    od_md_strided(&b, k, n, data_type(type), ldb, 1);
-    od_md_strided(&c, m, n, dnnl_f32, ldc, 1);
-    od_plan *plan = make_plan(runtime, &a, &b, &c, accumulate);
+    od_md_strided(&b, k, n, data_type(type), n, 1);
+    od_md_strided(&c, m, n, dnnl_f32, n, 1);
+    od_plan *plan = make_plan(runtime, &a, &b, &c, 1);
     od_md_release(&a);
     od_md_release(&b);
     od_md_release(&c);

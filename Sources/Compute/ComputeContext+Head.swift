@@ -81,7 +81,7 @@ extension ComputeContext {
         let chunks = Self.rowRanges(x.rows)
         let width = head.panelWidth
         let blocks = scratch("head.block", rows: team.threads * Self.rowChunk, columns: width)
-        let plans = HeadPlans(self, head, chunks: chunks)
+        let plans = PanelPlans(self, head, chunks: chunks)
         let stride = Int64(head.panelCount)
         inverseTemperature.withUnsafeBufferPointer { scale in
             guard let scale = scale.baseAddress else { return }
@@ -101,32 +101,6 @@ extension ComputeContext {
             }
         }
         return statistics
-    }
-}
-
-/// Plans of a head's panels for the row counts of a batch, writing dense blocks.
-struct HeadPlans {
-    private let head: PackedMatrix
-    private let sizes: [Int]
-    private var full: [MatmulPlan] = []
-    private var last: [MatmulPlan] = []
-
-    init(_ context: ComputeContext, _ head: PackedMatrix, chunks: [Range<Int>]) {
-        self.head = head
-        sizes = Array(Set(chunks.map(\.count)))
-        for size in sizes {
-            for layout in [head.layout, head.lastLayout] {
-                let plan = context.plan(
-                    layout, type: head.storedType, m: size, ldc: layout.outputs, output: .f32, accumulate: false)
-                if layout === head.layout { full.append(plan) }
-                if layout === head.lastLayout { last.append(plan) }
-            }
-        }
-    }
-
-    func run(rows: Int, panel: Int, thread: Int, _ x: UnsafeRawPointer, _ block: UnsafeMutableRawPointer) {
-        guard let size = sizes.firstIndex(of: rows) else { return }
-        (panel == head.panelCount - 1 ? last : full)[size].run(thread: thread, x, head.bytes(ofPanel: panel), block)
     }
 }
 

@@ -52,7 +52,7 @@ extension ComputeContext {
         if rows == 0 { return }
         let input = widened(x, for: head)
         let chunks = Self.rowRanges(rows)
-        let plans = HeadPlans(self, head, chunks: chunks)
+        let plans = PanelPlans(self, head, chunks: chunks)
         let blocks = scratch("head.block", rows: team.threads * Self.rowChunk, columns: head.panelWidth)
         for (index, slab) in transposed.slabs.enumerated() {
             let columns = index * PackedHeadTranspose.slab..<index * PackedHeadTranspose.slab + slab.inputs

@@ -4,18 +4,14 @@ struct PlanKey: Hashable {
     enum Kind: Hashable {
         /// Against a packed panel.
         case packed
-        /// dW += dyᵀ x: A read with these strides, B plain.
-        case gradient(strideM: Int, strideK: Int)
+        /// dW += dyᵀ x against plain rows.
+        case gradient
     }
     let kind: Kind
     let m: Int
     let n: Int
     let k: Int
     let type: ElementType
-    let output: ElementType
-    let lda: Int
-    let ldc: Int
-    let accumulate: Bool
 }
 
 /// One compiled matmul.
@@ -54,17 +50,11 @@ extension ComputeContext {
         return ranges
     }
 
-    func plan(_ layout: PackedLayout, type: ElementType, m: Int, ldc: Int, output: ElementType, accumulate: Bool)
-        -> MatmulPlan
-    {
-        let key = PlanKey(
-            kind: .packed, m: m, n: layout.outputs, k: layout.inputs, type: type, output: output, lda: layout.inputs,
-            ldc: ldc, accumulate: accumulate)
+    func plan(_ layout: PackedLayout, type: ElementType, m: Int) -> MatmulPlan {
+        let key = PlanKey(kind: .packed, m: m, n: layout.outputs, k: layout.inputs, type: type)
         if let found = plans[key] { return found }
-        let handle = od_plan_create(
-            runtime, layout.handle, Int64(m), Int64(layout.inputs), Int64(ldc), output.code, accumulate ? 1 : 0)
         // The layout came from the same library for the same shape: refusal would be a defect.
-        guard let made = MatmulPlan(handle) else {
+        guard let made = MatmulPlan(od_plan_create(runtime, layout.handle, Int64(m))) else {
             fatalError("oneDNN has no matmul \(m) x \(layout.outputs) x \(layout.inputs) \(type.rawValue)")
         }
         plans[key] = made
@@ -79,14 +69,7 @@ extension ComputeContext {
         precondition(x.type == w.type, "linear: \(x.type.rawValue) rows, \(w.type.rawValue) weights")
         precondition(y.type == .f32 || (y.type == w.type && !accumulate), "linear: output type \(y.type.rawValue)")
         if x.rows == 0 { return }
-        let input = widened(x, for: w)
-        guard y.type == .bf16 && w.storedType == .f32 else {
-            multiply(input, w, panels: 0..<w.panelCount, into: y, accumulate: accumulate)
-            return
-        }
-        let wide = scratch("linear.output", rows: y.rows, columns: y.columns)
-        multiply(input, w, panels: 0..<w.panelCount, into: wide, accumulate: false)
-        convert(from: wide, to: y)
+        multiply(widened(x, for: w), w, panels: 0..<w.panelCount, into: y, accumulate: accumulate)
     }
 
     /// Only the output columns of one panel: y is [T, width of that panel], f32.
@@ -106,29 +89,55 @@ extension ComputeContext {
     }
 
     /// y's first column is that of panels.lowerBound.
+    ///
+    /// A panel's product is a dense block in f32; storing it narrows, or adds to y, so that both are one rounding of
+    /// the same sum whatever the row count.
     func multiply(_ x: Tensor, _ w: PackedMatrix, panels: Range<Int>, into y: Tensor, accumulate: Bool) {
         let chunks = Self.rowRanges(x.rows)
-        let sizes = Array(Set(chunks.map(\.count)))
-        var byLayout: [[MatmulPlan]] = []
-        for layout in [w.layout, w.lastLayout] {
-            byLayout.append(
-                sizes.map {
-                    plan(
-                        layout, type: w.storedType, m: $0, ldc: y.columns, output: y.type, accumulate: accumulate)
-                })
-        }
+        let plans = PanelPlans(self, w, chunks: chunks)
         let first = w.panelRange(panels.lowerBound).lowerBound
         let xRow = x.columns * x.type.byteCount
+        let direct = panels.count == 1 && y.type == .f32 && !accumulate
+        let blocks = scratch("linear.block", rows: team.threads * Self.rowChunk, columns: w.panelWidth)
         // Panel by panel, so that a panel is fetched once while the row chunks pass over it.
         team.run(items: chunks.count * panels.count) { item, thread in
             let panel = panels.lowerBound + item / chunks.count
             let rows = chunks[item % chunks.count]
-            guard let size = sizes.firstIndex(of: rows.count) else { return }
-            let plan = byLayout[panel == w.panelCount - 1 ? 1 : 0][size]
-            let column = w.panelRange(panel).lowerBound - first
-            plan.run(
-                thread: thread, x.bytes + rows.lowerBound * xRow, w.bytes(ofPanel: panel),
-                y.bytes + (rows.lowerBound * y.columns + column) * y.type.byteCount)
+            let columns = w.panelRange(panel)
+            let from = x.bytes + rows.lowerBound * xRow
+            let to = y.bytes + (rows.lowerBound * y.columns + columns.lowerBound - first) * y.type.byteCount
+            if direct {
+                plans.run(rows: rows.count, panel: panel, thread: thread, from, to)
+                return
+            }
+            let block = blocks.f32 + thread * Self.rowChunk * w.panelWidth
+            plans.run(rows: rows.count, panel: panel, thread: thread, from, block)
+            kernels.store_block(
+                to, y.type.code, Int64(y.columns), block, Int64(columns.count), Int64(rows.count), accumulate)
         }
+    }
+}
+
+/// Plans of a matrix's panels for the row counts of one batch.
+struct PanelPlans {
+    private let matrix: PackedMatrix
+    private let sizes: [Int]
+    private let full: [MatmulPlan]
+    private let last: [MatmulPlan]
+
+    init(_ context: ComputeContext, _ matrix: PackedMatrix, chunks: [Range<Int>]) {
+        self.matrix = matrix
+        var sizes: [Int] = []
+        for chunk in chunks where !sizes.contains(chunk.count) { sizes.append(chunk.count) }
+        self.sizes = sizes
+        full = sizes.map { context.plan(matrix.layout, type: matrix.storedType, m: $0) }
+        last = sizes.map { context.plan(matrix.lastLayout, type: matrix.storedType, m: $0) }
+    }
+
+    /// block [rows, width of the panel] f32, dense = x [rows, K] times the panel.
+    func run(rows: Int, panel: Int, thread: Int, _ x: UnsafeRawPointer, _ block: UnsafeMutableRawPointer) {
+        guard let size = sizes.firstIndex(of: rows) else { preconditionFailure("no plan for \(rows) rows") }
+        (panel == matrix.panelCount - 1 ? last : full)[size]
+            .run(thread: thread, x, matrix.bytes(ofPanel: panel), block)
     }
 }

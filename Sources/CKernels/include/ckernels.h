@@ -74,6 +74,9 @@ typedef struct ck_kernels {
     void (*add_bias)(void *y, int type, const float *bias, int64_t n, int64_t r0, int64_t r1);
     /// y += x, f32.
     void (*add)(float *y, const float *x, int64_t n);
+    /// y (row stride ldy) = block [rows][w], or += when y is f32 and `add`.
+    void (*store_block)(
+        void *y, int type, int64_t ldy, const float *block, int64_t w, int64_t rows, bool add);
     /// db[c0..<c1] += sum over rows of dy, ascending.
     void (*column_sums)(float *db, const void *dy, int type, int64_t t, int64_t n, int64_t c0, int64_t c1);
 

@@ -32,6 +32,7 @@ const ck_kernels CK_JOIN(ck_table, CK_ISA) = {
     .rms_norm_backward = K(rms_norm_backward),
     .add_bias = K(add_bias),
     .add = K(add),
+    .store_block = K(store_block),
     .column_sums = K(column_sums),
     .swiglu = K(swiglu),
     .swiglu_backward = K(swiglu_backward),

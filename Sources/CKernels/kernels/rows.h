@@ -38,6 +38,23 @@ static void K(add)(float *y, const float *x, int64_t n) {
     EACH_VECTOR(i, k, 0, n) store_n(y, CK_F32, i, load_n(y, CK_F32, i, k) + load_n(x, CK_F32, i, k), k);
 }
 
+INLINE void K(store_block_typed)(
+    void *y, int type, int64_t ldy, const float *block, int64_t w, int64_t rows, bool add) {
+    for (int64_t r = 0; r < rows; r++)
+        EACH_VECTOR(i, k, 0, w) {
+            vf v = load_n(block, CK_F32, r * w + i, k);
+            if (add) v += load_n(y, type, r * ldy + i, k);
+            store_n(y, type, r * ldy + i, v, k);
+        }
+}
+
+static void K(store_block)(
+    void *y, int type, int64_t ldy, const float *block, int64_t w, int64_t rows, bool add) {
+    if (type == CK_BF16) K(store_block_typed)(y, CK_BF16, ldy, block, w, rows, false);
+    else if (add) K(store_block_typed)(y, CK_F32, ldy, block, w, rows, true);
+    else K(store_block_typed)(y, CK_F32, ldy, block, w, rows, false);
+}
+
 INLINE void K(column_sums_typed)(
     float *db, const void *dy, int type, int64_t t, int64_t n, int64_t c0, int64_t c1) {
     EACH_VECTOR(i, k, c0, c1) {

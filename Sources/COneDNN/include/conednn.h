@@ -42,13 +42,12 @@ int od_layout_pack(
 /// Prepares what od_layout_pack needs, so that threads may then call it at the same time. 0 on success.
 int od_layout_prepare_pack(od_layout *layout, int source_type, int64_t stride_k, int64_t stride_n);
 
-/// C[m,N] (row stride ldc, `dst_type`) = A[m,K] (row stride lda) B, plus C when `accumulate`. Null when refused.
-od_plan *od_plan_create(
-    od_runtime *runtime, const od_layout *layout, int64_t m, int64_t lda, int64_t ldc, int dst_type, int accumulate);
-/// C[m,n] f32 (row stride ldc) += A B; A [m,k] element (i,j) at a[i * stride_am + j * stride_ak]; B [k,n] row stride ldb.
+/// C[m,N] f32 = A[m,K] B, A and C dense: oneDNN 2.6 falls back to its reference for any other row stride of C.
+/// Null when refused.
+od_plan *od_plan_create(od_runtime *runtime, const od_layout *layout, int64_t m);
+/// Dense C[m,n] f32 += A B; A [m,k] element (i,j) at a[i * stride_am + j * stride_ak]; B [k,n] dense.
 od_plan *od_plan_create_plain(
-    od_runtime *runtime, int64_t m, int64_t n, int64_t k, int type, int64_t stride_am, int64_t stride_ak, int64_t ldb,
-    int64_t ldc, int accumulate);
+    od_runtime *runtime, int64_t m, int64_t n, int64_t k, int type, int64_t stride_am, int64_t stride_ak);
 void od_plan_destroy(od_plan *plan);
 const char *od_plan_implementation(const od_plan *plan);
 /// 0 on success.

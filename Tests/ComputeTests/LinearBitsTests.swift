@@ -1,0 +1,132 @@
+import Testing
+
+@testable import Compute
+
+/// The promise everything rests on: a row's bits depend on that row and the weights alone.
+@Suite struct LinearBitsTests {
+    static let rowCounts = [1, 2, 3, 7, 16, 33, 64, 200]
+
+    @Test(arguments: ElementType.allCases, [false, true])
+    func rowsAreIdenticalWhateverTheBatch(type: ElementType, emulate: Bool) {
+        let one = ComputeContext(threads: 1, instructionSet: nil, emulateBF16: emulate)
+        let two = ComputeContext(threads: 2, instructionSet: nil, emulateBF16: emulate)
+        var random = Random(7)
+        let shapes = [
+            (960, 576), (576, 1536), (576, 576), (3072, 576), (40, 56), (56, 104), (104, 300), (300, 48), (320, 384),
+            (384, 320), (24, 8), (8, 40), (300, 40), (1, 64), (513, 48), (9000, 40),
+        ]
+        for (n, k) in shapes {
+            let w = random.tensor(n, k)
+            let packedOne = one.pack(w, as: type)
+            let packedTwo = two.pack(w, as: type)
+            let x = random.tensor(1024, k, type)
+            let full = Tensor(rows: 1024, columns: n)
+            two.linear(x, packedTwo, into: full)
+            let fullOne = Tensor(rows: 1024, columns: n)
+            one.linear(x, packedOne, into: fullOne)
+            #expect(full.bits == fullOne.bits, "\(n) x \(k): 1 and 2 threads")
+            for rows in Self.rowCounts {
+                let from = random.int(below: 1024 - rows)
+                let y = Tensor(rows: rows, columns: n)
+                (rows % 2 == 0 ? one : two).linear(
+                    x.rows(from..<from + rows), rows % 2 == 0 ? packedOne : packedTwo, into: y)
+                #expect(y.bits == full.rows(from..<from + rows).bits, "\(n) x \(k): \(rows) rows at \(from)")
+                // Accumulation adds once, after the whole product.
+                let sum = Tensor(rows: rows, columns: n)
+                two.linear(x.rows(from..<from + rows), packedTwo, into: sum, accumulate: true)
+                #expect(sum.floats() == y.floats(), "\(n) x \(k): accumulate \(rows) rows")
+            }
+        }
+    }
+
+    @Test(arguments: ElementType.allCases)
+    func typedOutputRoundsTheSameSum(type: ElementType) {
+        let context = ComputeContext(threads: 2)
+        var random = Random(3)
+        let packed = context.pack(random.tensor(300, 104), as: type)
+        let x = random.tensor(77, 104, type)
+        let wide = Tensor(rows: 77, columns: 300)
+        let narrow = Tensor(rows: 77, columns: 300, type: type)
+        context.linear(x, packed, into: wide)
+        context.linear(x, packed, into: narrow)
+        #expect(narrow.bits == wide.converted(to: type).bits)
+    }
+
+    @Test(arguments: ElementType.allCases)
+    func panelsAreTheColumnsOfTheWhole(type: ElementType) {
+        let context = ComputeContext(threads: 2)
+        var random = Random(4)
+        let packed = context.pack(random.tensor(300, 56), as: type)
+        let x = random.tensor(19, 56, type)
+        let whole = Tensor(rows: 19, columns: 300)
+        context.linear(x, packed, into: whole)
+        let all = whole.floats()
+        #expect(packed.panelRange(packed.panelCount - 1).upperBound == 300)
+        for panel in 0..<packed.panelCount {
+            let range = packed.panelRange(panel)
+            let y = Tensor(rows: 19, columns: range.count)
+            context.linearPanel(x, packed, panel: panel, into: y)
+            let part = y.floats()
+            for row in 0..<19 {
+                #expect(
+                    Array(part[row * range.count..<(row + 1) * range.count])
+                        == Array(all[row * 300 + range.lowerBound..<row * 300 + range.upperBound]))
+            }
+        }
+    }
+
+    @Test func repackGivesTheBitsOfAFreshPack() {
+        let context = ComputeContext(threads: 2)
+        var random = Random(5)
+        for type in ElementType.allCases {
+            let a = random.tensor(300, 56)
+            let b = random.tensor(300, 56)
+            let packed = context.pack(a, as: type)
+            context.repack(b, into: packed)
+            let fresh = context.pack(b, as: type)
+            let x = random.tensor(5, 56, type)
+            let y1 = Tensor(rows: 5, columns: 300)
+            let y2 = Tensor(rows: 5, columns: 300)
+            context.linear(x, packed, into: y1)
+            context.linear(x, fresh, into: y2)
+            #expect(y1.bits == y2.bits)
+            // bf16 weights given as bf16 or as the f32 they round from pack alike.
+            let again = context.pack(b.converted(to: .bf16), as: type)
+            context.linear(x, again, into: y2)
+            if type == .bf16 { #expect(y1.bits == y2.bits) }
+        }
+    }
+}
+
+@Suite struct WeightGradientTests {
+    @Test(arguments: ElementType.allCases, [1, 5, 64, 130, 700])
+    func matchesReferenceOnAnyThreads(type: ElementType, rows: Int) {
+        var random = Random(UInt64(rows))
+        for (n, k) in [(40, 56), (200, 48), (56, 104)] {
+            let dy = random.tensor(rows, n, type)
+            let x = random.tensor(rows, k, type)
+            let start = random.tensor(n, k)
+            var dyT = [Float](repeating: 0, count: rows * n)
+            var xT = [Float](repeating: 0, count: rows * k)
+            let (d, v) = (dy.floats(), x.floats())
+            for t in 0..<rows {
+                for i in 0..<n { dyT[i * rows + t] = d[t * n + i] }
+                for i in 0..<k { xT[i * rows + t] = v[t * k + i] }
+            }
+            var want = product(dyT, xT, m: n, n: k, k: rows)
+            for (i, s) in start.floats().enumerated() { want[i] += Double(s) }
+            var bits: [[UInt8]] = []
+            for threads in [1, 2, 3] {
+                let dW = start.copy()
+                ComputeContext(threads: threads).accumulateWeightGradient(dy: dy, x: x, into: dW)
+                #expect(relativeError(dW.floats(), want) < 1e-5, "\(n) x \(k), \(rows) rows")
+                bits.append(dW.bits)
+            }
+            #expect(bits[0] == bits[1] && bits[1] == bits[2])
+            let emulated = ComputeContext(threads: 2, instructionSet: nil, emulateBF16: true)
+            let dW = start.copy()
+            emulated.accumulateWeightGradient(dy: dy, x: x, into: dW)
+            #expect(relativeError(dW.floats(), want) < 1e-5, "emulated")
+        }
+    }
+}

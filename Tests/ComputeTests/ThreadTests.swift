@@ -1,0 +1,78 @@
+import Synchronization
+import Testing
+
+@testable import Compute
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+@Suite struct ThreadTests {
+    @Test(arguments: [1, 2, 3, 5])
+    func everyItemRunsOnce(threads: Int) {
+        let team = ThreadTeam(threads: threads)
+        for items in [0, 1, 2, 3, 7, 100, 1000] {
+            let counts = (0..<items).map { _ in Counter() }
+            let rounds = items < 10 ? 300 : 10
+            for _ in 0..<rounds {
+                team.run(items: items) { item, thread in
+                    #expect(thread >= 0 && thread < threads)
+                    counts[item].value.add(1, ordering: .relaxed)
+                }
+            }
+            for counter in counts { #expect(counter.value.load(ordering: .relaxed) == rounds) }
+        }
+    }
+
+    final class Counter: Sendable {
+        let value = Atomic<Int>(0)
+    }
+
+    /// Threads that went to sleep between runs are woken.
+    @Test func sleepersWake() async throws {
+        let team = ThreadTeam(threads: 2)
+        for _ in 0..<5 {
+            let sum = Counter()
+            team.run(items: 8) { item, _ in sum.value.add(item, ordering: .relaxed) }
+            #expect(sum.value.load(ordering: .relaxed) == 28)
+            try await Task.sleep(for: .milliseconds(3))
+        }
+    }
+
+    actor Pinned {
+        private nonisolated let executor = PinnedThreadExecutor(name: "opd-test-pinned")
+        nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+        private let context: ComputeContext
+        private var calls = 0
+
+        init(threads: Int) { context = ComputeContext(threads: threads) }
+
+        func call() -> (Int, UInt) {
+            calls += 1
+            var sum = 0
+            context.team.run(items: 1) { item, _ in sum += item }
+            return (calls + sum, Self.thread())
+        }
+
+        static func thread() -> UInt { UInt(pthread_self()) }
+    }
+
+    @Test func actorStaysOnItsThread() async {
+        let actor = Pinned(threads: 2)
+        var threads: Set<UInt> = []
+        for i in 1...50 {
+            let (calls, thread) = await actor.call()
+            #expect(calls == i)
+            threads.insert(thread)
+        }
+        #expect(threads.count == 1)
+        #expect(!threads.contains(Pinned.thread()))
+    }
+
+    @Test func machineLimitsArePlausible() {
+        let context = ComputeContext(threads: 2)
+        #expect(MachineLimits.matmulRate(context: context, type: .f32) > 1e9)
+        #expect(MachineLimits.memoryBandwidth(threads: 2) > 1e8)
+        #expect(!context.summary.isEmpty)
+    }
+}
