@@ -303,3 +303,14 @@ func yamlText(_ value: String) -> String {
     }
     return "'" + value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
 }
+
+extension ConfigurationSchema {
+    /// Rows of the table in docs/configuration.md: key, values, default, meaning.
+    package static var referenceRows: [String] {
+        keys.map { key in
+            let path = key.path.split(separator: ".").map { $0 == "*" ? "<label>" : String($0) }.joined(separator: ".")
+            let standard = key.required ? "required" : key.defaultText.map { "`\($0)`" } ?? "none"
+            return "| `\(path)` | \(key.expectation) | \(standard) | \(key.summary) |"
+        }
+    }
+}

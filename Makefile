@@ -1,0 +1,40 @@
+# opd: 'make run' and 'make test' do all they need from a clean clone.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+SWIFT  ?= swift
+CONFIG ?= Examples/smollm2.yaml
+ARGS   ?=
+OPD    := .build/release/opd
+
+.PHONY: help setup build run test lint models bench clean
+
+help: ## Say what there is.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+setup: ## Install the system libraries that are missing (Debian, Ubuntu).
+	@scripts/setup.sh
+
+build: setup ## Build the release binary.
+	$(SWIFT) build -c release --product opd
+
+run: build models ## Distil the damaged SmolLM2 back from its teacher (CONFIG=..., ARGS=...).
+	$(OPD) run $(CONFIG) $(ARGS)
+
+# The last line printed is the test runner's own. Without network the tests that need SmolLM2 are skipped.
+test: build ## Run all tests, with real models and processes.
+	@scripts/models.sh $(OPD) || echo "warning: tests that need SmolLM2 are skipped" >&2
+	$(SWIFT) test
+
+lint: ## Check the format of all Swift files.
+	$(SWIFT) format lint --strict -r Sources Tests Package.swift
+
+models: build ## Get SmolLM2-135M-Instruct and make the damaged student.
+	scripts/models.sh $(OPD)
+
+bench: build models ## Measure sampling, scoring and training on SmolLM2.
+	@for work in generate score train; do $(OPD) bench $$work models/smollm2 --json; done
+
+clean: ## Remove what was built; models and runs stay.
+	rm -rf .build

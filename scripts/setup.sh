@@ -1,0 +1,32 @@
+#!/bin/bash
+# Installs what the build needs and does not find: libzmq, oneDNN, PCRE2, git and pip.
+# Does nothing, and needs no rights and no network, when all of it is there.
+set -euo pipefail
+
+missing=()
+have_header() { echo "#include <$1>" | ${CC:-clang} -E -x c - >/dev/null 2>&1; }
+if ! command -v "${CC:-clang}" >/dev/null; then
+    echo "error: no clang; install a Swift toolchain (https://www.swift.org/install) and put it on the PATH" >&2
+    exit 1
+fi
+have_header zmq.h || missing+=(libzmq3-dev)
+have_header oneapi/dnnl/dnnl.h || missing+=(libdnnl-dev)
+echo '#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>' | ${CC:-clang} -E -x c - >/dev/null 2>&1 || missing+=(libpcre2-dev)
+command -v git >/dev/null || missing+=(git ca-certificates)
+command -v unzip >/dev/null || command -v python3 >/dev/null || missing+=(unzip)
+if ! command -v python3 >/dev/null || ! python3 -m pip --version >/dev/null 2>&1; then missing+=(python3-pip); fi
+
+[ ${#missing[@]} -eq 0 ] && exit 0
+if ! command -v apt-get >/dev/null; then
+    echo "error: missing ${missing[*]} (Debian names), and there is no apt-get; install them with your package manager" >&2
+    exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "error: missing ${missing[*]}; run as root: apt-get install ${missing[*]}" >&2; exit 1; }
+    as_root=(sudo)
+fi
+echo "installing ${missing[*]}"
+"${as_root[@]}" apt-get update -q
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
