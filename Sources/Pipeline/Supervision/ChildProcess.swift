@@ -19,4 +19,17 @@ public enum ChildProcess {
             kill(getpid(), SIGTERM)
         }
     }
+
+    /// What to execute and what it is called. `/proc/self/exe` goes by its real path, so that it is found by its name
+    /// among processes, unless another file has been put there since: all processes of a run are one program.
+    package static func program(_ path: String) -> (path: String, name: String) {
+        let link = "/proc/self/exe"
+        guard path == link, let target = FileTree.target(ofLink: link) else { return (path, path) }
+        var own = stat()
+        var there = stat()
+        let isSame =
+            stat(link, &own) == 0 && stat(target, &there) == 0 && own.st_dev == there.st_dev
+            && own.st_ino == there.st_ino
+        return (isSame ? target : link, target)
+    }
 }

@@ -83,9 +83,10 @@ final class RunningChild: Sendable {
             &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
 
         var pid: pid_t = 0
-        let code = withCStrings([spec.name] + arguments) { arguments in
+        let program = ChildProcess.program(spec.executable)
+        let code = withCStrings([program.name] + arguments) { arguments in
             withCStrings(environment(adding: spec.environment)) { environment in
-                posix_spawn(&pid, spec.executable, &actions, &attributes, arguments, environment)
+                posix_spawn(&pid, program.path, &actions, &attributes, arguments, environment)
             }
         }
         return code == 0 ? .success(pid) : .failure(SpawnError(description: "\(FileTreeError(spec.executable, code))"))

@@ -208,6 +208,15 @@ import Testing
         #expect(lines.last == "/dev/null")
     }
 
+    /// Other programs, and people, find a run's processes by the program's name.
+    @Test func thisProgramGoesByItsName() {
+        let program = ChildProcess.program("/proc/self/exe")
+        #expect(program.path == program.name)
+        #expect(program.path != "/proc/self/exe")
+        #expect(access(program.path, X_OK) == 0)
+        #expect(ChildProcess.program("/bin/sh") == ("/bin/sh", "/bin/sh"))
+    }
+
     @Test func whatCannotBeStartedIsNamed() async throws {
         let supervisor = Supervisor(
             plan: [ProcessSpec(name: "learner", role: .learner, executable: "/nowhere/opd", arguments: [])],
