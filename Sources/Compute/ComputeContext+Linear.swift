@@ -17,8 +17,10 @@ struct PlanKey: Hashable {
 /// One compiled matmul.
 final class MatmulPlan {
     let handle: OpaquePointer
-    init?(_ handle: OpaquePointer?) {
+    private let runtime: MatmulRuntime
+    init?(_ runtime: MatmulRuntime, _ handle: OpaquePointer?) {
         guard let handle else { return nil }
+        self.runtime = runtime
         self.handle = handle
     }
     deinit { od_plan_destroy(handle) }
@@ -54,7 +56,7 @@ extension ComputeContext {
         let key = PlanKey(kind: .packed, m: m, n: layout.outputs, k: layout.inputs, type: type)
         if let found = plans[key] { return found }
         // The layout came from the same library for the same shape: refusal would be a defect.
-        guard let made = MatmulPlan(od_plan_create(runtime, layout.handle, Int64(m))) else {
+        guard let made = MatmulPlan(runtime, od_plan_create(runtime.handle, layout.handle, Int64(m))) else {
             fatalError("oneDNN has no matmul \(m) x \(layout.outputs) x \(layout.inputs) \(type.rawValue)")
         }
         plans[key] = made

@@ -57,9 +57,10 @@ extension ComputeContext {
     private func gradientPlan(m: Int, k: Int, columns: Int, type: ElementType) -> MatmulPlan {
         let key = PlanKey(kind: .gradient, m: m, n: columns, k: k, type: type)
         if let found = plans[key] { return found }
-        let handle = od_plan_create_plain(runtime, Int64(m), Int64(columns), Int64(k), type.code, Int64(k), 1)
+        let handle = od_plan_create_plain(
+            runtime.handle, Int64(m), Int64(columns), Int64(k), type.code, Int64(k), 1)
         // Plain strided matrices are what every oneDNN matmul takes.
-        guard let made = MatmulPlan(handle) else {
+        guard let made = MatmulPlan(runtime, handle) else {
             fatalError("oneDNN has no matmul \(m) x \(columns) x \(k) \(type.rawValue)")
         }
         plans[key] = made

@@ -1,13 +1,26 @@
 import CKernels
 import COneDNN
 
+/// oneDNN's engine, streams and scratchpads. Contexts, packed matrices and plans share it: the last one frees it.
+final class MatmulRuntime {
+    let handle: OpaquePointer
+
+    init(threads: Int) {
+        // oneDNN always has a CPU engine; without memory for one nothing else would work either.
+        guard let handle = od_runtime_create(Int32(threads)) else { fatalError("oneDNN has no CPU engine") }
+        self.handle = handle
+    }
+
+    deinit { od_runtime_destroy(handle) }
+}
+
 /// Where computation happens: a thread team, the compiled matmuls, scratch memory.
 ///
 /// Used from one thread or actor at a time. Results never depend on the number of threads.
 public final class ComputeContext {
     public let team: ThreadTeam
     package let kernels: ck_kernels
-    package let runtime: OpaquePointer
+    let runtime: MatmulRuntime
     /// bf16 matrices are multiplied in f32, because oneDNN has no bf16 matmul here (or a test asks for it).
     package let emulatesBF16: Bool
     var plans: [PlanKey: MatmulPlan] = [:]
@@ -22,23 +35,16 @@ public final class ComputeContext {
         self.init(threads: threads, instructionSet: nil, emulateBF16: nil)
     }
 
-    /// `instructionSet`: "portable", "avx2" or "avx512", nil for the best; it must be available.
+    /// `instructionSet`: "portable", "avx2" or "avx512", nil for the best; it must be available. `emulateBF16`: true
+    /// multiplies bf16 in f32 even where oneDNN could do without.
     package init(threads: Int, instructionSet: String?, emulateBF16: Bool?) {
         team = ThreadTeam(threads: threads)
         let table = instructionSet.map { ck_kernels_named($0) } ?? ck_kernels_best()
         guard let table else { fatalError("no \(instructionSet ?? "portable") kernels on this CPU") }
         kernels = table.pointee
-        // oneDNN always has a CPU engine; without memory for one nothing else would work either.
-        guard let runtime = od_runtime_create(Int32(threads)) else { fatalError("oneDNN has no CPU engine") }
-        self.runtime = runtime
-        emulatesBF16 = emulateBF16 ?? (od_has_bf16(runtime) == 0)
+        runtime = MatmulRuntime(threads: threads)
+        emulatesBF16 = emulateBF16 == true || od_has_bf16(runtime.handle) == 0
         threadScratch = (0..<threads).map { _ in AlignedStorage(byteCount: ck_attention_scratch()) }
-    }
-
-    deinit {
-        plans.removeAll()
-        layouts.removeAll()
-        od_runtime_destroy(runtime)
     }
 
     /// Instruction sets whose kernels run on this CPU.

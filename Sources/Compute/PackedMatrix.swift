@@ -12,12 +12,15 @@ final class PackedLayout {
     let byteCount: Int
     let inputs: Int
     let outputs: Int
+    /// Outlives the handle, which refers to its engine: a packed matrix may be released after its context.
+    private let runtime: MatmulRuntime
 
-    init?(runtime: OpaquePointer, key: LayoutKey) {
-        guard let handle = od_layout_create(runtime, Int64(key.inputs), Int64(key.outputs), key.type.code) else {
+    init?(runtime: MatmulRuntime, key: LayoutKey) {
+        guard let handle = od_layout_create(runtime.handle, Int64(key.inputs), Int64(key.outputs), key.type.code) else {
             return nil
         }
         self.handle = handle
+        self.runtime = runtime
         byteCount = od_layout_size(handle)
         inputs = key.inputs
         outputs = key.outputs

@@ -12,13 +12,18 @@ package final class AlignedStorage {
     package let byteCount: Int
     /// Room after the end, so that a vector load at the last element stays inside.
     private static let slack = 64
+    private static let hugePage = 2 << 20
 
     package init(byteCount: Int) {
         var raw: UnsafeMutableRawPointer?
-        let size = (max(byteCount, 1) + Self.slack + 63) & ~63
-        let status = posix_memalign(&raw, 64, size)
+        var size = (max(byteCount, 1) + Self.slack + 63) & ~63
+        let huge = size >= Self.hugePage / 2
+        if huge { size = (size + Self.hugePage - 1) & ~(Self.hugePage - 1) }
+        let status = posix_memalign(&raw, huge ? Self.hugePage : 64, size)
         // Running out of memory has no recovery here, as for any Swift allocation.
         guard status == 0, let raw else { fatalError("out of memory: \(size) bytes for a tensor") }
+        // Weights are streamed: with small pages the hardware prefetchers would stop every 4 KB. Only a hint.
+        if huge { madvise(raw, size, Int32(MADV_HUGEPAGE)) }
         // Zeroing also touches every page: the first timed use is not a page fault.
         memset(raw, 0, size)
         base = raw

@@ -232,7 +232,11 @@ struct AttentionCase {
         context.attentionBackward(
             dOut: dOut, out: forward.out, logSumExp: forward.lse, qkv: layer.qkv, q: forward.q, shape: layer.shape,
             qNorm: layer.qNorm, kNorm: layer.kNorm, epsilon: layer.epsilon, rope: layer.rope,
-            segments: [Segment(firstRow: 0, count: layer.count, startPosition: 0, pages: forward.pages)], layer: 1,
+            groups: [
+                AttentionGroup(
+                    prompt: Segment(firstRow: 0, count: layer.count, startPosition: 0, pages: forward.pages),
+                    responses: [])
+            ], layer: 1,
             pool: forward.pool, into: dqkv, dQNorm: dq, dKNorm: dk)
         return (dqkv, dq, dk)
     }

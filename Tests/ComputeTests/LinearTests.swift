@@ -28,4 +28,12 @@ import Testing
             #expect(relativeError(dx.floats(), product(dy.floats(), wT, m: 7, n: k, k: n)) < 1e-5, "transposed")
         }
     }
+
+    /// A matrix may live longer than the context that packed it.
+    @Test func matrixOutlivesItsContext() {
+        var random = Random(2)
+        var kept: [PackedMatrix] = []
+        for _ in 0..<5 { kept.append(ComputeContext(threads: 2).pack(random.tensor(40, 56), as: .bf16)) }
+        #expect(kept.reduce(0) { $0 + $1.panelCount } == 5)
+    }
 }

@@ -6,8 +6,9 @@
 enum { K(TILE) = 48 };
 
 typedef struct {
-    _Alignas(64) float q[K(TILE)][CK_MAX_HEAD];
-    _Alignas(64) float out[K(TILE)][CK_MAX_HEAD];
+    // Rows of v_stride: a fixed long stride would put them all in the same few cache sets.
+    _Alignas(64) float q[K(TILE) * CK_MAX_HEAD];
+    _Alignas(64) float out[K(TILE) * CK_MAX_HEAD];
     _Alignas(64) float p[K(TILE)][CK_PAGE];
     float max[K(TILE)], sum[K(TILE)];
     int64_t position[K(TILE)], row[K(TILE)];
@@ -42,9 +43,9 @@ INLINE void K(softmax_step)(float *p, float *out, float *max, float *sum, int64_
 
 static void K(attention_tile)(
     K(attention_scratch) * s, int64_t rows, const ck_attention_shape *shape, ck_pages pages, int kv) {
-    const int64_t d = shape->head_dim, vectors = shape->v_stride / LANES;
+    const int64_t d = shape->head_dim, ld = shape->v_stride, vectors = ld / LANES;
     for (int64_t r = 0; r < rows; r++) {
-        memset(s->out[r], 0, (size_t)shape->v_stride * 4);
+        memset(s->out + r * ld, 0, (size_t)ld * 4);
         s->max[r] = -FLT_MAX;
         s->sum[r] = 0;
     }
@@ -53,16 +54,16 @@ static void K(attention_tile)(
         const char *page = pages.table[pages.ids[base / CK_PAGE]];
         const void *keys = page + shape->k_offset + kv * shape->k_bytes;
         const void *values = page + shape->v_offset + kv * shape->v_bytes;
-        K(product)(rows - first, CK_PAGE / LANES, d, s->q[first], CK_MAX_HEAD, 1, keys, shape->type, CK_PAGE,
+        K(product)(rows - first, CK_PAGE / LANES, d, s->q + first * ld, ld, 1, keys, shape->type, CK_PAGE,
                    s->p[first], CK_PAGE, false);
         for (int64_t r = first; r < rows; r++) {
             int64_t valid = s->position[r] - base + 1;
-            K(softmax_step)(s->p[r], s->out[r], &s->max[r], &s->sum[r], valid < CK_PAGE ? valid : CK_PAGE, vectors);
+            K(softmax_step)(s->p[r], s->out + r * ld, &s->max[r], &s->sum[r], valid < CK_PAGE ? valid : CK_PAGE, vectors);
         }
         // Keys past the last query's position may never have been written; weights of keys past a row's own are 0.
         int64_t count = s->position[rows - 1] - base + 1;
         K(product)(rows - first, vectors, count < CK_PAGE ? count : CK_PAGE, s->p[first], CK_PAGE, 1, values,
-                   shape->type, shape->v_stride, s->out[first], CK_MAX_HEAD, true);
+                   shape->type, ld, s->out + first * ld, ld, true);
     }
 }
 
@@ -70,7 +71,7 @@ static void K(attention)(
     void *out, float *lse, const void *q, const ck_attention_shape *shape, ck_pages pages, int kv, int64_t r0,
     int64_t r1, int64_t position, void *scratch) {
     K(attention_scratch) *s = scratch;
-    const int64_t d = shape->head_dim, heads = shape->heads, group = heads / shape->kv_heads;
+    const int64_t d = shape->head_dim, heads = shape->heads, group = heads / shape->kv_heads, ld = shape->v_stride;
     const float scale = 1.0f / __builtin_sqrtf((float)d);
     const int64_t heads_at_once = group < K(TILE) ? group : K(TILE), queries = K(TILE) / heads_at_once;
     for (int64_t h0 = 0; h0 < group; h0 += heads_at_once)
@@ -82,17 +83,18 @@ static void K(attention)(
                     s->row[rows] = r;
                     s->position[rows] = position + (r - r0);
                     s->head[rows] = (int32_t)(kv * group + h);
-                    K(load_head)(s->q[rows], q, shape->type, (r * heads + s->head[rows]) * d, d);
-                    EACH_VECTOR(i, k, 0, d) store_f32(s->q[rows] + i, load_f32(s->q[rows] + i) * scale);
+                    float *row = s->q + rows * ld;
+                    K(load_head)(row, q, shape->type, (r * heads + s->head[rows]) * d, d);
+                    EACH_VECTOR(i, k, 0, d) store_f32(row + i, load_f32(row + i) * scale);
                 }
             K(attention_tile)(s, rows, shape, pages, kv);
             for (int64_t r = 0; r < rows; r++) {
                 int64_t at = s->row[r] * heads + s->head[r];
                 vf inverse = 1.0f / s->sum[r];
                 // Adding zero turns -0 into +0, whose sign could depend on how far the tile's blocks went.
-                for (int64_t i = 0; i < shape->v_stride; i += LANES)
-                    store_f32(s->out[r] + i, load_f32(s->out[r] + i) * inverse + 0.0f);
-                K(store_head)(out, shape->type, at * d, s->out[r], d);
+                float *row = s->out + r * ld;
+                for (int64_t i = 0; i < ld; i += LANES) store_f32(row + i, load_f32(row + i) * inverse + 0.0f);
+                K(store_head)(out, shape->type, at * d, row, d);
                 if (lse) lse[at] = s->max[r] + (float)__builtin_log((double)s->sum[r]);
             }
         }

@@ -3,15 +3,16 @@
 // With P = exp(S - lse), S = scale q k: dV = Pᵀ dO; dS = P (dO Vᵀ - delta), delta = dO . O; dq = scale dS K;
 // dk = scale dSᵀ q. Blocks of 64 keys and 64 queries, in one fixed order.
 
+// Rows of v_stride elements where a head's width is the row.
 typedef struct {
-    _Alignas(64) float keys[CK_PAGE][CK_MAX_HEAD];
+    _Alignas(64) float keys[CK_PAGE * CK_MAX_HEAD];
     _Alignas(64) float keys_t[CK_MAX_HEAD][CK_PAGE];
     _Alignas(64) float values_t[CK_MAX_HEAD][CK_PAGE];
-    _Alignas(64) float d_keys[CK_PAGE][CK_MAX_HEAD];
-    _Alignas(64) float d_values[CK_PAGE][CK_MAX_HEAD];
-    _Alignas(64) float q[CK_PAGE][CK_MAX_HEAD];
-    _Alignas(64) float d_out[CK_PAGE][CK_MAX_HEAD];
-    _Alignas(64) float d_q[CK_PAGE][CK_MAX_HEAD];
+    _Alignas(64) float d_keys[CK_PAGE * CK_MAX_HEAD];
+    _Alignas(64) float d_values[CK_PAGE * CK_MAX_HEAD];
+    _Alignas(64) float q[CK_PAGE * CK_MAX_HEAD];
+    _Alignas(64) float d_out[CK_PAGE * CK_MAX_HEAD];
+    _Alignas(64) float d_q[CK_PAGE * CK_MAX_HEAD];
     _Alignas(64) float p[CK_PAGE][CK_PAGE];
     _Alignas(64) float ds[CK_PAGE][CK_PAGE];
     _Alignas(64) float o[CK_MAX_HEAD];
@@ -22,13 +23,13 @@ INLINE void K(load_block)(
     K(backward_scratch) * s, const char *page, const ck_attention_shape *shape, int kv, int64_t count) {
     const void *keys = page + shape->k_offset + kv * shape->k_bytes;
     const void *values = page + shape->v_offset + kv * shape->v_bytes;
-    const int64_t d = shape->head_dim;
+    const int64_t d = shape->head_dim, ld = shape->v_stride;
     for (int64_t i = 0; i < d; i++) {
         K(load_head)(s->keys_t[i], keys, shape->type, i * CK_PAGE, CK_PAGE);
         for (int64_t j = count; j < CK_PAGE; j++) s->keys_t[i][j] = 0;
     }
     for (int64_t j = 0; j < CK_PAGE; j++)
-        for (int64_t i = 0; i < d; i++) s->keys[j][i] = s->keys_t[i][j];
+        for (int64_t i = 0; i < d; i++) s->keys[j * ld + i] = s->keys_t[i][j];
     for (int64_t j = 0; j < CK_PAGE; j++) {
         if (j < count) K(load_head)(s->o, values, shape->type, j * shape->v_stride, d);
         else memset(s->o, 0, (size_t)d * 4);
@@ -53,25 +54,25 @@ static void K(block_gradient)(
     static const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const ck_attention_shape *shape = in->shape;
     const int64_t d = shape->head_dim, heads = shape->heads, kv_heads = shape->kv_heads, group = heads / kv_heads;
-    const int64_t width = (heads + 2 * kv_heads) * d, vectors = shape->v_stride / LANES;
+    const int64_t width = (heads + 2 * kv_heads) * d, ld = shape->v_stride, vectors = ld / LANES;
     const float scale = 1.0f / __builtin_sqrtf((float)d);
     for (int64_t h = in->kv * group; h < (in->kv + 1) * group; h++)
         for (int64_t from = first; from < span->count; from += CK_PAGE) {
             const int64_t queries = span->count - from < CK_PAGE ? span->count - from : CK_PAGE;
             for (int64_t i = 0; i < queries; i++) {
                 int64_t at = ((span->row + from + i) * heads + h) * d;
-                K(load_head)(s->q[i], in->q, shape->type, at, d);
-                EACH_VECTOR(j, k, 0, d) store_f32(s->q[i] + j, load_f32(s->q[i] + j) * scale);
-                K(load_head)(s->d_out[i], in->d_out, shape->type, at, d);
+                K(load_head)(s->q + i * ld, in->q, shape->type, at, d);
+                EACH_VECTOR(j, k, 0, d) store_f32(s->q + i * ld + j, load_f32(s->q + i * ld + j) * scale);
+                K(load_head)(s->d_out + i * ld, in->d_out, shape->type, at, d);
             }
-            K(product)(queries, CK_PAGE / LANES, d, s->q[0], CK_MAX_HEAD, 1, s->keys_t, CK_F32, CK_PAGE, s->p[0],
+            K(product)(queries, CK_PAGE / LANES, d, s->q, ld, 1, s->keys_t, CK_F32, CK_PAGE, s->p[0],
                        CK_PAGE, false);
-            K(product)(queries, CK_PAGE / LANES, d, s->d_out[0], CK_MAX_HEAD, 1, s->values_t, CK_F32, CK_PAGE,
+            K(product)(queries, CK_PAGE / LANES, d, s->d_out, ld, 1, s->values_t, CK_F32, CK_PAGE,
                        s->ds[0], CK_PAGE, false);
             for (int64_t i = 0; i < queries; i++) {
                 int64_t row = (span->row + from + i) * heads + h;
                 K(load_head)(s->o, in->out, shape->type, row * d, d);
-                float delta = K(dot)(s->o, s->d_out[i], d);
+                float delta = K(dot)(s->o, s->d_out + i * ld, d);
                 int64_t visible = span->position + from + i - base + 1;
                 int32_t end = (int32_t)(visible < hi ? visible : hi), begin = (int32_t)lo;
                 for (int v = 0; v < CK_PAGE / LANES; v++) {
@@ -83,16 +84,16 @@ static void K(block_gradient)(
                     store_f32(s->ds[i] + v * LANES, p * (load_f32(s->ds[i] + v * LANES) - delta));
                 }
             }
-            K(product)(hi, vectors, queries, s->p[0], 1, CK_PAGE, s->d_out, CK_F32, CK_MAX_HEAD, s->d_values[0],
-                       CK_MAX_HEAD, true);
-            K(product)(hi, vectors, queries, s->ds[0], 1, CK_PAGE, s->q, CK_F32, CK_MAX_HEAD, s->d_keys[0],
-                       CK_MAX_HEAD, true);
-            K(product)(queries, vectors, hi, s->ds[0], CK_PAGE, 1, s->keys, CK_F32, CK_MAX_HEAD, s->d_q[0],
-                       CK_MAX_HEAD, false);
+            K(product)(hi, vectors, queries, s->p[0], 1, CK_PAGE, s->d_out, CK_F32, ld, s->d_values,
+                       ld, true);
+            K(product)(hi, vectors, queries, s->ds[0], 1, CK_PAGE, s->q, CK_F32, ld, s->d_keys,
+                       ld, true);
+            K(product)(queries, vectors, hi, s->ds[0], CK_PAGE, 1, s->keys, CK_F32, ld, s->d_q,
+                       ld, false);
             for (int64_t i = 0; i < queries; i++) {
                 float *to = in->grad + (span->row + from + i) * width + h * d;
                 EACH_VECTOR(j, k, 0, d)
-                store_n(to, CK_F32, j, fma16(load_f32(s->d_q[i] + j), (vf)scale, load_n(to, CK_F32, j, k)), k);
+                store_n(to, CK_F32, j, fma16(load_f32(s->d_q + i * ld + j), (vf)scale, load_n(to, CK_F32, j, k)), k);
             }
         }
 }
@@ -104,9 +105,8 @@ static void K(attention_backward)(
     K(backward_scratch) *s = scratch;
     const K(backward_inputs) in = {grad, d_out, out, q, lse, shape, kv};
     const int64_t d = shape->head_dim, heads = shape->heads, kv_heads = shape->kv_heads, group = heads / kv_heads;
-    const int64_t width = (heads + 2 * kv_heads) * d;
-    // Lanes between d and the padded width take part in products: they must not hold NaN.
-    memset(s, 0, sizeof *s);
+    const int64_t width = (heads + 2 * kv_heads) * d, ld = shape->v_stride;
+    // Lanes between d and the padded width hold anything: products keep lanes apart, and they are never stored.
     for (int64_t i = 0; i < span_count; i++)
         for (int64_t r = spans[i].row; r < spans[i].row + spans[i].count; r++)
             memset(grad + r * width + kv * group * d, 0, (size_t)(group * d) * 4);
@@ -119,18 +119,16 @@ static void K(attention_backward)(
             const int64_t lo = keys->position > base ? keys->position - base : 0;
             const int64_t hi = end - base < CK_PAGE ? end - base : CK_PAGE;
             K(load_block)(s, table[keys->ids[base / CK_PAGE]], shape, kv, hi);
-            for (int64_t j = 0; j < CK_PAGE; j++) {
-                memset(s->d_keys[j], 0, (size_t)shape->v_stride * 4);
-                memset(s->d_values[j], 0, (size_t)shape->v_stride * 4);
-            }
+            memset(s->d_keys, 0, (size_t)(CK_PAGE * ld) * 4);
+            memset(s->d_values, 0, (size_t)(CK_PAGE * ld) * 4);
             for (int64_t reader = owner; reader < readers; reader++) {
                 const int64_t first = base > spans[reader].position ? base - spans[reader].position : 0;
                 K(block_gradient)(s, &in, spans + reader, reader == owner ? first : 0, base, lo, hi);
             }
             for (int64_t j = lo; j < hi; j++) {
                 float *row = grad + (keys->row + base + j - keys->position) * width;
-                memcpy(row + (heads + kv) * d, s->d_keys[j], (size_t)d * 4);
-                memcpy(row + (heads + kv_heads + kv) * d, s->d_values[j], (size_t)d * 4);
+                memcpy(row + (heads + kv) * d, s->d_keys + j * ld, (size_t)d * 4);
+                memcpy(row + (heads + kv_heads + kv) * d, s->d_values + j * ld, (size_t)d * 4);
             }
         }
     }
