@@ -109,11 +109,12 @@ public final class Socket {
         try receive(flags: ZMQ_DONTWAIT, keeping: maximum)
     }
 
-    /// All frames of the next message, waiting for it.
+    /// All frames of the next message, waiting for it. Throws when `receiveTimeout` passes without one.
     public func receive() throws(ZeroMQError) -> [SocketFrame] {
-        while true {
-            if let frames = try receive(flags: 0, keeping: .max) { return frames }
+        guard let frames = try receive(flags: 0, keeping: .max) else {
+            throw ZeroMQError(code: EAGAIN, message: "no message arrived in time")
         }
+        return frames
     }
 
     private func receive(flags: Int32, keeping maximum: Int) throws(ZeroMQError) -> [SocketFrame]? {

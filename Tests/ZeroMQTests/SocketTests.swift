@@ -20,6 +20,8 @@ import ZeroMQ
         #expect(endpoint.hasPrefix("tcp://127.0.0.1:") && !endpoint.hasSuffix("*"))
         try dealer.setRoutingID(Array("worker".utf8))
         try dealer.connect(endpoint)
+        try router.set(.receiveTimeout, to: 10_000)
+        try dealer.set(.receiveTimeout, to: 10_000)
         try dealer.send([[7]])
         #expect(try router.receive().map(\.array) == [Array("worker".utf8), [7]])
         try router.send([Array("worker".utf8), [8]])
@@ -108,8 +110,10 @@ import ZeroMQ
         do {
             let context = try Context()
             let (a, b) = (try Socket(context, .dealer), try Socket(context, .dealer))
-            try a.bind("tcp://127.0.0.1:*")
-            try b.connect(a.lastEndpoint)
+            // The connecting side has its queue at once.
+            try b.bind("tcp://127.0.0.1:*")
+            try a.connect(b.lastEndpoint)
+            try b.set(.receiveTimeout, to: 10_000)
             let owner = Owner()
             released = owner
             #expect(try a.trySend(SocketFrame(referencing: owner.memory, owner: owner), more: false))
@@ -159,6 +163,7 @@ struct CurveTests {
         let router = try Socket(context, .router)
         try router.setCurveServer(server)
         try router.bind("tcp://127.0.0.1:*")
+        try router.set(.receiveTimeout, to: 10_000)
         let good = try Socket(context, .dealer)
         try good.setCurveClient(CurveKeyPair.generate(), server: server.publicKey)
         try good.connect(router.lastEndpoint)

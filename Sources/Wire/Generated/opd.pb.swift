@@ -523,7 +523,7 @@ nonisolated struct PBHeartbeat: Sendable {
 
   var tokensPerSecond: Double = 0
 
-  /// Weight version in use, 0 for scorers.
+  /// Weight version in use; 2^64 - 1 for a rollout worker that has none yet, 0 for scorers.
   var version: UInt64 = 0
 
   var epoch: UInt64 = 0

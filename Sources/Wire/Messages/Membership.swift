@@ -93,7 +93,7 @@ public struct Heartbeat: Sendable, Equatable {
     /// Tokens sampled or scored since the process started.
     public var tokens: UInt64
     public var tokensPerSecond: Double
-    /// Weight version in use; 0 for scorers.
+    /// Weight version in use; `UInt64.max` for a rollout worker that has none yet, 0 for scorers.
     public var version: UInt64
     /// Epoch of the learner it believes to talk to.
     public var epoch: UInt64

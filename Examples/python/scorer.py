@@ -1,0 +1,313 @@
+#!/usr/bin/env python3
+"""A teacher scorer for opd in Python, written from docs/protocol.md alone.
+
+    pip install pyzmq torch transformers
+    python scorer.py --connect tcp://127.0.0.1:5555 --teacher default --model path/to/huggingface/folder
+
+With `--constant -1.5` it needs pyzmq only, and grades every token with that number.
+"""
+
+import argparse
+import array
+import concurrent.futures
+import os
+import secrets
+import struct
+import sys
+import time
+
+import zmq
+
+PREAMBLE = b"OPD\x01"
+TOKEN_IDS, LOGPROBS = 1, 2
+HELLO, WELCOME, REJECT, HEARTBEAT, HEARTBEAT_REPLY, GOODBYE, SHUTDOWN = range(16, 23)
+LEASE_REQUEST, SCORE_GRANT, SCORES, ACKNOWLEDGE, REVOKE = 32, 35, 36, 37, 38
+UNKNOWN_PEER, SCORER = 1, 2
+
+
+# ---- protobuf, as much of it as the protocol needs ----
+
+
+class Fixed64(int):
+    """A number that goes out as fixed64."""
+
+
+def varint(value):
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def encode(*fields):
+    """Encodes (number, value) pairs; a value is an int, Fixed64, float (as double), str, or bytes (a message)."""
+    out = bytearray()
+    for number, value in fields:
+        if isinstance(value, Fixed64):
+            out += varint(number << 3 | 1) + struct.pack("<Q", value)
+        elif isinstance(value, int):
+            out += varint(number << 3) + varint(value)
+        elif isinstance(value, float):
+            out += varint(number << 3 | 1) + struct.pack("<d", value)
+        else:
+            data = value.encode() if isinstance(value, str) else value
+            out += varint(number << 3 | 2) + varint(len(data)) + data
+    return bytes(out)
+
+
+def decode(data):
+    """Decodes a message into {number: [values]}: ints for numbers, bytes for everything else."""
+    fields, at = {}, 0
+
+    def read_varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(data):
+        tag = read_varint()
+        kind = tag & 7
+        if kind == 0:
+            value = read_varint()
+        else:
+            size = {1: 8, 5: 4}.get(kind) or read_varint()
+            value = bytes(data[at : at + size])
+            if len(value) != size:
+                raise ValueError("truncated")
+            at += size
+        fields.setdefault(tag >> 3, []).append(value)
+    return fields
+
+
+def number(fields, key):
+    return fields[key][-1] if key in fields else 0
+
+
+def message(fields, key):
+    return decode(fields[key][-1]) if key in fields else {}
+
+
+def double(fields, key):
+    return struct.unpack("<d", fields[key][-1])[0] if key in fields else 0.0
+
+
+def item_of(fields):
+    """(group, sample, kind): what names a piece of work."""
+    id = message(fields, 1)
+    return number(id, 1), number(id, 2), number(fields, 2)
+
+
+# ---- teachers ----
+
+
+class ConstantTeacher:
+    def __init__(self, value):
+        self.value = value
+
+    def score(self, ids, prompt_count):
+        return [self.value] * (len(ids) - prompt_count)
+
+
+class TransformersTeacher:
+    def __init__(self, path):
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        self.torch = torch
+        self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+
+    def score(self, ids, prompt_count):
+        torch = self.torch
+        with torch.inference_mode():
+            sequence = torch.tensor([ids])
+            logits = self.model(sequence).logits[0, prompt_count - 1 : -1].float()
+            targets = sequence[0, prompt_count:, None]
+            return logits.log_softmax(-1).gather(-1, targets)[:, 0].tolist()
+
+
+# ---- the member ----
+
+
+class Scorer:
+    def __init__(self, options, teacher):
+        self.options, self.teacher = options, teacher
+        self.incarnation = secrets.randbits(64)
+        self.socket = zmq.Context.instance().socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.ROUTING_ID, f"{options.name}-{self.incarnation:x}".encode())
+        self.socket.setsockopt(zmq.LINGER, 1000)
+        self.socket.connect(options.connect)
+        # Grading runs beside this thread, so that heartbeats go on.
+        self.worker = concurrent.futures.ThreadPoolExecutor(1)
+        self.grading = None
+        self.queue = {}  # item: (lease id, ids, prompt count), to be graded or being graded
+        self.unacknowledged = {}  # item: (log-probabilities, when they were sent)
+        self.joined, self.epoch, self.heartbeat_seconds = False, None, 2.0
+        self.tokens = 0
+        self.heard = time.monotonic()
+        self.next_hello = self.next_heartbeat = 0.0
+
+    def send(self, kind, body, logprobs=None):
+        frames, arrays = [], []
+        if logprobs is not None:
+            data = array.array("f", logprobs)
+            if sys.byteorder == "big":
+                data.byteswap()
+            arrays = [(1, encode((1, LOGPROBS), (2, len(data))))]
+            frames = [data.tobytes()]
+        self.socket.send_multipart([PREAMBLE, encode(*arrays, (kind, body))] + frames)
+
+    def run(self):
+        """Works until the learner ends the run; returns the exit status."""
+        while True:
+            now = time.monotonic()
+            if now - self.heard > self.options.patience:
+                print(f"error: {self.options.connect} has not answered for {self.options.patience:.0f} s", file=sys.stderr)
+                return 1
+            self.keep_in_touch(now)
+            self.grade()
+            while self.socket.poll(50 if self.grading is None else 10):
+                try:
+                    status = self.receive(self.socket.recv_multipart())
+                except (ValueError, LookupError) as error:
+                    print(f"warning: malformed message dropped: {error!r}", file=sys.stderr)
+                    continue
+                if status is not None:
+                    return status
+
+    def keep_in_touch(self, now):
+        if not self.joined:
+            if now >= self.next_hello:
+                self.next_hello = now + 2
+                fields = [(1, SCORER), (2, self.options.name), (3, Fixed64(self.incarnation)), (4, os.uname().nodename)]
+                fields += [(5, PREAMBLE[3]), (7, self.options.tokenizer_fingerprint), (8, self.options.slots)]
+                fields += [(9, teacher) for teacher in self.options.teacher] + [(10, os.getpid())]
+                self.send(HELLO, encode(*fields))
+            return
+        if now >= self.next_heartbeat:
+            self.next_heartbeat = now + self.heartbeat_seconds
+            leases = b"".join(varint(lease) for lease, _, _ in self.queue.values())
+            state = f"grading {len(self.queue)}" if self.queue else "waiting for work"
+            self.send(HEARTBEAT, encode((1, state), (2, leases), (3, self.tokens), (6, Fixed64(self.epoch))))
+        late = max(3.0, 2 * self.heartbeat_seconds)
+        self.deliver([item for item, (_, sent) in self.unacknowledged.items() if now - sent > late])
+
+    def deliver(self, items):
+        if not items:
+            return
+        scores, logprobs = [], []
+        for item in items:
+            values, _ = self.unacknowledged[item]
+            self.unacknowledged[item] = values, time.monotonic()
+            group, sample, kind = item
+            scores.append((1, encode((1, encode((1, group), (2, sample))), (2, kind), (3, len(values)))))
+            logprobs += values
+        self.send(SCORES, encode(*scores, (2, Fixed64(self.epoch))), logprobs)
+
+    def grade(self):
+        if self.grading is not None and self.grading[1].done():
+            item, future = self.grading
+            self.grading = None
+            logprobs = future.result()
+            # A task that was revoked meanwhile is not in the queue any more.
+            if self.queue.pop(item, None) is not None:
+                self.tokens += len(logprobs)
+                self.unacknowledged[item] = logprobs, 0.0
+                self.deliver([item])
+        if self.grading is None and self.queue:
+            item, (_, ids, prompt_count) = next(iter(self.queue.items()))
+            self.grading = item, self.worker.submit(self.teacher.score, ids, prompt_count)
+
+    def receive(self, frames):
+        if len(frames) < 2 or frames[0] != PREAMBLE:
+            return None
+        self.heard = time.monotonic()
+        envelope = decode(frames[1])
+        arrays = {}
+        for description, frame in zip(envelope.get(1, []), frames[2:]):
+            arrays[number(decode(description), 1)] = frame
+        kind = next((key for key in envelope if key >= 16), None)
+        body = message(envelope, kind)
+        if kind == WELCOME:
+            self.join(body)
+        elif kind == REJECT:
+            if number(body, 1) != UNKNOWN_PEER:
+                print(f"error: the learner refused: {body.get(2, [b''])[-1].decode()}", file=sys.stderr)
+                return 1
+            self.joined = False
+        elif kind == HEARTBEAT_REPLY:
+            if self.joined and struct.unpack("<Q", body[1][-1])[0] != self.epoch:
+                self.joined, self.next_hello = False, 0.0
+        elif kind == SCORE_GRANT:
+            self.accept(body, arrays.get(TOKEN_IDS, b""))
+        elif kind == ACKNOWLEDGE:
+            for item in body.get(1, []):
+                self.unacknowledged.pop(item_of(decode(item)), None)
+        elif kind == REVOKE:
+            for item in body.get(1, []):
+                self.queue.pop(item_of(decode(item)), None)
+        elif kind == SHUTDOWN:
+            return 0
+        return None
+
+    def join(self, welcome):
+        epoch = struct.unpack("<Q", welcome[2][-1])[0]
+        self.queue = {}
+        if epoch != self.epoch:
+            self.unacknowledged = {}
+        self.joined, self.epoch, self.next_heartbeat = True, epoch, 0.0
+        self.heartbeat_seconds = min(max(double(welcome, 3), 0.01), 3600)
+        self.send(LEASE_REQUEST, encode((1, self.options.slots), (2, Fixed64(epoch))))
+        self.deliver(list(self.unacknowledged))
+
+    def accept(self, grant, data):
+        if not self.joined:
+            return
+        ids = array.array("i", data)
+        if sys.byteorder == "big":
+            ids.byteswap()
+        at = 0
+        for task in map(decode, grant.get(1, [])):
+            item, count = item_of(task), number(task, 5)
+            sequence, at = ids[at : at + count].tolist(), at + count
+            if item not in self.unacknowledged:
+                self.queue[item] = number(task, 4), sequence, number(task, 6)
+
+    def leave(self, reason):
+        self.send(GOODBYE, encode((1, reason)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--connect", required=True, metavar="ENDPOINT", help="the learner, tcp://ADDRESS:PORT")
+    parser.add_argument("--teacher", action="append", metavar="NAME", help="name in the configuration's `teachers` (default)")
+    parser.add_argument("--name", default=f"python-scorer-{os.getpid()}", help="unique among the processes of the run")
+    parser.add_argument("--slots", type=int, default=32, help="sequences to hold at once")
+    parser.add_argument("--patience", type=float, default=60, metavar="SECONDS", help="how long to wait for the learner")
+    parser.add_argument("--tokenizer-fingerprint", default="", help="empty: you vouch for the tokenizer")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", metavar="FOLDER", help="Hugging Face model folder")
+    source.add_argument("--constant", type=float, metavar="NATS", help="grade every token with this number")
+    options = parser.parse_args()
+    options.teacher = options.teacher or ["default"]
+    teacher = ConstantTeacher(options.constant) if options.model is None else TransformersTeacher(options.model)
+    scorer = Scorer(options, teacher)
+    try:
+        return scorer.run()
+    except BaseException as error:
+        scorer.leave("interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__)
+        raise
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

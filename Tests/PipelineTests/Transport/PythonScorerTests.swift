@@ -1,0 +1,136 @@
+import Distillation
+import Foundation
+import Testing
+import Wire
+
+@testable import Pipeline
+
+/// A Python with pyzmq: `OPD_PYTHON`, or python3 on the path.
+private enum Python {
+    static let executable: String? = {
+        let name = ProcessInfo.processInfo.environment["OPD_PYTHON"] ?? "python3"
+        let probe = process([name, "-c", "import zmq"])
+        probe.standardError = FileHandle.nullDevice
+        guard (try? probe.run()) != nil else { return nil }
+        probe.waitUntilExit()
+        return probe.terminationStatus == 0 ? name : nil
+    }()
+
+    static func process(_ arguments: [String]) -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = arguments
+        return process
+    }
+
+    static let scorer = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Examples/python/scorer.py").path
+}
+
+/// docs/protocol.md is enough to write a scorer: this one was written from it.
+@Suite(
+    .enabled(if: Python.executable != nil, "no Python with pyzmq; set OPD_PYTHON to one"), .timeLimit(.minutes(1)))
+struct PythonScorerTests {
+    private let peer: PeerID
+    private let learner: ZeroMQTransport
+    private let process: Process
+    private var events: TransportEvents.AsyncIterator
+
+    init() async throws {
+        learner = try ZeroMQTransport.learner(bind: "tcp://127.0.0.1:*", logger: .silent)
+        process = Python.process([
+            try #require(Python.executable), Python.scorer, "--connect", learner.endpoint, "--constant", "-1.5",
+            "--teacher", "default", "--teacher", "math", "--name", "py", "--slots", "7",
+        ])
+        try process.run()
+        events = learner.events.makeAsyncIterator()
+        guard case .message(.hello(let hello), let peer)? = await events.next() else {
+            throw WireError(.notAMessage, "no hello came")
+        }
+        self.peer = peer
+        #expect(hello.role == .scorer && hello.name == "py" && hello.slots == 7)
+        #expect(hello.teachers == ["default", "math"] && hello.protocolVersion == Codec.version)
+        #expect(peer == PeerID("py-\(String(hello.incarnation, radix: 16))"))
+    }
+
+    private func welcome(epoch: UInt64) throws {
+        try learner.send(
+            .welcome(Welcome(runID: "r", epoch: epoch, heartbeatSeconds: 0.2, leaseSeconds: 60, version: 0)), to: peer)
+    }
+
+    /// The next message of a kind, past heartbeats and repetitions.
+    private mutating func next<Value>(_ pick: (Message) -> Value?) async throws -> Value {
+        while let event = await events.next() {
+            if case .message(let message, _) = event, let value = pick(message) { return value }
+        }
+        throw WireError(.truncated, "the events ended")
+    }
+
+    private func task(_ group: UInt64, _ count: Int, prompt: Int) -> ScoreTask {
+        ScoreTask(
+            id: RolloutID(group: group, sample: 1), kind: .train, teacher: "math", ids: (0..<Int32(count)).map { $0 },
+            promptCount: prompt, leaseID: 70 + group)
+    }
+
+    @Test mutating func gradesResendsAndFollowsTheLearner() async throws {
+        try welcome(epoch: 1 << 63)
+        let request = try await next { if case .leaseRequest(let request) = $0 { request } else { nil } }
+        #expect(request == LeaseRequest(count: 7, epoch: 1 << 63))
+        let heartbeat = try await next { if case .heartbeat(let heartbeat) = $0 { heartbeat } else { nil } }
+        #expect(heartbeat.epoch == 1 << 63 && heartbeat.leaseIDs.isEmpty && heartbeat.state == "waiting for work")
+
+        try learner.send(
+            .scoreGrant(ScoreGrant(tasks: [task(1, 5, prompt: 2), task(2, 40, prompt: 1), task(3, 4, prompt: 4)])),
+            to: peer)
+        var graded: [RolloutID: [Float]] = [:]
+        while graded.count < 3 {
+            let scores = try await next { if case .scores(let scores) = $0 { scores } else { nil } }
+            #expect(scores.epoch == 1 << 63)
+            for score in scores.scores { graded[score.id] = score.logprobs }
+        }
+        #expect(graded[RolloutID(group: 1, sample: 1)] == Array(repeating: -1.5, count: 3))
+        #expect(graded[RolloutID(group: 2, sample: 1)] == Array(repeating: -1.5, count: 39))
+        #expect(graded[RolloutID(group: 3, sample: 1)] == [])
+
+        // Two are acknowledged, the third comes again, alone.
+        try learner.send(
+            .acknowledge(
+                Acknowledge(items: [1, 2].map { WorkItem(id: RolloutID(group: $0, sample: 1), kind: .train) })),
+            to: peer)
+        let again = try await next { if case .scores(let scores) = $0 { scores } else { nil } }
+        #expect(again.scores.map(\.id.group) == [3])
+
+        // Forgotten by the learner, it says hello again, and brings what was not acknowledged.
+        try learner.send(.reject(Reject(code: .unknownPeer, message: "say hello first")), to: peer)
+        _ = try await next { if case .hello = $0 { true } else { nil } }
+        try welcome(epoch: 1 << 63)
+        let kept = try await next { if case .scores(let scores) = $0 { scores } else { nil } }
+        #expect(kept.scores.map(\.id.group) == [3])
+
+        // Another learner process: what the last one asked for is void.
+        try learner.send(.heartbeatReply(HeartbeatReply(epoch: 5, version: 0)), to: peer)
+        _ = try await next { if case .hello = $0 { true } else { nil } }
+        try welcome(epoch: 5)
+        try learner.send(.scoreGrant(ScoreGrant(tasks: [task(9, 3, prompt: 1)])), to: peer)
+        let fresh = try await next { if case .scores(let scores) = $0 { scores } else { nil } }
+        #expect(fresh.epoch == 5 && fresh.scores.map(\.id.group) == [9])
+
+        #expect(learner.statistics.malformed == 0)
+        try learner.send(.shutdown(Shutdown(reason: "finished")), to: peer)
+        #expect(await exitStatus() == 0)
+        await learner.close()
+    }
+
+    @Test mutating func endsWhenRefused() async throws {
+        try learner.send(.reject(Reject(code: .tokenizerMismatch, message: "another tokenizer")), to: peer)
+        #expect(await exitStatus() == 1)
+        await learner.close()
+    }
+
+    private func exitStatus() async -> Int32 {
+        for _ in 0..<1000 where process.isRunning { try? await Task.sleep(for: .milliseconds(10)) }
+        if process.isRunning { process.terminate() }
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+}
