@@ -19,7 +19,7 @@ struct od_runtime {
     /// One scratchpad a thread, as large as the hungriest plan made so far.
     void **scratch;
     size_t scratch_size;
-    int bf16;
+    int bf16, blocked_f32;
 };
 
 struct od_layout {
@@ -99,6 +99,14 @@ static int grow_scratch(od_runtime *runtime, size_t size) {
     return 0;
 }
 
+/// Whether the matmul of `type` is one of oneDNN's "brgemm" implementations.
+static int is_blocked(od_runtime *runtime, int type) {
+    od_layout *probe = od_layout_create(runtime, 64, 64, type);
+    int found = probe && strstr(probe->implementation, "brg") != NULL;
+    if (probe) od_layout_destroy(probe);
+    return found;
+}
+
 od_runtime *od_runtime_create(int threads) {
     od_thread_enter();
     od_runtime *runtime = calloc(1, sizeof *runtime);
@@ -114,9 +122,8 @@ od_runtime *od_runtime_create(int threads) {
         return NULL;
     }
     // A reference implementation computes bf16 too, a thousand times slower: only compiled kernels count.
-    od_layout *probe = od_layout_create(runtime, 64, 64, OD_BF16);
-    runtime->bf16 = probe && strstr(probe->implementation, "brg") != NULL;
-    if (probe) od_layout_destroy(probe);
+    runtime->bf16 = is_blocked(runtime, OD_BF16);
+    runtime->blocked_f32 = is_blocked(runtime, OD_F32);
     return runtime;
 }
 
@@ -133,6 +140,7 @@ void od_runtime_destroy(od_runtime *runtime) {
 }
 
 int od_has_bf16(od_runtime *runtime) { return runtime->bf16; }
+int od_has_blocked_f32(od_runtime *runtime) { return runtime->blocked_f32; }
 
 od_layout *od_layout_create(od_runtime *runtime, int64_t k, int64_t n, int type) {
     od_thread_enter();

@@ -1,3 +1,4 @@
+import CKernels
 import COneDNN
 
 struct PlanKey: Hashable {
@@ -56,7 +57,8 @@ extension ComputeContext {
         let key = PlanKey(kind: .packed, m: m, n: layout.outputs, k: layout.inputs, type: type)
         if let found = plans[key] { return found }
         // The layout came from the same library for the same shape: refusal would be a defect.
-        guard let made = MatmulPlan(runtime, od_plan_create(runtime.handle, layout.handle, Int64(m))) else {
+        guard let made = MatmulPlan(runtime, layout.handle.flatMap { od_plan_create(runtime.handle, $0, Int64(m)) })
+        else {
             fatalError("oneDNN has no matmul \(m) x \(layout.outputs) x \(layout.inputs) \(type.rawValue)")
         }
         plans[key] = made
@@ -123,21 +125,34 @@ extension ComputeContext {
 /// Plans of a matrix's panels for the row counts of one batch.
 struct PanelPlans {
     private let matrix: PackedMatrix
+    private let kernels: ck_kernels
     private let sizes: [Int]
     private let full: [MatmulPlan]
     private let last: [MatmulPlan]
 
     init(_ context: ComputeContext, _ matrix: PackedMatrix, chunks: [Range<Int>]) {
         self.matrix = matrix
+        kernels = context.kernels
         var sizes: [Int] = []
         for chunk in chunks where !sizes.contains(chunk.count) { sizes.append(chunk.count) }
         self.sizes = sizes
+        if context.usesOwnMatmul {
+            (full, last) = ([], [])
+            return
+        }
         full = sizes.map { context.plan(matrix.layout, type: matrix.storedType, m: $0) }
         last = sizes.map { context.plan(matrix.lastLayout, type: matrix.storedType, m: $0) }
     }
 
     /// block [rows, width of the panel] f32, dense = x [rows, K] times the panel.
     func run(rows: Int, panel: Int, thread: Int, _ x: UnsafeRawPointer, _ block: UnsafeMutableRawPointer) {
+        if full.isEmpty {
+            kernels.panel_product(
+                block.assumingMemoryBound(to: Float.self), x.assumingMemoryBound(to: Float.self),
+                matrix.bytes(ofPanel: panel).assumingMemoryBound(to: Float.self), Int64(rows), Int64(matrix.inputs),
+                Int64(matrix.panelRange(panel).count))
+            return
+        }
         guard let size = sizes.firstIndex(of: rows) else { preconditionFailure("no plan for \(rows) rows") }
         (panel == matrix.panelCount - 1 ? last : full)[size]
             .run(thread: thread, x, matrix.bytes(ofPanel: panel), block)

@@ -23,6 +23,8 @@ public final class ComputeContext {
     let runtime: MatmulRuntime
     /// bf16 matrices are multiplied in f32, because oneDNN has no bf16 matmul here (or a test asks for it).
     package let emulatesBF16: Bool
+    /// Multiplies with the package's own f32 kernel: oneDNN has no blocked one here (or a test asks for it).
+    package let usesOwnMatmul: Bool
     var plans: [PlanKey: MatmulPlan] = [:]
     var layouts: [LayoutKey: PackedLayout] = [:]
     var scratchTensors: [ScratchKey: ScratchTensor] = [:]
@@ -37,13 +39,14 @@ public final class ComputeContext {
 
     /// `instructionSet`: "portable", "avx2" or "avx512", nil for the best; it must be available. `emulateBF16`: true
     /// multiplies bf16 in f32 even where oneDNN could do without.
-    package init(threads: Int, instructionSet: String?, emulateBF16: Bool?) {
+    package init(threads: Int, instructionSet: String?, emulateBF16: Bool?, ownMatmul: Bool = false) {
         team = ThreadTeam(threads: threads)
         let table = instructionSet.map { ck_kernels_named($0) } ?? ck_kernels_best()
         guard let table else { fatalError("no \(instructionSet ?? "portable") kernels on this CPU") }
         kernels = table.pointee
         runtime = MatmulRuntime(threads: threads)
-        emulatesBF16 = emulateBF16 == true || od_has_bf16(runtime.handle) == 0
+        usesOwnMatmul = ownMatmul || od_has_blocked_f32(runtime.handle) == 0
+        emulatesBF16 = emulateBF16 == true || usesOwnMatmul || od_has_bf16(runtime.handle) == 0
         threadScratch = (0..<threads).map { _ in AlignedStorage(byteCount: ck_attention_scratch()) }
     }
 
@@ -56,7 +59,7 @@ public final class ComputeContext {
     public var summary: String {
         let isa = String(cString: kernels.name)
         return "\(team.threads) threads, \(isa) kernels, oneDNN \(String(cString: od_version()))"
-            + (emulatesBF16 ? ", bf16 multiplied in f32" : "")
+            + (usesOwnMatmul ? " for gradients only" : "") + (emulatesBF16 ? ", bf16 multiplied in f32" : "")
     }
 
     struct ScratchKey: Hashable {

@@ -1,3 +1,4 @@
+import CKernels
 import COneDNN
 
 struct LayoutKey: Hashable {
@@ -8,7 +9,8 @@ struct LayoutKey: Hashable {
 
 /// A packed form of one panel shape, shared by every matrix with such panels.
 final class PackedLayout {
-    let handle: OpaquePointer
+    /// oneDNN's layout; nil for the package's own.
+    let handle: OpaquePointer?
     let byteCount: Int
     let inputs: Int
     let outputs: Int
@@ -16,9 +18,10 @@ final class PackedLayout {
     private let runtime: MatmulRuntime
 
     init?(runtime: MatmulRuntime, key: LayoutKey) {
-        guard let handle = od_layout_create(runtime.handle, Int64(key.inputs), Int64(key.outputs), key.type.code) else {
-            return nil
-        }
+        guard
+            let handle = od_layout_create(
+                runtime.handle, Int64(key.inputs), Int64(key.outputs), key.type.code)
+        else { return nil }
         self.handle = handle
         self.runtime = runtime
         byteCount = od_layout_size(handle)
@@ -26,7 +29,16 @@ final class PackedLayout {
         outputs = key.outputs
     }
 
-    deinit { od_layout_destroy(handle) }
+    /// The package's own: blocks of `blockColumns` outputs.
+    init(runtime: MatmulRuntime, key: LayoutKey, blockColumns: Int) {
+        handle = nil
+        self.runtime = runtime
+        byteCount = (key.outputs + blockColumns - 1) / blockColumns * blockColumns * key.inputs * 4
+        inputs = key.inputs
+        outputs = key.outputs
+    }
+
+    deinit { if let handle { od_layout_destroy(handle) } }
 }
 
 /// A matrix W [outputs, inputs] packed for y = x Wᵀ.
@@ -91,6 +103,11 @@ extension ComputeContext {
     func layout(inputs: Int, outputs: Int, type: ElementType) -> PackedLayout {
         let key = LayoutKey(inputs: inputs, outputs: outputs, type: type)
         if let found = layouts[key] { return found }
+        if usesOwnMatmul {
+            let own = PackedLayout(runtime: runtime, key: key, blockColumns: Int(kernels.block_columns))
+            layouts[key] = own
+            return own
+        }
         // oneDNN packs any positive shape; only memory can be missing.
         guard let made = PackedLayout(runtime: runtime, key: key) else {
             fatalError("oneDNN cannot pack a \(outputs) x \(inputs) \(type.rawValue) matrix")
@@ -135,16 +152,23 @@ extension ComputeContext {
         let strideK = p.transposed ? source.columns : 1
         let strideN = p.transposed ? 1 : source.columns
         for layout in p.layout === p.lastLayout ? [p.layout] : [p.layout, p.lastLayout] {
-            let status = od_layout_prepare_pack(layout.handle, source.type.code, Int64(strideK), Int64(strideN))
+            guard let handle = layout.handle else { continue }
+            let status = od_layout_prepare_pack(handle, source.type.code, Int64(strideK), Int64(strideN))
             precondition(status == 0, "oneDNN reorder \(status)")
         }
         let from = source.bytes
         let type = source.type
         team.run(items: p.panelCount) { panel, thread in
-            let start = p.panelRange(panel).lowerBound * strideN * type.byteCount
+            let start = from + p.panelRange(panel).lowerBound * strideN * type.byteCount
+            let layout = p.layout(ofPanel: panel)
+            guard let handle = layout.handle else {
+                kernels.pack_panel(
+                    p.bytes(ofPanel: panel).assumingMemoryBound(to: Float.self), start, type.code, Int64(strideK),
+                    Int64(strideN), Int64(layout.inputs), Int64(layout.outputs))
+                return
+            }
             let status = od_layout_pack(
-                p.layout(ofPanel: panel).handle, Int32(thread), from + start, type.code, Int64(strideK),
-                Int64(strideN), p.bytes(ofPanel: panel))
+                handle, Int32(thread), start, type.code, Int64(strideK), Int64(strideN), p.bytes(ofPanel: panel))
             precondition(status == 0, "oneDNN reorder \(status)")
         }
     }

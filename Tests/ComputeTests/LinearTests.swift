@@ -3,9 +3,9 @@ import Testing
 @testable import Compute
 
 @Suite struct LinearTests {
-    @Test(arguments: ElementType.allCases, [false, true])
-    func matchesReference(type: ElementType, emulate: Bool) {
-        let context = ComputeContext(threads: 2, instructionSet: nil, emulateBF16: emulate)
+    @Test(arguments: ElementType.allCases, Backend.all)
+    func matchesReference(type: ElementType, backend: Backend) {
+        let context = backend.context(threads: 2)
         var random = Random(1)
         for (n, k) in [(40, 56), (56, 40), (104, 300), (300, 48), (320, 384), (16, 8), (130, 576)] {
             let w = random.tensor(n, k)

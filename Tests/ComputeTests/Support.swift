@@ -78,3 +78,38 @@ func product(_ a: [Float], _ b: [Float], m: Int, n: Int, k: Int) -> [Double] {
     }
     return c
 }
+
+/// How matrices are multiplied: as this CPU does, bf16 in f32, or the package's own kernels of each instruction set.
+enum Backend: Sendable, CustomStringConvertible {
+    case native
+    case emulated
+    case own(String)
+
+    static let all: [Backend] = [.native, .emulated] + ComputeContext.availableInstructionSets.map(Backend.own)
+
+    func context(threads: Int) -> ComputeContext {
+        switch self {
+        case .native: ComputeContext(threads: threads)
+        case .emulated: ComputeContext(threads: threads, instructionSet: nil, emulateBF16: true)
+        case .own(let set):
+            ComputeContext(threads: threads, instructionSet: set, emulateBF16: nil, ownMatmul: true)
+        }
+    }
+
+    /// Fast enough for real shapes in every run.
+    var isFast: Bool {
+        switch self {
+        case .native: true
+        case .emulated: false
+        case .own(let set): set == "avx512"
+        }
+    }
+
+    var description: String {
+        switch self {
+        case .native: "native"
+        case .emulated: "emulated"
+        case .own(let set): "own \(set)"
+        }
+    }
+}

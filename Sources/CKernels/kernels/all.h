@@ -10,6 +10,7 @@
 #include "rows.h"
 #include "rope.h"
 #include "product.h"
+#include "panel.h"
 #include "attention.h"
 #include "attention_backward.h"
 #include "head.h"
@@ -24,6 +25,9 @@ const size_t CK_JOIN(ck_scratch, CK_ISA) = sizeof(K(attention_scratch)) > sizeof
 
 const ck_kernels CK_JOIN(ck_table, CK_ISA) = {
     .name = CK_QUOTE(CK_ISA),
+    .block_columns = K(BLOCK),
+    .pack_panel = K(pack_panel),
+    .panel_product = K(panel_product),
     .convert = K(convert),
     .exp = K(exp),
     .embed = K(embed),

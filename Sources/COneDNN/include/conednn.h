@@ -26,6 +26,8 @@ void od_runtime_destroy(od_runtime *runtime);
 
 /// 1 when oneDNN has a compiled bf16 matmul for this CPU, 0 when only a reference or none.
 int od_has_bf16(od_runtime *runtime);
+/// 1 when the f32 matmul is a blocked kernel: its rows do not depend on their number. Plain gemm's may.
+int od_has_blocked_f32(od_runtime *runtime);
 /// "major.minor.patch" of the library in use.
 const char *od_version(void);
 
