@@ -62,6 +62,7 @@ let package = Package(
             name: "opd",
             dependencies: [
                 "Pipeline", "Configuration", "Telemetry", "Training", "Generation", "Models", "Tokenizers", "Compute",
+                logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),

@@ -1,0 +1,69 @@
+import Foundation
+
+/// The `opd` binary that was built with these tests, or the one that `OPD_BINARY` names.
+enum Binary {
+    static let path =
+        ProcessInfo.processInfo.environment["OPD_BINARY"]
+        ?? URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "opd").path
+
+    struct Output: Sendable {
+        var status: Int32
+        var output: String
+        var errors: String
+        var lines: [String] { output.split(separator: "\n").map(String.init) }
+        var errorLines: [String] { errors.split(separator: "\n").map(String.init) }
+    }
+
+    /// A process that runs on its own.
+    final class Running {
+        let process = Process()
+        private let folder: String
+
+        init(_ arguments: [String], input: String, folder: String, environment: [String: String]) throws {
+            self.folder = folder + "/" + UUID().uuidString
+            try FileManager.default.createDirectory(atPath: self.folder, withIntermediateDirectories: true)
+            for name in ["out", "err"] { try Data().write(to: URL(filePath: "\(self.folder)/\(name)")) }
+            try Data(input.utf8).write(to: URL(filePath: "\(self.folder)/in"))
+            process.executableURL = URL(filePath: Binary.path)
+            process.arguments = arguments
+            process.currentDirectoryURL = URL(filePath: folder)
+            process.environment = ProcessInfo.processInfo.environment
+                .merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }.merging(environment) { $1 }
+            process.standardInput = FileHandle(forReadingAtPath: "\(self.folder)/in")
+            process.standardOutput = FileHandle(forWritingAtPath: "\(self.folder)/out")
+            process.standardError = FileHandle(forWritingAtPath: "\(self.folder)/err")
+            try process.run()
+        }
+
+        var errors: String { (try? String(contentsOfFile: "\(folder)/err", encoding: .utf8)) ?? "" }
+
+        /// Waits for the end; kills what takes longer than `seconds` and reports status -1.
+        func finish(within seconds: Double) -> Output {
+            let deadline = Date().addingTimeInterval(seconds)
+            while process.isRunning, Date() < deadline { Thread.sleep(forTimeInterval: 0.01) }
+            let isLate = process.isRunning
+            if isLate { kill(process.processIdentifier, SIGKILL) }
+            process.waitUntilExit()
+            let output = (try? String(contentsOfFile: "\(folder)/out", encoding: .utf8)) ?? ""
+            return Output(status: isLate ? -1 : process.terminationStatus, output: output, errors: errors)
+        }
+    }
+
+    /// Runs the binary to its end in `folder`.
+    static func run(
+        _ arguments: [String], input: String = "", in folder: String, environment: [String: String] = [:],
+        within seconds: Double = 120
+    ) throws -> Output {
+        try Running(arguments, input: input, folder: folder, environment: environment).finish(within: seconds)
+    }
+}
+
+/// Runs `body` with the path of a fresh folder, which is removed afterwards.
+func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+    let path = NSTemporaryDirectory() + "opd-end-to-end-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    return try body(path)
+}
+
+func write(_ text: String, _ path: String) throws { try Data(text.utf8).write(to: URL(filePath: path)) }
