@@ -17,10 +17,9 @@ struct AddedTokenMatcher: Sendable {
 
     var isEmpty: Bool { tokens.isEmpty }
 
-    /// `normalize` is applied to contents, for tokens that are searched for in normalised text.
-    init(_ added: [TokenizerDefinition.AddedToken], normalize: (String) -> String = { $0 }) {
+    init(_ added: [TokenizerDefinition.AddedToken]) {
         for token in added {
-            let bytes = Array(normalize(token.content).utf8)
+            let bytes = Array(token.content.utf8)
             guard let first = bytes.first else { continue }
             starts[Int(first)] = true
             var node = 0

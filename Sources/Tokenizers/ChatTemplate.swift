@@ -47,7 +47,7 @@ public struct ChatTemplate: Sendable, Equatable {
         var endOfSequence = "</s>"
         /// The system message has its own turn, `[SYSTEM_PROMPT]...[/SYSTEM_PROMPT]`.
         var hasSystemTurn = false
-        /// The system message goes before the last user message instead of the first.
+        /// The system message goes into the last turn, when that is the user's, instead of the first of the user.
         var systemGoesLast = false
     }
 
@@ -115,8 +115,9 @@ public struct ChatTemplate: Sendable, Equatable {
                 system = first.content
             }
         }
-        let holder = turns.indices.filter { turns[$0].role == "user" }
-        let systemIndex = mistral.systemGoesLast ? holder.last : holder.first
+        let systemIndex =
+            mistral.systemGoesLast
+            ? turns.last?.role == "user" ? turns.endIndex - 1 : nil : turns.firstIndex { $0.role == "user" }
         for index in turns.indices {
             let turn = turns[index]
             switch turn.role {

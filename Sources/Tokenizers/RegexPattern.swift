@@ -10,7 +10,7 @@ final class RegexPattern: @unchecked Sendable {
     private let context: OpaquePointer
 
     /// Steps after which matching one piece of text is given up.
-    static let matchLimit: UInt32 = 50_000_000
+    static let matchLimit: UInt32 = 10_000_000
 
     /// `isLiteral`: no character of `source` has a meaning of its own.
     init(_ source: String, isLiteral: Bool = false) throws(TokenizerError) {

@@ -36,14 +36,18 @@ public struct Tokenizer: Sendable {
             count = max(count, entry.id + 1)
         }
         encoder = try BytePairEncoder(definition, ids: ids, file: file)
-        var added: [TokenizerDefinition.AddedToken] = []
-        for var token in definition.addedTokens {
-            // A token of the vocabulary keeps its id there, whatever the list of added tokens says.
-            if let id = ids[Array(token.content.utf8)] { token.id = id }
-            guard token.id >= 0, token.id < Self.maximumID else { throw malformed("token id \(token.id) is too large") }
+        let normalizes = !definition.normalizers.isEmpty
+        let normalized = definition.addedTokens.map { token in
+            var token = token
+            // As the Hugging Face library keeps them: decoding gives the normalised form, too.
+            if token.isNormalized, normalizes { token.content = token.content.normalizedNFC }
+            return token
+        }
+        let added = Self.numbered(normalized, ids: ids, vocabularyCount: definition.vocabulary.count)
+        for token in added {
+            guard token.id < Self.maximumID else { throw malformed("token id \(token.id) is too large") }
             ids[Array(token.content.utf8)] = token.id
             count = max(count, token.id + 1)
-            added.append(token)
         }
         var tokens = [String?](repeating: nil, count: Int(count))
         var decoded = [(bytes: [UInt8], isSpecial: Bool)](repeating: ([], false), count: Int(count))
@@ -58,14 +62,31 @@ public struct Tokenizer: Sendable {
         self.tokens = tokens
         self.decoded = decoded
         rawTokens = AddedTokenMatcher(added.filter { !$0.isNormalized })
-        let normalizes = !definition.normalizers.isEmpty
-        normalizedTokens = AddedTokenMatcher(
-            added.filter(\.isNormalized), normalize: { normalizes ? $0.normalizedNFC : $0 })
+        normalizedTokens = AddedTokenMatcher(added.filter(\.isNormalized))
         do {
             preTokenization = try PreTokenization(definition.preTokenizers)
         } catch {
             throw TokenizerError(error.code, "\(file): \(error.message)")
         }
+    }
+
+    /// The ids that the Hugging Face library gives added tokens when it reads a file: a token of the vocabulary keeps
+    /// its id there, the others follow the vocabulary in the order of the file. In files it wrote itself these are
+    /// the ids in the file. Tokens that come twice and empty ones count once and not at all.
+    private static func numbered(
+        _ tokens: [TokenizerDefinition.AddedToken], ids: [[UInt8]: Int32], vocabularyCount: Int
+    ) -> [TokenizerDefinition.AddedToken] {
+        var result: [TokenizerDefinition.AddedToken] = []
+        var seen: Set<[UInt8]> = []
+        var largest: Int32 = -1
+        for var token in tokens {
+            let content = Array(token.content.utf8)
+            guard !content.isEmpty, seen.insert(content).inserted else { continue }
+            token.id = ids[content] ?? max(largest + 1, Int32(vocabularyCount))
+            largest = max(largest, token.id)
+            result.append(token)
+        }
+        return result
     }
 
     /// Reads the text of a tokenizer.json. `file` is named in errors.

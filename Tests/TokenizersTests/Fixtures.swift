@@ -50,11 +50,15 @@ enum Fixtures {
             vocabulary: vocabulary, merges: merges, addedTokens: added, preTokenizers: preTokenizers)
     }
 
-    /// GPT-2's letter of a byte, written anew so that the tests do not trust the code they test.
-    static func letter(_ byte: UInt8) -> Unicode.Scalar {
-        let printable = Array(33...126) + Array(161...172) + Array(174...255)
-        if printable.contains(Int(byte)) { return Unicode.Scalar(byte) }
+    /// GPT-2's letter of a byte, made anew so that the tests do not trust the code they test.
+    static func letter(_ byte: UInt8) -> Unicode.Scalar { letters[Int(byte)] }
+
+    private static let letters: [Unicode.Scalar] = {
+        let printable = Set(33...126).union(161...172).union(174...255)
         let others = (0..<256).filter { !printable.contains($0) }
-        return Unicode.Scalar(UInt32(256 + others.firstIndex(of: Int(byte))!))!
-    }
+        return (0..<256).map { byte in
+            let value = printable.contains(byte) ? byte : 256 + others.firstIndex(of: byte)!
+            return Unicode.Scalar(UInt32(value))!
+        }
+    }()
 }

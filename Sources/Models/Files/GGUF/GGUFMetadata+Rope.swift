@@ -53,9 +53,9 @@ extension GGUFMetadata {
 extension RopeScaling {
     /// The llama3 scaling that divides frequency i by `factors[i]`; nil when none does within float accuracy.
     ///
-    /// The parameters are not in the file. With r = 1 / wavelength, the blend between the two bounds is linear in r:
+    /// The parameters are not in the file, and any that give these factors are right. With r = 1 / wavelength, the blend between the two bounds is linear in r:
     /// (1/f - 1/factor) / (1 - 1/factor) = (original r - low) / (high - low). Llama's own values are tried first, then
-    /// those solved from two frequencies of the blend, with low = 1.
+    /// others with its low = 1 and high = 4, then those solved from two frequencies of the blend, with low = 1.
     static func llama3(
         dividing factors: [Double], theta: Double, dimension: Int, originalMaxPositions: Int?
     ) -> RopeScaling? {
@@ -78,14 +78,20 @@ extension RopeScaling {
             }
             return true
         }
-        for original in [originalMaxPositions, 8192].compactMap(\.self)
-        where reproduces(low: 1, high: 4, original: original) {
+        let blend = factors.indices.filter { factors[$0] > 1.0001 && factors[$0] < factor * 0.9999 }
+        func smooth(_ index: Int) -> Double { (1 / factors[index] - 1 / factor) / (1 - 1 / factor) }
+        // With low = 1 and high = 4, one frequency of the blend gives the original length; without any, every length
+        // between the longest wavelength that is kept and the shortest that is divided does the same.
+        var candidates = [originalMaxPositions, 8192].compactMap(\.self)
+        if let only = blend.first { candidates.append(Int(min(1e9, ((1 + 3 * smooth(only)) / rates[only]).rounded()))) }
+        if let firstDivided = factors.firstIndex(where: { $0 > factor * 0.9999 }) {
+            candidates.append(Int(min(1e9, 1 / rates[firstDivided])))
+        }
+        for original in candidates where original >= 1 && reproduces(low: 1, high: 4, original: original) {
             return .llama3(
                 factor: factor, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: original)
         }
-        let blend = factors.indices.filter { factors[$0] > 1.0001 && factors[$0] < factor * 0.9999 }
         guard let first = blend.first, let last = blend.last, first != last else { return nil }
-        func smooth(_ index: Int) -> Double { (1 / factors[index] - 1 / factor) / (1 - 1 / factor) }
         let slope = (smooth(first) - smooth(last)) / (rates[first] - rates[last])
         let offset = slope * rates[first] - smooth(first)
         guard slope > 0, offset > 0 else { return nil }

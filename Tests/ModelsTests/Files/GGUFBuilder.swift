@@ -1,0 +1,142 @@
+import Foundation
+import Models
+import Tokenizers
+
+/// Writes small GGUF files for tests, well-formed or not.
+struct GGUFBuilder {
+    enum Value {
+        case u32(UInt32)
+        case f32(Float)
+        case bool(Bool)
+        case string(String)
+        case strings([String])
+        case i32s([Int32])
+        case raw(type: UInt32, [UInt8])
+    }
+
+    var version: UInt32 = 3
+    var alignment = 32
+    var metadata: [(String, Value)] = []
+    /// Dimensions fastest first, as in the file.
+    var tensors: [(name: String, type: UInt32, dimensions: [Int], bytes: [UInt8])] = []
+    /// Changes an offset that would be right.
+    var offset: (Int) -> Int = { $0 }
+
+    static func little<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
+        withUnsafeBytes(of: value.littleEndian) { Array($0) }
+    }
+    static func text(_ value: String) -> [UInt8] { little(UInt64(value.utf8.count)) + Array(value.utf8) }
+
+    var bytes: [UInt8] {
+        var out = Array("GGUF".utf8) + Self.little(version) + Self.little(UInt64(tensors.count))
+        out += Self.little(UInt64(metadata.count))
+        for (key, value) in metadata {
+            out += Self.text(key)
+            switch value {
+            case .u32(let number): out += Self.little(UInt32(4)) + Self.little(number)
+            case .f32(let number): out += Self.little(UInt32(6)) + Self.little(number.bitPattern)
+            case .bool(let flag): out += Self.little(UInt32(7)) + [flag ? 1 : 0]
+            case .string(let text): out += Self.little(UInt32(8)) + Self.text(text)
+            case .strings(let texts):
+                out += Self.little(UInt32(9)) + Self.little(UInt32(8)) + Self.little(UInt64(texts.count))
+                for text in texts { out += Self.text(text) }
+            case .i32s(let numbers):
+                out += Self.little(UInt32(9)) + Self.little(UInt32(5)) + Self.little(UInt64(numbers.count))
+                for number in numbers { out += Self.little(number) }
+            case .raw(let type, let bytes): out += Self.little(type) + bytes
+            }
+        }
+        var data: [UInt8] = []
+        for tensor in tensors {
+            while data.count % alignment != 0 { data.append(0) }
+            out += Self.text(tensor.name) + Self.little(UInt32(tensor.dimensions.count))
+            for dimension in tensor.dimensions { out += Self.little(UInt64(dimension)) }
+            out += Self.little(tensor.type) + Self.little(UInt64(bitPattern: Int64(offset(data.count))))
+            data += tensor.bytes
+        }
+        while out.count % alignment != 0 { out.append(0) }
+        return out + data
+    }
+
+    static func bytes(_ values: [Float]) -> [UInt8] { values.flatMap { little($0.bitPattern) } }
+
+    /// The model of a Hugging Face folder as llama.cpp's converter would write it, in F32.
+    static func converting(_ model: ModelFiles, pre: String? = nil) throws -> GGUFBuilder {
+        let c = model.configuration
+        let architecture = c.family == .mistral ? "llama" : c.family.rawValue
+        var builder = GGUFBuilder()
+        builder.metadata = [
+            ("general.architecture", .string(architecture)),
+            ("\(architecture).block_count", .u32(UInt32(c.layerCount))),
+            ("\(architecture).context_length", .u32(UInt32(c.maxPositions))),
+            ("\(architecture).embedding_length", .u32(UInt32(c.hiddenSize))),
+            ("\(architecture).feed_forward_length", .u32(UInt32(c.intermediateSize))),
+            ("\(architecture).attention.head_count", .u32(UInt32(c.headCount))),
+            ("\(architecture).attention.head_count_kv", .u32(UInt32(c.keyValueHeadCount))),
+            ("\(architecture).attention.key_length", .u32(UInt32(c.headDimension))),
+            ("\(architecture).attention.layer_norm_rms_epsilon", .f32(c.rmsNormEpsilon)),
+            ("\(architecture).rope.freq_base", .f32(Float(c.ropeTheta))),
+            ("tokenizer.ggml.eos_token_id", .u32(UInt32(c.eosTokenIDs[0]))),
+        ]
+        if let id = c.bosTokenID { builder.metadata.append(("tokenizer.ggml.bos_token_id", .u32(UInt32(id)))) }
+        if let id = c.padTokenID { builder.metadata.append(("tokenizer.ggml.padding_token_id", .u32(UInt32(id)))) }
+        for spec in c.parameters {
+            var values = [Float](repeating: 0, count: spec.count)
+            try values.withUnsafeMutableBufferPointer { try model.read(spec.name, into: $0) }
+            if architecture == "llama" {
+                if spec.name.contains("q_proj") {
+                    values = interleaved(values, heads: c.headCount, dimension: c.headDimension)
+                }
+                if spec.name.contains("k_proj") {
+                    values = interleaved(values, heads: c.keyValueHeadCount, dimension: c.headDimension)
+                }
+            }
+            builder.tensors.append((ggufName(spec.name), 0, spec.shape.reversed(), bytes(values)))
+        }
+        if case .llama3(let factor, let low, let high, let original) = c.ropeScaling {
+            let factors = ropeFactors(c, factor: factor, low: low, high: high, original: Double(original))
+            builder.tensors.append(("rope_freqs.weight", 0, [factors.count], bytes(factors)))
+        }
+        return builder
+    }
+
+    /// llama.cpp's converter: `reshape(heads, 2, D/2, width).swapaxes(1, 2)`.
+    static func interleaved(_ values: [Float], heads: Int, dimension: Int) -> [Float] {
+        let width = values.count / heads / dimension
+        var out: [Float] = []
+        for head in 0..<heads {
+            for j in 0..<dimension / 2 {
+                for p in 0..<2 {
+                    let row = head * dimension + p * (dimension / 2) + j
+                    out += values[row * width..<(row + 1) * width]
+                }
+            }
+        }
+        return out
+    }
+
+    static func ropeFactors(
+        _ c: ModelConfiguration, factor: Double, low: Double, high: Double, original: Double
+    ) -> [Float] {
+        (0..<c.headDimension / 2).map { index in
+            let frequency = 1 / pow(c.ropeTheta, Double(2 * index) / Double(c.headDimension))
+            let wavelength = 2 * Double.pi / frequency
+            if wavelength < original / high { return 1 }
+            if wavelength > original / low { return Float(factor) }
+            let smooth = (original / wavelength - low) / (high - low)
+            return Float(1 / ((1 - smooth) / factor + smooth))
+        }
+    }
+
+    static func ggufName(_ name: String) -> String {
+        let modules = [
+            ("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output"),
+            ("model.layers", "blk"), ("self_attn.q_proj", "attn_q"), ("self_attn.k_proj", "attn_k"),
+            ("self_attn.v_proj", "attn_v"), ("self_attn.o_proj", "attn_output"), ("self_attn.q_norm", "attn_q_norm"),
+            ("self_attn.k_norm", "attn_k_norm"), ("post_attention_layernorm", "ffn_norm"),
+            ("input_layernorm", "attn_norm"), ("mlp.gate_proj", "ffn_gate"), ("mlp.up_proj", "ffn_up"),
+            ("mlp.down_proj", "ffn_down"),
+        ]
+        return modules.reduce(name) { $0.replacing($1.0, with: $1.1) }
+    }
+}

@@ -1,0 +1,116 @@
+import Models
+import Testing
+import Tokenizers
+
+/// Tokenizers made from GGUF metadata give the ids of the tokenizer.json they stand for.
+@Suite struct GGUFTokenizerTests {
+    /// A GGUF with the vocabulary of a golden tokenizer.json.
+    static func builder(_ name: String, pre: String) throws -> GGUFBuilder {
+        let path = "\(Fixtures.repository)/Tests/Fixtures/golden/\(name).tokenizer.json"
+        let tokenizer = try Tokenizer(json: try Fixtures.read(path), file: path)
+        var tokens: [String] = []
+        var types: [Int32] = []
+        for id in 0..<Int32(tokenizer.vocabularySize) {
+            tokens.append(tokenizer.token(id) ?? "[PAD\(id)]")
+            types.append(tokenizer.token(id) == nil ? 5 : tokenizer.isSpecial(id) ? 3 : 1)
+        }
+        var source = try ModelFiles.open("\(Fixtures.repository)/Tests/Fixtures/golden/llama-tied").configuration
+        source.vocabularySize = tokens.count + 3
+        var builder = GGUFBuilder()
+        let folder = try Fixtures.withTemporaryFolder { folder -> GGUFBuilder in
+            var zeros: [Float] = []
+            try ModelWriter.write(to: folder, configuration: source, type: .f32) { spec in
+                zeros = (0..<spec.count).map { Float($0 % 13) }
+                return zeros.withUnsafeBufferPointer { $0 }
+            }
+            return try GGUFBuilder.converting(ModelFiles.open(folder))
+        }
+        builder = folder
+        builder.metadata += [
+            ("tokenizer.ggml.model", .string("gpt2")), ("tokenizer.ggml.pre", .string(pre)),
+            ("tokenizer.ggml.tokens", .strings(tokens + ["[PAD0]", "[PAD1]", "[PAD2]"])),
+            ("tokenizer.ggml.token_type", .i32s(types + [5, 5, 5])),
+            ("tokenizer.ggml.merges", .strings(tokenizer.definition.merges.map { "\($0.left) \($0.right)" })),
+            ("tokenizer.chat_template", .string(Self.template)),
+        ]
+        return builder
+    }
+
+    static let template =
+        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>'"
+        + " + '\\n'}}{% endfor %}"
+
+    @Test(arguments: [("bpe-qwen", "qwen2"), ("bpe-llama3", "llama-bpe")])
+    func golden(name: String, pre: String) throws {
+        let texts = try #require(
+            try JSONValue.parse(try Fixtures.read("\(Fixtures.repository)/Tests/Fixtures/golden/tokenizers.json"))[
+                name]?
+                .array)
+        try Fixtures.withTemporaryFolder { folder in
+            let model = try GGUFTests.open(Self.builder(name, pre: pre), in: folder)
+            // From the GGUF, and from the folder that it is converted to.
+            try ModelWriter.convert(from: model, to: folder + "/hf")
+            let converted = try ModelFiles.open(folder + "/hf")
+            #expect(try converted.loadTokenizer().fingerprint == model.loadTokenizer().fingerprint)
+            for tokenizer in [try model.loadTokenizer(), try converted.loadTokenizer()] {
+                #expect(tokenizer.endOfSequenceIDs == [2] && tokenizer.beginOfSequenceID == 1)
+                for value in texts {
+                    let text = try #require(value["text"]?.string)
+                    let ids = try #require(value["ids"]?.array).map { Int32($0.int ?? -1) }
+                    #expect(try tokenizer.encode(text) == ids, "\(text.debugDescription)")
+                }
+                // Llama 3 starts every text with its begin-of-text token.
+                #expect(try tokenizer.encode("", addSpecialTokens: true) == (pre == "llama-bpe" ? [1] : []))
+                #expect(tokenizer.id(of: "[PAD0]") == nil)
+            }
+            #expect(try model.chatTemplate() == converted.chatTemplate())
+            #expect(try converted.chatTemplate().kind == .chatml)
+            #expect(try model.chatTemplate(named: "llama3").kind == .llama3)
+            #expect(throws: TokenizerError.self) { try model.chatTemplate(named: "x") }
+            #expect(try model.stopTokenIDs(model.loadTokenizer(), model.chatTemplate()) == [2])
+            #expect(try ModelFiles.openTokenizer(folder + "/hf/tokenizer.json").encode("a").count == 1)
+        }
+    }
+
+    @Test func preTokenizersDiffer() throws {
+        try Fixtures.withTemporaryFolder { folder in
+            func definition(_ pre: String) throws -> TokenizerDefinition {
+                try GGUFTests.open(Self.builder("bpe-qwen", pre: pre), in: folder).loadTokenizer().definition
+            }
+            let gpt2 = try definition("gpt-2")
+            #expect(gpt2.preTokenizers == [.byteLevel(addPrefixSpace: false, useRegex: true)])
+            let smollm = try definition("smollm")
+            #expect(
+                smollm.preTokenizers
+                    == [.digits(individual: true), .byteLevel(addPrefixSpace: false, useRegex: true)])
+            let qwen2 = try definition("qwen2")
+            #expect(qwen2.normalizers == [.nfc] && !qwen2.ignoresMerges)
+            let llama = try definition("llama-bpe")
+            #expect(llama.ignoresMerges && llama.normalizers.isEmpty)
+            let error = #expect(throws: ModelError.self) { try definition("deepseek-llm") }
+            #expect(error?.message.contains("deepseek-llm") == true)
+        }
+    }
+
+    @Test func refusals() throws {
+        try Fixtures.withTemporaryFolder { folder in
+            func expect(_ part: String, _ change: (inout GGUFBuilder) -> Void) throws {
+                var builder = try Self.builder("bpe-qwen", pre: "qwen2")
+                change(&builder)
+                let model = try GGUFTests.open(builder, in: folder)
+                let error = #expect(throws: (any Error).self) { try model.loadTokenizer() }
+                #expect(error.map { "\($0)".contains(part) } == true, "\(error.map { "\($0)" } ?? "")")
+            }
+            func set(_ builder: inout GGUFBuilder, _ key: String, _ value: GGUFBuilder.Value) {
+                builder.metadata.removeAll { $0.0 == key }
+                builder.metadata.append((key, value))
+            }
+            try expect("'llama'") { set(&$0, "tokenizer.ggml.model", .string("llama")) }
+            try expect("tokens") { set(&$0, "tokenizer.ggml.tokens", .strings([])) }
+            try expect("token_type") { set(&$0, "tokenizer.ggml.token_type", .i32s([1])) }
+            try expect("merge 0") { set(&$0, "tokenizer.ggml.merges", .strings(["abc"])) }
+            try expect("vocabulary lacks") { set(&$0, "tokenizer.ggml.merges", .strings(["abc xyz"])) }
+            try expect("merges is missing") { $0.metadata.removeAll { $0.0 == "tokenizer.ggml.merges" } }
+        }
+    }
+}

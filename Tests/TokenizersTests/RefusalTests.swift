@@ -1,0 +1,69 @@
+import Testing
+import Tokenizers
+
+/// What a tokenizer.json can hold and this tokenizer does not do is refused by name.
+@Suite struct RefusalTests {
+    static let base =
+        #"{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]},"#
+        + #""pre_tokenizer":{"type":"ByteLevel"},"decoder":{"type":"ByteLevel"}}"#
+
+    static func json(_ change: (inout JSONObject) -> Void) throws -> JSONValue {
+        var json = try #require(try JSONValue.parse(base).object)
+        change(&json)
+        return .object(json)
+    }
+
+    static func model(_ change: (inout JSONObject) -> Void) throws -> JSONValue {
+        try json { json in
+            guard var model = json["model"]?.object else { return }
+            change(&model)
+            json["model"] = .object(model)
+        }
+    }
+
+    func expect(_ json: JSONValue, _ code: TokenizerError.Code, _ text: String) {
+        let error = #expect(throws: TokenizerError.self) {
+            try Tokenizer(TokenizerDefinition(json: json, file: "dir/tokenizer.json"), file: "dir/tokenizer.json")
+        }
+        #expect(error?.code == code)
+        #expect(error?.message.hasPrefix("dir/tokenizer.json: ") == true)
+        #expect(error?.message.contains(text) == true, "\(error?.message ?? "")")
+    }
+
+    @Test func theBaseIsFine() throws {
+        let tokenizer = try Tokenizer(json: Array(Self.base.utf8), file: "x")
+        #expect(try tokenizer.encode("ab") == [2])
+    }
+
+    @Test func unsupportedParts() throws {
+        expect(try Self.model { $0["type"] = "Unigram" }, .unsupported, "Unigram")
+        expect(try Self.model { $0["byte_fallback"] = true }, .unsupported, "byte_fallback")
+        expect(try Self.model { $0["dropout"] = 0.1 }, .unsupported, "dropout")
+        expect(try Self.model { $0["end_of_word_suffix"] = "</w>" }, .unsupported, "</w>")
+        expect(try Self.json { $0["normalizer"] = ["type": "Lowercase"] }, .unsupported, "Lowercase")
+        expect(try Self.json { $0["pre_tokenizer"] = ["type": "Metaspace"] }, .unsupported, "Metaspace")
+        expect(try Self.json { $0["pre_tokenizer"] = nil }, .unsupported, "byte-level")
+        expect(try Self.json { $0["decoder"] = ["type": "WordPiece"] }, .unsupported, "WordPiece")
+        expect(try Self.json { $0["post_processor"] = ["type": "BertProcessing"] }, .unsupported, "BertProcessing")
+    }
+
+    @Test func malformedParts() throws {
+        expect(try Self.json { $0["model"] = nil }, .malformed, "no model")
+        expect(try Self.model { $0["vocab"] = [:] }, .malformed, "vocabulary")
+        expect(try Self.model { $0["vocab"] = ["a": -1] }, .malformed, "'a'")
+        expect(try Self.model { $0["vocab"] = ["a": 99_999_999] }, .malformed, "too large")
+        expect(try Self.model { $0["merges"] = ["a b c"] }, .malformed, "a b c")
+        expect(try Self.model { $0["merges"] = ["b a"] }, .malformed, "b a")
+        expect(
+            try Self.json {
+                $0["pre_tokenizer"] = [
+                    "type": "Sequence",
+                    "pretokenizers": [
+                        ["type": "Split", "pattern": ["Regex": "(a"], "behavior": "Isolated"], ["type": "ByteLevel"],
+                    ],
+                ]
+            }, .malformed, "(a")
+        let error = #expect(throws: TokenizerError.self) { try Tokenizer(json: Array("{".utf8), file: "t.json") }
+        #expect(error?.message.hasPrefix("t.json: not valid JSON") == true)
+    }
+}
