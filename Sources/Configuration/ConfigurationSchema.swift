@@ -125,7 +125,7 @@ package enum ConfigurationSchema {
                 "objective.clip_high", \.objective.clipHigh, 0...1e6,
                 "ppo_clip: the ratio's upper limit is 1 + clip_high"),
             .number(
-                "objective.truncation", \.objective.truncation, 0...1e6, above: true,
+                "objective.truncation", \.objective.truncation, 1...1e6,
                 "truncated_importance_sampling: the ratio's upper limit"),
 
             .integer("training.steps", \.training.steps, 1...1_000_000_000, "optimizer steps of the run"),

@@ -61,7 +61,7 @@ public struct RunSummary: Sendable, Equatable {
         }
         lines += ["", "model:   \(modelPath)"]
         if !resumeCommand.isEmpty { lines.append("go on:   \(resumeCommand)") }
-        lines.append("talk:    opd generate \(modelPath) --chat \"Why is the sky blue?\"")
+        lines.append("talk:    opd generate \(modelPath) --chat \"Why is the sky blue?\" --temperature 0.5")
         return lines.joined(separator: "\n")
     }
 

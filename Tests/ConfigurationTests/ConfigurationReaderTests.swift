@@ -223,7 +223,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
             let changed: ConfigurationValue =
                 switch key.read(configuration, "") {
                 case .integer(let value): .integer(value + 1)
-                case .number(let value): .number(value == 0 ? 0.25 : value / 2)
+                case .number(let value): .number(value + 0.25)
                 case .flag(let value): .flag(!value)
                 case .text(let value):
                     if case .choice(let names) = key.kind { .text(names[names.count - 1]) } else { .text(value + "x") }

@@ -147,7 +147,7 @@ import Testing
                          are fruits
 
                 model:   runs/smollm2/model
-                talk:    opd generate runs/smollm2/model --chat "Why is the sky blue?"
+                talk:    opd generate runs/smollm2/model --chat "Why is the sky blue?" --temperature 0.5
                 """)
         summary.endedEarly = "interrupted"
         summary.resumeCommand = "opd run x.yaml --resume"
