@@ -66,3 +66,19 @@ public enum TaskSeed {
         CounterRandom(key: seed, 0x6576_616C).bits(UInt64(prompt))
     }
 }
+
+extension Prompt {
+    /// Identifies a list of prompts: FNV-1a over ids and teachers, in 16 hexadecimal digits.
+    public static func digest(_ prompts: [Prompt]) -> String {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        func add(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        func add(_ word: UInt32) { for shift in [0, 8, 16, 24] { add(UInt8(truncatingIfNeeded: word >> shift)) } }
+        for prompt in prompts {
+            add(UInt32(prompt.ids.count))
+            for id in prompt.ids { add(UInt32(bitPattern: id)) }
+            for byte in prompt.teacher.utf8 { add(byte) }
+        }
+        let digits = String(hash, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}

@@ -45,6 +45,8 @@ extension Exchange {
             return "lease \(id) has no holder"
         }
         for member in members.values {
+            let tasks = member.held.reduce(0) { $0 + (leases[$1]?.items.count ?? 0) }
+            guard tasks == member.tasks else { return "\(member.name) holds \(tasks) tasks, not \(member.tasks)" }
             for id in member.held where leases[id]?.holder != member.peer {
                 return "\(member.name) holds lease \(id), which is not there"
             }

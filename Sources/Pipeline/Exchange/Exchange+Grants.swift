@@ -56,7 +56,7 @@ extension Exchange {
     /// Of the members with room the one that holds least, and of equals the one whose last grant is oldest.
     private func neediest(where fits: (Member) -> Bool) -> PeerID? {
         members.values.filter { $0.room && fits($0) }
-            .min { ($0.held.count, $0.lastGrant, $0.name) < ($1.held.count, $1.lastGrant, $1.name) }?.peer
+            .min { ($0.tasks, $0.lastGrant, $0.name) < ($1.tasks, $1.lastGrant, $1.name) }?.peer
     }
 
     private mutating func lease(
@@ -67,6 +67,7 @@ extension Exchange {
         counters.grants += 1
         leases[lastLease] = Lease(holder: peer, items: Set(items), group: group, deadline: now + options.lease)
         members[peer]?.held.insert(lastLease)
+        members[peer]?.tasks += items.count
         members[peer]?.lastGrant = grantCount
         return lastLease
     }

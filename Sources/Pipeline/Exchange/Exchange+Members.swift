@@ -172,6 +172,7 @@ extension Exchange {
     mutating func release(_ id: UInt64) {
         guard let lease = leases.removeValue(forKey: id) else { return }
         members[lease.holder]?.held.remove(id)
+        members[lease.holder]?.tasks -= lease.items.count
         if let group = lease.group {
             table.release(group)
         } else {

@@ -51,7 +51,7 @@ extension Exchange {
     /// Takes a delivered item out of its lease; a holder that was overtaken is told.
     private mutating func settle(_ item: WorkItem, _ id: UInt64?, by peer: PeerID, _ now: Duration) -> [Action] {
         guard let id, var lease = leases[id] else { return [] }
-        lease.items.remove(item)
+        if lease.items.remove(item) != nil { members[lease.holder]?.tasks -= 1 }
         if lease.holder == peer { lease.deadline = now + options.lease }
         if lease.items.isEmpty {
             leases[id] = nil

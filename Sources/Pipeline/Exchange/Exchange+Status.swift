@@ -72,6 +72,16 @@ extension Exchange {
     /// Open training groups, for the capacity bound: opened, not trained.
     public var openGroupCount: Int { table.groups.keys.count { $0.kind == .train } }
 
+    /// Whether rollouts are in workers' hands, and trajectories in scorers'.
+    public var leaseKinds: (rollouts: Bool, scores: Bool) {
+        var kinds = (rollouts: false, scores: false)
+        for lease in leases.values {
+            if lease.group == nil { kinds.scores = true } else { kinds.rollouts = true }
+            if kinds.rollouts && kinds.scores { break }
+        }
+        return kinds
+    }
+
     /// Leases that are out.
     public var leaseCount: Int { leases.count }
 }

@@ -68,9 +68,11 @@ public struct Exchange: Sendable {
         var name: String
         var role: Role
         var teachers: [String]
-        /// Leases it wants to hold.
+        /// Tasks it wants to hold at once. The last group granted may exceed it.
         var window = 0
         var held: Set<UInt64> = []
+        /// Tasks in the leases that it holds.
+        var tasks = 0
         var lastSign: Duration
         /// False from a message that could not be sent to the next one that comes.
         var reachable = true
@@ -78,7 +80,7 @@ public struct Exchange: Sendable {
         var invalidResults = 0
         var heartbeat: Heartbeat?
 
-        var room: Bool { reachable && held.count < window }
+        var room: Bool { reachable && tasks < window }
     }
 
     /// Work in a member's hands: what is left of a group, or one trajectory to grade.
@@ -164,6 +166,8 @@ public struct ExchangeOptions: Sendable, Equatable {
     public var tokenizerFingerprint: String
     /// Invalid results in a row after which a member is refused.
     public var invalidResultLimit = 3
+    /// The least silence that counts as death, however short the heartbeat.
+    public var leastSilence: Duration = .seconds(10)
 
     public init(
         runID: String, lease: Duration = .seconds(60), heartbeat: Duration = .seconds(2),
@@ -176,7 +180,7 @@ public struct ExchangeOptions: Sendable, Equatable {
     }
 
     /// Silence after which a member counts as dead.
-    public var silence: Duration { max(heartbeat * 5, .seconds(10)) }
+    public var silence: Duration { max(heartbeat * 5, leastSilence) }
 }
 
 /// What the exchange has seen since it was made.

@@ -26,7 +26,7 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
     }
 
     package let hello: Hello
-    /// Leases to hold at once.
+    /// Tasks to hold at once.
     package let window: Int
     /// How long to wait for a learner that does not answer.
     package let patience: Duration
@@ -37,6 +37,8 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
     package private(set) var held: [WorkItem: UInt64] = [:]
     private var outbox: [WorkItem: Delivery] = [:]
     private var heartbeat: Duration = .seconds(2)
+    /// How long a lease lasts that is not renewed.
+    package private(set) var lease: Duration = .seconds(60)
     /// The last time the learner was heard, or the start.
     private var heardAt: Duration
     private var helloAt: Duration?
@@ -103,9 +105,11 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
             status.epoch = epoch ?? 0
             status.leaseIDs = renews ? Set(held.values).sorted() : []
             actions.append(.send(.heartbeat(status)))
+            // A window that stands: saying it again costs nothing, and makes up for one that was lost.
+            if let epoch { actions.append(.send(.leaseRequest(LeaseRequest(count: window, epoch: epoch)))) }
         }
         let late = outbox.filter { now - $0.value.sentAt > max(heartbeat * 2, .seconds(3)) }
-        if !late.isEmpty { actions += send(late.values.map(\.output), now) }
+        if !late.isEmpty { actions += send(late.sorted { $0.key < $1.key }.map(\.value.output), now) }
         return actions
     }
 
@@ -145,9 +149,9 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
         epoch = welcome.epoch
         joined = true
         heartbeat = .seconds(min(max(welcome.heartbeatSeconds, 0.01), 3600))
+        lease = .seconds(min(max(welcome.leaseSeconds, 0.01), 86400))
         heartbeatAt = nil
-        actions.append(.send(.leaseRequest(LeaseRequest(count: window, epoch: welcome.epoch))))
-        if !outbox.isEmpty { actions += send(outbox.values.map(\.output), now) }
+        if !outbox.isEmpty { actions += send(outbox.sorted { $0.key < $1.key }.map(\.value.output), now) }
         return actions
     }
 

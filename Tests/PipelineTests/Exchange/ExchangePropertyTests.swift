@@ -1,4 +1,5 @@
 import Distillation
+import Foundation
 import Pipeline
 import Testing
 import Wire
@@ -16,6 +17,9 @@ func plan(
 }
 
 @Suite struct ExchangePropertyTests {
+    /// `OPD_PROPERTY_SEEDS=2000` looks longer than `make test` does.
+    static let seeds = UInt64(ProcessInfo.processInfo.environment["OPD_PROPERTY_SEEDS"] ?? "") ?? 40
+
     /// Runs to the end, first with faults for a while, then without.
     private func run(_ plan: RunPlan, seed: UInt64, faults: Faults, members: Int = 2) -> Simulation {
         var simulation = Simulation(plan: plan, seed: seed)
@@ -32,8 +36,8 @@ func plan(
 
     private func expectWhole(_ simulation: Simulation, _ seed: UInt64) {
         #expect(simulation.problems == [], "seed \(seed)")
-        let where_ = "seed \(seed): step \(simulation.exchange.version), \(simulation.exchange.waitingFor ?? "ready")"
-        #expect(simulation.done, "\(where_)")
+        let place = "seed \(seed): step \(simulation.exchange.version), \(simulation.exchange.waitingFor ?? "ready")"
+        #expect(simulation.done, "\(place)")
         #expect(UInt64(simulation.trained.count) == simulation.plan.steps)
         let counts = simulation.exchange.ledger.counts
         let tokens = simulation.trained.reduce(0) { $0 + responseTokenCount($1) }
@@ -49,7 +53,7 @@ func plan(
     }
 
     /// Whatever dies when: nothing is lost, nothing trained twice, and a synchronous run ends with the same batches.
-    @Test(arguments: 0..<40 as Range<UInt64>) func synchronousRunsAreTheSameWhateverHappens(seed: UInt64) {
+    @Test(arguments: 0..<ExchangePropertyTests.seeds) func synchronousRunsAreTheSameWhateverHappens(seed: UInt64) {
         let calm = run(plan(), seed: 1000, faults: .none, members: 1)
         let disturbed = run(plan(), seed: seed, faults: .many)
         expectWhole(disturbed, seed)
@@ -58,7 +62,7 @@ func plan(
         #expect(disturbed.exchange.ledger.counts == calm.exchange.ledger.counts, "seed \(seed)")
     }
 
-    @Test(arguments: 100..<140 as Range<UInt64>) func staleRunsKeepTheirBooks(seed: UInt64) {
+    @Test(arguments: 100_000..<100_000 + ExchangePropertyTests.seeds) func staleRunsKeepTheirBooks(seed: UInt64) {
         let plan = plan(maxStaleness: 1 + seed % 3, teachers: ["default", "other"])
         expectWhole(run(plan, seed: seed, faults: .many), seed)
     }

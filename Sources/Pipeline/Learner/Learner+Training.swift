@@ -1,0 +1,146 @@
+import Distillation
+import Foundation
+import Wire
+
+/// What a learner remembers between steps, beside the exchange.
+struct LearnerState: Sendable {
+    /// Where to go on from, until it was read.
+    var resuming: Checkpoint?
+    /// The line of the last step, until its evaluation is in.
+    var pending: StepMetrics?
+    /// The ledger when the last step ended: what a checkpoint keeps. Later tokens are sampled again.
+    var boundary: TokenCounts
+    var before: EvaluationRecord?
+    var after: EvaluationRecord?
+    /// What the newest checkpoint holds.
+    var saved: CheckpointState?
+    var checkpointFailure: String?
+
+    init(resuming: (checkpoint: Checkpoint, state: CheckpointState)?, plan: RunPlan, counts: TokenCounts) {
+        boundary = counts
+        guard let resuming else {
+            if plan.evaluates(version: 0) {
+                pending = StepMetrics(step: 0, version: 0, training: nil, tokens: counts)
+            }
+            return
+        }
+        self.resuming = resuming.checkpoint
+        pending = resuming.state.pending
+        before = resuming.state.before
+        after = resuming.state.after
+        saved = resuming.state
+    }
+}
+
+extension Learner {
+    func train() async throws {
+        if let checkpoint = state.resuming {
+            recorder.activity("reading \(checkpoint.path)")
+            try await backend.restore(from: checkpoint.path)
+            recorder.activity("")
+        }
+        if state.pending != nil { exchange.beginEvaluation() }
+        try await publish()
+        while try await settle(), exchange.version < options.plan.steps {
+            guard await wait(exchange.stage == .rollouts ? .rollouts : .scores, until: { exchange.stage == .ready })
+            else { return }
+            try await step()
+        }
+    }
+
+    /// Trains the complete batch and publishes what came of it.
+    private func step() async throws {
+        guard let batch = exchange.batch() else { preconditionFailure("a step is trained when its batch is complete") }
+        let version = exchange.version
+        let learningRate = options.learningRate(version)
+        account()
+        phase = .training
+        let result = try await backend.step(
+            batch, objective: options.objective, learningRate: learningRate, version: version)
+        account()
+        phase = .other
+        guard result.statistics.loss.isFinite, result.gradNorm.isFinite else {
+            throw LearnerError(
+                .notFinite,
+                "step \(version + 1): the loss is \(result.statistics.loss) and the gradient's norm \(result.gradNorm); "
+                    + "resume from the last checkpoint with a lower training.learning_rate")
+        }
+        exchange.completeStep()
+        state.boundary = exchange.ledger.counts
+        if options.plan.evaluates(version: exchange.version) { exchange.beginEvaluation() }
+        try await publish()
+        let training = TrainingMetrics(result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
+        account()
+        state.pending = StepMetrics(
+            step: exchange.version, version: exchange.version, training: training, tokens: state.boundary,
+            timing: clock.lap(now: now, ledger: exchange.ledger, batchTokens: training.batchTokens))
+        recorder.record(samples: Array(batch.prefix(options.recordedSamples)), step: exchange.version)
+    }
+
+    /// Sends out the present weights, and then the work that they allow.
+    private func publish() async throws {
+        let version = exchange.version
+        let publisher = publisher
+        let announcement = try await backend.withSnapshot { snapshot in
+            publisher.publish(version: version, bytes: snapshot.bytes, elementType: snapshot.elementType)
+        }
+        perform(exchange.peers(.rollout).map { .send(.weightsAnnounce(announcement), to: $0) })
+        perform(exchange.pump(now: now))
+    }
+
+    /// Waits for the evaluation of the last step, writes the step's line, and saves a checkpoint when one is due.
+    /// - Returns: whether to go on.
+    private func settle() async throws -> Bool {
+        if var metrics = state.pending {
+            if exchange.evaluationProgress.total > 0 {
+                guard await wait(.evaluation, until: { exchange.evaluationStage == .ready }) else { return false }
+                guard let evaluated = exchange.completeEvaluation() else { return false }
+                let evaluation = EvaluationMetrics(evaluated)
+                metrics.evaluation = evaluation
+                let record = EvaluationRecord(
+                    step: metrics.step, metrics: evaluation, exampleIDs: evaluated.first?.trajectory.responseIDs ?? [])
+                if metrics.step == 0 { state.before = record }
+                state.after = record
+                recorder.record(samples: evaluated, step: metrics.step)
+            }
+            recorder.record(metrics)
+            state.pending = nil
+        }
+        let every = options.checkpointEvery
+        if every > 0, exchange.version % every == 0, exchange.version > 0 { await save() }
+        return !isStopped
+    }
+
+    // MARK: Checkpoints
+
+    /// Saves what the last step left; a failure is a warning, and the run goes on with the last good one.
+    private func save() async {
+        guard let checkpoints else { return }
+        let snapshot = CheckpointState(
+            step: exchange.version, plan: options.plan, tokenizerFingerprint: backend.tokenizerFingerprint,
+            tokens: state.boundary, pending: state.pending, before: state.before, after: state.after)
+        guard snapshot != state.saved else { return }
+        recorder.activity("saving a checkpoint")
+        do {
+            let checkpoint = try await backend.withWriter { write in
+                try checkpoints.save(step: Int(snapshot.step)) { folder in
+                    try write(folder)
+                    try snapshot.write(to: folder)
+                }
+            }
+            state.saved = snapshot
+            state.checkpointFailure = nil
+            logger.info("saved \(checkpoint.path)")
+            try checkpoints.prune(keepLast: options.keepLast)
+        } catch {
+            if state.saved != snapshot { state.checkpointFailure = "\(error)" }
+            logger.warning("\(error)")
+        }
+        recorder.activity("")
+    }
+
+    /// The last checkpoint of this process. Nothing is lost by not saving a run without a completed step.
+    func saveFinally() async {
+        if exchange.version > 0 { await save() }
+    }
+}

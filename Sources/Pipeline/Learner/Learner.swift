@@ -1,0 +1,190 @@
+import Distillation
+import Logging
+import Wire
+
+/// The one process with state: hands out work, trains, publishes weights, keeps the books and the checkpoints.
+///
+/// The exchange decides, the backend trains on a thread of its own; this actor carries messages between them, so
+/// heartbeats and leases are answered while a step is trained or a checkpoint written.
+public actor Learner {
+    let options: LearnerOptions
+    let transport: any Transport
+    let backend: any TrainingBackend
+    let publisher: WeightPublisher
+    let checkpoints: CheckpointStore?
+    let recorder: any RunRecorder
+    let logger: Logger
+
+    var exchange: Exchange
+    var clock: StepClock
+    var phase = StepClock.Phase.other
+    var state: LearnerState
+    private let origin: ContinuousClock.Instant
+    private var waiters: [CheckedContinuation<Void, Never>] = []
+    private var stopReason: String?
+    private var progressAt: Duration = .zero
+    private var said = (text: "", at: Duration.zero)
+    private var shown = BatchProgress()
+
+    /// - Parameters:
+    ///   - checkpoints: nil keeps none.
+    ///   - resuming: the checkpoint to go on from, with its state; the backend's weights are read from it in `run`.
+    public init(
+        options: LearnerOptions, transport: any Transport, backend: any TrainingBackend, publisher: WeightPublisher,
+        checkpoints: CheckpointStore?, resuming: (checkpoint: Checkpoint, state: CheckpointState)? = nil,
+        recorder: any RunRecorder, logger: Logger
+    ) {
+        self.options = options
+        self.transport = transport
+        self.backend = backend
+        self.publisher = publisher
+        self.checkpoints = checkpoints
+        self.recorder = recorder
+        self.logger = logger
+        origin = .now
+        exchange = Exchange(
+            plan: options.plan, options: options.exchange, epoch: .random(in: 1 ... .max),
+            version: resuming?.state.step ?? 0, counts: resuming?.state.tokens ?? TokenCounts())
+        clock = StepClock(now: .zero, ledger: exchange.ledger)
+        state = LearnerState(resuming: resuming, plan: options.plan, counts: exchange.ledger.counts)
+    }
+
+    var now: Duration { origin.duration(to: .now) }
+
+    /// Ends the run after the step that is being trained: with a checkpoint, and a shutdown for every member.
+    public func stop(_ reason: String) {
+        guard stopReason == nil else { return }
+        stopReason = reason
+        changed()
+    }
+
+    /// Runs to the last step, or until stopped.
+    public func run() async throws -> LearnerOutcome {
+        let pump = Task { await receiveAll() }
+        let ticker = Task { await tickAll() }
+        defer {
+            pump.cancel()
+            ticker.cancel()
+        }
+        do {
+            try await train()
+        } catch {
+            // Members must not wait for a learner that has failed.
+            perform(exchange.finish(reason: "the learner failed: \(error)"))
+            await transport.close()
+            throw error
+        }
+        let end: LearnerOutcome.End
+        if let stopReason, exchange.version < options.plan.steps || state.pending != nil {
+            end = .stopped(stopReason)
+        } else {
+            end = .completed
+        }
+        await saveFinally()
+        perform(exchange.finish(reason: end == .completed ? "the run is complete" : "the run was stopped"))
+        await transport.close()
+        recorder.activity("")
+        return LearnerOutcome(
+            end: end, version: exchange.version, checkpoint: checkpoints?.latest(),
+            checkpointFailure: state.checkpointFailure, before: state.before, after: state.after,
+            tokens: exchange.ledger.counts, counters: exchange.counters, seconds: now.seconds)
+    }
+
+    // MARK: Messages
+
+    private func receiveAll() async {
+        for await event in transport.events { handle(event) }
+    }
+
+    private func handle(_ event: TransportEvent) {
+        account()
+        switch event {
+        case .message(let message, let peer): perform(exchange.receive(message, from: peer, now: now))
+        case .undeliverable(let message, let peer):
+            perform(exchange.undeliverable(message, to: peer, now: now))
+        }
+        changed()
+    }
+
+    private func tickAll() async {
+        while (try? await Task.sleep(for: .milliseconds(200))) != nil {
+            account()
+            perform(exchange.tick(now: now))
+            sayWhatIsMissing()
+            changed()
+        }
+    }
+
+    func perform(_ actions: [Exchange.Action]) {
+        for action in actions {
+            switch action {
+            case .send(let message, let peer): send(message, peer)
+            case .announceWeights(let peer):
+                if let announcement = publisher.announcement { send(.weightsAnnounce(announcement), peer) }
+            case .serveWeights(let request, let peer):
+                for message in publisher.replies(to: request) { send(message, peer) }
+            case .note(let note): log(note)
+            }
+        }
+    }
+
+    private func send(_ message: Message, _ peer: PeerID) {
+        do {
+            try transport.send(message, to: peer)
+        } catch {
+            logger.error("\(message.name) to \(peer) cannot be encoded: \(error)")
+        }
+    }
+
+    private func log(_ note: Exchange.Note) {
+        switch note.level {
+        case .debug: logger.debug("\(note.text)")
+        case .info: logger.info("\(note.text)")
+        case .warning: logger.warning("\(note.text)")
+        }
+    }
+
+    // MARK: Waiting
+
+    private func changed() {
+        let waiting = waiters
+        waiters = []
+        for waiter in waiting { waiter.resume() }
+    }
+
+    /// Waits until `condition` holds; false when the run was stopped first. Every wait is seen by the ticker, which
+    /// says what is missing.
+    func wait(_ phase: @autoclosure () -> StepClock.Phase, until condition: () -> Bool) async -> Bool {
+        while !condition() {
+            if stopReason != nil { return false }
+            self.phase = phase()
+            await withCheckedContinuation { waiters.append($0) }
+            account()
+        }
+        self.phase = .other
+        return stopReason == nil
+    }
+
+    var isStopped: Bool { stopReason != nil }
+
+    /// Books the time since the last call.
+    func account() {
+        let leases = exchange.leaseKinds
+        clock.advance(to: now, phase: phase, sampling: leases.rollouts, scoring: leases.scores)
+    }
+
+    private func sayWhatIsMissing() {
+        let progress = exchange.evaluationProgress.total > 0 ? exchange.evaluationProgress : exchange.batchProgress
+        if progress != shown || phase == .training {
+            shown = progress
+            progressAt = now
+            said.text = ""
+            recorder.progress(exchange.batchProgress)
+        }
+        guard phase != .training, now - progressAt > options.patience, let text = exchange.waitingFor else { return }
+        guard text != said.text || now - said.at > .seconds(30) else { return }
+        said = (text, now)
+        logger.notice("\(text)")
+        recorder.activity(text)
+    }
+}

@@ -1,0 +1,95 @@
+import Distillation
+
+/// What a learner is to do.
+public struct LearnerOptions: Sendable {
+    public var plan: RunPlan
+    public var exchange: ExchangeOptions
+    public var objective: Objective
+    /// Learning rate of the step after so many completed ones.
+    public var learningRate: @Sendable (_ completedSteps: UInt64) -> Double
+    /// Steps between checkpoints; 0: only at the end and when stopped.
+    public var checkpointEvery: UInt64
+    /// Checkpoints that are kept.
+    public var keepLast: Int
+    /// Responses of a batch that go into the record; held-out ones all do.
+    public var recordedSamples = 32
+    /// Time without progress after which the learner says what it waits for.
+    public var patience: Duration = .seconds(5)
+
+    public init(
+        plan: RunPlan, exchange: ExchangeOptions, objective: Objective,
+        learningRate: @escaping @Sendable (UInt64) -> Double, checkpointEvery: UInt64 = 0, keepLast: Int = 3
+    ) {
+        self.plan = plan
+        self.exchange = exchange
+        self.objective = objective
+        self.learningRate = learningRate
+        self.checkpointEvery = checkpointEvery
+        self.keepLast = keepLast
+    }
+}
+
+/// Where a learner reports what happens. Calls return at once.
+public protocol RunRecorder: Sendable {
+    /// A line of `metrics.jsonl`.
+    func record(_ metrics: StepMetrics)
+    /// Responses, after `step` completed steps: the batch of that step, or held-out ones.
+    func record(samples: [ScoredTrajectory], step: UInt64)
+    /// How far the next batch is.
+    func progress(_ progress: BatchProgress)
+    /// What the learner does or waits for outside that; empty: nothing.
+    func activity(_ text: String)
+}
+
+/// How a learner's run ended.
+public struct LearnerOutcome: Sendable, Equatable {
+    public enum End: Sendable, Equatable {
+        /// Every step is done.
+        case completed
+        /// Asked to stop; the checkpoint has all completed steps.
+        case stopped(String)
+    }
+
+    public var end: End
+    /// Completed steps.
+    public var version: UInt64
+    /// The newest checkpoint, nil when there is none.
+    public var checkpoint: Checkpoint?
+    /// Why the last checkpoint is missing.
+    public var checkpointFailure: String?
+    /// The evaluations of the first weights and of the last ones that were evaluated.
+    public var before: EvaluationRecord?
+    public var after: EvaluationRecord?
+    public var tokens: TokenCounts
+    public var counters: ExchangeCounters
+    /// Seconds of this process's part of the run.
+    public var seconds: Double
+}
+
+/// An evaluation that a run's summary shows.
+public struct EvaluationRecord: Sendable, Equatable, Codable {
+    public var step: UInt64
+    public var metrics: EvaluationMetrics
+    /// The response to the first held-out prompt.
+    public var exampleIDs: [Int32]
+
+    public init(step: UInt64, metrics: EvaluationMetrics, exampleIDs: [Int32]) {
+        self.step = step
+        self.metrics = metrics
+        self.exampleIDs = exampleIDs
+    }
+}
+
+/// A learner cannot start or go on.
+public struct LearnerError: Error, Sendable, Equatable, CustomStringConvertible {
+    public enum Code: Sendable { case invalidCheckpoint, changedRun, notFinite }
+    public var code: Code
+    public var message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { message }
+}

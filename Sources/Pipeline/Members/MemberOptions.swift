@@ -1,0 +1,57 @@
+import Wire
+
+/// How a member presents itself and how long it waits.
+public struct MemberOptions: Sendable {
+    /// Unique among the processes of a run, such as `rollout-1`.
+    public var name: String
+    /// Random, drawn when the process started.
+    public var incarnation: UInt64
+    /// How long to wait for a learner that does not answer.
+    public var patience: Duration
+    public var processID: UInt64
+
+    public init(
+        name: String, incarnation: UInt64 = .random(in: 1 ... .max), patience: Duration = .seconds(60),
+        processID: UInt64 = 0
+    ) {
+        self.name = name
+        self.incarnation = incarnation
+        self.patience = patience
+        self.processID = processID
+    }
+
+    /// Names this process among all that ever connect: what a transport is opened with.
+    public var identity: String { "\(name)-\(String(incarnation, radix: 16))" }
+}
+
+/// A member cannot go on.
+public struct MemberError: Error, Sendable, Equatable, CustomStringConvertible {
+    public var message: String
+
+    public init(_ message: String) { self.message = message }
+
+    public var description: String { message }
+}
+
+extension MemberEnd {
+    /// Exit status: 0 after the learner's shutdown, 2 where another try would end in the same way, 1 otherwise.
+    public var exitCode: Int32 {
+        switch self {
+        case .shutdown: 0
+        case .rejected(let reject): reject.code == .invalidRequest || reject.code == .nameInUse ? 1 : 2
+        case .unreachable: 1
+        case .stopped: 143
+        }
+    }
+
+    /// One line for a person; nil for an orderly end.
+    public var failure: String? {
+        switch self {
+        case .shutdown, .stopped: nil
+        case .rejected(let reject): "the learner refused this process: \(reject.message)"
+        case .unreachable(let time):
+            "the learner has not answered for \(time.components.seconds) s: is it running, and is the endpoint right? "
+                + "(pipeline.connect_timeout_s sets how long to wait)"
+        }
+    }
+}

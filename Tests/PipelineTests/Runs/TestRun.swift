@@ -1,0 +1,134 @@
+import Distillation
+import Foundation
+import Logging
+import Pipeline
+import Synchronization
+import Wire
+
+/// What a run would write to its folder; survives the learner's death as files do.
+final class MemoryRecorder: RunRecorder {
+    struct Lines: Sendable {
+        var metrics: [StepMetrics] = []
+        var samples: [(step: UInt64, ScoredTrajectory)] = []
+        var activities: [String] = []
+    }
+    private let lines = Mutex(Lines())
+
+    var all: Lines { lines.withLock { $0 } }
+    func record(_ metrics: StepMetrics) { lines.withLock { $0.metrics.append(metrics) } }
+    func record(samples: [ScoredTrajectory], step: UInt64) {
+        lines.withLock { $0.samples += samples.map { (step, $0) } }
+    }
+    func progress(_ progress: BatchProgress) {}
+    func activity(_ text: String) { lines.withLock { $0.activities.append(text) } }
+
+    /// What Telemetry does to its files when a run resumes.
+    func cut(for state: CheckpointState) {
+        lines.withLock { lines in
+            lines.metrics.removeAll { $0.step > state.lastRecordedStep }
+            lines.samples.removeAll { $0.step > state.step }
+        }
+    }
+
+    /// A run that starts from the beginning.
+    func clear() { lines.withLock { $0 = Lines() } }
+
+    /// The lines without what differs between two runs of one seed.
+    var timeless: [StepMetrics] {
+        all.metrics.map { metrics in
+            var metrics = metrics
+            metrics.timing = TimingMetrics()
+            return metrics
+        }
+    }
+}
+
+/// A run in this process: unigram models, the in-process transport, and checkpoints in a temporary folder.
+final class TestRun: Sendable {
+    let plan: RunPlan
+    let network: InProcessNetwork
+    let folder: String
+    let recorder = MemoryRecorder()
+    let checkpointEvery: UInt64
+    let logger: Logger
+
+    init(plan: RunPlan, checkpointEvery: UInt64 = 2) {
+        self.plan = plan
+        self.checkpointEvery = checkpointEvery
+        var logger = Logger(label: "opd.test")
+        logger.logLevel = ProcessInfo.processInfo.environment["OPD_TEST_LOG"] == nil ? .critical : .debug
+        self.logger = logger
+        network = InProcessNetwork(logger: logger)
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("opd-run-\(UUID())").path
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    var store: CheckpointStore { CheckpointStore(folder: "\(folder)/checkpoints") }
+
+    func learner(trainer: UnigramTrainer, resume: Bool = false) throws -> Learner {
+        var exchange = ExchangeOptions(
+            runID: "test", lease: .seconds(2), heartbeat: .milliseconds(50), tokenizerFingerprint: "unigram")
+        exchange.leastSilence = .milliseconds(400)
+        var options = LearnerOptions(
+            plan: plan, exchange: exchange, objective: Objective(), learningRate: { _ in 1 },
+            checkpointEvery: checkpointEvery, keepLast: 2)
+        options.patience = .milliseconds(200)
+        if !FileManager.default.fileExists(atPath: folder) || resume { try store.prepare() }
+        var resuming: (checkpoint: Checkpoint, state: CheckpointState)?
+        if resume, let checkpoint = store.latest() {
+            let state = try CheckpointState.read(from: checkpoint.path)
+            try state.check(continuedBy: plan, tokenizerFingerprint: "unigram")
+            recorder.cut(for: state)
+            resuming = (checkpoint, state)
+        } else {
+            recorder.clear()
+        }
+        return Learner(
+            options: options, transport: network.learner(), backend: trainer,
+            publisher: WeightPublisher(runID: "test", directory: nil, logger: logger), checkpoints: store,
+            resuming: resuming, recorder: recorder, logger: logger)
+    }
+
+    struct Member: Sendable {
+        let transport: any Transport
+        let task: Task<MemberEnd, any Error>
+
+        /// Gone without a word, as after kill -9.
+        func kill() async {
+            await transport.close()
+            task.cancel()
+        }
+    }
+
+    func worker(
+        _ name: String = "rollout-0", backend: UnigramSampler = UnigramSampler(), patience: Duration = .seconds(20)
+    ) -> Member {
+        let options = MemberOptions(name: name, patience: patience)
+        let transport = network.member(identity: options.identity)
+        let worker = RolloutWorker(options: options, transport: transport, backend: backend, logger: logger)
+        return Member(transport: transport, task: Task { try await worker.run() })
+    }
+
+    func scorer(
+        _ name: String = "scorer-0", teachers: [String]? = nil, backend: UnigramTeacher = UnigramTeacher(),
+        patience: Duration = .seconds(20)
+    ) -> Member {
+        let options = MemberOptions(name: name, patience: patience)
+        let transport = network.member(identity: options.identity)
+        let scorer = TeacherScorer(
+            options: options, teachers: teachers ?? plan.teachers.sorted(), transport: transport, backend: backend,
+            logger: logger)
+        return Member(transport: transport, task: Task { try await scorer.run() })
+    }
+}
+
+/// Waits for a condition that other tasks bring about; false after `timeout`.
+func eventually(_ timeout: Duration = .seconds(20), _ condition: () async -> Bool) async -> Bool {
+    let deadline = ContinuousClock.now + timeout
+    while ContinuousClock.now < deadline {
+        if await condition() { return true }
+        try? await Task.sleep(for: .milliseconds(5))
+    }
+    return false
+}

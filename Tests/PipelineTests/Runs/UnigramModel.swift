@@ -1,0 +1,195 @@
+import Distillation
+import Foundation
+import Pipeline
+import Wire
+
+/// The smallest language model there is: one distribution over 8 tokens, whatever came before. Token 0 stops.
+struct UnigramModel: Sendable, Equatable {
+    static let vocabulary = 8
+    var logits: [Float]
+
+    static let student = UnigramModel(logits: [0, 0.5, -0.5, 1, -1, 0.25, -0.25, 0])
+    static func teacher(_ name: String) -> UnigramModel {
+        UnigramModel(logits: name == "default" ? [-1, 2, 0, 0, 1, -2, 1, 0.5] : [0, -1, 1, 2, 0, 0, -1, 1])
+    }
+
+    func logprobs(temperature: Float = 1) -> [Float] {
+        let scaled = logits.map { Double($0 / temperature) }
+        let normaliser = log(scaled.reduce(0) { $0 + exp($1) })
+        return scaled.map { Float($0 - normaliser) }
+    }
+
+    func token(seed: UInt64, sample: UInt32, position: Int, temperature: Float) -> Int32 {
+        let uniform = Double(CounterRandom(key: seed, UInt64(sample)).bits(UInt64(position)) >> 11) * 0x1p-53
+        var sum = 0.0
+        for (token, logprob) in logprobs(temperature: temperature).enumerated() {
+            sum += exp(Double(logprob))
+            if uniform < sum { return Int32(token) }
+        }
+        return Int32(Self.vocabulary - 1)
+    }
+
+    var bytes: WeightBytes {
+        WeightBytes(count: logits.count * 4) { memory in logits.withUnsafeBytes { memory.copyMemory(from: $0) } }
+    }
+
+    init(logits: [Float]) { self.logits = logits }
+
+    init(bytes: WeightBytes) {
+        logits = bytes.withUnsafeBytes { raw in
+            (0..<Self.vocabulary).map { raw.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self) }
+        }
+    }
+}
+
+struct EngineFailure: Error, CustomStringConvertible {
+    var description: String { "the engine failed" }
+}
+
+actor UnigramSampler: RolloutBackend {
+    nonisolated let tokenizerFingerprint: String
+    nonisolated let weightByteCount: Int? = UnigramModel.vocabulary * 4
+    nonisolated let slots = 6
+    private var model: UnigramModel?
+    private var version: UInt64 = 0
+    private var active: [Trajectory] = []
+    private var tasks: [RolloutTask] = []
+    private let pause: Duration
+    private(set) var submitted = 0
+
+    init(tokenizer: String = "unigram", pause: Duration = .microseconds(200)) {
+        tokenizerFingerprint = tokenizer
+        self.pause = pause
+    }
+
+    func replaceWeights(_ bytes: WeightBytes, elementType: String, version: UInt64) {
+        model = UnigramModel(bytes: bytes)
+        self.version = version
+    }
+
+    func submit(_ tasks: [RolloutTask]) throws {
+        guard model != nil, tasks.allSatisfy({ $0.minimumVersion <= version }) else { throw EngineFailure() }
+        submitted += tasks.count
+        for task in tasks {
+            self.tasks.append(task)
+            active.append(
+                Trajectory(
+                    id: task.id, kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs, responseIDs: [],
+                    behaviourLogprobs: [], policyVersions: [], finishReason: .length,
+                    temperature: task.sampling.temperature))
+        }
+    }
+
+    /// One token of every active sequence.
+    func advance() async throws -> [Trajectory] {
+        try? await Task.sleep(for: pause)
+        guard let model else { throw EngineFailure() }
+        var completed: [Trajectory] = []
+        for index in active.indices.reversed() {
+            let task = tasks[index]
+            let token = model.token(
+                seed: task.seed, sample: task.id.sample, position: active[index].responseIDs.count,
+                temperature: task.sampling.temperature)
+            active[index].responseIDs.append(token)
+            active[index].behaviourLogprobs.append(
+                model.logprobs(temperature: task.sampling.temperature)[Int(token)])
+            active[index].policyVersions.append(version)
+            let stopped = task.sampling.stopTokenIDs.contains(token)
+            guard stopped || active[index].responseIDs.count == task.sampling.maxTokens else { continue }
+            active[index].finishReason = stopped ? .stop : .length
+            completed.append(active.remove(at: index))
+            tasks.remove(at: index)
+        }
+        return completed
+    }
+
+    func cancel(_ items: Set<WorkItem>) {
+        for index in active.indices.reversed()
+        where items.contains(WorkItem(id: active[index].id, kind: active[index].kind)) {
+            active.remove(at: index)
+            tasks.remove(at: index)
+        }
+    }
+}
+
+actor UnigramTeacher: ScoringBackend {
+    nonisolated let tokenizerFingerprint: String
+    private let broken: Bool
+
+    init(tokenizer: String = "unigram", broken: Bool = false) {
+        tokenizerFingerprint = tokenizer
+        self.broken = broken
+    }
+
+    func score(_ tasks: [ScoreTask]) -> [[Float]] {
+        tasks.map { task in
+            let logprobs = UnigramModel.teacher(task.teacher).logprobs()
+            return task.ids[task.promptCount...].map { broken ? .nan : logprobs[Int($0)] }
+        }
+    }
+}
+
+/// Gradient descent with momentum: state beside the weights, as a real optimizer has.
+actor UnigramTrainer: TrainingBackend {
+    nonisolated let tokenizerFingerprint = "unigram"
+    private(set) var model = UnigramModel.student
+    private var momentum = [Float](repeating: 0, count: UnigramModel.vocabulary)
+    private var dead = false
+    private let duration: Duration
+
+    init(duration: Duration = .milliseconds(5)) { self.duration = duration }
+
+    /// From now on everything fails: what a killed process cannot do.
+    func kill() { dead = true }
+
+    func step(
+        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
+    ) async throws -> StepResult {
+        try? await Task.sleep(for: duration)
+        if dead { throw EngineFailure() }
+        var statistics = BatchStatistics()
+        let count = responseTokenCount(batch)
+        var gradient = [Float](repeating: 0, count: UnigramModel.vocabulary)
+        for scored in batch {
+            let ids = scored.trajectory.responseIDs
+            let logprobs = model.logprobs(temperature: scored.trajectory.temperature)
+            let coefficients = objective.gradient(
+                of: scored, current: ids.map { logprobs[Int($0)] }, tokenCount: count, version: version,
+                statistics: &statistics)
+            for (id, coefficient) in zip(ids, coefficients) {
+                for token in gradient.indices {
+                    let p = Float(exp(Double(logprobs[token])))
+                    gradient[token] += coefficient * ((token == Int(id) ? 1 : 0) - p)
+                }
+            }
+        }
+        for token in gradient.indices {
+            momentum[token] = 0.5 * momentum[token] + gradient[token]
+            model.logits[token] -= Float(learningRate) * momentum[token]
+        }
+        let norm = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+        return StepResult(statistics: statistics, gradNorm: norm)
+    }
+
+    func withSnapshot<Result: Sendable>(_ body: @Sendable (TrainedWeights) throws -> Result) throws -> Result {
+        if dead { throw EngineFailure() }
+        return try body(TrainedWeights(bytes: model.bytes, elementType: "f32"))
+    }
+
+    func withWriter<Result: Sendable>(
+        _ body: @Sendable (_ write: (_ folder: String) throws -> Void) throws -> Result
+    ) throws -> Result {
+        if dead { throw EngineFailure() }
+        return try body { folder in
+            try JSONEncoder().encode([model.logits, momentum])
+                .write(to: URL(fileURLWithPath: "\(folder)/unigram.json"))
+        }
+    }
+
+    func restore(from folder: String) throws {
+        let data = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/unigram.json"))
+        let state = try JSONDecoder().decode([[Float]].self, from: data)
+        model.logits = state[0]
+        momentum = state[1]
+    }
+}
