@@ -67,11 +67,18 @@ public final class GenerationEngine {
         }
     }
 
-    /// Drops everything that waits or runs.
-    public func cancelAll() {
-        for sequence in running { release(sequence.pages) }
-        running.removeAll()
-        waiting.removeAll()
+    /// Forgets requests, whether they wait or run.
+    public func cancel(where isCancelled: (_ id: UInt64) -> Bool) {
+        waiting = waiting.compactMap { group in
+            var group = group
+            group.requests.removeAll { isCancelled($0.id) }
+            return group.requests.isEmpty ? nil : group
+        }
+        running.removeAll { sequence in
+            guard isCancelled(sequence.request.id) else { return false }
+            release(sequence.pages)
+            return true
+        }
     }
 
     /// Follows new weights: tokens drawn from now on carry `version`. Caches of running sequences stay.

@@ -103,11 +103,14 @@ public final class Trainer {
         backward.update(from: masters)
     }
 
-    /// The current weights as they are broadcast: matrices in the compute type, vectors in f32.
-    public func broadcastWeights() -> ParameterBuffer {
-        let buffer = ParameterBuffer(layout: ParameterLayout(configuration, matrixType: type))
-        buffer.copy(from: masters, context: context)
-        return buffer
+    /// How the weights are broadcast: matrices in the compute type, vectors in f32.
+    public var broadcastLayout: ParameterLayout { ParameterLayout(configuration, matrixType: type) }
+
+    /// Writes the current weights as they are broadcast into `broadcastLayout.byteCount` bytes, 64-byte aligned.
+    public func writeBroadcast(into memory: UnsafeMutableRawBufferPointer) {
+        precondition(memory.count == broadcastLayout.byteCount, "the broadcast buffer has another model's size")
+        ParameterBuffer(layout: broadcastLayout, viewing: memory.baseAddress!, owner: self)
+            .copy(from: masters, context: context)
     }
 
     private func accumulateMicroBatch(

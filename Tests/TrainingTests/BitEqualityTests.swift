@@ -130,7 +130,8 @@ struct BitEqualityTests {
         let model = LanguageModel(
             configuration: variant.configuration, parameters: randomParameters(variant.configuration, seed: 4),
             type: variant.type, context: ComputeContext(threads: 1))
-        let weights = trainer.broadcastWeights()
+        let weights = ParameterBuffer(layout: trainer.broadcastLayout)
+        trainer.writeBroadcast(into: UnsafeMutableRawBufferPointer(mutating: weights.bytes))
         model.replaceWeights(weights.bytes, owner: weights)
         let scores = try ScoringEngine(model: model).score(
             sequences.map { $0.promptIDs + $0.responseIDs }, from: sequences.map { $0.promptIDs.count })

@@ -75,6 +75,12 @@ public final class ParameterBuffer {
     /// - Throws: `ModelError` naming the tensor that is missing, misshapen or unreadable.
     public convenience init(reading files: ModelFiles) throws {
         self.init(layout: ParameterLayout(files.configuration, matrixType: .f32))
+        try read(files)
+    }
+
+    /// Overwrites an f32 buffer with the parameters of a model file.
+    /// - Throws: `ModelError` naming the tensor that is missing, misshapen or unreadable.
+    public func read(_ files: ModelFiles) throws {
         for entry in layout.entries {
             let values = tensor(entry).f32
             try files.read(

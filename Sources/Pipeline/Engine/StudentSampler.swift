@@ -1,0 +1,79 @@
+import Compute
+import Distillation
+import Generation
+import Models
+import Wire
+
+/// The rollout worker's engine: a language model with continuous batching, on a thread of its own.
+public actor StudentSampler: RolloutBackend {
+    public nonisolated let tokenizerFingerprint: String
+    public nonisolated let weightByteCount: Int?
+    public nonisolated let slots: Int
+    private nonisolated let executor: PinnedThreadExecutor
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let type: ElementType
+    private let engine: GenerationEngine
+    private var tasks: [UInt64: RolloutTask] = [:]
+    private var nextRequest: UInt64 = 0
+
+    /// Loads the student.
+    /// - Parameters:
+    ///   - slots: sequences sampled at once.
+    ///   - threads: compute threads.
+    public init(_ files: ModelFiles, type: ElementType, slots: Int, threads: Int) throws {
+        tokenizerFingerprint = try files.loadTokenizer().fingerprint
+        executor = PinnedThreadExecutor(name: "sampler")
+        self.slots = slots
+        self.type = type
+        let model = try LanguageModel(files, type: type, threads: threads)
+        weightByteCount = model.broadcastLayout.byteCount
+        engine = GenerationEngine(model: model, slots: slots)
+    }
+
+    public func replaceWeights(_ bytes: WeightBytes, elementType: String, version: UInt64) throws {
+        guard elementType == type.rawValue else {
+            throw EngineError(
+                "the learner sends \(elementType) weights, but this worker computes in \(type.rawValue); "
+                    + "give both the same student.dtype")
+        }
+        guard bytes.count == weightByteCount else {
+            throw EngineError(
+                "weights of version \(version) have \(bytes.count) bytes, but this worker's student takes "
+                    + "\(weightByteCount ?? 0); give learner and worker the same student.model")
+        }
+        engine.replaceWeights(bytes.bytes, owner: bytes, version: version)
+    }
+
+    public func submit(_ newTasks: [RolloutTask]) throws {
+        let requests = newTasks.map { task in
+            nextRequest += 1
+            tasks[nextRequest] = task
+            let sampling = task.sampling
+            return SampleRequest(
+                id: nextRequest, promptIDs: task.promptIDs, seed: task.seed, stream: 0, sample: task.id.sample,
+                parameters: SamplingParameters(
+                    maxTokens: sampling.maxTokens, temperature: sampling.temperature, topP: sampling.topP,
+                    topK: sampling.topK, stopTokenIDs: sampling.stopTokenIDs))
+        }
+        try engine.submit(requests)
+    }
+
+    public func advance() -> [Trajectory] {
+        engine.step().compactMap { sample in
+            guard let task = tasks.removeValue(forKey: sample.id) else { return nil }
+            return Trajectory(
+                id: task.id, kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs,
+                responseIDs: sample.ids, behaviourLogprobs: sample.logprobs, policyVersions: sample.versions,
+                finishReason: sample.finishReason == .stop ? .stop : .length, temperature: task.sampling.temperature)
+        }
+    }
+
+    public func cancel(_ items: Set<WorkItem>) {
+        engine.cancel { id in
+            guard let task = tasks[id], items.contains(WorkItem(id: task.id, kind: task.kind)) else { return false }
+            tasks[id] = nil
+            return true
+        }
+    }
+}
