@@ -53,6 +53,7 @@ extension Exchange {
 
     /// Takes back what silent members and overdue leases hold. Call it about once a second.
     public mutating func tick(now: Duration) -> [Action] {
+        forgive(now)
         var actions: [Action] = []
         for member in members.values.sorted(by: { $0.name < $1.name }) where now - member.lastSign > options.silence {
             counters.membersLost += 1
@@ -74,6 +75,15 @@ extension Exchange {
             counters.reissued += 1
         }
         return actions + pump(now: now)
+    }
+
+    /// When this process itself was stopped for a while, others are not to blame for what it did not hear.
+    private mutating func forgive(_ now: Duration) {
+        let missed = now - (lastTick ?? now)
+        lastTick = now
+        guard missed > .seconds(5) else { return }
+        for peer in members.keys { members[peer]?.lastSign += missed }
+        for id in leases.keys { leases[id]?.deadline += missed }
     }
 
     /// The run is over: tells every member, and whoever comes later.

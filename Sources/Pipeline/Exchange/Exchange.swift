@@ -28,6 +28,7 @@ public struct Exchange: Sendable {
     var lastLease: UInt64 = 0
     var grantCount: UInt64 = 0
     var finished: String?
+    var lastTick: Duration?
 
     /// - Parameters:
     ///   - version: completed steps; the cursor follows from it, for the composition of every batch is fixed.

@@ -179,4 +179,10 @@ public struct BatchProgress: Sendable, Equatable {
     /// With a trajectory that is not graded.
     public var unscored: Int { total - missing - ready }
     public var isReady: Bool { ready == total }
+
+    public init(total: Int = 0, missing: Int = 0, ready: Int = 0) {
+        self.total = total
+        self.missing = missing
+        self.ready = ready
+    }
 }

@@ -84,6 +84,7 @@ public actor Learner {
         perform(exchange.finish(reason: end == .completed ? "the run is complete" : "the run was stopped"))
         await transport.close()
         recorder.activity("")
+        logger.info("\(exchange.counters), \(transport.statistics)")
         return LearnerOutcome(
             end: end, version: exchange.version, checkpoint: checkpoints?.latest(),
             checkpointFailure: state.checkpointFailure, before: state.before, after: state.after,

@@ -44,6 +44,7 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
     private var helloAt: Duration?
     private var heartbeatAt: Duration?
     private var saidAt: Duration
+    private var tickAt: Duration?
     private var ended = false
 
     package init(hello: Hello, window: Int, patience: Duration, now: Duration) {
@@ -88,6 +89,10 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
     ///   - renews: whether the work is moving, so that its leases may be renewed.
     package mutating func tick(now: Duration, status: Heartbeat, renews: Bool = true) -> [Action] {
         guard !ended else { return [] }
+        // Time for which this process itself was stopped is not the learner's silence.
+        let missed = now - (tickAt ?? now)
+        if missed > .seconds(5) { heardAt = min(now, heardAt + missed) }
+        tickAt = now
         if now - heardAt > patience { return end(.unreachable(now - heardAt)) }
         var actions: [Action] = []
         if now - heardAt > .seconds(5), now - saidAt > .seconds(5) {

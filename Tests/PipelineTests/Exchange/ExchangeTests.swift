@@ -1,0 +1,200 @@
+import Distillation
+import Pipeline
+import Testing
+import Wire
+
+/// Single decisions of the exchange, each in a few messages.
+@Suite struct ExchangeTests {
+    private static let worker = PeerID("worker")
+    private static let scorer = PeerID("scorer")
+
+    private func exchange(_ plan: RunPlan = plan(heldout: 0), version: UInt64 = 0) -> Exchange {
+        Exchange(
+            plan: plan, options: ExchangeOptions(runID: "r", tokenizerFingerprint: "t"), epoch: 9, version: version)
+    }
+
+    private func hello(
+        _ name: String, _ role: Role, incarnation: UInt64 = 1, tokenizer: String = "t", version: UInt32 = Codec.version,
+        teachers: [String] = ["default"]
+    ) -> Message {
+        .hello(
+            Hello(
+                role: role, name: name, incarnation: incarnation, hostID: "h", protocolVersion: version,
+                modelFingerprint: "", tokenizerFingerprint: tokenizer, slots: 1,
+                teachers: role == .scorer ? teachers : [], processID: 1))
+    }
+
+    private func join(_ exchange: inout Exchange, _ peer: PeerID, _ role: Role, window: Int) -> [RolloutTask] {
+        _ = exchange.receive(hello(peer.description, role), from: peer, now: .zero)
+        let actions = exchange.receive(
+            .leaseRequest(LeaseRequest(count: window, epoch: 9)), from: peer, now: .zero)
+        return rollouts(actions, peer)
+    }
+
+    private func rollouts(_ actions: [Exchange.Action], _ peer: PeerID) -> [RolloutTask] {
+        actions.flatMap { action -> [RolloutTask] in
+            guard case .send(.rolloutGrant(let grant), let to) = action, to == peer else { return [] }
+            return grant.tasks
+        }
+    }
+
+    private func sent(_ actions: [Exchange.Action]) -> [Message] {
+        actions.compactMap { if case .send(let message, _) = $0 { message } else { nil } }
+    }
+
+    private func response(_ task: RolloutTask, tokens: Int = 3, version: UInt64 = 0) -> Trajectory {
+        let ids = (0..<tokens).map { Int32($0) }
+        return Trajectory(
+            id: task.id, kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs, responseIDs: ids,
+            behaviourLogprobs: ids.map { _ in -1 }, policyVersions: ids.map { _ in version }, finishReason: .stop,
+            temperature: task.sampling.temperature)
+    }
+
+    @Test func aGroupIsGrantedWholeAndOnce() {
+        var exchange = exchange()
+        let first = join(&exchange, Self.worker, .rollout, window: 2)
+        #expect(first.map(\.id) == [RolloutID(group: 0, sample: 0), RolloutID(group: 0, sample: 1)])
+        #expect(Set(first.map(\.leaseID)).count == 1 && Set(first.map(\.seed)).count == 1)
+        let second = join(&exchange, PeerID("other"), .rollout, window: 100)
+        #expect(Set(second.map(\.id.group)) == [1, 2])
+        #expect(join(&exchange, PeerID("third"), .rollout, window: 1) == [])
+    }
+
+    @Test func stalenessBoundsWhatIsIssued() {
+        for staleness in [0, 1, 4] as [UInt64] {
+            var exchange = exchange(plan(steps: 3, maxStaleness: staleness, heldout: 0))
+            let tasks = join(&exchange, Self.worker, .rollout, window: 1000)
+            #expect(UInt64(Set(tasks.map(\.id.group)).count) == 3 * min(staleness + 1, 3))
+            #expect(tasks.allSatisfy { $0.minimumVersion == 0 })
+        }
+    }
+
+    @Test func theFirstResultWinsAndEveryOneIsAcknowledged() {
+        var exchange = exchange()
+        let tasks = join(&exchange, Self.worker, .rollout, window: 2)
+        let message = Message.trajectories(Trajectories(trajectories: [response(tasks[0])], epoch: 9))
+        for round in 0..<3 {
+            let actions = exchange.receive(message, from: Self.worker, now: .zero)
+            #expect(
+                sent(actions).first == .acknowledge(Acknowledge(items: [WorkItem(id: tasks[0].id, kind: .train)])))
+            #expect(exchange.ledger.counts == TokenCounts(generated: 3, inFlight: 3))
+            #expect(exchange.counters.duplicates == round)
+        }
+    }
+
+    @Test func anotherEpochIsToldOfThisOne() {
+        var exchange = exchange()
+        let tasks = join(&exchange, Self.worker, .rollout, window: 2)
+        let actions = exchange.receive(
+            .trajectories(Trajectories(trajectories: [response(tasks[0])], epoch: 8)), from: Self.worker, now: .zero)
+        #expect(sent(actions) == [.heartbeatReply(HeartbeatReply(epoch: 9, version: 0))])
+        #expect(exchange.ledger.counts == TokenCounts())
+    }
+
+    @Test func strangersAreAskedToSayHello() {
+        var exchange = exchange()
+        let actions = exchange.receive(.heartbeat(Heartbeat(state: "", epoch: 9)), from: Self.worker, now: .zero)
+        guard case .reject(let reject) = sent(actions).first else {
+            Issue.record("\(actions)")
+            return
+        }
+        #expect(reject.code == .unknownPeer)
+    }
+
+    @Test func refusalsSayWhatToDo() {
+        func refusal(_ hello: Message) -> Reject? {
+            var exchange = exchange()
+            for case .reject(let reject) in sent(exchange.receive(hello, from: Self.scorer, now: .zero)) {
+                return reject
+            }
+            return nil
+        }
+        #expect(refusal(hello("s", .scorer)) == nil)
+        #expect(refusal(hello("s", .scorer, tokenizer: "u"))?.code == .tokenizerMismatch)
+        #expect(refusal(hello("s", .rollout, tokenizer: "u"))?.message.contains("tokenizer of s") == true)
+        #expect(refusal(hello("s", .scorer, version: 77))?.code == .protocolVersion)
+        #expect(refusal(hello("s", .scorer, teachers: ["nobody"]))?.code == .unknownTeacher)
+        // One teacher that is asked for is enough.
+        #expect(refusal(hello("s", .scorer, teachers: ["default", "nobody"])) == nil)
+    }
+
+    @Test func aRestartedProcessTakesItsPlaceAtOnce() {
+        var exchange = exchange()
+        let tasks = join(&exchange, PeerID("worker-1"), .rollout, window: 2)
+        let again = hello("worker-1", .rollout, incarnation: 2)
+        let actions = exchange.receive(again, from: PeerID("worker-1b"), now: .zero)
+        #expect(
+            actions.contains {
+                if case .send(.reject(let reject), PeerID("worker-1")) = $0 { reject.code == .nameInUse } else { false }
+            })
+        let regranted = exchange.receive(
+            .leaseRequest(LeaseRequest(count: 2, epoch: 9)), from: PeerID("worker-1b"), now: .zero)
+        #expect(rollouts(regranted, PeerID("worker-1b")).map(\.id) == tasks.map(\.id))
+    }
+
+    @Test func silenceAndOverdueLeasesAreNotTheSame() {
+        var exchange = exchange()
+        _ = join(&exchange, Self.worker, .rollout, window: 2)
+        func beat(_ leases: [UInt64], at time: Duration) -> [Exchange.Action] {
+            let heartbeat = Heartbeat(state: "", leaseIDs: leases, version: 0, epoch: 9)
+            return exchange.receive(.heartbeat(heartbeat), from: Self.worker, now: time) + exchange.tick(now: time)
+        }
+        // Renewed for as long as it is named.
+        for second in 1...100 { _ = beat([1], at: .seconds(second)) }
+        #expect(exchange.leaseCount == 1 && exchange.counters.reissued == 0)
+        // Alive, but the lease is not its concern any more.
+        var revoked = 0
+        for second in 101...170 {
+            revoked += sent(beat([], at: .seconds(second))).count { if case .revoke = $0 { true } else { false } }
+        }
+        #expect(revoked == 1 && exchange.counters.reissued == 1)
+        // Silent.
+        for second in 171...190 { _ = exchange.tick(now: .seconds(second)) }
+        #expect(exchange.counters.membersLost == 1 && exchange.leaseCount == 0)
+    }
+
+    /// A learner that was suspended does not take its own absence for its members'.
+    @Test func aSuspendedLearnerBlamesNobody() {
+        var exchange = exchange()
+        _ = join(&exchange, Self.worker, .rollout, window: 2)
+        for second in 1...5 { _ = exchange.tick(now: .seconds(second)) }
+        _ = exchange.tick(now: .seconds(3600))
+        #expect(exchange.leaseCount == 1 && exchange.memberCount(.rollout) == 1)
+    }
+
+    @Test func invalidResultsAreNotBookedAndEndInRefusal() {
+        var exchange = exchange()
+        let task = join(&exchange, Self.worker, .rollout, window: 2)[0]
+        var wrong = [response(task), response(task), response(task)]
+        wrong[0].promptIDs = [5]
+        wrong[1].policyVersions = [0, 0, 1]
+        wrong[2] = response(task, tokens: 7)
+        var refused = false
+        for trajectory in wrong {
+            let message = Message.trajectories(Trajectories(trajectories: [trajectory], epoch: 9))
+            let actions = exchange.receive(message, from: Self.worker, now: .zero)
+            refused = sent(actions).contains { if case .reject = $0 { true } else { false } }
+            #expect(exchange.audit() == nil)
+        }
+        #expect(refused && exchange.counters.invalid == 3 && exchange.ledger.counts == TokenCounts())
+        #expect(exchange.memberCount(.rollout) == 0)
+    }
+
+    @Test func whatIsWaitedForHasAName() {
+        var exchange = exchange(plan(heldout: 0, teachers: ["judge"]))
+        #expect(exchange.waitingFor == "waiting for a rollout worker: none is connected")
+        let tasks = join(&exchange, Self.worker, .rollout, window: 100)
+        #expect(exchange.waitingFor == "waiting for 6 of 6 rollouts of step 1")
+        let results = Trajectories(trajectories: tasks.map { response($0) }, epoch: 9)
+        _ = exchange.receive(.trajectories(results), from: Self.worker, now: .zero)
+        #expect(exchange.stage == .scores)
+        #expect(exchange.waitingFor == "waiting for a scorer for teacher 'judge': none is connected")
+    }
+
+    /// Tokens in flight in a checkpoint are sampled again: their first sampling is booked as discarded.
+    @Test func aRestoredLedgerBalances() {
+        let ledger = Ledger(restoring: TokenCounts(generated: 10, trained: 6, discarded: 1, inFlight: 3))
+        #expect(ledger.counts == TokenCounts(generated: 10, trained: 6, discarded: 4, inFlight: 0))
+        #expect(exchange(version: 2).batchProgress == BatchProgress(total: 6, missing: 6, ready: 0))
+    }
+}
