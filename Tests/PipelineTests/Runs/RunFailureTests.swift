@@ -20,7 +20,7 @@ import Wire
         #expect(reject.code == .tokenizerMismatch && end.exitCode == 2)
         #expect(end.failure?.contains("tokenizer of teacher 'default' differs") == true)
         // The run goes on when the right one comes.
-        let members = [run.worker(), run.scorer()]
+        let members = [try run.worker(), try run.scorer()]
         #expect(try await running.value.end == .completed)
         for member in members { _ = try await member.task.value }
     }
@@ -45,11 +45,11 @@ import Wire
         let run = TestRun(plan: shortPlan)
         let learner = try run.learner(trainer: UnigramTrainer())
         let running = Task { try await learner.run() }
-        let worker = run.worker()
+        let worker = try run.worker()
         await #expect(throws: MemberError.self) {
             _ = try await run.scorer("broken", backend: UnigramTeacher(broken: true)).task.value
         }
-        let scorer = run.scorer()
+        let scorer = try run.scorer()
         #expect(try await running.value.end == .completed)
         _ = try await (worker.task.value, scorer.task.value)
     }
@@ -60,7 +60,7 @@ import Wire
         // A file where the folder should be: no checkpoint can be made there.
         try FileManager.default.removeItem(atPath: "\(run.folder)/checkpoints")
         try Data().write(to: URL(fileURLWithPath: "\(run.folder)/checkpoints"))
-        let members = [run.worker(), run.scorer()]
+        let members = [try run.worker(), try run.scorer()]
         let outcome = try await learner.run()
         for member in members { _ = try await member.task.value }
         #expect(outcome.end == .completed && outcome.version == 4)
@@ -72,7 +72,7 @@ import Wire
         let trainer = UnigramTrainer(duration: .milliseconds(200))
         let learner = try run.learner(trainer: trainer)
         let running = Task { try await learner.run() }
-        let members = [run.worker(), run.scorer()]
+        let members = [try run.worker(), try run.scorer()]
         try await Task.sleep(for: .milliseconds(50))
         await trainer.kill()
         await #expect(throws: EngineFailure.self) { _ = try await running.value }

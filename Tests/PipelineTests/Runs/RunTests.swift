@@ -17,7 +17,7 @@ import Wire
         let run = TestRun(plan: runPlan)
         let trainer = UnigramTrainer()
         let learner = try run.learner(trainer: trainer)
-        let members = [run.worker(), run.scorer()]
+        let members = [try run.worker(), try run.scorer()]
         let outcome = try await learner.run()
         for member in members { #expect(try await member.task.value == .shutdown("the run is complete")) }
         #expect(outcome.end == .completed && outcome.version == 8)
@@ -52,7 +52,7 @@ import Wire
         let run = TestRun(plan: plan(steps: 12, prompts: 16, samples: 8, heldout: 16))
         let trainer = UnigramTrainer()
         let learner = try run.learner(trainer: trainer)
-        let members = [run.worker(), run.scorer()]
+        let members = [try run.worker(), try run.scorer()]
         let outcome = try await learner.run()
         for member in members { _ = try await member.task.value }
         func divergence(_ model: UnigramModel) -> Double {
@@ -71,13 +71,35 @@ import Wire
         let learner = try run.learner(trainer: trainer)
         let slow = UnigramSampler(pause: .milliseconds(2))
         let members = [
-            run.worker("a"), run.worker("b", backend: slow), run.scorer("c", teachers: ["default"]),
-            run.scorer("d", teachers: ["other"]), run.scorer("e"),
+            try run.worker("a"), try run.worker("b", backend: slow), try run.scorer("c", teachers: ["default"]),
+            try run.scorer("d", teachers: ["other"]), try run.scorer("e"),
         ]
         #expect(try await learner.run().end == .completed)
         for member in members { _ = try await member.task.value }
         #expect(await slow.submitted > 0)
         try await expectReference(run, trainer)
+    }
+
+    /// Through ZeroMQ, weights in chunks, a worker killed and the learner replaced by another on the same port.
+    @Test func socketsChangeNothing() async throws {
+        let run = TestRun(plan: Self.runPlan, sockets: true)
+        let first = UnigramTrainer(duration: .milliseconds(40))
+        let killed = try run.learner(trainer: first)
+        let members = [try run.worker("a"), try run.scorer("b")]
+        let doomed = try run.worker("doomed", backend: UnigramSampler(pause: .milliseconds(3)))
+        let running = Task { try await killed.run() }
+        #expect(await eventually { run.recorder.all.metrics.count >= 2 })
+        await doomed.kill()
+        #expect(await eventually { run.recorder.all.metrics.count >= 4 })
+        await killed.cutOff()
+        await first.kill()
+        await killed.stop("killed")
+        _ = await running.result
+        let second = UnigramTrainer()
+        let learner = try run.learner(trainer: second, resume: true)
+        #expect(try await learner.run().end == .completed)
+        for member in members { #expect(try await member.task.value == .shutdown("the run is complete")) }
+        try await expectReference(run, second)
     }
 
     @Test func killedMembersChangeNothing() async throws {
@@ -89,14 +111,14 @@ import Wire
         let killer = Task {
             for life in 0..<6 {
                 // Restarted under its own name, then replaced by one of another name.
-                let worker = run.worker(
+                let worker = try run.worker(
                     life < 4 ? "worker" : "other-\(life)", backend: UnigramSampler(pause: .milliseconds(2)))
-                let scorer = run.scorer(life < 4 ? "scorer" : "scorer-\(life)")
+                let scorer = try run.scorer(life < 4 ? "scorer" : "scorer-\(life)")
                 try await Task.sleep(for: .milliseconds(30 + 7 * life))
                 await worker.kill()
                 await scorer.kill()
             }
-            return [run.worker("last"), run.scorer("last scorer")]
+            return [try run.worker("last"), try run.scorer("last scorer")]
         }
         let outcome = try await running.value
         #expect(outcome.end == .completed)
@@ -106,8 +128,8 @@ import Wire
 
     @Test func killedLearnerResumesToTheSameEnd() async throws {
         let run = TestRun(plan: Self.runPlan)
-        let members = [run.worker(), run.scorer()]
-        let first = UnigramTrainer()
+        let members = [try run.worker(), try run.scorer()]
+        let first = UnigramTrainer(duration: .milliseconds(40))
         let killed = try run.learner(trainer: first)
         let running = Task { try await killed.run() }
         #expect(await eventually { run.recorder.all.metrics.count >= 5 })
@@ -125,9 +147,9 @@ import Wire
 
     @Test(arguments: [1, 2, 3, 5]) func stoppedRunResumesToTheSameEnd(afterLines: Int) async throws {
         let run = TestRun(plan: Self.runPlan, checkpointEvery: 0)
-        let first = UnigramTrainer()
+        let first = UnigramTrainer(duration: .milliseconds(40))
         let stopped = try run.learner(trainer: first)
-        var members = [run.worker(), run.scorer()]
+        var members = [try run.worker(), try run.scorer()]
         let running = Task { try await stopped.run() }
         #expect(await eventually { run.recorder.all.metrics.count >= afterLines })
         await stopped.stop("SIGINT")
@@ -136,7 +158,7 @@ import Wire
         for member in members { #expect(try await member.task.value == .shutdown("the run was stopped")) }
         let second = UnigramTrainer()
         let learner = try run.learner(trainer: second, resume: true)
-        members = [run.worker(), run.scorer()]
+        members = [try run.worker(), try run.scorer()]
         #expect(try await learner.run().end == .completed)
         for member in members { _ = try await member.task.value }
         try await expectReference(run, second)
@@ -148,8 +170,8 @@ import Wire
         for index in plan.heldout.indices { plan.heldout[index].teacher = "judge" }
         func lines(disturbed: Bool) async throws -> [StepMetrics] {
             let run = TestRun(plan: plan, checkpointEvery: 0)
-            let members = [run.worker(patience: .seconds(60)), run.scorer(teachers: ["default"])]
-            var judge = run.scorer("judge", teachers: ["judge"])
+            let members = [try run.worker(patience: .seconds(60)), try run.scorer(teachers: ["default"])]
+            var judge = try run.scorer("judge", teachers: ["judge"])
             var learner = try run.learner(trainer: UnigramTrainer())
             for _ in 0..<(disturbed ? 2 : 0) {
                 let running = Task { [learner] in try await learner.run() }
@@ -165,8 +187,8 @@ import Wire
                 learner = try run.learner(trainer: UnigramTrainer(), resume: true)
             }
             if disturbed {
-                judge = run.scorer("judge", teachers: ["judge"])
-                _ = [run.worker("new"), run.scorer("new too", teachers: ["default"])]
+                judge = try run.scorer("judge", teachers: ["judge"])
+                _ = [try run.worker("new"), try run.scorer("new too", teachers: ["default"])]
             }
             #expect(try await learner.run().end == .completed)
             for member in members + [judge] { await member.kill() }
@@ -179,7 +201,7 @@ import Wire
     @Test func staleRunKeepsItsBooksAndBounds() async throws {
         let run = TestRun(plan: plan(steps: 12, prompts: 3, samples: 2, maxStaleness: 2, heldout: 0))
         let learner = try run.learner(trainer: UnigramTrainer(duration: .milliseconds(30)))
-        let members = [run.worker("a"), run.worker("b"), run.scorer()]
+        let members = [try run.worker("a"), try run.worker("b"), try run.scorer()]
         let outcome = try await learner.run()
         for member in members { _ = try await member.task.value }
         let metrics = run.recorder.all.metrics

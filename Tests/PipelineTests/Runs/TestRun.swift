@@ -46,23 +46,38 @@ final class MemoryRecorder: RunRecorder {
 /// A run in this process: unigram models, the in-process transport, and checkpoints in a temporary folder.
 final class TestRun: Sendable {
     let plan: RunPlan
-    let network: InProcessNetwork
+    private let network: InProcessNetwork?
+    /// Where a learner over sockets listens; a later one takes the same place.
+    private let endpoint = Mutex("tcp://127.0.0.1:*")
     let folder: String
     let recorder = MemoryRecorder()
     let checkpointEvery: UInt64
     let logger: Logger
 
-    init(plan: RunPlan, checkpointEvery: UInt64 = 2) {
+    /// - Parameter sockets: whether messages go through ZeroMQ instead of memory.
+    init(plan: RunPlan, checkpointEvery: UInt64 = 2, sockets: Bool = false) {
         self.plan = plan
         self.checkpointEvery = checkpointEvery
         var logger = Logger(label: "opd.test")
         logger.logLevel = ProcessInfo.processInfo.environment["OPD_TEST_LOG"] == nil ? .critical : .debug
         self.logger = logger
-        network = InProcessNetwork(logger: logger)
+        network = sockets ? nil : InProcessNetwork(logger: logger)
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("opd-run-\(UUID())").path
     }
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    private func learnerTransport() throws -> any Transport {
+        if let network { return network.learner() }
+        let transport = try ZeroMQTransport.learner(bind: endpoint.withLock { $0 }, logger: logger)
+        endpoint.withLock { $0 = transport.endpoint }
+        return transport
+    }
+
+    private func memberTransport(_ identity: String) throws -> any Transport {
+        if let network { return network.member(identity: identity) }
+        return try ZeroMQTransport.member(connect: endpoint.withLock { $0 }, identity: identity, logger: logger)
+    }
 
     var store: CheckpointStore { CheckpointStore(folder: "\(folder)/checkpoints") }
 
@@ -85,7 +100,7 @@ final class TestRun: Sendable {
             recorder.clear()
         }
         return Learner(
-            options: options, transport: network.learner(), backend: trainer,
+            options: options, transport: try learnerTransport(), backend: trainer,
             publisher: WeightPublisher(runID: "test", directory: nil, logger: logger), checkpoints: store,
             resuming: resuming, recorder: recorder, logger: logger)
     }
@@ -103,9 +118,9 @@ final class TestRun: Sendable {
 
     func worker(
         _ name: String = "rollout-0", backend: UnigramSampler = UnigramSampler(), patience: Duration = .seconds(20)
-    ) -> Member {
+    ) throws -> Member {
         let options = MemberOptions(name: name, patience: patience)
-        let transport = network.member(identity: options.identity)
+        let transport = try memberTransport(options.identity)
         let worker = RolloutWorker(options: options, transport: transport, backend: backend, logger: logger)
         return Member(transport: transport, task: Task { try await worker.run() })
     }
@@ -113,9 +128,9 @@ final class TestRun: Sendable {
     func scorer(
         _ name: String = "scorer-0", teachers: [String]? = nil, backend: UnigramTeacher = UnigramTeacher(),
         patience: Duration = .seconds(20)
-    ) -> Member {
+    ) throws -> Member {
         let options = MemberOptions(name: name, patience: patience)
-        let transport = network.member(identity: options.identity)
+        let transport = try memberTransport(options.identity)
         let scorer = TeacherScorer(
             options: options, teachers: teachers ?? plan.teachers.sorted(), transport: transport, backend: backend,
             logger: logger)
