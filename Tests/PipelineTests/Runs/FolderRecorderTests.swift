@@ -1,0 +1,47 @@
+import Distillation
+import Foundation
+import Logging
+import Pipeline
+import Telemetry
+import Testing
+
+@Suite struct FolderRecorderTests {
+    @Test func aResumedRunWritesEveryLineOnce() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("opd-recorder-\(UUID())").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var plan = plan()
+        plan.prompts[1].text = "what a person asked"
+        func recorder(_ state: CheckpointState?) throws -> FolderRecorder {
+            try FolderRecorder(
+                folder: RunFolder(folder), resuming: state, progress: RunProgress(steps: 8, verbosity: .quiet),
+                plan: plan, decode: { "\($0.count) ids" }, logger: Logger(label: "test"))
+        }
+        func lines(_ name: String) throws -> [String] {
+            try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8).split(separator: "\n").map(String.init)
+        }
+        let trajectory = Trajectory(
+            id: RolloutID(group: 0, sample: 0), kind: .train, teacher: "default", promptIDs: plan.prompts[1].ids,
+            responseIDs: [4, 5, 6], behaviourLogprobs: [-1, -1, -1], policyVersions: [0, 0, 0], finishReason: .stop,
+            temperature: 1)
+        let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: [-2, -2, -2])
+        let first = try recorder(nil)
+        for step in 0...3 as ClosedRange<UInt64> {
+            first.record(samples: [scored], step: step)
+            first.record(StepMetrics(step: step, version: step, training: nil, tokens: TokenCounts()))
+        }
+        #expect(try lines("metrics.jsonl").count == 4)
+        // A checkpoint of step 2 whose line waits for an evaluation: the line is written again, the samples are not.
+        let pending = StepMetrics(step: 2, version: 2, training: nil, tokens: TokenCounts())
+        let state = CheckpointState(
+            step: 2, plan: plan, tokenizerFingerprint: "", tokens: TokenCounts(), pending: pending, before: nil,
+            after: nil)
+        let second = try recorder(state)
+        second.record(pending)
+        let metrics = try lines("metrics.jsonl")
+        #expect(metrics.count == 3 && metrics[2].hasPrefix("{\"step\": 2"))
+        let samples = try lines("samples.jsonl")
+        #expect(samples.count == 3)
+        #expect(samples.allSatisfy { $0.contains("what a person asked") && $0.contains("3 ids") })
+    }
+}
