@@ -1,0 +1,134 @@
+import Compute
+import Configuration
+import Distillation
+import Foundation
+import Logging
+import Models
+import Telemetry
+import Tokenizers
+import Training
+import UnixSignals
+import Wire
+
+/// The learner as a process: from a configuration to the end of its run.
+public enum LearnerProcess {
+    /// How it ended.
+    public struct End: Sendable {
+        /// 0 when all steps are done, 130 or 143 when a signal stopped it after a checkpoint.
+        public var exitCode: Int32
+        /// For a person.
+        public var summary: RunSummary
+    }
+
+    /// Binds, loads the student, hands out work until all steps are done or a signal comes.
+    /// - Parameters:
+    ///   - bind: overrides `pipeline.endpoint`.
+    ///   - resumeCommand: what a person types to go on.
+    /// - Throws: `ProcessError`, `ConfigurationError` for what the user must mend; anything else is a failure.
+    public static func run(
+        _ configuration: RunConfiguration, folder: RunFolder, bind: String? = nil, resume: Bool,
+        resumeCommand: String, progress: RunProgress, logger: Logger
+    ) async throws -> End {
+        let endpoint = bind ?? configuration.pipeline.endpoint
+        try EndpointPolicy.check(endpoint, allowPlaintext: configuration.pipeline.allowPlaintext)
+        let lock = try folder.lock()
+        defer { withExtendedLifetime(lock) {} }
+        // Bound before the models load: members that start with the learner find it at once.
+        let transport = try ZeroMQTransport.learner(bind: endpoint, logger: logger)
+        do {
+            try folder.writeEndpoint(transport.endpoint)
+            try folder.write(configuration.yaml(markingDefaults: false), to: folder.configuration)
+            logger.info("listening at \(transport.endpoint)")
+            return try await run(
+                configuration, folder: folder, transport: transport, resume: resume, resumeCommand: resumeCommand,
+                progress: progress, logger: logger)
+        } catch {
+            await transport.close()
+            throw error
+        }
+    }
+
+    private static func run(
+        _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, resume: Bool,
+        resumeCommand: String, progress: RunProgress, logger: Logger
+    ) async throws -> End {
+        progress.activity("loading the student")
+        let student = try ModelFiles.open(configuration.student.model)
+        let data = try PreparedData(configuration, student: student)
+        let plan = runPlan(configuration, data)
+        let store = CheckpointStore(folder: folder.checkpoints)
+        try store.prepare()
+        let resuming = try resume ? restorePoint(store, folder, plan, data.tokenizer, logger) : nil
+
+        let backend = try StudentTrainer(
+            student, type: configuration.student.elementType, threads: configuration.pipeline.threadCount,
+            options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget)
+        let tokenizer = data.tokenizer
+        let recorder = try FolderRecorder(
+            folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
+            decode: { tokenizer.decode($0) }, logger: logger)
+        let runID = "\(configuration.name)-\(String(UInt64.random(in: 1 ... .max), radix: 16))"
+        let publisher = WeightPublisher(runID: runID, logger: logger)
+        defer { publisher.close() }
+        let schedule = configuration.training.learningRateSchedule
+        let exchange = ExchangeOptions(
+            runID: runID, lease: .seconds(configuration.pipeline.leaseSeconds),
+            heartbeat: .seconds(configuration.pipeline.heartbeatSeconds), tokenizerFingerprint: tokenizer.fingerprint)
+        let learner = Learner(
+            options: LearnerOptions(
+                plan: plan, exchange: exchange, objective: configuration.objective.objective,
+                learningRate: { schedule.rate(step: Int($0)) },
+                checkpointEvery: UInt64(configuration.checkpoint.every), keepLast: configuration.checkpoint.keepLast),
+            transport: transport, backend: backend, publisher: publisher, checkpoints: store, resuming: resuming,
+            recorder: recorder, logger: logger)
+
+        let stopping = StopSignal { signal in await learner.stop("stopped by \(signal)") }
+        defer { stopping.end() }
+        progress.activity("waiting for members at \(transport.endpoint)")
+        let outcome = try await learner.run()
+        progress.finish()
+        if let failure = outcome.checkpointFailure {
+            logger.warning("the last checkpoint is missing: \(failure)")
+        }
+        return End(
+            exitCode: outcome.end == .completed ? 0 : stopping.exitCode,
+            summary: await summary(
+                outcome, configuration: configuration, data: data, folder: folder, resumeCommand: resumeCommand,
+                logger: logger))
+    }
+
+    private static func runPlan(_ configuration: RunConfiguration, _ data: PreparedData) -> RunPlan {
+        let sampling = configuration.sampling
+        var plan = RunPlan(
+            prompts: data.prompts, heldout: data.heldout, seed: configuration.seed,
+            steps: UInt64(configuration.training.steps), promptsPerStep: configuration.data.promptsPerStep,
+            samplesPerPrompt: configuration.data.samplesPerPrompt,
+            maxStaleness: UInt64(configuration.pipeline.maxStaleness),
+            evaluationEvery: UInt64(configuration.evaluation.every),
+            sampling: SamplingSettings(
+                maxTokens: sampling.maxTokens, temperature: Float(sampling.temperature), topP: Float(sampling.topP),
+                topK: sampling.topK, stopTokenIDs: data.stopTokenIDs))
+        plan.shuffle = configuration.data.shuffle
+        return plan
+    }
+
+    /// The newest checkpoint with its state; nil when the run has none and so starts again.
+    private static func restorePoint(
+        _ store: CheckpointStore, _ folder: RunFolder, _ plan: RunPlan, _ tokenizer: Tokenizer, _ logger: Logger
+    ) throws -> (checkpoint: Checkpoint, state: CheckpointState)? {
+        guard let checkpoint = store.latest() else {
+            logger.notice("\(folder.path) has no checkpoint: starting from the first step")
+            for path in try folder.setAside() { logger.notice("kept what an earlier start recorded in \(path)") }
+            return nil
+        }
+        let state = try CheckpointState.read(from: checkpoint.path)
+        do {
+            try state.check(continuedBy: plan, tokenizerFingerprint: tokenizer.fingerprint)
+        } catch {
+            // Only a changed configuration can fail here. (A `where` clause on this catch crashes Swift 6.3's optimizer.)
+            throw ProcessError.usage(error.message)
+        }
+        logger.notice("going on from \(checkpoint.path)")
+        return (checkpoint, state)
+    }
+}

@@ -1,0 +1,68 @@
+import Configuration
+import Foundation
+import Logging
+import Models
+
+/// A rollout worker as a process.
+public enum RolloutProcess {
+    /// Loads the student, then samples for the learner at `connect` until it is told to end.
+    /// - Returns: the exit status.
+    /// - Throws: `ProcessError` for what the user must mend, `MemberError` when the learner is lost.
+    public static func run(
+        _ configuration: RunConfiguration, connect: String, name: String, logger: Logger
+    ) async throws -> Int32 {
+        try EndpointPolicy.check(connect, allowPlaintext: configuration.pipeline.allowPlaintext)
+        let backend = try StudentSampler(
+            ModelFiles.open(configuration.student.model), type: configuration.student.elementType,
+            slots: configuration.pipeline.slots, threads: configuration.pipeline.threadCount)
+        let options = MemberOptions(configuration, name: name)
+        let transport = try ZeroMQTransport.member(connect: connect, identity: options.identity, logger: logger)
+        let worker = RolloutWorker(options: options, transport: transport, backend: backend, logger: logger)
+        logger.info("sampling for \(connect)")
+        let stopping = StopSignal { signal in await worker.stop("stopped by \(signal)") }
+        defer { stopping.end() }
+        return try exitStatus(await worker.run(), stopping)
+    }
+}
+
+/// A teacher scorer as a process.
+public enum ScorerProcess {
+    /// Loads the teacher of this label, then scores for the learner at `connect` until it is told to end.
+    /// - Returns: the exit status.
+    /// - Throws: `ProcessError` for what the user must mend, `MemberError` when the learner is lost.
+    public static func run(
+        _ configuration: RunConfiguration, teacher: String, connect: String, name: String, logger: Logger
+    ) async throws -> Int32 {
+        try EndpointPolicy.check(connect, allowPlaintext: configuration.pipeline.allowPlaintext)
+        guard let model = configuration.teachers[teacher] else {
+            let known = configuration.teachers.keys.sorted().joined(separator: ", ")
+            throw ProcessError.usage("the configuration has no teacher '\(teacher)'; it has: \(known)")
+        }
+        let backend = try TeacherModel(
+            ModelFiles.open(model.model), type: model.dtype.elementType, threads: configuration.pipeline.threadCount)
+        let options = MemberOptions(configuration, name: name)
+        let transport = try ZeroMQTransport.member(connect: connect, identity: options.identity, logger: logger)
+        let scorer = TeacherScorer(
+            options: options, teachers: [teacher], transport: transport, backend: backend, logger: logger)
+        logger.info("scoring with \(model.model) for \(connect)")
+        let stopping = StopSignal { signal in await scorer.stop("stopped by \(signal)") }
+        defer { stopping.end() }
+        return try exitStatus(await scorer.run(), stopping)
+    }
+}
+
+extension MemberOptions {
+    fileprivate init(_ configuration: RunConfiguration, name: String) {
+        self.init(
+            name: name, patience: .seconds(configuration.pipeline.connectTimeoutSeconds),
+            processID: UInt64(ProcessInfo.processInfo.processIdentifier))
+    }
+}
+
+/// A member's end as an exit status; what a person must know is thrown.
+private func exitStatus(_ end: MemberEnd, _ stopping: StopSignal) throws -> Int32 {
+    if case .stopped = end { return stopping.exitCode }
+    guard let failure = end.failure else { return end.exitCode }
+    if end.exitCode == 2 { throw ProcessError.usage(failure) }
+    throw MemberError(failure)
+}

@@ -1,0 +1,51 @@
+import Compute
+import Configuration
+import Distillation
+import Foundation
+import Training
+
+extension RunConfiguration.DType {
+    var elementType: ElementType { self == .f32 ? .f32 : .bf16 }
+}
+
+extension RunConfiguration.Model {
+    var elementType: ElementType { dtype.elementType }
+}
+
+extension RunConfiguration.Pipeline {
+    /// Compute threads of one process.
+    var threadCount: Int { threads > 0 ? threads : ProcessInfo.processInfo.activeProcessorCount }
+}
+
+extension RunConfiguration.Training {
+    var optimizerOptions: OptimizerOptions {
+        OptimizerOptions(
+            beta1: Float(beta1), beta2: Float(beta2), epsilon: Float(epsilon), weightDecay: Float(weightDecay),
+            clipGradNorm: Float(clipGradNorm))
+    }
+
+    var learningRateSchedule: Training.Schedule {
+        let shape: Training.Schedule.Shape =
+            switch schedule {
+            case .constant: .constant
+            case .linear: .linear
+            case .cosine: .cosine
+            }
+        return Training.Schedule(
+            shape: shape, peak: learningRate, minimum: minLearningRate, warmupSteps: warmupSteps, totalSteps: steps)
+    }
+}
+
+extension RunConfiguration.Objective {
+    var objective: Distillation.Objective {
+        let kind: LossKind =
+            switch loss {
+            case .importanceSampling: .importanceSampling
+            case .ppoClip: .ppoClip
+            case .truncatedImportanceSampling: .truncatedImportanceSampling
+            }
+        return Distillation.Objective(
+            loss: kind, advantage: advantage == .behaviour ? .behaviour : .current, klCoefficient: klCoefficient,
+            klDiscount: klDiscount, clipLow: clipLow, clipHigh: clipHigh, truncation: truncation)
+    }
+}
