@@ -8,7 +8,12 @@ struct OPD: AsyncParsableCommand {
         commandName: "opd", abstract: "On-policy distillation of language models.",
         discussion: "Begin with 'make run', or with 'opd run Examples/smollm2.yaml'.", version: "opd 0.1.0",
         groupedSubcommands: [
-            CommandGroup(name: "Runs", subcommands: [RunCommand.self, RunConfigurationCommand.self]),
+            CommandGroup(
+                name: "Runs",
+                subcommands: [
+                    RunCommand.self, LearnerCommand.self, RolloutCommand.self, ScorerCommand.self,
+                    RunConfigurationCommand.self,
+                ]),
             CommandGroup(
                 name: "Models",
                 subcommands: [

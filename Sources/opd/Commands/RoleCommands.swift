@@ -1,0 +1,110 @@
+import ArgumentParser
+import Configuration
+import Foundation
+import Logging
+import Pipeline
+import Telemetry
+
+struct LearnerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "learner", abstract: "Run a learner, which workers and scorers connect to.",
+        discussion: """
+            Holds the master weights and the run folder. SIGINT or SIGTERM stops it after a checkpoint; --resume goes on \
+            from it.
+            """)
+
+    @OptionGroup var options: ConfigurationOptions
+
+    @Option(help: "Endpoint to listen at, such as tcp://127.0.0.1:5555; overrides pipeline.endpoint.")
+    var bind: String?
+
+    @Flag(help: "Continue the run of this name from its last checkpoint.")
+    var resume = false
+
+    @OptionGroup var verbosity: VerbosityOptions
+
+    func run() async throws {
+        ChildProcess.followParent()
+        let loaded = try RunConfiguration.load(options.config, overrides: options.overrides)
+        let configuration = loaded.configuration
+        let folder = try RunFolder.open(configuration.runFolder, resume: resume)
+        try RunLog.bootstrap(path: folder.log("learner"), name: "", verbosity: verbosity.level)
+        let logger = Logger(label: "learner")
+        if !ChildProcess.isSupervised { for warning in loaded.warnings { logger.warning("\(warning)") } }
+        let progress = RunProgress(steps: configuration.training.steps, verbosity: verbosity.level)
+        let end: LearnerProcess.End
+        do {
+            end = try await LearnerProcess.run(
+                configuration, folder: folder, bind: bind, resume: resume,
+                resumeCommand: CommandLineText.resuming(
+                    ChildProcess.isSupervised ? "run" : "learner", options, workers: nil, scorers: nil),
+                progress: progress, logger: logger)
+        } catch {
+            progress.finish()
+            if !ChildProcess.isSupervised && !resume { folder.removeIfUnused() }
+            throw error
+        }
+        if verbosity.level != .quiet { print(end.summary.text()) }
+        throw ExitCode(end.exitCode)
+    }
+}
+
+/// How a worker or scorer finds its learner and is called there.
+struct MemberOptionsGroup: ParsableArguments {
+    @Option(help: "Endpoint of the learner, such as tcp://127.0.0.1:5555.")
+    var connect: String
+
+    @Option(help: "Name of this process among those of the run; default: host name and process id.")
+    var name: String?
+
+    func name(_ role: String) -> String {
+        name ?? "\(role)-\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
+    }
+}
+
+struct RolloutCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rollout", abstract: "Run a rollout worker, which samples for a learner.")
+
+    @OptionGroup var options: ConfigurationOptions
+    @OptionGroup var member: MemberOptionsGroup
+    @OptionGroup var verbosity: VerbosityOptions
+
+    func run() async throws {
+        ChildProcess.followParent()
+        let loaded = try RunConfiguration.load(options.config, overrides: options.overrides, requiring: [.student])
+        let name = member.name("rollout")
+        try RunLog.bootstrap(path: nil, name: name, verbosity: verbosity.level)
+        let status = try await RolloutProcess.run(
+            loaded.configuration, connect: member.connect, name: name, logger: Logger(label: "rollout"))
+        throw ExitCode(status)
+    }
+}
+
+struct ScorerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "scorer", abstract: "Run a scorer, whose teacher grades for a learner.")
+
+    @OptionGroup var options: ConfigurationOptions
+    @OptionGroup var member: MemberOptionsGroup
+
+    @Option(help: "Label of the teacher to hold; needed when the configuration has several.")
+    var teacher: String?
+
+    @OptionGroup var verbosity: VerbosityOptions
+
+    func run() async throws {
+        ChildProcess.followParent()
+        let loaded = try RunConfiguration.load(options.config, overrides: options.overrides, requiring: [.teachers])
+        guard let teacher = teacher ?? loaded.configuration.defaultTeacher else {
+            let known = loaded.configuration.teachers.keys.sorted().joined(separator: ", ")
+            throw CommandError.usage("name the teacher to hold with --teacher; the configuration has: \(known)")
+        }
+        let name = member.name("scorer-\(teacher)")
+        try RunLog.bootstrap(path: nil, name: name, verbosity: verbosity.level)
+        let status = try await ScorerProcess.run(
+            loaded.configuration, teacher: teacher, connect: member.connect, name: name,
+            logger: Logger(label: "scorer"))
+        throw ExitCode(status)
+    }
+}
