@@ -1,0 +1,237 @@
+import Foundation
+import Models
+import Testing
+
+/// Whole runs of tiny models by real processes, undisturbed and disturbed.
+@Suite(.serialized) struct ProcessRunTests {
+    static let steps = 6
+
+    /// The lines of metrics.jsonl without what depends on the clock.
+    private static func metrics(_ folder: String, run: String = "tiny") throws -> [[String: String]] {
+        try String(contentsOfFile: "\(folder)/runs/\(run)/metrics.jsonl", encoding: .utf8).split(separator: "\n").map {
+            line in
+            let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+            return object.filter { !$0.key.hasSuffix("_per_second") && !$0.key.hasSuffix("_s") }.mapValues { "\($0)" }
+        }
+    }
+
+    private static func weights(_ folder: String, run: String = "tiny") throws -> Data {
+        try Data(contentsOf: URL(filePath: "\(folder)/runs/\(run)/checkpoints/latest/model/model.safetensors"))
+    }
+
+    /// What a run without any disturbance gives.
+    private static let reference = Result { () throws -> (metrics: [[String: String]], weights: Data, output: String) in
+        try withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: steps)
+            let result = try Binary.run(["run", "run.yaml"], in: folder)
+            try #require(result.status == 0, "\(result.errors)")
+            return (try metrics(folder), try weights(folder), result.output + result.errors)
+        }
+    }
+
+    @Test func aRunTrainsEvaluatesAndSumsUp() throws {
+        let reference = try Self.reference.get()
+        #expect(reference.metrics.map { $0["step"] } == (0...Self.steps).map { "\($0)" })
+        for line in reference.metrics.dropFirst() {
+            #expect(line["ratio_mean"] == "1.0" && line["ratio_max"] == "1.0" && line["staleness_max"] == "0")
+            let tokens = ["generated", "trained", "discarded", "in_flight"].map {
+                Int(line["tokens_\($0)"] ?? "") ?? -1
+            }
+            #expect(tokens[0] == tokens[1] + tokens[2] + tokens[3])
+        }
+        #expect(reference.metrics.filter { $0["eval_teacher_kl"] != nil }.map { $0["step"] } == ["0", "2", "4", "6"])
+        let kl = reference.metrics.compactMap { $0["eval_teacher_kl"].flatMap(Double.init) }
+        #expect(kl.count == 4 && Set(kl).count == 4 && kl.allSatisfy(\.isFinite))
+        for text in ["held-out KL to the teacher", "before", "after", "teacher", "opd generate runs/tiny"] {
+            #expect(reference.output.contains(text), "\(reference.output)")
+        }
+        #expect(reference.output.contains("step 6/6"))
+    }
+
+    @Test func moreWorkersAndScorersChangeNothing() throws {
+        let reference = try Self.reference.get()
+        try withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: Self.steps)
+            let result = try Binary.run(["run", "run.yaml", "--workers", "2", "--scorers", "2"], in: folder)
+            #expect(result.status == 0, "\(result.errors)")
+            #expect(try Self.metrics(folder) == reference.metrics)
+            #expect(try Self.weights(folder) == reference.weights)
+        }
+    }
+
+    @Test func killedWorkersAndScorersCostOnlyTime() throws {
+        let reference = try Self.reference.get()
+        try withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: Self.steps)
+            let run = try Binary.Running(["run", "run.yaml"], input: "", folder: folder, environment: [:])
+            for (step, role) in [(1, "rollout"), (2, "scorer"), (3, "rollout")] {
+                try Self.waitForStep(step, folder, run)
+                for process in Self.children(of: run.process.processIdentifier, running: role) {
+                    kill(process, SIGKILL)
+                }
+            }
+            let result = run.finish(within: 180)
+            #expect(result.status == 0, "\(result.errors)")
+            #expect(try Self.metrics(folder) == reference.metrics)
+            #expect(try Self.weights(folder) == reference.weights)
+        }
+    }
+
+    @Test func anInterruptedRunIsResumed() throws {
+        let reference = try Self.reference.get()
+        try withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: Self.steps)
+            let run = try Binary.Running(["run", "run.yaml"], input: "", folder: folder, environment: [:])
+            try Self.waitForStep(2, folder, run)
+            kill(run.process.processIdentifier, SIGINT)
+            let stopped = run.finish(within: 60)
+            #expect(stopped.status == 130, "\(stopped.errors)")
+            #expect(stopped.errors.contains("--resume"))
+            let refused = try Binary.run(["run", "run.yaml"], in: folder)
+            #expect(refused.status == 2)
+            #expect(refused.errorLines == ["error: runs/tiny exists; continue it with --resume or choose another name"])
+            let resumed = try Binary.run(["run", "run.yaml", "--resume"], in: folder)
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(try Self.metrics(folder) == reference.metrics)
+            #expect(try Self.weights(folder) == reference.weights)
+        }
+    }
+
+    @Test func aKilledLearnerIsResumed() throws {
+        let reference = try Self.reference.get()
+        try withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: Self.steps)
+            let run = try Binary.Running(["run", "run.yaml"], input: "", folder: folder, environment: [:])
+            try Self.waitForStep(3, folder, run)
+            for process in Self.children(of: run.process.processIdentifier, running: "learner") {
+                kill(process, SIGKILL)
+            }
+            #expect(run.finish(within: 60).status == 1)
+            let resumed = try Binary.run(["run", "run.yaml", "--resume"], in: folder)
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(try Self.metrics(folder) == reference.metrics)
+            #expect(try Self.weights(folder) == reference.weights)
+        }
+    }
+
+    @Test func theResultIsAModelThatAnswers() throws {
+        try withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 2)
+            #expect(try Binary.run(["run", "run.yaml", "--quiet"], in: folder).status == 0)
+            let model = "runs/tiny/checkpoints/latest/model"
+            let answer = try Binary.run(["generate", model, "--chat", "Hi", "--max-tokens", "4", "--json"], in: folder)
+            #expect(answer.status == 0, "\(answer.errors)")
+            let inspected = try Binary.run(["inspect", "runs/tiny"], in: folder)
+            #expect(inspected.output.contains("2 of 2"), "\(inspected.output)")
+            #expect(
+                try Binary.run(["inspect", "runs/tiny/checkpoints/latest"], in: folder).output.contains("2 layers"))
+        }
+    }
+
+    @Test func aTeacherWithAnotherTokenizerIsRefused() throws {
+        try withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder)
+            try TinyModel.write(to: "\(folder)/other", seed: 1, tokenizer: "bpe-llama3")
+            let result = try Binary.run(["run", "run.yaml", "--set", "teachers.default.model=other"], in: folder)
+            #expect(result.status == 2)
+            let errors = result.errorLines.filter { $0.hasPrefix("error: ") }
+            #expect(errors.count == 1 && errors[0].contains("tokenizer"), "\(result.errors)")
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/runs/tiny/metrics.jsonl"))
+        }
+    }
+
+    @Test(arguments: ["rollout", "scorer"])
+    func anAbsentLearnerIsGivenUp(role: String) throws {
+        try withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder)
+            let result = try Binary.run(
+                [role, "run.yaml", "--connect", "tcp://127.0.0.1:9", "--set", "pipeline.connect_timeout_s=1"],
+                in: folder)
+            #expect(result.status == 1)
+            let errors = result.errorLines.filter { $0.hasPrefix("error: ") }
+            #expect(errors.count == 1 && errors[0].contains("learner"), "\(result.errors)")
+        }
+    }
+
+    @Test func aPortInUseIsNamed() throws {
+        try withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder)
+            let first = try Binary.Running(
+                ["learner", "run.yaml"], input: "", folder: folder, environment: [:])
+            defer {
+                first.process.terminate()
+                _ = first.finish(within: 30)
+            }
+            let file = "\(folder)/runs/tiny/endpoint"
+            let deadline = Date().addingTimeInterval(30)
+            while !FileManager.default.fileExists(atPath: file), Date() < deadline {
+                Thread.sleep(forTimeInterval: 0.02)
+            }
+            let endpoint = try String(contentsOfFile: file, encoding: .utf8).filter { $0 != "\n" }
+            let second = try Binary.run(
+                ["learner", "run.yaml", "--bind", endpoint, "--set", "name=other"], in: folder, within: 60)
+            #expect(second.status == 1)
+            let errors = second.errorLines.filter { $0.hasPrefix("error: ") }
+            #expect(errors.count == 1 && errors[0].contains(endpoint), "\(second.errors)")
+        }
+    }
+
+    @Test func plaintextBeyondLoopbackMustBeAskedFor() throws {
+        try withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder)
+            for arguments in [
+                ["learner", "run.yaml", "--bind", "tcp://0.0.0.0:*"],
+                ["rollout", "run.yaml", "--connect", "tcp://192.0.2.1:7177"],
+            ] {
+                let result = try Binary.run(arguments, in: folder)
+                #expect(result.status == 2)
+                let errors = result.errorLines.filter { $0.hasPrefix("error: ") }
+                #expect(errors.count == 1 && errors[0].contains("pipeline.allow_plaintext"), "\(result.errors)")
+            }
+        }
+    }
+
+    @Test(.enabled(if: getuid() == 0 && FileManager.default.fileExists(atPath: "/usr/sbin/ip")))
+    func aRunAcrossNetworkNamespacesGivesTheSame() throws {
+        let reference = try Self.reference.get()
+        try withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: Self.steps)
+            let script =
+                URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+                .deletingLastPathComponent().path + "/cluster/netns"
+            let process = Process()
+            process.executableURL = URL(filePath: "/bin/bash")
+            process.currentDirectoryURL = URL(filePath: folder)
+            process.arguments = [script, Binary.path, "run.yaml"]
+            try process.run()
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 0)
+            #expect(try Self.metrics(folder) == reference.metrics)
+            #expect(try Self.weights(folder) == reference.weights)
+        }
+    }
+
+    // MARK: processes
+
+    private static func waitForStep(_ step: Int, _ folder: String, _ run: Binary.Running) throws {
+        let deadline = Date().addingTimeInterval(60)
+        while Date() < deadline, run.process.isRunning {
+            let text = (try? String(contentsOfFile: "\(folder)/runs/tiny/metrics.jsonl", encoding: .utf8)) ?? ""
+            if text.contains("{\"step\": \(step),") { return }
+            Thread.sleep(forTimeInterval: 0.005)
+        }
+        Issue.record("step \(step) was not reached: \(run.errors)")
+    }
+
+    /// Process ids of the children of `parent` that run this subcommand.
+    private static func children(of parent: Int32, running subcommand: String) -> [Int32] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { Int32($0) }.filter { process in
+            guard let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8),
+                status.contains("PPid:\t\(parent)\n"),
+                let line = FileManager.default.contents(atPath: "/proc/\(process)/cmdline")
+            else { return false }
+            return line.split(separator: 0).dropFirst().first.map { String(decoding: $0, as: UTF8.self) } == subcommand
+        }
+    }
+}
