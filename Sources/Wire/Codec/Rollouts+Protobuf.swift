@@ -120,15 +120,14 @@ extension FinishReason {
 enum VersionRuns {
     static func encode(_ versions: [UInt64]) -> [PBVersionRun] {
         var runs: [PBVersionRun] = []
-        for version in versions {
-            if let last = runs.indices.last, runs[last].version == version {
-                runs[last].count += 1
-            } else {
-                var run = PBVersionRun()
-                run.version = version
-                run.count = 1
-                runs.append(run)
-            }
+        var start = versions.startIndex
+        while start < versions.endIndex {
+            let end = versions[start...].firstIndex { $0 != versions[start] } ?? versions.endIndex
+            var run = PBVersionRun()
+            run.version = versions[start]
+            run.count = UInt32(end - start)
+            runs.append(run)
+            start = end
         }
         return runs
     }
