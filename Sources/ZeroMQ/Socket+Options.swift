@@ -14,7 +14,18 @@ public enum IntegerOption: Sendable {
     case routerHandover
     /// 1: queue messages for completed connections only.
     case immediate
-    /// Milliseconds between pings of an idle connection; 0 is never.
+    /// 1: let TCP probe idle connections.
+    case tcpKeepalive
+    /// Seconds without traffic before the first probe.
+    case tcpKeepaliveIdle
+    /// Seconds between probes.
+    case tcpKeepaliveInterval
+    /// Unanswered probes after which a connection is broken.
+    case tcpKeepaliveCount
+    /// Milliseconds between pings of a connection; 0 is never.
+    ///
+    /// Not on a socket that may go unread for long: pings stand in the same queue as messages, so a peer counts as
+    /// dead then, and libzmq to 4.3.5 can abort the process (its issue 4364).
     case heartbeatInterval
     /// Milliseconds without any traffic after which a connection is dead.
     case heartbeatTimeout
@@ -47,6 +58,10 @@ public enum IntegerOption: Sendable {
         case .routerMandatory: ZMQ_ROUTER_MANDATORY
         case .routerHandover: ZMQ_ROUTER_HANDOVER
         case .immediate: ZMQ_IMMEDIATE
+        case .tcpKeepalive: ZMQ_TCP_KEEPALIVE
+        case .tcpKeepaliveIdle: ZMQ_TCP_KEEPALIVE_IDLE
+        case .tcpKeepaliveInterval: ZMQ_TCP_KEEPALIVE_INTVL
+        case .tcpKeepaliveCount: ZMQ_TCP_KEEPALIVE_CNT
         case .heartbeatInterval: ZMQ_HEARTBEAT_IVL
         case .heartbeatTimeout: ZMQ_HEARTBEAT_TIMEOUT
         case .heartbeatTTL: ZMQ_HEARTBEAT_TTL

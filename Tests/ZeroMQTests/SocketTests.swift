@@ -60,6 +60,8 @@ import ZeroMQ
             (.heartbeatInterval, 1000), (.heartbeatTimeout, 5000), (.heartbeatTTL, 5000),
             (.maximumMessageBytes, 1 << 40),
             (.reconnectInterval, 50), (.reconnectIntervalMaximum, 500), (.ipv6, 1), (.handshakeInterval, 10_000),
+            (.tcpKeepalive, 1),
+            (.tcpKeepaliveIdle, 15), (.tcpKeepaliveInterval, 5), (.tcpKeepaliveCount, 3),
         ] {
             try socket.set(option, to: value)
             #expect(try socket.get(option) == value, "\(option)")

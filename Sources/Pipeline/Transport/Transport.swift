@@ -69,10 +69,6 @@ public struct TransportOptions: Sendable {
     public var socketMessages = 64
     /// How long `close` goes on sending.
     public var linger: Duration = .seconds(1)
-    /// Interval of libzmq's own pings.
-    public var ping: Duration = .seconds(2)
-    /// Silence after which a connection is broken off and made anew.
-    public var silence: Duration = .seconds(15)
     public var limits = WireLimits.standard
 
     public init() {}

@@ -66,9 +66,13 @@ public final class ZeroMQTransport: Transport {
         try socket.set(.sendHighWaterMark, to: options.socketMessages)
         try socket.set(.receiveHighWaterMark, to: options.socketMessages)
         try socket.set(.maximumMessageBytes, to: max(options.limits.frameBytes, options.limits.headerBytes))
-        try socket.set(.heartbeatInterval, to: options.ping.milliseconds)
-        try socket.set(.heartbeatTimeout, to: options.silence.milliseconds)
-        try socket.set(.heartbeatTTL, to: options.silence.milliseconds)
+        // Not libzmq's heartbeats: a socket that is not read, because its consumer is slow, takes its peer for dead, and
+        // libzmq to 4.3.5 aborts the process when a heartbeat falls due after such a peer was killed. The protocol
+        // has heartbeats of its own; TCP finds dead connections.
+        try socket.set(.tcpKeepalive, to: 1)
+        try socket.set(.tcpKeepaliveIdle, to: 15)
+        try socket.set(.tcpKeepaliveInterval, to: 5)
+        try socket.set(.tcpKeepaliveCount, to: 3)
         try socket.set(.reconnectInterval, to: 100)
         try socket.set(.reconnectIntervalMaximum, to: 2000)
         if endpoint.contains("[") { try socket.set(.ipv6, to: 1) }

@@ -67,6 +67,39 @@ struct MalformedMessageTests {
         await learner.close()
     }
 
+    /// A peer that is killed while its messages wait unread takes nobody with it: with libzmq's own heartbeats the
+    /// process would abort here.
+    @Test func aPeerDiesWhileTheConsumerIsSlow() async throws {
+        var options = TransportOptions()
+        options.inboundMessages = 1
+        options.socketMessages = 1
+        let learner = try ZeroMQTransport.learner(bind: "tcp://127.0.0.1:*", options: options, logger: .silent)
+        do {
+            let dying = try Socket(Context(), .dealer)
+            try dying.setRoutingID(Array("dying".utf8))
+            try dying.set(.receiveHighWaterMark, to: 1)
+            try dying.connect(learner.endpoint)
+            let frames = try Codec.encode(.goodbye(Goodbye(reason: String(repeating: "x", count: 4000))))
+            for _ in 0..<400 { try dying.send(frames.map(\.array)) }
+            try await Task.sleep(for: .milliseconds(200))
+            // Closing with unread data resets the connection, as a kill does.
+            for _ in 0..<20 {
+                try learner.send(.goodbye(Goodbye(reason: String(repeating: "y", count: 4000))), to: PeerID("dying"))
+            }
+            try await Task.sleep(for: .milliseconds(200))
+            dying.close()
+        }
+        try await Task.sleep(for: .milliseconds(2500))
+        let good = try ZeroMQTransport.member(connect: learner.endpoint, identity: "good", logger: .silent)
+        try good.send(.goodbye(Goodbye(reason: "alive")))
+        for await event in learner.events
+        where event == .message(.goodbye(Goodbye(reason: "alive")), from: PeerID("good")) {
+            break
+        }
+        await good.close()
+        await learner.close()
+    }
+
     /// A member may start before its learner, and finds a learner that came back.
     @Test func membersOutliveTheLearner() async throws {
         let probe = try ZeroMQTransport.learner(bind: "tcp://127.0.0.1:*", logger: .silent)
