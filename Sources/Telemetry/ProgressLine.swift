@@ -30,7 +30,9 @@ public struct ProgressLine: Sendable, Equatable {
         step = Int(metrics.step)
         if let training = metrics.training {
             if training.teacherKL.isFinite { history = (history + [training.teacherKL]).suffix(64) }
-            durations = (durations + [metrics.timing.stepSeconds]).suffix(10)
+            // Evaluations are rare and long: they would make every step look like one.
+            let pace = max(0, metrics.timing.stepSeconds - metrics.timing.waitEvaluationSeconds)
+            durations = (durations + [pace]).suffix(10)
         }
         (sampled, scored, wanted) = (0, 0, 0)
         activity = ""

@@ -25,6 +25,9 @@ public final class RunProgress: Sendable {
         state = Locked(State(line: ProgressLine(steps: steps, startingAfter: step)))
     }
 
+    /// The run goes on after so many steps that were done before.
+    public func resume(after step: Int) { state.withLock { $0.line.step = step } }
+
     /// A step is done.
     public func record(_ metrics: StepMetrics) {
         let plain = state.withLock { state in

@@ -15,6 +15,8 @@ public struct RunSummary: Sendable, Equatable {
     public var modelPath: String
     /// Why the run ended early, such as "interrupted"; empty when it did all its steps.
     public var endedEarly = ""
+    /// How `opd` is called from where the run was started.
+    public var program = "opd"
     /// The command that continues a run that ended early.
     public var resumeCommand = ""
 
@@ -61,7 +63,7 @@ public struct RunSummary: Sendable, Equatable {
         }
         lines += ["", "model:   \(modelPath)"]
         if !resumeCommand.isEmpty { lines.append("go on:   \(resumeCommand)") }
-        lines.append("talk:    opd generate \(modelPath) --chat \"Why is the sky blue?\" --temperature 0.5")
+        lines.append("talk:    \(program) generate \(modelPath) --chat \"Why is the sky blue?\" --temperature 0.5")
         return lines.joined(separator: "\n")
     }
 

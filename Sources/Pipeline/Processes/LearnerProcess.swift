@@ -59,6 +59,7 @@ public enum LearnerProcess {
         let store = CheckpointStore(folder: folder.checkpoints)
         try store.prepare()
         let resuming = try resume ? restorePoint(store, folder, plan, data.tokenizer, logger) : nil
+        if let resuming { progress.resume(after: resuming.checkpoint.step) }
 
         let backend = try StudentTrainer(
             student, type: configuration.student.elementType, threads: configuration.pipeline.threadCount,

@@ -32,7 +32,7 @@ struct LearnerCommand: AsyncParsableCommand {
         let logger = Logger(label: "learner")
         if !ChildProcess.isSupervised { for warning in loaded.warnings { logger.warning("\(warning)") } }
         let progress = RunProgress(steps: configuration.training.steps, verbosity: verbosity.level)
-        let end: LearnerProcess.End
+        var end: LearnerProcess.End
         do {
             end = try await LearnerProcess.run(
                 configuration, folder: folder, bind: bind, resume: resume,
@@ -44,7 +44,15 @@ struct LearnerCommand: AsyncParsableCommand {
             if !ChildProcess.isSupervised && !resume { folder.removeIfUnused() }
             throw error
         }
-        if verbosity.level != .quiet { print(end.summary.text()) }
+        end.summary.program = CommandLineText.program
+        if ChildProcess.isSupervised && !end.summary.endedEarly.isEmpty {
+            // The supervisor was asked to stop, and says how to go on.
+            end.summary.endedEarly = "stopped"
+            end.summary.resumeCommand = ""
+        }
+        if verbosity.level != .quiet {
+            try StandardOutput.shared.writeLine(end.summary.text(width: Console.standardError.width))
+        }
         throw ExitCode(end.exitCode)
     }
 }

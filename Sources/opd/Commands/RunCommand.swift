@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Foundation
 import Logging
 import Pipeline
 import Telemetry
@@ -68,8 +69,29 @@ struct VerbosityOptions: ParsableArguments {
 
 /// Commands as a person types them.
 enum CommandLineText {
+    /// How this program is called: its name when the shell finds it, else its path, relative when it is below the
+    /// current directory.
+    static let program: String = {
+        let files = FileManager.default
+        guard let path = try? files.destinationOfSymbolicLink(atPath: "/proc/self/exe") else { return "opd" }
+        let name = String(path.split(separator: "/").last ?? "opd")
+        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+        if let found = folders.map({ "\($0)/\(name)" }).first(where: { files.isExecutableFile(atPath: $0) }),
+            URL(fileURLWithPath: found).resolvingSymlinksInPath().path == path
+        {
+            return name
+        }
+        let here = files.currentDirectoryPath + "/"
+        guard path.hasPrefix(here) else { return path }
+        // `swift build` calls its output folder by two names; people know the short one.
+        let relative = String(path.dropFirst(here.count))
+        let parts = relative.split(separator: "/")
+        if parts.count == 4, parts[0] == ".build" { return ".build/\(parts[2])/\(parts[3])" }
+        return relative.contains("/") ? relative : "./" + relative
+    }()
+
     static func resuming(_ command: String, _ options: ConfigurationOptions, workers: Int?, scorers: Int?) -> String {
-        var words = ["opd", command, options.config]
+        var words = [program, command, options.config]
         for override in options.overrides { words += ["--set", override] }
         if let workers { words += ["--workers", "\(workers)"] }
         if let scorers { words += ["--scorers", "\(scorers)"] }
