@@ -30,15 +30,17 @@ struct GoldenCase: CustomTestStringConvertible {
     func optimizer() throws -> (options: OptimizerOptions, learningRate: Float, steps: Int) {
         struct Golden: Decodable {
             struct AdamW: Decodable {
-                let lr: Float, betas: [Float], eps: Float, weight_decay: Float, clip_grad_norm: Float, steps: Int
+                let lr: Float, betas: [Float], eps: Float, weightDecay: Float, clipGradNorm: Float, steps: Int
             }
             let adamw: AdamW
         }
         let data = try Data(contentsOf: URL(fileURLWithPath: folder + "/golden.json"))
-        let adamw = try JSONDecoder().decode(Golden.self, from: data).adamw
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let adamw = try decoder.decode(Golden.self, from: data).adamw
         let options = OptimizerOptions(
-            beta1: adamw.betas[0], beta2: adamw.betas[1], epsilon: adamw.eps, weightDecay: adamw.weight_decay,
-            clipGradNorm: adamw.clip_grad_norm)
+            beta1: adamw.betas[0], beta2: adamw.betas[1], epsilon: adamw.eps, weightDecay: adamw.weightDecay,
+            clipGradNorm: adamw.clipGradNorm)
         return (options, adamw.lr, adamw.steps)
     }
 }

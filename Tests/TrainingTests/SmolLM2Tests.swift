@@ -21,24 +21,26 @@ private enum InstalledModel {
 struct SmolLM2Tests {
     struct Reference: Decodable {
         struct Case: Decodable {
-            let prompt_ids: [Int32]
-            let greedy_ids: [Int32]
+            let promptIds: [Int32]
+            let greedyIds: [Int32]
             let logprobs: [Float]
-            let top1_margin: [Float]
+            let top1Margin: [Float]
         }
         let cases: [Case]
     }
 
     static func cases() throws -> [Reference.Case] {
         let data = try Data(contentsOf: URL(fileURLWithPath: GoldenCase.goldenRoot + "/smollm2.json"))
-        return try JSONDecoder().decode(Reference.self, from: data).cases
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return try decoder.decode(Reference.self, from: data).cases
     }
 
     @Test("log-probabilities within 2e-3, greedy ids where the margin exceeds 0.05")
     func reference() throws {
         let model = try LanguageModel(ModelFiles.open(InstalledModel.folder), type: .f32, threads: 2)
         let cases = try Self.cases()
-        let scores = try ScoringEngine(model: model).score(cases.map { $0.prompt_ids + $0.greedy_ids })
+        let scores = try ScoringEngine(model: model).score(cases.map { $0.promptIds + $0.greedyIds })
         for (score, golden) in zip(scores, cases) {
             let worst = zip(score, golden.logprobs).map { abs($0 - $1) }.max()!
             #expect(worst < 2e-3)
@@ -47,13 +49,13 @@ struct SmolLM2Tests {
         try engine.submit(
             cases.enumerated().map { index, golden in
                 SampleRequest(
-                    id: UInt64(index), promptIDs: golden.prompt_ids, seed: 0, stream: 0, sample: 0,
-                    parameters: SamplingParameters(maxTokens: golden.greedy_ids.count, temperature: 0))
+                    id: UInt64(index), promptIDs: golden.promptIds, seed: 0, stream: 0, sample: 0,
+                    parameters: SamplingParameters(maxTokens: golden.greedyIds.count, temperature: 0))
             })
         for sample in engine.run() {
             let golden = cases[Int(sample.id)]
-            for (step, id) in sample.ids.enumerated() where id != golden.greedy_ids[step] {
-                #expect(golden.top1_margin[step] < 0.05, "case \(sample.id), step \(step)")
+            for (step, id) in sample.ids.enumerated() where id != golden.greedyIds[step] {
+                #expect(golden.top1Margin[step] < 0.05, "case \(sample.id), step \(step)")
                 break  // After a legitimate difference the texts are different texts.
             }
         }
@@ -68,19 +70,19 @@ struct SmolLM2Tests {
             cases.enumerated().flatMap { index, golden in
                 (0..<2).map { sample in
                     SampleRequest(
-                        id: UInt64(index * 2 + sample), promptIDs: golden.prompt_ids, seed: 1, stream: UInt64(index),
+                        id: UInt64(index * 2 + sample), promptIDs: golden.promptIds, seed: 1, stream: UInt64(index),
                         sample: UInt32(sample), parameters: SamplingParameters(maxTokens: 40, stopTokenIDs: [2]))
                 }
             })
         let samples = engine.run()
-        let prompts = samples.map { cases[Int($0.id) / 2].prompt_ids }
+        let prompts = samples.map { cases[Int($0.id) / 2].promptIds }
         let single = try LanguageModel(ModelFiles.open(InstalledModel.folder), type: .bf16, threads: 1)
         let scores = try ScoringEngine(model: single, tokenBudget: 700).score(
             zip(prompts, samples).map { $0 + $1.ids }, from: prompts.map(\.count))
         for (score, sample) in zip(scores, samples) {
             #expect(score.map(\.bitPattern) == sample.logprobs.map(\.bitPattern))
         }
-        let golden = try ScoringEngine(model: single).score(cases.map { $0.prompt_ids + $0.greedy_ids })
+        let golden = try ScoringEngine(model: single).score(cases.map { $0.promptIds + $0.greedyIds })
         for (score, reference) in zip(golden, cases) {
             let mean = zip(score, reference.logprobs).map { abs($0 - $1) }.reduce(0, +) / Float(score.count)
             #expect(mean < 0.1)
