@@ -37,7 +37,7 @@ final class MatmulPlan {
 extension ComputeContext {
     /// Rows in one matmul call. Whole chunks and remainders below 64 rows have plans of their own, so that a plan is
     /// compiled (0.4 ms) for at most 65 row counts a shape.
-    static let rowChunk = 128
+    static let rowChunk = 256
     static let remainderChunk = 64
 
     /// Splits 0 ..< rows into the row counts that have plans: 128s, at most one 64, and a rest.

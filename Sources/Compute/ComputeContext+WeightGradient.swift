@@ -4,7 +4,7 @@ import COneDNN
 extension ComputeContext {
     /// Rows of dW in one work item, and positions reduced by one matmul call.
     static let gradientSlice = 192
-    static let gradientDepth = 512
+    static let gradientDepth = 1024
 
     /// dW[N,K] f32 += dyᵀ[N,T] x[T,K]; dy and x of one type.
     ///

@@ -111,7 +111,7 @@ public struct RunConfiguration: Sendable, Equatable {
         public var leaseSeconds = 60.0
         public var heartbeatSeconds = 2.0
         /// Sequences that a rollout worker samples at once.
-        public var slots = 32
+        public var slots = 64
         /// Compute threads a process; 0: as many as there are cores.
         public var threads = 0
         /// Permits an endpoint beyond loopback without encryption.
