@@ -73,6 +73,8 @@ enum RunReport {
             guard let value = try? JSONValue.parse(String(line)), let step = value["step"]?.text(),
                 let number = value[name], number != .null
             else { return nil }
+            // Whole numbers as they are, others as people read them.
+            if case .number(let value) = number { return (step, ProgressLine.fixed(value, 4)) }
             return (step, number.text())
         }
     }
