@@ -88,14 +88,9 @@ extension Learner {
         perform(exchange.pump(now: now))
     }
 
-    /// Saves a checkpoint when one is due, waits for the evaluation of the last step and writes the step's line.
-    ///
-    /// The checkpoint comes first, so that it is written while members sample and score; it keeps the line that is to
-    /// come. After the last step there is nothing to write beside: `saveFinally` does it.
+    /// Waits for the evaluation of the last step, writes the step's line, and saves a checkpoint when one is due.
     /// - Returns: whether to go on.
     private func settle() async throws -> Bool {
-        let every = options.checkpointEvery, version = exchange.version
-        if every > 0, version % every == 0, version > 0, version < options.plan.steps { await save() }
         if var metrics = state.pending {
             if exchange.evaluationProgress.total > 0 {
                 guard await wait(.evaluation, until: { exchange.evaluationStage == .ready }) else { return false }
@@ -111,6 +106,8 @@ extension Learner {
             recorder.record(metrics)
             state.pending = nil
         }
+        let every = options.checkpointEvery
+        if every > 0, exchange.version % every == 0, exchange.version > 0 { await save() }
         return !isStopped
     }
 
