@@ -53,6 +53,8 @@ extension ComputeContext {
         qkv: Tensor, shape: AttentionShape, qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6,
         rope: RopeTable, segments: [Segment], layer: Int, pool: PagePool, into q: Tensor
     ) {
+        profile?.begin(.rope)
+        defer { profile?.end() }
         precondition(pool.shape == shape && qkv.type == pool.type && q.type == pool.type, "ropeAndCache: types")
         precondition(qkv.columns == shape.fusedColumns && q.columns == shape.queryColumns, "ropeAndCache: columns")
         precondition(q.rows == qkv.rows && rope.cos.columns == shape.headDimension / 2, "ropeAndCache: rows")
@@ -85,6 +87,8 @@ extension ComputeContext {
         q: Tensor, shape: AttentionShape, segments: [Segment], layer: Int, pool: PagePool, into out: Tensor,
         logSumExp: Tensor? = nil
     ) {
+        profile?.begin(.attention)
+        defer { profile?.end() }
         precondition(pool.shape == shape && q.type == pool.type && out.type == pool.type, "attention: types")
         precondition(q.columns == shape.queryColumns && out.count == q.count, "attention: shapes")
         precondition(logSumExp.map { $0.count == q.rows * shape.heads } ?? true, "attention: logSumExp's shape")

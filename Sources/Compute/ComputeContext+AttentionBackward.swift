@@ -11,6 +11,8 @@ extension ComputeContext {
         qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6, rope: RopeTable, groups: [AttentionGroup],
         layer: Int, pool: PagePool, into dqkv: Tensor, dQNorm: Tensor? = nil, dKNorm: Tensor? = nil
     ) {
+        profile?.begin(.attentionGradient)
+        defer { profile?.end() }
         precondition(dOut.type == pool.type && out.type == pool.type && q.type == pool.type, "attentionBackward: types")
         precondition(dqkv.type == pool.type && dqkv.count == qkv.count, "attentionBackward: dqkv")
         let gradient = scratch("attention.gradient", rows: qkv.rows, columns: qkv.columns)

@@ -15,6 +15,8 @@ extension ComputeContext {
         _ x: Tensor, head: PackedMatrix, targets: [Int32], inverseTemperature: [Float], logprobs: inout [Float],
         lse: inout [Float], entropy: UnsafeMutablePointer<[Float]>? = nil
     ) {
+        profile?.begin(.head, flops: 2.0 * Double(x.count * head.outputs))
+        defer { profile?.end() }
         let rows = x.rows
         precondition(targets.count == rows && inverseTemperature.count == rows, "headLogprobs: counts differ")
         precondition(
@@ -48,22 +50,19 @@ extension ComputeContext {
         _ x: Tensor, head: PackedMatrix, inverseTemperature: [Float], into logits: Tensor, lse: inout [Float],
         panelMaxima: Tensor? = nil
     ) {
+        profile?.begin(.head, flops: 2.0 * Double(x.count * head.outputs))
+        defer { profile?.end() }
         precondition(logits.rows == x.rows && logits.columns == head.outputs && logits.type == .f32, "headLogits")
         precondition(inverseTemperature.count == x.rows && x.columns == head.inputs, "headLogits: counts differ")
         if x.rows == 0 { return lse = [] }
-        let input = widened(x, for: head)
-        multiply(input, head, panels: 0..<head.panelCount, into: logits, accumulate: false)
-        let statistics = HeadStatistics(self, rows: x.rows, panels: head.panelCount, weighted: false)
-        inverseTemperature.withUnsafeBufferPointer { scale in
-            guard let scale = scale.baseAddress else { return }
-            team.run(items: head.panelCount) { panel, _ in
+        let statistics = headStatistics(
+            x, head, inverseTemperature, weighted: false,
+            { panel, rows, z in
                 let columns = head.panelRange(panel)
-                kernels.panel_stats(
-                    logits.f32 + columns.lowerBound, Int64(logits.columns), Int64(columns.count), scale,
-                    statistics.maxima.f32 + panel, statistics.sums.f32 + panel, nil, Int64(head.panelCount),
-                    Int64(x.rows))
-            }
-        }
+                kernels.store_block(
+                    logits.f32 + rows.lowerBound * logits.columns + columns.lowerBound, logits.type.code,
+                    Int64(logits.columns), z, Int64(columns.count), Int64(rows.count), false)
+            })
         if lse.count != x.rows { lse = [Float](repeating: 0, count: x.rows) }
         for row in 0..<x.rows { lse[row] = statistics.combine(row: row).lse }
         if let panelMaxima { convert(from: statistics.maxima, to: panelMaxima) }

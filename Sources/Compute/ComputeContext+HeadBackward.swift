@@ -26,6 +26,8 @@ extension ComputeContext {
 
     /// Packs new values of the same shape in place.
     public func repack(_ w: Tensor, into p: PackedHeadTranspose) {
+        profile?.begin(.packing)
+        defer { profile?.end() }
         precondition(w.rows == p.vocabularySize, "repacking \(w.rows) rows into \(p.vocabularySize)")
         for (index, slab) in p.slabs.enumerated() {
             let start = index * PackedHeadTranspose.slab
@@ -41,6 +43,8 @@ extension ComputeContext {
         _ x: Tensor, head: PackedMatrix, transposed: PackedHeadTranspose, targets: [Int32],
         inverseTemperature: [Float], lse: [Float], coefficient: [Float], dx: Tensor, dW: Tensor?
     ) {
+        profile?.begin(.headGradient, flops: 6.0 * Double(x.count * head.outputs))
+        defer { profile?.end() }
         let rows = x.rows
         precondition(
             targets.count == rows && inverseTemperature.count == rows && lse.count == rows

@@ -69,6 +69,8 @@ extension ComputeContext {
     ///
     /// x.type == w.type; y is f32 or w.type. A row's bits depend on that row and W alone.
     public func linear(_ x: Tensor, _ w: PackedMatrix, into y: Tensor, accumulate: Bool = false) {
+        profile?.begin(.linear, flops: 2.0 * Double(x.rows * w.inputs * w.outputs))
+        defer { profile?.end() }
         precondition(x.columns == w.inputs && y.columns == w.outputs && x.rows == y.rows, "linear: shapes differ")
         precondition(x.type == w.type, "linear: \(x.type.rawValue) rows, \(w.type.rawValue) weights")
         precondition(y.type == .f32 || (y.type == w.type && !accumulate), "linear: output type \(y.type.rawValue)")
@@ -78,6 +80,8 @@ extension ComputeContext {
 
     /// Only the output columns of one panel: y is [T, width of that panel], f32.
     public func linearPanel(_ x: Tensor, _ w: PackedMatrix, panel: Int, into y: Tensor) {
+        profile?.begin(.linear, flops: 2.0 * Double(y.count * w.inputs))
+        defer { profile?.end() }
         precondition(x.columns == w.inputs && x.rows == y.rows && x.type == w.type, "linearPanel: shapes differ")
         precondition(y.columns == w.panelRange(panel).count && y.type == .f32, "linearPanel: output")
         if x.rows == 0 { return }

@@ -15,6 +15,8 @@ extension ComputeContext {
         parameters: Tensor, gradients: Tensor, m: Tensor, v: Tensor, learningRate: Float, beta1: Float, beta2: Float,
         epsilon: Float, weightDecay: Float, step: Int, gradientScale: Float = 1
     ) {
+        profile?.begin(.optimizer)
+        defer { profile?.end() }
         let count = parameters.count
         precondition(gradients.count == count && m.count == count && v.count == count && step >= 1, "adamW")
         var options = ck_adamw(
@@ -32,6 +34,8 @@ extension ComputeContext {
 
     /// Sum of the squares of all elements, in double; fixed chunks added in order.
     public func sumOfSquares(_ gradients: Tensor) -> Double {
+        profile?.begin(.optimizer)
+        defer { profile?.end() }
         let chunk = 1 << 16
         let parts = (gradients.count + chunk - 1) / chunk
         var sums = [Double](repeating: 0, count: parts)

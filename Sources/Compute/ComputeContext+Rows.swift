@@ -8,6 +8,8 @@ extension ComputeContext {
 
     /// to = from, converted (round to nearest even). Same number of elements; any two types.
     public func convert(from: Tensor, to: Tensor) {
+        profile?.begin(.conversion)
+        defer { profile?.end() }
         precondition(from.count == to.count, "convert: \(from.count) elements to \(to.count)")
         team.run(count: from.count, chunk: 1 << 16) { [kernels] range, _ in
             kernels.convert(
@@ -18,6 +20,8 @@ extension ComputeContext {
 
     /// x[t] = table[ids[t]]. table [V,C] any type, x [T,C] f32.
     public func embed(ids: [Int32], table: Tensor, into x: Tensor) {
+        profile?.begin(.embedding)
+        defer { profile?.end() }
         precondition(x.rows == ids.count && x.columns == table.columns && x.type == .f32, "embed: shapes differ")
         precondition(ids.allSatisfy { $0 >= 0 && Int($0) < table.rows }, "embed: id outside the vocabulary")
         ids.withUnsafeBufferPointer { ids in
@@ -31,6 +35,8 @@ extension ComputeContext {
 
     /// dTable[ids[t]] += dx[t], t ascending. dx [T,C] f32, dTable [V,C] f32.
     public func embedBackward(ids: [Int32], dx: Tensor, into dTable: Tensor) {
+        profile?.begin(.embedding)
+        defer { profile?.end() }
         precondition(dx.rows == ids.count && dx.columns == dTable.columns, "embedBackward: shapes differ")
         precondition(ids.allSatisfy { $0 >= 0 && Int($0) < dTable.rows }, "embedBackward: id outside the vocabulary")
         ids.withUnsafeBufferPointer { ids in
@@ -44,6 +50,8 @@ extension ComputeContext {
 
     /// y = x / sqrt(mean(x²) + epsilon) * weight, row by row. x [T,C] f32, weight [1,C] f32, y [T,C] A.
     public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float, into y: Tensor) {
+        profile?.begin(.norm)
+        defer { profile?.end() }
         precondition(x.rows == y.rows && x.columns == y.columns && weight.count == x.columns, "rmsNorm: shapes")
         team.run(count: x.rows, chunk: Self.rowsPerItem) { [kernels] range, _ in
             kernels.rms_norm(
@@ -56,6 +64,8 @@ extension ComputeContext {
     public func rmsNormBackward(
         dy: Tensor, x: Tensor, weight: Tensor, epsilon: Float, dx: Tensor, dWeight: Tensor
     ) {
+        profile?.begin(.normGradient)
+        defer { profile?.end() }
         precondition(
             dy.rows == x.rows && dx.rows == x.rows && dy.columns == x.columns && dx.columns == x.columns
                 && dWeight.count == x.columns, "rmsNormBackward: shapes differ")
@@ -85,6 +95,8 @@ extension ComputeContext {
 
     /// y[t] += bias. bias [1,N] f32, y [T,N] any type.
     public func addBias(_ bias: Tensor, to y: Tensor) {
+        profile?.begin(.conversion)
+        defer { profile?.end() }
         precondition(bias.count == y.columns, "addBias: shapes differ")
         team.run(count: y.rows, chunk: Self.rowsPerItem) { [kernels] range, _ in
             kernels.add_bias(
@@ -94,6 +106,8 @@ extension ComputeContext {
 
     /// db += sum of dy's rows, in order. dy [T,N] any type, db [1,N] f32.
     public func accumulateColumnSums(_ dy: Tensor, into db: Tensor) {
+        profile?.begin(.weightGradient)
+        defer { profile?.end() }
         precondition(db.count == dy.columns, "accumulateColumnSums: shapes differ")
         team.run(count: dy.columns, chunk: 64) { [kernels] range, _ in
             kernels.column_sums(
@@ -112,6 +126,8 @@ extension ComputeContext {
 
     /// h = silu(gate) * up. gateUp [T,2I] A with the gate first, h [T,I] A.
     public func swiGLU(_ gateUp: Tensor, into h: Tensor) {
+        profile?.begin(.activation)
+        defer { profile?.end() }
         precondition(gateUp.rows == h.rows && gateUp.columns == 2 * h.columns && gateUp.type == h.type, "swiGLU")
         team.run(count: h.rows, chunk: Self.rowsPerItem) { [kernels] range, _ in
             kernels.swiglu(
@@ -122,6 +138,8 @@ extension ComputeContext {
 
     /// Gradient of ``swiGLU(_:into:)``. dh [T,I] f32 or A, gateUp and dGateUp [T,2I] A.
     public func swiGLUBackward(dh: Tensor, gateUp: Tensor, into dGateUp: Tensor) {
+        profile?.begin(.activationGradient)
+        defer { profile?.end() }
         precondition(
             gateUp.rows == dh.rows && gateUp.columns == 2 * dh.columns && dGateUp.count == gateUp.count
                 && dGateUp.type == gateUp.type && (dh.type == .f32 || dh.type == gateUp.type), "swiGLUBackward")

@@ -7,6 +7,8 @@ extension ComputeContext {
     ///   - uniforms: [B] draws in [0, 1); a negative one skips its row.
     /// - Returns: [B] token ids; -1 where skipped.
     package func sampleTokens(logits: Tensor, lse: [Float], uniforms: [Double]) -> [Int32] {
+        profile?.begin(.sampling)
+        defer { profile?.end() }
         var tokens = [Int32](repeating: -1, count: logits.rows)
         let columns = logits.columns
         withUnsafePointer(to: kernels) { kernels in

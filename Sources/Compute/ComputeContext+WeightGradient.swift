@@ -2,14 +2,15 @@ import CKernels
 import COneDNN
 
 extension ComputeContext {
-    /// Rows of dW in one work item, and positions reduced by one matmul call.
-    static let gradientSlice = 192
+    /// Positions reduced by one matmul call.
     static let gradientDepth = 1024
 
     /// dW[N,K] f32 += dyᵀ[N,T] x[T,K]; dy and x of one type.
     ///
-    /// Sums over T in chunks of 512 in order; slices depend on N alone, so thread counts do not change the bits.
+    /// Sums over T in chunks of `gradientDepth` in order; slices depend on N alone, so thread counts do not change the bits.
     public func accumulateWeightGradient(dy: Tensor, x: Tensor, into dW: Tensor) {
+        profile?.begin(.weightGradient, flops: 2.0 * Double(dy.count * x.columns))
+        defer { profile?.end() }
         precondition(dy.rows == x.rows && dW.rows == dy.columns && dW.columns == x.columns, "gradient: shapes differ")
         precondition(dy.type == x.type && dW.type == .f32, "gradient: types differ")
         if dy.rows == 0 { return }
@@ -41,12 +42,12 @@ extension ComputeContext {
             transpose(
                 dy + (start * dyStride + outputs.lowerBound) * type.byteCount, stride: dyStride, type: type,
                 rows: count, columns: n, into: left)
-            let slices = (n + Self.gradientSlice - 1) / Self.gradientSlice
-            let full = gradientPlan(m: min(n, Self.gradientSlice), k: padded, columns: x.columns, type: element)
-            let last = gradientPlan(
-                m: n - (slices - 1) * Self.gradientSlice, k: padded, columns: x.columns, type: element)
+            let size = Self.evenPart(of: n, most: 192, multiple: 16)
+            let slices = (n + size - 1) / size
+            let full = gradientPlan(m: size, k: padded, columns: x.columns, type: element)
+            let last = gradientPlan(m: n - (slices - 1) * size, k: padded, columns: x.columns, type: element)
             team.run(items: slices) { slice, thread in
-                let row = slice * Self.gradientSlice
+                let row = slice * size
                 (slice == slices - 1 ? last : full).run(
                     thread: thread, left.bytes + row * padded * element.byteCount, right.bytes,
                     dW.f32 + row * dW.columns)

@@ -25,6 +25,8 @@ public final class ComputeContext {
     package let emulatesBF16: Bool
     /// Multiplies with the package's own f32 kernel: oneDNN has no blocked one here (or a test asks for it).
     package let usesOwnMatmul: Bool
+    /// Collects where the time goes; nil costs nothing.
+    public var profile: OperationProfile?
     var plans: [PlanKey: MatmulPlan] = [:]
     var layouts: [LayoutKey: PackedLayout] = [:]
     var scratchTensors: [ScratchKey: ScratchTensor] = [:]

@@ -94,10 +94,17 @@ public final class PackedMatrix {
 
 extension ComputeContext {
     /// Columns in a panel of an [N,K] matrix. Small enough that a panel stays in a core's cache while row chunks pass
-    /// over it and that a few threads find equal shares; a multiple of oneDNN's 64-column blocks.
-    static func panelWidth(outputs: Int, inputs: Int) -> Int {
-        if outputs >= 8192 { return 512 }
-        return min(outputs, outputs >= 2048 ? 192 : 128)
+    /// over it; many in the head, whose panels are many anyway.
+    static func panelWidth(outputs: Int) -> Int {
+        outputs >= 8192 ? 512 : evenPart(of: outputs, most: 288, multiple: 32)
+    }
+
+    /// Size of the parts when `count` columns or rows are cut into an even number of parts, all of about one size, so
+    /// that threads end together: a multiple of `multiple`, about `most` at most.
+    static func evenPart(of count: Int, most: Int, multiple: Int) -> Int {
+        guard count > 64 else { return count }
+        let parts = 2 * ((count + 2 * most - 1) / (2 * most))
+        return min(count, ((count + parts - 1) / parts + multiple - 1) / multiple * multiple)
     }
 
     func layout(inputs: Int, outputs: Int, type: ElementType) -> PackedLayout {
@@ -125,7 +132,7 @@ extension ComputeContext {
         let inputs = transposed ? w.rows : w.columns
         precondition(outputs > 0 && inputs > 0, "packing an empty matrix")
         let stored = emulatesBF16 ? .f32 : type
-        let width = Self.panelWidth(outputs: outputs, inputs: inputs)
+        let width = Self.panelWidth(outputs: outputs)
         let last = outputs - (outputs - 1) / width * width
         let packed = PackedMatrix(
             outputs: outputs, inputs: inputs, type: type, transposed: transposed, panelWidth: width,
@@ -137,6 +144,8 @@ extension ComputeContext {
 
     /// Packs new values of the same shape into `p`, in parallel, without allocating.
     public func repack(_ w: Tensor, into p: PackedMatrix) {
+        profile?.begin(.packing)
+        defer { profile?.end() }
         precondition(
             (p.transposed ? w.columns : w.rows) == p.outputs && (p.transposed ? w.rows : w.columns) == p.inputs,
             "repacking \(w.rows) x \(w.columns) into \(p.outputs) x \(p.inputs)")

@@ -39,6 +39,9 @@ struct BenchCommand: ParsableCommand {
     @Flag(help: "Print one JSON object instead of a line.")
     var json = false
 
+    @Flag(help: "Print where the time of the measured repetitions goes, by operation, to standard error.")
+    var profile = false
+
     func validate() throws {
         for (name, value) in [
             ("--batch", batch), ("--prompt", prompt), ("--tokens", tokens), ("--repetitions", repetitions),
@@ -57,9 +60,12 @@ struct BenchCommand: ParsableCommand {
                 "--prompt and --tokens make \(load.length) tokens, but the model's context is \(files.configuration.maxPositions)"
             )
         }
-        let repeated = try work.prepared(files, load, options)
+        let (context, repeated) = try work.prepared(files, load, options)
+        let matmulRate = MachineLimits.matmulRate(context: context, type: options.dtype)
+        let bandwidth = MachineLimits.memoryBandwidth(threads: options.threadCount)
         var best = Double.infinity
         for repetition in 0...repetitions {
+            if profile, repetition == 1 { context.profile = OperationProfile() }
             let start = ContinuousClock.now
             try repeated()
             let seconds = (ContinuousClock.now - start) / .seconds(1)
@@ -74,13 +80,19 @@ struct BenchCommand: ParsableCommand {
         fields +=
             work == .generate
             ? [("prompt", String(load.prompt)), ("new", String(load.tokens))] : [("length", String(load.length))]
-        fields += [("seconds", JSONText.number(best)), ("peak_rss_bytes", String(Self.peakMemory))]
+        fields += [
+            ("seconds", JSONText.number(best)), ("peak_rss_bytes", String(Self.peakMemory)),
+            ("matmul_flops", JSONText.number(matmulRate)), ("memory_bytes_per_second", JSONText.number(bandwidth)),
+        ]
         let line =
             json
             ? JSONText.object(fields)
             : "\(work.rawValue): \(ProgressLine.fixed(Double(counted) / best, 1)) tokens/s (\(options.dtype.rawValue), "
                 + "\(options.threadCount) threads, batch \(load.batch), \(ProgressLine.fixed(best, 3)) s, "
                 + "\(Self.peakMemory >> 20) MiB)"
+        if let collected = context.profile {
+            printToStandardError(profileTable(collected, matmulRate: matmulRate))
+        }
         try StandardOutput.shared.writeLine(line)
     }
 
@@ -108,29 +120,32 @@ private struct BenchLoad {
 
 extension BenchCommand.Work {
     /// Loads the model; the closure does the work once.
-    fileprivate func prepared(_ files: ModelFiles, _ load: BenchLoad, _ options: ModelOptions) throws -> () throws ->
-        Void
-    {
+    fileprivate func prepared(
+        _ files: ModelFiles, _ load: BenchLoad, _ options: ModelOptions
+    ) throws -> (context: ComputeContext, work: () throws -> Void) {
         let vocabulary = files.configuration.vocabularySize
         switch self {
         case .generate:
             let model = try LanguageModel(files, type: options.dtype, threads: options.threadCount)
             let engine = GenerationEngine(model: model, slots: load.batch)
             let parameters = SamplingParameters(maxTokens: load.tokens)
-            return {
-                try engine.submit(
-                    load.ids(load.prompt, vocabulary: vocabulary).enumerated().map {
-                        SampleRequest(
-                            id: UInt64($0), promptIDs: $1, seed: 0, stream: UInt64($0), sample: 0,
-                            parameters: parameters)
-                    })
-                _ = engine.run()
-            }
+            return (
+                model.context,
+                {
+                    try engine.submit(
+                        load.ids(load.prompt, vocabulary: vocabulary).enumerated().map {
+                            SampleRequest(
+                                id: UInt64($0), promptIDs: $1, seed: 0, stream: UInt64($0), sample: 0,
+                                parameters: parameters)
+                        })
+                    _ = engine.run()
+                }
+            )
         case .score:
-            let engine = ScoringEngine(
-                model: try LanguageModel(files, type: options.dtype, threads: options.threadCount))
+            let model = try LanguageModel(files, type: options.dtype, threads: options.threadCount)
+            let engine = ScoringEngine(model: model)
             let sequences = load.ids(load.length, vocabulary: vocabulary)
-            return { _ = try engine.score(sequences) }
+            return (model.context, { _ = try engine.score(sequences) })
         case .train:
             let trainer = Trainer(
                 configuration: files.configuration, masters: try ParameterBuffer(reading: files), type: options.dtype,
@@ -140,11 +155,14 @@ extension BenchCommand.Work {
                     promptIDs: Array($0.prefix(load.prompt)), responseIDs: Array($0.dropFirst(load.prompt)))
             }
             let scale = -1 / Float(load.batch * load.tokens)
-            return {
-                _ = trainer.step(sequences, learningRate: 1e-6) { _, evaluation in
-                    [Float](repeating: scale, count: evaluation.logprobs.count)
+            return (
+                trainer.context,
+                {
+                    _ = trainer.step(sequences, learningRate: 1e-6) { _, evaluation in
+                        [Float](repeating: scale, count: evaluation.logprobs.count)
+                    }
                 }
-            }
+            )
         }
     }
 }

@@ -1,0 +1,26 @@
+import Compute
+import Telemetry
+
+/// A profile as a table for a person, the longest operation first; `between` is the time outside all operations.
+func profileTable(_ profile: OperationProfile, matmulRate: Double) -> String {
+    let total = profile.elapsed
+    func row(_ name: String, _ calls: String, _ seconds: Double, _ flops: Double) -> String {
+        let rate = flops > 0 && seconds > 0 ? flops / seconds : nil
+        return column(name, 20, left: true) + column(calls, 9) + column(ProgressLine.fixed(seconds, 3), 10)
+            + column(ProgressLine.fixed(100 * seconds / total, 1) + "%", 8)
+            + column(rate.map { ProgressLine.fixed($0 / 1e9, 0) } ?? "-", 10)
+            + column(rate.map { ProgressLine.fixed(100 * $0 / matmulRate, 0) + "%" } ?? "-", 10)
+    }
+    var lines = ["operation               calls   seconds   share   GFLOP/s  of limit"]
+    for (operation, entry) in profile.entries.sorted(by: { $0.value.seconds > $1.value.seconds }) {
+        lines.append(row(operation.rawValue, String(entry.calls), entry.seconds, entry.flops))
+    }
+    let inside = profile.entries.values.reduce(0) { $0 + $1.seconds }
+    lines.append(row("between", "-", total - inside, 0))
+    return lines.joined(separator: "\n")
+}
+
+private func column(_ text: String, _ width: Int, left: Bool = false) -> String {
+    let space = String(repeating: " ", count: max(0, width - text.count))
+    return left ? text + space : space + text
+}
