@@ -114,6 +114,10 @@ package enum ConfigurationSchema {
                 "objective.advantage", \.objective.advantage,
                 "which log-probability is compared with the teacher's: recorded while sampling, or of the weights being trained"
             ),
+            .choice(
+                "objective.baseline", \.objective.baseline,
+                "what is subtracted from every advantage of a batch: nothing, or their mean, which takes noise out of the gradient"
+            ),
             .number(
                 "objective.kl_coefficient", \.objective.klCoefficient, 0...1e6, above: true, "multiplies the advantage"),
             .number(

@@ -61,6 +61,7 @@ public struct RunConfiguration: Sendable, Equatable {
     public struct Objective: Sendable, Equatable {
         public var loss = Loss.importanceSampling
         public var advantage = Advantage.behaviour
+        public var baseline = Baseline.none
         public var klCoefficient = 1.0
         public var klDiscount = 0.0
         /// The ratio is clipped to `1 - clipLow ... 1 + clipHigh` (`ppo_clip`).
@@ -69,6 +70,11 @@ public struct RunConfiguration: Sendable, Equatable {
         /// The ratio is capped at this value (`truncated_importance_sampling`).
         public var truncation = 2.0
         public init() {}
+
+        public enum Baseline: String, Sendable, CaseIterable {
+            case none
+            case batchMean = "batch_mean"
+        }
 
         public enum Loss: String, Sendable, CaseIterable {
             case importanceSampling = "importance_sampling"

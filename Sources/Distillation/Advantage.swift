@@ -8,6 +8,16 @@ public enum AdvantageKind: String, Sendable, Codable, CaseIterable {
     case current
 }
 
+/// What is subtracted from every advantage of a batch.
+///
+/// A constant times the gradient of a sampled token's log-probability has expectation 0, so a baseline leaves the
+/// gradient's mean as it is and takes noise out of it: Williams, 1992 (REINFORCE).
+public enum BaselineKind: String, Sendable, Codable, CaseIterable {
+    case none
+    /// The mean over the batch's response tokens, under the policy that sampled them.
+    case batchMean = "batch_mean"
+}
+
 /// Per-token reverse-KL estimate k = p - t, in nats.
 ///
 /// Its mean over tokens sampled from the policy estimates KL(policy || teacher). Exactly 0 where the two agree.

@@ -5,6 +5,7 @@
 public struct Objective: Sendable, Equatable, Codable {
     public var loss: LossKind
     public var advantage: AdvantageKind
+    public var baseline: BaselineKind
     /// Scale of the reverse KL in the advantage; at least 0.
     public var klCoefficient: Double
     /// Discount of later tokens' reverse KL, 0 ... 1; 0: each token answers for itself.
@@ -16,11 +17,13 @@ public struct Objective: Sendable, Equatable, Codable {
     public var truncation: Double
 
     public init(
-        loss: LossKind = .importanceSampling, advantage: AdvantageKind = .behaviour, klCoefficient: Double = 1,
-        klDiscount: Double = 0, clipLow: Double = 0.2, clipHigh: Double = 0.2, truncation: Double = 2
+        loss: LossKind = .importanceSampling, advantage: AdvantageKind = .behaviour,
+        baseline: BaselineKind = .none, klCoefficient: Double = 1, klDiscount: Double = 0, clipLow: Double = 0.2,
+        clipHigh: Double = 0.2, truncation: Double = 2
     ) {
         self.loss = loss
         self.advantage = advantage
+        self.baseline = baseline
         self.klCoefficient = klCoefficient
         self.klDiscount = klDiscount
         self.clipLow = clipLow
@@ -31,8 +34,21 @@ public struct Objective: Sendable, Equatable, Codable {
     /// Advantages of one response: constants of the loss.
     /// - Parameter current: s, log-probabilities under the weights that are trained; used when `advantage` is `current`.
     public func advantages(of scored: ScoredTrajectory, current: [Float]) -> [Double] {
-        let policy = advantage == .behaviour ? scored.trajectory.behaviourLogprobs : current
-        return Distillation.advantages(
+        advantages(of: scored, policy: advantage == .behaviour ? scored.trajectory.behaviourLogprobs : current)
+    }
+
+    /// B, which is subtracted from every advantage of the batch: 0, or the mean advantage of its response tokens under
+    /// the policy that sampled them.
+    public func baseline(of batch: [ScoredTrajectory]) -> Double {
+        guard baseline == .batchMean else { return 0 }
+        let sum = batch.reduce(0.0) { sum, scored in
+            advantages(of: scored, policy: scored.trajectory.behaviourLogprobs).reduce(sum, +)
+        }
+        return sum / Double(max(responseTokenCount(batch), 1))
+    }
+
+    private func advantages(of scored: ScoredTrajectory, policy: [Float]) -> [Double] {
+        Distillation.advantages(
             reverseKL: reverseKL(policy: policy, teacher: scored.teacherLogprobs), coefficient: klCoefficient,
             discount: klDiscount)
     }
@@ -55,10 +71,11 @@ public struct Objective: Sendable, Equatable, Codable {
     /// pass (which takes these as the derivative of the loss with respect to each sampled token's log-probability).
     /// - Parameters:
     ///   - current: s, one a response token, at the trajectory's temperature.
+    ///   - baseline: B, `baseline(of:)` the whole batch.
     ///   - tokenCount: N, response tokens of the whole batch (`responseTokenCount`).
     ///   - version: completed steps before this one, from which staleness is counted.
     public func gradient(
-        of scored: ScoredTrajectory, current: [Float], tokenCount: Int, version: UInt64,
+        of scored: ScoredTrajectory, current: [Float], baseline: Double, tokenCount: Int, version: UInt64,
         statistics: inout BatchStatistics
     ) -> [Float] {
         let behaviour = scored.trajectory.behaviourLogprobs
@@ -68,7 +85,7 @@ public struct Objective: Sendable, Equatable, Codable {
         var gradient = [Float](repeating: 0, count: current.count)
         for index in current.indices {
             let ratio = importanceRatio(current: current[index], behaviour: behaviour[index])
-            let token = tokenLoss(ratio: ratio, advantage: constants[index])
+            let token = tokenLoss(ratio: ratio, advantage: constants[index] - baseline)
             gradient[index] = Float(token.gradient * scale)
             statistics.add(token, ratio: ratio)
         }

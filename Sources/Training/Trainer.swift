@@ -26,7 +26,7 @@ public final class Trainer {
     package let firstMoment: ParameterBuffer
     package let secondMoment: ParameterBuffer
     package let gradients: ParameterBuffer
-    let context: ComputeContext
+    package let context: ComputeContext
     private let transformer: Transformer
     private let backward: TransformerBackward
     private let activations: Activations
@@ -59,12 +59,14 @@ public final class Trainer {
     ///   - sequences: each with at least one prompt and one response token, within the vocabulary.
     ///   - coefficients: for sequence i and its evaluation, dLoss/d(log-probability) of each response token, the
     ///     normalisation of the whole batch included.
+    ///   - beforeUpdate: called when the gradient is complete and before weights or moments change.
     public func step(
-        _ sequences: [TrainingSequence], learningRate: Float,
+        _ sequences: [TrainingSequence], learningRate: Float, beforeUpdate: () -> Void = {},
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> StepStatistics {
         gradients.fill(0)
         let evaluations = try accumulateGradients(sequences, coefficients: coefficients)
+        beforeUpdate()
         let (norm, applied) = applyGradients(learningRate: learningRate)
         return StepStatistics(gradientNorm: norm, applied: applied, evaluations: evaluations)
     }

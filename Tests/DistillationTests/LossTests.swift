@@ -54,7 +54,7 @@ func scored(
         }
         var statistics = BatchStatistics()
         let gradient = objective.gradient(
-            of: response, current: current, tokenCount: 8, version: 0, statistics: &statistics)
+            of: response, current: current, baseline: 0, tokenCount: 8, version: 0, statistics: &statistics)
         for index in current.indices {
             var up = current.map(Double.init)
             var down = up

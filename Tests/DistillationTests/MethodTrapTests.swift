@@ -10,7 +10,7 @@ import Testing
     private func gradient(_ objective: Objective, _ response: ScoredTrajectory, current: [Float]) -> [Float] {
         var statistics = BatchStatistics()
         return objective.gradient(
-            of: response, current: current, tokenCount: current.count, version: 0, statistics: &statistics)
+            of: response, current: current, baseline: 0, tokenCount: current.count, version: 0, statistics: &statistics)
     }
 
     /// Differentiating k = s - t directly gives a gradient without the teacher in it.
@@ -80,11 +80,37 @@ import Testing
         let count = responseTokenCount(batch)
         let gradients = batch.flatMap {
             objective.gradient(
-                of: $0, current: $0.trajectory.behaviourLogprobs, tokenCount: count, version: 0,
+                of: $0, current: $0.trajectory.behaviourLogprobs, baseline: 0, tokenCount: count, version: 0,
                 statistics: &statistics)
         }
         #expect(gradients == [0.25, 0.25, 0.25, 0.25])
         #expect(statistics.loss == 1)
         #expect(statistics.ratioMean == 1 && statistics.ratioMax == 1)
+    }
+
+    /// A baseline takes the same from every advantage of a batch, and nothing where teacher and student agree.
+    @Test(arguments: AdvantageKind.allCases) func batchMeanIsTakenFromEveryAdvantage(advantage: AdvantageKind) {
+        var objective = Objective(advantage: advantage, baseline: .batchMean, klCoefficient: 2)
+        let batch = [
+            scored(behaviour: [-1], teacher: [-2]), scored(behaviour: [-1, -1, -4], teacher: [-2, -3, -2]),
+        ]
+        // k = 1, 1, 2, -2, so the advantages are -2, -2, -4, 4 and their mean is -1.
+        #expect(objective.baseline(of: batch) == -1)
+        func gradients() -> [Float] {
+            var statistics = BatchStatistics()
+            return batch.flatMap {
+                objective.gradient(
+                    of: $0, current: $0.trajectory.behaviourLogprobs, baseline: objective.baseline(of: batch),
+                    tokenCount: 4, version: 0, statistics: &statistics)
+            }
+        }
+        #expect(gradients() == [0.25, 0.25, 0.75, -1.25])
+        #expect(gradients().reduce(0, +) == 0)
+        objective.baseline = .none
+        #expect(objective.baseline(of: batch) == 0)
+        #expect(gradients() == [0.5, 0.5, 1, -1])
+        let same = scored(behaviour: [-1, -3], teacher: [-1, -3])
+        #expect(Objective(baseline: .batchMean).baseline(of: [same, same]) == 0)
+        #expect(Objective(baseline: .batchMean).baseline(of: []) == 0)
     }
 }

@@ -11,7 +11,8 @@ import Testing
         ]
         let current: [[Float]] = [[-1, 0], [-2, -2, -2, -2]]
         for (response, s) in zip(batch, current) {
-            _ = objective.gradient(of: response, current: s, tokenCount: 6, version: 5, statistics: &statistics)
+            _ = objective.gradient(
+                of: response, current: s, baseline: 0, tokenCount: 6, version: 5, statistics: &statistics)
         }
         statistics.add(entropies: [1, 2])
         #expect(statistics.tokens == 6 && statistics.trajectories == 2)

@@ -22,13 +22,11 @@ public protocol TrainingBackend: Sendable {
         _ body: @Sendable (_ snapshot: TrainedWeights) throws -> Result
     ) async throws -> Result
 
-    /// Calls `body`, on the backend's own thread, with a function that writes model and optimizer into a folder that
-    /// exists: `model/` (a Hugging Face folder with f32 weights) and `optimizer.safetensors`.
-    func withWriter<Result: Sendable>(
-        _ body: @Sendable (_ write: (_ folder: String) throws -> Void) throws -> Result
-    ) async throws -> Result
+    /// Holds model and optimizer as they are now, to be written on another thread. The next step goes as far as it can
+    /// meanwhile, and waits before it changes them.
+    func holdState() async -> HeldState
 
-    /// Continues from what `withWriter` wrote. Errors name the file or tensor that is wrong.
+    /// Continues from what a `HeldState` wrote. Errors name the file or tensor that is wrong.
     func restore(from folder: String) async throws
 }
 
@@ -54,4 +52,26 @@ public struct StepResult: Sendable, Equatable {
         self.statistics = statistics
         self.gradNorm = gradNorm
     }
+}
+
+/// Model and optimizer of one moment, held for as long as this lives.
+public final class HeldState: Sendable {
+    private let writer: @Sendable (_ folder: String) throws -> Void
+    private let release: @Sendable () -> Void
+
+    /// - Parameters:
+    ///   - write: writes the state; called from any one thread.
+    ///   - release: called once, when the state may change again.
+    public init(
+        write: @escaping @Sendable (_ folder: String) throws -> Void, release: @escaping @Sendable () -> Void
+    ) {
+        writer = write
+        self.release = release
+    }
+
+    deinit { release() }
+
+    /// Writes into a folder that exists: `model/` (a Hugging Face folder with f32 weights) and
+    /// `optimizer.safetensors`. Blocks the calling thread.
+    public func write(to folder: String) throws { try writer(folder) }
 }

@@ -1,6 +1,8 @@
 import Compute
 import Distillation
+import Foundation
 import Models
+import Synchronization
 import Training
 
 /// The learner's engine: master weights, optimizer and the training step, on a thread of its own.
@@ -10,6 +12,7 @@ public actor StudentTrainer: TrainingBackend {
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     private let files: ModelFiles
     private let trainer: Trainer
+    private let gate = UpdateGate()
 
     /// Loads the student's weights as masters.
     /// - Parameter tokenBudget: most tokens of one forward and backward pass.
@@ -28,18 +31,19 @@ public actor StudentTrainer: TrainingBackend {
         _ batch: [ScoredTrajectory], objective: Distillation.Objective, learningRate: Double, version: UInt64
     ) throws -> StepResult {
         let tokenCount = responseTokenCount(batch)
+        let baseline = objective.baseline(of: batch)
         var statistics = BatchStatistics()
         let result = trainer.step(
             batch.map {
                 TrainingSequence(
                     promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
                     temperature: $0.trajectory.temperature)
-            }, learningRate: Float(learningRate)
+            }, learningRate: Float(learningRate), beforeUpdate: gate.waitUntilReleased
         ) { index, evaluation in
             statistics.add(entropies: evaluation.entropies)
             return objective.gradient(
-                of: batch[index], current: evaluation.logprobs, tokenCount: tokenCount, version: version,
-                statistics: &statistics)
+                of: batch[index], current: evaluation.logprobs, baseline: baseline, tokenCount: tokenCount,
+                version: version, statistics: &statistics)
         }
         guard result.applied else {
             throw EngineError(
@@ -56,17 +60,46 @@ public actor StudentTrainer: TrainingBackend {
         return try body(TrainedWeights(bytes: bytes, elementType: trainer.type.rawValue))
     }
 
-    public func withWriter<Result: Sendable>(
-        _ body: @Sendable (_ write: (_ folder: String) throws -> Void) throws -> Result
-    ) throws -> Result {
-        try body { folder in
-            try trainer.saveModel(to: folder + "/model", copyingTokenizerFrom: files)
-            try trainer.saveOptimizer(to: folder + "/optimizer.safetensors")
-        }
+    public func holdState() -> HeldState {
+        let held = HeldTrainer(trainer: trainer), files = files, gate = gate
+        gate.hold()
+        return HeldState(
+            write: { folder in
+                try held.trainer.saveModel(to: folder + "/model", copyingTokenizerFrom: files)
+                try held.trainer.saveOptimizer(to: folder + "/optimizer.safetensors")
+            }, release: { gate.release() })
     }
 
     public func restore(from folder: String) throws {
         try trainer.loadModel(from: folder + "/model")
         try trainer.loadOptimizer(from: folder + "/optimizer.safetensors")
+    }
+}
+
+/// `@unchecked Sendable`: the writer's thread reads masters, moments and the step count only, which nothing but an
+/// update changes, and updates wait at the gate.
+private struct HeldTrainer: @unchecked Sendable {
+    let trainer: Trainer
+}
+
+/// Keeps the trainer's thread from changing what another thread is writing to disk.
+private final class UpdateGate: Sendable {
+    private let condition = NSCondition()
+    private let holders = Mutex(0)
+
+    func hold() { holders.withLock { $0 += 1 } }
+
+    func release() {
+        condition.withLock {
+            holders.withLock { $0 -= 1 }
+            condition.broadcast()
+        }
+    }
+
+    /// Blocks the calling thread, which must be one of the backend's own.
+    func waitUntilReleased() {
+        condition.withLock {
+            while holders.withLock({ $0 > 0 }) { condition.wait() }
+        }
     }
 }

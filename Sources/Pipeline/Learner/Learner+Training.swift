@@ -14,6 +14,8 @@ struct LearnerState: Sendable {
     var after: EvaluationRecord?
     /// What the newest checkpoint holds.
     var saved: CheckpointState?
+    /// The checkpoint that is being written.
+    var saving: Task<Void, Never>?
     var checkpointFailure: String?
 
     init(resuming: (checkpoint: Checkpoint, state: CheckpointState)?, plan: RunPlan, counts: TokenCounts) {
@@ -113,34 +115,61 @@ extension Learner {
 
     // MARK: Checkpoints
 
-    /// Saves what the last step left; a failure is a warning, and the run goes on with the last good one.
+    /// Begins to save what the last step left; a failure is a warning, and the run goes on with the last good one.
+    ///
+    /// The files are written while the next step is sampled, scored and trained up to its update.
     private func save() async {
+        await finishSaving()
         guard let checkpoints else { return }
         let snapshot = CheckpointState(
             step: exchange.version, plan: options.plan, tokenizerFingerprint: backend.tokenizerFingerprint,
             tokens: state.boundary, pending: state.pending, before: state.before, after: state.after)
         guard snapshot != state.saved else { return }
-        recorder.activity("saving a checkpoint")
-        do {
-            let checkpoint = try await backend.withWriter { write in
-                try checkpoints.save(step: Int(snapshot.step)) { folder in
-                    try write(folder)
-                    try snapshot.write(to: folder)
+        let held = await backend.holdState()
+        let keepLast = options.keepLast
+        state.saving = Task {
+            let saved = await onThread("opd-checkpoint") {
+                Result {
+                    try checkpoints.save(step: Int(snapshot.step)) { folder in
+                        try held.write(to: folder)
+                        try snapshot.write(to: folder)
+                    }
                 }
             }
+            withExtendedLifetime(held) {}
+            didSave(snapshot, saved)
+            do throws(CheckpointError) {
+                if case .success = saved { try checkpoints.prune(keepLast: keepLast) }
+            } catch {
+                logger.warning("\(error)")
+            }
+        }
+    }
+
+    private func didSave(_ snapshot: CheckpointState, _ result: Result<Checkpoint, any Error>) {
+        switch result {
+        case .success(let checkpoint):
             state.saved = snapshot
             state.checkpointFailure = nil
             logger.info("saved \(checkpoint.path)")
-            try checkpoints.prune(keepLast: options.keepLast)
-        } catch {
-            if state.saved != snapshot { state.checkpointFailure = "\(error)" }
+        case .failure(let error):
+            state.checkpointFailure = "\(error)"
             logger.warning("\(error)")
         }
+    }
+
+    func finishSaving() async {
+        guard let saving = state.saving else { return }
+        recorder.activity("saving a checkpoint")
+        await saving.value
+        state.saving = nil
         recorder.activity("")
     }
 
-    /// The last checkpoint of this process. Nothing is lost by not saving a run without a completed step.
+    /// The last checkpoint of this process, on disk when this returns. Nothing is lost by not saving a run without a
+    /// completed step.
     func saveFinally() async {
         if exchange.version > 0 { await save() }
+        await finishSaving()
     }
 }

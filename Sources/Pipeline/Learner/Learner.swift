@@ -72,6 +72,7 @@ public actor Learner {
         do {
             try await train()
         } catch {
+            await finishSaving()
             // Members must not wait for a learner that has failed.
             perform(exchange.finish(reason: "the learner failed: \(error)"))
             await transport.close()

@@ -45,7 +45,8 @@ extension RunConfiguration.Objective {
             case .truncatedImportanceSampling: .truncatedImportanceSampling
             }
         return Distillation.Objective(
-            loss: kind, advantage: advantage == .behaviour ? .behaviour : .current, klCoefficient: klCoefficient,
-            klDiscount: klDiscount, clipLow: clipLow, clipHigh: clipHigh, truncation: truncation)
+            loss: kind, advantage: advantage == .behaviour ? .behaviour : .current,
+            baseline: baseline == .none ? .none : .batchMean, klCoefficient: klCoefficient, klDiscount: klDiscount,
+            clipLow: clipLow, clipHigh: clipHigh, truncation: truncation)
     }
 }

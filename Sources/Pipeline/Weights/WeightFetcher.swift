@@ -149,7 +149,7 @@ public actor WeightFetcher {
     private func open(_ announce: WeightsAnnounce) {
         let generation = generation
         Task {
-            let result = await onThread { () -> Result<WeightBytes, WeightFileError> in
+            let result = await onThread("opd-weights") { () -> Result<WeightBytes, WeightFileError> in
                 do throws(WeightFileError) {
                     let bytes = try WeightBytes(mapping: announce.sharedMemoryPath ?? "", count: announce.byteCount)
                     guard bytes.checksum == announce.checksum else {
@@ -176,7 +176,7 @@ public actor WeightFetcher {
         guard let bytes = assembly?.bytes else { return }
         let generation = generation
         Task {
-            let checksum = await onThread { bytes.checksum }
+            let checksum = await onThread("opd-weights") { bytes.checksum }
             guard generation == self.generation else { return }
             handle(.assembled(version: announce.version, intact: checksum == announce.checksum))
         }
@@ -221,14 +221,5 @@ private struct WeightAssembly {
         chunk.payload.withUnsafeBytes { source in
             UnsafeMutableRawBufferPointer(rebasing: memory[range(chunk.index)]).copyMemory(from: source)
         }
-    }
-}
-
-/// Runs blocking work on a thread of its own.
-private func onThread<Result: Sendable>(_ work: @escaping @Sendable () -> Result) async -> Result {
-    await withCheckedContinuation { continuation in
-        let thread = Thread { continuation.resume(returning: work()) }
-        thread.name = "opd-weights"
-        thread.start()
     }
 }

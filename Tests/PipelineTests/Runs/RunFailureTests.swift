@@ -73,7 +73,7 @@ import Wire
         let learner = try run.learner(trainer: trainer)
         let running = Task { try await learner.run() }
         let members = [try run.worker(), try run.scorer()]
-        try await Task.sleep(for: .milliseconds(50))
+        #expect(await eventually { await trainer.stepsBegun > 0 }, "all have joined")
         await trainer.kill()
         await #expect(throws: EngineFailure.self) { _ = try await running.value }
         for member in members {

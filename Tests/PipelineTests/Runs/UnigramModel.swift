@@ -139,23 +139,26 @@ actor UnigramTrainer: TrainingBackend {
 
     init(duration: Duration = .milliseconds(5)) { self.duration = duration }
 
+    private(set) var stepsBegun = 0
+
     /// From now on everything fails: what a killed process cannot do.
     func kill() { dead = true }
 
     func step(
         _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
     ) async throws -> StepResult {
+        stepsBegun += 1
         try? await Task.sleep(for: duration)
         if dead { throw EngineFailure() }
         var statistics = BatchStatistics()
-        let count = responseTokenCount(batch)
+        let count = responseTokenCount(batch), baseline = objective.baseline(of: batch)
         var gradient = [Float](repeating: 0, count: UnigramModel.vocabulary)
         for scored in batch {
             let ids = scored.trajectory.responseIDs
             let logprobs = model.logprobs(temperature: scored.trajectory.temperature)
             let coefficients = objective.gradient(
-                of: scored, current: ids.map { logprobs[Int($0)] }, tokenCount: count, version: version,
-                statistics: &statistics)
+                of: scored, current: ids.map { logprobs[Int($0)] }, baseline: baseline, tokenCount: count,
+                version: version, statistics: &statistics)
             for (id, coefficient) in zip(ids, coefficients) {
                 for token in gradient.indices {
                     let p = Float(exp(Double(logprobs[token])))
@@ -176,14 +179,13 @@ actor UnigramTrainer: TrainingBackend {
         return try body(TrainedWeights(bytes: model.bytes, elementType: "f32"))
     }
 
-    func withWriter<Result: Sendable>(
-        _ body: @Sendable (_ write: (_ folder: String) throws -> Void) throws -> Result
-    ) throws -> Result {
-        if dead { throw EngineFailure() }
-        return try body { folder in
-            try JSONEncoder().encode([model.logits, momentum])
-                .write(to: URL(fileURLWithPath: "\(folder)/unigram.json"))
-        }
+    func holdState() -> HeldState {
+        let values = [model.logits, momentum], dead = dead
+        return HeldState(
+            write: { folder in
+                if dead { throw EngineFailure() }
+                try JSONEncoder().encode(values).write(to: URL(fileURLWithPath: "\(folder)/unigram.json"))
+            }, release: {})
     }
 
     func restore(from folder: String) throws {
