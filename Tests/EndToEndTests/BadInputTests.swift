@@ -83,12 +83,12 @@ import Testing
             arguments: ["run", "run.yaml", "--quiet", "--verbose"], status: 2,
             message: "give either --quiet or --verbose (see 'opd --help')"),
     ])
-    func oneLineAndTheRightStatus(bad: Case) throws {
-        try withTemporaryFolder { folder in
+    func oneLineAndTheRightStatus(bad: Case) async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder)
             try TinyModel.write(to: "\(folder)/model", seed: 1)
             try prepareBadFiles(in: folder)
-            let result = try Binary.run(bad.arguments, input: bad.input, in: folder)
+            let result = try await Binary.run(bad.arguments, input: bad.input, in: folder)
             #expect(result.status == bad.status, "\(result.errors)")
             #expect(result.errorLines.count == 1, "\(result.errors)")
             let line = result.errorLines.last ?? ""
@@ -118,10 +118,10 @@ import Testing
             to: URL(filePath: "\(folder)/broken.gguf"))
     }
 
-    @Test func everyProblemOfAConfigurationIsReported() throws {
-        try withTemporaryFolder { folder in
+    @Test func everyProblemOfAConfigurationIsReported() async throws {
+        try await withTemporaryFolder { folder in
             try write("name: x\ntraining: { steps: 0 }\nevaluation: { evry: 2 }\n", "\(folder)/run.yaml")
-            let result = try Binary.run(["config", "run.yaml"], in: folder)
+            let result = try await Binary.run(["config", "run.yaml"], in: folder)
             #expect(result.status == 2)
             #expect(result.errorLines.count == 5)
             #expect(result.errorLines.allSatisfy { $0.hasPrefix("error: run.yaml") })

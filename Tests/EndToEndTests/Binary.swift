@@ -38,9 +38,9 @@ enum Binary {
         var errors: String { (try? String(contentsOfFile: "\(folder)/err", encoding: .utf8)) ?? "" }
 
         /// Waits for the end; kills what takes longer than `seconds` and reports status -1.
-        func finish(within seconds: Double) -> Output {
+        func finish(within seconds: Double) async -> Output {
             let deadline = Date().addingTimeInterval(seconds)
-            while process.isRunning, Date() < deadline { Thread.sleep(forTimeInterval: 0.01) }
+            while process.isRunning, Date() < deadline { try? await Task.sleep(for: .milliseconds(10)) }
             let isLate = process.isRunning
             if isLate { kill(process.processIdentifier, SIGKILL) }
             process.waitUntilExit()
@@ -53,17 +53,17 @@ enum Binary {
     static func run(
         _ arguments: [String], input: String = "", in folder: String, environment: [String: String] = [:],
         within seconds: Double = 120
-    ) throws -> Output {
-        try Running(arguments, input: input, folder: folder, environment: environment).finish(within: seconds)
+    ) async throws -> Output {
+        try await Running(arguments, input: input, folder: folder, environment: environment).finish(within: seconds)
     }
 }
 
 /// Runs `body` with the path of a fresh folder, which is removed afterwards.
-func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+func withTemporaryFolder<Result>(_ body: (String) async throws -> Result) async throws -> Result {
     let path = NSTemporaryDirectory() + "opd-end-to-end-" + UUID().uuidString
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: path) }
-    return try body(path)
+    return try await body(path)
 }
 
 func write(_ text: String, _ path: String) throws { try Data(text.utf8).write(to: URL(filePath: path)) }

@@ -8,21 +8,21 @@ import Testing
         try JSONSerialization.jsonObject(with: Data(text.utf8), options: [.fragmentsAllowed])
     }
 
-    @Test func versionAndHelpGoToStandardOutput() throws {
-        try withTemporaryFolder { folder in
-            let version = try Binary.run(["--version"], in: folder)
+    @Test func versionAndHelpGoToStandardOutput() async throws {
+        try await withTemporaryFolder { folder in
+            let version = try await Binary.run(["--version"], in: folder)
             #expect(version.status == 0 && version.lines.count == 1 && version.output.hasPrefix("opd "))
-            let help = try Binary.run(["--help"], in: folder)
+            let help = try await Binary.run(["--help"], in: folder)
             #expect(help.status == 0 && help.output.contains("tokenize") && help.errors == "")
         }
     }
 
-    @Test func tokenizeAnswersEveryLineInOrder() throws {
-        try withTemporaryFolder { folder in
+    @Test func tokenizeAnswersEveryLineInOrder() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.write(to: "\(folder)/model", seed: 1)
             let input = "\"hello 1234\"\r\n\"\"\n\"<|im_start|>\\n\\u00e9\""
-            let fromFolder = try Binary.run(["tokenize", "model"], input: input, in: folder)
-            let fromFile = try Binary.run(["tokenize", "model/tokenizer.json"], input: input, in: folder)
+            let fromFolder = try await Binary.run(["tokenize", "model"], input: input, in: folder)
+            let fromFile = try await Binary.run(["tokenize", "model/tokenizer.json"], input: input, in: folder)
             #expect(fromFolder.status == 0 && fromFolder.errors == "")
             #expect(fromFolder.output == fromFile.output)
             #expect(fromFolder.lines.count == 3)
@@ -31,28 +31,28 @@ import Testing
         }
     }
 
-    @Test func scoreGivesNMinusOneLogprobsAndKeepsTheOrder() throws {
-        try withTemporaryFolder { folder in
+    @Test func scoreGivesNMinusOneLogprobsAndKeepsTheOrder() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.write(to: "\(folder)/model", seed: 1)
             let sequences = (0..<40).map { row in (0...(row % 7)).map { ($0 * 31 + row * 7) % 700 } }
             let input = sequences.map { "\($0)\n" }.joined()
-            let result = try Binary.run(
+            let result = try await Binary.run(
                 ["score", "model", "--dtype", "f32", "--threads", "2"], input: input, in: folder)
             #expect(result.status == 0 && result.errors == "")
             let rows = try result.lines.map { try #require(try json($0) as? [Double]) }
             #expect(rows.map(\.count) == sequences.map { $0.count - 1 })
             #expect(rows.joined().allSatisfy { $0 < 0 && $0 > -20 })
             // Alone, a line scores as it does among others, to the last digit.
-            let alone = try Binary.run(
+            let alone = try await Binary.run(
                 ["score", "model", "--dtype", "f32", "--threads", "1"], input: "\(sequences[13])", in: folder)
             #expect(alone.lines == [result.lines[13]])
         }
     }
 
-    @Test func scoreAnswersWhatComesBeforeABadLine() throws {
-        try withTemporaryFolder { folder in
+    @Test func scoreAnswersWhatComesBeforeABadLine() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.write(to: "\(folder)/model", seed: 1)
-            let result = try Binary.run(["score", "model"], input: "[1,2,3]\n[4,5]\noops\n[6,7]\n", in: folder)
+            let result = try await Binary.run(["score", "model"], input: "[1,2,3]\n[4,5]\noops\n[6,7]\n", in: folder)
             #expect(result.status == 1)
             #expect(result.lines.count == 2)
             #expect(result.errorLines.count == 1)
@@ -60,11 +60,11 @@ import Testing
         }
     }
 
-    @Test func generatedLogprobsAreThoseThatScoreGives() throws {
-        try withTemporaryFolder { folder in
+    @Test func generatedLogprobsAreThoseThatScoreGives() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.write(to: "\(folder)/model", seed: 1)
             for dtype in ["f32", "bf16"] {
-                let generated = try Binary.run(
+                let generated = try await Binary.run(
                     [
                         "generate", "model", "--chat", "Hi", "--max-tokens", "9", "--seed", "5", "--dtype", dtype,
                         "--json",
@@ -78,51 +78,52 @@ import Testing
                 #expect(prompt.first == 1 && ids.count == logprobs.count && ids.count <= 9)
                 #expect(["stop", "length"].contains(object["finish_reason"] as? String))
                 #expect(object["text"] is String)
-                let scored = try Binary.run(
+                let scored = try await Binary.run(
                     ["score", "model", "--dtype", dtype], input: "\(prompt + ids)", in: folder)
                 #expect(try (json(scored.output) as? [Double])?.suffix(ids.count) == logprobs[...])
             }
         }
     }
 
-    @Test func generateIsReproducibleAndStreamsTheSameText() throws {
-        try withTemporaryFolder { folder in
+    @Test func generateIsReproducibleAndStreamsTheSameText() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.write(to: "\(folder)/model", seed: 3)
             let arguments = ["generate", "model", "--prompt", "Once", "--max-tokens", "12", "--seed", "7"]
-            let first = try Binary.run(arguments, in: folder)
-            let second = try Binary.run(arguments + ["--threads", "1"], in: folder)
+            let first = try await Binary.run(arguments, in: folder)
+            let second = try await Binary.run(arguments + ["--threads", "1"], in: folder)
             #expect(first.status == 0 && first.output == second.output)
-            let object = try json(try Binary.run(arguments + ["--json"], in: folder).output) as? [String: Any]
+            let object = try json(try await Binary.run(arguments + ["--json"], in: folder).output) as? [String: Any]
             #expect((object?["text"] as? String).map { $0 + "\n" } == first.output)
-            let other = try Binary.run(arguments.dropLast() + ["8"], in: folder)
+            let other = try await Binary.run(arguments.dropLast() + ["8"], in: folder)
             #expect(other.output != first.output)
             let greedy = arguments + ["--temperature", "0"]
             #expect(
-                try Binary.run(greedy, in: folder).output
+                try await Binary.run(greedy, in: folder).output
                     == Binary.run(greedy.dropLast(4) + greedy.suffix(2), in: folder).output)
         }
     }
 
-    @Test func convertKeepsTheModelAndPruneDropsLayers() throws {
-        try withTemporaryFolder { folder in
+    @Test func convertKeepsTheModelAndPruneDropsLayers() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.write(to: "\(folder)/model", seed: 1, layers: 4)
-            #expect(try Binary.run(["convert", "model", "copy"], in: folder).status == 0)
+            #expect(try await Binary.run(["convert", "model", "copy"], in: folder).status == 0)
             let ids = "[5,6,7,8,9]"
-            let original = try Binary.run(["score", "model", "--dtype", "f32"], input: ids, in: folder)
+            let original = try await Binary.run(["score", "model", "--dtype", "f32"], input: ids, in: folder)
             #expect(
-                try Binary.run(["score", "copy", "--dtype", "f32"], input: ids, in: folder).output == original.output)
-            #expect(try Binary.run(["prune", "model", "less", "--drop", "1,3"], in: folder).status == 0)
+                try await Binary.run(["score", "copy", "--dtype", "f32"], input: ids, in: folder).output
+                    == original.output)
+            #expect(try await Binary.run(["prune", "model", "less", "--drop", "1,3"], in: folder).status == 0)
             let pruned = try ModelFiles.open("\(folder)/less")
             #expect(pruned.configuration.layerCount == 2)
-            let result = try Binary.run(["score", "less", "--dtype", "f32"], input: ids, in: folder)
+            let result = try await Binary.run(["score", "less", "--dtype", "f32"], input: ids, in: folder)
             #expect(result.status == 0 && result.output != original.output)
         }
     }
 
-    @Test func inspectNamesShapeTokenizerAndTemplate() throws {
-        try withTemporaryFolder { folder in
+    @Test func inspectNamesShapeTokenizerAndTemplate() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.write(to: "\(folder)/model", seed: 1)
-            let result = try Binary.run(["inspect", "model"], in: folder)
+            let result = try await Binary.run(["inspect", "model"], in: folder)
             #expect(result.status == 0)
             for text in ["llama", "2 layers", "byte-level BPE", "chatml", "<|im_end|>"] {
                 #expect(result.output.contains(text))
@@ -131,10 +132,10 @@ import Testing
     }
 
     @Test(arguments: ["generate", "score", "train"])
-    func benchPrintsOneObject(work: String) throws {
-        try withTemporaryFolder { folder in
+    func benchPrintsOneObject(work: String) async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.write(to: "\(folder)/model", seed: 1)
-            let result = try Binary.run(
+            let result = try await Binary.run(
                 [
                     "bench", work, "model", "--batch", "2", "--prompt", "4", "--tokens", "8", "--threads", "1",
                     "--repetitions", "1", "--json",
@@ -149,20 +150,20 @@ import Testing
         }
     }
 
-    @Test func configPrintsAResolvedFileThatReadsBack() throws {
-        try withTemporaryFolder { folder in
+    @Test func configPrintsAResolvedFileThatReadsBack() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder)
-            let first = try Binary.run(["config", "run.yaml", "--set", "training.steps=9"], in: folder)
+            let first = try await Binary.run(["config", "run.yaml", "--set", "training.steps=9"], in: folder)
             #expect(first.status == 0, "\(first.errors)")
             #expect(first.output.contains("  steps: 9\n"))
             #expect(first.output.contains("  top_p: 1  # default\n"))
             try write(first.output, "\(folder)/resolved.yaml")
-            #expect(try Binary.run(["config", "resolved.yaml"], in: folder).output == first.output)
+            #expect(try await Binary.run(["config", "resolved.yaml"], in: folder).output == first.output)
         }
     }
 
-    @Test func aReaderThatLeavesIsNoFailure() throws {
-        try withTemporaryFolder { folder in
+    @Test func aReaderThatLeavesIsNoFailure() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.write(to: "\(folder)/model", seed: 1)
             let shell = Process()
             shell.executableURL = URL(filePath: "/bin/bash")

@@ -20,17 +20,18 @@ import Testing
     }
 
     /// What a run without any disturbance gives.
-    private static let reference = Result { () throws -> (metrics: [[String: String]], weights: Data, output: String) in
-        try withTemporaryFolder { folder in
+    private static let reference = Task {
+        () async throws -> (metrics: [[String: String]], weights: Data, output: String) in
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: steps)
-            let result = try Binary.run(["run", "run.yaml"], in: folder)
+            let result = try await Binary.run(["run", "run.yaml"], in: folder)
             try #require(result.status == 0, "\(result.errors)")
             return (try metrics(folder), try weights(folder), result.output + result.errors)
         }
     }
 
-    @Test func aRunTrainsEvaluatesAndSumsUp() throws {
-        let reference = try Self.reference.get()
+    @Test func aRunTrainsEvaluatesAndSumsUp() async throws {
+        let reference = try await Self.reference.value
         #expect(reference.metrics.map { $0["step"] } == (0...Self.steps).map { "\($0)" })
         for line in reference.metrics.dropFirst() {
             #expect(line["ratio_mean"] == "1.0" && line["ratio_max"] == "1.0" && line["staleness_max"] == "0")
@@ -48,91 +49,93 @@ import Testing
         #expect(reference.output.contains("step 6/6"))
     }
 
-    @Test func moreWorkersAndScorersChangeNothing() throws {
-        let reference = try Self.reference.get()
-        try withTemporaryFolder { folder in
+    @Test func moreWorkersAndScorersChangeNothing() async throws {
+        let reference = try await Self.reference.value
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: Self.steps)
-            let result = try Binary.run(["run", "run.yaml", "--workers", "2", "--scorers", "2"], in: folder)
+            let result = try await Binary.run(["run", "run.yaml", "--workers", "2", "--scorers", "2"], in: folder)
             #expect(result.status == 0, "\(result.errors)")
             #expect(try Self.metrics(folder) == reference.metrics)
             #expect(try Self.weights(folder) == reference.weights)
         }
     }
 
-    @Test func killedWorkersAndScorersCostOnlyTime() throws {
-        let reference = try Self.reference.get()
-        try withTemporaryFolder { folder in
+    @Test func killedWorkersAndScorersCostOnlyTime() async throws {
+        let reference = try await Self.reference.value
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: Self.steps)
             let run = try Binary.Running(["run", "run.yaml"], input: "", folder: folder, environment: [:])
             for (step, role) in [(1, "rollout"), (2, "scorer"), (3, "rollout")] {
-                try Self.waitForStep(step, folder, run)
+                try await Self.waitForStep(step, folder, run)
                 for process in Self.children(of: run.process.processIdentifier, running: role) {
                     kill(process, SIGKILL)
                 }
             }
-            let result = run.finish(within: 180)
+            let result = await run.finish(within: 180)
             #expect(result.status == 0, "\(result.errors)")
             #expect(try Self.metrics(folder) == reference.metrics)
             #expect(try Self.weights(folder) == reference.weights)
         }
     }
 
-    @Test func anInterruptedRunIsResumed() throws {
-        let reference = try Self.reference.get()
-        try withTemporaryFolder { folder in
+    @Test func anInterruptedRunIsResumed() async throws {
+        let reference = try await Self.reference.value
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: Self.steps)
             let run = try Binary.Running(["run", "run.yaml"], input: "", folder: folder, environment: [:])
-            try Self.waitForStep(2, folder, run)
+            try await Self.waitForStep(2, folder, run)
             kill(run.process.processIdentifier, SIGINT)
-            let stopped = run.finish(within: 60)
+            let stopped = await run.finish(within: 60)
             #expect(stopped.status == 130, "\(stopped.errors)")
             #expect(stopped.errors.contains("--resume"))
-            let refused = try Binary.run(["run", "run.yaml"], in: folder)
+            let refused = try await Binary.run(["run", "run.yaml"], in: folder)
             #expect(refused.status == 2)
             #expect(refused.errorLines == ["error: runs/tiny exists; continue it with --resume or choose another name"])
-            let resumed = try Binary.run(["run", "run.yaml", "--resume"], in: folder)
+            let resumed = try await Binary.run(["run", "run.yaml", "--resume"], in: folder)
             #expect(resumed.status == 0, "\(resumed.errors)")
             #expect(try Self.metrics(folder) == reference.metrics)
             #expect(try Self.weights(folder) == reference.weights)
         }
     }
 
-    @Test func aKilledLearnerIsResumed() throws {
-        let reference = try Self.reference.get()
-        try withTemporaryFolder { folder in
+    @Test func aKilledLearnerIsResumed() async throws {
+        let reference = try await Self.reference.value
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: Self.steps)
             let run = try Binary.Running(["run", "run.yaml"], input: "", folder: folder, environment: [:])
-            try Self.waitForStep(3, folder, run)
+            try await Self.waitForStep(3, folder, run)
             for process in Self.children(of: run.process.processIdentifier, running: "learner") {
                 kill(process, SIGKILL)
             }
-            #expect(run.finish(within: 60).status == 1)
-            let resumed = try Binary.run(["run", "run.yaml", "--resume"], in: folder)
+            #expect(await run.finish(within: 60).status == 1)
+            let resumed = try await Binary.run(["run", "run.yaml", "--resume"], in: folder)
             #expect(resumed.status == 0, "\(resumed.errors)")
             #expect(try Self.metrics(folder) == reference.metrics)
             #expect(try Self.weights(folder) == reference.weights)
         }
     }
 
-    @Test func theResultIsAModelThatAnswers() throws {
-        try withTemporaryFolder { folder in
+    @Test func theResultIsAModelThatAnswers() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: 2)
-            #expect(try Binary.run(["run", "run.yaml", "--quiet"], in: folder).status == 0)
+            #expect(try await Binary.run(["run", "run.yaml", "--quiet"], in: folder).status == 0)
             let model = "runs/tiny/checkpoints/latest/model"
-            let answer = try Binary.run(["generate", model, "--chat", "Hi", "--max-tokens", "4", "--json"], in: folder)
+            let answer = try await Binary.run(
+                ["generate", model, "--chat", "Hi", "--max-tokens", "4", "--json"], in: folder)
             #expect(answer.status == 0, "\(answer.errors)")
-            let inspected = try Binary.run(["inspect", "runs/tiny"], in: folder)
+            let inspected = try await Binary.run(["inspect", "runs/tiny"], in: folder)
             #expect(inspected.output.contains("2 of 2"), "\(inspected.output)")
             #expect(
-                try Binary.run(["inspect", "runs/tiny/checkpoints/latest"], in: folder).output.contains("2 layers"))
+                try await Binary.run(["inspect", "runs/tiny/checkpoints/latest"], in: folder).output.contains(
+                    "2 layers"))
         }
     }
 
-    @Test func aTeacherWithAnotherTokenizerIsRefused() throws {
-        try withTemporaryFolder { folder in
+    @Test func aTeacherWithAnotherTokenizerIsRefused() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder)
             try TinyModel.write(to: "\(folder)/other", seed: 1, tokenizer: "bpe-llama3")
-            let result = try Binary.run(["run", "run.yaml", "--set", "teachers.default.model=other"], in: folder)
+            let result = try await Binary.run(["run", "run.yaml", "--set", "teachers.default.model=other"], in: folder)
             #expect(result.status == 2)
             let errors = result.errorLines.filter { $0.hasPrefix("error: ") }
             #expect(errors.count == 1 && errors[0].contains("tokenizer"), "\(result.errors)")
@@ -141,10 +144,10 @@ import Testing
     }
 
     @Test(arguments: ["rollout", "scorer"])
-    func anAbsentLearnerIsGivenUp(role: String) throws {
-        try withTemporaryFolder { folder in
+    func anAbsentLearnerIsGivenUp(role: String) async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder)
-            let result = try Binary.run(
+            let result = try await Binary.run(
                 [role, "run.yaml", "--connect", "tcp://127.0.0.1:9", "--set", "pipeline.connect_timeout_s=1"],
                 in: folder)
             #expect(result.status == 1)
@@ -153,22 +156,19 @@ import Testing
         }
     }
 
-    @Test func aPortInUseIsNamed() throws {
-        try withTemporaryFolder { folder in
+    @Test func aPortInUseIsNamed() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder)
             let first = try Binary.Running(
                 ["learner", "run.yaml"], input: "", folder: folder, environment: [:])
-            defer {
-                first.process.terminate()
-                _ = first.finish(within: 30)
-            }
+            defer { kill(first.process.processIdentifier, SIGKILL) }
             let file = "\(folder)/runs/tiny/endpoint"
             let deadline = Date().addingTimeInterval(30)
             while !FileManager.default.fileExists(atPath: file), Date() < deadline {
-                Thread.sleep(forTimeInterval: 0.02)
+                try await Task.sleep(for: .milliseconds(20))
             }
             let endpoint = try String(contentsOfFile: file, encoding: .utf8).filter { $0 != "\n" }
-            let second = try Binary.run(
+            let second = try await Binary.run(
                 ["learner", "run.yaml", "--bind", endpoint, "--set", "name=other"], in: folder, within: 60)
             #expect(second.status == 1)
             let errors = second.errorLines.filter { $0.hasPrefix("error: ") }
@@ -176,14 +176,14 @@ import Testing
         }
     }
 
-    @Test func plaintextBeyondLoopbackMustBeAskedFor() throws {
-        try withTemporaryFolder { folder in
+    @Test func plaintextBeyondLoopbackMustBeAskedFor() async throws {
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder)
             for arguments in [
                 ["learner", "run.yaml", "--bind", "tcp://0.0.0.0:*"],
                 ["rollout", "run.yaml", "--connect", "tcp://192.0.2.1:7177"],
             ] {
-                let result = try Binary.run(arguments, in: folder)
+                let result = try await Binary.run(arguments, in: folder)
                 #expect(result.status == 2)
                 let errors = result.errorLines.filter { $0.hasPrefix("error: ") }
                 #expect(errors.count == 1 && errors[0].contains("pipeline.allow_plaintext"), "\(result.errors)")
@@ -192,9 +192,9 @@ import Testing
     }
 
     @Test(.enabled(if: getuid() == 0 && FileManager.default.fileExists(atPath: "/usr/sbin/ip")))
-    func aRunAcrossNetworkNamespacesGivesTheSame() throws {
-        let reference = try Self.reference.get()
-        try withTemporaryFolder { folder in
+    func aRunAcrossNetworkNamespacesGivesTheSame() async throws {
+        let reference = try await Self.reference.value
+        try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: Self.steps)
             let script =
                 URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -204,7 +204,7 @@ import Testing
             process.currentDirectoryURL = URL(filePath: folder)
             process.arguments = [script, Binary.path, "run.yaml"]
             try process.run()
-            process.waitUntilExit()
+            while process.isRunning { try await Task.sleep(for: .milliseconds(20)) }
             #expect(process.terminationStatus == 0)
             #expect(try Self.metrics(folder) == reference.metrics)
             #expect(try Self.weights(folder) == reference.weights)
@@ -213,12 +213,12 @@ import Testing
 
     // MARK: processes
 
-    private static func waitForStep(_ step: Int, _ folder: String, _ run: Binary.Running) throws {
+    private static func waitForStep(_ step: Int, _ folder: String, _ run: Binary.Running) async throws {
         let deadline = Date().addingTimeInterval(60)
         while Date() < deadline, run.process.isRunning {
             let text = (try? String(contentsOfFile: "\(folder)/runs/tiny/metrics.jsonl", encoding: .utf8)) ?? ""
             if text.contains("{\"step\": \(step),") { return }
-            Thread.sleep(forTimeInterval: 0.005)
+            try await Task.sleep(for: .milliseconds(5))
         }
         Issue.record("step \(step) was not reached: \(run.errors)")
     }
