@@ -4,7 +4,7 @@ extension ComputeContext {
     /// Gradient of ``ropeAndCache(qkv:shape:qNorm:kNorm:epsilon:rope:segments:layer:pool:into:)`` and
     /// ``attention(q:shape:segments:layer:pool:into:logSumExp:)`` together.
     ///
-    /// Groups are whole: prompts from position 0 with all their responses, whose pages hold this layer's keys and values.
+    /// Groups are whole: from position 0 to the last continuation; their pages hold this layer's keys and values.
     /// Writes dqkv [T,(H+2KV)D] A for the rows of the groups, accumulates dQNorm and dKNorm [1,D] f32.
     public func attentionBackward(
         dOut: Tensor, out: Tensor, logSumExp: Tensor, qkv: Tensor, q: Tensor, shape: AttentionShape,
@@ -32,12 +32,10 @@ extension ComputeContext {
         var spans: [ck_span] = []
         var ranges: [(spans: Range<Int>, rows: Int)] = []
         for group in groups {
-            precondition(group.prompt.startPosition == 0, "attentionBackward: prompts start at position 0")
-            precondition(
-                group.responses.allSatisfy { $0.startPosition == group.prompt.count },
-                "attentionBackward: responses start where their prompt ends")
+            precondition(group.isTree, "attentionBackward: segments start where those they continue end")
             let first = spans.count
-            for segment in group.segments {
+            for node in group.nodes {
+                let segment = node.segment
                 let end = segment.startPosition + segment.count
                 precondition(segment.pages.count * PagePool.pagePositions >= end, "segment without pages")
                 precondition(segment.firstRow >= 0 && segment.rows.upperBound <= q.rows, "segment rows out of range")
@@ -46,9 +44,9 @@ extension ComputeContext {
                 spans.append(
                     ck_span(
                         ids: ids, row: Int64(segment.firstRow), count: Int64(segment.count),
-                        position: Int64(segment.startPosition)))
+                        position: Int64(segment.startPosition), descendants: Int64(node.descendants)))
             }
-            ranges.append((first..<spans.count, group.segments.reduce(0) { $0 + $1.count }))
+            ranges.append((first..<spans.count, group.nodes.reduce(0) { $0 + $1.segment.count }))
         }
         // Large groups first: the last item decides when all are done.
         ranges.sort { ($0.rows, $1.spans.lowerBound) > ($1.rows, $0.spans.lowerBound) }

@@ -130,9 +130,9 @@ public final class PagePool {
         return made
     }
 
-    /// Overwrites one page with another's contents.
+    /// Overwrites one page with another's contents. The page may be shared already, by sequences that are yet to come.
     public func copy(from source: Int32, to destination: Int32) {
-        precondition(references[Int(destination)] == 1, "page \(destination) is free or shared")
+        precondition(references[Int(destination)] > 0, "page \(destination) is free")
         pages[Int(destination)].base.copyMemory(from: pages[Int(source)].base, byteCount: pageBytes)
     }
 

@@ -131,14 +131,21 @@ public final class GenerationEngine {
         var taken = 0, prefilled = 0
         for group in waiting {
             guard group.requests.count <= free,
-                admitted.isEmpty || prefilled + group.promptIDs.count <= Self.prefillTokensPerStep
+                taken == 0 || prefilled + group.promptIDs.count <= Self.prefillTokensPerStep
             else { break }
             free -= group.requests.count
             prefilled += group.promptIDs.count
             taken += 1
-            var pages: [Int32] = []
-            extend(&pages, to: group.promptIDs.count)
-            batch.append(group.promptIDs, startPosition: 0, pages: pages)
+        }
+        let pool = model.transformer.pool
+        let (common, commonPages) = prefillCommonTokens(waiting.prefix(taken).map(\.promptIDs))
+        defer { release(commonPages) }
+        for group in waiting.prefix(taken) {
+            var copies: [(source: Int32, destination: Int32)] = []
+            let pages = pool.allocate(
+                continuing: commonPages, count: common, by: group.promptIDs.count - common, copies: &copies)
+            for copy in copies { pool.copy(from: copy.source, to: copy.destination) }
+            batch.append(group.promptIDs.dropFirst(common), startPosition: common, pages: pages)
             admitted.append(
                 AdmittedGroup(
                     requests: group.requests, pages: pages, promptCount: group.promptIDs.count,
@@ -146,6 +153,18 @@ public final class GenerationEngine {
         }
         waiting.removeFirst(taken)
         return admitted
+    }
+
+    /// Computes what all prompts begin with, such as a system message, once.
+    /// - Returns: how many tokens that are, and the pages that hold them.
+    private func prefillCommonTokens(_ prompts: [[Int32]]) -> (count: Int, pages: [Int32]) {
+        let count = SharedPrefixBatch.commonTokens(prompts)
+        guard count > 0 else { return (0, []) }
+        let pages = model.transformer.pool.allocate(positions: count)
+        var batch = TokenBatch()
+        batch.append(prompts[0].prefix(count), startPosition: 0, pages: pages)
+        _ = model.transformer.forward(batch)
+        return (count, pages)
     }
 
     /// Gives every sample of a prefilled prompt its own sequence: full pages are shared, the last partial one is copied.

@@ -38,8 +38,8 @@ struct BitEqualityTests {
         [ElementType.f32, .bf16].map { Variant(name: name, configuration: configuration, type: $0) }
     }
 
-    @Test("sampler == scorer == learner over random batch mixes", arguments: variants)
-    func samplerScorerLearner(_ variant: Variant) throws {
+    @Test("sampler == scorer == learner over random batch mixes", arguments: variants, [0, 70])
+    func samplerScorerLearner(_ variant: Variant, system: Int) throws {
         var random = SeededGenerator(seed: 7)
         let parameters = randomParameters(variant.configuration, seed: 11)
         var reference: [UInt64: CompletedSample] = [:]
@@ -48,7 +48,7 @@ struct BitEqualityTests {
                 configuration: variant.configuration, parameters: parameters, type: variant.type,
                 context: ComputeContext(threads: threads))
             var fixed = SeededGenerator(seed: 3)
-            let requests = randomRequests(variant.configuration, groups: 7, using: &fixed)
+            let requests = randomRequests(variant.configuration, groups: 7, system: system, using: &fixed)
             let engine = GenerationEngine(model: model, slots: slots)
             // Submitting in another order and in dribs changes who shares a batch with whom.
             var pending = slots == 1 ? requests : shuffledGroups(requests, using: &random)
@@ -70,7 +70,7 @@ struct BitEqualityTests {
             }
         }
         var fixed = SeededGenerator(seed: 3)
-        let requests = randomRequests(variant.configuration, groups: 7, using: &fixed)
+        let requests = randomRequests(variant.configuration, groups: 7, system: system, using: &fixed)
         for (threads, budget) in [(1, 64), (2, 300), (2, 4096)] {
             let order = requests.shuffled(using: &random)
             let model = LanguageModel(
@@ -93,12 +93,12 @@ struct BitEqualityTests {
         }
     }
 
-    @Test("two training runs, one and two threads, end in the same bits", arguments: variants)
-    func training(_ variant: Variant) throws {
+    @Test("two training runs, one and two threads, end in the same bits", arguments: variants, [0, 70])
+    func training(_ variant: Variant, system: Int) throws {
         var weights: [[UInt32]] = []
         for threads in [1, 2] {
             var fixed = SeededGenerator(seed: 5)
-            let requests = randomRequests(variant.configuration, groups: 5, using: &fixed)
+            let requests = randomRequests(variant.configuration, groups: 5, system: system, using: &fixed)
             let trainer = Trainer(
                 configuration: variant.configuration,
                 masters: randomParameters(variant.configuration, seed: 2), type: variant.type, threads: threads,
@@ -114,6 +114,33 @@ struct BitEqualityTests {
             weights.append(trainer.masters.flat.floats().map(\.bitPattern))
         }
         #expect(weights[0] == weights[1])
+    }
+
+    /// What sequences begin with in common has the gradient of all of them.
+    @Test(
+        "shared rows give the gradient of separate ones", arguments: variants.filter { $0.type == .f32 }, [0, 20, 70])
+    func sharedGradient(_ variant: Variant, system: Int) throws {
+        var fixed = SeededGenerator(seed: 8)
+        let sequences = randomRequests(variant.configuration, groups: 5, system: system, using: &fixed).map {
+            TrainingSequence(promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()))
+        }
+        // A budget of one token makes a micro-batch of every sequence.
+        let gradients = [1, 1 << 20].map { budget in
+            let trainer = Trainer(
+                configuration: variant.configuration, masters: randomParameters(variant.configuration, seed: 2),
+                type: .f32, threads: 2, tokenBudget: budget)
+            _ = trainer.accumulateGradients(sequences) { index, evaluation in
+                evaluation.logprobs.indices.map { Float(index % 3 - 1) * 0.1 + Float($0 % 5) * 0.01 }
+            }
+            return trainer.gradients
+        }
+        for entry in gradients[0].layout.entries {
+            let want = gradients[0].tensor(entry.spec.name)!.floats()
+            let got = gradients[1].tensor(entry.spec.name)!.floats()
+            let error = zip(got, want).reduce(0.0) { $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1)) }.squareRoot()
+            let norm = want.reduce(0.0) { $0 + Double($1 * $1) }.squareRoot()
+            #expect(error <= 1e-4 * norm, "\(entry.spec.name): \(error) of \(norm)")
+        }
     }
 
     @Test("new weights by broadcast equal the learner's own", arguments: variants)
@@ -170,15 +197,18 @@ func randomParameters(_ configuration: ModelConfiguration, seed: UInt64) -> Para
     return buffer
 }
 
-/// Prompts of 1 to 150 tokens with 1 to 4 samples each, 1 to 90 new tokens.
+/// Prompts of 1 to 150 tokens, after `system` tokens that all begin with, with 1 to 4 samples each, 1 to 90 new tokens.
 func randomRequests(
-    _ configuration: ModelConfiguration, groups: Int, using random: inout SeededGenerator
+    _ configuration: ModelConfiguration, groups: Int, system: Int = 0, using random: inout SeededGenerator
 ) -> [SampleRequest] {
     var requests: [SampleRequest] = []
+    let beginning = (0..<system).map { _ in Int32.random(in: 0..<Int32(configuration.vocabularySize), using: &random) }
     for group in 0..<groups {
-        let prompt = (0..<Int.random(in: 1...150, using: &random)).map { _ in
-            Int32.random(in: 0..<Int32(configuration.vocabularySize), using: &random)
-        }
+        let prompt =
+            beginning
+            + (0..<Int.random(in: 1...150, using: &random)).map { _ in
+                Int32.random(in: 0..<Int32(configuration.vocabularySize), using: &random)
+            }
         let maxTokens = Int.random(in: 1...90, using: &random)
         for sample in 0..<Int.random(in: 1...4, using: &random) {
             requests.append(

@@ -37,6 +37,7 @@ typedef struct {
 typedef struct {
     const int32_t *ids;
     int64_t row, count, position;
+    int64_t descendants;  // spans right after this one that continue it, directly or not
 } ck_span;
 
 /// Optional per-head RMS norm and the rotation applied to queries and keys.

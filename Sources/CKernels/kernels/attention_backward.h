@@ -1,4 +1,4 @@
-// Gradient of causal attention for a prompt with its responses (or one sequence) and one KV head.
+// Gradient of causal attention for a tree of continuations (a prompt with its responses, say) and one KV head.
 //
 // With P = exp(S - lse), S = scale q k: dV = Pᵀ dO; dS = P (dO Vᵀ - delta), delta = dO . O; dq = scale dS K;
 // dk = scale dSᵀ q. Blocks of 64 keys and 64 queries, in one fixed order.
@@ -111,10 +111,10 @@ static void K(attention_backward)(
         for (int64_t r = spans[i].row; r < spans[i].row + spans[i].count; r++)
             memset(grad + r * width + kv * group * d, 0, (size_t)(group * d) * 4);
 
-    // The keys of span `owner`, block by block: its own queries see them, and those of later spans when it is the prompt.
+    // The keys of span `owner`, block by block: its own queries see them, and those of the spans that continue it.
     for (int64_t owner = 0; owner < span_count; owner++) {
         const ck_span *keys = spans + owner;
-        const int64_t end = keys->position + keys->count, readers = owner == 0 ? span_count : owner + 1;
+        const int64_t end = keys->position + keys->count, readers = owner + 1 + keys->descendants;
         for (int64_t base = keys->position / CK_PAGE * CK_PAGE; base < end; base += CK_PAGE) {
             const int64_t lo = keys->position > base ? keys->position - base : 0;
             const int64_t hi = end - base < CK_PAGE ? end - base : CK_PAGE;

@@ -5,73 +5,118 @@ extension PagePool {
     package func allocate(positions: Int) -> [Int32] {
         (0..<(positions + Self.pagePositions - 1) / Self.pagePositions).map { _ in allocate() }
     }
+
+    /// Pages for a sequence that continues another one: its whole pages are shared. A last partial page must be copied
+    /// once it has been computed.
+    package func allocate(
+        continuing pages: [Int32], count: Int, by more: Int, copies: inout [(source: Int32, destination: Int32)]
+    ) -> [Int32] {
+        let shared = count / Self.pagePositions
+        for page in pages.prefix(shared) { retain(page) }
+        let own = allocate(positions: count + more - shared * Self.pagePositions)
+        if shared < pages.count { copies.append((pages[shared], own[0])) }
+        return pages.prefix(shared) + own
+    }
 }
 
-/// Prompts with their responses, laid out so that neighbours with equal prompts share the prompt's rows.
+/// Prompts with their responses, laid out so that what sequences begin with in common is computed once.
 ///
-/// Rows are all prompts, then all responses without their last token, whose output nobody reads. A response reads the
-/// prompt's keys and values: whole pages are shared, the last partial one is copied once the prompt has been computed.
+/// Rows come in stages: what all prompts begin with, such as a system message; the rest of each prompt; the responses
+/// without their last token, whose output nobody reads. A stage reads the keys and values of those before it.
 package struct SharedPrefixBatch {
-    /// Rows 0..<prompts.ids.count.
-    package private(set) var prompts = TokenBatch()
-    /// The rows after them; `firstRow` of its segments counts from the first response row.
-    package private(set) var responses = TokenBatch()
+    /// Rows that are computed in one pass.
+    package struct Stage {
+        /// `firstRow` of its segments counts from the stage's first row.
+        package var tokens = TokenBatch()
+        /// Partial pages of earlier stages, to be copied before the pass.
+        package var pageCopies: [(source: Int32, destination: Int32)] = []
+    }
+
+    package private(set) var stages: [Stage]
     /// Rows whose output the head reads, [R]: sequence by sequence, one a response token.
     package private(set) var headRows: [Int32] = []
     /// The token each of them predicts, [R].
     package private(set) var targets: [Int32] = []
-    /// Partial pages to copy between the two passes.
-    package private(set) var pageCopies: [(source: Int32, destination: Int32)] = []
     /// Which rows attend to which, for the backward pass over all rows.
     package private(set) var groups: [AttentionGroup] = []
 
-    /// - Parameter sequences: prompts of at least one token with their responses, which may be empty.
+    /// Tokens that prompts must have in common for a stage of their own to pay.
+    package static let minimumCommonTokens = 16
+
+    /// - Parameter sequences: prompts of at least one token with their responses, which may be empty. Neighbours with
+    ///   equal prompts share them.
     package init(_ sequences: [(prompt: [Int32], response: [Int32])], pool: PagePool) {
-        var promptOfSequence: [Int] = []  // index into prompts.segments
-        for (index, sequence) in sequences.enumerated() {
-            if index == 0 || sequences[index - 1].prompt != sequence.prompt {
-                prompts.append(
-                    sequence.prompt, startPosition: 0, pages: pool.allocate(positions: sequence.prompt.count))
-            }
-            promptOfSequence.append(prompts.segments.count - 1)
+        var prompts: [[Int32]] = []
+        var promptOfSequence: [Int] = []
+        for sequence in sequences {
+            if prompts.last != sequence.prompt { prompts.append(sequence.prompt) }
+            promptOfSequence.append(prompts.count - 1)
         }
-        groups = prompts.segments.map { AttentionGroup(prompt: $0, responses: []) }
-        let responseOffset = prompts.ids.count
+        let common = Self.commonTokens(prompts)
+
+        var root = Stage(), rests = Stage(), responses = Stage()
+        if common > 0 {
+            root.tokens.append(prompts[0].prefix(common), startPosition: 0, pages: pool.allocate(positions: common))
+        }
+        for prompt in prompts {
+            let pages =
+                root.tokens.segments.first.map {
+                    pool.allocate(
+                        continuing: $0.pages, count: common, by: prompt.count - common, copies: &rests.pageCopies)
+                } ?? pool.allocate(positions: prompt.count)
+            rests.tokens.append(prompt.dropFirst(common), startPosition: common, pages: pages)
+        }
+
+        let responseOffset = common + rests.tokens.ids.count
+        groups = rests.tokens.segments.map { AttentionGroup([.init($0.moved(by: common))]) }
         for (index, sequence) in sequences.enumerated() {
-            let prompt = prompts.segments[promptOfSequence[index]]
+            let prompt = rests.tokens.segments[promptOfSequence[index]].moved(by: common)
             let inputs = sequence.response.dropLast()
-            let firstRow = responseOffset + responses.ids.count
+            let firstRow = responseOffset + responses.tokens.ids.count
             if !inputs.isEmpty {
-                let pages = Self.continuePages(of: prompt, by: inputs.count, pool: pool, copies: &pageCopies)
-                responses.append(inputs, startPosition: prompt.count, pages: pages)
-                groups[promptOfSequence[index]].responses.append(
-                    Segment(firstRow: firstRow, count: inputs.count, startPosition: prompt.count, pages: pages))
+                let pages = pool.allocate(
+                    continuing: prompt.pages, count: sequence.prompt.count, by: inputs.count,
+                    copies: &responses.pageCopies)
+                responses.tokens.append(inputs, startPosition: sequence.prompt.count, pages: pages)
+                let segment = responses.tokens.segments[responses.tokens.segments.count - 1]
+                groups[promptOfSequence[index]].nodes.append(.init(segment.moved(by: responseOffset)))
+                groups[promptOfSequence[index]].nodes[0].descendants += 1
             }
             for offset in sequence.response.indices {
-                headRows.append(
-                    Int32(offset == 0 ? prompt.firstRow + prompt.count - 1 : firstRow + offset - 1))
+                headRows.append(Int32(offset == 0 ? prompt.rows.upperBound - 1 : firstRow + offset - 1))
             }
             targets += sequence.response
         }
+        if let segment = root.tokens.segments.first {
+            groups = [AttentionGroup(root: segment, continuedBy: groups)]
+        }
+        stages = [root, rests, responses].filter { !$0.tokens.ids.isEmpty }
     }
 
-    package var rowCount: Int { prompts.ids.count + responses.ids.count }
+    package var rowCount: Int { stages.reduce(0) { $0 + $1.tokens.ids.count } }
     /// [T] token ids of all rows.
-    package var ids: [Int32] { prompts.ids + responses.ids }
+    package var ids: [Int32] { stages.flatMap(\.tokens.ids) }
 
     package func releasePages(_ pool: PagePool) {
-        for segment in prompts.segments + responses.segments {
+        for segment in stages.flatMap(\.tokens.segments) {
             for page in segment.pages { pool.release(page) }
         }
     }
 
-    private static func continuePages(
-        of prompt: Segment, by count: Int, pool: PagePool, copies: inout [(source: Int32, destination: Int32)]
-    ) -> [Int32] {
-        let shared = prompt.count / PagePool.pagePositions
-        for page in prompt.pages.prefix(shared) { pool.retain(page) }
-        let own = pool.allocate(positions: prompt.count + count - shared * PagePool.pagePositions)
-        if shared < prompt.pages.count { copies.append((prompt.pages[shared], own[0])) }
-        return prompt.pages.prefix(shared) + own
+    /// How many tokens at their beginning two or more prompts have in common, and a token of each remains; 0 when they
+    /// are too few to matter.
+    package static func commonTokens(_ prompts: [[Int32]]) -> Int {
+        guard prompts.count > 1, let first = prompts.first else { return 0 }
+        let common = prompts.dropFirst().reduce(first.count) { common, prompt in
+            min(common, zip(first, prompt).prefix { $0 == $1 }.count, prompt.count - 1)
+        }
+        return min(common, first.count - 1) < minimumCommonTokens ? 0 : min(common, first.count - 1)
+    }
+}
+
+extension Segment {
+    /// The same in a batch in which its rows come later.
+    fileprivate func moved(by rows: Int) -> Segment {
+        Segment(firstRow: firstRow + rows, count: count, startPosition: startPosition, pages: pages)
     }
 }

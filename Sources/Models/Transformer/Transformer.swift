@@ -82,18 +82,18 @@ package final class Transformer {
         forward(batch, into: residual.tensor(rows: batch.ids.count), saving: nil)
     }
 
-    /// Prompts first, then the responses that continue them, each prompt computed once.
+    /// Stage by stage, what sequences have in common once.
     /// - Parameter activations: keeps what the backward pass needs.
-    /// - Returns: the residual stream, prompts' rows before responses' rows, valid until the next call.
+    /// - Returns: the residual stream, in the order of the stages' rows, valid until the next call.
     package func forward(_ batch: SharedPrefixBatch, saving activations: Activations? = nil) -> Tensor {
-        let promptRows = 0..<batch.prompts.ids.count
-        let responseRows = promptRows.upperBound..<batch.rowCount
         let stream = activations.map { $0.begin(rows: batch.rowCount) } ?? residual.tensor(rows: batch.rowCount)
         let outputs = activations?.input(layer: weights.layers.count) ?? stream
-        _ = forward(batch.prompts, into: stream.rows(promptRows), saving: activations?.view(promptRows))
-        for copy in batch.pageCopies { pool.copy(from: copy.source, to: copy.destination) }
-        if !responseRows.isEmpty {
-            _ = forward(batch.responses, into: stream.rows(responseRows), saving: activations?.view(responseRows))
+        var first = 0
+        for stage in batch.stages {
+            for copy in stage.pageCopies { pool.copy(from: copy.source, to: copy.destination) }
+            let rows = first..<first + stage.tokens.ids.count
+            _ = forward(stage.tokens, into: stream.rows(rows), saving: activations?.view(rows))
+            first = rows.upperBound
         }
         return outputs
     }

@@ -14,10 +14,15 @@ public final class WeightBytes: ByteStorage, @unchecked Sendable {
         case viewed(any AnyObject & Sendable)
     }
     private let backing: Backing
+    private static let hugePage = 2 << 20
 
     /// Fresh memory of `count` bytes that `initialize` fills.
     public init(count: Int, initialize: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1), alignment: 64)
+        // Large pages where the system has them: a snapshot is hundreds of megabytes, made anew for every version.
+        let isLarge = count >= Self.hugePage
+        let alignment = isLarge ? Self.hugePage : 64
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1), alignment: alignment)
+        if isLarge { madvise(memory, count, Int32(MADV_HUGEPAGE)) }
         do {
             try initialize(UnsafeMutableRawBufferPointer(start: memory, count: count))
         } catch {
