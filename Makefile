@@ -33,8 +33,8 @@ lint: ## Check the format of all Swift files.
 models: build ## Get SmolLM2-135M-Instruct and make the damaged student.
 	scripts/models.sh $(OPD)
 
-bench: build models ## Measure sampling, scoring and training on SmolLM2.
-	@for work in generate score train; do $(OPD) bench $$work models/smollm2 --json; done
+bench: build models ## Measure SmolLM2 beside the machine's limits (PEERS_PYTHON=... beside transformers too).
+	@scripts/bench.sh $(OPD) models/smollm2
 
 clean: ## Remove what was built; models and runs stay.
 	rm -rf .build

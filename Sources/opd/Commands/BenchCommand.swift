@@ -61,8 +61,7 @@ struct BenchCommand: ParsableCommand {
             )
         }
         let (context, repeated) = try work.prepared(files, load, options)
-        let matmulRate = MachineLimits.matmulRate(context: context, type: options.dtype)
-        let bandwidth = MachineLimits.memoryBandwidth(threads: options.threadCount)
+        let limit = BenchLimit(files.configuration, type: options.dtype, context: context)
         var best = Double.infinity
         for repetition in 0...repetitions {
             if profile, repetition == 1 { context.profile = OperationProfile() }
@@ -72,26 +71,35 @@ struct BenchCommand: ParsableCommand {
             if repetition > 0 { best = min(best, seconds) }
         }
         let counted = load.batch * (work == .generate ? load.tokens : load.length)
+        let rate = Double(counted) / best
+        let roof =
+            switch work {
+            case .generate: limit.generate(batch: load.batch, prompt: load.prompt, tokens: load.tokens)
+            case .score: limit.score
+            case .train: limit.train
+            }
         var fields: [(name: String, json: String)] = [
             ("peer", JSONText.string("opd")), ("what", JSONText.string(work.rawValue)),
             ("dtype", JSONText.string(options.dtype.rawValue)), ("threads", String(options.threadCount)),
-            ("tokens_per_second", JSONText.number(Double(counted) / best)), ("batch", String(load.batch)),
+            ("tokens_per_second", JSONText.number(rate)), ("batch", String(load.batch)),
         ]
         fields +=
             work == .generate
             ? [("prompt", String(load.prompt)), ("new", String(load.tokens))] : [("length", String(load.length))]
         fields += [
             ("seconds", JSONText.number(best)), ("peak_rss_bytes", String(Self.peakMemory)),
-            ("matmul_flops", JSONText.number(matmulRate)), ("memory_bytes_per_second", JSONText.number(bandwidth)),
+            ("limit_tokens_per_second", JSONText.number(roof)), ("matmul_flops", JSONText.number(limit.matmulRate)),
+            ("memory_bytes_per_second", JSONText.number(limit.bandwidth)),
         ]
         let line =
             json
             ? JSONText.object(fields)
-            : "\(work.rawValue): \(ProgressLine.fixed(Double(counted) / best, 1)) tokens/s (\(options.dtype.rawValue), "
+            : "\(work.rawValue): \(ProgressLine.fixed(rate, 1)) tokens/s, \(ProgressLine.fixed(100 * rate / roof, 0))% of the limit "
+                + "(\(options.dtype.rawValue), "
                 + "\(options.threadCount) threads, batch \(load.batch), \(ProgressLine.fixed(best, 3)) s, "
                 + "\(Self.peakMemory >> 20) MiB)"
         if let collected = context.profile {
-            printToStandardError(profileTable(collected, matmulRate: matmulRate))
+            printToStandardError(profileTable(collected, matmulRate: limit.matmulRate))
         }
         try StandardOutput.shared.writeLine(line)
     }
