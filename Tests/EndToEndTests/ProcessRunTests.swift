@@ -7,7 +7,7 @@ import Testing
     static let steps = 6
 
     /// The lines of metrics.jsonl without what depends on the clock.
-    private static func metrics(_ folder: String, run: String = "tiny") throws -> [[String: String]] {
+    static func metrics(_ folder: String, run: String = "tiny") throws -> [[String: String]] {
         try String(contentsOfFile: "\(folder)/runs/\(run)/metrics.jsonl", encoding: .utf8).split(separator: "\n").map {
             line in
             let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -15,7 +15,7 @@ import Testing
         }
     }
 
-    private static func weights(_ folder: String, run: String = "tiny") throws -> Data {
+    static func weights(_ folder: String, run: String = "tiny") throws -> Data {
         try Data(contentsOf: URL(filePath: "\(folder)/runs/\(run)/checkpoints/latest/model/model.safetensors"))
     }
 
