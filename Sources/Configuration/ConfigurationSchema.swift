@@ -178,8 +178,11 @@ package enum ConfigurationSchema {
                 "checkpoint.every", \.checkpoint.every, 0...1_000_000_000,
                 "steps between checkpoints; 0: only at the end and when interrupted"),
             .integer(
-                "checkpoint.keep_last", \.checkpoint.keepLast, 1...1_000_000, "checkpoints kept; older ones are deleted"
-            ),
+                "checkpoint.keep_last", \.checkpoint.keepLast, 1...1_000_000,
+                "newest checkpoints kept; older ones are deleted"),
+            .integer(
+                "checkpoint.keep_every", \.checkpoint.keepEvery, 0...1_000_000_000,
+                "steps between checkpoints that are never deleted, written beside the others; 0: none"),
         ]
 
     /// The key with this full name; any label stands in a `*`'s place.

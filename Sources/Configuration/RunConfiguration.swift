@@ -135,6 +135,8 @@ public struct RunConfiguration: Sendable, Equatable {
         /// Steps between checkpoints; 0: only at the end and when interrupted.
         public var every = 10
         public var keepLast = 3
+        /// Steps between checkpoints that are kept for ever; 0: none.
+        public var keepEvery = 0
         public init() {}
     }
 

@@ -115,6 +115,42 @@ import Testing
         }
     }
 
+    @Test func aDamagedCheckpointIsSteppedOver() async throws {
+        let reference = try await Self.reference.value
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: Self.steps)
+            let options = ["run", "run.yaml", "--set", "training.steps=4", "--set", "checkpoint.keep_every=1"]
+            #expect(try await Binary.run(options, in: folder).status == 0)
+            let checkpoints = "\(folder)/runs/tiny/checkpoints"
+            let names = try FileManager.default.contentsOfDirectory(atPath: checkpoints)
+            #expect(names.sorted() == ["latest", "step-000001", "step-000002", "step-000003", "step-000004"])
+            let weights = try #require(
+                FileHandle(forUpdatingAtPath: "\(checkpoints)/step-000004/model/model.safetensors"))
+            try weights.seek(toOffset: 20_000)
+            let byte = try #require(try weights.read(upToCount: 1)?.first)
+            try weights.seek(toOffset: 20_000)
+            try weights.write(contentsOf: Data([byte ^ 1]))
+            try weights.close()
+            let inspected = try await Binary.run(["inspect", "runs/tiny/checkpoints/latest"], in: folder)
+            #expect(inspected.status == 1 && inspected.output.contains("model/model.safetensors has a wrong checksum"))
+            let resumed = try await Binary.run(["run", "run.yaml", "--resume"], in: folder)
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(resumed.errors.contains("step-000004 is damaged and is not used"), "\(resumed.errors)")
+            #expect(resumed.errors.contains("going on from runs/tiny/checkpoints/step-000003"), "\(resumed.errors)")
+            #expect(try Self.metrics(folder) == reference.metrics)
+            #expect(try Self.weights(folder) == reference.weights)
+            let intact = try await Binary.run(["inspect", "runs/tiny/checkpoints/latest"], in: folder)
+            #expect(intact.status == 0 && intact.output.contains("yes"), "\(intact.output)")
+            for name in try FileManager.default.contentsOfDirectory(atPath: checkpoints) where name != "latest" {
+                try FileManager.default.removeItem(atPath: "\(checkpoints)/\(name)/optimizer.safetensors")
+            }
+            let refused = try await Binary.run(["run", "run.yaml", "--resume", "--quiet"], in: folder)
+            #expect(refused.status == 1)
+            let errors = refused.errorLines.filter { $0.hasPrefix("error: ") }
+            #expect(errors.count == 1 && errors[0].contains("every checkpoint is damaged"), "\(refused.errors)")
+        }
+    }
+
     @Test func theResultIsAModelThatAnswers() async throws {
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: 2)

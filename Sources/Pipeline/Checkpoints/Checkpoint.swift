@@ -10,6 +10,12 @@ public struct Checkpoint: Sendable, Equatable {
         self.path = path
     }
 
+    /// The file in a checkpoint that lists the others.
+    public static let manifestName = CheckpointManifest.fileName
+
+    /// What is wrong with its files, in a few words; nil when all are as they were written. Reads all of it.
+    public func flaw() -> String? { CheckpointManifest.flaw(in: path) }
+
     /// `step-000010`: at least six digits, so that names sort as steps do.
     static func name(step: Int) -> String {
         let digits = String(step)
@@ -30,7 +36,7 @@ public struct Checkpoint: Sendable, Equatable {
 
 /// A checkpoint could not be written or its folder not be kept in order.
 public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertible {
-    public enum Code: Sendable { case cannotPrepare, cannotSave, cannotPrune }
+    public enum Code: Sendable { case cannotPrepare, cannotSave, cannotPrune, noneIntact }
     public var code: Code
     public var message: String
 

@@ -3,8 +3,8 @@ import Glibc
 /// The checkpoints of a run: `step-000010/` folders in one folder, and `latest`, a link to the newest.
 ///
 /// A checkpoint is written under a temporary name in the same folder, put on disk file by file, and only then given
-/// its name: a folder with a checkpoint's name is always whole, whatever crashed when. What a checkpoint holds is up
-/// to who writes it. For one writer; anyone may read beside it.
+/// its name: a folder with a checkpoint's name was whole when it got it, whatever crashed when. What befell it since is
+/// told by its manifest. What a checkpoint holds is up to who writes it. For one writer; anyone may read beside it.
 public struct CheckpointStore: Sendable {
     /// Where the checkpoints are.
     public let folder: String
@@ -43,6 +43,7 @@ public struct CheckpointStore: Sendable {
             try FileTree.remove(temporary)
             try FileTree.createFolder(temporary)
             try write(temporary)
+            try CheckpointManifest.write(into: temporary)
             try FileTree.sync(tree: temporary)
             try place(temporary, as: path(name))
             try FileTree.sync(folder)
@@ -68,16 +69,48 @@ public struct CheckpointStore: Sendable {
         return list().last
     }
 
+    /// The checkpoint to go on from whose files are all as they were written: the latest or, when that is damaged, the
+    /// one before it, and so on; later ones last. It is the latest from here on. Reads whole checkpoints.
+    ///
+    /// - Parameter refuse: called with every damaged checkpoint on the way, and what is wrong with it.
+    public func latestIntact(
+        refuse: (_ checkpoint: Checkpoint, _ flaw: String) -> Void
+    ) throws(CheckpointError) -> Checkpoint? {
+        guard let latest = latest() else { return nil }
+        let others = list().filter { $0 != latest }
+        let candidates =
+            [latest] + others.filter { $0.step < latest.step }.reversed()
+            + others.filter { $0.step > latest.step }.reversed()
+        for candidate in candidates {
+            guard let flaw = candidate.flaw() else {
+                if candidate != latest { try makeLatest(candidate) }
+                return candidate
+            }
+            refuse(candidate, flaw)
+        }
+        throw CheckpointError(
+            .noneIntact,
+            "\(folder): every checkpoint is damaged; bring one back from a copy, or start another run")
+    }
+
+    private func makeLatest(_ checkpoint: Checkpoint) throws(CheckpointError) {
+        do { try link(to: Checkpoint.name(step: checkpoint.step)) } catch {
+            throw CheckpointError(.cannotPrepare, "\(error); checkpoints cannot be kept there")
+        }
+    }
+
     /// All checkpoints, by step.
     public func list() -> [Checkpoint] {
         guard let names = try? FileTree.names(in: folder) else { return [] }
         return names.compactMap(checkpoint).sorted { $0.step < $1.step }
     }
 
-    /// Removes the oldest checkpoints until `keepLast` (at least 1) are left; never the one that `latest` names.
-    public func prune(keepLast: Int) throws(CheckpointError) {
+    /// Removes all but the newest `keepLast` (at least 1) checkpoints; never the one that `latest` names, nor one of
+    /// every `keepEvery`-th step (0: no such).
+    public func prune(keepLast: Int, keepEvery: Int = 0) throws(CheckpointError) {
         let latest = latest()
         for checkpoint in list().dropLast(max(1, keepLast)) where checkpoint != latest {
+            if keepEvery > 0, checkpoint.step % keepEvery == 0 { continue }
             let name = Checkpoint.name(step: checkpoint.step)
             let doomed = path("\(Self.temporaryPrefix)removed-\(name)-\(getpid())")
             do {

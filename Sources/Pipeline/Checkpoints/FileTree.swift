@@ -34,6 +34,13 @@ enum FileTree {
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
+    /// Bytes of a file.
+    static func size(_ path: String) throws(FileTreeError) -> UInt64 {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { throw FileTreeError(path, errno) }
+        return UInt64(max(0, status.st_size))
+    }
+
     /// Names in a folder, sorted, without `.` and `..`.
     static func names(in folder: String) throws(FileTreeError) -> [String] {
         guard let directory = opendir(folder) else { throw FileTreeError(folder, errno) }

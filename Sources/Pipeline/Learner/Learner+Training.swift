@@ -108,8 +108,7 @@ extension Learner {
             recorder.record(metrics)
             state.pending = nil
         }
-        let every = options.checkpointEvery
-        if every > 0, exchange.version % every == 0, exchange.version > 0 { await save() }
+        if options.savesCheckpoint(step: exchange.version) { await save() }
         return !isStopped
     }
 
@@ -126,7 +125,7 @@ extension Learner {
             tokens: state.boundary, pending: state.pending, before: state.before, after: state.after)
         guard snapshot != state.saved else { return }
         let held = await backend.holdState()
-        let keepLast = options.keepLast
+        let keepLast = options.keepLast, keepEvery = Int(options.keepEvery)
         state.saving = Task {
             let saved = await onThread("opd-checkpoint") {
                 Result {
@@ -139,7 +138,7 @@ extension Learner {
             withExtendedLifetime(held) {}
             didSave(snapshot, saved)
             do throws(CheckpointError) {
-                if case .success = saved { try checkpoints.prune(keepLast: keepLast) }
+                if case .success = saved { try checkpoints.prune(keepLast: keepLast, keepEvery: keepEvery) }
             } catch {
                 logger.warning("\(error)")
             }

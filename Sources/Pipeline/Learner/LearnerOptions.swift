@@ -9,8 +9,10 @@ public struct LearnerOptions: Sendable {
     public var learningRate: @Sendable (_ completedSteps: UInt64) -> Double
     /// Steps between checkpoints; 0: only at the end and when stopped.
     public var checkpointEvery: UInt64
-    /// Checkpoints that are kept.
+    /// Newest checkpoints that are kept.
     public var keepLast: Int
+    /// Steps between checkpoints that are kept for ever, beside the newest; 0: none.
+    public var keepEvery: UInt64
     /// Responses of a batch that go into the record; held-out ones all do.
     public var recordedSamples = 32
     /// Time without progress after which the learner says what it waits for.
@@ -18,7 +20,8 @@ public struct LearnerOptions: Sendable {
 
     public init(
         plan: RunPlan, exchange: ExchangeOptions, objective: Objective,
-        learningRate: @escaping @Sendable (UInt64) -> Double, checkpointEvery: UInt64 = 0, keepLast: Int = 3
+        learningRate: @escaping @Sendable (UInt64) -> Double, checkpointEvery: UInt64 = 0, keepLast: Int = 3,
+        keepEvery: UInt64 = 0
     ) {
         self.plan = plan
         self.exchange = exchange
@@ -26,6 +29,12 @@ public struct LearnerOptions: Sendable {
         self.learningRate = learningRate
         self.checkpointEvery = checkpointEvery
         self.keepLast = keepLast
+        self.keepEvery = keepEvery
+    }
+
+    /// Whether a checkpoint is due after so many completed steps.
+    func savesCheckpoint(step: UInt64) -> Bool {
+        step > 0 && [checkpointEvery, keepEvery].contains { $0 > 0 && step % $0 == 0 }
     }
 }
 

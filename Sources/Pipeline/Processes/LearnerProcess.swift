@@ -58,8 +58,10 @@ public enum LearnerProcess {
         let plan = runPlan(configuration, data)
         let store = CheckpointStore(folder: folder.checkpoints)
         try store.prepare()
-        let resuming = try resume ? restorePoint(store, folder, plan, data.tokenizer, logger) : nil
+        if resume { progress.activity("checking the checkpoints") }
+        let resuming = resume ? try await restorePoint(store, folder, plan, data.tokenizer, logger) : nil
         if let resuming { progress.resume(after: resuming.checkpoint.step) }
+        progress.activity("loading the student")
 
         let backend = try StudentTrainer(
             student, type: configuration.student.elementType, threads: configuration.pipeline.threadCount,
@@ -79,7 +81,8 @@ public enum LearnerProcess {
             options: LearnerOptions(
                 plan: plan, exchange: exchange, objective: configuration.objective.objective,
                 learningRate: { schedule.rate(step: Int($0)) },
-                checkpointEvery: UInt64(configuration.checkpoint.every), keepLast: configuration.checkpoint.keepLast),
+                checkpointEvery: UInt64(configuration.checkpoint.every), keepLast: configuration.checkpoint.keepLast,
+                keepEvery: UInt64(configuration.checkpoint.keepEvery)),
             transport: transport, backend: backend, publisher: publisher, checkpoints: store, resuming: resuming,
             recorder: recorder, logger: logger)
 
@@ -113,11 +116,19 @@ public enum LearnerProcess {
         return plan
     }
 
-    /// The newest checkpoint with its state; nil when the run has none and so starts again.
+    /// The newest undamaged checkpoint with its state; nil when the run has none at all and so starts again.
     private static func restorePoint(
         _ store: CheckpointStore, _ folder: RunFolder, _ plan: RunPlan, _ tokenizer: Tokenizer, _ logger: Logger
-    ) throws -> (checkpoint: Checkpoint, state: CheckpointState)? {
-        guard let checkpoint = store.latest() else {
+    ) async throws -> (checkpoint: Checkpoint, state: CheckpointState)? {
+        // Every byte is read: on a thread, for it takes a while.
+        let found = await onThread("opd-checkpoint") {
+            Result {
+                try store.latestIntact { checkpoint, flaw in
+                    logger.warning("\(checkpoint.path) is damaged and is not used: \(flaw)")
+                }
+            }
+        }
+        guard let checkpoint = try found.get() else {
             logger.notice("\(folder.path) has no checkpoint: starting from the first step")
             for path in try folder.setAside() { logger.notice("kept what an earlier start recorded in \(path)") }
             return nil

@@ -14,22 +14,26 @@ struct InspectCommand: ParsableCommand {
     var path: String
 
     func run() throws {
-        for line in RunReport.aligned(try facts()) { try StandardOutput.shared.writeLine(line) }
+        let (facts, damage) = try facts()
+        for line in RunReport.aligned(facts) { try StandardOutput.shared.writeLine(line) }
+        if let damage { throw CommandError(message: "\(path) is damaged: \(damage)") }
     }
 
-    private func facts() throws -> [(label: String, text: String)] {
+    private func facts() throws -> (facts: [(label: String, text: String)], damage: String?) {
         let files = FileManager.default
         let run = RunFolder(path)
-        if files.fileExists(atPath: run.configuration) { return RunReport.facts(of: run) }
+        if files.fileExists(atPath: run.configuration) { return (RunReport.facts(of: run), nil) }
         let model = "\(path)/model"
-        if files.fileExists(atPath: "\(path)/state.json"), files.fileExists(atPath: model) {
-            let state = "\(path)/state.json"
+        let state = "\(path)/state.json"
+        let isWhole = files.fileExists(atPath: state) && files.fileExists(atPath: model)
+        if isWhole || files.fileExists(atPath: "\(path)/\(Checkpoint.manifestName)") {
             let step = try? JSONValue.parse(Array(Data(contentsOf: URL(fileURLWithPath: state))))["step"]
             var facts = [(label: "checkpoint", text: path)]
             if case .integer(let step)? = step { facts.append(("step", String(step))) }
-            return facts + ModelSummary(try ModelFiles.open(model)).lines
+            if let flaw = Checkpoint(step: 0, path: path).flaw() { return (facts + [("intact", "no: \(flaw)")], flaw) }
+            return (facts + [("intact", "yes")] + ModelSummary(try ModelFiles.open(model)).lines, nil)
         }
-        return ModelSummary(try ModelFiles.open(path)).lines
+        return (ModelSummary(try ModelFiles.open(path)).lines, nil)
     }
 }
 
