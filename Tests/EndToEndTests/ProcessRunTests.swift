@@ -115,6 +115,48 @@ import Testing
         }
     }
 
+    /// A scheduler tells every process of a job that its time is nearly over.
+    @Test func aScheduledEndIsResumed() async throws {
+        let reference = try await Self.reference.value
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: Self.steps)
+            let run = try Binary.Running(["run", "run.yaml"], input: "", folder: folder, environment: [:])
+            try await Self.waitForStep(2, folder, run)
+            let parent = run.process.processIdentifier
+            for role in ["rollout", "scorer"] {
+                for process in Self.children(of: parent, running: role) { kill(process, SIGUSR1) }
+            }
+            kill(parent, SIGUSR1)
+            let stopped = await run.finish(within: 60)
+            #expect(stopped.status == 138, "\(stopped.errors)")
+            #expect(!stopped.errors.contains("starting it again"), "members go on: \(stopped.errors)")
+            #expect(stopped.errors.contains("--resume"))
+            let resumed = try await Binary.run(["run", "run.yaml", "--resume"], in: folder)
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(try Self.metrics(folder) == reference.metrics)
+            #expect(try Self.weights(folder) == reference.weights)
+        }
+    }
+
+    @Test func aRunStopsBeforeItsTimeLimit() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 1_000_000)
+            let options = ["--set", "checkpoint.every=0", "--set", "evaluation.every=0"]
+            let stopped = try await Binary.run(["run", "run.yaml", "--time-limit", "20s"] + options, in: folder)
+            #expect(stopped.status == 75, "\(stopped.errors)")
+            #expect(stopped.errors.contains("time limit of 20 s"), "\(stopped.errors)")
+            #expect(stopped.errors.contains("--resume"))
+            let done = try #require(try Self.metrics(folder).last?["step"].flatMap { Int($0) })
+            #expect(
+                FileManager.default.fileExists(
+                    atPath: "\(folder)/runs/tiny/checkpoints/latest/state.json"), "after step \(done)")
+            let steps = "training.steps=\(done + 1)"
+            let resumed = try await Binary.run(["run", "run.yaml", "--resume", "--set", steps] + options, in: folder)
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(try Self.metrics(folder).map { $0["step"] } == (1...done + 1).map { "\($0)" })
+        }
+    }
+
     @Test func aDamagedCheckpointIsSteppedOver() async throws {
         let reference = try await Self.reference.value
         try await withTemporaryFolder { folder in

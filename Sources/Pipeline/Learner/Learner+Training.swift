@@ -57,10 +57,12 @@ extension Learner {
         let learningRate = options.learningRate(version)
         account()
         phase = .training
+        let begun = now
         let result = try await backend.step(
             batch, objective: options.objective, learningRate: learningRate, version: version)
         account()
         phase = .other
+        timeLimit?.trained(in: now - begun)
         guard result.statistics.loss.isFinite, result.gradNorm.isFinite else {
             throw LearnerError(
                 .notFinite,
@@ -126,6 +128,7 @@ extension Learner {
         guard snapshot != state.saved else { return }
         let held = await backend.holdState()
         let keepLast = options.keepLast, keepEvery = Int(options.keepEvery)
+        let begun = now
         state.saving = Task {
             let saved = await onThread("opd-checkpoint") {
                 Result {
@@ -137,6 +140,7 @@ extension Learner {
             }
             withExtendedLifetime(held) {}
             didSave(snapshot, saved)
+            timeLimit?.saved(in: now - begun)
             do throws(CheckpointError) {
                 if case .success = saved { try checkpoints.prune(keepLast: keepLast, keepEvery: keepEvery) }
             } catch {

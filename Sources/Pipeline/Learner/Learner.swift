@@ -19,6 +19,7 @@ public actor Learner {
     var clock: StepClock
     var phase = StepClock.Phase.other
     var state: LearnerState
+    var timeLimit: TimeLimit?
     private let origin: ContinuousClock.Instant
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private var stopReason: String?
@@ -47,6 +48,7 @@ public actor Learner {
             version: resuming?.state.step ?? 0, counts: resuming?.state.tokens ?? TokenCounts())
         clock = StepClock(now: .zero, ledger: exchange.ledger)
         state = LearnerState(resuming: resuming, plan: options.plan, counts: exchange.ledger.counts)
+        timeLimit = options.timeLimit
     }
 
     var now: Duration { origin.duration(to: .now) }
@@ -95,6 +97,15 @@ public actor Learner {
             tokens: exchange.ledger.counts, counters: exchange.counters, seconds: now.seconds)
     }
 
+    private func stopInTime() {
+        guard let timeLimit, options.startedAt.duration(to: .now) >= timeLimit.stopAt else { return }
+        if stopReason == nil {
+            logger.notice(
+                "stopping in time for a checkpoint before the time limit of \(timeLimit.limit.shortSeconds) s")
+        }
+        stop("stopped by its time limit")
+    }
+
     // MARK: Messages
 
     private func receiveAll() async {
@@ -116,6 +127,7 @@ public actor Learner {
             account()
             perform(exchange.tick(now: now))
             sayWhatIsMissing()
+            stopInTime()
             changed()
         }
     }

@@ -13,6 +13,10 @@ public struct LearnerOptions: Sendable {
     public var keepLast: Int
     /// Steps between checkpoints that are kept for ever, beside the newest; 0: none.
     public var keepEvery: UInt64
+    /// Stops the run in time for a last checkpoint; nil: no limit.
+    public var timeLimit: TimeLimit?
+    /// From when `timeLimit` counts.
+    public var startedAt: ContinuousClock.Instant = .now
     /// Responses of a batch that go into the record; held-out ones all do.
     public var recordedSamples = 32
     /// Time without progress after which the learner says what it waits for.

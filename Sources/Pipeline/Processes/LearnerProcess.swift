@@ -14,7 +14,8 @@ import Wire
 public enum LearnerProcess {
     /// How it ended.
     public struct End: Sendable {
-        /// 0 when all steps are done, 130 or 143 when a signal stopped it after a checkpoint.
+        /// 0 when all steps are done; after a stop with a checkpoint 128 plus the signal's number, or 75 when it was for
+        /// the time limit.
         public var exitCode: Int32
         /// For a person.
         public var summary: RunSummary
@@ -24,11 +25,13 @@ public enum LearnerProcess {
     /// - Parameters:
     ///   - bind: overrides `pipeline.endpoint`.
     ///   - resumeCommand: what a person types to go on.
+    ///   - timeLimit: for this process, its loading included.
     /// - Throws: `ProcessError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     public static func run(
         _ configuration: RunConfiguration, folder: RunFolder, bind: String? = nil, resume: Bool,
-        resumeCommand: String, progress: RunProgress, logger: Logger
+        resumeCommand: String, timeLimit: TimeLimit? = nil, progress: RunProgress, logger: Logger
     ) async throws -> End {
+        let startedAt = ContinuousClock.now
         let endpoint = bind ?? configuration.pipeline.endpoint
         try EndpointPolicy.check(endpoint, allowPlaintext: configuration.pipeline.allowPlaintext)
         let lock = try folder.lock()
@@ -41,7 +44,7 @@ public enum LearnerProcess {
             logger.info("listening at \(transport.endpoint)")
             return try await run(
                 configuration, folder: folder, transport: transport, resume: resume, resumeCommand: resumeCommand,
-                progress: progress, logger: logger)
+                timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
         } catch {
             await transport.close()
             throw error
@@ -50,7 +53,8 @@ public enum LearnerProcess {
 
     private static func run(
         _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, resume: Bool,
-        resumeCommand: String, progress: RunProgress, logger: Logger
+        resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, progress: RunProgress,
+        logger: Logger
     ) async throws -> End {
         progress.activity("loading the student")
         let student = try ModelFiles.open(configuration.student.model)
@@ -77,16 +81,19 @@ public enum LearnerProcess {
         let exchange = ExchangeOptions(
             runID: runID, lease: .seconds(configuration.pipeline.leaseSeconds),
             heartbeat: .seconds(configuration.pipeline.heartbeatSeconds), tokenizerFingerprint: tokenizer.fingerprint)
+        var options = LearnerOptions(
+            plan: plan, exchange: exchange, objective: configuration.objective.objective,
+            learningRate: { schedule.rate(step: Int($0)) },
+            checkpointEvery: UInt64(configuration.checkpoint.every), keepLast: configuration.checkpoint.keepLast,
+            keepEvery: UInt64(configuration.checkpoint.keepEvery))
+        options.timeLimit = timeLimit
+        options.startedAt = startedAt
         let learner = Learner(
-            options: LearnerOptions(
-                plan: plan, exchange: exchange, objective: configuration.objective.objective,
-                learningRate: { schedule.rate(step: Int($0)) },
-                checkpointEvery: UInt64(configuration.checkpoint.every), keepLast: configuration.checkpoint.keepLast,
-                keepEvery: UInt64(configuration.checkpoint.keepEvery)),
-            transport: transport, backend: backend, publisher: publisher, checkpoints: store, resuming: resuming,
+            options: options, transport: transport, backend: backend, publisher: publisher, checkpoints: store,
+            resuming: resuming,
             recorder: recorder, logger: logger)
 
-        let stopping = StopSignal { signal in await learner.stop("stopped by \(signal)") }
+        let stopping = StopSignal(isLearner: true) { signal in await learner.stop("stopped by \(signal)") }
         defer { stopping.end() }
         progress.activity("waiting for members at \(transport.endpoint)")
         let outcome = try await learner.run()
@@ -95,7 +102,8 @@ public enum LearnerProcess {
             logger.warning("the last checkpoint is missing: \(failure)")
         }
         return End(
-            exitCode: outcome.end == .completed ? 0 : stopping.exitCode,
+            exitCode: outcome.end == .completed
+                ? 0 : (stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode),
             summary: await summary(
                 outcome, configuration: configuration, data: data, folder: folder, resumeCommand: resumeCommand,
                 logger: logger))

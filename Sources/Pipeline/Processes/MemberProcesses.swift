@@ -11,6 +11,8 @@ public enum RolloutProcess {
     public static func run(
         _ configuration: RunConfiguration, connect: String, name: String, logger: Logger
     ) async throws -> Int32 {
+        // A batch scheduler may send it to every process: it is for the learner alone, which needs this one meanwhile.
+        signal(SIGUSR1, SIG_IGN)
         try EndpointPolicy.check(connect, allowPlaintext: configuration.pipeline.allowPlaintext)
         let backend = try StudentSampler(
             ModelFiles.open(configuration.student.model), type: configuration.student.elementType,
@@ -33,6 +35,8 @@ public enum ScorerProcess {
     public static func run(
         _ configuration: RunConfiguration, teacher: String, connect: String, name: String, logger: Logger
     ) async throws -> Int32 {
+        // A batch scheduler may send it to every process: it is for the learner alone, which needs this one meanwhile.
+        signal(SIGUSR1, SIG_IGN)
         try EndpointPolicy.check(connect, allowPlaintext: configuration.pipeline.allowPlaintext)
         guard let model = configuration.teachers[teacher] else {
             let known = configuration.teachers.keys.sorted().joined(separator: ", ")

@@ -19,14 +19,15 @@ package enum ChildStatus: Sendable, Equatable, CustomStringConvertible {
     private static let names: [Int32: String] = [
         SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGTRAP: "SIGTRAP",
         SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGSEGV: "SIGSEGV", SIGPIPE: "SIGPIPE",
-        SIGTERM: "SIGTERM", SIGXCPU: "SIGXCPU",
+        SIGTERM: "SIGTERM", SIGUSR1: "SIGUSR1", SIGXCPU: "SIGXCPU",
         SIGKILL: "SIGKILL; the system does that when memory runs out",
     ]
 }
 
 /// With what a supervised run ends.
 public struct ExitStatus: Sendable, Equatable {
-    /// For `exit`: 0 done, 1 failed, 2 refused its configuration, 130 or 143 stopped by SIGINT or SIGTERM.
+    /// For `exit`: 0 done, 1 failed, 2 refused its configuration, 75 stopped by its time limit,
+    /// 128 plus its number stopped by a signal.
     public var code: Int32
     /// What went wrong, for a person; nil when nothing did or the learner has said it on standard error already.
     public var error: String?

@@ -9,9 +9,11 @@ extension Supervisor {
     ///   - configurationPath: the file, as the user gave it.
     ///   - overrides: `key=value` texts to be passed on.
     ///   - arguments: further options for every process, such as `--quiet`.
+    ///   - learnerArguments: further options for the learner.
     public static func plan(
         for configuration: RunConfiguration, configurationPath: String, overrides: [String] = [], resume: Bool,
-        runFolder: RunFolder, arguments: [String] = [], executable: String = "/proc/self/exe"
+        runFolder: RunFolder, arguments: [String] = [], learnerArguments: [String] = [],
+        executable: String = "/proc/self/exe"
     ) -> [ProcessSpec] {
         let common = overrides.flatMap { ["--set", $0] } + arguments
         func member(_ command: String, _ name: String, _ options: [String] = []) -> ProcessSpec {
@@ -25,7 +27,7 @@ extension Supervisor {
             ProcessSpec(
                 name: "learner", role: .learner, executable: executable,
                 arguments: ["learner", configurationPath, "--bind", configuration.pipeline.endpoint]
-                    + (resume ? ["--resume"] : []) + common)
+                    + (resume ? ["--resume"] : []) + learnerArguments + common)
         ]
         for index in 0..<configuration.pipeline.workers { plan.append(member("rollout", "rollout-\(index)")) }
         for teacher in configuration.teachers.keys.sorted() {

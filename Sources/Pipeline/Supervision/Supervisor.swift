@@ -30,10 +30,10 @@ public struct Supervisor: Sendable {
 
     /// Runs until the learner is done or the run has failed or was stopped; no process is left then.
     ///
-    /// SIGINT, SIGTERM and SIGHUP of this process are taken: the first lets the learner write a checkpoint and end, a
-    /// second kills all.
+    /// SIGINT, SIGTERM, SIGHUP and SIGUSR1 of this process are taken: the first lets the learner write a checkpoint and
+    /// end, a second kills all, unless one of the two is SIGUSR1.
     public func run() async -> ExitStatus {
-        var trapped: [UnixSignal] = [.sigint, .sigterm]
+        var trapped: [UnixSignal] = [.sigint, .sigterm, .sigusr1]
         // Under nohup a hang-up stays ignored.
         if cplatform_signal_is_ignored(SIGHUP) == 0 { trapped.append(.sighup) }
         let signals = await UnixSignalsSequence(trapping: trapped)

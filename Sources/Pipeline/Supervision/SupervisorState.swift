@@ -10,7 +10,7 @@ package struct SupervisorState: Sendable {
         /// The learner listens.
         case endpointKnown
         case ended(String, ChildStatus)
-        /// SIGINT, SIGTERM or SIGHUP came to the supervisor.
+        /// SIGINT, SIGTERM, SIGHUP or SIGUSR1 came to the supervisor.
         case signal(Int32)
         /// ``SupervisorState/nextDeadline`` has come.
         case timer
@@ -131,7 +131,8 @@ package struct SupervisorState: Sendable {
         case .asked(let signal):
             guard index == 0 else { return }
             switch status {
-            case .exited(0), .exited(128 + signal), .exited(128 + SIGTERM), .signalled(SIGTERM):
+            case .exited(0), .exited(128 + signal), .exited(128 + SIGTERM), .exited(128 + SIGUSR1),
+                .exited(StopSignal.timeLimitExitCode), .signalled(SIGTERM), .signalled(SIGUSR1):
                 end(Outcome(code: 128 + signal, isResumable: true), now)
             default:
                 let error = "the learner \(status) when it was to write its checkpoint; the last one before it stands"
@@ -149,7 +150,8 @@ package struct SupervisorState: Sendable {
         // In these three cases the learner has said why on the standard error that it shares.
         case .exited(2): end(Outcome(code: 2), now)
         case .exited(1): end(Outcome(code: 1, isResumable: true), now)
-        case .exited(let code) where [SIGHUP, SIGINT, SIGTERM].contains(code - 128):
+        case .exited(let code)
+        where [SIGHUP, SIGINT, SIGTERM, SIGUSR1].contains(code - 128) || code == StopSignal.timeLimitExitCode:
             end(Outcome(code: code, isResumable: true), now)
         case .notStarted: end(Outcome(code: 1, error: "the learner \(status)"), now)
         default: end(Outcome(code: 1, error: "the learner \(status)", isResumable: true), now)
@@ -190,9 +192,13 @@ package struct SupervisorState: Sendable {
             for index in processes.indices where !processes[index].isRunning { processes[index].activity = .ended }
             actions.append(.inform("stopping: the learner writes a checkpoint; once more to stop at once"))
             actions.append(.kill(processes[0].name, SIGTERM))
+        // A scheduler's SIGUSR1 comes before its SIGTERM, and neither is a second order to hurry.
+        case .asked where signal == SIGUSR1: break
+        case .asked(SIGUSR1): phase = .asked(signal)
         case .asked(let first):
             outcome = Outcome(code: 128 + first, isResumable: true)
             killAll()
+        case .ending where signal == SIGUSR1: break
         case .ending:
             // The learner of a run that failed elsewhere gets the time for its checkpoint after a first signal too.
             if isFirst, processes[0].isRunning {

@@ -9,7 +9,7 @@ struct LearnerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "learner", abstract: "Run a learner, which workers and scorers connect to.",
         discussion: """
-            Holds the master weights and the run folder. SIGINT or SIGTERM stops it after a checkpoint; --resume goes on \
+            Holds the master weights and the run folder. SIGINT, SIGTERM or SIGUSR1 stops it after a checkpoint; --resume goes on \
             from it.
             """)
 
@@ -20,6 +20,8 @@ struct LearnerCommand: AsyncParsableCommand {
 
     @Flag(help: "Continue the run of this name from its last checkpoint.")
     var resume = false
+
+    @OptionGroup var time: TimeLimitOptions
 
     @OptionGroup var verbosity: VerbosityOptions
 
@@ -38,7 +40,7 @@ struct LearnerCommand: AsyncParsableCommand {
                 configuration, folder: folder, bind: bind, resume: resume,
                 resumeCommand: CommandLineText.resuming(
                     ChildProcess.isSupervised ? "run" : "learner", options, workers: nil, scorers: nil),
-                progress: progress, logger: logger)
+                timeLimit: time.timeLimit, progress: progress, logger: logger)
         } catch {
             progress.finish()
             if !ChildProcess.isSupervised && !resume { folder.removeIfUnused() }

@@ -10,7 +10,7 @@ struct RunCommand: AsyncParsableCommand {
         commandName: "run", abstract: "Run a whole distillation on this machine.",
         discussion: """
             Starts a learner, rollout workers and scorers as processes, restarts a worker or scorer that dies, and ends \
-            with a summary. Ctrl-C stops after a checkpoint; --resume goes on from it.
+            with a summary. Ctrl-C, SIGTERM and SIGUSR1 stop it after a checkpoint; --resume goes on from it.
             """)
 
     @OptionGroup var options: ConfigurationOptions
@@ -23,6 +23,8 @@ struct RunCommand: AsyncParsableCommand {
 
     @Flag(help: "Continue the run of this name from its last checkpoint.")
     var resume = false
+
+    @OptionGroup var time: TimeLimitOptions
 
     @OptionGroup var verbosity: VerbosityOptions
 
@@ -40,13 +42,30 @@ struct RunCommand: AsyncParsableCommand {
         let supervisor = Supervisor(
             plan: Supervisor.plan(
                 for: configuration, configurationPath: options.config, overrides: overrides, resume: resume,
-                runFolder: folder, arguments: verbosity.arguments),
+                runFolder: folder, arguments: verbosity.arguments, learnerArguments: time.arguments),
             endpoint: .file(folder.endpoint), resumeCommand: resumeCommand, logger: logger)
         let status = await supervisor.run()
         if let error = status.error { printToStandardError("error: \(error)") }
         if let hint = status.hint { printToStandardError(hint) }
         if status.code == 2 && !resume { folder.removeIfUnused() }
         throw ExitCode(status.code)
+    }
+}
+
+/// How long a run may take.
+struct TimeLimitOptions: ParsableArguments {
+    @Option(
+        name: .customLong("time-limit"),
+        help: "Stop with a checkpoint before this time is over, such as 90m, 3600s or 1:30:00; exit status 75.")
+    var text: String?
+
+    var timeLimit: TimeLimit? { text.flatMap { TimeLimit($0) } }
+    /// The same for another process.
+    var arguments: [String] { text.map { ["--time-limit", $0] } ?? [] }
+
+    func validate() throws {
+        guard let text, timeLimit == nil else { return }
+        throw ValidationError("--time-limit '\(text)' is no time; write it like 90m, 3600s or 1:30:00")
     }
 }
 

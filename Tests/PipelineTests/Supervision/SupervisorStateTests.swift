@@ -76,6 +76,25 @@ import Testing
         #expect(actions == [.warn("rollout-0 ended with exit status 1; starting it again in 0.5 s")])
     }
 
+    @Test func aSchedulersTwoSignalsAreOneOrder() {
+        var state = running()
+        #expect(state.handle(.signal(SIGUSR1), at: .seconds(10)).last == .kill("learner", SIGTERM))
+        #expect(state.handle(.signal(SIGUSR1), at: .seconds(20)) == [])
+        #expect(state.handle(.signal(SIGTERM), at: .seconds(30)) == [], "the checkpoint is not cut short")
+        _ = state.handle(.ended("rollout-0", .exited(0)), at: .seconds(40))
+        _ = state.handle(.ended("scorer-0", .exited(0)), at: .seconds(40))
+        #expect(
+            state.handle(.ended("learner", .exited(143)), at: .seconds(41))
+                == [.finish(Outcome(code: 143, isResumable: true))])
+    }
+
+    @Test func aPersonStillHurriesAScheduler() {
+        var state = running()
+        _ = state.handle(.signal(SIGUSR1), at: .seconds(10))
+        #expect(state.handle(.signal(SIGINT), at: .seconds(20)) == [])
+        #expect(state.handle(.signal(SIGINT), at: .seconds(30)).contains(.kill("learner", SIGKILL)))
+    }
+
     @Test func deathsOfOneMemberDoNotCountForAnother() {
         var state = running { $0.deathsAllowed = 3 }
         for second in 2...3 {
@@ -139,6 +158,8 @@ import Testing
         (.exited(2), Outcome(code: 2)),
         (.exited(143), Outcome(code: 143, isResumable: true)),
         (.exited(130), Outcome(code: 130, isResumable: true)),
+        (.exited(138), Outcome(code: 138, isResumable: true)),
+        (.exited(75), Outcome(code: 75, isResumable: true)),
         (.exited(70), Outcome(code: 1, error: "the learner ended with exit status 70", isResumable: true)),
         (
             .signalled(SIGKILL),
