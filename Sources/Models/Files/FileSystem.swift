@@ -126,6 +126,20 @@ final class MappedFile: Sendable {
         bytes = UnsafeRawBufferPointer(start: address, count: size)
     }
 
+    /// Calls `body` with some of the bytes, and gives their memory back afterwards: a model is read once, and what was
+    /// read would count as this process's as long as the file is mapped.
+    func withBytes<R>(_ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+        defer {
+            let page = Int(getpagesize())
+            let first = (range.lowerBound + page - 1) / page * page, last = range.upperBound / page * page
+            if first < last, let base = bytes.baseAddress {
+                // Clean pages of a file: reading them again brings them back. A hint, whose failure does no harm.
+                madvise(UnsafeMutableRawPointer(mutating: base + first), last - first, Int32(MADV_DONTNEED))
+            }
+        }
+        return try body(UnsafeRawBufferPointer(rebasing: bytes[range]))
+    }
+
     deinit {
         if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), bytes.count) }
     }

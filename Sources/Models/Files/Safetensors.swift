@@ -163,7 +163,7 @@ public struct SafetensorsFile: Sendable {
     /// Calls `body` with the bytes of a tensor, little-endian as stored, at any alignment.
     public func withBytes<R>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
         let entry = try entry(name)
-        return try body(UnsafeRawBufferPointer(rebasing: file.bytes[entry.range]))
+        return try file.withBytes(entry.range, body)
     }
 
     /// Reads a tensor of floats as f32 into `destination`, which has room for exactly its values.

@@ -14,10 +14,9 @@ public final class LanguageModel {
     ///   - threads: size of the compute team, at least 1.
     /// - Throws: `ModelError` naming the tensor that is missing or misshapen.
     public convenience init(_ files: ModelFiles, type: ElementType, threads: Int) throws {
-        let parameters = try ParameterBuffer(reading: files)
-        self.init(
-            configuration: files.configuration, parameters: parameters, type: type,
-            context: ComputeContext(threads: threads))
+        let context = ComputeContext(threads: threads)
+        let parameters = try ParameterBuffer(reading: files, matrixType: type, context: context)
+        self.init(configuration: files.configuration, parameters: parameters, type: type, context: context)
     }
 
     /// Packs parameters that are already in memory; they are not kept.

@@ -121,7 +121,7 @@ struct GGUFFile: Sendable {
 
     /// The bytes of a tensor.
     func withBytes<R>(of tensor: GGUFTensor, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
-        try body(UnsafeRawBufferPointer(rebasing: file.bytes[tensor.range]))
+        try file.withBytes(tensor.range, body)
     }
 
     var byteCount: Int { file.bytes.count }
