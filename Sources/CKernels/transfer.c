@@ -28,6 +28,17 @@ void ck_convert_f16_to_f32(float *dst, const uint16_t *src, int64_t n) {
     }
 }
 
+void ck_gather(float *dst, const void *source, int type, const int64_t *offsets, int64_t n) {
+    if (type == CK_F32) {
+        for (int64_t i = 0; i < n; i++) dst[i] = ((const float *)source)[offsets[i]];
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)((const uint16_t *)source)[offsets[i]] << 16;
+        memcpy(&dst[i], &bits, 4);
+    }
+}
+
 typedef uint16_t h8 __attribute__((vector_size(16)));
 
 /// One 8 x 8 tile of 16-bit elements in registers: three rounds of interleaving.

@@ -51,6 +51,27 @@ const char *od_version(void) {
     return text;
 }
 
+/// The part of an element's offset that its index in one dimension contributes.
+static int64_t blocked_offset(const od_blocking *b, int dimension, int64_t index) {
+    int64_t offset = 0, stride = 1;
+    for (int i = b->blocks - 1; i >= 0; i--) {
+        if (b->dimension[i] == dimension) {
+            offset += index % b->size[i] * stride;
+            index /= b->size[i];
+        }
+        stride *= b->size[i];
+    }
+    return offset + index * b->strides[dimension];
+}
+
+int od_layout_offsets(const od_layout *layout, int64_t *k_offsets, int64_t *n_offsets) {
+    od_blocking b;
+    if (od_md_blocking(&layout->md, &b)) return 1;
+    for (int64_t k = 0; k < layout->k; k++) k_offsets[k] = blocked_offset(&b, 0, k);
+    for (int64_t n = 0; n < layout->n; n++) n_offsets[n] = blocked_offset(&b, 1, n);
+    return 0;
+}
+
 static dnnl_data_type_t data_type(int type) { return type == OD_BF16 ? dnnl_bf16 : dnnl_f32; }
 
 static dnnl_primitive_attr_t attributes(int accumulate) {

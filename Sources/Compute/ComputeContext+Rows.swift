@@ -33,6 +33,29 @@ extension ComputeContext {
         }
     }
 
+    /// x[t] = row ids[t] of the matrix W [V,C] that was packed. x [T,C] f32; `packed.hasReadableRows` must hold.
+    ///
+    /// So that tied embeddings need no second copy beside the head.
+    public func embed(ids: [Int32], packed: PackedMatrix, into x: Tensor) {
+        profile?.begin(.embedding)
+        defer { profile?.end() }
+        precondition(x.rows == ids.count && x.columns == packed.inputs && x.type == .f32, "embed: shapes differ")
+        precondition(ids.allSatisfy { $0 >= 0 && Int($0) < packed.outputs }, "embed: id outside the vocabulary")
+        guard let full = packed.layout.offsets, let last = packed.lastLayout.offsets else {
+            preconditionFailure("embed: the packed layout is not made of blocks")
+        }
+        team.run(count: ids.count, chunk: 64) { range, _ in
+            for row in range {
+                let (panel, column) = Int(ids[row]).quotientAndRemainder(dividingBy: packed.panelWidth)
+                let offsets = panel == packed.panelCount - 1 ? last : full
+                let start =
+                    packed.bytes(ofPanel: panel) + Int(offsets.outputs[column]) * packed.storedType.byteCount
+                ck_gather(
+                    x.f32 + row * x.columns, start, packed.storedType.code, offsets.inputs, Int64(x.columns))
+            }
+        }
+    }
+
     /// dTable[ids[t]] += dx[t], t ascending. dx [T,C] f32, dTable [V,C] f32.
     public func embedBackward(ids: [Int32], dx: Tensor, into dTable: Tensor) {
         profile?.begin(.embedding)

@@ -30,6 +30,8 @@ public final class ComputeContext {
     var plans: [PlanKey: MatmulPlan] = [:]
     var layouts: [LayoutKey: PackedLayout] = [:]
     var scratchTensors: [ScratchKey: ScratchTensor] = [:]
+    /// Packed matrices lie here.
+    let arena = StorageArena()
     /// Attention working memory, one block a thread.
     let threadScratch: [AlignedStorage]
     var attentionItems: [AttentionItem] = []

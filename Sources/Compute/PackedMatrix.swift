@@ -14,6 +14,11 @@ final class PackedLayout {
     let byteCount: Int
     let inputs: Int
     let outputs: Int
+    /// Columns in a block of the package's own layout; 0 for oneDNN's.
+    private let blockColumns: Int
+    /// Where the element of input k and output n lies: at inputs[k] + outputs[n] elements. Nil when oneDNN's layout is
+    /// not made of blocks.
+    private(set) lazy var offsets = makeOffsets()
     /// Outlives the handle, which refers to its engine: a packed matrix may be released after its context.
     private let runtime: MatmulRuntime
 
@@ -27,6 +32,7 @@ final class PackedLayout {
         byteCount = od_layout_size(handle)
         inputs = key.inputs
         outputs = key.outputs
+        blockColumns = 0
     }
 
     /// The package's own: blocks of `blockColumns` outputs.
@@ -36,6 +42,18 @@ final class PackedLayout {
         byteCount = (key.outputs + blockColumns - 1) / blockColumns * blockColumns * key.inputs * 4
         inputs = key.inputs
         outputs = key.outputs
+        self.blockColumns = blockColumns
+    }
+
+    private func makeOffsets() -> (inputs: [Int64], outputs: [Int64])? {
+        guard let handle else {
+            return (
+                (0..<inputs).map { Int64($0 * blockColumns) },
+                (0..<outputs).map { Int64($0 / blockColumns * blockColumns * inputs + $0 % blockColumns) }
+            )
+        }
+        var k = [Int64](repeating: 0, count: inputs), n = [Int64](repeating: 0, count: outputs)
+        return od_layout_offsets(handle, &k, &n) == 0 ? (k, n) : nil
     }
 
     deinit { if let handle { od_layout_destroy(handle) } }
@@ -64,7 +82,7 @@ public final class PackedMatrix {
 
     init(
         outputs: Int, inputs: Int, type: ElementType, transposed: Bool, panelWidth: Int, storedType: ElementType,
-        layout: PackedLayout, lastLayout: PackedLayout
+        layout: PackedLayout, lastLayout: PackedLayout, arena: StorageArena
     ) {
         self.outputs = outputs
         self.inputs = inputs
@@ -76,7 +94,7 @@ public final class PackedMatrix {
         self.lastLayout = lastLayout
         panelStride = (layout.byteCount + 63) & ~63
         let panels = (outputs + panelWidth - 1) / panelWidth
-        storage = AlignedStorage(byteCount: panelStride * (panels - 1) + lastLayout.byteCount)
+        storage = arena.allocate(byteCount: panelStride * (panels - 1) + lastLayout.byteCount)
     }
 
     /// Bytes of packed memory.
@@ -87,6 +105,9 @@ public final class PackedMatrix {
     public func panelRange(_ index: Int) -> Range<Int> {
         index * panelWidth..<min(outputs, (index + 1) * panelWidth)
     }
+
+    /// Whether ``ComputeContext/embed(ids:packed:into:)`` can read rows back out of it.
+    public var hasReadableRows: Bool { layout.offsets != nil && lastLayout.offsets != nil }
 
     func layout(ofPanel index: Int) -> PackedLayout { index == panelCount - 1 ? lastLayout : layout }
     func bytes(ofPanel index: Int) -> UnsafeMutableRawPointer { storage.base + index * panelStride }
@@ -137,7 +158,7 @@ extension ComputeContext {
         let packed = PackedMatrix(
             outputs: outputs, inputs: inputs, type: type, transposed: transposed, panelWidth: width,
             storedType: stored, layout: layout(inputs: inputs, outputs: width, type: stored),
-            lastLayout: layout(inputs: inputs, outputs: last, type: stored))
+            lastLayout: layout(inputs: inputs, outputs: last, type: stored), arena: arena)
         repack(w, into: packed)
         return packed
     }

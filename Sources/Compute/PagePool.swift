@@ -67,6 +67,7 @@ public final class PagePool {
     public let shape: AttentionShape
     public let layers: Int
     public let type: ElementType
+    private let arena = StorageArena()
     private var pages: [AlignedStorage] = []
     private var addresses: [UnsafeMutableRawPointer?] = []
     private var references: [Int32] = []
@@ -93,7 +94,7 @@ public final class PagePool {
     public var pagesInUse: Int { pages.count - free.count }
 
     private func makePage() -> Int32 {
-        let page = AlignedStorage(byteCount: pageBytes)
+        let page = arena.allocate(byteCount: pageBytes)
         pages.append(page)
         addresses.append(page.base)
         references.append(0)

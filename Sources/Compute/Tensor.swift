@@ -6,33 +6,6 @@ import CKernels
     import Musl
 #endif
 
-/// A block of memory with one owner, 64-byte aligned and zero-filled.
-package final class AlignedStorage {
-    package let base: UnsafeMutableRawPointer
-    package let byteCount: Int
-    /// Room after the end, so that a vector load at the last element stays inside.
-    private static let slack = 64
-    private static let hugePage = 2 << 20
-
-    package init(byteCount: Int) {
-        var raw: UnsafeMutableRawPointer?
-        var size = (max(byteCount, 1) + Self.slack + 63) & ~63
-        let huge = size >= Self.hugePage / 2
-        if huge { size = (size + Self.hugePage - 1) & ~(Self.hugePage - 1) }
-        let status = posix_memalign(&raw, huge ? Self.hugePage : 64, size)
-        // Running out of memory has no recovery here, as for any Swift allocation.
-        guard status == 0, let raw else { fatalError("out of memory: \(size) bytes for a tensor") }
-        // Weights are streamed: with small pages the hardware prefetchers would stop every 4 KB. Only a hint.
-        if huge { madvise(raw, size, Int32(MADV_HUGEPAGE)) }
-        // Zeroing also touches every page: the first timed use is not a page fault.
-        memset(raw, 0, size)
-        base = raw
-        self.byteCount = byteCount
-    }
-
-    deinit { free(base) }
-}
-
 /// A contiguous row-major matrix, or a view of consecutive rows of one.
 ///
 /// A reference to storage: copies share elements. Not Sendable: a tensor lives where its compute context lives.
@@ -140,7 +113,10 @@ public final class ScratchTensor {
     /// The first `rows` rows, grown when needed. Contents are unspecified.
     public func tensor(rows: Int) -> Tensor {
         if rows > storage.rows {
-            storage = Tensor(rows: max(rows, storage.rows + storage.rows / 2), columns: columns, type: type)
+            let room = max(rows, storage.rows + storage.rows / 4)
+            // The old memory goes before the new is made.
+            storage = Tensor(rows: 0, columns: columns, type: type)
+            storage = Tensor(rows: room, columns: columns, type: type)
         }
         return storage.rows(0..<rows)
     }

@@ -151,7 +151,8 @@ package enum ConfigurationSchema {
             ),
             .integer(
                 "training.token_budget", \.training.tokenBudget, 1...100_000_000,
-                "tokens of one forward and backward pass; gradients of a larger batch are accumulated"),
+                "tokens of one forward and backward pass, which decides the memory it takes; gradients of a larger batch are accumulated"
+            ),
 
             .integer(
                 "pipeline.max_staleness", \.pipeline.maxStaleness, 0...1_000,

@@ -98,7 +98,7 @@ public struct RunConfiguration: Sendable, Equatable {
         /// 0: no clipping.
         public var clipGradNorm = 1.0
         /// Tokens of one forward and backward pass; a batch of more is accumulated over several.
-        public var tokenBudget = 4096
+        public var tokenBudget = 1024
         public init() {}
 
         public enum Schedule: String, Sendable, CaseIterable { case constant, linear, cosine }

@@ -7,7 +7,7 @@ public final class ScoringEngine {
     private let tokenBudget: Int
 
     /// - Parameter tokenBudget: most tokens of one forward pass; a longer sequence runs alone, in pieces.
-    public init(model: LanguageModel, tokenBudget: Int = 2048) {
+    public init(model: LanguageModel, tokenBudget: Int = 1024) {
         self.model = model
         self.tokenBudget = tokenBudget
     }

@@ -38,7 +38,7 @@ public final class Trainer {
     ///   - tokenBudget: most tokens of a micro-batch; gradients accumulate over them.
     public init(
         configuration: ModelConfiguration, masters: ParameterBuffer, type: ElementType, threads: Int,
-        options: OptimizerOptions = OptimizerOptions(), tokenBudget: Int = 4096
+        options: OptimizerOptions = OptimizerOptions(), tokenBudget: Int = 1024
     ) {
         self.configuration = configuration
         self.masters = masters

@@ -129,4 +129,22 @@ import Testing
             #expect(relativeError(dW.floats(), want) < 1e-5, "emulated")
         }
     }
+
+    /// Tied embeddings are read out of the packed head: every row, in every packed form, with the bits of the table.
+    @Test(arguments: Backend.all, [ElementType.f32, .bf16])
+    func rowsAreReadBackOutOfAPackedMatrix(backend: Backend, type: ElementType) {
+        let context = backend.context(threads: 2)
+        var random = Random(7)
+        // One panel and many, whole and with a rest; depths that blocks of 2, 4 and 16 do and do not divide.
+        for (rows, columns) in [(5, 3), (70, 64), (513, 33), (8192 + 700, 40)] {
+            let table = random.tensor(rows, columns, type)
+            let packed = context.pack(table, as: type)
+            #expect(packed.hasReadableRows)
+            let ids = (0..<rows).map { Int32(($0 * 7) % rows) }
+            let want = Tensor(rows: rows, columns: columns), got = Tensor(rows: rows, columns: columns)
+            context.embed(ids: ids, table: table, into: want)
+            context.embed(ids: ids, packed: packed, into: got)
+            #expect(got.bits == want.bits, "\(rows) x \(columns)")
+        }
+    }
 }

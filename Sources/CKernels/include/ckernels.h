@@ -142,5 +142,7 @@ size_t ck_attention_scratch(void);
 void ck_convert_f32_to_bf16(uint16_t *dst, const float *src, int64_t n);
 void ck_convert_bf16_to_f32(float *dst, const uint16_t *src, int64_t n);
 void ck_convert_f16_to_f32(float *dst, const uint16_t *src, int64_t n);
+/// dst[i] = source[offsets[i]], as f32.
+void ck_gather(float *dst, const void *source, int type, const int64_t *offsets, int64_t n);
 /// dst [columns][ld] = srcᵀ of src [rows][columns]; 2- or 4-byte elements.
 void ck_transpose(void *dst, int64_t ld, const void *src, int64_t src_ld, int64_t rows, int64_t columns, int bytes);

@@ -44,6 +44,9 @@ int od_layout_pack(
 /// Prepares what od_layout_pack needs, so that threads may then call it at the same time. 0 on success.
 int od_layout_prepare_pack(od_layout *layout, int source_type, int64_t stride_k, int64_t stride_n);
 
+/// Where element (k,n) lies in packed memory: at k_offsets[k] + n_offsets[n] elements from the start. 0 on success.
+int od_layout_offsets(const od_layout *layout, int64_t *k_offsets, int64_t *n_offsets);
+
 /// C[m,N] f32 = A[m,K] B, A and C dense: oneDNN 2.6 falls back to its reference for any other row stride of C.
 /// Null when refused.
 od_plan *od_plan_create(od_runtime *runtime, const od_layout *layout, int64_t m);

@@ -5,28 +5,27 @@ import Compute
 /// Kept: the residual stream before and after attention (f32), raw and rotated projections, the attention output and its
 /// log-sum-exp, gate and up. Norm outputs and the activation are cheaper to compute again than to keep.
 package final class Activations {
-    private let inputs: [ScratchTensor]  // layers + 1 of [T, C]
-    private let middles: [ScratchTensor]  // [T, C]
-    private let queryKeyValues: [ScratchTensor]  // [T, (H + 2 KV) D]
-    private let queries: [ScratchTensor]  // [T, H D]
-    private let attendeds: [ScratchTensor]  // [T, H D]
-    private let logSumExps: [ScratchTensor]  // [T, H]
-    private let gateUps: [ScratchTensor]  // [T, 2 I]
+    private let layers: Int
+    // One block for all layers each: many small ones would waste the rest of a large page each.
+    private let inputs: ScratchTensor  // layers + 1 of [T, C]
+    private let middles: ScratchTensor  // [T, C]
+    private let queryKeyValues: ScratchTensor  // [T, (H + 2 KV) D]
+    private let queries: ScratchTensor  // [T, H D]
+    private let attendeds: ScratchTensor  // [T, H D]
+    private let logSumExps: ScratchTensor  // [T, H]
+    private let gateUps: ScratchTensor  // [T, 2 I]
     private(set) var count = 0
 
     package init(_ configuration: ModelConfiguration, type: ElementType) {
-        let layers = configuration.layerCount
+        layers = configuration.layerCount
         let heads = configuration.headCount, size = configuration.headDimension
-        func scratch(_ count: Int, _ columns: Int, _ type: ElementType) -> [ScratchTensor] {
-            (0..<count).map { _ in ScratchTensor(columns: columns, type: type) }
-        }
-        inputs = scratch(layers + 1, configuration.hiddenSize, .f32)
-        middles = scratch(layers, configuration.hiddenSize, .f32)
-        queryKeyValues = scratch(layers, (heads + 2 * configuration.keyValueHeadCount) * size, type)
-        queries = scratch(layers, heads * size, type)
-        attendeds = scratch(layers, heads * size, type)
-        logSumExps = scratch(layers, heads, .f32)
-        gateUps = scratch(layers, 2 * configuration.intermediateSize, type)
+        inputs = ScratchTensor(columns: configuration.hiddenSize, type: .f32)
+        middles = ScratchTensor(columns: configuration.hiddenSize, type: .f32)
+        queryKeyValues = ScratchTensor(columns: (heads + 2 * configuration.keyValueHeadCount) * size, type: type)
+        queries = ScratchTensor(columns: heads * size, type: type)
+        attendeds = ScratchTensor(columns: heads * size, type: type)
+        logSumExps = ScratchTensor(columns: heads, type: .f32)
+        gateUps = ScratchTensor(columns: 2 * configuration.intermediateSize, type: type)
     }
 
     /// Makes room for a batch of `rows` tokens; returns where its embeddings go.
@@ -35,13 +34,17 @@ package final class Activations {
         return input(layer: 0)
     }
 
-    func input(layer: Int) -> Tensor { inputs[layer].tensor(rows: count) }
-    func middle(layer: Int) -> Tensor { middles[layer].tensor(rows: count) }
-    func queryKeyValue(layer: Int) -> Tensor { queryKeyValues[layer].tensor(rows: count) }
-    func query(layer: Int) -> Tensor { queries[layer].tensor(rows: count) }
-    func attended(layer: Int) -> Tensor { attendeds[layer].tensor(rows: count) }
-    func logSumExp(layer: Int) -> Tensor { logSumExps[layer].tensor(rows: count) }
-    func gateUp(layer: Int) -> Tensor { gateUps[layer].tensor(rows: count) }
+    func input(layer: Int) -> Tensor { part(layer, of: layers + 1, inputs) }
+    func middle(layer: Int) -> Tensor { part(layer, of: layers, middles) }
+    func queryKeyValue(layer: Int) -> Tensor { part(layer, of: layers, queryKeyValues) }
+    func query(layer: Int) -> Tensor { part(layer, of: layers, queries) }
+    func attended(layer: Int) -> Tensor { part(layer, of: layers, attendeds) }
+    func logSumExp(layer: Int) -> Tensor { part(layer, of: layers, logSumExps) }
+    func gateUp(layer: Int) -> Tensor { part(layer, of: layers, gateUps) }
+
+    private func part(_ layer: Int, of parts: Int, _ block: ScratchTensor) -> Tensor {
+        block.tensor(rows: parts * count).rows(layer * count..<(layer + 1) * count)
+    }
 
     func view(_ rows: Range<Int>) -> View { View(activations: self, rows: rows) }
 

@@ -15,19 +15,25 @@ public final class LanguageModel {
     /// - Throws: `ModelError` naming the tensor that is missing or misshapen.
     public convenience init(_ files: ModelFiles, type: ElementType, threads: Int) throws {
         let context = ComputeContext(threads: threads)
-        let parameters = try ParameterBuffer(reading: files, matrixType: type, context: context)
-        self.init(configuration: files.configuration, parameters: parameters, type: type, context: context)
+        try self.init(
+            configuration: files.configuration, source: FileParameters(files, type: type, context: context), type: type,
+            context: context)
     }
 
     /// Packs parameters that are already in memory; they are not kept.
-    public init(
+    public convenience init(
         configuration: ModelConfiguration, parameters: ParameterBuffer, type: ElementType, context: ComputeContext
     ) {
+        self.init(configuration: configuration, source: parameters, type: type, context: context)
+    }
+
+    private init<Source: ParameterSource>(
+        configuration: ModelConfiguration, source: Source, type: ElementType, context: ComputeContext
+    ) throws(Source.Failure) {
         self.configuration = configuration
         self.type = type
         self.context = context
-        transformer = Transformer(
-            configuration: configuration, parameters: parameters, type: type, context: context)
+        transformer = try Transformer(configuration: configuration, source: source, type: type, context: context)
     }
 
     /// Replaces all weights in place by a broadcast version laid out as `broadcastLayout`.

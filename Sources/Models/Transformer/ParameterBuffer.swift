@@ -78,22 +78,6 @@ public final class ParameterBuffer {
         try read(files)
     }
 
-    /// Reads every parameter of a model file in the layout of a broadcast: matrices in the compute type.
-    /// - Throws: `ModelError` naming the tensor that is missing, misshapen or unreadable.
-    convenience init(reading files: ModelFiles, matrixType: ElementType, context: ComputeContext) throws {
-        self.init(layout: ParameterLayout(files.configuration, matrixType: matrixType))
-        if matrixType == .f32 {
-            try read(files)
-            return
-        }
-        let values = ScratchTensor(columns: 1, type: .f32)
-        for entry in layout.entries {
-            let wide = values.tensor(rows: entry.rows * entry.columns)
-            try files.read(entry.spec.name, into: UnsafeMutableBufferPointer(start: wide.f32, count: wide.count))
-            context.convert(from: wide, to: tensor(entry))
-        }
-    }
-
     /// Overwrites an f32 buffer with the parameters of a model file.
     /// - Throws: `ModelError` naming the tensor that is missing, misshapen or unreadable.
     public func read(_ files: ModelFiles) throws {

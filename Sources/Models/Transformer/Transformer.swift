@@ -47,13 +47,20 @@ package final class Transformer {
     /// - Parameters:
     ///   - parameters: read and packed, not kept.
     ///   - type: the compute type.
-    package init(
+    package convenience init(
         configuration: ModelConfiguration, parameters: ParameterBuffer, type: ElementType, context: ComputeContext
     ) {
+        self.init(configuration: configuration, source: parameters, type: type, context: context)
+    }
+
+    /// - Parameter source: read and packed, not kept.
+    init<Source: ParameterSource>(
+        configuration: ModelConfiguration, source: Source, type: ElementType, context: ComputeContext
+    ) throws(Source.Failure) {
         self.configuration = configuration
         self.context = context
         self.type = type
-        weights = TransformerWeights(parameters, configuration: configuration, type: type, context: context)
+        weights = try TransformerWeights(source, configuration: configuration, type: type, context: context)
         shape = AttentionShape(
             heads: configuration.headCount, keyValueHeads: configuration.keyValueHeadCount,
             headDimension: configuration.headDimension)
@@ -101,7 +108,7 @@ package final class Transformer {
     private func forward(_ batch: TokenBatch, into stream: Tensor, saving activations: Activations.View?) -> Tensor {
         growRope(to: batch.segments.reduce(0) { max($0, $1.startPosition + $1.count) })
         var x = stream
-        context.embed(ids: batch.ids, table: weights.embedding, into: x)
+        weights.embed(ids: batch.ids, into: x, context: context)
         for (index, layer) in weights.layers.enumerated() {
             x = attentionBlock(layer, index: index, x: x, batch: batch, activations: activations)
             x = feedForwardBlock(layer, index: index, x: x, activations: activations)

@@ -20,8 +20,8 @@ package final class TransformerWeights {
         let downBias: Tensor?
     }
 
-    /// [V, C] in the compute type, for look-up by row.
-    let embedding: Tensor
+    /// [V, C] in the compute type, for look-up by row. Nil where `head` is the same matrix and its rows can be read.
+    private let embedding: Tensor?
     let layers: [Layer]
     let finalNorm: Tensor
     /// [V, C]; the embedding again where heads are tied.
@@ -29,35 +29,49 @@ package final class TransformerWeights {
     let type: ElementType
     private let configuration: ModelConfiguration
 
-    /// Packs `parameters`, which are not kept.
-    init(_ parameters: ParameterBuffer, configuration: ModelConfiguration, type: ElementType, context: ComputeContext) {
+    /// Packs the parameters of `source`, the largest first: reading it takes most memory beside what is packed.
+    init<Source: ParameterSource>(
+        _ source: Source, configuration: ModelConfiguration, type: ElementType, context: ComputeContext
+    ) throws(Source.Failure) {
         self.configuration = configuration
         self.type = type
-        func copied(_ source: Tensor, as type: ElementType = .f32) -> Tensor {
-            let copy = Tensor(rows: source.rows, columns: source.columns, type: type)
-            context.convert(from: source, to: copy)
+        func copied(_ tensor: Tensor, as type: ElementType = .f32) -> Tensor {
+            let copy = Tensor(rows: tensor.rows, columns: tensor.columns, type: type)
+            context.convert(from: tensor, to: copy)
             return copy
         }
-        func vector(_ name: String) -> Tensor? { parameters.tensor(name).map { copied($0) } }
-        func packed(_ tensor: Tensor?) -> PackedMatrix { context.pack(tensor!, as: type) }
+        func vector(_ name: String) throws(Source.Failure) -> Tensor? { try source.tensor(name).map { copied($0) } }
+        func vector(_ names: [String]) throws(Source.Failure) -> Tensor? { try source.fused(names).map { copied($0) } }
+        func packed(_ names: [String]) throws(Source.Failure) -> PackedMatrix {
+            context.pack(try source.fused(names)!, as: type)
+        }
 
-        let table = parameters.tensor(embeddingName)!
-        embedding = copied(table, as: type)
-        layers = (0..<configuration.layerCount).map { index in
+        head = try packed([configuration.tiedEmbeddings ? embeddingName : headName])
+        embedding =
+            configuration.tiedEmbeddings && head.hasReadableRows
+            ? nil : copied(try source.tensor(embeddingName)!, as: type)
+        layers = try (0..<configuration.layerCount).map { index throws(Source.Failure) -> Layer in
             let names = LayerNames(layer: index)
             return Layer(
-                inputNorm: vector(names.inputNorm)!,
-                queryKeyValue: packed(parameters.fused(names.queryKeyValue("weight"))),
-                queryKeyValueBias: parameters.fused(names.queryKeyValue("bias")).map { copied($0) },
-                queryNorm: vector(names.queryNorm), keyNorm: vector(names.keyNorm),
-                output: packed(parameters.tensor(names.output("weight"))), outputBias: vector(names.output("bias")),
-                postAttentionNorm: vector(names.postAttentionNorm)!,
-                gateUp: packed(parameters.fused(names.gateUp("weight"))),
-                gateUpBias: parameters.fused(names.gateUp("bias")).map { copied($0) },
-                down: packed(parameters.tensor(names.down("weight"))), downBias: vector(names.down("bias")))
+                inputNorm: try vector(names.inputNorm)!,
+                queryKeyValue: try packed(names.queryKeyValue("weight")),
+                queryKeyValueBias: try vector(names.queryKeyValue("bias")),
+                queryNorm: try vector(names.queryNorm), keyNorm: try vector(names.keyNorm),
+                output: try packed([names.output("weight")]), outputBias: try vector(names.output("bias")),
+                postAttentionNorm: try vector(names.postAttentionNorm)!,
+                gateUp: try packed(names.gateUp("weight")), gateUpBias: try vector(names.gateUp("bias")),
+                down: try packed([names.down("weight")]), downBias: try vector(names.down("bias")))
         }
-        finalNorm = vector(finalNormName)!
-        head = packed(parameters.tensor(headName) ?? table)
+        finalNorm = try vector(finalNormName)!
+    }
+
+    /// x[t] = the embedding of ids[t], [T, C] f32.
+    func embed(ids: [Int32], into x: Tensor, context: ComputeContext) {
+        if let embedding {
+            context.embed(ids: ids, table: embedding, into: x)
+        } else {
+            context.embed(ids: ids, packed: head, into: x)
+        }
     }
 
     /// Replaces every weight in place: no allocation, sequences in flight keep their caches.
