@@ -45,24 +45,25 @@ let package = Package(
         module("Generation", ["Models", "Compute"]),
         module("Training", ["Models", "Compute"]),
         module("Distillation", []),
+        module("Locking", []),
         module("ZeroMQ", ["CZeroMQ"]),
         module(
             "Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["Protos"]),
-        module("Telemetry", ["Distillation", logging]),
+        module("Telemetry", ["Distillation", "Locking", logging]),
         module("Configuration", ["Distillation", .product(name: "Yams", package: "Yams")]),
         module(
             "Pipeline",
             [
-                "Configuration", "Telemetry", "Wire", "ZeroMQ", "Distillation", "Training", "Generation", "Models",
-                "Tokenizers", "Compute", "CPlatform", logging,
+                "Configuration", "Telemetry", "Locking", "Wire", "ZeroMQ", "Distillation", "Training", "Generation",
+                "Models", "Tokenizers", "Compute", "CPlatform", logging,
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Pipeline", "Configuration", "Telemetry", "Training", "Generation", "Models", "Tokenizers", "Compute",
-                logging,
+                "Pipeline", "Configuration", "Telemetry", "Locking", "Training", "Generation", "Models", "Tokenizers",
+                "Compute", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
@@ -77,7 +78,7 @@ let package = Package(
         tests("Wire", ["Distillation"]),
         tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", []),
-        tests("Pipeline", ["Distillation", "Wire", "ZeroMQ", "Configuration", "Telemetry", "Models"]),
+        tests("Pipeline", ["Distillation", "Wire", "ZeroMQ", "Configuration", "Telemetry", "Locking", "Models"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers"], swiftSettings: swiftSettings),
     ],
