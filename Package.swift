@@ -4,6 +4,8 @@ import PackageDescription
 // CI turns warnings into errors; a user's newer toolchain with new warnings still builds.
 let strict = Context.environment["OPD_WARNINGS_AS_ERRORS"] != nil
 let swiftSettings: [SwiftSetting] = strict ? [.treatAllWarnings(as: .error)] : []
+// Fuzz targets link only with -sanitize=fuzzer: 'make fuzz' asks for them.
+let fuzzing = Context.environment["OPD_FUZZ"] != nil
 // Kernels are optimised in debug builds too: tests run them on real models.
 let kernelSettings: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"])]
 
@@ -84,3 +86,11 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+if fuzzing {
+    package.products.append(.executable(name: "opd-fuzz", targets: ["opd-fuzz"]))
+    package.targets.append(
+        .executableTarget(
+            name: "opd-fuzz", dependencies: ["Wire", "Models", "Tokenizers", "Configuration", "Pipeline"],
+            path: "Fuzz/Targets", swiftSettings: swiftSettings))
+}
