@@ -66,7 +66,12 @@ public struct Tokenizer: Sendable {
             tokens[Int(id)] = token
             decoded[Int(id)] = (ByteAlphabet.bytes(of: token) ?? Array(token.utf8), isSpecial)
         }
-        for entry in definition.vocabulary { place(entry.token, entry.id, isSpecial: false) }
+        for entry in definition.vocabulary {
+            if let other = tokens[Int(entry.id)] {
+                throw malformed("tokens '\(other)' and '\(entry.token)' have the same id, \(entry.id)")
+            }
+            place(entry.token, entry.id, isSpecial: false)
+        }
         for token in added { place(token.content, token.id, isSpecial: token.isSpecial) }
         self.definition = definition
         self.ids = ids

@@ -52,6 +52,7 @@ import Tokenizers
         expect(try Self.model { $0["vocab"] = [:] }, .malformed, "vocabulary")
         expect(try Self.model { $0["vocab"] = ["a": -1] }, .malformed, "'a'")
         expect(try Self.model { $0["vocab"] = ["a": 99_999_999] }, .malformed, "too large")
+        expect(try Self.model { $0["vocab"] = ["a": 0, "b": 1, "ab": 1] }, .malformed, "the same id, 1")
         expect(try Self.model { $0["merges"] = ["a b c"] }, .malformed, "a b c")
         expect(try Self.model { $0["merges"] = ["b a"] }, .malformed, "b a")
         expect(
@@ -72,6 +73,17 @@ import Tokenizers
             }, .malformed, "65 parts")
         let error = #expect(throws: TokenizerError.self) { try Tokenizer(json: Array("{".utf8), file: "t.json") }
         #expect(error?.message.hasPrefix("t.json: not valid JSON") == true)
+    }
+
+    /// Added tokens that the vocabulary lacks are numbered in the order of the file, whatever ids it gives them.
+    @Test func writtenAddedTokensKeepTheirOrder() throws {
+        let json = try Self.json {
+            $0["added_tokens"] = [["id": 9, "content": "<x>"], ["id": 8, "content": "<y>"]]
+        }
+        let tokenizer = try Tokenizer(TokenizerDefinition(json: json, file: "x"), file: "x")
+        let again = try Tokenizer(TokenizerDefinition(json: tokenizer.definition.json, file: "y"), file: "y")
+        #expect(tokenizer.id(of: "<x>") == 3 && again.id(of: "<x>") == 3 && again.id(of: "<y>") == 4)
+        #expect(again.fingerprint == tokenizer.fingerprint)
     }
 
     /// Ids that encoding puts around a text reach the embedding as they are.
