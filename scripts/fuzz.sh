@@ -24,8 +24,9 @@ for target in "${targets[@]}"; do
     dictionary=()
     [ -f "Fuzz/Dictionaries/$target.dict" ] && dictionary=("-dict=Fuzz/Dictionaries/$target.dict")
     log=$work/$target/log
-    # 10 s or 1 GiB for one input of some KB is a finding, as is one allocation of 512 MiB.
-    OPD_FUZZ_TARGET=$target "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=512 \
+    # Half a minute (the clock goes on while a busy machine does other things) or 1 GiB for one input of some KB is a
+    # finding, as is one allocation of 512 MiB.
+    OPD_FUZZ_TARGET=$target "$program" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=1024 -malloc_limit_mb=512 \
         -print_final_stats=1 -artifact_prefix="$work/$target/findings/" "${dictionary[@]}" \
         "$work/$target/corpus" "Fuzz/Corpus/$target" >"$log" 2>&1
     status=$?
