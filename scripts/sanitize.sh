@@ -17,7 +17,7 @@ for kind in "${kinds[@]}"; do
         scratch=.build-asan
         ;;
     thread)
-        export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan.supp history_size=4 halt_on_error=0 exitcode=66"
+        export TSAN_OPTIONS="history_size=4 halt_on_error=0 exitcode=66"
         scratch=.build-tsan
         ;;
     *)
