@@ -8,7 +8,7 @@ CONFIG ?= Examples/smollm2.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run test lint models bench clean
+.PHONY: help setup build run test lint fuzz sanitize models bench clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -28,7 +28,15 @@ test: build ## Run all tests, with real models and processes.
 	$(SWIFT) test
 
 lint: ## Check the format of all Swift files.
-	$(SWIFT) format lint --strict -r Sources Tests Package.swift
+	$(SWIFT) format lint --strict -r Sources Tests Fuzz Package.swift
+
+fuzz: setup ## Fuzz the readers of files and messages, FUZZ_SECONDS each (TARGETS="gguf wire"); fail on any finding.
+	OPD_FUZZ=1 $(SWIFT) build -c release --scratch-path .build-fuzz --product opd-fuzz --sanitize=fuzzer \
+		-Xswiftc -sanitize=fuzzer,address -Xcc -fsanitize=fuzzer-no-link,address -Xswiftc -enable-testing
+	@scripts/fuzz.sh .build-fuzz/release/opd-fuzz $(TARGETS)
+
+sanitize: setup ## Run the tests under AddressSanitizer and ThreadSanitizer.
+	@scripts/sanitize.sh
 
 models: build ## Get SmolLM2-135M-Instruct and make the damaged student.
 	scripts/models.sh $(OPD)
@@ -37,4 +45,4 @@ bench: build models ## Measure SmolLM2 beside the machine's limits (PEERS_PYTHON
 	@scripts/bench.sh $(OPD) models/smollm2
 
 clean: ## Remove what was built; models and runs stay.
-	rm -rf .build
+	rm -rf .build .build-fuzz .build-asan .build-tsan

@@ -4,6 +4,8 @@ import PackageDescription
 // CI turns warnings into errors; a user's newer toolchain with new warnings still builds.
 let strict = Context.environment["OPD_WARNINGS_AS_ERRORS"] != nil
 let swiftSettings: [SwiftSetting] = strict ? [.treatAllWarnings(as: .error)] : []
+// Fuzz targets link only with -sanitize=fuzzer: 'make fuzz' asks for them.
+let fuzzing = Context.environment["OPD_FUZZ"] != nil
 // Kernels are optimised in debug builds too: tests run them on real models.
 let kernelSettings: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"])]
 
@@ -45,24 +47,25 @@ let package = Package(
         module("Generation", ["Models", "Compute"]),
         module("Training", ["Models", "Compute"]),
         module("Distillation", []),
+        module("Locking", []),
         module("ZeroMQ", ["CZeroMQ"]),
         module(
             "Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["Protos"]),
-        module("Telemetry", ["Distillation", logging]),
+        module("Telemetry", ["Distillation", "Locking", logging]),
         module("Configuration", ["Distillation", .product(name: "Yams", package: "Yams")]),
         module(
             "Pipeline",
             [
-                "Configuration", "Telemetry", "Wire", "ZeroMQ", "Distillation", "Training", "Generation", "Models",
-                "Tokenizers", "Compute", "CPlatform", logging,
+                "Configuration", "Telemetry", "Locking", "Wire", "ZeroMQ", "Distillation", "Training", "Generation",
+                "Models", "Tokenizers", "Compute", "CPlatform", logging,
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Pipeline", "Configuration", "Telemetry", "Training", "Generation", "Models", "Tokenizers", "Compute",
-                logging,
+                "Pipeline", "Configuration", "Telemetry", "Locking", "Training", "Generation", "Models", "Tokenizers",
+                "Compute", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
@@ -77,9 +80,17 @@ let package = Package(
         tests("Wire", ["Distillation"]),
         tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", []),
-        tests("Pipeline", ["Distillation", "Wire", "ZeroMQ", "Configuration", "Telemetry", "Models"]),
+        tests("Pipeline", ["Distillation", "Wire", "ZeroMQ", "Configuration", "Telemetry", "Locking", "Models"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers"], swiftSettings: swiftSettings),
     ],
     swiftLanguageModes: [.v6]
 )
+
+if fuzzing {
+    package.products.append(.executable(name: "opd-fuzz", targets: ["opd-fuzz"]))
+    package.targets.append(
+        .executableTarget(
+            name: "opd-fuzz", dependencies: ["Wire", "Models", "Tokenizers", "Configuration", "Pipeline"],
+            path: "Fuzz/Targets", swiftSettings: swiftSettings))
+}

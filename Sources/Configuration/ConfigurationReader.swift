@@ -72,6 +72,10 @@ struct ConfigurationReader {
     }
 
     mutating func readFile(_ text: String) {
+        if let flaw = Self.excess(in: text) {
+            isSyntaxBroken = true
+            return report(nil, "", flaw)
+        }
         do {
             guard let root = try Yams.compose(yaml: text) else {
                 report(nil, "", "is empty")
@@ -103,7 +107,9 @@ struct ConfigurationReader {
         }
         let path = text[..<equals].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         do {
-            var node = try Yams.compose(yaml: String(text[text.index(after: equals)...])) ?? Node("")
+            let value = String(text[text.index(after: equals)...])
+            guard Self.excess(in: value) == nil else { throw Refusal(message: "") }
+            var node = try Yams.compose(yaml: value) ?? Node("")
             for name in path.reversed() { node = Node([(Node(name), node)]) }
             walk(node, at: [], isOverride: true)
         } catch {
@@ -111,6 +117,34 @@ struct ConfigurationReader {
             problems.append(
                 .init(source: "--set", key: path.joined(separator: "."), message: "'\(value)' is not a YAML value"))
         }
+    }
+
+    /// Bytes of a configuration file: some pages of text, not a file given by mistake.
+    static let maximumByteCount = 1 << 20
+    /// Each alias may hold others, which the parser follows when it compares keys: a few dozen are a day's work.
+    static let maximumAliasCount = 16
+    /// Problems reported before reading stops.
+    static let problemLimit = 50
+
+    /// Why a text is not worth parsing.
+    private static func excess(in text: String) -> String? {
+        let count = text.utf8.count
+        guard count <= maximumByteCount else {
+            return "has \(count) bytes, more than a configuration can have (\(maximumByteCount))"
+        }
+        var aliases = 0
+        var before = UInt8(ascii: " ")
+        var isComment = false
+        var isStar = false
+        for byte in text.utf8 {
+            // An alias is *name where a value can begin; texts that hold such are rare enough to count along.
+            if isStar, byte > UInt8(ascii: " "), !"*,[]{}".utf8.contains(byte) { aliases += 1 }
+            let begins = " \t\r\n,[{".utf8.contains(before)
+            isComment = byte != UInt8(ascii: "\n") && (isComment || (byte == UInt8(ascii: "#") && begins))
+            isStar = byte == UInt8(ascii: "*") && begins && !isComment
+            before = byte
+        }
+        return aliases <= maximumAliasCount ? nil : "has \(aliases) aliases (*name), more than \(maximumAliasCount)"
     }
 
     private mutating func walk(_ node: Node, at path: [String], isOverride: Bool = false) {
@@ -138,6 +172,7 @@ struct ConfigurationReader {
         }
         let allowed = ConfigurationSchema.names(under: path)
         for (keyNode, value) in mapping {
+            guard problems.count < Self.problemLimit else { return stop(keyNode) }
             guard let name = keyNode.string else {
                 report(keyNode, path.joined(separator: "."), "expected a key's name")
                 continue
@@ -160,6 +195,12 @@ struct ConfigurationReader {
                 reportUnknown(keyNode, child, allowed: allowed)
             }
         }
+    }
+
+    /// Says once that there is more.
+    private mutating func stop(_ node: Node) {
+        guard problems.count == Self.problemLimit else { return }
+        report(node, "", "stopped after \(Self.problemLimit) problems")
     }
 
     private mutating func reportUnknown(_ node: Node, _ path: [String], allowed: [String]) {

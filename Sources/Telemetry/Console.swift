@@ -1,4 +1,5 @@
 import Glibc
+import Locking
 
 /// Standard error of a process: log lines above, one live line below that is redrawn in place on a terminal.
 public final class Console: Sendable {

@@ -1,5 +1,6 @@
 import Distillation
 import Glibc
+import Locking
 
 /// Shows a run to a person: one live line on a terminal, a line a step elsewhere, nothing when quiet.
 ///

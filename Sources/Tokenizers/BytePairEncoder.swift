@@ -127,6 +127,8 @@ struct MergeTable: Sendable {
     private var keys: [UInt64]
     private var values: [Merge]
     private let mask: Int
+    /// Drawn anew for every table: a file cannot choose ids that all fall on one slot.
+    private let seed = UInt64.random(in: 0 ... .max)
 
     init(capacity: Int) {
         var size = 16
@@ -138,7 +140,9 @@ struct MergeTable: Sendable {
 
     private func slot(_ key: UInt64) -> Int {
         // Ids are 31 bits: no key is .max, the mark of an empty slot.
-        var slot = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
+        var hash = (key ^ seed) &* 0x9E37_79B9_7F4A_7C15
+        hash = (hash ^ hash >> 32) &* (seed | 1)
+        var slot = Int(truncatingIfNeeded: hash >> 32) & mask
         while keys[slot] != key, keys[slot] != .max { slot = (slot + 1) & mask }
         return slot
     }

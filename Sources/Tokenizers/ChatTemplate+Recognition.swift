@@ -8,6 +8,9 @@ extension ChatTemplate {
         return ChatTemplate(kind, reason: "named")
     }
 
+    /// Real templates have some 10 KB.
+    private static let maximumByteCount = 1 << 18
+
     /// The form that a model's own Jinja template has. Templates that are none of the known forms, and models without
     /// one, get plain with a reason.
     ///
@@ -16,6 +19,9 @@ extension ChatTemplate {
         jinja: String?, beginOfSequence: String?, endOfSequence: String?
     ) -> ChatTemplate {
         guard let jinja, !jinja.isEmpty else { return ChatTemplate(.plain, reason: "the model has no chat template") }
+        guard jinja.utf8.count <= maximumByteCount else {
+            return ChatTemplate(.plain, reason: "the model's chat template is longer than any real one")
+        }
         let source = JinjaSource(jinja)
         guard
             var template = source.chatML() ?? source.llama3() ?? source.mistral(endOfSequence: endOfSequence)
@@ -38,13 +44,25 @@ private struct JinjaSource {
 
     init(_ jinja: String) {
         raw = jinja.replacing("\\n", with: "\n")
-        var text = raw.replacing("\"", with: "'")
-        for operation in ["+", "|"] {
-            while text.contains(" " + operation) { text = text.replacing(" " + operation, with: operation) }
-            while text.contains(operation + " ") { text = text.replacing(operation + " ", with: operation) }
-        }
+        var text = Self.withoutSpacesAroundOperators(raw.replacing("\"", with: "'"))
         text = text.replacing("message.role", with: "message['role']")
         self.text = text.replacing("message.content", with: "message['content']")
+    }
+
+    /// In one pass: a file may have thousands of spaces in a row.
+    private static func withoutSpacesAroundOperators(_ text: String) -> String {
+        var result: [UInt8] = []
+        result.reserveCapacity(text.utf8.count)
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "+"), UInt8(ascii: "|"):
+                while result.last == UInt8(ascii: " ") { result.removeLast() }
+                result.append(byte)
+            case UInt8(ascii: " ") where result.last == UInt8(ascii: "+") || result.last == UInt8(ascii: "|"): break
+            default: result.append(byte)
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
     }
 
     static let fromModel = "recognised from the model's chat template"
@@ -64,7 +82,9 @@ private struct JinjaSource {
     private var defaultChatMLSystem: String? {
         let opening = "<|im_start|>system\n"
         var rest = raw[...]
-        while let start = rest.firstRange(of: opening) {
+        // Real templates have one or two; each is searched to its end.
+        for _ in 0..<8 {
+            guard let start = rest.firstRange(of: opening) else { return nil }
             rest = rest[start.upperBound...]
             guard let end = rest.firstRange(of: "<|im_end|>") else { return nil }
             let literal = rest[..<end.lowerBound]

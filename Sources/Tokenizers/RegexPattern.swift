@@ -11,6 +11,8 @@ final class RegexPattern: @unchecked Sendable {
 
     /// Steps after which matching one piece of text is given up.
     static let matchLimit: UInt32 = 10_000_000
+    /// KiB that matching one piece of text may take; the library's own limit is 20 GB.
+    static let heapLimit: UInt32 = 1 << 18
 
     /// `isLiteral`: no character of `source` has a meaning of its own.
     init(_ source: String, isLiteral: Bool = false) throws(TokenizerError) {
@@ -33,6 +35,7 @@ final class RegexPattern: @unchecked Sendable {
         code = compiled
         self.context = context
         pcre2_set_match_limit_8(context, Self.matchLimit)
+        pcre2_set_heap_limit_8(context, Self.heapLimit)
         // Without JIT (some systems forbid it) matching is slower, not different.
         _ = pcre2_jit_compile_8(compiled, UInt32(PCRE2_JIT_COMPLETE))
     }

@@ -19,8 +19,12 @@ public struct Tokenizer: Sendable {
     /// The token that starts a sequence, from the model's configuration.
     public var beginOfSequenceID: Int32?
 
-    /// Largest id there may be: a bound on what a hostile file makes us allocate.
-    static let maximumID: Int32 = 1 << 24
+    /// Largest id there may be: a bound on what a hostile file makes us allocate. A small vocabulary may have gaps, but
+    /// not be all gap.
+    static func maximumID(entries: Int) -> Int32 { Int32(min(1 << 24, 1 << 18 + 16 * entries)) }
+
+    /// Bytes that all added tokens may have together; each becomes a node of a tree.
+    static let maximumAddedByteCount = 1 << 22
 
     /// Compiles a definition. `file` is named in errors.
     package init(_ definition: TokenizerDefinition, file: String) throws(TokenizerError) {
@@ -28,8 +32,9 @@ public struct Tokenizer: Sendable {
         var ids: [[UInt8]: Int32] = [:]
         ids.reserveCapacity(definition.vocabulary.count + definition.addedTokens.count)
         var count: Int32 = 0
+        let maximumID = Self.maximumID(entries: definition.vocabulary.count)
         for entry in definition.vocabulary {
-            guard entry.id >= 0, entry.id < Self.maximumID else { throw malformed("token id \(entry.id) is too large") }
+            guard entry.id >= 0, entry.id < maximumID else { throw malformed("token id \(entry.id) is too large") }
             guard ids.updateValue(entry.id, forKey: Array(entry.token.utf8)) == nil else {
                 throw malformed("token '\(entry.token)' stands in the vocabulary twice")
             }
@@ -44,10 +49,16 @@ public struct Tokenizer: Sendable {
             return token
         }
         let added = Self.numbered(normalized, ids: ids, vocabularyCount: definition.vocabulary.count)
+        guard added.reduce(0, { $0 + $1.content.utf8.count }) <= Self.maximumAddedByteCount else {
+            throw malformed("its added tokens are beyond any real ones")
+        }
         for token in added {
-            guard token.id < Self.maximumID else { throw malformed("token id \(token.id) is too large") }
+            guard token.id < maximumID else { throw malformed("token id \(token.id) is too large") }
             ids[Array(token.content.utf8)] = token.id
             count = max(count, token.id + 1)
+        }
+        if let id = (definition.template.prefix + definition.template.suffix).first(where: { $0 < 0 || $0 >= count }) {
+            throw malformed("its template adds token id \(id), which the vocabulary lacks")
         }
         var tokens = [String?](repeating: nil, count: Int(count))
         var decoded = [(bytes: [UInt8], isSpecial: Bool)](repeating: ([], false), count: Int(count))
@@ -55,7 +66,12 @@ public struct Tokenizer: Sendable {
             tokens[Int(id)] = token
             decoded[Int(id)] = (ByteAlphabet.bytes(of: token) ?? Array(token.utf8), isSpecial)
         }
-        for entry in definition.vocabulary { place(entry.token, entry.id, isSpecial: false) }
+        for entry in definition.vocabulary {
+            if let other = tokens[Int(entry.id)] {
+                throw malformed("tokens '\(other)' and '\(entry.token)' have the same id, \(entry.id)")
+            }
+            place(entry.token, entry.id, isSpecial: false)
+        }
         for token in added { place(token.content, token.id, isSpecial: token.isSpecial) }
         self.definition = definition
         self.ids = ids

@@ -35,6 +35,26 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
 }
 
 @Suite struct ConfigurationReaderTests {
+    /// Thirteen lines that stand for 9^12 values, as a key: comparing keys would follow all of them.
+    @Test func aliasesCannotMultiply() {
+        var text = "a: &a0 [x, x, x, x, x, x, x, x, x]\n"
+        for level in 0..<12 {
+            let aliases = [String](repeating: "*a\(level)", count: 9).joined(separator: ",")
+            text += "b\(level): &a\(level + 1) [\(aliases)]\n"
+        }
+        #expect(problems(text + "? *a12\n: x\n") == ["run.yaml: has 109 aliases (*name), more than 16"])
+        #expect(problems(minimal, ["name=[\([String](repeating: "*x", count: 17).joined(separator: ","))]"]).count == 1)
+        // What only looks like aliases.
+        #expect(problems(minimal + "\n# \(String(repeating: "*a ", count: 40))\npipeline: {endpoint: tcp://*:*}") == [])
+    }
+
+    @Test func excessIsCutShort() {
+        let keys = (0..<5000).map { "k\($0): 1" }.joined(separator: "\n")
+        let found = problems(keys)
+        #expect(found.count < 60 && found.contains { $0.contains("stopped after 50 problems") })
+        #expect(problems("name: " + String(repeating: "x", count: 1 << 20)).first?.contains("more than") == true)
+    }
+
     @Test func leftOutKeysHaveTheirDefaults() throws {
         let configuration = try parse(minimal)
         #expect(configuration.name == "tiny")

@@ -21,6 +21,9 @@ import Testing
         Case(arguments: ["score", "model", "--threads", "-1"], status: 2, message: "..."),
         Case(arguments: ["score", "none"], status: 1, message: "none: no such model folder or GGUF file"),
         Case(
+            arguments: ["score", "a\u{1b}[2J\nb\u{9b}c"], status: 1,
+            message: "a?[2J\\nb?c: no such model folder or GGUF file"),
+        Case(
             arguments: ["score", "model"], status: 1,
             message: "line 1: token id 704 is outside the model's vocabulary of 704", input: "[1,704]"),
         Case(arguments: ["score", "model"], status: 1, message: "line 1: expected at least one token id", input: "[]"),

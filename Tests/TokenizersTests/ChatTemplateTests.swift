@@ -28,6 +28,22 @@ import Tokenizers
                 + "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n")
     }
 
+    /// Templates are recognised in time that grows with their length, or not looked at.
+    @Test func longTemplates() {
+        let spaces = String(repeating: " ", count: 100_000)
+        let spaced = Self.smollm2.replacing(" + ", with: "\(spaces)+ ")
+        let own = ChatTemplate.recognizing(jinja: spaced, beginOfSequence: nil, endOfSequence: nil)
+        #expect(own.kind == .plain && own.reason.contains("longer than any real one"))
+        let wide = Self.smollm2.replacing(" + message['role']", with: spaces + "+  message['role']")
+        let recognised = ChatTemplate.recognizing(jinja: wide, beginOfSequence: nil, endOfSequence: nil)
+        #expect(recognised.kind == .chatml)
+        // Openings without an end: each would be searched to the end of the text.
+        let openings = String(repeating: "<|im_start|>system\n{{", count: 10_000)
+        let open = ChatTemplate.recognizing(
+            jinja: openings + Self.smollm2, beginOfSequence: nil, endOfSequence: nil)
+        #expect(open.kind == .chatml && open.defaultSystem == nil)
+    }
+
     @Test func qwenWithEscapedNewlinesAndTools() {
         let jinja = #"""
             {%- if tools %}

@@ -28,6 +28,13 @@ import Tokenizers
         #expect(throws: JSONError.self) { try JSONValue.parse(String(repeating: "[", count: 100_000)) }
     }
 
+    @Test func refusesMoreValuesThanTheLimit() throws {
+        let text = Array("[[],{\"a\":1},2]".utf8)
+        #expect(try JSONValue.parse(text, limit: 5).array?.count == 3)
+        let error = #expect(throws: JSONError.self) { try JSONValue.parse(text, limit: 4) }
+        #expect(error?.message == "more than 4 values")
+    }
+
     @Test func writesWhatItReads() throws {
         let value: JSONValue = [
             "text": "a\"b\\c\n\u{1}é", "list": [1, 2.5, true, nil, [:], []], "order": ["z": 1, "a": 2],

@@ -52,6 +52,7 @@ import Tokenizers
         expect(try Self.model { $0["vocab"] = [:] }, .malformed, "vocabulary")
         expect(try Self.model { $0["vocab"] = ["a": -1] }, .malformed, "'a'")
         expect(try Self.model { $0["vocab"] = ["a": 99_999_999] }, .malformed, "too large")
+        expect(try Self.model { $0["vocab"] = ["a": 0, "b": 1, "ab": 1] }, .malformed, "the same id, 1")
         expect(try Self.model { $0["merges"] = ["a b c"] }, .malformed, "a b c")
         expect(try Self.model { $0["merges"] = ["b a"] }, .malformed, "b a")
         expect(
@@ -63,7 +64,54 @@ import Tokenizers
                     ],
                 ]
             }, .malformed, "(a")
+        let part: JSONValue = ["type": "Digits"]
+        expect(
+            try Self.json {
+                $0["pre_tokenizer"] = [
+                    "type": "Sequence", "pretokenizers": .array([JSONValue](repeating: part, count: 65)),
+                ]
+            }, .malformed, "65 parts")
         let error = #expect(throws: TokenizerError.self) { try Tokenizer(json: Array("{".utf8), file: "t.json") }
         #expect(error?.message.hasPrefix("t.json: not valid JSON") == true)
+    }
+
+    /// Added tokens that the vocabulary lacks are numbered in the order of the file, whatever ids it gives them.
+    @Test func writtenAddedTokensKeepTheirOrder() throws {
+        let json = try Self.json {
+            $0["added_tokens"] = [["id": 9, "content": "<x>"], ["id": 8, "content": "<y>"]]
+        }
+        let tokenizer = try Tokenizer(TokenizerDefinition(json: json, file: "x"), file: "x")
+        let again = try Tokenizer(TokenizerDefinition(json: tokenizer.definition.json, file: "y"), file: "y")
+        #expect(tokenizer.id(of: "<x>") == 3 && again.id(of: "<x>") == 3 && again.id(of: "<y>") == 4)
+        #expect(again.fingerprint == tokenizer.fingerprint)
+    }
+
+    /// Ids that encoding puts around a text reach the embedding as they are.
+    @Test func templatesStayInTheVocabulary() throws {
+        func template(_ ids: [Int], pieces: Int = 1) throws -> JSONValue {
+            let piece: JSONValue = ["SpecialToken": ["id": "<s>"]]
+            return try Self.json {
+                $0["post_processor"] = [
+                    "type": "TemplateProcessing",
+                    "single": .array([["Sequence": ["id": "A"]]] + [JSONValue](repeating: piece, count: pieces)),
+                    "special_tokens": ["<s>": ["ids": .array(ids.map(JSONValue.integer))]],
+                ]
+            }
+        }
+        let tokenizer = try Tokenizer(TokenizerDefinition(json: template([2, 0]), file: "x"), file: "x")
+        #expect(try tokenizer.encode("b", addSpecialTokens: true) == [1, 2, 0])
+        expect(try template([3]), .malformed, "token id 3")
+        expect(try template([-1]), .malformed, "token id -1")
+        expect(try template([0], pieces: 256), .malformed, "256 pieces")
+        expect(try template([Int](repeating: 0, count: 200), pieces: 2), .malformed, "more than 256 tokens")
+    }
+
+    /// A small file must not make tables of millions of rows.
+    @Test func tablesAreInProportionToTheFile() throws {
+        expect(try Self.model { $0["vocab"] = ["a": 0, "b": 1, "ab": 1_000_000] }, .malformed, "too large")
+        let long = String(repeating: "x", count: 1 << 22)
+        expect(
+            try Self.json { $0["added_tokens"] = [["id": 3, "content": .string(long + "y")]] }, .malformed,
+            "added tokens")
     }
 }

@@ -132,6 +132,34 @@ import Testing
         #expect(code { try Codec.decode(Codec.encode(Samples.all[10]), limits: limits) } == .oversized)
     }
 
+    /// Two bytes an item: refused before the decoder takes memory for each.
+    @Test func emptyItemsAreCounted() throws {
+        func header(_ body: UInt8, items: Int, arrays: Int = 0) -> [Frame] {
+            let content = [UInt8]((0..<items).flatMap { _ in [0x0a, 0x00] as [UInt8] })
+            var length = content.count, size: [UInt8] = []
+            repeat {
+                size.append(UInt8(length & 0x7f) | (length > 0x7f ? 0x80 : 0))
+                length >>= 7
+            } while length > 0
+            let described = (0..<arrays).flatMap { _ in [0x0a, 0x00] as [UInt8] }
+            return [Frame([0x4f, 0x50, 0x44, 1]), Frame(described + [body, 0x02] + size + content)]
+        }
+        // 0x8a, 0x9a, 0xaa with 0x02: rollout_grant, score_grant, acknowledge; field 1 of each is its list.
+        for body: UInt8 in [0x8a, 0x9a, 0xaa] {
+            #expect(code { try Codec.decode(header(body, items: 1 << 20)) } == .oversized)
+            #expect(code { try Codec.decode(header(body, items: 20000)) } == .oversized)
+        }
+        #expect(code { try Codec.decode(header(0xaa, items: 1, arrays: 9)) } == .oversized)
+        // Halves of a body are one body.
+        let half = header(0xaa, items: 20000)[1].array
+        #expect(code { try Codec.decode([Frame([0x4f, 0x50, 0x44, 1]), Frame(half + half)]) } == .oversized)
+        let most = (0..<WireLimits.standard.items).map {
+            WorkItem(id: RolloutID(group: UInt64($0), sample: 1), kind: .train)
+        }
+        let message = Message.acknowledge(Acknowledge(items: most))
+        #expect(try Codec.decode(Codec.encode(message)) == message)
+    }
+
     @Test func countsThatLieAreRefused() throws {
         // A header that announces 2^61 + 1 elements: the product with the element size wraps to 4.
         var envelope = PBEnvelope()

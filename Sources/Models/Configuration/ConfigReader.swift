@@ -42,6 +42,7 @@ struct ConfigReader {
     func tokenIDs(_ key: String) throws -> [Int] {
         guard let value = json[key], !value.isNull else { return [] }
         let values = value.array ?? [value]
+        guard values.count <= 1024 else { throw malformed("\(key) is a list of \(values.count), beyond any real one") }
         return try values.compactMap {
             guard let id = $0.int else { throw malformed("\(key) is not a token id or a list of them") }
             return id < 0 ? nil : id

@@ -34,8 +34,8 @@ enum FileSystem {
         return names.sorted()
     }
 
-    /// All bytes of a file of at most `limit` bytes.
-    static func read(_ path: String, limit: Int = 1 << 30) throws -> [UInt8] {
+    /// All bytes of a file of at most `limit` bytes. The largest such files, tokenizers, have some 35 MB.
+    static func read(_ path: String, limit: Int = 1 << 28) throws -> [UInt8] {
         let file = try MappedFile(path)
         guard file.bytes.count <= limit else {
             throw ModelError(
@@ -44,10 +44,10 @@ enum FileSystem {
         return Array(file.bytes)
     }
 
-    /// The JSON document in a file.
+    /// The JSON document in a file of at most 16 MiB; the largest, indices of shards, have some 5 MB.
     static func json(_ path: String) throws -> JSONValue {
         do {
-            return try JSONValue.parse(try read(path))
+            return try JSONValue.parse(try read(path, limit: 1 << 24))
         } catch let error as JSONError {
             throw ModelError(.malformed, "\(path): \(error)")
         }
@@ -108,7 +108,8 @@ final class MappedFile: Sendable {
 
     init(_ path: String) throws {
         self.path = path
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // A pipe in a file's place is refused below instead of waited for.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw ModelError(.unreadable, "\(path): \(FileSystem.reason(errno))") }
         defer { close(descriptor) }
         var status = stat()

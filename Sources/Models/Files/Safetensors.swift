@@ -127,14 +127,17 @@ public struct SafetensorsFile: Sendable {
         }
         guard let dimensions = member.value["shape"]?.array else { throw error("tensor '\(name)' has no shape") }
         var byteCount = type.byteCount
+        // The product without zeros must not overflow either: whoever multiplies a shape may meet its zero last.
+        var bound = byteCount
         var shape: [Int] = []
         for dimension in dimensions {
             guard case .integer(let size) = dimension, size >= 0 else {
                 throw error("the shape of tensor '\(name)' is not a list of sizes")
             }
-            let (product, overflow) = byteCount.multipliedReportingOverflow(by: size)
+            let (product, overflow) = bound.multipliedReportingOverflow(by: max(1, size))
             guard !overflow else { throw error("the shape of tensor '\(name)' is beyond any real one") }
-            byteCount = product
+            bound = product
+            byteCount *= size
             shape.append(size)
         }
         guard let offsets = member.value["data_offsets"]?.array, offsets.count == 2,

@@ -1,8 +1,8 @@
 import Compute
 import Distillation
 import Foundation
+import Locking
 import Models
-import Synchronization
 import Training
 
 /// The learner's engine: master weights, optimizer and the training step, on a thread of its own.
@@ -85,7 +85,7 @@ private struct HeldTrainer: @unchecked Sendable {
 /// Keeps the trainer's thread from changing what another thread is writing to disk.
 private final class UpdateGate: Sendable {
     private let condition = NSCondition()
-    private let holders = Mutex(0)
+    private let holders = Locked(0)
 
     func hold() { holders.withLock { $0 += 1 } }
 

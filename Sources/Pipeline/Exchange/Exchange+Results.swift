@@ -72,6 +72,10 @@ extension Exchange {
         if trajectory.teacher != group.prompt.teacher { return "its teacher is another" }
         if trajectory.temperature != sampling.temperature { return "its temperature is another" }
         if count > sampling.maxTokens { return "it has \(count) tokens, \(sampling.maxTokens) are allowed" }
+        // A scorer would stop at it, and the learner must not: it has no row of the embedding.
+        if let id = trajectory.responseIDs.first(where: { $0 < 0 || $0 >= options.vocabularySize }) {
+            return "it holds token id \(id), outside the vocabulary of \(options.vocabularySize)"
+        }
         if trajectory.behaviourLogprobs.count != count || trajectory.policyVersions.count != count {
             return "its arrays differ in length"
         }

@@ -165,6 +165,8 @@ public struct ExchangeOptions: Sendable, Equatable {
     public var heartbeat: Duration
     /// Of the student's tokenizer; members with another are refused. Empty: not checked.
     public var tokenizerFingerprint: String
+    /// Ids that the student has; results with others are invalid.
+    public var vocabularySize: Int32
     /// Invalid results in a row after which a member is refused.
     public var invalidResultLimit = 3
     /// The least silence that counts as death, however short the heartbeat.
@@ -172,9 +174,10 @@ public struct ExchangeOptions: Sendable, Equatable {
 
     public init(
         runID: String, lease: Duration = .seconds(60), heartbeat: Duration = .seconds(2),
-        tokenizerFingerprint: String = ""
+        tokenizerFingerprint: String = "", vocabularySize: Int32 = .max
     ) {
         self.runID = runID
+        self.vocabularySize = vocabularySize
         self.lease = lease
         self.heartbeat = heartbeat
         self.tokenizerFingerprint = tokenizerFingerprint

@@ -51,9 +51,18 @@ public struct CheckpointState: Sendable, Equatable, Codable {
     /// Reads and checks the file of a checkpoint's folder.
     public static func read(from folder: String) throws(LearnerError) -> CheckpointState {
         let path = "\(folder)/\(fileName)"
+        guard let text = FileTree.read(path, limit: 1 << 24) else {
+            throw LearnerError(
+                .invalidCheckpoint, "\(path): it cannot be read; remove this checkpoint to use an earlier one")
+        }
+        return try parse(text, path: path)
+    }
+
+    /// Reads and checks the text of a file; `path` names it in errors.
+    package static func parse(_ text: String, path: String) throws(LearnerError) -> CheckpointState {
         let state: CheckpointState
         do {
-            state = try JSONDecoder().decode(Self.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+            state = try JSONDecoder().decode(Self.self, from: Data(text.utf8))
         } catch {
             let reason = (error as? DecodingError).map(Self.reason) ?? error.localizedDescription
             throw LearnerError(.invalidCheckpoint, "\(path): \(reason); remove this checkpoint to use an earlier one")
@@ -62,7 +71,11 @@ public struct CheckpointState: Sendable, Equatable, Codable {
             throw LearnerError(
                 .invalidCheckpoint, "\(path): format \(state.format) is of another opd, this one reads format 1")
         }
-        guard state.step > 0, state.tokens.balances, state.cursor == state.step * UInt64(state.promptsPerStep) else {
+        // Numbers of a file that anything may have written: products and sums of them can overflow.
+        guard state.step > 0, state.tokens.balances, let prompts = UInt64(exactly: state.promptsPerStep),
+            case let (cursor, overflow) = state.step.multipliedReportingOverflow(by: prompts), !overflow,
+            state.cursor == cursor
+        else {
             throw LearnerError(.invalidCheckpoint, "\(path): the counts in it do not add up; use an earlier checkpoint")
         }
         return state

@@ -1,4 +1,5 @@
 import Distillation
+import Locking
 import Logging
 import Telemetry
 import Wire

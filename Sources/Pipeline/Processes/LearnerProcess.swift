@@ -80,7 +80,8 @@ public enum LearnerProcess {
         let schedule = configuration.training.learningRateSchedule
         let exchange = ExchangeOptions(
             runID: runID, lease: .seconds(configuration.pipeline.leaseSeconds),
-            heartbeat: .seconds(configuration.pipeline.heartbeatSeconds), tokenizerFingerprint: tokenizer.fingerprint)
+            heartbeat: .seconds(configuration.pipeline.heartbeatSeconds), tokenizerFingerprint: tokenizer.fingerprint,
+            vocabularySize: Int32(student.configuration.vocabularySize))
         var options = LearnerOptions(
             plan: plan, exchange: exchange, objective: configuration.objective.objective,
             learningRate: { schedule.rate(step: Int($0)) },

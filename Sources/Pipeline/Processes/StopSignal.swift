@@ -1,3 +1,4 @@
+import Locking
 import UnixSignals
 
 #if canImport(Glibc)

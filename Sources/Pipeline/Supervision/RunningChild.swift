@@ -1,5 +1,6 @@
 import CPlatform
 import Glibc
+import Locking
 
 /// A child process with a process group of its own, and the thread that started it and waits for it.
 ///

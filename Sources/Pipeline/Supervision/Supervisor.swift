@@ -1,5 +1,6 @@
 import CPlatform
 import Glibc
+import Locking
 import Logging
 import UnixSignals
 

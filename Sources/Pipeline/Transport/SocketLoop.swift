@@ -1,6 +1,7 @@
 import CPlatform
 import DequeModule
 import Foundation
+import Locking
 import Logging
 import Wire
 import ZeroMQ

@@ -1,4 +1,5 @@
 import DequeModule
+import Locking
 
 /// The events of a transport, for one consumer.
 public struct TransportEvents: AsyncSequence, Sendable {

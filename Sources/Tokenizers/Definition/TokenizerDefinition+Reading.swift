@@ -47,6 +47,7 @@ extension TokenizerDefinition {
                 guard part["type"]?.string != "Sequence" else { throw unsupported("\(what): a Sequence in a Sequence") }
                 result.append(part)
             }
+            guard result.count <= 64 else { throw malformed("\(what) has \(result.count) parts, beyond any real one") }
             return result
         }
 
@@ -173,7 +174,9 @@ extension TokenizerDefinition {
                 switch try type(part, "post_processor") {
                 case "ByteLevel": break  // Trims offsets, which we do not keep.
                 case "TemplateProcessing":
-                    guard let pieces = part["single"]?.array else { throw malformed("post_processor has no single") }
+                    guard let pieces = part["single"]?.array, pieces.count <= Template.maximumCount else {
+                        throw malformed("post_processor has no single of at most \(Template.maximumCount) pieces")
+                    }
                     var seenText = false
                     for piece in pieces {
                         if piece["Sequence"]?["id"]?.string == "A", !seenText {
@@ -184,10 +187,9 @@ extension TokenizerDefinition {
                             guard !ids.isEmpty, ids.count == values.count else {
                                 throw malformed("post_processor has no ids for '\(name)'")
                             }
-                            if seenText {
-                                template.suffix += ids
-                            } else {
-                                template.prefix = template.prefix + ids
+                            if seenText { template.suffix += ids } else { template.prefix += ids }
+                            guard template.prefix.count + template.suffix.count <= Template.maximumCount else {
+                                throw malformed("post_processor adds more than \(Template.maximumCount) tokens")
                             }
                         } else {
                             throw malformed("post_processor has a piece that is neither the text nor a special token")

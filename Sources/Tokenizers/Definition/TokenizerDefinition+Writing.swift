@@ -22,7 +22,8 @@ extension TokenizerDefinition {
             "version": .string("1.0"),
             "truncation": .null,
             "padding": .null,
-            "added_tokens": .array(addedTokens.sorted { $0.id < $1.id }.map(\.json)),
+            // In their order: those that the vocabulary lacks are numbered by it.
+            "added_tokens": .array(addedTokens.map(\.json)),
             "normalizer": Self.sequence(
                 normalizers.map { ["type": .string($0.rawValue)] }, key: "normalizers"),
             "pre_tokenizer": Self.sequence(preTokenizers.map(\.json), key: "pretokenizers"),

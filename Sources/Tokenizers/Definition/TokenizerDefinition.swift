@@ -79,6 +79,9 @@ package struct TokenizerDefinition: Sendable, Equatable {
         package var prefix: [Int32] = []
         package var suffix: [Int32] = []
 
+        /// Pieces, and ids, that a file's template may have. Real ones have one or two.
+        static let maximumCount = 256
+
         package init(prefix: [Int32] = [], suffix: [Int32] = []) {
             self.prefix = prefix
             self.suffix = suffix

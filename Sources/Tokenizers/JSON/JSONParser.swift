@@ -7,15 +7,20 @@ package struct JSONError: Error, Sendable, CustomStringConvertible {
 }
 
 extension JSONValue {
-    /// Parses one JSON text (RFC 8259, UTF-8). Throws ``JSONError``.
-    package static func parse(_ bytes: UnsafeRawBufferPointer) throws(JSONError) -> JSONValue {
-        var parser = JSONParser(bytes: bytes.bindMemory(to: UInt8.self))
+    /// More values than any file of ours has: an array of a few bytes takes a hundred of memory.
+    package static let maximumCount = 1 << 24
+
+    /// Parses one JSON text (RFC 8259, UTF-8) of at most `limit` values. Throws ``JSONError``.
+    package static func parse(
+        _ bytes: UnsafeRawBufferPointer, limit: Int = maximumCount
+    ) throws(JSONError) -> JSONValue {
+        var parser = JSONParser(bytes: bytes.bindMemory(to: UInt8.self), limit: limit)
         return try parser.document()
     }
 
-    package static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
+    package static func parse(_ bytes: [UInt8], limit: Int = maximumCount) throws(JSONError) -> JSONValue {
         let result = bytes.withUnsafeBytes { buffer in
-            Result { () throws(JSONError) -> JSONValue in try parse(buffer) }
+            Result { () throws(JSONError) -> JSONValue in try parse(buffer, limit: limit) }
         }
         return try result.get()
     }
@@ -31,7 +36,13 @@ private struct JSONParser {
     /// Deeper than any file of ours, and shallow enough for any thread's stack.
     static let maximumDepth = 128
 
-    init(bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+    private let limit: Int
+    private var count = 0
+
+    init(bytes: UnsafeBufferPointer<UInt8>, limit: Int) {
+        self.bytes = bytes
+        self.limit = limit
+    }
 
     mutating func document() throws(JSONError) -> JSONValue {
         if bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF { position = 3 }
@@ -55,6 +66,8 @@ private struct JSONParser {
     }
 
     mutating func value() throws(JSONError) -> JSONValue {
+        count += 1
+        guard count <= limit else { throw failure("more than \(limit) values") }
         skipSpace()
         guard let byte = current else { throw failure("the text ends where a value should stand") }
         switch byte {

@@ -56,11 +56,20 @@ public enum Codec {
             throw WireError(
                 .oversized, "header of \(frames[1].count) bytes is above the limit of \(limits.headerBytes)")
         }
+        let header = frames[1].array
+        let scan = HeaderScan(header)
+        guard scan.arrays <= limits.frames else {
+            throw WireError(.oversized, "\(scan.arrays) array frames are above the limit of \(limits.frames)")
+        }
+        // A grant has two lists, and a few fields are texts.
+        guard scan.items <= 2 * limits.items + 16 else {
+            throw WireError(.oversized, "\(scan.items) items are above the limit of \(limits.items)")
+        }
         var options = BinaryDecodingOptions()
         options.discardUnknownFields = true
         let envelope: PBEnvelope
         do {
-            envelope = try PBEnvelope(serializedBytes: frames[1].array, options: options)
+            envelope = try PBEnvelope(serializedBytes: header, options: options)
         } catch {
             throw WireError(.truncated, "the header is not valid protobuf: \(error)")
         }

@@ -68,7 +68,10 @@ enum RunReport {
     /// `label:   text` with the texts below each other.
     static func aligned(_ facts: [(label: String, text: String)]) -> [String] {
         let width = facts.map(\.label.count).max() ?? 0
-        return facts.map { "\($0.label):\(String(repeating: " ", count: width - $0.label.count + 2))\($0.text)" }
+        // What a model's files say must not steer the terminal.
+        return facts.map {
+            "\($0.label):\(String(repeating: " ", count: width - $0.label.count + 2))\(RunLogHandler.oneLine($0.text))"
+        }
     }
 
     private static func values(_ name: String, in run: RunFolder) -> [(step: String, value: String)] {

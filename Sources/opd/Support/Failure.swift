@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Glibc
 import Pipeline
+import Telemetry
 
 /// An error of a subcommand: one line for a person, and the exit status.
 struct CommandError: Error {
@@ -43,7 +44,8 @@ struct Failure {
 
     func exit() -> Never {
         if !output.isEmpty { print(output) }
-        for line in lines { printToStandardError(line) }
+        // Files and peers have a say in these lines: they must not steer the terminal, nor fill it.
+        for line in lines { printToStandardError(RunLogHandler.oneLine(String(line.prefix(4096)))) }
         Glibc.exit(status)
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Locking
 import Telemetry
 
 /// Whoever read standard output has gone; there is nothing left to do, and that is no failure.

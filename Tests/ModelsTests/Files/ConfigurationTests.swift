@@ -121,6 +121,10 @@ import Tokenizers
         ),
         (Self.text("llama", #""tie_word_embeddings":1"#), .malformed, "tie_word_embeddings"),
         (Self.text("llama", #""eos_token_id":300"#), .malformed, "eos_token_id"),
+        (
+            Self.text("llama", "\"eos_token_id\":[\([String](repeating: "1", count: 1025).joined(separator: ","))]"),
+            .malformed, "eos_token_id is a list of 1025"
+        ),
         (Self.text("llama").replacing(":2,", with: ":99999999999,"), .malformed, "num_hidden_layers"),
         (Self.text("llama").replacing(":4,", with: ":0,"), .malformed, "num_attention_heads"),
         (Self.text("llama", #""rope_theta":-1"#), .malformed, "rope_theta"),

@@ -198,6 +198,8 @@ import Tokenizers
             expect("past the end") { $0.offset = { $0 + 1 << 30 } }
             expect("has a size of") { $0.offset = { $0 == 0 ? -32 : $0 } }
             expect("dimensions") { $0.tensors[1].dimensions = [] }
+            // No values, and dimensions whose product would overflow where somebody multiplies them.
+            expect("dimensions") { $0.tensors.append(("blk.9.attn_q.weight", 0, [0, 1 << 40, 1 << 40], [])) }
             expect("wrong for Q8_0") {
                 $0.tensors[1].type = 8; $0.tensors[1].dimensions = [33]
             }

@@ -1,3 +1,4 @@
+import Glibc
 import Models
 import Testing
 
@@ -112,6 +113,7 @@ import Testing
         (#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[-8,0]}}"#, 8, "outside"),
         (#"{"w":{"dtype":"F32","shape":[-1],"data_offsets":[0,0]}}"#, 0, "shape"),
         (#"{"w":{"dtype":"F32","shape":[9223372036854775807,9],"data_offsets":[0,0]}}"#, 0, "shape"),
+        (#"{"w":{"dtype":"F32","shape":[0,4611686018427387904,8],"data_offsets":[0,0]}}"#, 0, "beyond any real one"),
         (#"{"w":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}"#, 1, "F4"),
         (#"{"w":{"shape":[2],"data_offsets":[0,1]}}"#, 1, "dtype"),
         (
@@ -144,6 +146,9 @@ import Testing
             let notText = Self.file("{\"a\": \"??\"}", data: 0).map { $0 == 0x3F ? 0xFF : $0 }
             #expect(throws: ModelError.self) { try Self.readAll(notText, in: folder) }
             #expect(throws: ModelError.self) { try SafetensorsFile.open(folder + "/none.safetensors") }
+            // Nobody will ever write into this pipe.
+            #expect(mkfifo(folder + "/pipe.safetensors", 0o600) == 0)
+            #expect(throws: ModelError.self) { try SafetensorsFile.open(folder + "/pipe.safetensors") }
             #expect(throws: ModelError.self) { try SafetensorsFile.open(folder) }
         }
     }

@@ -180,6 +180,26 @@ import Wire
         #expect(exchange.memberCount(.rollout) == 0)
     }
 
+    /// Such an id would stop the scorer that grades it and the learner that trains on it.
+    @Test func tokensOutsideTheVocabularyAreNotBooked() {
+        var options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t")
+        options.vocabularySize = 3
+        var exchange = Exchange(plan: plan(heldout: 0), options: options, epoch: 9)
+        let tasks = join(&exchange, Self.worker, .rollout, window: 2)
+        func deliver(_ trajectory: Trajectory) {
+            let message = Message.trajectories(Trajectories(trajectories: [trajectory], epoch: 9))
+            _ = exchange.receive(message, from: Self.worker, now: .zero)
+        }
+        for bad: Int32 in [3, .max] {
+            var trajectory = response(tasks[0])
+            trajectory.responseIDs[1] = bad
+            deliver(trajectory)
+        }
+        #expect(exchange.counters.invalid == 2 && exchange.ledger.counts == TokenCounts())
+        deliver(response(tasks[0]))
+        #expect(exchange.ledger.counts.generated == 3 && exchange.audit() == nil)
+    }
+
     @Test func whatIsWaitedForHasAName() {
         var exchange = exchange(plan(heldout: 0, teachers: ["judge"]))
         #expect(exchange.waitingFor == "waiting for a rollout worker: none is connected")

@@ -127,4 +127,19 @@ import Wire
         let error = #expect(throws: LearnerError.self) { try CheckpointState.read(from: folder) }
         #expect(error?.description.contains("do not add up") == true)
     }
+
+    /// Any file can have the layout: no number in it may stop the process.
+    @Test(arguments: [
+        (step: UInt64.max, prompts: 2, trained: UInt64(0)), (step: 1, prompts: -1, trained: 0),
+        (step: 1, prompts: 2, trained: .max),
+    ])
+    func numbersBeyondReasonAreRefused(_ numbers: (step: UInt64, prompts: Int, trained: UInt64)) throws {
+        let text = """
+            {"format": 1, "step": \(numbers.step), "cursor": 2, "seed": 1, "promptsPerStep": \(numbers.prompts),
+            "samplesPerPrompt": 1, "promptsDigest": "", "tokenizerFingerprint": "",
+            "tokens": {"generated": 0, "trained": \(numbers.trained), "discarded": 1, "inFlight": 0}}
+            """
+        let error = #expect(throws: LearnerError.self) { try CheckpointState.parse(text, path: "c/state.json") }
+        #expect(error?.description.contains("c/state.json: the counts in it do not add up") == true)
+    }
 }

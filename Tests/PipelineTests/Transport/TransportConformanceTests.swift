@@ -1,5 +1,6 @@
 import Distillation
 import Foundation
+import Locking
 import Logging
 import Testing
 import Wire

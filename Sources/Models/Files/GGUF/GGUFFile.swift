@@ -33,6 +33,9 @@ struct GGUFFile: Sendable {
     let tensors: [GGUFTensor]
     private let file: MappedFile
 
+    /// Metadata of real files, of which tokens and merges are most, have some 20 MB.
+    static let maximumMetadataByteCount = 1 << 28
+
     init(_ path: String) throws {
         self.path = path
         file = try MappedFile(path)
@@ -54,6 +57,10 @@ struct GGUFFile: Sendable {
         let keyCount = try reader.count("key count", elementByteCount: 13)
         var metadata: [String: GGUFValue] = [:]
         for _ in 0..<keyCount {
+            // A value takes up to eight times the bytes of the file: a header must not be a file of its own.
+            guard reader.position <= Self.maximumMetadataByteCount else {
+                throw reader.malformed("its metadata are beyond any real ones")
+            }
             let key = try reader.string("a key")
             guard metadata.updateValue(try reader.value(key), forKey: key) == nil else {
                 throw reader.malformed("key '\(key)' stands there twice")
@@ -183,6 +190,9 @@ struct GGUFReader {
         let width = [0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 8: 8, 10: 8, 11: 8, 12: 8][element]
         guard let width else { throw malformed("\(what) is a list of the unknown type \(element)") }
         let count = try count(what, elementByteCount: width)
+        guard count * width <= GGUFFile.maximumMetadataByteCount else {
+            throw malformed("\(what) has \(count) elements, beyond any real one")
+        }
         var integers: [Int64] = []
         var floats: [Double] = []
         var bools: [Bool] = []

@@ -35,9 +35,10 @@ enum GGUFType: UInt32, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Bytes of a tensor with these dimensions, fastest first; nil when blocks do not fit rows or the size overflows.
+    /// Bytes of a tensor with these dimensions, fastest first; nil when blocks do not fit rows or the size overflows,
+    /// also that of a tensor without values: its other dimensions are multiplied, too.
     func byteCount(_ dimensions: [Int]) -> Int? {
-        guard let width = dimensions.first, width % block.count == 0 else { return nil }
+        guard let width = dimensions.first, width % block.count == 0, Self.isBounded(dimensions) else { return nil }
         var count = width / block.count * block.byteCount
         for dimension in dimensions.dropFirst() {
             let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
@@ -45,6 +46,17 @@ enum GGUFType: UInt32, Sendable, CustomStringConvertible {
             count = product
         }
         return count
+    }
+
+    /// Whether the product of the dimensions above zero fits.
+    private static func isBounded(_ dimensions: [Int]) -> Bool {
+        var count = 1
+        for dimension in dimensions {
+            let (product, overflow) = count.multipliedReportingOverflow(by: max(1, dimension))
+            guard !overflow else { return false }
+            count = product
+        }
+        return true
     }
 
     /// Converts `out.count` values, whole blocks, to f32.

@@ -1,0 +1,49 @@
+import Configuration
+import Foundation
+import Tokenizers
+
+@testable import Models
+
+extension FuzzTarget {
+    /// config.json and, after a NUL, generation_config.json.
+    static let modelConfiguration = FuzzTarget(name: "config") { bytes in
+        let parts = bytes.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false).map(Array.init)
+        guard let json = try? JSONValue.parse(parts[0]) else { return }
+        let generation = parts.count > 1 ? try? JSONValue.parse(parts[1]) : nil
+        guard
+            let configuration = try? ModelConfiguration(
+                huggingFace: json, generation: generation, file: "folder/config.json")
+        else { return }
+        _ = configuration.parameterCount
+        guard
+            let again = try? ModelConfiguration(
+                huggingFace: configuration.huggingFaceJSON(type: "float32"), generation: configuration.generationJSON,
+                file: "written"), again == configuration
+        else { broken("a written configuration is read back") }
+    }
+
+    static let runConfiguration = FuzzTarget(name: "yaml") { bytes in
+        guard let text = String(bytes: bytes, encoding: .utf8) else { return }
+        let loaded: LoadedConfiguration
+        do {
+            loaded = try RunConfiguration.parse(text, source: "run.yaml", requiring: [])
+        } catch {
+            _ = "\(error)"
+            return
+        }
+        let written = loaded.configuration.yaml(markingDefaults: true)
+        guard let again = try? RunConfiguration.parse(written, source: "written", requiring: []),
+            again.configuration == loaded.configuration
+        else { broken("a written run configuration is read back") }
+    }
+
+    static let prompts = FuzzTarget(name: "prompts") { bytes in
+        do {
+            let prompts = try PromptFile.parse(
+                Data(bytes), source: "prompts.jsonl", teachers: ["default", "math"], defaultTeacher: "default")
+            guard prompts.allSatisfy({ !$0.messages.isEmpty && ["default", "math"].contains($0.teacher) }) else {
+                broken("every prompt has a message and a teacher")
+            }
+        } catch { _ = "\(error)" }
+    }
+}
