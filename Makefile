@@ -41,8 +41,8 @@ sanitize: setup ## Run the tests under AddressSanitizer and ThreadSanitizer.
 models: build ## Get SmolLM2-135M-Instruct and make the damaged student.
 	scripts/models.sh $(OPD)
 
-bench: build models ## Measure SmolLM2 beside the machine's limits (PEERS_PYTHON=... beside transformers too).
-	@scripts/bench.sh $(OPD) models/smollm2
+bench: build models ## Measure everything beside the machine's limits (PEERS_PYTHON=... beside peers too).
+	@scripts/bench.sh $(OPD) models
 
 clean: ## Remove what was built; models and runs stay.
 	rm -rf .build .build-fuzz .build-asan .build-tsan

@@ -2,8 +2,8 @@ import Compute
 import Telemetry
 
 /// A profile as a table for a person, the longest operation first; `between` is the time outside all operations.
-func profileTable(_ profile: OperationProfile, matmulRate: Double) -> String {
-    let total = profile.elapsed
+/// - Parameter total: seconds that the profile covers.
+func profileTable(_ profile: OperationProfile, total: Double, matmulRate: Double) -> String {
     func row(_ name: String, _ calls: String, _ seconds: Double, _ flops: Double) -> String {
         let rate = flops > 0 && seconds > 0 ? flops / seconds : nil
         return column(name, 20, left: true) + column(calls, 9) + column(ProgressLine.fixed(seconds, 3), 10)

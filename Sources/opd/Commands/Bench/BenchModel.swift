@@ -6,18 +6,9 @@ import Models
 import Telemetry
 import Training
 
-struct BenchCommand: ParsableCommand {
-    enum Work: String, ExpressibleByArgument, CaseIterable { case generate, score, train }
-
-    static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure tokens a second of sampling, scoring or training.",
-        discussion: """
-            Runs on random token ids and reports the best of several repetitions. Sampling counts new tokens; scoring \
-            and training count all tokens of sequences of --prompt plus --tokens.
-            """)
-
-    @Argument(help: "generate, score or train.")
-    var work: Work
+/// Tokens a second of one kind of work on a model.
+struct ModelBenchmark: ParsableArguments {
+    enum Work: String { case generate, score, train }
 
     @Argument(help: "A model folder or a GGUF file.")
     var model: String
@@ -30,6 +21,9 @@ struct BenchCommand: ParsableCommand {
 
     @Option(help: "New tokens of a sequence (default: 64; score and train: 127).")
     var tokens: Int?
+
+    @Flag(help: "Sampling: twice --batch requests of 16 to 256 new tokens, of which --batch run at a time.")
+    var mixed = false
 
     @Option(help: "Measured repetitions, after one that is not measured.")
     var repetitions = 3
@@ -50,18 +44,22 @@ struct BenchCommand: ParsableCommand {
         }
     }
 
-    func run() throws {
+    func run(_ work: Work) throws {
         let files = try ModelFiles.open(model)
+        let slots = batch ?? (work == .train ? 8 : 16)
         let load = BenchLoad(
-            batch: batch ?? (work == .train ? 8 : 16), prompt: prompt ?? (work == .generate ? 32 : 1),
-            tokens: tokens ?? (work == .generate ? 64 : 127))
+            batch: slots, prompt: prompt ?? (work == .generate ? 32 : 1),
+            tokens: mixed
+                ? BenchLoad.mixedTokens(requests: 2 * slots)
+                : [Int](repeating: tokens ?? (work == .generate ? 64 : 127), count: slots))
+        guard work == .generate || !mixed else { throw CommandError.usage("--mixed is for generate") }
+        guard tokens == nil || !mixed else { throw CommandError.usage("give either --mixed or --tokens") }
         guard load.length <= files.configuration.maxPositions else {
             throw CommandError.usage(
                 "--prompt and --tokens make \(load.length) tokens, but the model's context is \(files.configuration.maxPositions)"
             )
         }
         let (context, repeated) = try work.prepared(files, load, options)
-        let limit = BenchLimit(files.configuration, type: options.dtype, context: context)
         var best = Double.infinity
         for repetition in 0...repetitions {
             if profile, repetition == 1 { context.profile = OperationProfile() }
@@ -70,11 +68,17 @@ struct BenchCommand: ParsableCommand {
             let seconds = (ContinuousClock.now - start) / .seconds(1)
             if repetition > 0 { best = min(best, seconds) }
         }
-        let counted = load.batch * (work == .generate ? load.tokens : load.length)
+        let peakMemory = Self.peakMemory
+        // After the work, whose peak of memory it would hide.
+        let collected = context.profile.map { (profile: $0, seconds: $0.elapsed) }
+        context.profile = nil
+        let limit = BenchLimit(files.configuration, type: options.dtype, context: context)
+        let counted = load.newTokens + (work == .generate ? 0 : load.batch * load.prompt)
         let rate = Double(counted) / best
         let roof =
             switch work {
-            case .generate: limit.generate(batch: load.batch, prompt: load.prompt, tokens: load.tokens)
+            case .generate:
+                limit.generate(batch: load.batch, prompt: load.prompt, tokens: load.newTokens / load.tokens.count)
             case .score: limit.score
             case .train: limit.train
             }
@@ -85,9 +89,11 @@ struct BenchCommand: ParsableCommand {
         ]
         fields +=
             work == .generate
-            ? [("prompt", String(load.prompt)), ("new", String(load.tokens))] : [("length", String(load.length))]
+            ? [
+                ("prompt", String(load.prompt)), ("new", String(load.tokens.max() ?? 0)), ("mixed", String(mixed)),
+            ] : [("length", String(load.length))]
         fields += [
-            ("seconds", JSONText.number(best)), ("peak_rss_bytes", String(Self.peakMemory)),
+            ("seconds", JSONText.number(best)), ("peak_rss_bytes", String(peakMemory)),
             ("limit_tokens_per_second", JSONText.number(roof)), ("matmul_flops", JSONText.number(limit.matmulRate)),
             ("memory_bytes_per_second", JSONText.number(limit.bandwidth)),
         ]
@@ -97,9 +103,10 @@ struct BenchCommand: ParsableCommand {
             : "\(work.rawValue): \(ProgressLine.fixed(rate, 1)) tokens/s, \(ProgressLine.fixed(100 * rate / roof, 0))% of the limit "
                 + "(\(options.dtype.rawValue), "
                 + "\(options.threadCount) threads, batch \(load.batch), \(ProgressLine.fixed(best, 3)) s, "
-                + "\(Self.peakMemory >> 20) MiB)"
-        if let collected = context.profile {
-            printToStandardError(profileTable(collected, matmulRate: limit.matmulRate))
+                + "\(peakMemory >> 20) MiB)"
+        if let collected {
+            printToStandardError(
+                profileTable(collected.profile, total: collected.seconds, matmulRate: limit.matmulRate))
         }
         try StandardOutput.shared.writeLine(line)
     }
@@ -112,21 +119,29 @@ struct BenchCommand: ParsableCommand {
     }
 }
 
-/// What is run: `batch` sequences of `prompt` + `tokens` random ids.
+/// What is run: sequences of `prompt` random ids and `tokens` more each, `batch` of them at a time.
 private struct BenchLoad {
     var batch: Int
     var prompt: Int
-    var tokens: Int
-    var length: Int { prompt + tokens }
+    /// Of every sequence.
+    var tokens: [Int]
+    /// The longest sequence.
+    var length: Int { prompt + (tokens.max() ?? 0) }
+    var newTokens: Int { tokens.reduce(0, +) }
+
+    /// 16 ... 256 in even steps, in a fixed order that mixes them.
+    static func mixedTokens(requests: Int) -> [Int] {
+        (0..<requests).map { 16 + 240 * ($0 * 37 % requests) / max(requests - 1, 1) }
+    }
 
     func ids(_ count: Int, vocabulary: Int) -> [[Int32]] {
         var random = SystemRandomNumberGenerator()
         let ids = Int32(min(3, vocabulary - 1))..<Int32(vocabulary)
-        return (0..<batch).map { _ in (0..<count).map { _ in Int32.random(in: ids, using: &random) } }
+        return tokens.map { _ in (0..<count).map { _ in Int32.random(in: ids, using: &random) } }
     }
 }
 
-extension BenchCommand.Work {
+extension ModelBenchmark.Work {
     /// Loads the model; the closure does the work once.
     fileprivate func prepared(
         _ files: ModelFiles, _ load: BenchLoad, _ options: ModelOptions
@@ -136,7 +151,6 @@ extension BenchCommand.Work {
         case .generate:
             let model = try LanguageModel(files, type: options.dtype, threads: options.threadCount)
             let engine = GenerationEngine(model: model, slots: load.batch)
-            let parameters = SamplingParameters(maxTokens: load.tokens)
             return (
                 model.context,
                 {
@@ -144,7 +158,7 @@ extension BenchCommand.Work {
                         load.ids(load.prompt, vocabulary: vocabulary).enumerated().map {
                             SampleRequest(
                                 id: UInt64($0), promptIDs: $1, seed: 0, stream: UInt64($0), sample: 0,
-                                parameters: parameters)
+                                parameters: SamplingParameters(maxTokens: load.tokens[$0]))
                         })
                     _ = engine.run()
                 }
@@ -162,7 +176,7 @@ extension BenchCommand.Work {
                 TrainingSequence(
                     promptIDs: Array($0.prefix(load.prompt)), responseIDs: Array($0.dropFirst(load.prompt)))
             }
-            let scale = -1 / Float(load.batch * load.tokens)
+            let scale = -1 / Float(load.newTokens)
             return (
                 trainer.context,
                 {
