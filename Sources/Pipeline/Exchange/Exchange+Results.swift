@@ -13,6 +13,7 @@ extension Exchange {
                 continue
             }
             if let flaw = flaw(of: trajectory, group) {
+                actions.append(.suspect(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: []), flaw: flaw))
                 actions += invalid(item, group.lease, peer, flaw)
                 continue
             }
@@ -36,7 +37,11 @@ extension Exchange {
                 continue
             }
             if let flaw = flaw(of: score, trajectory, member) {
+                let isHolder = lease.map { leases[$0]?.holder == peer } ?? false
+                let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: score.logprobs)
+                actions.append(.suspect(scored, flaw: flaw))
                 actions += invalid(item, lease, peer, flaw)
+                if isHolder { giveUpGrading(item, trajectory) }
                 continue
             }
             members[peer]?.invalidResults = 0
@@ -104,6 +109,13 @@ extension Exchange {
             actions.append(note(.warning, "\(sender) was refused: \(message)"))
         }
         return actions
+    }
+
+    /// Takes a trajectory whose gradings never fit as graded with no number.
+    private mutating func giveUpGrading(_ item: WorkItem, _ trajectory: Trajectory) {
+        badGradings[item, default: 0] += 1
+        guard badGradings[item, default: 0] >= options.gradingLimit else { return }
+        table.accept([Float](repeating: .nan, count: trajectory.responseIDs.count), item)
     }
 
     private mutating func wrongRole(_ peer: PeerID, _ what: String) -> Action {

@@ -34,6 +34,11 @@ extension Exchange {
         return progress.isReady ? .ready : .scores
     }
 
+    /// The step that a trajectory was for: the one that trains it, or the one after which it is evaluated.
+    public func step(of trajectory: Trajectory) -> UInt64 {
+        trajectory.kind == .train ? plan.step(of: trajectory.id.group) + 1 : version
+    }
+
     /// Live members of a role, by name.
     public func peers(_ role: Role) -> [PeerID] {
         members.values.filter { $0.role == role }.sorted { $0.name < $1.name }.map(\.peer)

@@ -74,7 +74,8 @@ public actor Learner {
         do {
             try await train()
         } catch {
-            await finishSaving()
+            // A bad step has left the weights as they were.
+            if (error as? LearnerError)?.code == .badStep { await saveFinally() } else { await finishSaving() }
             // Members must not wait for a learner that has failed.
             perform(exchange.finish(reason: "the learner failed: \(error)"))
             await transport.close()
@@ -141,6 +142,8 @@ public actor Learner {
             case .serveWeights(let request, let peer):
                 for message in publisher.replies(to: request) { send(message, peer) }
             case .note(let note): log(note)
+            case .suspect(let scored, let flaw):
+                recorder.record(suspects: [scored], flaw: flaw, step: exchange.step(of: scored.trajectory))
             }
         }
     }

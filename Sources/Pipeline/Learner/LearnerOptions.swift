@@ -5,6 +5,7 @@ public struct LearnerOptions: Sendable {
     public var plan: RunPlan
     public var exchange: ExchangeOptions
     public var objective: Objective
+    public var stepGuard = StepGuard()
     /// Learning rate of the step after so many completed ones.
     public var learningRate: @Sendable (_ completedSteps: UInt64) -> Double
     /// Steps between checkpoints; 0: only at the end and when stopped.
@@ -48,6 +49,9 @@ public protocol RunRecorder: Sendable {
     func record(_ metrics: StepMetrics)
     /// Responses, after `step` completed steps: the batch of that step, or held-out ones.
     func record(samples: [ScoredTrajectory], step: UInt64)
+    /// Trajectories that spoilt a step or were refused, and why; only so many are kept. `step` is the one that they
+    /// were for.
+    func record(suspects: [ScoredTrajectory], flaw: String, step: UInt64)
     /// How far the next batch is.
     func progress(_ progress: BatchProgress)
     /// What the learner does or waits for outside that; empty: nothing.
@@ -95,7 +99,7 @@ public struct EvaluationRecord: Sendable, Equatable, Codable {
 
 /// A learner cannot start or go on.
 public struct LearnerError: Error, Sendable, Equatable, CustomStringConvertible {
-    public enum Code: Sendable { case invalidCheckpoint, changedRun, notFinite }
+    public enum Code: Sendable { case invalidCheckpoint, changedRun, badStep }
     public var code: Code
     public var message: String
 

@@ -86,6 +86,7 @@ public enum LearnerProcess {
             learningRate: { schedule.rate(step: Int($0)) },
             checkpointEvery: UInt64(configuration.checkpoint.every), keepLast: configuration.checkpoint.keepLast,
             keepEvery: UInt64(configuration.checkpoint.keepEvery))
+        options.stepGuard = configuration.training.stepGuard
         options.timeLimit = timeLimit
         options.startedAt = startedAt
         let learner = Learner(
