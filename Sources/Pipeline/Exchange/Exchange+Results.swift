@@ -6,7 +6,8 @@ extension Exchange {
     mutating func take(_ trajectories: [Trajectory], _ peer: PeerID, _ now: Duration) -> [Action] {
         guard members[peer]?.role == .rollout else { return [wrongRole(peer, "trajectories")] }
         var actions: [Action] = []
-        for trajectory in trajectories {
+        // What comes in one message after a refusal is not looked at.
+        for trajectory in trajectories where members[peer] != nil {
             let item = WorkItem(id: trajectory.id, kind: trajectory.kind)
             guard case .missing = table.items[item], let group = table.groups[table.key(of: item)] else {
                 counters.duplicates += 1
@@ -30,7 +31,7 @@ extension Exchange {
     mutating func take(_ scores: [Score], _ peer: PeerID, _ now: Duration) -> [Action] {
         guard let member = members[peer], member.role == .scorer else { return [wrongRole(peer, "scores")] }
         var actions: [Action] = []
-        for score in scores {
+        for score in scores where members[peer] != nil {
             let item = WorkItem(id: score.id, kind: score.kind)
             guard case .unscored(let trajectory, let lease) = table.items[item] else {
                 counters.duplicates += 1

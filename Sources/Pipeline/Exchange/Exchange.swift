@@ -56,6 +56,8 @@ public struct Exchange: Sendable {
         /// Answer a request for weight chunks.
         case serveWeights(WeightsRequest, to: PeerID)
         case note(Note)
+        /// Say how the run is to a peer, which need not be a member.
+        case reportStatus(to: PeerID)
         /// Keep a result that did not fit its task, for a person to look at.
         case suspect(ScoredTrajectory, flaw: String)
     }

@@ -25,6 +25,8 @@ public struct CheckpointState: Sendable, Equatable, Codable {
     public var after: EvaluationRecord?
 
     public static let fileName = "state.json"
+    /// The configuration that made the checkpoint, beside it.
+    static let configurationName = "run.yaml"
 
     public init(
         step: UInt64, plan: RunPlan, tokenizerFingerprint: String, tokens: TokenCounts, pending: StepMetrics?,

@@ -64,10 +64,14 @@ extension Learner {
         account()
         phase = .training
         let begun = now
+        trainingSince = begun
+        defer { trainingSince = nil }
         let result = try await backend.step(
             batch, objective: options.objective, learningRate: learningRate, version: version)
         account()
         phase = .other
+        longestStep = max(longestStep, now - begun)
+        trainingSince = nil
         timeLimit?.trained(in: now - begun)
         guard result.applied else {
             let loss = result.statistics.loss, norm = result.gradNorm
@@ -100,8 +104,8 @@ extension Learner {
             throw LearnerError(
                 .badStep,
                 "step \(step)\(count): \(flaw.text); it was not trained, and suspects.jsonl in the run folder has what "
-                    + "it is about; go on with --resume and a lower training.learning_rate or another "
-                    + "training.on_bad_step")
+                    + "it is about; go on with --resume and another training.on_bad_step, or as "
+                    + "another run with --from and a lower training.learning_rate")
         }
         logger.warning("step \(step) is skipped: \(flaw.text); see suspects.jsonl in the run folder")
         exchange.skipStep()
@@ -139,12 +143,9 @@ extension Learner {
                         "\(count) held-out responses have no grades and are left out; see suspects.jsonl in the run folder"
                     )
                 }
-                let evaluation = EvaluationMetrics(evaluated)
-                metrics.evaluation = evaluation
-                let record = EvaluationRecord(
-                    step: metrics.step, metrics: evaluation, exampleIDs: evaluated.first?.trajectory.responseIDs ?? [])
-                if metrics.step == 0 { state.before = record }
-                state.after = record
+                // The example is the answer to the first prompt, and to no other.
+                let example = complete.first?.trajectory.responseIDs ?? []
+                if !evaluated.isEmpty { keep(EvaluationMetrics(evaluated), example, in: &metrics) }
                 recorder.record(samples: evaluated, step: metrics.step)
             }
             recorder.record(metrics)
@@ -152,6 +153,13 @@ extension Learner {
         }
         if options.savesCheckpoint(step: exchange.version) { await save() }
         return !isStopped
+    }
+
+    private func keep(_ evaluation: EvaluationMetrics, _ example: [Int32], in metrics: inout StepMetrics) {
+        metrics.evaluation = evaluation
+        let record = EvaluationRecord(step: metrics.step, metrics: evaluation, exampleIDs: example)
+        if metrics.step == 0 { state.before = record }
+        state.after = record
     }
 
     // MARK: Checkpoints
@@ -174,6 +182,7 @@ extension Learner {
             before: state.before, after: state.after)
         guard snapshot != state.saved else { return }
         let held = await backend.holdState()
+        let text = options.configurationText
         let keepLast = options.keepLast, keepEvery = Int(options.keepEvery)
         let begun = now
         state.saving = Task {
@@ -182,6 +191,7 @@ extension Learner {
                     try checkpoints.save(step: Int(snapshot.step)) { folder in
                         try held.write(to: folder)
                         try snapshot.write(to: folder)
+                        if let text { try FileTree.write(text, to: "\(folder)/\(CheckpointState.configurationName)") }
                     }
                 }
             }

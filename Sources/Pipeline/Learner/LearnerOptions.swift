@@ -14,6 +14,8 @@ public struct LearnerOptions: Sendable {
     public var keepLast: Int
     /// Steps between checkpoints that are kept for ever, beside the newest; 0: none.
     public var keepEvery: UInt64
+    /// Goes into every checkpoint, so that what goes on from it can be compared with what made it; nil: nothing does.
+    public var configurationText: String?
     /// Stops the run in time for a last checkpoint; nil: no limit.
     public var timeLimit: TimeLimit?
     /// From when `timeLimit` counts.
@@ -22,6 +24,8 @@ public struct LearnerOptions: Sendable {
     public var recordedSamples = 32
     /// Time without progress after which the learner says what it waits for.
     public var patience: Duration = .seconds(5)
+    /// A training step that takes longer, and longer than three times the longest before, is told of.
+    public var longStep: Duration = .seconds(25)
 
     public init(
         plan: RunPlan, exchange: ExchangeOptions, objective: Objective,
@@ -99,7 +103,7 @@ public struct EvaluationRecord: Sendable, Equatable, Codable {
 
 /// A learner cannot start or go on.
 public struct LearnerError: Error, Sendable, Equatable, CustomStringConvertible {
-    public enum Code: Sendable { case invalidCheckpoint, changedRun, badStep }
+    public enum Code: Sendable { case invalidCheckpoint, changedRun, badStep, transport }
     public var code: Code
     public var message: String
 

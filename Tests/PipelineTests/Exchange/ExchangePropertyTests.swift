@@ -39,7 +39,8 @@ func plan(
 
     private func expectWhole(_ simulation: Simulation, _ seed: UInt64) {
         #expect(simulation.problems == [], "seed \(seed)")
-        let place = "seed \(seed): step \(simulation.exchange.version), \(simulation.exchange.waitingFor ?? "ready")"
+        let place =
+            "seed \(seed): step \(simulation.exchange.version), \(simulation.exchange.waitingFor(now: simulation.now)?.text ?? "ready")"
         #expect(simulation.done, "\(place)")
         #expect(UInt64(simulation.trained.count) == simulation.plan.steps)
         let counts = simulation.exchange.ledger.counts

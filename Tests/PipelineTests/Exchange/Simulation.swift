@@ -207,7 +207,7 @@ struct Simulation {
                     version: exchange.version, byteCount: 4, chunkByteCount: 4, chunkCount: 1, checksum: 0,
                     sharedMemoryPath: nil, hostID: "", elementType: "f32")
                 post(.weightsAnnounce(announce), to: peer)
-            case .serveWeights, .note, .suspect: break
+            case .serveWeights, .note, .suspect, .reportStatus: break
             }
         }
     }

@@ -96,7 +96,7 @@ final class TestRun: Sendable {
 
     var store: CheckpointStore { CheckpointStore(folder: "\(folder)/checkpoints") }
 
-    func learner(trainer: UnigramTrainer, resume: Bool = false) throws -> Learner {
+    func learner(trainer: UnigramTrainer, resume: Bool = false, longStep: Duration = .seconds(25)) throws -> Learner {
         var exchange = ExchangeOptions(
             runID: "test", lease: .seconds(2), heartbeat: .milliseconds(50), tokenizerFingerprint: "unigram")
         exchange.leastSilence = .milliseconds(400)
@@ -105,6 +105,7 @@ final class TestRun: Sendable {
             checkpointEvery: checkpointEvery, keepLast: 2)
         options.stepGuard = stepGuard
         options.patience = .milliseconds(200)
+        options.longStep = longStep
         if !FileManager.default.fileExists(atPath: folder) || resume { try store.prepare() }
         var resuming: (checkpoint: Checkpoint, state: CheckpointState)?
         if resume, let checkpoint = store.latest() {
@@ -119,6 +120,11 @@ final class TestRun: Sendable {
             options: options, transport: try learnerTransport(), backend: trainer,
             publisher: WeightPublisher(runID: "test", directory: nil, logger: logger), checkpoints: store,
             resuming: resuming, recorder: recorder, logger: logger)
+    }
+
+    /// What the learner says of the run.
+    func status(patience: Duration = .seconds(10)) async throws -> Status {
+        try await StatusQuery.ask(through: memberTransport("status-\(UUID())"), "here", patience: patience)
     }
 
     struct Member: Sendable {
