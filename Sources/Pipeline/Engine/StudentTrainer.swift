@@ -52,7 +52,7 @@ public actor StudentTrainer: TrainingBackend {
         guard !result.applied || trainer.isFinite else {
             throw EngineError(
                 "step \(version + 1): a weight is not finite after the update, which is in no checkpoint; "
-                    + "lower training.learning_rate, and continue from the last checkpoint with --resume")
+                    + "go on from the last checkpoint as another run, with --from and a lower training.learning_rate")
         }
         return StepResult(statistics: statistics, gradNorm: result.gradientNorm, applied: result.applied)
     }
