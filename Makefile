@@ -8,7 +8,7 @@ CONFIG ?= Examples/smollm2.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run test lint models bench clean
+.PHONY: help setup build run test lint models bench chaos soak clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -35,6 +35,17 @@ models: build ## Get SmolLM2-135M-Instruct and make the damaged student.
 
 bench: build models ## Measure SmolLM2 beside the machine's limits (PEERS_PYTHON=... beside transformers too).
 	@scripts/bench.sh $(OPD) models/smollm2
+
+FAULTS  ?= 200
+SEED    ?= 1
+MINUTES ?= 60
+
+chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, twice (SEED=...).
+	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED)
+	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --staleness 2
+
+soak: build ## Run a small pipeline with churn for MINUTES=60 and check that no process grows.
+	python3 scripts/reliability/soak.py $(OPD) --minutes $(MINUTES) --seed $(SEED)
 
 clean: ## Remove what was built; models and runs stay.
 	rm -rf .build

@@ -1,9 +1,15 @@
 import Glibc
 
-/// A run folder cannot be used; the command line ends with exit status 2.
+/// A run folder cannot be used.
 public struct RunFolderError: Error, Sendable, Equatable, CustomStringConvertible {
     public var message: String
-    public init(_ message: String) { self.message = message }
+    /// Whether the same command can succeed later, as on a disk that is full now: exit status 1 then, otherwise 2.
+    public var isPassing: Bool
+
+    public init(_ message: String, isPassing: Bool = false) {
+        self.message = message
+        self.isPassing = isPassing
+    }
     public var description: String { message }
 }
 
@@ -80,7 +86,7 @@ public struct RunFolder: Sendable, Equatable {
 
     /// Writes a file that is there whole or not at all.
     public func write(_ text: String, to path: String) throws(RunFolderError) {
-        do { try FileTree.write(text, to: path) } catch { throw RunFolderError("\(error)") }
+        do { try FileTree.write(text, to: path) } catch { throw RunFolderError("\(error)", isPassing: true) }
     }
 
     /// Says where the learner listens; to be called when it does.
