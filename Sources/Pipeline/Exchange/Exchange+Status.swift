@@ -95,6 +95,9 @@ extension Exchange {
             self.who = who
         }
 
+        /// The same for as long as the same is missing from the same: what is in brackets changes with time.
+        var key: String { what + who.replacing(#/ \([^)]*\)/#, with: "") }
+
         public var text: String { who.isEmpty ? what : "\(what): \(who)" }
     }
 

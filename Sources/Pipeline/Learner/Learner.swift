@@ -227,8 +227,10 @@ public actor Learner {
             return sayHowLong(trainingSince)
         }
         guard now - progressAt > options.patience, let wait = exchange.waitingFor(now: now) else { return }
-        guard wait.what != said.text || now - said.at > .seconds(30) else { return }
-        said = (wait.what, now)
+        // Others hold it now: that is news, but not more often than a person can read.
+        let isNews = wait.key != said.text && now - said.at > options.patience
+        guard isNews || said.text.isEmpty || now - said.at > .seconds(30) else { return }
+        said = (wait.key, now)
         let seconds = (now - progressAt).components.seconds
         logger.notice("\(wait.text); nothing has come for \(seconds) s")
         recorder.activity(wait.text)
