@@ -8,7 +8,7 @@ CONFIG ?= Examples/smollm2.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run test lint fuzz sanitize models bench clean
+.PHONY: help setup build run test lint fuzz sanitize chaos soak models bench clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -43,6 +43,17 @@ models: build ## Get SmolLM2-135M-Instruct and make the damaged student.
 
 bench: build models ## Measure everything beside the machine's limits (PEERS_PYTHON=... beside peers too).
 	@scripts/bench.sh $(OPD) models
+
+FAULTS  ?= 200
+SEED    ?= 1
+MINUTES ?= 60
+
+chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, twice (SEED=...).
+	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED)
+	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --staleness 2
+
+soak: build ## Run a small pipeline with churn for MINUTES=60 and check that no process grows.
+	python3 scripts/reliability/soak.py $(OPD) --minutes $(MINUTES) --seed $(SEED)
 
 clean: ## Remove what was built; models and runs stay.
 	rm -rf .build .build-fuzz .build-asan .build-tsan

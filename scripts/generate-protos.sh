@@ -5,11 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 command -v protoc >/dev/null || { echo "protoc is missing; install protobuf-compiler" >&2; exit 1; }
-swift package resolve
-checkout=.build/checkouts/swift-protobuf
-scratch=.build-protoc
-swift build --package-path "$checkout" --scratch-path "$scratch" --product protoc-gen-swift
-plugin="$(swift build --package-path "$checkout" --scratch-path "$scratch" --show-bin-path)/protoc-gen-swift"
+swift build --product protoc-gen-swift
+plugin="$(swift build --show-bin-path)/protoc-gen-swift"
 mkdir -p Sources/Wire/Generated
 protoc --plugin=protoc-gen-swift="$plugin" \
     --proto_path=Sources/Wire/Protos --swift_out=Sources/Wire/Generated \

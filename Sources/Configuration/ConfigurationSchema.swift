@@ -153,6 +153,20 @@ package enum ConfigurationSchema {
                 "training.token_budget", \.training.tokenBudget, 1...100_000_000,
                 "tokens of one forward and backward pass, which decides the memory it takes; gradients of a larger batch are accumulated"
             ),
+            .choice(
+                "training.on_bad_step", \.training.onBadStep,
+                "what becomes of a step with numbers gone bad: its batch is given up, or the run stops"),
+            .integer(
+                "training.bad_steps_in_a_row", \.training.badStepsInARow, 1...1_000_000,
+                "skipped steps in a row after which the run stops"),
+            .number(
+                "training.kl_limit", \.training.klLimit, 0...1e6,
+                "largest mean divergence of a batch from its teacher, in nats a token; above, the step is bad; 0: no limit"
+            ),
+            .number(
+                "training.empty_limit", \.training.emptyLimit, 0...1,
+                "share of a batch's responses that may be empty, but for the stop token; above, the step is bad; 1: no limit"
+            ),
 
             .integer(
                 "pipeline.max_staleness", \.pipeline.maxStaleness, 0...1_000,

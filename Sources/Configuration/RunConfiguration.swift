@@ -99,7 +99,17 @@ public struct RunConfiguration: Sendable, Equatable {
         public var clipGradNorm = 1.0
         /// Tokens of one forward and backward pass; a batch of more is accumulated over several.
         public var tokenBudget = 1024
+        /// What becomes of a step that would spoil the student.
+        public var onBadStep = BadStep.skip
+        /// Bad steps in a row after which the run stops.
+        public var badStepsInARow = 3
+        /// Largest mean divergence of a batch that is trained on, in nats a token; 0: any.
+        public var klLimit = 0.0
+        /// Share of a batch's responses that may be empty.
+        public var emptyLimit = 0.9
         public init() {}
+
+        public enum BadStep: String, Sendable, CaseIterable { case skip, stop }
 
         public enum Schedule: String, Sendable, CaseIterable { case constant, linear, cosine }
     }

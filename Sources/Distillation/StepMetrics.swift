@@ -8,8 +8,10 @@ public struct StepMetrics: Sendable, Equatable, Codable {
     public var step: UInt64
     /// Version of the weights after these steps.
     public var version: UInt64
-    /// What the step did; nil in the line of step 0.
+    /// What the step did; nil in the line of step 0, and of a step that was skipped.
     public var training: TrainingMetrics?
+    /// Why the step's batch was given up; nil when it was trained.
+    public var skipped: String?
     /// Cumulative token counts when the step ended.
     public var tokens: TokenCounts
     /// Held-out evaluation of weights `version`, when one was due.
@@ -18,12 +20,13 @@ public struct StepMetrics: Sendable, Equatable, Codable {
 
     public init(
         step: UInt64, version: UInt64, training: TrainingMetrics?, tokens: TokenCounts,
-        evaluation: EvaluationMetrics? = nil, timing: TimingMetrics = TimingMetrics()
+        skipped: String? = nil, evaluation: EvaluationMetrics? = nil, timing: TimingMetrics = TimingMetrics()
     ) {
         self.step = step
         self.version = version
         self.training = training
         self.tokens = tokens
+        self.skipped = skipped
         self.evaluation = evaluation
         self.timing = timing
     }

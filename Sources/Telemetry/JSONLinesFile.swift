@@ -4,6 +4,8 @@ import Glibc
 package final class JSONLinesFile: Sendable {
     package let path: String
     private let descriptor: Int32
+    /// Bytes that were there when it was opened, and were kept.
+    package let keptByteCount: Int
 
     /// Opens or creates the file.
     ///
@@ -22,6 +24,9 @@ package final class JSONLinesFile: Sendable {
             guard ftruncate(descriptor, kept) == 0, lseek(descriptor, kept, SEEK_SET) == kept else {
                 throw TelemetryError(.cannotWrite, "\(path): cannot be cut: \(errorText(errno))")
             }
+            keptByteCount = kept
+        } else {
+            keptByteCount = 0
         }
     }
 

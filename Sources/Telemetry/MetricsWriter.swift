@@ -39,6 +39,7 @@ extension StepMetrics {
             ("wait_evaluation_s", field(timing.waitEvaluationSeconds)), ("train_s", field(timing.trainSeconds)),
             ("step_s", field(timing.stepSeconds)),
         ]
+        if let skipped { fields.append(("skipped", JSONText.string(skipped))) }
         if let evaluation {
             fields += [
                 ("eval_teacher_kl", JSONText.number(evaluation.teacherKL)),

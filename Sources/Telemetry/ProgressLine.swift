@@ -70,6 +70,7 @@ public struct ProgressLine: Sendable, Equatable {
     /// The line printed after each step when there is no terminal.
     public var plain: String {
         var parts = ["step \(step)/\(steps)"]
+        if last?.skipped != nil { parts.append("skipped") }
         if let training = last?.training { parts.append("KL \(Self.fixed(training.teacherKL, 4))") }
         if let evaluation = last?.evaluation { parts.append("held-out KL \(Self.fixed(evaluation.teacherKL, 4))") }
         if let last, last.training != nil { parts.append("\(Self.fixed(last.timing.stepSeconds, 1)) s") }

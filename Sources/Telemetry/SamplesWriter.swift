@@ -17,9 +17,11 @@ public struct SampleRecord: Sendable, Equatable {
     }
 
     /// The record as one line of JSON: texts, ids, and the log-probabilities of student and teacher, one a token.
-    public var jsonLine: String {
+    public var jsonLine: String { JSONText.object(fields) }
+
+    var fields: [(name: String, json: String)] {
         let trajectory = scored.trajectory
-        return JSONText.object([
+        return [
             ("step", String(step)), ("id", JSONText.string(trajectory.id.description)),
             ("kind", JSONText.string(trajectory.kind.rawValue)), ("teacher", JSONText.string(trajectory.teacher)),
             ("prompt", JSONText.string(prompt)), ("response", JSONText.string(response)),
@@ -28,7 +30,7 @@ public struct SampleRecord: Sendable, Equatable {
             ("student_logprobs", JSONText.array(trajectory.behaviourLogprobs)),
             ("teacher_logprobs", JSONText.array(scored.teacherLogprobs)),
             ("versions", JSONText.array(trajectory.policyVersions)),
-        ])
+        ]
     }
 }
 

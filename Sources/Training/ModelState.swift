@@ -20,6 +20,9 @@ extension Trainer {
                 "\(folder): this checkpoint is of a model of another shape than the run's student")
         }
         try masters.read(files)
+        guard isFinite else {
+            throw ModelError(.tensor, "\(folder): a weight is not finite; use another checkpoint")
+        }
         repack()
     }
 }

@@ -37,6 +37,9 @@ extension Trainer {
                 try file.read(name, into: UnsafeMutableBufferPointer(mutating: buffer.values(entry)))
             }
         }
+        guard hasFiniteMoments else {
+            throw ModelError(.tensor, "\(path): a moment is not finite; use another checkpoint")
+        }
         stepCount = step
     }
 }

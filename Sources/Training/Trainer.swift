@@ -10,7 +10,7 @@ public final class Trainer {
     public struct StepStatistics: Sendable {
         /// Global norm of the gradient before clipping.
         public let gradientNorm: Double
-        /// False when the gradient was not finite: the weights were left as they were.
+        /// False when the gradient was not finite, or the update was called off: the weights were left as they were.
         public let applied: Bool
         /// Of each sequence of the batch, under the weights before the step.
         public let evaluations: [ResponseEvaluation]
@@ -59,15 +59,16 @@ public final class Trainer {
     ///   - sequences: each with at least one prompt and one response token, within the vocabulary.
     ///   - coefficients: for sequence i and its evaluation, dLoss/d(log-probability) of each response token, the
     ///     normalisation of the whole batch included.
-    ///   - beforeUpdate: called when the gradient is complete and before weights or moments change.
+    ///   - beforeUpdate: called when the gradient is complete and before weights or moments change; false calls the
+    ///     update off.
     public func step(
-        _ sequences: [TrainingSequence], learningRate: Float, beforeUpdate: () -> Void = {},
+        _ sequences: [TrainingSequence], learningRate: Float, beforeUpdate: () -> Bool = { true },
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> StepStatistics {
         gradients.fill(0)
         let evaluations = try accumulateGradients(sequences, coefficients: coefficients)
-        beforeUpdate()
-        let (norm, applied) = applyGradients(learningRate: learningRate)
+        let proceeds = beforeUpdate()
+        let (norm, applied) = applyGradients(learningRate: proceeds ? learningRate : nil)
         return StepStatistics(gradientNorm: norm, applied: applied, evaluations: evaluations)
     }
 
@@ -83,13 +84,15 @@ public final class Trainer {
         return evaluations
     }
 
-    /// One optimizer step from `gradients`; returns their norm and whether it was finite and so applied.
-    package func applyGradients(learningRate: Float) -> (norm: Double, applied: Bool) {
+    /// One optimizer step from `gradients`, or with no learning rate none; returns their norm and whether they were
+    /// applied. They are not when their squares would not fit into the second moment.
+    package func applyGradients(learningRate: Float?) -> (norm: Double, applied: Bool) {
         let norm = context.sumOfSquares(gradients.flat).squareRoot()
-        guard norm.isFinite else { return (norm, false) }
+        guard norm.isFinite, let learningRate else { return (norm, false) }
         let limit = Double(options.clipGradNorm)
         // The reference implementation's guard against a zero norm (torch.nn.utils.clip_grad_norm_).
         let scale = limit > 0 && norm > limit ? limit / (norm + 1e-6) : 1
+        guard norm * scale < Self.largestNorm else { return (norm, false) }
         stepCount += 1
         context.adamW(
             parameters: masters.flat, gradients: gradients.flat, m: firstMoment.flat, v: secondMoment.flat,
@@ -97,6 +100,17 @@ public final class Trainer {
             weightDecay: options.weightDecay, step: stepCount, gradientScale: Float(scale))
         repack()
         return (norm, true)
+    }
+
+    /// Its square is far from the largest f32, so that no moment ever is infinite.
+    private static let largestNorm = 1e18
+
+    /// Whether every master weight is a number.
+    public var isFinite: Bool { context.sumOfSquares(masters.flat).isFinite }
+
+    /// Whether every moment of the optimizer is a number.
+    package var hasFiniteMoments: Bool {
+        [firstMoment, secondMoment].allSatisfy { context.sumOfSquares($0.flat).isFinite }
     }
 
     /// Follows `masters` after they changed.

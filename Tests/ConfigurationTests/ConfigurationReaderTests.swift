@@ -156,7 +156,8 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
                 "run.yaml:2: student.modle: unknown key; did you mean 'model'?",
                 "run.yaml:2: student.model: missing; a path: model that is trained",
                 "run.yaml:3: training.steps: expected an integer from 1 to 1000000000, got '-1'",
-                "run.yaml:3: training.sched: unknown key; expected one of steps, learning_rate, min_learning_rate, warmup_steps, schedule, beta1, beta2, epsilon, weight_decay, clip_grad_norm, token_budget",
+                "run.yaml:3: training.sched: unknown key; expected one of steps, learning_rate, min_learning_rate, warmup_steps, schedule, beta1, beta2, epsilon, weight_decay, clip_grad_norm, token_budget, on_bad_step, "
+                    + "bad_steps_in_a_row, kl_limit, empty_limit",
             ])
     }
 

@@ -234,6 +234,62 @@ import Testing
         }
     }
 
+    /// With other numbers of workers and scorers the values stay; with what makes another run it is refused, and forked.
+    @Test func aRunGoesOnWithMoreProcessesOrAsAnother() async throws {
+        let reference = try await Self.reference.value
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: Self.steps)
+            let run = try Binary.Running(
+                ["run", "run.yaml", "--workers", "2"], input: "", folder: folder, environment: [:])
+            try await Self.waitForStep(2, folder, run)
+            kill(run.process.processIdentifier, SIGINT)
+            #expect(await run.finish(within: 60).status == 130)
+            let rate = ["--set", "training.learning_rate=0.001"]
+            let refused = try await Binary.run(["run", "run.yaml", "--resume"] + rate, in: folder)
+            #expect(refused.status == 2)
+            let errors = refused.errorLines.filter { $0.hasPrefix("error: ") }
+            #expect(errors.first?.contains("training.learning_rate is 0.001 now and was 0.01") == true, "\(errors)")
+            let fork = ["run", "run.yaml", "--set", "name=fork", "--from", "runs/tiny"]
+            let seed = try await Binary.run(fork + ["--set", "seed=5"], in: folder)
+            #expect(seed.status == 2 && seed.errors.contains("seed is 5 now and was 1"), "\(seed.errors)")
+            let forked = try await Binary.run(fork + rate, in: folder)
+            #expect(forked.status == 0, "\(forked.errors)")
+            let lines = try Self.metrics(folder, run: "fork")
+            #expect(lines.last?["step"] == "\(Self.steps)" && lines.allSatisfy { $0["lr"] == "0.001" })
+            #expect(try Self.weights(folder, run: "fork") != reference.weights)
+            let resumed = try await Binary.run(
+                ["run", "run.yaml", "--resume", "--workers", "1", "--scorers", "3"], in: folder)
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(try Self.metrics(folder) == reference.metrics)
+            #expect(try Self.weights(folder) == reference.weights)
+            let other = try await Binary.run(["run", "run.yaml", "--set", "name=x", "--from", "teacher"], in: folder)
+            #expect(
+                other.status == 2 && other.errors.contains("--from teacher: neither a checkpoint"), "\(other.errors)")
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/runs/x"))
+        }
+    }
+
+    @Test func aLiveRunShowsItsStatus() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 1_000_000)
+            let nobody = try await Binary.run(["status", "tcp://127.0.0.1:9", "--timeout", "0.2"], in: folder)
+            #expect(nobody.status == 1 && nobody.errorLines.count == 1, "\(nobody.errors)")
+            #expect(nobody.errors.hasPrefix("error: no learner has answered at tcp://127.0.0.1:9"))
+            let nothing = try await Binary.run(["status", "runs/tiny"], in: folder)
+            #expect(nothing.status == 2 && nothing.errors.contains("runs/tiny is neither an endpoint"))
+            let run = try Binary.Running(["run", "run.yaml"], input: "", folder: folder, environment: [:])
+            try await Self.waitForStep(1, folder, run)
+            let text = try await Binary.run(["status", "runs/tiny"], in: folder)
+            #expect(text.status == 0, "\(text.errors)")
+            #expect(text.output.contains("rollout-0  ") && text.output.contains("scorer of default"), "\(text.output)")
+            let json = try await Binary.run(["status", "runs/tiny", "--json"], in: folder)
+            let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
+            #expect(object?["steps"] as? Int == 1_000_000 && (object?["members"] as? [Any])?.count == 2)
+            kill(run.process.processIdentifier, SIGINT)
+            #expect(await run.finish(within: 60).status == 130)
+        }
+    }
+
     @Test func aPortInUseIsNamed() async throws {
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder)

@@ -104,4 +104,27 @@ struct TemporaryFolder: ~Copyable {
         #expect((object["student_logprobs"] as? [Any])?[1] is NSNull)
         #expect(object["id"] as? String == "3.1")
     }
+
+    /// What was wrong stands in each line; a resumed run cuts later ones; and the file has an end.
+    @Test func suspectsAreKeptUpToABound() throws {
+        let folder = try TemporaryFolder()
+        func record(step: Int, tokens: Int) -> SampleRecord {
+            let trajectory = Trajectory(
+                id: RolloutID(group: 3, sample: 1), kind: .train, teacher: "default", promptIDs: [1],
+                responseIDs: [Int32](repeating: 5, count: tokens), behaviourLogprobs: [.nan], policyVersions: [0],
+                finishReason: .stop, temperature: 1)
+            return SampleRecord(
+                step: step, prompt: "a", response: "b", scored: .init(trajectory: trajectory, teacherLogprobs: []))
+        }
+        let first = try SuspectsWriter(folder: folder.path, resumingAfter: nil)
+        for step in 1...3 { try first.append(record(step: step, tokens: 2), flaw: "a \"reason\"") }
+        let second = try SuspectsWriter(folder: folder.path, resumingAfter: 2)
+        let line = try #require(try folder.read("suspects.jsonl").split(separator: "\n").last)
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        #expect(object["step"] as? Int == 2 && object["flaw"] as? String == "a \"reason\"")
+        for step in 3...30 { try second.append(record(step: step, tokens: 1 << 19), flaw: "long") }
+        #expect(try folder.read("suspects.jsonl").utf8.count <= SuspectsWriter.limit)
+        try second.append(record(step: 31, tokens: 2), flaw: "short")
+        #expect(try folder.read("suspects.jsonl").split(separator: "\n").count == 2 + 15 + 1)
+    }
 }

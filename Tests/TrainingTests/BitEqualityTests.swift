@@ -116,6 +116,38 @@ struct BitEqualityTests {
         #expect(weights[0] == weights[1])
     }
 
+    /// A gradient that is no number, or whose squares are none, changes nothing, and neither does a step called off.
+    @Test("a bad step leaves every bit as it was", arguments: [Float.nan, .infinity, 3e38, 1e25, 0])
+    func badStep(coefficient: Float) throws {
+        let variant = Self.variants[0]
+        var fixed = SeededGenerator(seed: 5)
+        let sequences = randomRequests(variant.configuration, groups: 3, system: 0, using: &fixed).map {
+            TrainingSequence(promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()))
+        }
+        let trainer = Trainer(
+            configuration: variant.configuration, masters: randomParameters(variant.configuration, seed: 2),
+            type: variant.type, threads: 1, options: OptimizerOptions(clipGradNorm: 0), tokenBudget: 256)
+        func bits() -> [[UInt32]] {
+            let tensors: [Tensor] = [trainer.masters.flat, trainer.firstMoment.flat, trainer.secondMoment.flat]
+            return tensors.map { tensor in tensor.floats().map { $0.bitPattern } }
+        }
+        func step(_ coefficient: Float, proceeds: Bool = true) -> Bool {
+            trainer.step(sequences, learningRate: 1e-3, beforeUpdate: { proceeds }) { _, evaluation in
+                evaluation.logprobs.map { _ in coefficient }
+            }.applied
+        }
+        #expect(step(-0.01))
+        let before = bits()
+        #expect(!step(coefficient, proceeds: coefficient != 0))
+        #expect(bits() == before && trainer.stepCount == 1)
+        #expect(trainer.isFinite && trainer.hasFiniteMoments)
+        #expect(step(-0.01))
+        #expect(bits() != before)
+        trainer.masters.flat.f32[3] = .nan
+        trainer.secondMoment.flat.f32[4] = .infinity
+        #expect(!trainer.isFinite && !trainer.hasFiniteMoments)
+    }
+
     /// What sequences begin with in common has the gradient of all of them.
     @Test(
         "shared rows give the gradient of separate ones", arguments: variants.filter { $0.type == .f32 }, [0, 20, 70])

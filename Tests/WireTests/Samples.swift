@@ -67,7 +67,29 @@ enum Samples {
                 sharedMemoryPath: "/dev/shm/opd-x-7", hostID: "boot@host", elementType: "bf16")),
         .weightsRequest(WeightsRequest(version: 7, firstChunk: 1, credit: 2)),
         .weightsChunk(WeightsChunk(version: 7, index: 2, checksum: 5, payload: Frame([8, 9]))),
+        .statusRequest,
+        .status(status),
     ]
+
+    static let status: Status = {
+        var status = Status(runID: "smollm2", epoch: 9, version: 3, steps: 40)
+        (status.uptimeSeconds, status.doing) = (12.5, "waiting")
+        (status.waitingFor, status.waitingSeconds) = ("waiting for 2 rollouts", 6.5)
+        status.batch = .init(total: 8, missing: 2, ready: 5)
+        status.evaluation = .init(total: 3, missing: 1, ready: 1)
+        (status.pendingGroups, status.leases) = (2, 4)
+        status.queues = [.init(teacher: "math", waiting: 1)]
+        (status.generated, status.trained, status.discarded, status.inFlight) = (100, 60, 10, 30)
+        status.members = [
+            .init(
+                name: "rollout-0", role: .rollout, teachers: [], leases: 1, tasks: 2, window: 64, state: "sampling 2",
+                tokensPerSecond: 12.5, version: 3, silenceSeconds: 0.5),
+            .init(
+                name: "scorer-0", role: .scorer, teachers: ["math"], leases: 1, tasks: 1, window: 32,
+                state: "grading 1", tokensPerSecond: 2, version: 0, silenceSeconds: 1.5),
+        ]
+        return status
+    }()
 
     static func hex(_ frames: [Frame]) -> String {
         let digits = Array("0123456789abcdef")

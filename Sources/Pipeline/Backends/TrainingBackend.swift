@@ -11,7 +11,8 @@ public protocol TrainingBackend: Sendable {
     /// One optimizer step. `batch` is sorted by id, so that the samples of a group are neighbours; the result depends
     /// on the batch, the objective, the learning rate and the state, and on nothing else.
     ///
-    /// Uses `Objective.gradient` between forward and backward pass.
+    /// Uses `Objective.gradient` between forward and backward pass. Where the loss or the gradient is not finite the
+    /// state stays as it was. Throws when it is spoilt, and then must not be written.
     /// - Parameter version: completed steps before this one.
     func step(
         _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
@@ -47,10 +48,13 @@ public struct StepResult: Sendable, Equatable {
     public var statistics: BatchStatistics
     /// Global norm of the gradient before clipping.
     public var gradNorm: Double
+    /// Whether weights and optimizer were changed.
+    public var applied: Bool
 
-    public init(statistics: BatchStatistics, gradNorm: Double) {
+    public init(statistics: BatchStatistics, gradNorm: Double, applied: Bool = true) {
         self.statistics = statistics
         self.gradNorm = gradNorm
+        self.applied = applied
     }
 }
 

@@ -1,9 +1,15 @@
 import Glibc
 
-/// A run folder cannot be used; the command line ends with exit status 2.
+/// A run folder cannot be used.
 public struct RunFolderError: Error, Sendable, Equatable, CustomStringConvertible {
     public var message: String
-    public init(_ message: String) { self.message = message }
+    /// Whether the same command can succeed later, as on a disk that is full now: exit status 1 then, otherwise 2.
+    public var isPassing: Bool
+
+    public init(_ message: String, isPassing: Bool = false) {
+        self.message = message
+        self.isPassing = isPassing
+    }
     public var description: String { message }
 }
 
@@ -22,6 +28,8 @@ public struct RunFolder: Sendable, Equatable {
     public var metrics: String { "\(path)/metrics.jsonl" }
     /// Sampled texts with their log-probabilities.
     public var samples: String { "\(path)/samples.jsonl" }
+    /// Trajectories that spoilt a step or were refused, and why.
+    public var suspects: String { "\(path)/suspects.jsonl" }
     /// The resolved configuration.
     public var configuration: String { "\(path)/config.yaml" }
     /// Where the learner listens.
@@ -78,7 +86,7 @@ public struct RunFolder: Sendable, Equatable {
 
     /// Writes a file that is there whole or not at all.
     public func write(_ text: String, to path: String) throws(RunFolderError) {
-        do { try FileTree.write(text, to: path) } catch { throw RunFolderError("\(error)") }
+        do { try FileTree.write(text, to: path) } catch { throw RunFolderError("\(error)", isPassing: true) }
     }
 
     /// Says where the learner listens; to be called when it does.
@@ -104,7 +112,7 @@ public struct RunFolder: Sendable, Equatable {
     /// - Returns: the new paths, empty when there was nothing.
     public func setAside() throws(RunFolderError) -> [String] {
         var kept: [String] = []
-        for file in [metrics, samples] where (FileTree.read(file, limit: 1) ?? "") != "" {
+        for file in [metrics, samples, suspects] where (FileTree.read(file, limit: 1) ?? "") != "" {
             let stem = file.dropLast(".jsonl".count)
             var number = 1
             while FileTree.kind("\(stem)-\(number).jsonl") != .missing { number += 1 }
@@ -122,7 +130,9 @@ public struct RunFolder: Sendable, Equatable {
     /// that the mended run is not refused for it. Does nothing when there is a checkpoint, a metric, or a file that no
     /// run makes.
     public func removeIfUnused() {
-        let own: Set = ["checkpoints", "logs", "config.yaml", "endpoint", "metrics.jsonl", "samples.jsonl"]
+        let own: Set = [
+            "checkpoints", "logs", "config.yaml", "endpoint", "metrics.jsonl", "samples.jsonl", "suspects.jsonl",
+        ]
         guard let names = try? FileTree.names(in: path), own.isSuperset(of: names),
             (FileTree.read(metrics, limit: 1) ?? "").isEmpty, (FileTree.read(samples, limit: 1) ?? "").isEmpty,
             CheckpointStore(folder: checkpoints).latest() == nil

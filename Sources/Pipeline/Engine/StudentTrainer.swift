@@ -38,19 +38,23 @@ public actor StudentTrainer: TrainingBackend {
                 TrainingSequence(
                     promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
                     temperature: $0.trajectory.temperature)
-            }, learningRate: Float(learningRate), beforeUpdate: gate.waitUntilReleased
+            }, learningRate: Float(learningRate),
+            beforeUpdate: {
+                gate.waitUntilReleased()
+                return statistics.loss.isFinite
+            }
         ) { index, evaluation in
             statistics.add(entropies: evaluation.entropies)
             return objective.gradient(
                 of: batch[index], current: evaluation.logprobs, baseline: baseline, tokenCount: tokenCount,
                 version: version, statistics: &statistics)
         }
-        guard result.applied else {
+        guard !result.applied || trainer.isFinite else {
             throw EngineError(
-                "step \(version + 1): the gradient is not finite, so the weights were left as they were; "
-                    + "lower training.learning_rate or clip the ratio, and continue from the last checkpoint")
+                "step \(version + 1): a weight is not finite after the update, which is in no checkpoint; "
+                    + "go on from the last checkpoint as another run, with --from and a lower training.learning_rate")
         }
-        return StepResult(statistics: statistics, gradNorm: result.gradientNorm)
+        return StepResult(statistics: statistics, gradNorm: result.gradientNorm, applied: result.applied)
     }
 
     public func withSnapshot<Result: Sendable>(

@@ -5,6 +5,7 @@ extension Exchange {
     /// Takes a message, or its failure to be sent, and says what to do.
     public mutating func receive(_ message: Message, from peer: PeerID, now: Duration) -> [Action] {
         if case .hello(let hello) = message { return welcome(hello, peer, now) + pump(now: now) }
+        if case .statusRequest = message { return [.reportStatus(to: peer)] }
         guard members[peer] != nil else {
             if case .goodbye = message { return [] }
             return [.send(.reject(Reject(code: .unknownPeer, message: "say hello first")), to: peer)]
@@ -29,7 +30,7 @@ extension Exchange {
             actions += remove(peer)
         case .weightsRequest(let request): actions = [.serveWeights(request, to: peer)]
         case .hello, .welcome, .reject, .heartbeatReply, .shutdown, .rolloutGrant, .scoreGrant, .acknowledge, .revoke,
-            .weightsAnnounce, .weightsChunk:
+            .weightsAnnounce, .weightsChunk, .statusRequest, .status:
             counters.invalid += 1
             actions = [note(.debug, "\(name(peer)) sent \(message.name), which only a learner sends")]
         }

@@ -6,13 +6,15 @@ extension Exchange {
     mutating func take(_ trajectories: [Trajectory], _ peer: PeerID, _ now: Duration) -> [Action] {
         guard members[peer]?.role == .rollout else { return [wrongRole(peer, "trajectories")] }
         var actions: [Action] = []
-        for trajectory in trajectories {
+        // What comes in one message after a refusal is not looked at.
+        for trajectory in trajectories where members[peer] != nil {
             let item = WorkItem(id: trajectory.id, kind: trajectory.kind)
             guard case .missing = table.items[item], let group = table.groups[table.key(of: item)] else {
                 counters.duplicates += 1
                 continue
             }
             if let flaw = flaw(of: trajectory, group) {
+                actions.append(.suspect(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: []), flaw: flaw))
                 actions += invalid(item, group.lease, peer, flaw)
                 continue
             }
@@ -29,14 +31,18 @@ extension Exchange {
     mutating func take(_ scores: [Score], _ peer: PeerID, _ now: Duration) -> [Action] {
         guard let member = members[peer], member.role == .scorer else { return [wrongRole(peer, "scores")] }
         var actions: [Action] = []
-        for score in scores {
+        for score in scores where members[peer] != nil {
             let item = WorkItem(id: score.id, kind: score.kind)
             guard case .unscored(let trajectory, let lease) = table.items[item] else {
                 counters.duplicates += 1
                 continue
             }
             if let flaw = flaw(of: score, trajectory, member) {
+                let isHolder = lease.map { leases[$0]?.holder == peer } ?? false
+                let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: score.logprobs)
+                actions.append(.suspect(scored, flaw: flaw))
                 actions += invalid(item, lease, peer, flaw)
+                if isHolder { giveUpGrading(item, trajectory) }
                 continue
             }
             members[peer]?.invalidResults = 0
@@ -108,6 +114,13 @@ extension Exchange {
             actions.append(note(.warning, "\(sender) was refused: \(message)"))
         }
         return actions
+    }
+
+    /// Takes a trajectory whose gradings never fit as graded with no number.
+    private mutating func giveUpGrading(_ item: WorkItem, _ trajectory: Trajectory) {
+        badGradings[item, default: 0] += 1
+        guard badGradings[item, default: 0] >= options.gradingLimit else { return }
+        table.accept([Float](repeating: .nan, count: trajectory.responseIDs.count), item)
     }
 
     private mutating func wrongRole(_ peer: PeerID, _ what: String) -> Action {

@@ -11,17 +11,6 @@ public enum ExchangeStage: Sendable, Equatable {
     case ready
 }
 
-/// A member, for a person.
-public struct MemberStatus: Sendable, Equatable {
-    public var name: String
-    public var role: Role
-    public var leases: Int
-    public var state: String
-    public var tokensPerSecond: Double
-    public var version: UInt64
-    public var silence: Duration
-}
-
 extension Exchange {
     /// What the next batch waits for.
     public var stage: ExchangeStage { Self.stage(batchProgress) }
@@ -34,6 +23,11 @@ extension Exchange {
         return progress.isReady ? .ready : .scores
     }
 
+    /// The step that a trajectory was for: the one that trains it, or the one after which it is evaluated.
+    public func step(of trajectory: Trajectory) -> UInt64 {
+        trajectory.kind == .train ? plan.step(of: trajectory.id.group) + 1 : version
+    }
+
     /// Live members of a role, by name.
     public func peers(_ role: Role) -> [PeerID] {
         members.values.filter { $0.role == role }.sorted { $0.name < $1.name }.map(\.peer)
@@ -42,31 +36,87 @@ extension Exchange {
     /// Live members of a role.
     public func memberCount(_ role: Role) -> Int { members.values.count { $0.role == role } }
 
-    /// Everyone, by name.
-    public func memberStatus(now: Duration) -> [MemberStatus] {
-        members.values.sorted { $0.name < $1.name }.map {
-            MemberStatus(
-                name: $0.name, role: $0.role, leases: $0.held.count, state: $0.heartbeat?.state ?? "joined",
-                tokensPerSecond: $0.heartbeat?.tokensPerSecond ?? 0, version: $0.heartbeat?.version ?? 0,
-                silence: now - $0.lastSign)
+    /// How the run is, as far as the exchange knows.
+    public func status(now: Duration) -> Status {
+        var status = Status(runID: options.runID, epoch: epoch, version: version, steps: plan.steps)
+        status.waitingFor = waitingFor(now: now)?.text ?? ""
+        status.batch = Status.Batch(batchProgress)
+        status.evaluation = Status.Batch(evaluationProgress)
+        status.pendingGroups = table.pendingGroups.count
+        status.queues = table.pendingScores.sorted { $0.key < $1.key }.filter { !$0.value.isEmpty }
+            .map { Status.Queue(teacher: $0.key, waiting: $0.value.count) }
+        status.leases = leases.count
+        let counts = ledger.counts
+        (status.generated, status.trained) = (counts.generated, counts.trained)
+        (status.discarded, status.inFlight) = (counts.discarded, counts.inFlight)
+        status.members = members.values.sorted { $0.name < $1.name }.map { member in
+            Status.Member(
+                name: member.name, role: member.role, teachers: member.teachers, leases: member.held.count,
+                tasks: member.tasks, window: member.window, state: member.heartbeat?.state ?? "joined",
+                tokensPerSecond: member.heartbeat?.tokensPerSecond ?? 0, version: member.heartbeat?.version ?? 0,
+                silenceSeconds: max(0, (now - member.lastSign).seconds))
         }
+        return status
     }
 
-    /// One line about what holds the run up, for a person; nil when the next batch is complete.
-    public var waitingFor: String? {
+    /// What holds the run up, and who; nil when the next batch is complete.
+    public func waitingFor(now: Duration) -> Wait? {
         let evaluation = evaluating != nil
         let progress = evaluation ? evaluationProgress : batchProgress
         let what = evaluation ? "held-out rollouts" : "rollouts of step \(version + 1)"
         if progress.isReady { return nil }
+        let keys = evaluation ? evaluationKeys : keys(step: version)
         let waiting = table.pendingScores.filter { !$0.value.isEmpty }.keys.sorted()
         for teacher in waiting where !members.values.contains(where: { $0.teachers.contains(teacher) }) {
-            return "waiting for a scorer for teacher '\(teacher)': none is connected"
+            return Wait("waiting for a scorer for teacher '\(teacher)': none is connected")
         }
         if progress.missing > 0 {
-            if memberCount(.rollout) == 0 { return "waiting for a rollout worker: none is connected" }
-            return "waiting for \(progress.missing) of \(progress.total) \(what)"
+            if memberCount(.rollout) == 0 { return Wait("waiting for a rollout worker: none is connected") }
+            let wanted = Set(keys.flatMap { table.missing($0) })
+            return Wait("waiting for \(progress.missing) of \(progress.total) \(what)", holders(of: wanted, now))
         }
-        return "waiting for the grades of \(progress.unscored) of \(progress.total) \(what)"
+        let wanted = Set(
+            table.items.compactMap { item, state in
+                if case .unscored = state, keys.contains(table.key(of: item)) { item } else { nil }
+            })
+        return Wait(
+            "waiting for the grades of \(progress.unscored) of \(progress.total) \(what)", holders(of: wanted, now))
+    }
+
+    /// A cause for a run to stand still.
+    public struct Wait: Sendable, Equatable {
+        /// What is missing; stays the same until something comes.
+        public var what: String
+        /// Who has it, and how those are.
+        public var who: String
+
+        init(_ what: String, _ who: String = "") {
+            self.what = what
+            self.who = who
+        }
+
+        /// The same for as long as the same is missing from the same: what is in brackets changes with time.
+        var key: String { what + who.replacing(#/ \([^)]*\)/#, with: "") }
+
+        public var text: String { who.isEmpty ? what : "\(what): \(who)" }
+    }
+
+    /// Who has leases on these: `rollout-0 has 3 (sampling 3), rollout-1 has 1 (joined, silent for 7 s)`.
+    private func holders(of items: Set<WorkItem>, _ now: Duration) -> String {
+        var counts: [PeerID: Int] = [:]
+        for lease in leases.values { counts[lease.holder, default: 0] += lease.items.intersection(items).count }
+        var parts = counts.filter { $0.value > 0 }.compactMap { peer, count -> String? in
+            guard let member = members[peer] else { return nil }
+            let silence = now - member.lastSign
+            let silent =
+                silence > max(options.heartbeat * 2, .seconds(1)) ? ", silent for \(silence.components.seconds) s" : ""
+            return "\(member.name) has \(count) (\(member.heartbeat?.state ?? "joined")\(silent))"
+        }.sorted()
+        let free = items.count - counts.values.reduce(0, +)
+        if free > 0 { parts.append("\(free) wait until a member has room") }
+        // A cluster has more members than a line has room.
+        if parts.count > 4 { parts[3...] = ["and \(parts.count - 3) more"] }
+        return parts.joined(separator: ", ")
     }
 
     /// Open training groups, for the capacity bound: opened, not trained.
@@ -84,4 +134,10 @@ extension Exchange {
 
     /// Leases that are out.
     public var leaseCount: Int { leases.count }
+}
+
+extension Status.Batch {
+    init(_ progress: BatchProgress) {
+        self.init(total: progress.total, missing: progress.missing, ready: progress.ready)
+    }
 }

@@ -17,6 +17,8 @@ public struct Exchange: Sendable {
     public internal(set) var ledger: Ledger
     public internal(set) var counters = ExchangeCounters()
 
+    /// Gradings in a row that did not fit, of trajectories that have had one.
+    var badGradings: [WorkItem: Int] = [:]
     var order: PromptOrder
     var table = WorkTable()
     /// First group that has not been opened.
@@ -54,6 +56,10 @@ public struct Exchange: Sendable {
         /// Answer a request for weight chunks.
         case serveWeights(WeightsRequest, to: PeerID)
         case note(Note)
+        /// Say how the run is to a peer, which need not be a member.
+        case reportStatus(to: PeerID)
+        /// Keep a result that did not fit its task, for a person to look at.
+        case suspect(ScoredTrajectory, flaw: String)
     }
 
     /// A line for the log.
@@ -108,12 +114,31 @@ public struct Exchange: Sendable {
     /// The batch was trained: its tokens are booked, it is closed, and the groups that the new version allows are
     /// open. Grants follow with `pump`, once the new weights are announced.
     public mutating func completeStep() {
-        let keys = keys(step: version)
-        guard let batch = table.collect(keys) else { preconditionFailure("a batch is trained when it is complete") }
-        ledger.train(tokens: responseTokenCount(batch))
-        table.close(keys)
-        version += 1
+        let tokens = closeBatch()
+        ledger.train(tokens: tokens)
         openGroups()
+    }
+
+    /// The batch is given up: its tokens are booked as discarded, and the run goes on as after a step that left the
+    /// weights as they were.
+    public mutating func skipStep() {
+        let tokens = closeBatch()
+        ledger.discard(tokens: tokens)
+        openGroups()
+    }
+
+    /// - Returns: response tokens of the batch.
+    private mutating func closeBatch() -> Int {
+        let keys = keys(step: version)
+        guard let batch = table.collect(keys) else { preconditionFailure("a batch is closed when it is complete") }
+        close(keys)
+        version += 1
+        return responseTokenCount(batch)
+    }
+
+    private mutating func close(_ keys: [WorkTable.GroupKey]) {
+        table.close(keys)
+        badGradings = badGradings.filter { table.items[$0.key] != nil }
     }
 
     private mutating func openGroups() {
@@ -151,7 +176,7 @@ public struct Exchange: Sendable {
     /// The evaluation's trajectories in order of the held-out prompts, once all are graded; then it is closed.
     public mutating func completeEvaluation() -> [ScoredTrajectory]? {
         guard evaluating != nil, let evaluated = table.collect(evaluationKeys) else { return nil }
-        table.close(evaluationKeys)
+        close(evaluationKeys)
         evaluating = nil
         return evaluated
     }
@@ -169,6 +194,9 @@ public struct ExchangeOptions: Sendable, Equatable {
     public var vocabularySize: Int32
     /// Invalid results in a row after which a member is refused.
     public var invalidResultLimit = 3
+    /// Gradings of one trajectory that do not fit after which it counts as graded with no number, so that the step is
+    /// judged instead of tried for ever. More than one scorer's `invalidResultLimit`: the teacher is to blame then.
+    public var gradingLimit = 5
     /// The least silence that counts as death, however short the heartbeat.
     public var leastSilence: Duration = .seconds(10)
 

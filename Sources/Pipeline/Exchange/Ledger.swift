@@ -36,4 +36,11 @@ public struct Ledger: Sendable, Equatable {
         counts.inFlight -= UInt64(tokens)
         counts.trained += UInt64(tokens)
     }
+
+    /// Accepted tokens were given up.
+    mutating func discard(tokens: Int) {
+        precondition(counts.inFlight >= UInt64(tokens), "tokens can be given up once only")
+        counts.inFlight -= UInt64(tokens)
+        counts.discarded += UInt64(tokens)
+    }
 }

@@ -19,14 +19,18 @@ public struct CheckpointState: Sendable, Equatable, Codable {
     public var tokens: TokenCounts
     /// The line of this step, when its evaluation was still under way.
     public var pending: StepMetrics?
+    /// Steps skipped since the last that was trained; nil: none.
+    public var badSteps: Int?
     public var before: EvaluationRecord?
     public var after: EvaluationRecord?
 
     public static let fileName = "state.json"
+    /// The configuration that made the checkpoint, beside it.
+    static let configurationName = "run.yaml"
 
     public init(
         step: UInt64, plan: RunPlan, tokenizerFingerprint: String, tokens: TokenCounts, pending: StepMetrics?,
-        before: EvaluationRecord?, after: EvaluationRecord?
+        badSteps: Int = 0, before: EvaluationRecord?, after: EvaluationRecord?
     ) {
         self.step = step
         cursor = step * UInt64(plan.promptsPerStep)
@@ -37,6 +41,7 @@ public struct CheckpointState: Sendable, Equatable, Codable {
         self.tokenizerFingerprint = tokenizerFingerprint
         self.tokens = tokens
         self.pending = pending
+        self.badSteps = badSteps == 0 ? nil : badSteps
         self.before = before
         self.after = after
     }

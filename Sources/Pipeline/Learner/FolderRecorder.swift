@@ -10,6 +10,7 @@ import Wire
 public final class FolderRecorder: RunRecorder {
     private let metrics: MetricsWriter
     private let samples: SamplesWriter
+    private let suspects: SuspectsWriter
     private let live: RunProgress
     private let texts: [[Int32]: String]
     private let decode: @Sendable ([Int32]) -> String
@@ -27,6 +28,7 @@ public final class FolderRecorder: RunRecorder {
     ) throws {
         metrics = try MetricsWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.lastRecordedStep) })
         samples = try SamplesWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.step) })
+        suspects = try SuspectsWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.step) })
         live = progress
         let named = (plan.prompts + plan.heldout).filter { !$0.text.isEmpty }
         texts = Dictionary(named.map { ($0.ids, $0.text) }) { first, _ in first }
@@ -42,11 +44,22 @@ public final class FolderRecorder: RunRecorder {
     public func record(samples: [ScoredTrajectory], step: UInt64) {
         write {
             for scored in samples {
-                let ids = scored.trajectory.promptIDs
-                try self.samples.append(
-                    SampleRecord(
-                        step: Int(step), prompt: texts[ids] ?? decode(ids),
-                        response: decode(scored.trajectory.responseIDs), scored: scored))
+                try self.samples.append(record(scored, step))
+            }
+        }
+    }
+
+    private func record(_ scored: ScoredTrajectory, _ step: UInt64) -> SampleRecord {
+        let ids = scored.trajectory.promptIDs
+        return SampleRecord(
+            step: Int(step), prompt: texts[ids] ?? decode(ids), response: decode(scored.trajectory.responseIDs),
+            scored: scored)
+    }
+
+    public func record(suspects: [ScoredTrajectory], flaw: String, step: UInt64) {
+        write {
+            for scored in suspects {
+                try self.suspects.append(record(scored, step), flaw: flaw)
             }
         }
     }

@@ -17,6 +17,10 @@ struct LearnerState: Sendable {
     /// The checkpoint that is being written.
     var saving: Task<Void, Never>?
     var checkpointFailure: String?
+    /// Steps skipped since the last that was trained.
+    var badSteps = 0
+    /// Whether the present weights are to blame for that: then older checkpoints stay.
+    var isSuspect = false
 
     init(resuming: (checkpoint: Checkpoint, state: CheckpointState)?, plan: RunPlan, counts: TokenCounts) {
         boundary = counts
@@ -28,6 +32,7 @@ struct LearnerState: Sendable {
         }
         self.resuming = resuming.checkpoint
         pending = resuming.state.pending
+        badSteps = resuming.state.badSteps ?? 0
         before = resuming.state.before
         after = resuming.state.after
         saved = resuming.state
@@ -53,22 +58,29 @@ extension Learner {
     /// Trains the complete batch and publishes what came of it.
     private func step() async throws {
         guard let batch = exchange.batch() else { preconditionFailure("a step is trained when its batch is complete") }
+        if let flaw = options.stepGuard.flaw(in: batch) { return try await skip(flaw) }
         let version = exchange.version
         let learningRate = options.learningRate(version)
         account()
         phase = .training
         let begun = now
+        trainingSince = begun
+        defer { trainingSince = nil }
         let result = try await backend.step(
             batch, objective: options.objective, learningRate: learningRate, version: version)
         account()
         phase = .other
+        longestStep = max(longestStep, now - begun)
+        trainingSince = nil
         timeLimit?.trained(in: now - begun)
-        guard result.statistics.loss.isFinite, result.gradNorm.isFinite else {
-            throw LearnerError(
-                .notFinite,
-                "step \(version + 1): the loss is \(result.statistics.loss) and the gradient's norm \(result.gradNorm); "
-                    + "resume from the last checkpoint with a lower training.learning_rate")
+        guard result.applied else {
+            let loss = result.statistics.loss, norm = result.gradNorm
+            return try await skip(
+                StepGuard.flaw(loss: loss, gradNorm: norm, batch: batch)
+                    ?? StepFlaw(.notFinite, "the gradient's norm is \(norm), too large for the optimizer", batch))
         }
+        state.badSteps = 0
+        state.isSuspect = false
         exchange.completeStep()
         state.boundary = exchange.ledger.counts
         if options.plan.evaluates(version: exchange.version) { exchange.beginEvaluation() }
@@ -79,6 +91,31 @@ extension Learner {
             step: exchange.version, version: exchange.version, training: training, tokens: state.boundary,
             timing: clock.lap(now: now, ledger: exchange.ledger, batchTokens: training.batchTokens))
         recorder.record(samples: Array(batch.prefix(options.recordedSamples)), step: exchange.version)
+    }
+
+    /// Gives the complete batch up; throws when the run is not to go on.
+    private func skip(_ flaw: StepFlaw) async throws {
+        let step = exchange.version + 1
+        recorder.record(suspects: flaw.offenders, flaw: flaw.text, step: step)
+        state.badSteps += 1
+        if flaw.blamesWeights { state.isSuspect = true }
+        guard !options.stepGuard.ends(inARow: state.badSteps) else {
+            let count = state.badSteps > 1 ? ", the last of \(state.badSteps) bad steps in a row" : ""
+            throw LearnerError(
+                .badStep,
+                "step \(step)\(count): \(flaw.text); it was not trained, and suspects.jsonl in the run folder has what "
+                    + "it is about; go on with --resume and another training.on_bad_step, or as "
+                    + "another run with --from and a lower training.learning_rate")
+        }
+        logger.warning("step \(step) is skipped: \(flaw.text); see suspects.jsonl in the run folder")
+        exchange.skipStep()
+        state.boundary = exchange.ledger.counts
+        if options.plan.evaluates(version: exchange.version) { exchange.beginEvaluation() }
+        try await publish()
+        account()
+        state.pending = StepMetrics(
+            step: exchange.version, version: exchange.version, training: nil, tokens: state.boundary,
+            skipped: flaw.text, timing: clock.lap(now: now, ledger: exchange.ledger, batchTokens: 0))
     }
 
     /// Sends out the present weights, and then the work that they allow.
@@ -98,13 +135,17 @@ extension Learner {
         if var metrics = state.pending {
             if exchange.evaluationProgress.total > 0 {
                 guard await wait(.evaluation, until: { exchange.evaluationStage == .ready }) else { return false }
-                guard let evaluated = exchange.completeEvaluation() else { return false }
-                let evaluation = EvaluationMetrics(evaluated)
-                metrics.evaluation = evaluation
-                let record = EvaluationRecord(
-                    step: metrics.step, metrics: evaluation, exampleIDs: evaluated.first?.trajectory.responseIDs ?? [])
-                if metrics.step == 0 { state.before = record }
-                state.after = record
+                guard let complete = exchange.completeEvaluation() else { return false }
+                let evaluated = complete.filter(\.isFinite)
+                if evaluated.count < complete.count {
+                    let count = "\(complete.count - evaluated.count) of \(complete.count)"
+                    logger.warning(
+                        "\(count) held-out responses have no grades and are left out; see suspects.jsonl in the run folder"
+                    )
+                }
+                // The example is the answer to the first prompt, and to no other.
+                let example = complete.first?.trajectory.responseIDs ?? []
+                if !evaluated.isEmpty { keep(EvaluationMetrics(evaluated), example, in: &metrics) }
                 recorder.record(samples: evaluated, step: metrics.step)
             }
             recorder.record(metrics)
@@ -112,6 +153,13 @@ extension Learner {
         }
         if options.savesCheckpoint(step: exchange.version) { await save() }
         return !isStopped
+    }
+
+    private func keep(_ evaluation: EvaluationMetrics, _ example: [Int32], in metrics: inout StepMetrics) {
+        metrics.evaluation = evaluation
+        let record = EvaluationRecord(step: metrics.step, metrics: evaluation, exampleIDs: example)
+        if metrics.step == 0 { state.before = record }
+        state.after = record
     }
 
     // MARK: Checkpoints
@@ -122,11 +170,19 @@ extension Learner {
     private func save() async {
         await finishSaving()
         guard let checkpoints else { return }
+        if state.isSuspect, let latest = checkpoints.latest() {
+            logger.warning(
+                "no checkpoint of step \(exchange.version): its weights gave bad steps; \(latest.path) stays the newest"
+            )
+            return
+        }
         let snapshot = CheckpointState(
             step: exchange.version, plan: options.plan, tokenizerFingerprint: backend.tokenizerFingerprint,
-            tokens: state.boundary, pending: state.pending, before: state.before, after: state.after)
+            tokens: state.boundary, pending: state.pending, badSteps: state.badSteps,
+            before: state.before, after: state.after)
         guard snapshot != state.saved else { return }
         let held = await backend.holdState()
+        let text = options.configurationText
         let keepLast = options.keepLast, keepEvery = Int(options.keepEvery)
         let begun = now
         state.saving = Task {
@@ -135,6 +191,7 @@ extension Learner {
                     try checkpoints.save(step: Int(snapshot.step)) { folder in
                         try held.write(to: folder)
                         try snapshot.write(to: folder)
+                        if let text { try FileTree.write(text, to: "\(folder)/\(CheckpointState.configurationName)") }
                     }
                 }
             }

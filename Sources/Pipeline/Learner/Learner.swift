@@ -23,9 +23,14 @@ public actor Learner {
     private let origin: ContinuousClock.Instant
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private var stopReason: String?
+    private var failure: LearnerError?
+    private var isClosing = false
     private var progressAt: Duration = .zero
     private var said = (text: "", at: Duration.zero)
     private var shown = BatchProgress()
+    /// Since when the step under way is trained.
+    var trainingSince: Duration?
+    var longestStep: Duration = .zero
 
     /// - Parameters:
     ///   - checkpoints: nil keeps none.
@@ -73,11 +78,17 @@ public actor Learner {
         }
         do {
             try await train()
+            if let failure { throw failure }
         } catch {
-            await finishSaving()
+            // A bad step has left the weights as they were.
+            if [.badStep, .transport].contains((error as? LearnerError)?.code) {
+                await saveFinally()
+            } else {
+                await finishSaving()
+            }
             // Members must not wait for a learner that has failed.
             perform(exchange.finish(reason: "the learner failed: \(error)"))
-            await transport.close()
+            await close()
             throw error
         }
         let end: LearnerOutcome.End
@@ -88,7 +99,7 @@ public actor Learner {
         }
         await saveFinally()
         perform(exchange.finish(reason: end == .completed ? "the run is complete" : "the run was stopped"))
-        await transport.close()
+        await close()
         recorder.activity("")
         logger.info("\(exchange.counters), \(transport.statistics)")
         return LearnerOutcome(
@@ -110,6 +121,15 @@ public actor Learner {
 
     private func receiveAll() async {
         for await event in transport.events { handle(event) }
+        // Nobody will ever be heard again: waiting on would be for ever.
+        guard !isClosing else { return }
+        failure = LearnerError(.transport, "the learner's socket has failed; go on with --resume")
+        changed()
+    }
+
+    private func close() async {
+        isClosing = true
+        await transport.close()
     }
 
     private func handle(_ event: TransportEvent) {
@@ -141,6 +161,9 @@ public actor Learner {
             case .serveWeights(let request, let peer):
                 for message in publisher.replies(to: request) { send(message, peer) }
             case .note(let note): log(note)
+            case .reportStatus(let peer): send(.status(status()), peer)
+            case .suspect(let scored, let flaw):
+                recorder.record(suspects: [scored], flaw: flaw, step: exchange.step(of: scored.trajectory))
             }
         }
     }
@@ -173,16 +196,16 @@ public actor Learner {
     /// says what is missing.
     func wait(_ phase: @autoclosure () -> StepClock.Phase, until condition: () -> Bool) async -> Bool {
         while !condition() {
-            if stopReason != nil { return false }
+            if isStopped { return false }
             self.phase = phase()
             await withCheckedContinuation { waiters.append($0) }
             account()
         }
         self.phase = .other
-        return stopReason == nil
+        return !isStopped
     }
 
-    var isStopped: Bool { stopReason != nil }
+    var isStopped: Bool { stopReason != nil || failure != nil }
 
     /// Books the time since the last call.
     func account() {
@@ -190,18 +213,56 @@ public actor Learner {
         clock.advance(to: now, phase: phase, sampling: leases.rollouts, scoring: leases.scores)
     }
 
+    /// Says what the run waits for, or that a step takes unusually long: a person must not have to guess.
     private func sayWhatIsMissing() {
         let progress = exchange.evaluationProgress.total > 0 ? exchange.evaluationProgress : exchange.batchProgress
-        if progress != shown || phase == .training {
+        if progress != shown {
             shown = progress
             progressAt = now
             said.text = ""
             recorder.progress(exchange.batchProgress)
         }
-        guard phase != .training, now - progressAt > options.patience, let text = exchange.waitingFor else { return }
-        guard text != said.text || now - said.at > .seconds(30) else { return }
-        said = (text, now)
+        if let trainingSince {
+            progressAt = now
+            return sayHowLong(trainingSince)
+        }
+        guard now - progressAt > options.patience, let wait = exchange.waitingFor(now: now) else { return }
+        // Others hold it now: that is news, but not more often than a person can read.
+        let isNews = wait.key != said.text && now - said.at > options.patience
+        guard isNews || said.text.isEmpty || now - said.at > .seconds(30) else { return }
+        said = (wait.key, now)
+        let seconds = (now - progressAt).components.seconds
+        logger.notice("\(wait.text); nothing has come for \(seconds) s")
+        recorder.activity(wait.text)
+    }
+
+    /// Tells of a training step that is long, and long for this run.
+    private func sayHowLong(_ since: Duration) {
+        let taken = now - since
+        guard taken > options.longStep, taken > longestStep * 3 else { return }
+        guard said.text != trainingText || now - said.at > .seconds(30) else { return }
+        said = (trainingText, now)
+        let text = "\(trainingText) for \(taken.components.seconds) s"
         logger.notice("\(text)")
         recorder.activity(text)
+    }
+
+    private var trainingText: String {
+        "training step \(exchange.version + 1)" + (state.saving == nil ? "" : ", while a checkpoint is written,")
+    }
+
+    /// How the run is.
+    private func status() -> Status {
+        var status = exchange.status(now: now)
+        status.uptimeSeconds = now.seconds
+        if let trainingSince {
+            status.doing = "\(trainingText) for \((now - trainingSince).components.seconds) s"
+        } else if state.saving != nil {
+            status.doing = "writing a checkpoint"
+        } else {
+            status.doing = status.waitingFor.isEmpty ? "between two steps" : "waiting"
+        }
+        status.waitingSeconds = max(0, (now - progressAt).seconds)
+        return status
     }
 }

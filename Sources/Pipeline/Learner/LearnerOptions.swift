@@ -5,6 +5,7 @@ public struct LearnerOptions: Sendable {
     public var plan: RunPlan
     public var exchange: ExchangeOptions
     public var objective: Objective
+    public var stepGuard = StepGuard()
     /// Learning rate of the step after so many completed ones.
     public var learningRate: @Sendable (_ completedSteps: UInt64) -> Double
     /// Steps between checkpoints; 0: only at the end and when stopped.
@@ -13,6 +14,8 @@ public struct LearnerOptions: Sendable {
     public var keepLast: Int
     /// Steps between checkpoints that are kept for ever, beside the newest; 0: none.
     public var keepEvery: UInt64
+    /// Goes into every checkpoint, so that what goes on from it can be compared with what made it; nil: nothing does.
+    public var configurationText: String?
     /// Stops the run in time for a last checkpoint; nil: no limit.
     public var timeLimit: TimeLimit?
     /// From when `timeLimit` counts.
@@ -21,6 +24,8 @@ public struct LearnerOptions: Sendable {
     public var recordedSamples = 32
     /// Time without progress after which the learner says what it waits for.
     public var patience: Duration = .seconds(5)
+    /// A training step that takes longer, and longer than three times the longest before, is told of.
+    public var longStep: Duration = .seconds(25)
 
     public init(
         plan: RunPlan, exchange: ExchangeOptions, objective: Objective,
@@ -48,6 +53,9 @@ public protocol RunRecorder: Sendable {
     func record(_ metrics: StepMetrics)
     /// Responses, after `step` completed steps: the batch of that step, or held-out ones.
     func record(samples: [ScoredTrajectory], step: UInt64)
+    /// Trajectories that spoilt a step or were refused, and why; only so many are kept. `step` is the one that they
+    /// were for.
+    func record(suspects: [ScoredTrajectory], flaw: String, step: UInt64)
     /// How far the next batch is.
     func progress(_ progress: BatchProgress)
     /// What the learner does or waits for outside that; empty: nothing.
@@ -95,7 +103,7 @@ public struct EvaluationRecord: Sendable, Equatable, Codable {
 
 /// A learner cannot start or go on.
 public struct LearnerError: Error, Sendable, Equatable, CustomStringConvertible {
-    public enum Code: Sendable { case invalidCheckpoint, changedRun, notFinite }
+    public enum Code: Sendable { case invalidCheckpoint, changedRun, badStep, transport }
     public var code: Code
     public var message: String
 

@@ -107,11 +107,15 @@ public actor TeacherScorer {
 
     private func check(_ grades: [[Float]], _ batch: [ScoreTask]) throws {
         for (task, logprobs) in zip(batch, grades) {
-            guard logprobs.count == task.ids.count - task.promptCount, logprobs.allSatisfy(\.isFinite) else {
+            guard logprobs.count == task.ids.count - task.promptCount else {
                 throw MemberError(
                     "teacher '\(teacher)' gave \(logprobs.count) log-probabilities for "
-                        + "\(task.ids.count - task.promptCount) tokens of rollout \(task.id), or one that is not "
-                        + "finite; check the model's files")
+                        + "\(task.ids.count - task.promptCount) tokens of rollout \(task.id); check the model's files")
+            }
+            if !logprobs.allSatisfy(\.isFinite) {
+                // What becomes of the step is for the learner to decide, as configured.
+                let what = "teacher '\(teacher)' gave a log-probability that is not finite for rollout \(task.id)"
+                logger.warning("\(what); check the model's files, or try dtype: f32")
             }
         }
         guard grades.count == batch.count else { throw MemberError("teacher '\(teacher)' graded too few sequences") }

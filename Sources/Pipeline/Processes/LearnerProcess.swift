@@ -28,7 +28,7 @@ public enum LearnerProcess {
     ///   - timeLimit: for this process, its loading included.
     /// - Throws: `ProcessError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     public static func run(
-        _ configuration: RunConfiguration, folder: RunFolder, bind: String? = nil, resume: Bool,
+        _ configuration: RunConfiguration, folder: RunFolder, bind: String? = nil, start: Start,
         resumeCommand: String, timeLimit: TimeLimit? = nil, progress: RunProgress, logger: Logger
     ) async throws -> End {
         let startedAt = ContinuousClock.now
@@ -43,7 +43,7 @@ public enum LearnerProcess {
             try folder.write(configuration.yaml(markingDefaults: false), to: folder.configuration)
             logger.info("listening at \(transport.endpoint)")
             return try await run(
-                configuration, folder: folder, transport: transport, resume: resume, resumeCommand: resumeCommand,
+                configuration, folder: folder, transport: transport, start: start, resumeCommand: resumeCommand,
                 timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
         } catch {
             await transport.close()
@@ -52,7 +52,7 @@ public enum LearnerProcess {
     }
 
     private static func run(
-        _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, resume: Bool,
+        _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, start: Start,
         resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, progress: RunProgress,
         logger: Logger
     ) async throws -> End {
@@ -62,8 +62,14 @@ public enum LearnerProcess {
         let plan = runPlan(configuration, data)
         let store = CheckpointStore(folder: folder.checkpoints)
         try store.prepare()
-        if resume { progress.activity("checking the checkpoints") }
-        let resuming = resume ? try await restorePoint(store, folder, plan, data.tokenizer, logger) : nil
+        if case .from(let path) = start {
+            progress.activity("copying the checkpoint")
+            try await adopt(path, store, configuration, plan, data.tokenizer, logger)
+        }
+        if start != .fresh { progress.activity("checking the checkpoints") }
+        let resuming =
+            start == .fresh
+            ? nil : try await restorePoint(store, folder, configuration, plan, data.tokenizer, logger)
         if let resuming { progress.resume(after: resuming.checkpoint.step) }
         progress.activity("loading the student")
 
@@ -87,6 +93,8 @@ public enum LearnerProcess {
             learningRate: { schedule.rate(step: Int($0)) },
             checkpointEvery: UInt64(configuration.checkpoint.every), keepLast: configuration.checkpoint.keepLast,
             keepEvery: UInt64(configuration.checkpoint.keepEvery))
+        options.stepGuard = configuration.training.stepGuard
+        options.configurationText = configuration.yaml()
         options.timeLimit = timeLimit
         options.startedAt = startedAt
         let learner = Learner(
@@ -123,33 +131,5 @@ public enum LearnerProcess {
                 topK: sampling.topK, stopTokenIDs: data.stopTokenIDs))
         plan.shuffle = configuration.data.shuffle
         return plan
-    }
-
-    /// The newest undamaged checkpoint with its state; nil when the run has none at all and so starts again.
-    private static func restorePoint(
-        _ store: CheckpointStore, _ folder: RunFolder, _ plan: RunPlan, _ tokenizer: Tokenizer, _ logger: Logger
-    ) async throws -> (checkpoint: Checkpoint, state: CheckpointState)? {
-        // Every byte is read: on a thread, for it takes a while.
-        let found = await onThread("opd-checkpoint") {
-            Result {
-                try store.latestIntact { checkpoint, flaw in
-                    logger.warning("\(checkpoint.path) is damaged and is not used: \(flaw)")
-                }
-            }
-        }
-        guard let checkpoint = try found.get() else {
-            logger.notice("\(folder.path) has no checkpoint: starting from the first step")
-            for path in try folder.setAside() { logger.notice("kept what an earlier start recorded in \(path)") }
-            return nil
-        }
-        let state = try CheckpointState.read(from: checkpoint.path)
-        do {
-            try state.check(continuedBy: plan, tokenizerFingerprint: tokenizer.fingerprint)
-        } catch {
-            // Only a changed configuration can fail here. (A `where` clause on this catch crashes Swift 6.3's optimizer.)
-            throw ProcessError.usage(error.message)
-        }
-        logger.notice("going on from \(checkpoint.path)")
-        return (checkpoint, state)
     }
 }

@@ -24,6 +24,12 @@ extension RunConfiguration.Training {
             clipGradNorm: Float(clipGradNorm))
     }
 
+    var stepGuard: StepGuard {
+        StepGuard(
+            reaction: onBadStep == .skip ? .skip : .stop, limitInARow: badStepsInARow, klLimit: klLimit,
+            emptyLimit: emptyLimit)
+    }
+
     var learningRateSchedule: Training.Schedule {
         let shape: Training.Schedule.Shape =
             switch schedule {

@@ -53,13 +53,9 @@ struct ArrayReader {
         return ids
     }
 
-    /// The next `count` log-probabilities, all checked to be finite.
+    /// The next `count` log-probabilities. One that is not finite is for the learner to judge, which knows whose it is.
     mutating func takeLogprobs(_ count: Int, _ what: @autoclosure () -> String) throws(WireError) -> [Float] {
-        let values: [Float] = try take(.logprobs, count, what()) { Float(bitPattern: UInt32(littleEndian: $0)) }
-        guard values.allSatisfy(\.isFinite) else {
-            throw WireError(.invalidValue, "\(what()): a log-probability is not finite")
-        }
-        return values
+        try take(.logprobs, count, what()) { Float(bitPattern: UInt32(littleEndian: $0)) }
     }
 
     /// The whole weight frame, not copied.

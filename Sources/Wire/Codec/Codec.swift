@@ -103,6 +103,8 @@ public enum Codec {
         case .weightsAnnounce(let value): .weightsAnnounce(try PBWeightsAnnounce(value, limits))
         case .weightsRequest(let value): .weightsRequest(try PBWeightsRequest(value))
         case .weightsChunk(let value): .weightsChunk(try PBWeightsChunk(value, &arrays))
+        case .statusRequest: .statusRequest(PBStatusRequest())
+        case .status(let value): .status(try PBStatus(value, limits))
         }
     }
 
@@ -127,6 +129,8 @@ public enum Codec {
         case .weightsAnnounce(let value): .weightsAnnounce(try WeightsAnnounce(value, limits))
         case .weightsRequest(let value): .weightsRequest(try WeightsRequest(value))
         case .weightsChunk(let value): .weightsChunk(try WeightsChunk(value, &arrays))
+        case .statusRequest: .statusRequest
+        case .status(let value): .status(try Status(value, limits))
         }
     }
 }

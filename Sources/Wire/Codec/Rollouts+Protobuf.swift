@@ -191,9 +191,6 @@ extension PBTrajectories {
                 .lengthMismatch,
                 "\(what): \(response) response tokens, \(trajectory.behaviourLogprobs.count) log-probabilities, "
                     + "\(trajectory.policyVersions.count) versions")
-            try Check.require(
-                trajectory.behaviourLogprobs.allSatisfy(\.isFinite), .invalidValue,
-                "\(what): a log-probability is not finite")
             var header = PBTrajectory()
             header.id = PBRolloutId(trajectory.id)
             header.kind = PBRolloutKind(trajectory.kind)

@@ -73,9 +73,6 @@ extension PBScores {
         epoch = value.epoch
         for score in value.scores {
             try Check.sequence(score.logprobs.count, "score \(score.id)", limits)
-            try Check.require(
-                score.logprobs.allSatisfy(\.isFinite), .invalidValue,
-                "score \(score.id): a log-probability is not finite")
             var header = PBScore()
             header.id = PBRolloutId(score.id)
             header.kind = PBRolloutKind(score.kind)

@@ -396,6 +396,22 @@ nonisolated struct PBEnvelope: Sendable {
     set {body = .weightsChunk(newValue)}
   }
 
+  var statusRequest: PBStatusRequest {
+    get {
+      if case .statusRequest(let v)? = body {return v}
+      return PBStatusRequest()
+    }
+    set {body = .statusRequest(newValue)}
+  }
+
+  var status: PBStatus {
+    get {
+      if case .status(let v)? = body {return v}
+      return PBStatus()
+    }
+    set {body = .status(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -416,6 +432,8 @@ nonisolated struct PBEnvelope: Sendable {
     case weightsAnnounce(PBWeightsAnnounce)
     case weightsRequest(PBWeightsRequest)
     case weightsChunk(PBWeightsChunk)
+    case statusRequest(PBStatusRequest)
+    case status(PBStatus)
 
   }
 
@@ -935,6 +953,199 @@ nonisolated struct PBWeightsChunk: Sendable {
   init() {}
 }
 
+/// From anybody, member or not: how is the run?
+nonisolated struct PBStatusRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct PBStatus: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var runID: String {
+    get {_storage._runID}
+    set {_uniqueStorage()._runID = newValue}
+  }
+
+  var epoch: UInt64 {
+    get {_storage._epoch}
+    set {_uniqueStorage()._epoch = newValue}
+  }
+
+  /// Completed steps, and those of the whole run.
+  var version: UInt64 {
+    get {_storage._version}
+    set {_uniqueStorage()._version = newValue}
+  }
+
+  var steps: UInt64 {
+    get {_storage._steps}
+    set {_uniqueStorage()._steps = newValue}
+  }
+
+  /// Since the learner's process started.
+  var uptimeSeconds: Double {
+    get {_storage._uptimeSeconds}
+    set {_uniqueStorage()._uptimeSeconds = newValue}
+  }
+
+  /// What the learner does, for a person.
+  var doing: String {
+    get {_storage._doing}
+    set {_uniqueStorage()._doing = newValue}
+  }
+
+  /// Who is waited for, for a person; empty: nobody.
+  var waitingFor: String {
+    get {_storage._waitingFor}
+    set {_uniqueStorage()._waitingFor = newValue}
+  }
+
+  /// Since the last rollout or grade that came in.
+  var waitingSeconds: Double {
+    get {_storage._waitingSeconds}
+    set {_uniqueStorage()._waitingSeconds = newValue}
+  }
+
+  var batch: PBBatchStatus {
+    get {_storage._batch ?? PBBatchStatus()}
+    set {_uniqueStorage()._batch = newValue}
+  }
+  /// Returns true if `batch` has been explicitly set.
+  var hasBatch: Bool {_storage._batch != nil}
+  /// Clears the value of `batch`. Subsequent reads from it will return its default value.
+  mutating func clearBatch() {_uniqueStorage()._batch = nil}
+
+  /// Of the evaluation under way; total 0: none.
+  var evaluation: PBBatchStatus {
+    get {_storage._evaluation ?? PBBatchStatus()}
+    set {_uniqueStorage()._evaluation = newValue}
+  }
+  /// Returns true if `evaluation` has been explicitly set.
+  var hasEvaluation: Bool {_storage._evaluation != nil}
+  /// Clears the value of `evaluation`. Subsequent reads from it will return its default value.
+  mutating func clearEvaluation() {_uniqueStorage()._evaluation = nil}
+
+  /// Prompts that wait for a rollout worker.
+  var pendingGroups: UInt32 {
+    get {_storage._pendingGroups}
+    set {_uniqueStorage()._pendingGroups = newValue}
+  }
+
+  var queues: [PBQueueStatus] {
+    get {_storage._queues}
+    set {_uniqueStorage()._queues = newValue}
+  }
+
+  var leases: UInt32 {
+    get {_storage._leases}
+    set {_uniqueStorage()._leases = newValue}
+  }
+
+  var generated: UInt64 {
+    get {_storage._generated}
+    set {_uniqueStorage()._generated = newValue}
+  }
+
+  var trained: UInt64 {
+    get {_storage._trained}
+    set {_uniqueStorage()._trained = newValue}
+  }
+
+  var discarded: UInt64 {
+    get {_storage._discarded}
+    set {_uniqueStorage()._discarded = newValue}
+  }
+
+  var inFlight: UInt64 {
+    get {_storage._inFlight}
+    set {_uniqueStorage()._inFlight = newValue}
+  }
+
+  var members: [PBMemberStatus] {
+    get {_storage._members}
+    set {_uniqueStorage()._members = newValue}
+  }
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+nonisolated struct PBBatchStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var total: UInt32 = 0
+
+  /// Without a trajectory.
+  var missing: UInt32 = 0
+
+  /// With trajectory and grades.
+  var ready: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// Trajectories that wait for a scorer.
+nonisolated struct PBQueueStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var teacher: String = String()
+
+  var waiting: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct PBMemberStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var name: String = String()
+
+  var role: PBRole = .unspecified
+
+  var teachers: [String] = []
+
+  var leases: UInt32 = 0
+
+  var tasks: UInt32 = 0
+
+  /// Tasks it asked to hold.
+  var window: UInt32 = 0
+
+  var state: String = String()
+
+  var tokensPerSecond: Double = 0
+
+  /// Weight version in use; 2^64 - 1: none yet.
+  var version: UInt64 = 0
+
+  var silenceSeconds: Double = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "opd.wire"
@@ -961,7 +1172,7 @@ nonisolated extension PBFinishReason: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension PBEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Envelope"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}arrays\0\u{2}\u{f}hello\0\u{1}welcome\0\u{1}reject\0\u{1}heartbeat\0\u{3}heartbeat_reply\0\u{1}goodbye\0\u{1}shutdown\0\u{4}\u{a}lease_request\0\u{3}rollout_grant\0\u{1}trajectories\0\u{3}score_grant\0\u{1}scores\0\u{1}acknowledge\0\u{1}revoke\0\u{4}\u{a}weights_announce\0\u{3}weights_request\0\u{3}weights_chunk\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}arrays\0\u{2}\u{f}hello\0\u{1}welcome\0\u{1}reject\0\u{1}heartbeat\0\u{3}heartbeat_reply\0\u{1}goodbye\0\u{1}shutdown\0\u{4}\u{a}lease_request\0\u{3}rollout_grant\0\u{1}trajectories\0\u{3}score_grant\0\u{1}scores\0\u{1}acknowledge\0\u{1}revoke\0\u{4}\u{a}weights_announce\0\u{3}weights_request\0\u{3}weights_chunk\0\u{4}\u{e}status_request\0\u{1}status\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1191,6 +1402,32 @@ nonisolated extension PBEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageI
           self.body = .weightsChunk(v)
         }
       }()
+      case 64: try {
+        var v: PBStatusRequest?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .statusRequest(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .statusRequest(v)
+        }
+      }()
+      case 65: try {
+        var v: PBStatus?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .status(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .status(v)
+        }
+      }()
       default: break
       }
     }
@@ -1272,6 +1509,14 @@ nonisolated extension PBEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     case .weightsChunk?: try {
       guard case .weightsChunk(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
+    }()
+    case .statusRequest?: try {
+      guard case .statusRequest(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 64)
+    }()
+    case .status?: try {
+      guard case .status(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 65)
     }()
     case nil: break
     }
@@ -2401,6 +2646,364 @@ nonisolated extension PBWeightsChunk: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.version != rhs.version {return false}
     if lhs.index != rhs.index {return false}
     if lhs.checksum != rhs.checksum {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".StatusRequest"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: PBStatusRequest, rhs: PBStatusRequest) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Status"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}run_id\0\u{1}epoch\0\u{1}version\0\u{1}steps\0\u{3}uptime_seconds\0\u{1}doing\0\u{3}waiting_for\0\u{3}waiting_seconds\0\u{1}batch\0\u{1}evaluation\0\u{3}pending_groups\0\u{1}queues\0\u{1}leases\0\u{1}generated\0\u{1}trained\0\u{1}discarded\0\u{3}in_flight\0\u{1}members\0")
+
+  fileprivate class _StorageClass {
+    var _runID: String = String()
+    var _epoch: UInt64 = 0
+    var _version: UInt64 = 0
+    var _steps: UInt64 = 0
+    var _uptimeSeconds: Double = 0
+    var _doing: String = String()
+    var _waitingFor: String = String()
+    var _waitingSeconds: Double = 0
+    var _batch: PBBatchStatus? = nil
+    var _evaluation: PBBatchStatus? = nil
+    var _pendingGroups: UInt32 = 0
+    var _queues: [PBQueueStatus] = []
+    var _leases: UInt32 = 0
+    var _generated: UInt64 = 0
+    var _trained: UInt64 = 0
+    var _discarded: UInt64 = 0
+    var _inFlight: UInt64 = 0
+    var _members: [PBMemberStatus] = []
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _runID = source._runID
+      _epoch = source._epoch
+      _version = source._version
+      _steps = source._steps
+      _uptimeSeconds = source._uptimeSeconds
+      _doing = source._doing
+      _waitingFor = source._waitingFor
+      _waitingSeconds = source._waitingSeconds
+      _batch = source._batch
+      _evaluation = source._evaluation
+      _pendingGroups = source._pendingGroups
+      _queues = source._queues
+      _leases = source._leases
+      _generated = source._generated
+      _trained = source._trained
+      _discarded = source._discarded
+      _inFlight = source._inFlight
+      _members = source._members
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._runID) }()
+        case 2: try { try decoder.decodeSingularFixed64Field(value: &_storage._epoch) }()
+        case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._version) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._steps) }()
+        case 5: try { try decoder.decodeSingularDoubleField(value: &_storage._uptimeSeconds) }()
+        case 6: try { try decoder.decodeSingularStringField(value: &_storage._doing) }()
+        case 7: try { try decoder.decodeSingularStringField(value: &_storage._waitingFor) }()
+        case 8: try { try decoder.decodeSingularDoubleField(value: &_storage._waitingSeconds) }()
+        case 9: try { try decoder.decodeSingularMessageField(value: &_storage._batch) }()
+        case 10: try { try decoder.decodeSingularMessageField(value: &_storage._evaluation) }()
+        case 11: try { try decoder.decodeSingularUInt32Field(value: &_storage._pendingGroups) }()
+        case 12: try { try decoder.decodeRepeatedMessageField(value: &_storage._queues) }()
+        case 13: try { try decoder.decodeSingularUInt32Field(value: &_storage._leases) }()
+        case 14: try { try decoder.decodeSingularUInt64Field(value: &_storage._generated) }()
+        case 15: try { try decoder.decodeSingularUInt64Field(value: &_storage._trained) }()
+        case 16: try { try decoder.decodeSingularUInt64Field(value: &_storage._discarded) }()
+        case 17: try { try decoder.decodeSingularUInt64Field(value: &_storage._inFlight) }()
+        case 18: try { try decoder.decodeRepeatedMessageField(value: &_storage._members) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._runID.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._runID, fieldNumber: 1)
+      }
+      if _storage._epoch != 0 {
+        try visitor.visitSingularFixed64Field(value: _storage._epoch, fieldNumber: 2)
+      }
+      if _storage._version != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._version, fieldNumber: 3)
+      }
+      if _storage._steps != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._steps, fieldNumber: 4)
+      }
+      if _storage._uptimeSeconds.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._uptimeSeconds, fieldNumber: 5)
+      }
+      if !_storage._doing.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._doing, fieldNumber: 6)
+      }
+      if !_storage._waitingFor.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._waitingFor, fieldNumber: 7)
+      }
+      if _storage._waitingSeconds.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._waitingSeconds, fieldNumber: 8)
+      }
+      try { if let v = _storage._batch {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+      } }()
+      try { if let v = _storage._evaluation {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      } }()
+      if _storage._pendingGroups != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._pendingGroups, fieldNumber: 11)
+      }
+      if !_storage._queues.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._queues, fieldNumber: 12)
+      }
+      if _storage._leases != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._leases, fieldNumber: 13)
+      }
+      if _storage._generated != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._generated, fieldNumber: 14)
+      }
+      if _storage._trained != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._trained, fieldNumber: 15)
+      }
+      if _storage._discarded != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._discarded, fieldNumber: 16)
+      }
+      if _storage._inFlight != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._inFlight, fieldNumber: 17)
+      }
+      if !_storage._members.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._members, fieldNumber: 18)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: PBStatus, rhs: PBStatus) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._runID != rhs_storage._runID {return false}
+        if _storage._epoch != rhs_storage._epoch {return false}
+        if _storage._version != rhs_storage._version {return false}
+        if _storage._steps != rhs_storage._steps {return false}
+        if _storage._uptimeSeconds != rhs_storage._uptimeSeconds {return false}
+        if _storage._doing != rhs_storage._doing {return false}
+        if _storage._waitingFor != rhs_storage._waitingFor {return false}
+        if _storage._waitingSeconds != rhs_storage._waitingSeconds {return false}
+        if _storage._batch != rhs_storage._batch {return false}
+        if _storage._evaluation != rhs_storage._evaluation {return false}
+        if _storage._pendingGroups != rhs_storage._pendingGroups {return false}
+        if _storage._queues != rhs_storage._queues {return false}
+        if _storage._leases != rhs_storage._leases {return false}
+        if _storage._generated != rhs_storage._generated {return false}
+        if _storage._trained != rhs_storage._trained {return false}
+        if _storage._discarded != rhs_storage._discarded {return false}
+        if _storage._inFlight != rhs_storage._inFlight {return false}
+        if _storage._members != rhs_storage._members {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBBatchStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".BatchStatus"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}total\0\u{1}missing\0\u{1}ready\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.total) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.missing) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.ready) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.total != 0 {
+      try visitor.visitSingularUInt32Field(value: self.total, fieldNumber: 1)
+    }
+    if self.missing != 0 {
+      try visitor.visitSingularUInt32Field(value: self.missing, fieldNumber: 2)
+    }
+    if self.ready != 0 {
+      try visitor.visitSingularUInt32Field(value: self.ready, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: PBBatchStatus, rhs: PBBatchStatus) -> Bool {
+    if lhs.total != rhs.total {return false}
+    if lhs.missing != rhs.missing {return false}
+    if lhs.ready != rhs.ready {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBQueueStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".QueueStatus"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}teacher\0\u{1}waiting\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.teacher) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.waiting) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.teacher.isEmpty {
+      try visitor.visitSingularStringField(value: self.teacher, fieldNumber: 1)
+    }
+    if self.waiting != 0 {
+      try visitor.visitSingularUInt32Field(value: self.waiting, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: PBQueueStatus, rhs: PBQueueStatus) -> Bool {
+    if lhs.teacher != rhs.teacher {return false}
+    if lhs.waiting != rhs.waiting {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBMemberStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MemberStatus"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}role\0\u{1}teachers\0\u{1}leases\0\u{1}tasks\0\u{1}window\0\u{1}state\0\u{3}tokens_per_second\0\u{1}version\0\u{3}silence_seconds\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.role) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.teachers) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.leases) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.tasks) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.window) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.state) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self.tokensPerSecond) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
+      case 10: try { try decoder.decodeSingularDoubleField(value: &self.silenceSeconds) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.role != .unspecified {
+      try visitor.visitSingularEnumField(value: self.role, fieldNumber: 2)
+    }
+    if !self.teachers.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.teachers, fieldNumber: 3)
+    }
+    if self.leases != 0 {
+      try visitor.visitSingularUInt32Field(value: self.leases, fieldNumber: 4)
+    }
+    if self.tasks != 0 {
+      try visitor.visitSingularUInt32Field(value: self.tasks, fieldNumber: 5)
+    }
+    if self.window != 0 {
+      try visitor.visitSingularUInt32Field(value: self.window, fieldNumber: 6)
+    }
+    if !self.state.isEmpty {
+      try visitor.visitSingularStringField(value: self.state, fieldNumber: 7)
+    }
+    if self.tokensPerSecond.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.tokensPerSecond, fieldNumber: 8)
+    }
+    if self.version != 0 {
+      try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 9)
+    }
+    if self.silenceSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.silenceSeconds, fieldNumber: 10)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: PBMemberStatus, rhs: PBMemberStatus) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.role != rhs.role {return false}
+    if lhs.teachers != rhs.teachers {return false}
+    if lhs.leases != rhs.leases {return false}
+    if lhs.tasks != rhs.tasks {return false}
+    if lhs.window != rhs.window {return false}
+    if lhs.state != rhs.state {return false}
+    if lhs.tokensPerSecond != rhs.tokensPerSecond {return false}
+    if lhs.version != rhs.version {return false}
+    if lhs.silenceSeconds != rhs.silenceSeconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -38,6 +38,11 @@ public enum Message: Sendable, Equatable {
     case weightsRequest(WeightsRequest)
     /// learner → rollout worker.
     case weightsChunk(WeightsChunk)
+
+    /// anybody → learner: how is the run?
+    case statusRequest
+    /// learner → whoever asked.
+    case status(Status)
 }
 
 extension Message {
@@ -61,6 +66,8 @@ extension Message {
         case .weightsAnnounce: "weights_announce"
         case .weightsRequest: "weights_request"
         case .weightsChunk: "weights_chunk"
+        case .statusRequest: "status_request"
+        case .status: "status"
         }
     }
 }

@@ -21,9 +21,13 @@ struct LearnerCommand: AsyncParsableCommand {
     @Flag(help: "Continue the run of this name from its last checkpoint.")
     var resume = false
 
+    @OptionGroup var fork: ForkOptions
+
     @OptionGroup var time: TimeLimitOptions
 
     @OptionGroup var verbosity: VerbosityOptions
+
+    func validate() throws { try fork.validate(resume: resume) }
 
     func run() async throws {
         ChildProcess.followParent()
@@ -37,7 +41,8 @@ struct LearnerCommand: AsyncParsableCommand {
         var end: LearnerProcess.End
         do {
             end = try await LearnerProcess.run(
-                configuration, folder: folder, bind: bind, resume: resume,
+                configuration, folder: folder, bind: bind,
+                start: fork.path.map { .from($0) } ?? (resume ? .resume : .fresh),
                 resumeCommand: CommandLineText.resuming(
                     ChildProcess.isSupervised ? "run" : "learner", options, workers: nil, scorers: nil),
                 timeLimit: time.timeLimit, progress: progress, logger: logger)

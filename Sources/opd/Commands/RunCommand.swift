@@ -24,9 +24,13 @@ struct RunCommand: AsyncParsableCommand {
     @Flag(help: "Continue the run of this name from its last checkpoint.")
     var resume = false
 
+    @OptionGroup var fork: ForkOptions
+
     @OptionGroup var time: TimeLimitOptions
 
     @OptionGroup var verbosity: VerbosityOptions
+
+    func validate() throws { try fork.validate(resume: resume) }
 
     func run() async throws {
         var overrides = options.overrides
@@ -42,13 +46,28 @@ struct RunCommand: AsyncParsableCommand {
         let supervisor = Supervisor(
             plan: Supervisor.plan(
                 for: configuration, configurationPath: options.config, overrides: overrides, resume: resume,
-                runFolder: folder, arguments: verbosity.arguments, learnerArguments: time.arguments),
+                runFolder: folder, arguments: verbosity.arguments, learnerArguments: fork.arguments + time.arguments),
             endpoint: .file(folder.endpoint), resumeCommand: resumeCommand, logger: logger)
         let status = await supervisor.run()
         if let error = status.error { printToStandardError("error: \(error)") }
         if let hint = status.hint { printToStandardError(hint) }
         if status.code == 2 && !resume { folder.removeIfUnused() }
         throw ExitCode(status.code)
+    }
+}
+
+/// Another run's checkpoint to begin with.
+struct ForkOptions: ParsableArguments {
+    @Option(
+        name: .customLong("from"),
+        help: "Begin with a checkpoint of another run: its folder, or the run's, whose latest is taken then.")
+    var path: String?
+
+    /// The same for another process.
+    var arguments: [String] { path.map { ["--from", $0] } ?? [] }
+
+    func validate(resume: Bool) throws {
+        if path != nil, resume { throw ValidationError("give either --from or --resume: a fork is a run of its own") }
     }
 }
 

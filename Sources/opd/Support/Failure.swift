@@ -25,7 +25,7 @@ struct Failure {
         case let error as CommandError: (lines, status) = (["error: \(error.message)"], error.status)
         case let error as ConfigurationError: (lines, status) = (error.problems.map { "error: \($0)" }, 2)
         case let error as ProcessError: (lines, status) = (["error: \(error)"], 2)
-        case let error as RunFolderError: (lines, status) = (["error: \(error)"], 2)
+        case let error as RunFolderError: (lines, status) = (["error: \(error)"], error.isPassing ? 1 : 2)
         case is ClosedOutput: status = 0
         default:
             let code = OPD.exitCode(for: error)

@@ -21,8 +21,11 @@ func plan(
     static let seeds = UInt64(ProcessInfo.processInfo.environment["OPD_PROPERTY_SEEDS"] ?? "") ?? 40
 
     /// Runs to the end, first with faults for a while, then without.
-    private func run(_ plan: RunPlan, seed: UInt64, faults: Faults, members: Int = 2) -> Simulation {
+    private func run(
+        _ plan: RunPlan, seed: UInt64, faults: Faults, members: Int = 2, skips: Set<UInt64> = []
+    ) -> Simulation {
         var simulation = Simulation(plan: plan, seed: seed)
+        simulation.skips = skips
         for _ in 0..<members {
             simulation.add(.rollout)
             simulation.add(.scorer)
@@ -36,11 +39,14 @@ func plan(
 
     private func expectWhole(_ simulation: Simulation, _ seed: UInt64) {
         #expect(simulation.problems == [], "seed \(seed)")
-        let place = "seed \(seed): step \(simulation.exchange.version), \(simulation.exchange.waitingFor ?? "ready")"
+        let place =
+            "seed \(seed): step \(simulation.exchange.version), \(simulation.exchange.waitingFor(now: simulation.now)?.text ?? "ready")"
         #expect(simulation.done, "\(place)")
         #expect(UInt64(simulation.trained.count) == simulation.plan.steps)
         let counts = simulation.exchange.ledger.counts
-        let tokens = simulation.trained.reduce(0) { $0 + responseTokenCount($1) }
+        let tokens = simulation.trained.enumerated().reduce(0) {
+            $0 + (simulation.skips.contains(UInt64($1.offset)) ? 0 : responseTokenCount($1.element))
+        }
         #expect(counts.balances && counts.inFlight == 0 && counts.trained == UInt64(tokens), "seed \(seed)")
         #expect(Set(simulation.evaluations.keys) == [0, 4, 8])
     }
@@ -65,6 +71,31 @@ func plan(
     @Test(arguments: 100_000..<100_000 + ExchangePropertyTests.seeds) func staleRunsKeepTheirBooks(seed: UInt64) {
         let plan = plan(maxStaleness: 1 + seed % 3, teachers: ["default", "other"])
         expectWhole(run(plan, seed: seed, faults: .many), seed)
+    }
+
+    /// Whatever befalls all others, and for however long: one worker and one scorer bring a run to its end.
+    @Test(arguments: 300_000..<300_000 + ExchangePropertyTests.seeds) func oneOfEachIsEnough(seed: UInt64) {
+        var simulation = Simulation(plan: plan(maxStaleness: seed % 3), seed: seed)
+        for role in Role.allCases { simulation.add(role) }
+        simulation.immortal = Set(simulation.members.keys)
+        for role in Role.allCases + Role.allCases { simulation.add(role) }
+        var faults = Faults.many
+        faults.learnerCrash = 0
+        faults.corruptResult = 0
+        for _ in 0..<6000 where !simulation.done && simulation.problems.isEmpty { simulation.step(faults) }
+        expectWhole(simulation, seed)
+    }
+
+    /// Steps that are given up are booked as such, and cost the run nothing else.
+    @Test(arguments: 200_000..<200_000 + ExchangePropertyTests.seeds) func skippedStepsAreBooked(seed: UInt64) {
+        let skips: Set<UInt64> = [1, 2, 5]
+        let calm = run(plan(), seed: 1000, faults: .none, members: 1, skips: skips)
+        let disturbed = run(plan(), seed: seed, faults: .many, skips: skips)
+        expectWhole(disturbed, seed)
+        #expect(disturbed.trained == calm.trained, "seed \(seed)")
+        #expect(disturbed.exchange.ledger.counts == calm.exchange.ledger.counts, "seed \(seed)")
+        let discarded = skips.reduce(0) { $0 + responseTokenCount(calm.trained[Int($1)]) }
+        #expect(calm.exchange.ledger.counts.discarded == UInt64(discarded) && discarded > 0)
     }
 
     /// The faults above must happen for the tests above to mean something.

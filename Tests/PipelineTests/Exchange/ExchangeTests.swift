@@ -200,15 +200,28 @@ import Wire
         #expect(exchange.ledger.counts.generated == 3 && exchange.audit() == nil)
     }
 
+    /// No hello is needed, and nobody joins by asking.
+    @Test func anybodyMayAskForTheStatus() {
+        var exchange = exchange(plan(heldout: 0))
+        let stranger = PeerID("stranger")
+        #expect(exchange.receive(.statusRequest, from: stranger, now: .zero) == [.reportStatus(to: stranger)])
+        #expect(exchange.status(now: .zero).members.isEmpty)
+        _ = join(&exchange, Self.worker, .rollout, window: 100)
+        let status = exchange.status(now: .seconds(3))
+        #expect(status.members.map(\.silenceSeconds) == [3] && status.members.map(\.tasks) == [6])
+        #expect(status.batch == .init(total: 6, missing: 6, ready: 0) && status.leases == 3)
+        #expect(status.waitingFor.contains(" has 6 (joined"))
+    }
+
     @Test func whatIsWaitedForHasAName() {
         var exchange = exchange(plan(heldout: 0, teachers: ["judge"]))
-        #expect(exchange.waitingFor == "waiting for a rollout worker: none is connected")
+        #expect(exchange.waitingFor(now: .zero)?.what == "waiting for a rollout worker: none is connected")
         let tasks = join(&exchange, Self.worker, .rollout, window: 100)
-        #expect(exchange.waitingFor == "waiting for 6 of 6 rollouts of step 1")
+        #expect(exchange.waitingFor(now: .zero)?.what == "waiting for 6 of 6 rollouts of step 1")
         let results = Trajectories(trajectories: tasks.map { response($0) }, epoch: 9)
         _ = exchange.receive(.trajectories(results), from: Self.worker, now: .zero)
         #expect(exchange.stage == .scores)
-        #expect(exchange.waitingFor == "waiting for a scorer for teacher 'judge': none is connected")
+        #expect(exchange.waitingFor(now: .zero)?.what == "waiting for a scorer for teacher 'judge': none is connected")
     }
 
     /// Tokens in flight in a checkpoint are sampled again: their first sampling is booked as discarded.

@@ -22,13 +22,18 @@ extension Simulation {
 
     mutating func strike(_ faults: Faults) {
         let peers = members.keys.sorted { $0.description < $1.description }
-        for peer in peers {
+        for peer in peers where !immortal.contains(peer) {
             if members[peer]?.ended == true || dice.happens(faults.memberCrash) {
                 // A supervisor starts it again under its name.
                 crashes += 1
                 let (role, name) = identity(peer)
                 members[peer] = nil
                 learnerInbox.removeAll { $0.2 == peer && dice.happens(0.5) }
+                // What is left of its words may come when its work has long been somebody else's.
+                let lateness = dice.happens(0.3) ? dice.seconds(1..<60) : .zero
+                for index in learnerInbox.indices where learnerInbox[index].2 == peer {
+                    learnerInbox[index].at += lateness
+                }
                 add(role, name: name)
             } else if dice.happens(faults.memberPause) {
                 members[peer]?.pausedUntil = now + dice.seconds(1..<40)
@@ -142,9 +147,10 @@ extension Simulation {
     private mutating func corrupted(_ trajectory: Trajectory, _ faults: Faults) -> Trajectory {
         guard dice.happens(faults.corruptResult) else { return trajectory }
         var trajectory = trajectory
-        switch dice.integer(0..<3) {
+        switch dice.integer(0..<4) {
         case 0: trajectory.promptIDs.append(9)
-        case 1: trajectory.policyVersions = trajectory.policyVersions.map { $0 + 1000 }
+        case 1: trajectory.behaviourLogprobs[0] = .nan
+        case 2: trajectory.policyVersions = trajectory.policyVersions.map { $0 + 1000 }
         default: trajectory.behaviourLogprobs.append(0)
         }
         return trajectory

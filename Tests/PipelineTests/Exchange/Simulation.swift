@@ -43,6 +43,14 @@ struct Simulation {
     enum Body {
         case rollout(MemberSession<RolloutTask>, queue: [RolloutTask], version: UInt64?)
         case scorer(MemberSession<ScoreTask>, queue: [ScoreTask])
+
+        /// Tasks it holds, and the window it asked for.
+        var load: (held: Int, window: Int) {
+            switch self {
+            case .rollout(let session, _, _): (session.held.count, session.window)
+            case .scorer(let session, _): (session.held.count, session.window)
+            }
+        }
     }
 
     struct SimulatedMember {
@@ -54,12 +62,18 @@ struct Simulation {
     }
 
     let plan: RunPlan
+    /// Completed steps after which the batch is found to be bad and is given up.
+    var skips: Set<UInt64> = []
     var options = ExchangeOptions(runID: "simulated", lease: .seconds(30), heartbeat: .seconds(1))
     var dice: Dice
     var now: Duration = .zero
     var exchange: Exchange
     var members: [PeerID: SimulatedMember] = [:]
     var learnerInbox: [(at: Duration, Message, PeerID)] = []
+    /// Results that come once more, long after.
+    private var late: [(at: Duration, Message, PeerID)] = []
+    /// Members that nothing happens to.
+    var immortal: Set<PeerID> = []
     var learnerDownUntil: Duration?
     var trainingUntil: Duration?
     var checkpoint: (version: UInt64, counts: TokenCounts) = (0, TokenCounts())
@@ -71,6 +85,8 @@ struct Simulation {
     var trained: [[ScoredTrajectory]] = []
     var evaluations: [UInt64: [ScoredTrajectory]] = [:]
     var problems: [String] = []
+    private var lastVersion: UInt64 = 0
+    private var lastEpoch: UInt64 = 0
 
     init(plan: RunPlan, seed: UInt64) {
         self.plan = plan
@@ -99,8 +115,14 @@ struct Simulation {
             perform(exchange.receive(message, from: peer, now: now))
             // A sender that was not acknowledged in time sends again.
             if dice.happens(0.02) { perform(exchange.receive(message, from: peer, now: now)) }
+            if message.isResult, dice.happens(0.02) { late.append((now + dice.seconds(1..<60), message, peer)) }
             audit()
         }
+        for (_, message, peer) in late.filter({ $0.at <= now }) {
+            perform(exchange.receive(message, from: peer, now: now))
+            audit()
+        }
+        late.removeAll { $0.at <= now }
         perform(exchange.tick(now: now))
         audit()
         learn()
@@ -110,6 +132,15 @@ struct Simulation {
         if let problem = exchange.audit() { problems.append("\(now): \(problem)") }
         let capacity = plan.promptsPerStep * Int(plan.maxStaleness + 1)
         check(exchange.openGroupCount <= capacity, "\(exchange.openGroupCount) groups are open", &problems)
+        check(
+            exchange.version >= lastVersion || exchange.epoch > lastEpoch, "version \(exchange.version) is a step back",
+            &problems)
+        (lastVersion, lastEpoch) = (exchange.version, exchange.epoch)
+        for (peer, member) in members {
+            // The samples of a group come together, so the last one granted may exceed the window.
+            let (held, window) = member.body.load
+            check(held < window + plan.samplesPerPrompt, "\(peer) holds \(held) tasks of \(window)", &problems)
+        }
     }
 
     // MARK: Learner
@@ -131,7 +162,7 @@ struct Simulation {
         trainingUntil = nil
         verify(batch)
         trained.append(batch)
-        exchange.completeStep()
+        if skips.contains(exchange.version) { exchange.skipStep() } else { exchange.completeStep() }
         boundary = exchange.ledger.counts
         audit()
         if exchange.version % 3 == 0 { checkpoint = (exchange.version, boundary) }
@@ -176,7 +207,7 @@ struct Simulation {
                     version: exchange.version, byteCount: 4, chunkByteCount: 4, chunkCount: 1, checksum: 0,
                     sharedMemoryPath: nil, hostID: "", elementType: "f32")
                 post(.weightsAnnounce(announce), to: peer)
-            case .serveWeights, .note: break
+            case .serveWeights, .note, .suspect, .reportStatus: break
             }
         }
     }
@@ -188,5 +219,14 @@ struct Simulation {
         }
         let at = max(member.inbox.last?.at ?? .zero, now + .milliseconds(dice.integer(0..<600)))
         members[peer]?.inbox.append((at, message))
+    }
+}
+
+extension Message {
+    fileprivate var isResult: Bool {
+        switch self {
+        case .trajectories, .scores: true
+        default: false
+        }
     }
 }

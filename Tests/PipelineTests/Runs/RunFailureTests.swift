@@ -41,14 +41,14 @@ import Wire
         #expect(end.exitCode == 1 && end.failure?.contains("has not answered") == true)
     }
 
-    @Test func brokenTeacherEndsItsScorerOnly() async throws {
+    @Test func brokenTeacherIsRefusedAndNothingElse() async throws {
         let run = TestRun(plan: shortPlan)
         let learner = try run.learner(trainer: UnigramTrainer())
         let running = Task { try await learner.run() }
         let worker = try run.worker()
-        await #expect(throws: MemberError.self) {
-            _ = try await run.scorer("broken", backend: UnigramTeacher(broken: true)).task.value
-        }
+        let end = try await run.scorer("broken", backend: UnigramTeacher(spoils: { _ in true })).task.value
+        #expect(end.failure?.contains("3 invalid results in a row, the last: a log-probability is not finite") == true)
+        #expect(run.recorder.all.suspects.count >= 3)
         let scorer = try run.scorer()
         #expect(try await running.value.end == .completed)
         _ = try await (worker.task.value, scorer.task.value)

@@ -11,6 +11,7 @@ final class MemoryRecorder: RunRecorder {
         var metrics: [StepMetrics] = []
         var samples: [(step: UInt64, ScoredTrajectory)] = []
         var activities: [String] = []
+        var suspects: [(step: UInt64, flaw: String, ScoredTrajectory)] = []
     }
     private let lines = Mutex(Lines())
 
@@ -18,6 +19,9 @@ final class MemoryRecorder: RunRecorder {
     func record(_ metrics: StepMetrics) { lines.withLock { $0.metrics.append(metrics) } }
     func record(samples: [ScoredTrajectory], step: UInt64) {
         lines.withLock { $0.samples += samples.map { (step, $0) } }
+    }
+    func record(suspects: [ScoredTrajectory], flaw: String, step: UInt64) {
+        lines.withLock { $0.suspects += suspects.map { (step, flaw, $0) } }
     }
     func progress(_ progress: BatchProgress) {}
     func activity(_ text: String) { lines.withLock { $0.activities.append(text) } }
@@ -27,6 +31,7 @@ final class MemoryRecorder: RunRecorder {
         lines.withLock { lines in
             lines.metrics.removeAll { $0.step > state.lastRecordedStep }
             lines.samples.removeAll { $0.step > state.step }
+            lines.suspects.removeAll { $0.step > state.step }
         }
     }
 
@@ -52,17 +57,27 @@ final class TestRun: Sendable {
     let folder: String
     let recorder = MemoryRecorder()
     let checkpointEvery: UInt64
+    let stepGuard: StepGuard
     let logger: Logger
 
     /// - Parameter sockets: whether messages go through ZeroMQ instead of memory.
-    init(plan: RunPlan, checkpointEvery: UInt64 = 2, sockets: Bool = false) {
+    init(
+        plan: RunPlan, checkpointEvery: UInt64 = 2, stepGuard: StepGuard = StepGuard(), sockets: Bool = false,
+        in path: String? = nil
+    ) {
         self.plan = plan
+        self.stepGuard = stepGuard
         self.checkpointEvery = checkpointEvery
         var logger = Logger(label: "opd.test")
         logger.logLevel = ProcessInfo.processInfo.environment["OPD_TEST_LOG"] == nil ? .critical : .debug
         self.logger = logger
         network = sockets ? nil : InProcessNetwork(logger: logger)
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent("opd-run-\(UUID())").path
+        folder = path ?? FileManager.default.temporaryDirectory.appendingPathComponent("opd-run-\(UUID())").path
+    }
+
+    /// The same run with another guard; `other` must outlive it.
+    convenience init(continuing other: TestRun, stepGuard: StepGuard) {
+        self.init(plan: other.plan, checkpointEvery: other.checkpointEvery, stepGuard: stepGuard, in: other.folder)
     }
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
@@ -81,14 +96,16 @@ final class TestRun: Sendable {
 
     var store: CheckpointStore { CheckpointStore(folder: "\(folder)/checkpoints") }
 
-    func learner(trainer: UnigramTrainer, resume: Bool = false) throws -> Learner {
+    func learner(trainer: UnigramTrainer, resume: Bool = false, longStep: Duration = .seconds(25)) throws -> Learner {
         var exchange = ExchangeOptions(
             runID: "test", lease: .seconds(2), heartbeat: .milliseconds(50), tokenizerFingerprint: "unigram")
         exchange.leastSilence = .milliseconds(400)
         var options = LearnerOptions(
             plan: plan, exchange: exchange, objective: Objective(), learningRate: { _ in 1 },
             checkpointEvery: checkpointEvery, keepLast: 2)
+        options.stepGuard = stepGuard
         options.patience = .milliseconds(200)
+        options.longStep = longStep
         if !FileManager.default.fileExists(atPath: folder) || resume { try store.prepare() }
         var resuming: (checkpoint: Checkpoint, state: CheckpointState)?
         if resume, let checkpoint = store.latest() {
@@ -103,6 +120,11 @@ final class TestRun: Sendable {
             options: options, transport: try learnerTransport(), backend: trainer,
             publisher: WeightPublisher(runID: "test", directory: nil, logger: logger), checkpoints: store,
             resuming: resuming, recorder: recorder, logger: logger)
+    }
+
+    /// What the learner says of the run.
+    func status(patience: Duration = .seconds(10)) async throws -> Status {
+        try await StatusQuery.ask(through: memberTransport("status-\(UUID())"), "here", patience: patience)
     }
 
     struct Member: Sendable {

@@ -114,17 +114,19 @@ actor UnigramSampler: RolloutBackend {
 
 actor UnigramTeacher: ScoringBackend {
     nonisolated let tokenizerFingerprint: String
-    private let broken: Bool
+    private let spoils: @Sendable (WorkItem) -> Bool
 
-    init(tokenizer: String = "unigram", broken: Bool = false) {
+    /// - Parameter spoils: the rollouts for which it gives no number.
+    init(tokenizer: String = "unigram", spoils: @escaping @Sendable (WorkItem) -> Bool = { _ in false }) {
         tokenizerFingerprint = tokenizer
-        self.broken = broken
+        self.spoils = spoils
     }
 
     func score(_ tasks: [ScoreTask]) -> [[Float]] {
         tasks.map { task in
             let logprobs = UnigramModel.teacher(task.teacher).logprobs()
-            return task.ids[task.promptCount...].map { broken ? .nan : logprobs[Int($0)] }
+            let spoilt = spoils(WorkItem(id: task.id, kind: task.kind))
+            return task.ids[task.promptCount...].map { spoilt ? .nan : logprobs[Int($0)] }
         }
     }
 }
@@ -136,8 +138,13 @@ actor UnigramTrainer: TrainingBackend {
     private var momentum = [Float](repeating: 0, count: UnigramModel.vocabulary)
     private var dead = false
     private let duration: Duration
+    private let explodesAt: Set<UInt64>
 
-    init(duration: Duration = .milliseconds(5)) { self.duration = duration }
+    /// - Parameter explodesAt: completed steps after which the gradient is no number.
+    init(duration: Duration = .milliseconds(5), explodesAt: Set<UInt64> = []) {
+        self.duration = duration
+        self.explodesAt = explodesAt
+    }
 
     private(set) var stepsBegun = 0
 
@@ -165,6 +172,9 @@ actor UnigramTrainer: TrainingBackend {
                     gradient[token] += coefficient * ((token == Int(id) ? 1 : 0) - p)
                 }
             }
+        }
+        if explodesAt.contains(version) {
+            return StepResult(statistics: statistics, gradNorm: .infinity, applied: false)
         }
         for token in gradient.indices {
             momentum[token] = 0.5 * momentum[token] + gradient[token]

@@ -1,0 +1,57 @@
+extension RunConfiguration {
+    /// How a run goes on from a checkpoint.
+    public enum Continuation: Sendable, CaseIterable {
+        /// As the same run: its values must be those of a run that was never interrupted.
+        case resume
+        /// As another run, with the weights, the optimizer and the place in the prompts of the checkpoint.
+        case fork
+
+        /// Whether a key may have another value than when the checkpoint was made.
+        package func allowsChange(of path: String) -> Bool {
+            switch self {
+            case .resume:
+                Self.resumable.contains(path) || path.hasPrefix("checkpoint.")
+                    || (path.hasPrefix("pipeline.") && path != "pipeline.max_staleness")
+            case .fork: !Self.fixed.contains(path)
+            }
+        }
+
+        /// What may change when a run resumes, beside processes and checkpoints: where things are (their contents are
+        /// checked by themselves), how long it runs, and what becomes of bad steps.
+        private static let resumable: Set = [
+            "name", "run_folder", "student.model", "data.prompts", "training.steps", "training.on_bad_step",
+            "training.bad_steps_in_a_row", "training.kl_limit", "training.empty_limit", "evaluation.every",
+        ]
+
+        /// What makes the place in the prompts, and the weights, mean what they mean.
+        private static let fixed: Set = [
+            "seed", "student.dtype", "data.template", "data.prompts_per_step", "data.samples_per_prompt",
+            "data.shuffle",
+        ]
+    }
+
+    /// What a checkpoint's configuration forbids: `training.learning_rate is 0.1 now and was 0.01`, one a key.
+    ///
+    /// A path counts as the same when its last part is: folders move between machines.
+    public func refusedChanges(since old: RunConfiguration, to continue: Continuation) -> [String] {
+        var changes: [String] = []
+        for key in ConfigurationSchema.keys where !`continue`.allowsChange(of: key.path) {
+            let labels = key.path.contains("*") ? Set(teachers.keys).union(old.teachers.keys).sorted() : [""]
+            for label in labels {
+                let path = key.path.replacing("*", with: label)
+                let isLabel = !label.isEmpty
+                func value(_ configuration: RunConfiguration) -> String {
+                    if isLabel, configuration.teachers[label] == nil { return "not given" }
+                    return key.read(configuration, label).description
+                }
+                func compared(_ text: String) -> Substring {
+                    guard case .path = key.kind else { return text[...] }
+                    return text.split(separator: "/").last ?? ""
+                }
+                let before = value(old), now = value(self)
+                if compared(before) != compared(now) { changes.append("\(path) is \(now) now and was \(before)") }
+            }
+        }
+        return changes
+    }
+}

@@ -1,0 +1,109 @@
+/// What a run does with a step that would spoil the student.
+public struct StepGuard: Sendable, Equatable {
+    public enum Reaction: String, Sendable, CaseIterable {
+        /// The batch is given up, and the run goes on with the next.
+        case skip
+        /// The run ends with an error.
+        case stop
+    }
+
+    public var reaction: Reaction
+    /// Bad steps in a row after which the run ends, though each could be skipped.
+    public var limitInARow: Int
+    /// Largest mean of b - t a token, in nats, that is trained on; 0: any.
+    public var klLimit: Double
+    /// Share of a batch's responses that may be empty; 1: all.
+    public var emptyLimit: Double
+
+    public init(reaction: Reaction = .skip, limitInARow: Int = 3, klLimit: Double = 0, emptyLimit: Double = 1) {
+        self.reaction = reaction
+        self.limitInARow = limitInARow
+        self.klLimit = klLimit
+        self.emptyLimit = emptyLimit
+    }
+
+    /// What is wrong with a batch before anything is computed from it; nil: nothing.
+    public func flaw(in batch: [ScoredTrajectory]) -> StepFlaw? {
+        let ungraded = batch.filter { !$0.isFinite }
+        if let first = ungraded.first {
+            return StepFlaw(
+                .notFinite,
+                "\(ungraded.count) of \(batch.count) trajectories have log-probabilities that are not finite, the first "
+                    + "of teacher '\(first.trajectory.teacher)'", ungraded)
+        }
+        let empty = batch.filter(\.trajectory.isEmpty)
+        if Double(empty.count) > emptyLimit * Double(batch.count) {
+            return StepFlaw(
+                .collapse, "\(empty.count) of \(batch.count) responses are empty: the student has stopped answering",
+                empty)
+        }
+        var statistics = BatchStatistics()
+        for scored in batch { statistics.add(scored, version: scored.trajectory.policyVersions.max() ?? 0) }
+        if klLimit > 0, statistics.teacherKL > klLimit {
+            let worst = batch.sorted { ($1.teacherKL, $0.trajectory.id) < ($0.teacherKL, $1.trajectory.id) }
+            return StepFlaw(
+                .divergence,
+                "the divergence from the teacher is \(statistics.teacherKL) nats a token, above the limit of \(klLimit)",
+                worst)
+        }
+        return nil
+    }
+
+    /// What is wrong with a step whose gradient is there and whose update is not done; nil: nothing.
+    public static func flaw(loss: Double, gradNorm: Double, batch: [ScoredTrajectory]) -> StepFlaw? {
+        guard !loss.isFinite || !gradNorm.isFinite else { return nil }
+        return StepFlaw(.notFinite, "the loss is \(loss) and the gradient's norm \(gradNorm)", batch)
+    }
+
+    /// Whether the run ends with a bad step.
+    /// - Parameter inARow: bad steps since the last good one, this one included.
+    public func ends(inARow: Int) -> Bool { reaction == .stop || inARow >= limitInARow }
+}
+
+/// Why a step must not be taken.
+public struct StepFlaw: Sendable, Equatable {
+    public enum Kind: Sendable {
+        /// A log-probability, the loss or the gradient is no number.
+        case notFinite
+        /// The student has moved too far from the teacher.
+        case divergence
+        /// The student answers nothing.
+        case collapse
+    }
+
+    public var kind: Kind
+    /// One line for a person.
+    public var text: String
+    /// Trajectories worth a look, the worst first; a bounded number.
+    public var offenders: [ScoredTrajectory]
+
+    static let offendersKept = 16
+
+    /// - Parameter offenders: of which the first are kept.
+    public init(_ kind: Kind, _ text: String, _ offenders: [ScoredTrajectory]) {
+        self.kind = kind
+        self.text = text
+        self.offenders = Array(offenders.prefix(Self.offendersKept))
+    }
+
+    /// Whether the student's present weights are to blame: then they must not replace an older checkpoint.
+    public var blamesWeights: Bool { kind != .notFinite }
+}
+
+extension Trajectory {
+    /// Whether the response says nothing: no token, or none but the one that stops it.
+    public var isEmpty: Bool { responseIDs.isEmpty || (responseIDs.count == 1 && finishReason == .stop) }
+}
+
+extension ScoredTrajectory {
+    /// Whether every log-probability of student and teacher is a number.
+    public var isFinite: Bool {
+        trajectory.behaviourLogprobs.allSatisfy(\.isFinite) && teacherLogprobs.allSatisfy(\.isFinite)
+    }
+
+    /// Mean of b - t over the response's tokens.
+    var teacherKL: Double {
+        let values = reverseKL(policy: trajectory.behaviourLogprobs, teacher: teacherLogprobs)
+        return values.reduce(0, +) / Double(max(values.count, 1))
+    }
+}

@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""Does to the processes of a run what happens to processes, from a seeded schedule, and checks what comes of it.
+
+A synchronous run must end with the very weights of an undisturbed one; a run with staleness must end with its books
+balanced and every step trained once. Prints the faults survived.
+usage: chaos.py OPD [--faults N] [--seed S] [--staleness K] [--keep]
+"""
+
+import argparse
+import glob
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+import pipeline
+from pipeline import Disk, Pipeline, tail
+from tiny import write_run
+
+PATIENCE = 120  # seconds without a step after which a run is stuck
+LEASE = 1.0  # of run.yaml
+
+
+class Chaos:
+    def __init__(self, pipeline, disk, seed, wanted):
+        self.pipeline, self.disk, self.dice, self.wanted = pipeline, disk, random.Random(seed), wanted
+        self.survived = {}
+        self.due = []  # (time, what ends a fault)
+        self.corrupted_at = None
+
+    # Faults return False when they do not fit the moment.
+
+    def member(self, role=None):
+        names = [name for name in self.pipeline.members if not role or name.startswith(role)]
+        return self.dice.choice(sorted(names)) if names else None
+
+    def kill_member(self):
+        self.pipeline.members[self.member()].send(signal.SIGKILL)
+
+    def suspend(self, child, seconds):
+        if child.stopped or child.ended():
+            return False
+        child.send(signal.SIGSTOP)
+        self.later(seconds, lambda: child.send(signal.SIGCONT))
+
+    def suspend_member(self):
+        # Longer than a lease; now and then longer than silence counts as death.
+        seconds = self.dice.choice([LEASE * 1.5, LEASE * 3, LEASE * 12])
+        return self.suspend(self.pipeline.members[self.member()], seconds)
+
+    def suspend_learner(self):
+        return self.suspend(self.pipeline.learner, self.dice.uniform(1, 3) * LEASE)
+
+    def add_member(self):
+        role = self.dice.choice(["rollout", "scorer"])
+        if len(self.pipeline.of(role)) > 2:
+            return False
+        self.pipeline.start(role)
+
+    def remove_member(self):
+        name = self.member()
+        if len(self.pipeline.of(name.split("-")[0])) < 2:
+            return False
+        child = self.pipeline.members[name]
+        child.send(self.dice.choice([signal.SIGTERM, signal.SIGKILL]))
+        child.send(signal.SIGCONT)
+        self.pipeline.remove(name)
+        self.later(30, lambda: None if child.ended() else self.pipeline.surprises.append(f"{name} does not end"))
+
+    def cut(self):
+        self.pipeline.proxies[self.member()].cut()
+
+    def slow(self):
+        self.pipeline.proxies[self.member()].slow_until = time.monotonic() + self.dice.uniform(1, 4)
+
+    def silence(self):
+        self.pipeline.proxies[self.member()].pause_until = time.monotonic() + self.dice.uniform(1.5, 4) * LEASE
+
+    def kill_learner(self):
+        """At a random moment, or at one that is hard to hit: while a checkpoint is written, or right after a step."""
+        moment = self.dice.choice(["checkpoint", "step", "any"])
+        seen, deadline = self.pipeline.steps(), time.monotonic() + 3
+        pattern = f"{self.pipeline.folder}/runs/tiny/checkpoints/.*"
+        while time.monotonic() < deadline and moment != "any":
+            if moment == "checkpoint" and glob.glob(pattern):
+                break
+            if moment == "step" and self.pipeline.steps() > seen:
+                break
+        if moment != "checkpoint":
+            time.sleep(self.dice.uniform(0, 0.1))
+        self.stop_learner(signal.SIGKILL)
+
+    def interrupt_learner(self):
+        self.stop_learner(self.dice.choice([signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]))
+
+    def stop_learner(self, number, clock=0):
+        learner = self.pipeline.learner
+        learner.send(number)
+        learner.send(signal.SIGCONT)
+        learner.expected = True
+        learner.wait()
+        self.pipeline.start_learner(clock)
+
+    def corrupt_checkpoint(self):
+        """Changes a byte of the newest checkpoint and kills the learner, which must go on from the one before."""
+        checkpoints = sorted(glob.glob(f"{self.pipeline.folder}/runs/tiny/checkpoints/step-*"))
+        damaged = self.corrupted_at
+        if len(checkpoints) < 2 or (damaged and damaged in checkpoints[-2:]) or not self.progressed():
+            return False
+        self.pipeline.learner.send(signal.SIGKILL)
+        self.pipeline.learner.wait()
+        newest = sorted(glob.glob(f"{self.pipeline.folder}/runs/tiny/checkpoints/step-*"))[-1]
+        path = self.dice.choice(
+            [f"{newest}/model/model.safetensors", f"{newest}/optimizer.safetensors", f"{newest}/state.json"])
+        with open(path, "r+b") as file:
+            file.seek(self.dice.randrange(os.path.getsize(path)))
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1 << self.dice.randrange(8)]))
+        self.corrupted_at = newest
+        self.corrupted_step = int(newest.split("-")[-1])
+        self.pipeline.start_learner()
+
+    def progressed(self):
+        return self.corrupted_at is None or self.pipeline.steps() > self.corrupted_step + 6
+
+    def fill_disk(self):
+        if not self.disk.mounted or os.path.exists(self.disk.filler):
+            return False
+        self.disk.fill()
+        self.later(self.dice.uniform(0.5, 3), self.disk.free)
+
+    def refused_by_full_disk(self):
+        """Whether the learner could not start for a full disk, and said so with the status of a failure."""
+        learner = self.pipeline.learner
+        return learner.ended() and learner.process.returncode == 1 and "No space left on device" in tail(learner.log, 1)
+
+    def move_clock(self):
+        """A process starts again whose monotonic clock is days away from the others'."""
+        if not pipeline.HAS_CLOCKS:
+            return False
+        clock = self.dice.choice([-1, 1, 30]) * 86400
+        uptime = float(open("/proc/uptime").read().split()[0])
+        clock = max(clock, -int(uptime) // 2)
+        if self.dice.random() < 0.3:
+            return self.stop_learner(signal.SIGKILL, clock)
+        name = self.member()
+        child = self.pipeline.members[name]
+        child.send(signal.SIGKILL)
+        child.wait()
+        self.pipeline.start(name.split("-")[0], name, clock)
+
+    FAULTS = [
+        (kill_member, 4), (suspend_member, 4), (suspend_learner, 2), (add_member, 2), (remove_member, 2), (cut, 4),
+        (slow, 2), (silence, 3), (kill_learner, 5), (interrupt_learner, 1), (corrupt_checkpoint, 1), (fill_disk, 2),
+        (move_clock, 2)]
+
+    # Time
+
+    def later(self, seconds, action):
+        self.due.append((time.monotonic() + seconds, action))
+
+    def settle(self, now=None):
+        for entry in [entry for entry in self.due if now is None or entry[0] <= now]:
+            self.due.remove(entry)
+            entry[1]()
+
+    def strike(self):
+        """One fault of the schedule; a kind that does not fit is passed over."""
+        while True:
+            fault = self.dice.choices([f for f, _ in self.FAULTS], [weight for _, weight in self.FAULTS])[0]
+            if fault(self) is not False:
+                name = fault.__name__
+                self.survived[name] = self.survived.get(name, 0) + 1
+                return
+
+    def run(self, steps):
+        """Until the run is done; the faults are spread over the greater part of its steps, for some take longer."""
+        done = 0
+        furthest, moved = 0, time.monotonic()
+        next_at = time.monotonic() + 1
+        while not self.pipeline.learner.ended() or self.pipeline.learner.expected or self.refused_by_full_disk():
+            now = time.monotonic()
+            self.settle(now)
+            self.pipeline.tend()
+            if self.refused_by_full_disk():
+                self.pipeline.start_learner()
+            reached = self.pipeline.steps()
+            if reached > furthest:
+                furthest, moved = reached, now
+            if now - moved > PATIENCE:
+                return f"stuck at step {furthest} for {PATIENCE} s: {tail(self.pipeline.learner.log)}"
+            if done < self.wanted and furthest >= done * steps * 0.6 / self.wanted and now >= next_at:
+                self.strike()
+                done += 1
+                next_at = time.monotonic() + self.dice.uniform(0, 0.4)
+            time.sleep(0.02)
+        self.settle()
+        if self.pipeline.learner.process.returncode != 0:
+            return f"the learner ended with {self.pipeline.learner.process.returncode}: {tail(self.pipeline.learner.log)}"
+        if done < self.wanted:
+            return f"the run was over after {done} faults"
+        return None
+
+
+def result(folder):
+    """Weights and books of a finished run."""
+    latest = f"{folder}/runs/tiny/checkpoints/latest"
+    with open(f"{latest}/model/model.safetensors", "rb") as file:
+        weights = file.read()
+    with open(f"{latest}/state.json") as file:
+        return weights, json.load(file)
+
+
+def whole_run(opd, folder, steps, staleness, chaos=None, seed=0):
+    """Runs to the end; returns the pipeline's result, what went wrong, and the faults."""
+    os.makedirs(folder)
+    write_run(folder, steps, staleness)
+    disk = Disk(f"{folder}/runs/tiny") if chaos else None
+    run = Pipeline(opd, folder)
+    attack = Chaos(run, disk, seed, chaos or 0)
+    try:
+        run.start_learner()
+        for role in ["rollout", "scorer"] * (2 if chaos else 1):
+            run.start(role)
+        problem = attack.run(steps)
+        problems = ([problem] if problem else []) + run.surprises
+        if problem:
+            return None, None, problems, attack.survived
+        return result(folder), run.metrics(), problems, attack.survived
+    finally:
+        run.end()
+        if disk:
+            if disk.mounted:
+                shutil.copytree(disk.folder, f"{folder}/kept", symlinks=True, ignore=shutil.ignore_patterns("filler"))
+            disk.unmount()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("opd")
+    parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--staleness", type=int, default=0)
+    parser.add_argument("--keep", action="store_true", help="leave the folder of the runs")
+    options = parser.parse_args()
+    opd = os.path.abspath(options.opd)
+    folder = tempfile.mkdtemp(prefix="opd-chaos-")
+    begun = time.monotonic()
+    steps = options.faults * 3
+    missing = [what for what, there in [
+        ("full disks", pipeline.IS_ROOT), ("moved clocks", pipeline.HAS_CLOCKS),
+        ("workers with a host name of their own", pipeline.HAS_HOSTS)] if not there]
+    if missing:
+        print("without root there are no " + ", no ".join(missing), flush=True)
+    try:
+        found, metrics, problems, survived = whole_run(
+            opd, f"{folder}/disturbed", steps, options.staleness, options.faults, options.seed)
+        if found:
+            state = found[1]
+            books = state["tokens"]
+            if books["generated"] != books["trained"] + books["discarded"] + books["inFlight"]:
+                problems.append(f"the ledger does not balance: {books}")
+            if state["step"] != steps:
+                problems.append(f"the last checkpoint is of step {state['step']}, not {steps}")
+            recorded = [line["step"] for line in metrics]
+            if recorded != sorted(set(recorded)):
+                problems.append(f"metrics.jsonl has a step twice: {recorded}")
+            for line in metrics:
+                if line["staleness_max"] is not None and line["staleness_max"] > options.staleness:
+                    problems.append(f"step {line['step']} was trained on samples {line['staleness_max']} versions old")
+        if found and options.staleness == 0:
+            expected, _, unexpected, _ = whole_run(opd, f"{folder}/undisturbed", steps, 0)
+            problems += unexpected
+            if expected and expected[0] != found[0]:
+                problems.append("the weights are not those of the undisturbed run")
+            if expected and expected[1]["tokens"] != found[1]["tokens"]:
+                problems.append(f"the books are {found[1]['tokens']}, undisturbed {expected[1]['tokens']}")
+        kinds = ", ".join(f"{count} {name}" for name, count in sorted(survived.items()))
+        seconds = int(time.monotonic() - begun)
+        for problem in problems:
+            print(f"error: {problem}", file=sys.stderr)
+        if problems:
+            print(f"error: seed {options.seed}: see {folder}", file=sys.stderr)
+            options.keep = True
+            sys.exit(1)
+        what = "the weights are those of an undisturbed run" if options.staleness == 0 else "the books balance"
+        print(f"{sum(survived.values())} faults survived in {steps} steps and {seconds} s; {what} ({kinds})")
+    finally:
+        if not options.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

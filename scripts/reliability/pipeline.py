@@ -1,0 +1,166 @@
+"""The processes of a run, as a supervisor that means harm has them."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+from proxy import Proxy
+
+IS_ROOT = os.geteuid() == 0
+
+
+def works(*command):
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+# A time namespace has a monotonic clock of its own; another host name makes a worker fetch its weights in chunks
+# instead of from shared memory.
+HAS_CLOCKS = IS_ROOT and works("unshare", "-T", "--monotonic", "1000", "--boottime", "1000", "--fork", "true")
+HAS_HOSTS = IS_ROOT and works("unshare", "-u", "true")
+
+
+class Child:
+    """A process of the run, and what was done to it."""
+
+    def __init__(self, name, arguments, folder, clock=0, host=None):
+        self.name, self.stopped, self.expected = name, False, False
+        command = arguments
+        if host and HAS_HOSTS:
+            command = ["unshare", "-u", "sh", "-c", 'hostname "$0"; exec "$@"', host] + command
+        if clock and HAS_CLOCKS:
+            command = ["unshare", "-T", "--monotonic", str(clock), "--boottime", str(clock)] + command
+        os.makedirs(f"{folder}/out", exist_ok=True)
+        self.log = f"{folder}/out/{name}.log"
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, "SWIFT_BACKTRACE": "enable=no"})
+        self.pid = self.process.pid
+
+    def send(self, number):
+        """A signal; whatever comes of it is no surprise."""
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            self.expected = True
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass
+        self.stopped = (self.stopped or number == signal.SIGSTOP) and number != signal.SIGCONT
+
+    def ended(self):
+        return self.process.poll() is not None
+
+    def wait(self, seconds=60):
+        return self.process.wait(seconds)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Pipeline:
+    """A learner, and members that reach it through a proxy each."""
+
+    def __init__(self, opd, folder, dice=None):
+        self.opd, self.folder, self.port = opd, folder, free_port()
+        self.dice = dice or random.Random(0)
+        self.learner, self.members, self.proxies, self.count = None, {}, {}, {"rollout": 0, "scorer": 0}
+        self.learner_lives = 0
+        self.surprises = []
+
+    def start_learner(self, clock=0):
+        self.learner_lives += 1
+        arguments = [self.opd, "learner", "run.yaml", "--bind", f"tcp://127.0.0.1:{self.port}", "--resume"]
+        self.learner = Child("learner", arguments, self.folder, clock)
+
+    def start(self, role, name=None, clock=0):
+        if name is None:
+            name = f"{role}-{self.count[role]}"
+            self.count[role] += 1
+            self.proxies[name] = Proxy(self.port)
+        arguments = [
+            self.opd, role, "run.yaml", "--connect", f"tcp://127.0.0.1:{self.proxies[name].port}", "--name", name]
+        # Every other worker lives on a machine of its own.
+        host = name if role == "rollout" and int(name.split("-")[1]) % 2 else None
+        self.members[name] = Child(name, arguments, self.folder, clock, host)
+        return name
+
+    def remove(self, name):
+        self.members.pop(name)
+        self.proxies.pop(name).close()
+
+    def of(self, role):
+        return [name for name in self.members if name.startswith(role)]
+
+    def steps(self):
+        """Completed steps, as metrics.jsonl has them."""
+        return self.metrics()[-1]["step"] if self.metrics() else 0
+
+    def metrics(self):
+        lines = []
+        try:
+            with open(f"{self.folder}/runs/tiny/metrics.jsonl") as file:
+                for line in file:
+                    lines.append(json.loads(line))
+        except (FileNotFoundError, json.JSONDecodeError):
+            pass
+        return lines
+
+    def tend(self):
+        """Starts again what has died; notes what nobody killed."""
+        for name, child in list(self.members.items()):
+            if child.ended():
+                if not child.expected and child.process.returncode != 0:
+                    self.surprises.append(f"{name} ended with {child.process.returncode}: {tail(child.log)}")
+                self.start(name.split("-")[0], name)
+
+    def end(self):
+        for child in list(self.members.values()) + ([self.learner] if self.learner else []):
+            child.send(signal.SIGKILL)
+            child.send(signal.SIGCONT)
+            child.wait()
+        for proxy in self.proxies.values():
+            proxy.close()
+
+
+def tail(path, lines=3):
+    with open(path, errors="replace") as file:
+        return " | ".join(line.strip() for line in file.readlines()[-lines:])
+
+
+class Disk:
+    """The run folder on a small file system, where the machine allows it."""
+
+    def __init__(self, folder, megabytes=48):
+        self.folder, self.filler = folder, f"{folder}/filler"
+        os.makedirs(folder, exist_ok=True)
+        size = f"size={megabytes}m"
+        self.mounted = IS_ROOT and works("mount", "-t", "tmpfs", "-o", size, "tmpfs", folder)
+
+    def fill(self):
+        with open(self.filler, "wb") as file:
+            left = shutil.disk_usage(self.folder).free
+            while left > 0:
+                try:
+                    os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, left)
+                    left = shutil.disk_usage(self.folder).free
+                except OSError:
+                    left //= 2
+
+    def free(self):
+        if os.path.exists(self.filler):
+            os.remove(self.filler)
+
+    def unmount(self):
+        if self.mounted:
+            for _ in range(50):
+                if works("umount", self.folder):
+                    return
+                time.sleep(0.1)
