@@ -106,7 +106,7 @@ extension Exchange {
         return actions
     }
 
-    private mutating func wrongRole(_ peer: PeerID, _ what: String) -> Action {
+    mutating func wrongRole(_ peer: PeerID, _ what: String) -> Action {
         counters.invalid += 1
         return note(.warning, "\(name(peer)) sent \(what), which is not its role")
     }

@@ -167,6 +167,8 @@ public struct ExchangeOptions: Sendable, Equatable {
     public var tokenizerFingerprint: String
     /// Invalid results in a row after which a member is refused.
     public var invalidResultLimit = 3
+    /// Members at once; a hello above it is refused.
+    public var memberLimit = 4096
     /// The least silence that counts as death, however short the heartbeat.
     public var leastSilence: Duration = .seconds(10)
 
