@@ -35,6 +35,9 @@ final class MemberWatch {
             case .handshakeFailed(.malformed): say("what answers there is no learner")
             case .handshakeFailed(.unfinished) where key != nil:
                 say("the handshake was broken off: is security.learner_public_key that of this learner?")
+            // Which side hangs up first is chance.
+            case .handshakeFailed(.unfinished):
+                say("the handshake was broken off, as by a learner that wants keys: see security in the configuration")
             case .handshakeFailed, .accepted, .disconnected, .acceptFailed: continue
             }
         }

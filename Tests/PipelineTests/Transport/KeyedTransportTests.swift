@@ -115,8 +115,8 @@ struct KeyedTransportTests {
         try await untilTrue { learner.statistics.refused >= 1 && !log.lines.isEmpty }
         try await expectService(learner, &events)
         #expect(learner.statistics.messagesIn == 1)
-        #expect(run.log.lines.contains { $0.contains("one side uses keys and the other does not") })
-        #expect(log.lines.contains { $0.contains("the learner wants keys") })
+        #expect(run.log.lines.contains { $0.contains("one side uses keys") || $0.contains("one without keys") })
+        #expect(log.lines.contains { $0.contains("wants keys") })
         await member.close()
         await learner.close()
     }
