@@ -17,6 +17,7 @@ import sys
 import time
 
 import zmq
+import zmq.auth
 
 PREAMBLE = b"OPD\x01"
 TOKEN_IDS, LOGPROBS = 1, 2
@@ -141,7 +142,12 @@ class Scorer:
         self.options, self.teacher = options, teacher
         self.incarnation = secrets.randbits(64)
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
-        self.socket.setsockopt(zmq.ROUTING_ID, f"{options.name}-{self.incarnation:x}".encode())
+        if options.key:
+            # With keys the learner assigns routing ids.
+            self.socket.curve_publickey, self.socket.curve_secretkey = zmq.auth.load_certificate(options.key)
+            self.socket.curve_serverkey, _ = zmq.auth.load_certificate(options.learner_key)
+        else:
+            self.socket.setsockopt(zmq.ROUTING_ID, f"{options.name}-{self.incarnation:x}".encode())
         self.socket.setsockopt(zmq.LINGER, 1000)
         self.socket.connect(options.connect)
         # Grading runs beside this thread, so that heartbeats go on.
@@ -292,10 +298,14 @@ def main():
     parser.add_argument("--slots", type=int, default=32, help="sequences to hold at once")
     parser.add_argument("--patience", type=float, default=60, metavar="SECONDS", help="how long to wait for the learner")
     parser.add_argument("--tokenizer-fingerprint", default="", help="empty: you vouch for the tokenizer")
+    parser.add_argument("--key", metavar="FILE", help="secret key of this scorer, made by 'opd keygen'")
+    parser.add_argument("--learner-key", metavar="FILE", help="public key of the learner")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", metavar="FOLDER", help="Hugging Face model folder")
     source.add_argument("--constant", type=float, metavar="NATS", help="grade every token with this number")
     options = parser.parse_args()
+    if bool(options.key) != bool(options.learner_key):
+        parser.error("--key and --learner-key go together")
     options.teacher = options.teacher or ["default"]
     teacher = ConstantTeacher(options.constant) if options.model is None else TransformersTeacher(options.model)
     scorer = Scorer(options, teacher)

@@ -4,7 +4,11 @@ package enum ConfigurationValue: Sendable, Equatable {
 }
 
 /// Which process needs a file; a worker on another machine need not have the prompts.
-public enum FileUse: Sendable, CaseIterable { case student, teachers, data }
+public enum FileUse: Sendable, CaseIterable {
+    case student, teachers, data
+    /// Of the learner; of whoever connects to it; of rollout workers; of scorers.
+    case learnerKeys, memberKeys, rolloutKeys, scorerKeys
+}
 
 /// One key of the configuration file: its type and range, its meaning, and where its value lives.
 package struct ConfigurationKey: Sendable {
@@ -187,6 +191,20 @@ package enum ConfigurationSchema {
             .flag(
                 "pipeline.allow_plaintext", \.pipeline.allowPlaintext,
                 "permits an endpoint beyond loopback without encryption"),
+
+            .text("security.learner_key", \.security.learnerKey, .path(.learnerKeys), "secret key of the learner"),
+            .text(
+                "security.rollout_clients", \.security.rolloutClients, .path(.learnerKeys),
+                "list of public keys that may join as rollout workers"),
+            .text(
+                "security.scorer_clients", \.security.scorerClients, .path(.learnerKeys),
+                "list of public keys that may join as scorers"),
+            .text(
+                "security.learner_public_key", \.security.learnerPublicKey, .path(.memberKeys),
+                "public key of the learner: workers and scorers talk to nobody else"),
+            .text(
+                "security.rollout_key", \.security.rolloutKey, .path(.rolloutKeys), "secret key of a rollout worker"),
+            .text("security.scorer_key", \.security.scorerKey, .path(.scorerKeys), "secret key of a scorer"),
 
             .integer("evaluation.every", \.evaluation.every, 0...1_000_000_000, "steps between evaluations; 0: none"),
             .integer(

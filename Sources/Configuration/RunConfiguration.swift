@@ -17,6 +17,7 @@ public struct RunConfiguration: Sendable, Equatable {
     public var objective = Objective()
     public var training = Training()
     public var pipeline = Pipeline()
+    public var security = Security()
     public var evaluation = Evaluation()
     public var checkpoint = Checkpoint()
 
@@ -132,6 +133,21 @@ public struct RunConfiguration: Sendable, Equatable {
         public var threads = 0
         /// Permits an endpoint beyond loopback without encryption.
         public var allowPlaintext = false
+        public init() {}
+    }
+
+    /// Files of keys. Any of them: everything is encrypted, and only known keys are let in.
+    public struct Security: Sendable, Equatable {
+        /// Secret key of the learner.
+        public var learnerKey = ""
+        /// Public keys that may join as rollout workers, and as scorers.
+        public var rolloutClients = ""
+        public var scorerClients = ""
+        /// The learner's public key, for those that connect to it.
+        public var learnerPublicKey = ""
+        /// Secret keys of rollout workers and of scorers.
+        public var rolloutKey = ""
+        public var scorerKey = ""
         public init() {}
     }
 

@@ -13,7 +13,8 @@ package final class JSONLinesFile: Sendable {
     ///   run that resumes from the checkpoint of this step writes them again. nil starts an empty file.
     package init(path: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
         self.path = path
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | (lastStep == nil ? O_TRUNC : 0), 0o644)
+        // A link in a run folder that came from elsewhere could lead to any file of this user.
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (lastStep == nil ? O_TRUNC : 0), 0o644)
         guard descriptor >= 0 else {
             throw TelemetryError(.cannotOpen, "\(path): cannot be opened for writing: \(errorText(errno))")
         }

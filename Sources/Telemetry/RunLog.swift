@@ -42,7 +42,8 @@ package final class LogSink: Sendable {
             descriptor = -1
             return
         }
-        descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        // A link in a run folder that came from elsewhere could lead to any file of this user.
+        descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
         guard descriptor >= 0 else {
             throw TelemetryError(.cannotOpen, "\(path): cannot be opened for writing: \(errorText(errno))")
         }

@@ -1,3 +1,5 @@
+import Locking
+
 /// Writes `suspects.jsonl`: trajectories that spoilt a step, or that did not fit their task, each with what is wrong.
 ///
 /// The file is for a look, and a broken member can send such things for days: beyond a size no more are taken.

@@ -1,30 +1,61 @@
 internal import CZeroMQ
 
-/// A CurveZMQ key: 32 bytes, written as 40 Z85 characters.
-public struct CurveKey: Sendable, Hashable {
+/// A public CurveZMQ key: 32 bytes, written as 40 Z85 characters.
+public struct CurveKey: Sendable, Hashable, CustomStringConvertible {
     public let text: String
 
     /// Nil unless `text` is 40 Z85 characters that decode.
     public init?(_ text: String) {
-        guard text.utf8.count == 40 else { return nil }
-        var bytes = [UInt8](repeating: 0, count: 32)
-        guard zmq_z85_decode(&bytes, text) != nil else { return nil }
+        guard z85Decode(text) != nil else { return nil }
         self.text = text
     }
 
-    var bytes: [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: 32)
-        zmq_z85_decode(&bytes, text)
-        return bytes
+    /// Nil unless there are 32 of them.
+    public init?(bytes: [UInt8]) {
+        guard bytes.count == 32 else { return nil }
+        var text = [CChar](repeating: 0, count: 41)
+        guard zmq_z85_encode(&text, bytes, bytes.count) != nil else { return nil }
+        self.text = string(text)
     }
+
+    var bytes: [UInt8] { z85Decode(text) ?? [] }
+
+    public var description: String { text }
+}
+
+/// A secret CurveZMQ key. Printing it, or anything that holds it, shows nothing of it.
+public struct CurveSecretKey: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
+    /// For the key's own file, and nothing else.
+    public let text: String
+
+    /// Nil unless `text` is 40 Z85 characters that decode.
+    public init?(_ text: String) {
+        guard z85Decode(text) != nil else { return nil }
+        self.text = text
+    }
+
+    /// The other half.
+    public var publicKey: CurveKey? {
+        var publicText = [CChar](repeating: 0, count: 41)
+        guard zmq_curve_public(&publicText, text) == 0 else { return nil }
+        return CurveKey(string(publicText))
+    }
+
+    var bytes: [UInt8] { z85Decode(text) ?? [] }
+
+    public var description: String { "(secret)" }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// A CurveZMQ identity: the public half may be told to anyone.
 public struct CurveKeyPair: Sendable {
     public let publicKey: CurveKey
-    public let secretKey: CurveKey
+    public let secretKey: CurveSecretKey
 
-    public init(publicKey: CurveKey, secretKey: CurveKey) {
+    public init(publicKey: CurveKey, secretKey: CurveSecretKey) {
         self.publicKey = publicKey
         self.secretKey = secretKey
     }
@@ -33,13 +64,21 @@ public struct CurveKeyPair: Sendable {
     public static func generate() throws(ZeroMQError) -> CurveKeyPair {
         var publicText = [CChar](repeating: 0, count: 41)
         var secretText = [CChar](repeating: 0, count: 41)
-        guard zmq_curve_keypair(&publicText, &secretText) == 0 else { throw .last("generating a CURVE key pair") }
-        return CurveKeyPair(publicKey: CurveKey(string(publicText))!, secretKey: CurveKey(string(secretText))!)
+        guard zmq_curve_keypair(&publicText, &secretText) == 0,
+            let publicKey = CurveKey(string(publicText)), let secretKey = CurveSecretKey(string(secretText))
+        else { throw .last("generating a CURVE key pair") }
+        return CurveKeyPair(publicKey: publicKey, secretKey: secretKey)
     }
+}
 
-    private static func string(_ text: [CChar]) -> String {
-        String(decoding: text.prefix(40).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
+private func z85Decode(_ text: String) -> [UInt8]? {
+    guard text.utf8.count == 40 else { return nil }
+    var bytes = [UInt8](repeating: 0, count: 32)
+    return zmq_z85_decode(&bytes, text) == nil ? nil : bytes
+}
+
+private func string(_ text: [CChar]) -> String {
+    String(decoding: text.prefix(40).map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
 extension Socket {

@@ -47,6 +47,8 @@ public enum IntegerOption: Sendable {
     case kernelReceiveBuffer
     /// 1: IPv6 as well.
     case ipv6
+    /// Connections that may wait to be accepted.
+    case backlog
     /// Bytes of the largest frame accepted (a peer that sends more is disconnected); -1 is no limit.
     case maximumMessageBytes
 
@@ -73,6 +75,7 @@ public enum IntegerOption: Sendable {
         case .kernelSendBuffer: ZMQ_SNDBUF
         case .kernelReceiveBuffer: ZMQ_RCVBUF
         case .ipv6: ZMQ_IPV6
+        case .backlog: ZMQ_BACKLOG
         case .maximumMessageBytes: ZMQ_MAXMSGSIZE
         }
     }

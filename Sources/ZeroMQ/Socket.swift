@@ -29,7 +29,7 @@ public enum SocketType: Sendable {
 ///
 /// Its linger is 0 (unsent messages are dropped when it closes) until set otherwise.
 public final class Socket {
-    private let context: Context
+    let context: Context
     private var handle: UnsafeMutableRawPointer?
 
     public init(_ context: Context, _ type: SocketType) throws(ZeroMQError) {
@@ -104,20 +104,24 @@ public final class Socket {
     }
 
     /// The frames of the next message, or nil when none is waiting. Frames after the first `maximum` are read and
-    /// dropped.
-    public func tryReceive(keeping maximum: Int = .max) throws(ZeroMQError) -> [SocketFrame]? {
-        try receive(flags: ZMQ_DONTWAIT, keeping: maximum)
+    /// dropped; `each` sees the size of every one.
+    public func tryReceive(
+        keeping maximum: Int = .max, each: (Int) -> Void = { _ in }
+    ) throws(ZeroMQError) -> [SocketFrame]? {
+        try receive(flags: ZMQ_DONTWAIT, keeping: maximum, each: each)
     }
 
     /// All frames of the next message, waiting for it. Throws when `receiveTimeout` passes without one.
     public func receive() throws(ZeroMQError) -> [SocketFrame] {
-        guard let frames = try receive(flags: 0, keeping: .max) else {
+        guard let frames = try receive(flags: 0, keeping: .max, each: { _ in }) else {
             throw ZeroMQError(code: EAGAIN, message: "no message arrived in time")
         }
         return frames
     }
 
-    private func receive(flags: Int32, keeping maximum: Int) throws(ZeroMQError) -> [SocketFrame]? {
+    private func receive(
+        flags: Int32, keeping maximum: Int, each: (Int) -> Void
+    ) throws(ZeroMQError) -> [SocketFrame]? {
         var frames: [SocketFrame] = []
         while true {
             let frame = SocketFrame()
@@ -128,6 +132,7 @@ public final class Socket {
                 default: throw .last("receive")
                 }
             }
+            each(frame.count)
             if frames.count < maximum { frames.append(frame) }
             if !frame.hasMore { return frames }
         }

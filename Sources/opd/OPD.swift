@@ -12,7 +12,7 @@ struct OPD: AsyncParsableCommand {
                 name: "Runs",
                 subcommands: [
                     RunCommand.self, LearnerCommand.self, RolloutCommand.self, ScorerCommand.self,
-                    StatusCommand.self, RunConfigurationCommand.self,
+                    StatusCommand.self, RunConfigurationCommand.self, KeygenCommand.self,
                 ]),
             CommandGroup(
                 name: "Models",

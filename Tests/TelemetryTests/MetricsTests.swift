@@ -85,6 +85,17 @@ struct TemporaryFolder: ~Copyable {
         #expect(error?.description == "/dev/full: cannot be written: No space left on device")
     }
 
+    @Test func nothingIsWrittenThroughALink() throws {
+        let folder = try TemporaryFolder()
+        let (target, link) = ("\(folder.path)/mine", "\(folder.path)/link")
+        try Data("mine".utf8).write(to: URL(filePath: target))
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
+        #expect(throws: TelemetryError.self) { try JSONLinesFile(path: link, resumingAfter: nil) }
+        #expect(throws: TelemetryError.self) { try JSONLinesFile(path: link, resumingAfter: 3) }
+        #expect(throws: TelemetryError.self) { try LogSink(path: link) }
+        #expect(try String(contentsOfFile: target, encoding: .utf8) == "mine")
+    }
+
     @Test func samplesCarryTextsAndLogprobs() throws {
         let folder = try TemporaryFolder()
         let trajectory = Trajectory(

@@ -156,7 +156,9 @@ struct AtomicFile: ~Copyable {
     init(_ path: String) throws {
         self.path = path
         temporary = path + ".tmp\(getpid())"
-        descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        // What a killed process of this number has left, or a link that somebody has put there.
+        unlink(temporary)
+        descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
         guard descriptor >= 0 else {
             throw ModelError(.unwritable, "\(path): cannot be written: \(FileSystem.reason(errno))")
         }

@@ -134,7 +134,9 @@ enum FileTree {
     /// Writes a file that appears under its name whole, on disk, or not at all.
     static func write(_ text: String, to path: String) throws(FileTreeError) {
         let temporary = "\(path).tmp\(getpid())"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        // What a killed process of this number has left, or a link that somebody has put there.
+        unlink(temporary)
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
         guard descriptor >= 0 else { throw FileTreeError(path, errno) }
         let bytes = Array(text.utf8)
         var done = 0

@@ -28,7 +28,9 @@ extension Exchange {
         case .goodbye(let goodbye):
             actions = [note(.info, "\(name(peer)) left: \(goodbye.reason)")]
             actions += remove(peer)
-        case .weightsRequest(let request): actions = [.serveWeights(request, to: peer)]
+        case .weightsRequest(let request):
+            guard members[peer]?.role == .rollout else { return [wrongRole(peer, "a request for weights")] }
+            actions = [.serveWeights(request, to: peer)]
         case .hello, .welcome, .reject, .heartbeatReply, .shutdown, .rolloutGrant, .scoreGrant, .acknowledge, .revoke,
             .weightsAnnounce, .weightsChunk, .statusRequest, .status:
             counters.invalid += 1
@@ -103,6 +105,9 @@ extension Exchange {
                 .send(.reject(reject), to: peer), note(.warning, "\(hello.name) was refused: \(reject.message)"),
             ]
         }
+        if let reject = clash(hello, peer) {
+            return [.send(.reject(reject), to: peer), note(.warning, "\(peer) was refused: \(reject.message)")]
+        }
         var actions = remove(peer)
         // A restarted process takes its predecessor's place at once, without waiting for its silence to be noticed.
         for other in members.values where other.name == hello.name {
@@ -111,7 +116,9 @@ extension Exchange {
             actions.append(.send(.reject(Reject(code: .nameInUse, message: message)), to: other.peer))
         }
         members[peer] = Member(
-            peer: peer, name: hello.name, role: hello.role, teachers: hello.teachers.sorted(), lastSign: now)
+            peer: peer, name: hello.name, role: hello.role,
+            // A peer may claim any number of teachers: those of the run are enough to remember.
+            teachers: Set(hello.teachers).intersection(plan.teachers).sorted(), lastSign: now)
         actions.append(
             .send(
                 .welcome(
@@ -119,9 +126,22 @@ extension Exchange {
                         runID: options.runID, epoch: epoch, heartbeatSeconds: options.heartbeat.seconds,
                         leaseSeconds: options.lease.seconds, version: version)), to: peer))
         if hello.role == .rollout { actions.append(.announceWeights(to: peer)) }
-        let what = hello.role == .rollout ? "rollout worker" : "scorer of \(hello.teachers.joined(separator: ", "))"
+        let what =
+            hello.role == .rollout
+            ? "rollout worker" : "scorer of \(members[peer]?.teachers.joined(separator: ", ") ?? "")"
         actions.append(note(.info, "\(hello.name) joined (\(what), process \(hello.processID))"))
         return actions
+    }
+
+    /// What a newcomer must not do to those who are there; nil when it does nothing of the kind.
+    private func clash(_ hello: Hello, _ peer: PeerID) -> Reject? {
+        if members[peer] == nil, members.count >= options.memberLimit {
+            return Reject(code: .invalidRequest, message: "the run has \(members.count) members, which is the most")
+        }
+        guard members.values.contains(where: { $0.name == hello.name && $0.peer.key != peer.key }) else { return nil }
+        return Reject(
+            code: .nameInUse,
+            message: "a process with another key has joined as '\(hello.name)'; give every process a name of its own")
     }
 
     private func refusal(_ hello: Hello) -> Reject? {
@@ -155,6 +175,7 @@ extension Exchange {
         if let outdated = outdated(heartbeat.epoch, peer) { return outdated }
         for id in heartbeat.leaseIDs where leases[id]?.holder == peer { leases[id]?.deadline = now + options.lease }
         members[peer]?.heartbeat = heartbeat
+        members[peer]?.heartbeat?.leaseIDs = []
         let reply = Action.send(.heartbeatReply(HeartbeatReply(epoch: epoch, version: version)), to: peer)
         // An announcement that was lost is made up for; one that is known already costs nothing.
         let behind = members[peer]?.role == .rollout && heartbeat.version != version

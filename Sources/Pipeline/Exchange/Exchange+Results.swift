@@ -123,7 +123,7 @@ extension Exchange {
         table.accept([Float](repeating: .nan, count: trajectory.responseIDs.count), item)
     }
 
-    private mutating func wrongRole(_ peer: PeerID, _ what: String) -> Action {
+    mutating func wrongRole(_ peer: PeerID, _ what: String) -> Action {
         counters.invalid += 1
         return note(.warning, "\(name(peer)) sent \(what), which is not its role")
     }

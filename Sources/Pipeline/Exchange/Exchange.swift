@@ -197,6 +197,8 @@ public struct ExchangeOptions: Sendable, Equatable {
     /// Gradings of one trajectory that do not fit after which it counts as graded with no number, so that the step is
     /// judged instead of tried for ever. More than one scorer's `invalidResultLimit`: the teacher is to blame then.
     public var gradingLimit = 5
+    /// Members at once; a hello above it is refused.
+    public var memberLimit = 4096
     /// The least silence that counts as death, however short the heartbeat.
     public var leastSilence: Duration = .seconds(10)
 

@@ -33,15 +33,18 @@ public enum LearnerProcess {
     ) async throws -> End {
         let startedAt = ContinuousClock.now
         let endpoint = bind ?? configuration.pipeline.endpoint
-        try EndpointPolicy.check(endpoint, allowPlaintext: configuration.pipeline.allowPlaintext)
+        let keys = try configuration.learnerKeys()
+        try EndpointPolicy.check(
+            endpoint, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
         // Bound before the models load: members that start with the learner find it at once.
-        let transport = try ZeroMQTransport.learner(bind: endpoint, logger: logger)
+        let transport = try ZeroMQTransport.learner(bind: endpoint, keys: keys, logger: logger)
         do {
             try folder.writeEndpoint(transport.endpoint)
             try folder.write(configuration.yaml(markingDefaults: false), to: folder.configuration)
-            logger.info("listening at \(transport.endpoint)")
+            let privacy = keys.map { "encrypted, with the public key \($0.keys.publicKey)" } ?? "in plain text"
+            logger.info("listening at \(transport.endpoint), \(privacy)")
             return try await run(
                 configuration, folder: folder, transport: transport, start: start, resumeCommand: resumeCommand,
                 timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)

@@ -13,12 +13,15 @@ public enum RolloutProcess {
     ) async throws -> Int32 {
         // A batch scheduler may send it to every process: it is for the learner alone, which needs this one meanwhile.
         signal(SIGUSR1, SIG_IGN)
-        try EndpointPolicy.check(connect, allowPlaintext: configuration.pipeline.allowPlaintext)
+        let keys = try configuration.memberKeys(.rollout)
+        try EndpointPolicy.check(
+            connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
         let backend = try StudentSampler(
             ModelFiles.open(configuration.student.model), type: configuration.student.elementType,
             slots: configuration.pipeline.slots, threads: configuration.pipeline.threadCount)
         let options = MemberOptions(configuration, name: name)
-        let transport = try ZeroMQTransport.member(connect: connect, identity: options.identity, logger: logger)
+        let transport = try ZeroMQTransport.member(
+            connect: connect, identity: options.identity, keys: keys, logger: logger)
         let worker = RolloutWorker(options: options, transport: transport, backend: backend, logger: logger)
         logger.info("sampling for \(connect)")
         let stopping = StopSignal { signal in await worker.stop("stopped by \(signal)") }
@@ -37,7 +40,9 @@ public enum ScorerProcess {
     ) async throws -> Int32 {
         // A batch scheduler may send it to every process: it is for the learner alone, which needs this one meanwhile.
         signal(SIGUSR1, SIG_IGN)
-        try EndpointPolicy.check(connect, allowPlaintext: configuration.pipeline.allowPlaintext)
+        let keys = try configuration.memberKeys(.scorer)
+        try EndpointPolicy.check(
+            connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
         guard let model = configuration.teachers[teacher] else {
             let known = configuration.teachers.keys.sorted().joined(separator: ", ")
             throw ProcessError.usage("the configuration has no teacher '\(teacher)'; it has: \(known)")
@@ -45,7 +50,8 @@ public enum ScorerProcess {
         let backend = try TeacherModel(
             ModelFiles.open(model.model), type: model.dtype.elementType, threads: configuration.pipeline.threadCount)
         let options = MemberOptions(configuration, name: name)
-        let transport = try ZeroMQTransport.member(connect: connect, identity: options.identity, logger: logger)
+        let transport = try ZeroMQTransport.member(
+            connect: connect, identity: options.identity, keys: keys, logger: logger)
         let scorer = TeacherScorer(
             options: options, teachers: [teacher], transport: transport, backend: backend, logger: logger)
         logger.info("scoring with \(model.model) for \(connect)")

@@ -13,8 +13,8 @@ public enum ProcessError: Error, Sendable, Equatable, CustomStringConvertible {
 /// Where a process may listen or connect without encryption.
 enum EndpointPolicy {
     /// Refuses plain TCP off this machine unless the configuration allows it in as many words.
-    static func check(_ endpoint: String, allowPlaintext: Bool) throws(ProcessError) {
-        guard !allowPlaintext, endpoint.hasPrefix("tcp://") else { return }
+    static func check(_ endpoint: String, allowPlaintext: Bool, isEncrypted: Bool) throws(ProcessError) {
+        guard !allowPlaintext, !isEncrypted, endpoint.hasPrefix("tcp://") else { return }
         var host = Substring(endpoint.dropFirst("tcp://".count))
         if let colon = host.lastIndex(of: ":") { host = host[..<colon] }
         // A source address may stand before the semicolon.
@@ -23,7 +23,7 @@ enum EndpointPolicy {
         guard !isLoopback else { return }
         throw .usage(
             "\(endpoint) leaves this machine unencrypted, where anyone on the network can read and write the run; "
-                + "set pipeline.allow_plaintext: true if that is meant")
+                + "make keys with 'opd keygen', or set pipeline.allow_plaintext: true if that is meant")
     }
 
     private static func isLoopbackAddress(_ host: Substring) -> Bool {

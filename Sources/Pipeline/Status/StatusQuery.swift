@@ -1,3 +1,4 @@
+import Configuration
 import Logging
 import Wire
 
@@ -5,12 +6,17 @@ import Wire
 public enum StatusQuery {
     /// - Parameters:
     ///   - endpoint: of the learner.
+    ///   - configuration: of the run, whose keys of a worker or a scorer are used; nil where it has none.
     ///   - patience: how long to wait for an answer.
-    /// - Throws: `MemberError` when none comes, `ZeroMQError` when the endpoint is none.
-    public static func ask(_ endpoint: String, patience: Duration, logger: Logger) async throws -> Status {
+    /// - Throws: `MemberError` when none comes, `ZeroMQError` when the endpoint is none, `ProcessError` for a bad key.
+    public static func ask(
+        _ endpoint: String, configuration: RunConfiguration?, patience: Duration, logger: Logger
+    ) async throws -> Status {
         // A question with a name of its own: it takes nobody's place.
         let identity = "status-\(String(UInt64.random(in: 1 ... .max), radix: 16))"
-        let transport = try ZeroMQTransport.member(connect: endpoint, identity: identity, logger: logger)
+        let role: Role = configuration?.security.rolloutKey.isEmpty == false ? .rollout : .scorer
+        let transport = try ZeroMQTransport.member(
+            connect: endpoint, identity: identity, keys: try configuration?.memberKeys(role), logger: logger)
         return try await ask(through: transport, endpoint, patience: patience)
     }
 

@@ -60,10 +60,10 @@ final class RunningChild: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         if let log = spec.logPath {
             // Opened here too: posix_spawn would not say which of its files it could not open.
-            let descriptor = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+            let descriptor = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
             guard descriptor >= 0 else { return .failure(SpawnError(description: "\(FileTreeError(log, errno))")) }
             close(descriptor)
-            posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+            posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0o644)
             posix_spawn_file_actions_adddup2(&actions, 1, 2)
         }
         // Without it only descriptors opened without close-on-exec reach the child: untidy, not wrong.

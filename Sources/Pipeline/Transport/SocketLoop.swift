@@ -19,10 +19,22 @@ struct OutgoingMessage: Sendable {
 
 /// The thread that owns a transport's socket.
 ///
-/// `@unchecked Sendable`: `socket` and the properties under "the thread's own" are touched by nothing but the thread
+/// `@unchecked Sendable`: `socket`, `side` and the properties under "the thread's own" are touched by nothing but the thread
 /// once `start` was called; the rest is locked or immutable.
 final class SocketLoop: @unchecked Sendable {
-    enum Side { case learner, member }
+    enum Side {
+        case learner(LearnerGate)
+        case member(MemberWatch)
+
+        var isLearner: Bool { if case .learner = self { true } else { false } }
+
+        var pollItems: [PollItem] {
+            switch self {
+            case .learner(let gate): gate.pollItems
+            case .member(let watch): watch.pollItems
+            }
+        }
+    }
 
     private struct Shared: Sendable {
         var outbox: Deque<OutgoingMessage> = []
@@ -37,16 +49,20 @@ final class SocketLoop: @unchecked Sendable {
     private let side: Side
     private let shared = Locked(Shared())
     private let wake: WakeSignal
+    private let isEncrypted: Bool
 
     // The thread's own.
     private var socket: Socket?
     private var waiting: [PeerID: OutgoingQueue] = [:]
     private var malformed: MalformedLog
 
-    init(socket: Socket, side: Side, options: TransportOptions, logger: Logger) throws {
+    init(
+        socket: Socket, side: Side, isEncrypted: Bool, options: TransportOptions, logger: Logger
+    ) throws {
         let wake = try WakeSignal()
         self.socket = socket
         self.side = side
+        self.isEncrypted = isEncrypted
         self.options = options
         self.wake = wake
         malformed = MalformedLog(logger: logger)
@@ -96,6 +112,7 @@ final class SocketLoop: @unchecked Sendable {
         do {
             while !shared.withLock({ $0.closing }) {
                 try wait()
+                try attend()
                 try receive()
                 try sendQueued()
             }
@@ -104,9 +121,12 @@ final class SocketLoop: @unchecked Sendable {
             // Only a closed context or a broken library gets here: the consumer sees the events end.
             malformed.fatal(error)
         }
+        if case .learner(let gate) = side { gate.closeMonitor() }
+        if case .member(let watch) = side { watch.close() }
         // Dropping the last reference to the context waits for the socket's linger.
         socket?.close()
         socket = nil
+        if case .learner(let gate) = side { gate.close() }
         channel.finish()
         let waiters = shared.withLock { shared in
             shared.closing = true
@@ -122,39 +142,81 @@ final class SocketLoop: @unchecked Sendable {
         guard let socket else { return }
         var events: PollEvents = channel.isFull() ? [] : .readable
         // A ROUTER cannot say which peer takes messages again, so its waiting messages are tried every 2 ms.
-        if side == .member, !waiting.isEmpty { events.insert(.writable) }
-        let milliseconds = side == .learner && !waiting.isEmpty ? 2 : 1000
+        if !side.isLearner, !waiting.isEmpty { events.insert(.writable) }
+        let milliseconds = !side.isLearner ? 1000 : (waiting.isEmpty ? 200 : 2)
         let ready = try poll(
-            [.socket(socket, events), .descriptor(wake.descriptor, .readable)], milliseconds: milliseconds)
+            [.socket(socket, events), .descriptor(wake.descriptor, .readable)] + side.pollItems,
+            milliseconds: milliseconds)
         if ready[1].contains(.readable) { wake.clear() }
+    }
+
+    /// Sees to the connections, also while messages are not read.
+    private func attend() throws {
+        switch side {
+        case .member(let watch): try watch.attend()
+        case .learner(let gate):
+            try gate.attend()
+            shared.withLock {
+                $0.statistics.refused = gate.refused
+                $0.statistics.throttled = gate.throttled
+            }
+        }
     }
 
     /// Takes in what has arrived: a bounded number of messages, so that sending gets its turn.
     private func receive() throws {
         guard let socket else { return }
         for _ in 0..<64 {
-            guard !channel.isFull(), let frames = try socket.tryReceive(keeping: options.limits.frames + 2) else {
-                return
-            }
-            accept(frames)
+            var wireBytes = 0
+            guard !channel.isFull(),
+                let frames = try socket.tryReceive(
+                    keeping: options.limits.frames + 2, each: { wireBytes += wireSize($0) })
+            else { return }
+            try accept(frames, wireBytes: wireBytes)
         }
     }
 
-    private func accept(_ received: [SocketFrame]) {
-        let peer = side == .learner ? PeerID(bytes: received[0].array) : .learner
-        let frames = received.dropFirst(side == .learner ? 1 : 0).map { Frame(storage: $0) }
+    /// Bytes of a frame's content with ZMTP's own around it.
+    private func wireSize(_ count: Int) -> Int {
+        let body = isEncrypted ? count + 33 : count
+        return body + (body > 255 ? 9 : 2)
+    }
+
+    private func accept(_ received: [SocketFrame], wireBytes: Int) throws {
+        var peer = PeerID.learner
+        if case .learner(let gate) = side {
+            // The routing id is none of the sender's bytes.
+            let wireBytes = wireBytes - wireSize(received[0].count)
+            guard let sender = try gate.sender(of: received, wireBytes: wireBytes) else { return }
+            peer = sender
+        }
+        let frames = received.dropFirst(side.isLearner ? 1 : 0).map { Frame(storage: $0) }
         let bytes = frames.reduce(0) { $0 + $1.count }
+        let message: Message
         do throws(WireError) {
-            let message = try Codec.decode(frames, limits: options.limits)
-            shared.withLock {
-                $0.statistics.messagesIn += 1
-                $0.statistics.bytesIn += UInt64(bytes)
-            }
-            channel.push(.message(message, from: peer), bytes: bytes)
+            message = try Codec.decode(frames, limits: options.limits)
         } catch {
             shared.withLock { $0.statistics.malformed += 1 }
             malformed.record(error, from: peer)
+            return
         }
+        if case .learner(let gate) = side, let reason = gate.refusal(of: message, from: peer, received: received) {
+            if case .hello = message { try answer(reason, peer) }
+            return
+        }
+        shared.withLock {
+            $0.statistics.messagesIn += 1
+            $0.statistics.bytesIn += UInt64(bytes)
+        }
+        channel.push(.message(message, from: peer), bytes: bytes)
+    }
+
+    /// Tells a process that its hello was refused, so that it ends with the reason.
+    private func answer(_ reason: String, _ peer: PeerID) throws {
+        let reject = Message.reject(Reject(code: .notAllowed, message: reason))
+        let frames = try Codec.encode(reject, limits: options.limits)
+        // One that takes no answer gets none.
+        _ = try send(OutgoingMessage(peer: peer, message: reject, frames: frames), reporting: false)
     }
 
     private func sendQueued() throws {
@@ -182,10 +244,10 @@ final class SocketLoop: @unchecked Sendable {
     }
 
     /// False when the peer takes nothing now; true when the message is sent, or reported as undeliverable.
-    private func send(_ message: OutgoingMessage) throws -> Bool {
+    private func send(_ message: OutgoingMessage, reporting: Bool = true) throws -> Bool {
         guard let socket else { return true }
         do throws(ZeroMQError) {
-            if side == .learner {
+            if side.isLearner {
                 guard try socket.trySend(SocketFrame(message.peer.bytes), more: true) else { return false }
             }
             for (index, frame) in message.frames.enumerated() {
@@ -194,7 +256,7 @@ final class SocketLoop: @unchecked Sendable {
             }
         } catch {
             guard error.isUnreachable else { throw error }
-            report(message)
+            if reporting { report(message) }
             return true
         }
         shared.withLock {

@@ -1,13 +1,19 @@
 import Wire
 
-/// Names the other end of a connection: the ZeroMQ identity of a member, or `learner`.
+/// Names the other end of a connection: the ZeroMQ identity of a member with the key it has proved to hold, or
+/// `learner`.
 public struct PeerID: Hashable, Sendable {
     package let bytes: [UInt8]
+    /// The public key of its connection; nil without encryption.
+    package let key: String?
 
-    package init(bytes: [UInt8]) { self.bytes = bytes }
+    package init(bytes: [UInt8], key: String? = nil) {
+        self.bytes = bytes
+        self.key = key
+    }
 
     /// The peer that calls itself `name`: 1 ... 255 UTF-8 bytes.
-    public init(_ name: String) { bytes = Array(name.utf8) }
+    public init(_ name: String) { self.init(bytes: Array(name.utf8)) }
 
     /// The learner, as its members see it. No member can have this name: it is empty.
     public static let learner = PeerID(bytes: [])
@@ -70,6 +76,8 @@ public struct TransportOptions: Sendable {
     /// How long `close` goes on sending.
     public var linger: Duration = .seconds(1)
     public var limits = WireLimits.standard
+    /// What a learner grants each connection.
+    public var connections = ConnectionLimits()
 
     public init() {}
 }
@@ -82,6 +90,11 @@ public struct TransportStatistics: Sendable, Equatable {
     public var bytesOut: UInt64 = 0
     /// Received messages that were dropped because they are not what docs/protocol.md allows.
     public var malformed: UInt64 = 0
+    /// Connections and messages that a learner turned away: a key that is unknown or another role's, a handshake that
+    /// failed, a connection above `ConnectionLimits`.
+    public var refused: UInt64 = 0
+    /// Messages that a learner dropped because their peer sends too many.
+    public var throttled: UInt64 = 0
     public var undeliverable: UInt64 = 0
 
     public init() {}

@@ -20,32 +20,54 @@ public final class ZeroMQTransport: Transport {
     deinit { loop.requestClose() }
 
     /// Listens at `endpoint` (`tcp://ADDRESS:PORT`, port `*` for a free one). Throws `ZeroMQError` when it cannot.
+    ///
+    /// - Parameter keys: encrypts, and lets in whom its policy admits; nil: anybody, in plain text.
     public static func learner(
-        bind endpoint: String, options: TransportOptions = .init(), logger: Logger
+        bind endpoint: String, keys: LearnerKeys? = nil, options: TransportOptions = .init(), logger: Logger
     ) throws -> ZeroMQTransport {
-        let socket = try makeSocket(.router, endpoint, options)
+        let context = try Context()
+        let socket = try makeSocket(context, .router, endpoint, options)
         try socket.set(.routerMandatory, to: 1)
-        try socket.set(.routerHandover, to: 1)
+        try socket.set(.handshakeInterval, to: options.connections.handshake.milliseconds)
+        try socket.set(.backlog, to: 256)
+        if let keys {
+            // Without handover nobody takes over the routing id of a connection that stands.
+            try socket.setCurveServer(keys.keys)
+        } else {
+            try socket.set(.routerHandover, to: 1)
+        }
+        let gate = try LearnerGate(socket, context: context, keys: keys, options: options, logger: logger)
         try socket.bind(endpoint)
         let bound = try socket.lastEndpoint
         return ZeroMQTransport(
             endpoint: bound,
-            loop: try SocketLoop(socket: socket, side: .learner, options: options, logger: logger))
+            loop: try SocketLoop(
+                socket: socket, side: .learner(gate), isEncrypted: keys != nil, options: options, logger: logger))
     }
 
     /// Connects to a learner in the background, again and again until it is there. Whether it answers is for the
     /// caller to find out, by a hello.
     ///
-    /// - Parameter identity: 1 ... 255 bytes; another live process with the same one takes this one's place.
+    /// - Parameters:
+    ///   - identity: 1 ... 255 bytes; another live process with the same one takes this one's place. With keys it is
+    ///     not used: the learner assigns one to each connection.
+    ///   - keys: encrypts, and talks to the learner they name only; nil: plain text.
     public static func member(
-        connect endpoint: String, identity: String, options: TransportOptions = .init(), logger: Logger
+        connect endpoint: String, identity: String, keys: MemberKeys? = nil, options: TransportOptions = .init(),
+        logger: Logger
     ) throws -> ZeroMQTransport {
-        let socket = try makeSocket(.dealer, endpoint, options)
-        try socket.setRoutingID(Array(identity.utf8))
+        let socket = try makeSocket(Context(), .dealer, endpoint, options)
+        if let keys {
+            try socket.setCurveClient(keys.keys, server: keys.learner)
+        } else {
+            try socket.setRoutingID(Array(identity.utf8))
+        }
+        let watch = try MemberWatch(socket, endpoint: endpoint, keys: keys, logger: logger)
         try socket.connect(endpoint)
         return ZeroMQTransport(
             endpoint: endpoint,
-            loop: try SocketLoop(socket: socket, side: .member, options: options, logger: logger))
+            loop: try SocketLoop(
+                socket: socket, side: .member(watch), isEncrypted: keys != nil, options: options, logger: logger))
     }
 
     public func send(_ message: Message, to peer: PeerID) throws(WireError) {
@@ -60,9 +82,9 @@ public final class ZeroMQTransport: Transport {
     public var statistics: TransportStatistics { loop.statistics }
 
     private static func makeSocket(
-        _ type: SocketType, _ endpoint: String, _ options: TransportOptions
+        _ context: Context, _ type: SocketType, _ endpoint: String, _ options: TransportOptions
     ) throws(ZeroMQError) -> Socket {
-        let socket = try Socket(Context(), type)
+        let socket = try Socket(context, type)
         try socket.set(.sendHighWaterMark, to: options.socketMessages)
         try socket.set(.receiveHighWaterMark, to: options.socketMessages)
         try socket.set(.maximumMessageBytes, to: max(options.limits.frameBytes, options.limits.headerBytes))

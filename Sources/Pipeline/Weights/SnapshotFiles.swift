@@ -5,6 +5,9 @@ import Foundation
 /// A file lives until two newer ones exist, so that a worker that was told of a version finds it; a mapping outlives
 /// its file. Its owner holds a lock on it, so that files of killed processes are known by their missing lock.
 struct SnapshotFiles: Sendable {
+    /// What their names begin with.
+    static let prefix = "opd-"
+
     private let directory: String
     private let prefix: String
     private var files: [(path: String, descriptor: Int32)] = []
@@ -14,18 +17,22 @@ struct SnapshotFiles: Sendable {
         self.directory = directory
         // The process id keeps two runs of one name apart.
         let safe = runID.map { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) ? $0 : "-" }
-        prefix = "opd-\(String(safe))-\(ProcessInfo.processInfo.processIdentifier)"
+        prefix = Self.prefix + "\(String(safe))-\(ProcessInfo.processInfo.processIdentifier)"
         Self.removeAbandoned(in: directory)
     }
 
     /// Removes snapshots of this user whose owner died without doing so.
     private static func removeAbandoned(in directory: String) {
         for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        where name.hasPrefix("opd-") {
+        where name.hasPrefix(prefix) {
             let path = "\(directory)/\(name)"
-            let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+            // Anybody may put anything there: a pipe would be waited for.
+            let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
             guard descriptor >= 0 else { continue }
-            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { unlink(path) }
+            var status = stat()
+            let isOwn =
+                fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_uid == geteuid()
+            if isOwn, flock(descriptor, LOCK_EX | LOCK_NB) == 0 { unlink(path) }
             _ = close(descriptor)
         }
     }

@@ -39,10 +39,17 @@ public final class WeightBytes: ByteStorage, @unchecked Sendable {
         backing = .viewed(owner)
     }
 
-    /// A read-only mapping of the file at `path`, which must hold exactly `count` bytes, be a regular file and belong
-    /// to this user: another's could be truncated under us.
-    init(mapping path: String, count: Int) throws(WeightFileError) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+    /// A read-only mapping of the file at `path`, which must be a snapshot in `directory`, hold exactly `count` bytes,
+    /// be a regular file, and belong to this user with nobody else allowed to write to it: it could be truncated under
+    /// us.
+    init(mapping path: String, in directory: String, count: Int) throws(WeightFileError) {
+        // The path is the learner's word. It names a snapshot, and nothing else is opened for it.
+        let prefix = "\(directory)/\(SnapshotFiles.prefix)"
+        guard path.hasPrefix(prefix), !path.dropFirst(prefix.count).contains("/") else {
+            throw WeightFileError("\(path) is not a snapshot in \(directory)")
+        }
+        // Not blocking: a pipe of this name would be waited for.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard descriptor >= 0 else { throw WeightFileError("cannot open \(path): \(systemMessage())") }
         defer { _ = close(descriptor) }
         var status = stat()
@@ -50,6 +57,7 @@ public final class WeightBytes: ByteStorage, @unchecked Sendable {
         guard status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid() else {
             throw WeightFileError("\(path) is not a regular file of this user")
         }
+        guard status.st_mode & 0o022 == 0 else { throw WeightFileError("\(path) may be written by others") }
         guard Int(status.st_size) == count, count > 0 else {
             throw WeightFileError("\(path) has \(status.st_size) bytes, but \(count) were announced")
         }

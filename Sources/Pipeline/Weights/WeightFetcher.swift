@@ -48,6 +48,7 @@ public actor WeightFetcher {
 
     private let continuation: AsyncStream<WeightFetchOutcome>.Continuation
     private let expectedByteCount: Int?
+    private let directory: String
     private let logger: Logger
     private let send: @Sendable (WeightsRequest) -> Void
     private var machine: WeightFetchMachine
@@ -60,12 +61,15 @@ public actor WeightFetcher {
 
     /// - Parameters:
     ///   - expectedByteCount: bytes of the worker's model; an announcement of another size is refused. Nil takes any.
+    ///   - directory: where snapshot files are; an announced path that leads elsewhere is not opened.
     ///   - send: queues a request to the learner, without blocking.
     public init(
-        hostID: String = HostID.current(), expectedByteCount: Int?, options: Options = .init(), logger: Logger,
+        hostID: String = HostID.current(), expectedByteCount: Int?, directory: String = "/dev/shm",
+        options: Options = .init(), logger: Logger,
         send: @escaping @Sendable (WeightsRequest) -> Void
     ) {
         self.expectedByteCount = expectedByteCount
+        self.directory = directory
         self.logger = logger
         self.send = send
         machine = WeightFetchMachine(
@@ -148,10 +152,12 @@ public actor WeightFetcher {
     /// Maps and checks the file off the pool.
     private func open(_ announce: WeightsAnnounce) {
         let generation = generation
+        let directory = directory
         Task {
             let result = await onThread("opd-weights") { () -> Result<WeightBytes, WeightFileError> in
                 do throws(WeightFileError) {
-                    let bytes = try WeightBytes(mapping: announce.sharedMemoryPath ?? "", count: announce.byteCount)
+                    let bytes = try WeightBytes(
+                        mapping: announce.sharedMemoryPath ?? "", in: directory, count: announce.byteCount)
                     guard bytes.checksum == announce.checksum else {
                         return .failure(WeightFileError("the file's checksum does not match"))
                     }

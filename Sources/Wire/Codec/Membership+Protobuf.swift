@@ -93,6 +93,7 @@ extension PBRejectCode {
         case .unknownTeacher: self = .unknownTeacher
         case .invalidRequest: self = .invalidRequest
         case .nameInUse: self = .nameInUse
+        case .notAllowed: self = .notAllowed
         }
     }
 }
@@ -107,6 +108,7 @@ extension Reject {
             case .modelMismatch: .modelMismatch
             case .unknownTeacher: .unknownTeacher
             case .nameInUse: .nameInUse
+            case .notAllowed: .notAllowed
             // A code of a later version still carries its line for a person.
             case .invalidRequest, .unspecified, .UNRECOGNIZED: .invalidRequest
             }

@@ -125,6 +125,9 @@ nonisolated enum PBRejectCode: SwiftProtobuf.Enum, Swift.CaseIterable {
 
   /// Another live process has this name.
   case nameInUse // = 7
+
+  /// The key of the connection does not permit this.
+  case notAllowed // = 8
   case UNRECOGNIZED(Int)
 
   init() {
@@ -141,6 +144,7 @@ nonisolated enum PBRejectCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 5: self = .unknownTeacher
     case 6: self = .invalidRequest
     case 7: self = .nameInUse
+    case 8: self = .notAllowed
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -155,6 +159,7 @@ nonisolated enum PBRejectCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .unknownTeacher: return 5
     case .invalidRequest: return 6
     case .nameInUse: return 7
+    case .notAllowed: return 8
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -169,6 +174,7 @@ nonisolated enum PBRejectCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     .unknownTeacher,
     .invalidRequest,
     .nameInUse,
+    .notAllowed,
   ]
 
 }
@@ -1159,7 +1165,7 @@ nonisolated extension PBRole: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension PBRejectCode: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0REJECT_CODE_UNSPECIFIED\0\u{1}REJECT_CODE_UNKNOWN_PEER\0\u{1}REJECT_CODE_PROTOCOL_VERSION\0\u{1}REJECT_CODE_TOKENIZER_MISMATCH\0\u{1}REJECT_CODE_MODEL_MISMATCH\0\u{1}REJECT_CODE_UNKNOWN_TEACHER\0\u{1}REJECT_CODE_INVALID_REQUEST\0\u{1}REJECT_CODE_NAME_IN_USE\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0REJECT_CODE_UNSPECIFIED\0\u{1}REJECT_CODE_UNKNOWN_PEER\0\u{1}REJECT_CODE_PROTOCOL_VERSION\0\u{1}REJECT_CODE_TOKENIZER_MISMATCH\0\u{1}REJECT_CODE_MODEL_MISMATCH\0\u{1}REJECT_CODE_UNKNOWN_TEACHER\0\u{1}REJECT_CODE_INVALID_REQUEST\0\u{1}REJECT_CODE_NAME_IN_USE\0\u{1}REJECT_CODE_NOT_ALLOWED\0")
 }
 
 nonisolated extension PBRolloutKind: SwiftProtobuf._ProtoNameProviding {

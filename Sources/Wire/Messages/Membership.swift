@@ -70,6 +70,8 @@ public enum RejectCode: String, Sendable, CaseIterable {
     case invalidRequest
     /// Another live process has this name.
     case nameInUse
+    /// The key of the connection does not permit this.
+    case notAllowed
 }
 
 /// The learner refuses a hello or another request.

@@ -31,7 +31,8 @@ struct LearnerCommand: AsyncParsableCommand {
 
     func run() async throws {
         ChildProcess.followParent()
-        let loaded = try RunConfiguration.load(options.config, overrides: options.overrides)
+        let loaded = try RunConfiguration.load(
+            options.config, overrides: options.overrides, requiring: [.student, .teachers, .data, .learnerKeys])
         let configuration = loaded.configuration
         let folder = try RunFolder.open(configuration.runFolder, resume: resume)
         try RunLog.bootstrap(path: folder.log("learner"), name: "", verbosity: verbosity.level)
@@ -87,7 +88,8 @@ struct RolloutCommand: AsyncParsableCommand {
 
     func run() async throws {
         ChildProcess.followParent()
-        let loaded = try RunConfiguration.load(options.config, overrides: options.overrides, requiring: [.student])
+        let loaded = try RunConfiguration.load(
+            options.config, overrides: options.overrides, requiring: [.student, .memberKeys, .rolloutKeys])
         let name = member.name("rollout")
         try RunLog.bootstrap(path: nil, name: name, verbosity: verbosity.level)
         let status = try await RolloutProcess.run(
@@ -110,7 +112,8 @@ struct ScorerCommand: AsyncParsableCommand {
 
     func run() async throws {
         ChildProcess.followParent()
-        let loaded = try RunConfiguration.load(options.config, overrides: options.overrides, requiring: [.teachers])
+        let loaded = try RunConfiguration.load(
+            options.config, overrides: options.overrides, requiring: [.teachers, .memberKeys, .scorerKeys])
         guard let teacher = teacher ?? loaded.configuration.defaultTeacher else {
             let known = loaded.configuration.teachers.keys.sorted().joined(separator: ", ")
             throw CommandError.usage("name the teacher to hold with --teacher; the configuration has: \(known)")

@@ -38,6 +38,7 @@ struct RunCommand: AsyncParsableCommand {
         if let scorers { overrides.append("pipeline.scorers=\(scorers)") }
         let loaded = try RunConfiguration.load(options.config, overrides: overrides)
         let configuration = loaded.configuration
+        try configuration.checkKeys()
         let folder = try RunFolder.open(configuration.runFolder, resume: resume)
         try RunLog.bootstrap(path: folder.log("run"), name: "", verbosity: verbosity.level)
         let logger = Logger(label: "run")

@@ -17,7 +17,9 @@ struct RunConfigurationCommand: ParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() throws {
-        let loaded = try RunConfiguration.load(options.config, overrides: options.overrides)
+        // Keys are where they are used.
+        let loaded = try RunConfiguration.load(
+            options.config, overrides: options.overrides, requiring: [.student, .teachers, .data])
         let configuration = loaded.configuration
         _ = try PromptFile.read(configuration.data.prompts, for: configuration)
         if !configuration.data.heldout.isEmpty {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import Foundation
 import Logging
 import Pipeline
@@ -10,6 +11,9 @@ struct StatusCommand: AsyncParsableCommand {
 
     @Argument(help: "Endpoint of the learner, such as tcp://127.0.0.1:5555, or a run folder on this machine.")
     var endpoint: String
+
+    @Option(help: "Configuration whose member keys to use, where the run has keys.")
+    var config: String?
 
     @Flag(help: "Print one line of JSON instead.")
     var json = false
@@ -23,8 +27,9 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         try RunLog.bootstrap(path: nil, name: "status", verbosity: .quiet)
+        let configuration = try config.map { try RunConfiguration.load($0, overrides: []).configuration }
         let status = try await StatusQuery.ask(
-            try address, patience: .seconds(timeout), logger: Logger(label: "status"))
+            try address, configuration: configuration, patience: .seconds(timeout), logger: Logger(label: "status"))
         try StandardOutput.shared.writeLine(json ? status.json : status.text)
     }
 

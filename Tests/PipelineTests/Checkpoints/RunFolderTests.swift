@@ -21,6 +21,20 @@ import Testing
         #expect(folder.configuration == "\(path)/config.yaml")
     }
 
+    /// A run folder may have come from elsewhere, links and all.
+    @Test func nothingIsWrittenThroughALink() throws {
+        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        try temporary.write("mine", "mine.txt")
+        let target = "\(temporary.path)/mine.txt"
+        for link in [folder.configuration, "\(folder.configuration).tmp\(getpid())", folder.endpoint] {
+            #expect(symlink(target, link) == 0)
+        }
+        try folder.write("a: 1\n", to: folder.configuration)
+        try folder.writeEndpoint("tcp://127.0.0.1:1")
+        #expect(temporary.read("mine.txt") == "mine")
+        #expect(readText(folder.configuration) == "a: 1\n" && folder.readEndpoint() == "tcp://127.0.0.1:1")
+    }
+
     @Test func anExistingOneIsRefusedInOneLine() throws {
         _ = try RunFolder.open(path, resume: false, supervised: false)
         let error = #expect(throws: RunFolderError.self) {

@@ -118,6 +118,54 @@ import Wire
         #expect(refusal(hello("s", .scorer, teachers: ["default", "nobody"])) == nil)
     }
 
+    @Test func aScorerGetsNoWeights() {
+        var exchange = exchange()
+        _ = join(&exchange, Self.scorer, .scorer, window: 1)
+        let request = Message.weightsRequest(WeightsRequest(version: 0, firstChunk: 0, credit: 1))
+        let actions = exchange.receive(request, from: Self.scorer, now: .zero)
+        #expect(!actions.contains { if case .serveWeights = $0 { true } else { false } })
+        #expect(exchange.counters.invalid == 1)
+    }
+
+    @Test func aNameBelongsToItsKey() {
+        var exchange = exchange()
+        let owner = PeerID(bytes: [0, 1], key: "A")
+        _ = exchange.receive(hello("w", .rollout), from: owner, now: .zero)
+        // Another key, also under the very routing id, is another peer and does not displace it.
+        for thief in [PeerID(bytes: [0, 2], key: "B"), PeerID(bytes: [0, 1], key: "B")] {
+            let actions = exchange.receive(hello("w", .rollout), from: thief, now: .zero)
+            guard case .send(.reject(let reject), thief)? = actions.first else {
+                Issue.record("\(actions)")
+                return
+            }
+            #expect(reject.code == .nameInUse)
+            let stranger = exchange.receive(.heartbeat(Heartbeat(state: "", epoch: 9)), from: thief, now: .zero)
+            #expect(
+                stranger.contains {
+                    if case .send(.reject(let reject), thief) = $0 { reject.code == .unknownPeer } else { false }
+                })
+        }
+        #expect(exchange.peers(.rollout) == [owner])
+        // The same key on a new connection does.
+        let again = PeerID(bytes: [0, 3], key: "A")
+        _ = exchange.receive(hello("w", .rollout, incarnation: 2), from: again, now: .zero)
+        #expect(exchange.peers(.rollout) == [again])
+    }
+
+    @Test func helloFloodsAreBounded() {
+        var exchange = exchange()
+        for index in 0..<10_000 {
+            _ = exchange.receive(hello("w\(index)", .rollout), from: PeerID("w\(index)"), now: .zero)
+        }
+        #expect(exchange.memberCount(.rollout) == exchange.options.memberLimit)
+        // Who is in may say hello again, and what left makes room.
+        let again = exchange.receive(hello("w0", .rollout), from: PeerID("w0"), now: .zero)
+        #expect(sent(again).contains { if case .welcome = $0 { true } else { false } })
+        _ = exchange.receive(.goodbye(Goodbye(reason: "")), from: PeerID("w1"), now: .zero)
+        let late = exchange.receive(hello("late", .rollout), from: PeerID("late"), now: .zero)
+        #expect(sent(late).contains { if case .welcome = $0 { true } else { false } })
+    }
+
     @Test func aRestartedProcessTakesItsPlaceAtOnce() {
         var exchange = exchange()
         let tasks = join(&exchange, PeerID("worker-1"), .rollout, window: 2)

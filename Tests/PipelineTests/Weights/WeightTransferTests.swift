@@ -37,7 +37,7 @@ struct WeightTransferTests {
     ) -> WeightFetcher {
         let (requests, continuation) = AsyncStream.makeStream(of: WeightsRequest.self)
         let fetcher = WeightFetcher(
-            hostID: host, expectedByteCount: expected, options: options, logger: .silent
+            hostID: host, expectedByteCount: expected, directory: directory, options: options, logger: .silent
         ) { continuation.yield($0) }
         Task {
             for await request in requests {
@@ -131,13 +131,52 @@ struct WeightTransferTests {
         #expect(try files().isEmpty)
     }
 
+    /// The path is another process's word: only a snapshot of this user, in its place, is mapped.
+    @Test func noOtherFileIsMapped() throws {
+        func flaw(_ path: String) -> String {
+            do throws(WeightFileError) {
+                _ = try WeightBytes(mapping: path, in: directory, count: 100)
+                return ""
+            } catch {
+                return error.description
+            }
+        }
+        let bytes = Data(count: 100)
+        let good = "\(directory)/opd-r-1-1"
+        try bytes.write(to: URL(filePath: good))
+        #expect(chmod(good, 0o600) == 0)
+        #expect(flaw(good) == "")
+        #expect(chmod(good, 0o620) == 0)
+        #expect(flaw(good).contains("may be written by others"))
+        let elsewhere = FileManager.default.temporaryDirectory.appending(path: "opd-\(UUID().uuidString)").path
+        try bytes.write(to: URL(filePath: elsewhere))
+        defer { try? FileManager.default.removeItem(atPath: elsewhere) }
+        try bytes.write(to: URL(filePath: "\(directory)/other"))
+        try FileManager.default.createDirectory(atPath: "\(directory)/opd-folder", withIntermediateDirectories: true)
+        let name = elsewhere.split(separator: "/").last ?? ""
+        for path in [
+            "", "/etc/passwd", elsewhere, "\(directory)/other", "\(directory)/opd-folder/../../\(name)",
+            "\(directory)/../\(name)", "\(directory)2/opd-r-1-1", "opd-r-1-1",
+        ] {
+            #expect(flaw(path).contains("is not a snapshot in \(directory)"), "\(path): \(flaw(path))")
+        }
+        #expect(symlink(elsewhere, "\(directory)/opd-link") == 0)
+        #expect(flaw("\(directory)/opd-link").contains("cannot open"))
+        #expect(mkfifo("\(directory)/opd-pipe", 0o600) == 0)
+        #expect(flaw("\(directory)/opd-pipe").contains("is not a regular file"))
+        #expect(flaw("\(directory)/opd-folder").contains("is not a regular file"))
+    }
+
     @Test func filesOfTheDeadAreRemoved() throws {
         let stale = "\(directory)/opd-old-1-7"
         #expect(FileManager.default.createFile(atPath: stale, contents: Data([1])))
+        // What is no snapshot neither holds up the start nor goes.
+        #expect(mkfifo("\(directory)/opd-pipe", 0o600) == 0)
+        defer { unlink("\(directory)/opd-pipe") }
         let living = publisher()
         _ = living.publish(version: 1, bytes: snapshot(100, 0), elementType: "f32")
         let other = publisher()
-        #expect(try files().count == 1, "the stale file is gone, the living publisher's is not")
+        #expect(try files().count == 2, "the stale file is gone, the living publisher's is not")
         living.close()
         other.close()
     }

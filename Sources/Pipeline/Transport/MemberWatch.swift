@@ -1,0 +1,50 @@
+import Logging
+import ZeroMQ
+
+/// Says once why a member's connection to its learner does not come about. For the socket's thread only.
+final class MemberWatch {
+    private let monitor: ConnectionMonitor
+    private let endpoint: String
+    private let key: CurveKey?
+    private let logger: Logger
+    private var said: Set<String> = []
+
+    /// To be called before the socket connects.
+    init(_ socket: Socket, endpoint: String, keys: MemberKeys?, logger: Logger) throws {
+        monitor = try ConnectionMonitor(socket)
+        self.endpoint = endpoint
+        key = keys?.keys.publicKey
+        self.logger = logger
+    }
+
+    func close() { monitor.close() }
+
+    var pollItems: [PollItem] { [.socket(monitor.socket, .readable)] }
+
+    func attend() throws {
+        while let event = try monitor.next() {
+            switch event {
+            case .refused:
+                say("the learner does not let in the key \(key?.text ?? ""): add it to the learner's list of clients")
+            case .handshakeFailed(.mechanism):
+                say(
+                    key == nil
+                        ? "the learner wants keys: set those under security in the configuration"
+                        : "the learner has no keys, so nothing is sent to it: set security.learner_key at the learner")
+            case .handshakeFailed(.key): say("what the learner sent cannot be decrypted")
+            case .handshakeFailed(.malformed): say("what answers there is no learner")
+            case .handshakeFailed(.unfinished) where key != nil:
+                say("the handshake was broken off: is security.learner_public_key that of this learner?")
+            // Which side hangs up first is chance.
+            case .handshakeFailed(.unfinished):
+                say("the handshake was broken off, as by a learner that wants keys: see security in the configuration")
+            case .handshakeFailed, .accepted, .disconnected, .acceptFailed: continue
+            }
+        }
+    }
+
+    private func say(_ text: String) {
+        guard said.insert(text).inserted else { return }
+        logger.warning("\(endpoint): \(text)")
+    }
+}

@@ -1,0 +1,86 @@
+import Foundation
+import Testing
+
+@testable import Pipeline
+
+/// A TCP connection that says whatever a test wants, byte by byte.
+final class RawPeer: Sendable {
+    let descriptor: Int32
+
+    /// - Parameter endpoint: `tcp://127.0.0.1:PORT`.
+    init(_ endpoint: String) throws {
+        let port = try #require(endpoint.split(separator: ":").last.flatMap { UInt16($0) })
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let connected = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(connected == 0, "connect: \(String(cString: strerror(errno)))")
+        // No test hangs for an answer that does not come.
+        var time = timeval(tv_sec: 20, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    deinit { close(descriptor) }
+
+    /// Sends everything, on a thread that may block; false when the other side has gone.
+    @discardableResult
+    func send(_ bytes: [UInt8]) async -> Bool { await onThread("raw-peer") { self.sendNow(bytes) } }
+
+    private func sendNow(_ bytes: [UInt8]) -> Bool {
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Foundation.send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return false }
+            done += count
+        }
+        return true
+    }
+
+    /// Reads until the other side closes, which it is to do; false when it does not.
+    func waitForEnd() async -> Bool { await onThread("raw-peer") { self.readToEnd() } }
+
+    private func readToEnd() -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count == 0 { return true }
+            if count < 0 { return errno == ECONNRESET }
+        }
+    }
+
+    /// Handshake without encryption: greeting, and what a DEALER is ready with.
+    func shakeHands(identity: String = "") async {
+        await send(Self.greeting)
+        var body = Array("\u{5}READY".utf8)
+        for (name, value) in [("Socket-Type", "DEALER"), ("Identity", identity)] {
+            body +=
+                [UInt8(name.utf8.count)] + Array(name.utf8) + [0, 0, 0, UInt8(value.utf8.count)] + Array(value.utf8)
+        }
+        await send([0x04, UInt8(body.count)] + body)
+    }
+
+    /// ZMTP 3.0 without encryption (RFC 23).
+    static let greeting: [UInt8] =
+        [0xff] + [UInt8](repeating: 0, count: 8) + [0x7f, 3, 0] + Array("NULL".utf8)
+        + [UInt8](repeating: 0, count: 16 + 32)
+
+    /// A frame as it is on the wire.
+    static func frame(_ bytes: [UInt8], more: Bool) -> [UInt8] {
+        if bytes.count < 256 { return [more ? 1 : 0, UInt8(bytes.count)] + bytes }
+        return header(count: UInt64(bytes.count), more: more) + bytes
+    }
+
+    /// The header of a long frame.
+    static func header(count: UInt64, more: Bool = false) -> [UInt8] {
+        [more ? 3 : 2] + withUnsafeBytes(of: count.bigEndian) { Array($0) }
+    }
+}
