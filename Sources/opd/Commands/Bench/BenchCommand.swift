@@ -9,8 +9,20 @@ struct BenchCommand: AsyncParsableCommand {
             """,
         subcommands: [
             BenchGenerateCommand.self, BenchScoreCommand.self, BenchTrainCommand.self, BenchWeightsCommand.self,
-            BenchTransportCommand.self, BenchPipelineCommand.self,
-        ])
+            BenchTransportCommand.self, BenchPipelineCommand.self, BenchNothingCommand.self,
+        ], defaultSubcommand: BenchNothingCommand.self)
+}
+
+/// What is run when none of the others is named: says so.
+struct BenchNothingCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "nothing", shouldDisplay: false)
+    @Argument(parsing: .allUnrecognized) var words: [String] = []
+
+    func run() throws {
+        let known = "generate, score, train, weights, transport or pipeline"
+        guard let word = words.first else { throw CommandError.usage("name what to measure: \(known)") }
+        throw CommandError.usage("The value '\(word)' is invalid for what to measure: it is \(known)")
+    }
 }
 
 struct BenchGenerateCommand: ParsableCommand {

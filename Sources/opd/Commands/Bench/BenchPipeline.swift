@@ -64,11 +64,12 @@ struct BenchPipelineCommand: AsyncParsableCommand {
     private func stepSeconds(_ path: String) throws -> [Double] {
         struct Line: Decodable {
             var step: UInt64
-            var step_s: Double?
+            var seconds: Double?
+            enum CodingKeys: String, CodingKey { case step, seconds = "step_s" }
         }
         let text = try String(contentsOfFile: path, encoding: .utf8)
         let lines = try text.split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
-        let seconds = lines.filter { $0.step > 0 }.compactMap(\.step_s)
+        let seconds = lines.filter { $0.step > 0 }.compactMap(\.seconds)
         guard seconds.count == steps else {
             throw CommandError(message: "\(path) has \(seconds.count) of \(steps) training steps")
         }
