@@ -49,13 +49,14 @@ struct ArrayReader {
     /// The next `count` token ids, all checked to be non-negative.
     mutating func takeTokenIDs(_ count: Int, _ what: @autoclosure () -> String) throws(WireError) -> [Int32] {
         let ids: [Int32] = try take(.tokenIds, count, what()) { Int32(littleEndian: $0) }
-        guard ids.allSatisfy({ $0 >= 0 }) else { throw WireError(.invalidValue, "\(what()): negative token id") }
+        // Without a way out of the loop, so that it is done many at a time.
+        guard ids.reduce(0, |) >= 0 else { throw WireError(.invalidValue, "\(what()): negative token id") }
         return ids
     }
 
     /// The next `count` log-probabilities. One that is not finite is for the learner to judge, which knows whose it is.
     mutating func takeLogprobs(_ count: Int, _ what: @autoclosure () -> String) throws(WireError) -> [Float] {
-        try take(.logprobs, count, what()) { Float(bitPattern: UInt32(littleEndian: $0)) }
+        try take(.logprobs, count, what()) { Float(bitPattern: UInt32(littleEndian: $0.bitPattern)) }
     }
 
     /// The whole weight frame, not copied.
@@ -74,8 +75,9 @@ struct ArrayReader {
         }
     }
 
-    private mutating func take<Word: FixedWidthInteger, Element>(
-        _ kind: PBArrayKind, _ count: Int, _ what: @autoclosure () -> String, _ convert: (Word) -> Element
+    /// - Parameter convert: what a big-endian machine does with each element.
+    private mutating func take<Element: BitwiseCopyable>(
+        _ kind: PBArrayKind, _ count: Int, _ what: @autoclosure () -> String, _ convert: (Element) -> Element
     ) throws(WireError) -> [Element] {
         guard count > 0 else { return [] }
         guard let cursor = cursors[kind], cursor.remaining >= count else {
@@ -84,14 +86,14 @@ struct ArrayReader {
                 "\(what()): needs \(count) elements of the \(kind) frame, which has \(cursors[kind]?.remaining ?? 0) left"
             )
         }
-        let stride = MemoryLayout<Word>.size
+        let stride = MemoryLayout<Element>.stride
         let elements = cursor.frame.withUnsafeBytes { bytes in
             [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
-                for index in 0..<count {
-                    let word = bytes.loadUnaligned(
-                        fromByteOffset: (cursor.position + index) * stride, as: Word.self)
-                    (buffer.baseAddress! + index).initialize(to: convert(word))
-                }
+                let from = bytes[cursor.position * stride..<(cursor.position + count) * stride]
+                UnsafeMutableRawBufferPointer(buffer).copyMemory(from: UnsafeRawBufferPointer(rebasing: from))
+                #if _endian(big)
+                    for index in 0..<count { buffer[index] = convert(buffer[index]) }
+                #endif
                 initialized = count
             }
         }
