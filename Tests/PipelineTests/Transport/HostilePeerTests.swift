@@ -154,9 +154,9 @@ struct HostilePeerTests {
             await peer.shakeHands(identity: "flood")
             let block = Array((0..<1000).map { _ in bytes }.joined())
             for _ in 0..<50 { #expect(await peer.send(block)) }
-            let flood = learner.statistics
             try await untilTrue { learner.statistics.throttled > 40_000 }
-            #expect(learner.statistics.messagesIn > flood.messagesIn)
+            // What the rate allows was taken.
+            #expect(learner.statistics.messagesIn >= 500)
         }
         #expect(log.lines.filter { $0.contains("sends more messages than any member needs") }.count == 1)
         #expect(log.lines.contains { $0.hasPrefix("flood at 127.0.0.1:") })
