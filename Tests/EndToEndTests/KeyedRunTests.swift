@@ -73,6 +73,12 @@ struct KeyedRunTests {
                 #expect(errors.count == 1 && errors[0].contains("its key is that of a"), "\(refused.errors)")
             }
 
+            // The status is for members' keys only.
+            let status = try await Binary.run(["status", endpoint, "--config", "run.yaml"], in: folder)
+            #expect(status.status == 0 && status.output.contains("rollout-0"), "\(status.output + status.errors)")
+            let outsider = try await Binary.run(["status", endpoint, "--timeout", "1"], in: folder)
+            #expect(outsider.status == 1 && outsider.output.isEmpty, "\(outsider.output + outsider.errors)")
+
             try await Self.wait(forStep: Self.step(folder) + 2, folder, run)
             kill(run.process.processIdentifier, SIGINT)
             let stopped = await run.finish(within: 60)
