@@ -70,7 +70,7 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
 
-        tests("Compute", ["CKernels"]),
+        tests("Compute", ["CKernels", "COneDNN"]),
         tests("Tokenizers", []),
         tests("Models", ["Tokenizers", "Compute"]),
         tests("Generation", ["Models", "Compute"]),

@@ -76,21 +76,20 @@ extension ComputeContext {
         precondition(x.columns == head.inputs && x.type == head.type, "head: shapes differ")
         let statistics = HeadStatistics(self, rows: x.rows, panels: head.panelCount, weighted: weighted)
         if x.rows == 0 { return statistics }
-        let input = widened(x, for: head)
-        let chunks = Self.rowRanges(x.rows)
+        let products = PanelProducts(self, x, head, user: "head")
         let width = head.panelWidth
-        let blocks = scratch("head.block", rows: team.threads * Self.rowChunk, columns: width)
-        let plans = PanelPlans(self, head, chunks: chunks)
+        let blocks = scratch("head.logits", rows: team.threads * Self.longestChunk, columns: width)
         let stride = Int64(head.panelCount)
         inverseTemperature.withUnsafeBufferPointer { scale in
             guard let scale = scale.baseAddress else { return }
-            team.run(items: chunks.count * head.panelCount) { item, thread in
-                let panel = item / chunks.count
-                let rows = chunks[item % chunks.count]
-                let block = blocks.f32 + thread * Self.rowChunk * width
-                plans.run(
-                    rows: rows.count, panel: panel, thread: thread,
-                    input.bytes + rows.lowerBound * input.columns * input.type.byteCount, block)
+            team.run(items: products.chunks.count * head.panelCount) { item, thread in
+                let panel = item / products.chunks.count
+                let chunk = item % products.chunks.count
+                let rows = products.chunks[chunk]
+                let block = blocks.f32 + thread * Self.longestChunk * width
+                products.run(
+                    chunk: chunk, panel: panel, thread: thread, into: block, type: .f32,
+                    rowStride: head.panelRange(panel).count, accumulate: false)
                 let columns = head.panelRange(panel).count
                 let at = rows.lowerBound * head.panelCount + panel
                 kernels.panel_stats(

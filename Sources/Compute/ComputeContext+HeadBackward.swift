@@ -54,10 +54,9 @@ extension ComputeContext {
         precondition(transposed.vocabularySize == head.outputs, "headBackward: transposed")
         dx.fill(0)
         if rows == 0 { return }
-        let input = widened(x, for: head)
-        let chunks = Self.rowRanges(rows)
-        let plans = PanelPlans(self, head, chunks: chunks)
-        let blocks = scratch("head.block", rows: team.threads * Self.rowChunk, columns: head.panelWidth)
+        let products = PanelProducts(self, x, head, user: "head")
+        let chunks = products.chunks
+        let blocks = scratch("head.logits", rows: team.threads * Self.longestChunk, columns: head.panelWidth)
         for (index, slab) in transposed.slabs.enumerated() {
             let columns = index * PackedHeadTranspose.slab..<index * PackedHeadTranspose.slab + slab.inputs
             let dz = scratch("head.dz", rows: rows, columns: columns.count, type: x.type)
@@ -65,13 +64,14 @@ extension ComputeContext {
             let count = (columns.count + head.panelWidth - 1) / head.panelWidth
             team.run(items: chunks.count * count) { item, thread in
                 let panel = first + item / chunks.count
-                let range = chunks[item % chunks.count]
-                let block = blocks.f32 + thread * Self.rowChunk * head.panelWidth
+                let chunk = item % chunks.count
+                let range = chunks[chunk]
+                let block = blocks.f32 + thread * Self.longestChunk * head.panelWidth
                 let row = range.lowerBound
-                plans.run(
-                    rows: range.count, panel: panel, thread: thread,
-                    input.bytes + row * input.columns * input.type.byteCount, block)
                 let panelColumns = head.panelRange(panel)
+                products.run(
+                    chunk: chunk, panel: panel, thread: thread, into: block, type: .f32,
+                    rowStride: panelColumns.count, accumulate: false)
                 let offset = (row * columns.count + panelColumns.lowerBound - columns.lowerBound) * x.type.byteCount
                 withRows(row, inverseTemperature, lse, coefficient, targets) { scale, lse, coefficient, targets in
                     kernels.panel_gradient(

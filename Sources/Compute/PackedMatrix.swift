@@ -14,11 +14,14 @@ final class PackedLayout {
     let byteCount: Int
     let inputs: Int
     let outputs: Int
+    private let type: ElementType
     /// Columns in a block of the package's own layout; 0 for oneDNN's.
     private let blockColumns: Int
     /// Where the element of input k and output n lies: at inputs[k] + outputs[n] elements. Nil when oneDNN's layout is
     /// not made of blocks.
     private(set) lazy var offsets = makeOffsets()
+    /// How few rows are multiplied; nil: as many are.
+    private(set) var fewRows: FewRowsProduct?
     /// Outlives the handle, which refers to its engine: a packed matrix may be released after its context.
     private let runtime: MatmulRuntime
 
@@ -32,6 +35,7 @@ final class PackedLayout {
         byteCount = od_layout_size(handle)
         inputs = key.inputs
         outputs = key.outputs
+        type = key.type
         blockColumns = 0
     }
 
@@ -42,6 +46,7 @@ final class PackedLayout {
         byteCount = (key.outputs + blockColumns - 1) / blockColumns * blockColumns * key.inputs * 4
         inputs = key.inputs
         outputs = key.outputs
+        type = key.type
         self.blockColumns = blockColumns
     }
 
@@ -54,6 +59,50 @@ final class PackedLayout {
         }
         var k = [Int64](repeating: 0, count: inputs), n = [Int64](repeating: 0, count: outputs)
         return od_layout_offsets(handle, &k, &n) == 0 ? (k, n) : nil
+    }
+
+    /// Whether it is the layout of ckbf16.h, [outputs / 64][inputs / 2][64][2], and this CPU has its kernels.
+    private(set) lazy var isBlockedForPairs = findWhetherBlockedForPairs()
+
+    private func findWhetherBlockedForPairs() -> Bool {
+        guard type == .bf16, ck_bf16_available() else { return false }
+        let depth = (inputs + 31) / 32 * 32, block = Int(CK_BF16_BLOCK)
+        guard handle != nil, let offsets, byteCount == (outputs + block - 1) / block * block * depth * 2 else {
+            return false
+        }
+        return offsets.inputs.indices.allSatisfy { offsets.inputs[$0] == Int64($0 / 2 * 2 * block + $0 % 2) }
+            && offsets.outputs.indices.allSatisfy {
+                offsets.outputs[$0] == Int64($0 / block * block * depth + $0 % block * 2)
+            }
+    }
+
+    /// Packs a panel whose element (k, n) is at source[k * inputStride + n * outputStride], one stride being 1.
+    ///
+    /// A layout of oneDNN's that is not blocked for pairs must have been prepared for these strides and type.
+    func pack(
+        _ source: UnsafeRawPointer, type: ElementType, inputStride: Int, outputStride: Int, thread: Int,
+        into packed: UnsafeMutableRawPointer, kernels: ck_kernels
+    ) {
+        guard let handle else {
+            kernels.pack_panel(
+                packed.assumingMemoryBound(to: Float.self), source, type.code, Int64(inputStride), Int64(outputStride),
+                Int64(inputs), Int64(outputs))
+            return
+        }
+        if isBlockedForPairs {
+            ck_bf16_pack(
+                packed.assumingMemoryBound(to: UInt16.self), source, type.code, Int64(inputStride),
+                Int64(outputStride), Int64(inputs), Int64(outputs))
+            return
+        }
+        let status = od_layout_pack(
+            handle, Int32(thread), source, type.code, Int64(inputStride), Int64(outputStride), packed)
+        precondition(status == 0, "oneDNN reorder \(status)")
+    }
+
+    /// Finds out how few rows can be multiplied.
+    func prepareFewRows(context: ComputeContext) {
+        fewRows = FewRowsProduct(self, context: context)
     }
 
     deinit { if let handle { od_layout_destroy(handle) } }
@@ -141,6 +190,7 @@ extension ComputeContext {
             fatalError("oneDNN cannot pack a \(outputs) x \(inputs) \(type.rawValue) matrix")
         }
         layouts[key] = made
+        made.prepareFewRows(context: self)
         return made
     }
 
@@ -181,25 +231,17 @@ extension ComputeContext {
         }
         let strideK = p.transposed ? source.columns : 1
         let strideN = p.transposed ? 1 : source.columns
-        for layout in p.layout === p.lastLayout ? [p.layout] : [p.layout, p.lastLayout] {
+        let layouts = p.layout === p.lastLayout ? [p.layout] : [p.layout, p.lastLayout]
+        for layout in layouts where !layout.isBlockedForPairs {
             guard let handle = layout.handle else { continue }
             let status = od_layout_prepare_pack(handle, source.type.code, Int64(strideK), Int64(strideN))
             precondition(status == 0, "oneDNN reorder \(status)")
         }
-        let from = source.bytes
-        let type = source.type
         team.run(items: p.panelCount) { panel, thread in
-            let start = from + p.panelRange(panel).lowerBound * strideN * type.byteCount
-            let layout = p.layout(ofPanel: panel)
-            guard let handle = layout.handle else {
-                kernels.pack_panel(
-                    p.bytes(ofPanel: panel).assumingMemoryBound(to: Float.self), start, type.code, Int64(strideK),
-                    Int64(strideN), Int64(layout.inputs), Int64(layout.outputs))
-                return
-            }
-            let status = od_layout_pack(
-                handle, Int32(thread), start, type.code, Int64(strideK), Int64(strideN), p.bytes(ofPanel: panel))
-            precondition(status == 0, "oneDNN reorder \(status)")
+            let start = source.bytes + p.panelRange(panel).lowerBound * strideN * source.type.byteCount
+            p.layout(ofPanel: panel).pack(
+                start, type: source.type, inputStride: strideK, outputStride: strideN, thread: thread,
+                into: p.bytes(ofPanel: panel), kernels: kernels)
         }
     }
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ckbf16.h"
 #include "ckteam.h"
 
 enum { CK_F32 = 0, CK_BF16 = 1 };
@@ -39,6 +40,13 @@ typedef struct {
     int64_t row, count, position;
     int64_t descendants;  // spans right after this one that continue it, directly or not
 } ck_span;
+
+/// One row of one sequence, at `position`, and KV head `kv`; `ids`: the sequence's pages.
+typedef struct {
+    const int32_t *ids;
+    int64_t row, position;
+    int32_t kv;
+} ck_attend;
 
 /// Optional per-head RMS norm and the rotation applied to queries and keys.
 typedef struct {
@@ -109,6 +117,11 @@ typedef struct ck_kernels {
     void (*attention)(
         void *out, float *lse, const void *q, const ck_attention_shape *shape, ck_pages pages, int kv, int64_t r0,
         int64_t r1, int64_t position, void *scratch);
+    /// rope_and_cache and attention of single rows, task by task; what the next task reads is fetched meanwhile. Tasks
+    /// of one row, all KV heads, stand for that row. No task may read what another writes.
+    void (*attend_next)(
+        void *out, const void *qkv, const ck_attention_shape *shape, const ck_rope *rope, void *const *table,
+        const ck_attend *tasks, int64_t count, void *scratch);
     /// A prompt (spans[0], position 0) and the responses that continue it, one KV head. Writes that head's parts of
     /// d [.., (H+2KV)D] f32 for the rows of all spans.
     void (*attention_backward)(
