@@ -111,4 +111,48 @@ extension ComputeContext {
             }
         }
     }
+
+    /// ``ropeAndCache(qkv:shape:qNorm:kNorm:epsilon:rope:segments:layer:pool:into:)`` and
+    /// ``attention(q:shape:segments:layer:pool:into:logSumExp:)`` in one pass, with their bits, for segments of one row:
+    /// the next token of each sequence.
+    public func attendNext(
+        qkv: Tensor, shape: AttentionShape, qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6,
+        rope: RopeTable, segments: [Segment], layer: Int, pool: PagePool, into out: Tensor
+    ) {
+        profile?.begin(.attention)
+        defer { profile?.end() }
+        precondition(pool.shape == shape && qkv.type == pool.type && out.type == pool.type, "attendNext: types")
+        precondition(qkv.columns == shape.fusedColumns && out.columns == shape.queryColumns, "attendNext: columns")
+        precondition(out.rows == qkv.rows && rope.cos.columns == shape.headDimension / 2, "attendNext: rows")
+        precondition(segments.allSatisfy { $0.count == 1 }, "attendNext: a segment of several rows")
+        makeAttentionItems(
+            segments, rows: nil, heads: shape.keyValueHeads, totalRows: qkv.rows, positions: rope.positions)
+        attendTasks.removeAll(keepingCapacity: true)
+        for item in attentionItems {
+            attendTasks.append(
+                ck_attend(ids: item.pages, row: Int64(item.row), position: Int64(item.position), kv: Int32(item.head)))
+        }
+        // Several parts a thread, so that threads end together; long ones, because a part's first keys are not fetched
+        // ahead.
+        let parts = min(attendTasks.count, team.threads * 4)
+        var kernelShape = pool.kernelShape(layer: layer)
+        var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon)
+        withExtendedLifetime(segments) {
+            pool.withTable { table in
+                withUnsafePointer(to: &kernelShape) { shape in
+                    withUnsafePointer(to: &kernelRope) { rope in
+                        attendTasks.withUnsafeBufferPointer { tasks in
+                            team.run(items: parts) { part, thread in
+                                let from = part * tasks.count / parts, to = (part + 1) * tasks.count / parts
+                                guard let first = tasks.baseAddress else { return }
+                                kernels.attend_next(
+                                    out.bytes, qkv.bytes, shape, rope, table, first + from, Int64(to - from),
+                                    threadScratch[thread].base)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -35,6 +35,7 @@ public final class ComputeContext {
     /// Attention working memory, one block a thread.
     let threadScratch: [AlignedStorage]
     var attentionItems: [AttentionItem] = []
+    var attendTasks: [ck_attend] = []
 
     /// `threads`: compute threads, the caller included.
     public convenience init(threads: Int) {

@@ -151,6 +151,43 @@ struct AttentionCase {
         }
     }
 
+    /// The next tokens of many sequences, each at its own position, against rows that are prepared and attended apart.
+    @Test(arguments: sets, ElementType.allCases)
+    func nextTokensHaveTheBitsOfTheTwoPasses(set: String, type: ElementType) {
+        for (index, shape) in Self.shapes.enumerated() {
+            let layer = AttentionCase(shape, type, count: 150, norms: index % 2 == 0)
+            let whole = layer.run(ComputeContext(threads: 1, instructionSet: set, emulateBF16: nil), splits: [150])
+            for threads in [1, 2] {
+                let context = ComputeContext(threads: threads, instructionSet: set, emulateBF16: nil)
+                // The first positions of a page, its last, and those around.
+                let positions = [0, 1, 17, 62, 63, 64, 65, 127, 128, 149]
+                let qkv = Tensor(rows: positions.count, columns: shape.fusedColumns, type: type)
+                let out = Tensor(rows: positions.count, columns: shape.queryColumns, type: type)
+                var segments: [Segment] = []
+                let pool = PagePool(shape: shape, layers: 2, type: type, pageCount: 0)
+                for (row, position) in positions.enumerated() {
+                    let pages = AttentionCase.pages(pool, position + 1)
+                    let q = Tensor(rows: 150, columns: shape.queryColumns, type: type)
+                    context.ropeAndCache(
+                        qkv: layer.qkv.rows(0..<position), shape: shape, qNorm: layer.qNorm, kNorm: layer.kNorm,
+                        epsilon: layer.epsilon, rope: layer.rope,
+                        segments: [Segment(firstRow: 0, count: position, startPosition: 0, pages: pages)], layer: 1,
+                        pool: pool, into: q.rows(0..<position))
+                    context.convert(from: layer.qkv.rows(position..<position + 1), to: qkv.rows(row..<row + 1))
+                    segments.append(Segment(firstRow: row, count: 1, startPosition: position, pages: pages))
+                }
+                context.attendNext(
+                    qkv: qkv, shape: shape, qNorm: layer.qNorm, kNorm: layer.kNorm, epsilon: layer.epsilon,
+                    rope: layer.rope, segments: segments, layer: 1, pool: pool, into: out)
+                for (row, position) in positions.enumerated() {
+                    #expect(
+                        out.rows(row..<row + 1).bits == whole.out.rows(position..<position + 1).bits,
+                        "\(shape), position \(position), \(threads) threads")
+                }
+            }
+        }
+    }
+
     @Test func sequencesInOneBatchDoNotMeet() {
         let shape = AttentionShape(heads: 6, keyValueHeads: 2, headDimension: 64)
         let context = ComputeContext(threads: 2)

@@ -43,6 +43,7 @@ const ck_kernels CK_JOIN(ck_table, CK_ISA) = {
     .rope_and_cache = K(rope_and_cache),
     .rope_backward = K(rope_backward),
     .attention = K(attention),
+    .attend_next = K(attend_next),
     .attention_backward = K(attention_backward),
     .panel_stats = K(panel_stats),
     .panel_gradient = K(panel_gradient),

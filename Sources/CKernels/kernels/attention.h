@@ -41,29 +41,87 @@ INLINE void K(softmax_step)(float *p, float *out, float *max, float *sum, int64_
     *sum += sum_lanes(total);
 }
 
+/// Keys and values of one block that will be wanted next, `count` positions of them.
+typedef struct {
+    const char *keys, *values;
+    int64_t count;
+} K(block_ahead);
+
+INLINE K(block_ahead) K(block_at)(
+    const ck_attention_shape *shape, ck_pages pages, int64_t kv, int64_t base, int64_t position) {
+    const char *page = pages.table[pages.ids[base / CK_PAGE]];
+    const int64_t count = position - base + 1;
+    return (K(block_ahead)){page + shape->k_offset + kv * shape->k_bytes, page + shape->v_offset + kv * shape->v_bytes,
+                            count < CK_PAGE ? count : CK_PAGE};
+}
+
+/// `after`: what is wanted when the tile is done, with null pointers when that is not known.
 static void K(attention_tile)(
-    K(attention_scratch) * s, int64_t rows, const ck_attention_shape *shape, ck_pages pages, int kv) {
+    K(attention_scratch) * s, int64_t rows, const ck_attention_shape *shape, ck_pages pages, int kv,
+    K(block_ahead) after) {
     const int64_t d = shape->head_dim, ld = shape->v_stride, vectors = ld / LANES;
+    const int64_t last = s->position[rows - 1], element = shape->type == CK_F32 ? 4 : 2;
     for (int64_t r = 0; r < rows; r++) {
         memset(s->out + r * ld, 0, (size_t)ld * 4);
         s->max[r] = -FLT_MAX;
         s->sum[r] = 0;
     }
-    for (int64_t base = 0, first = 0; base <= s->position[rows - 1]; base += CK_PAGE) {
+    K(block_ahead) block = K(block_at)(shape, pages, kv, 0, last);
+    for (int64_t base = 0, first = 0; base <= last; base += CK_PAGE) {
         while (s->position[first] < base) first++;
-        const char *page = pages.table[pages.ids[base / CK_PAGE]];
-        const void *keys = page + shape->k_offset + kv * shape->k_bytes;
-        const void *values = page + shape->v_offset + kv * shape->v_bytes;
-        K(product)(rows - first, CK_PAGE / LANES, d, s->q + first * ld, ld, 1, keys, shape->type, CK_PAGE,
-                   s->p[first], CK_PAGE, false);
+        K(block_ahead) next = base + CK_PAGE <= last ? K(block_at)(shape, pages, kv, base + CK_PAGE, last) : after;
+        // Vectors of keys that no row sees are left out: softmax_step gives them no weight whatever stands there.
+        K(product)(rows - first, (block.count + LANES - 1) / LANES, d, s->q + first * ld, ld, 1, block.keys,
+                   shape->type, CK_PAGE, s->p[first], CK_PAGE, false, (K(rows_ahead)){next.keys, next.count * element});
         for (int64_t r = first; r < rows; r++) {
             int64_t valid = s->position[r] - base + 1;
             K(softmax_step)(s->p[r], s->out + r * ld, &s->max[r], &s->sum[r], valid < CK_PAGE ? valid : CK_PAGE, vectors);
         }
         // Keys past the last query's position may never have been written; weights of keys past a row's own are 0.
-        int64_t count = s->position[rows - 1] - base + 1;
-        K(product)(rows - first, vectors, count < CK_PAGE ? count : CK_PAGE, s->p[first], CK_PAGE, 1, values,
-                   shape->type, ld, s->out + first * ld, ld, true);
+        K(product)(rows - first, vectors, block.count, s->p[first], CK_PAGE, 1, block.values, shape->type, ld,
+                   s->out + first * ld, ld, true, (K(rows_ahead)){next.values, next.values ? ld * element : 0});
+        for (int64_t at = block.count * ld * element; at < next.count * ld * element; at += 64)
+            __builtin_prefetch(next.values + at, 0, 2);
+        block = next;
+    }
+}
+
+/// A tile's query rows from row `r` on: `queries` of consecutive positions times heads [h0, h1) of the group of `kv`.
+INLINE int64_t K(begin_tile)(
+    K(attention_scratch) * s, const ck_attention_shape *shape, int64_t r, int64_t queries, int64_t h0, int64_t h1,
+    int64_t kv, int64_t position) {
+    const int64_t group = shape->heads / shape->kv_heads;
+    int64_t rows = 0;
+    for (int64_t i = 0; i < queries; i++)
+        for (int64_t h = h0; h < h1; h++, rows++) {
+            s->row[rows] = r + i;
+            s->position[rows] = position + i;
+            s->head[rows] = (int32_t)(kv * group + h);
+        }
+    return rows;
+}
+
+/// Loads row `row` of the tile, scaled.
+INLINE void K(load_query)(
+    K(attention_scratch) * s, int64_t row, const void *q, const ck_attention_shape *shape, int64_t at) {
+    const int64_t d = shape->head_dim;
+    const float scale = 1.0f / __builtin_sqrtf((float)d);
+    float *to = s->q + row * shape->v_stride;
+    K(load_head)(to, q, shape->type, at, d);
+    EACH_VECTOR(i, k, 0, d) store_f32(to + i, load_f32(to + i) * scale);
+}
+
+INLINE void K(finish_tile)(
+    K(attention_scratch) * s, int64_t rows, const ck_attention_shape *shape, void *out, float *lse) {
+    const int64_t d = shape->head_dim, ld = shape->v_stride;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t at = s->row[r] * shape->heads + s->head[r];
+        vf inverse = 1.0f / s->sum[r];
+        // Adding zero turns -0 into +0, whose sign could depend on how far the tile's blocks went.
+        float *row = s->out + r * ld;
+        for (int64_t i = 0; i < ld; i += LANES) store_f32(row + i, load_f32(row + i) * inverse + 0.0f);
+        K(store_head)(out, shape->type, at * d, row, d);
+        if (lse) lse[at] = s->max[r] + (float)__builtin_log((double)s->sum[r]);
     }
 }
 
@@ -71,31 +129,41 @@ static void K(attention)(
     void *out, float *lse, const void *q, const ck_attention_shape *shape, ck_pages pages, int kv, int64_t r0,
     int64_t r1, int64_t position, void *scratch) {
     K(attention_scratch) *s = scratch;
-    const int64_t d = shape->head_dim, heads = shape->heads, group = heads / shape->kv_heads, ld = shape->v_stride;
-    const float scale = 1.0f / __builtin_sqrtf((float)d);
+    const int64_t d = shape->head_dim, heads = shape->heads, group = heads / shape->kv_heads;
     const int64_t heads_at_once = group < K(TILE) ? group : K(TILE), queries = K(TILE) / heads_at_once;
     for (int64_t h0 = 0; h0 < group; h0 += heads_at_once)
         for (int64_t from = r0; from < r1; from += queries) {
-            int64_t to = from + queries < r1 ? from + queries : r1, rows = 0;
+            int64_t count = r1 - from < queries ? r1 - from : queries;
             int64_t h1 = h0 + heads_at_once < group ? h0 + heads_at_once : group;
-            for (int64_t r = from; r < to; r++)
-                for (int64_t h = h0; h < h1; h++, rows++) {
-                    s->row[rows] = r;
-                    s->position[rows] = position + (r - r0);
-                    s->head[rows] = (int32_t)(kv * group + h);
-                    float *row = s->q + rows * ld;
-                    K(load_head)(row, q, shape->type, (r * heads + s->head[rows]) * d, d);
-                    EACH_VECTOR(i, k, 0, d) store_f32(row + i, load_f32(row + i) * scale);
-                }
-            K(attention_tile)(s, rows, shape, pages, kv);
-            for (int64_t r = 0; r < rows; r++) {
-                int64_t at = s->row[r] * heads + s->head[r];
-                vf inverse = 1.0f / s->sum[r];
-                // Adding zero turns -0 into +0, whose sign could depend on how far the tile's blocks went.
-                float *row = s->out + r * ld;
-                for (int64_t i = 0; i < ld; i += LANES) store_f32(row + i, load_f32(row + i) * inverse + 0.0f);
-                K(store_head)(out, shape->type, at * d, row, d);
-                if (lse) lse[at] = s->max[r] + (float)__builtin_log((double)s->sum[r]);
-            }
+            int64_t rows = K(begin_tile)(s, shape, from, count, h0, h1, kv, position + (from - r0));
+            for (int64_t i = 0; i < rows; i++) K(load_query)(s, i, q, shape, (s->row[i] * heads + s->head[i]) * d);
+            K(attention_tile)(s, rows, shape, pages, kv, (K(block_ahead)){0});
+            K(finish_tile)(s, rows, shape, out, lse);
         }
+}
+
+static void K(attend_next)(
+    void *out, const void *qkv, const ck_attention_shape *shape, const ck_rope *rope, void *const *table,
+    const ck_attend *tasks, int64_t count, void *scratch) {
+    K(attention_scratch) *s = scratch;
+    const int64_t d = shape->head_dim, heads = shape->heads, group = heads / shape->kv_heads;
+    for (const ck_attend *task = tasks; task < tasks + count; task++) {
+        const ck_pages pages = {table, task->ids};
+        const int64_t at = task->row * (heads + 2 * shape->kv_heads) * d;
+        K(cache_head)(qkv, shape, rope, pages, task->kv, task->row, task->position);
+        K(block_ahead) after = {0};
+        if (task + 1 < tasks + count)
+            after = K(block_at)(shape, (ck_pages){table, task[1].ids}, task[1].kv, 0, task[1].position);
+        for (int64_t h0 = 0; h0 < group; h0 += K(TILE)) {
+            int64_t h1 = h0 + K(TILE) < group ? h0 + K(TILE) : group;
+            int64_t rows = K(begin_tile)(s, shape, task->row, 1, h0, h1, task->kv, task->position);
+            for (int64_t i = 0; i < rows; i++) {
+                _Alignas(64) float query[CK_MAX_HEAD];
+                K(turned_head)(query, 0, qkv, shape->type, at + s->head[i] * d, rope->q_norm, rope, task->position, d);
+                K(load_query)(s, i, query, shape, 0);
+            }
+            K(attention_tile)(s, rows, shape, pages, task->kv, h1 == group ? after : (K(block_ahead)){0});
+            K(finish_tile)(s, rows, shape, out, NULL);
+        }
+    }
 }

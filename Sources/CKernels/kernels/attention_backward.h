@@ -66,9 +66,9 @@ static void K(block_gradient)(
                 K(load_head)(s->d_out + i * ld, in->d_out, shape->type, at, d);
             }
             K(product)(queries, CK_PAGE / LANES, d, s->q, ld, 1, s->keys_t, CK_F32, CK_PAGE, s->p[0],
-                       CK_PAGE, false);
+                       CK_PAGE, false, (K(rows_ahead)){0});
             K(product)(queries, CK_PAGE / LANES, d, s->d_out, ld, 1, s->values_t, CK_F32, CK_PAGE,
-                       s->ds[0], CK_PAGE, false);
+                       s->ds[0], CK_PAGE, false, (K(rows_ahead)){0});
             for (int64_t i = 0; i < queries; i++) {
                 int64_t row = (span->row + from + i) * heads + h;
                 K(load_head)(s->o, in->out, shape->type, row * d, d);
@@ -85,11 +85,11 @@ static void K(block_gradient)(
                 }
             }
             K(product)(hi, vectors, queries, s->p[0], 1, CK_PAGE, s->d_out, CK_F32, ld, s->d_values,
-                       ld, true);
+                       ld, true, (K(rows_ahead)){0});
             K(product)(hi, vectors, queries, s->ds[0], 1, CK_PAGE, s->q, CK_F32, ld, s->d_keys,
-                       ld, true);
+                       ld, true, (K(rows_ahead)){0});
             K(product)(queries, vectors, hi, s->ds[0], CK_PAGE, 1, s->keys, CK_F32, ld, s->d_q,
-                       ld, false);
+                       ld, false, (K(rows_ahead)){0});
             for (int64_t i = 0; i < queries; i++) {
                 float *to = in->grad + (span->row + from + i) * width + h * d;
                 EACH_VECTOR(j, k, 0, d)

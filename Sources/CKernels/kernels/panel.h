@@ -26,14 +26,15 @@ static void K(panel_product)(
     float *block, const float *x, const float *packed, int64_t rows, int64_t depth, int64_t w) {
     for (int64_t n0 = 0; n0 < w; n0 += K(BLOCK), packed += depth * K(BLOCK)) {
         if (w - n0 >= K(BLOCK)) {
-            K(product)(rows, CK_TILE_VECTORS, depth, x, depth, 1, packed, CK_F32, K(BLOCK), block + n0, w, false);
+            K(product)(rows, CK_TILE_VECTORS, depth, x, depth, 1, packed, CK_F32, K(BLOCK), block + n0, w, false,
+                       (K(rows_ahead)){0});
             continue;
         }
         for (int64_t r = 0; r < rows; r += CK_TILE_ROWS) {
             int64_t tall = rows - r < CK_TILE_ROWS ? rows - r : CK_TILE_ROWS;
             _Alignas(64) float tile[CK_TILE_ROWS * K(BLOCK)];
             K(product)(tall, CK_TILE_VECTORS, depth, x + r * depth, depth, 1, packed, CK_F32, K(BLOCK), tile,
-                       K(BLOCK), false);
+                       K(BLOCK), false, (K(rows_ahead)){0});
             for (int64_t i = 0; i < tall; i++)
                 memcpy(block + (r + i) * w + n0, tile + i * K(BLOCK), (size_t)(w - n0) * 4);
         }

@@ -3,10 +3,17 @@
 // C[rows][n] = (C or 0) + A[rows][depth] B[depth][n], n in vectors of 16. A is f32 with any strides, B either type
 // with row stride ldb. Every element of C is one chain of fused multiply-adds over ascending depth, whatever the
 // tile it falls in: that makes attention's bits independent of how many queries are computed together.
+// `ahead`: `bytes` of each row of a matrix of B's type and stride that will be wanted next are fetched meanwhile.
+
+typedef struct {
+    const char *rows;
+    int64_t bytes;
+} K(rows_ahead);
 
 INLINE void K(tile)(
     int R, int V, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b, int b_type,
-    int64_t ldb, float *c, int64_t ldc, bool add) {
+    int64_t ldb, float *c, int64_t ldc, bool add, K(rows_ahead) ahead) {
+    const int64_t element = b_type == CK_F32 ? 4 : 2;
     vf acc[CK_TILE_ROWS][CK_TILE_VECTORS];
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++)
@@ -16,6 +23,8 @@ INLINE void K(tile)(
         vf bv[CK_TILE_VECTORS];
 #pragma clang loop unroll(full)
         for (int v = 0; v < V; v++) bv[v] = load(b, b_type, k * ldb + v * LANES);
+        for (int64_t at = 0; at < ahead.bytes; at += 64)
+            __builtin_prefetch(ahead.rows + k * ldb * element + at, 0, 2);
 #pragma clang loop unroll(full)
         for (int r = 0; r < R; r++) {
             vf av = a[r * a_row + k * a_depth];
@@ -31,14 +40,14 @@ INLINE void K(tile)(
 
 #define TILE_CASE(R, V) \
     case R: \
-        if (b_type == CK_F32) K(tile)(R, V, depth, a, a_row, a_depth, b, CK_F32, ldb, c, ldc, add); \
-        else K(tile)(R, V, depth, a, a_row, a_depth, b, CK_BF16, ldb, c, ldc, add); \
+        if (b_type == CK_F32) K(tile)(R, V, depth, a, a_row, a_depth, b, CK_F32, ldb, c, ldc, add, ahead); \
+        else K(tile)(R, V, depth, a, a_row, a_depth, b, CK_BF16, ldb, c, ldc, add, ahead); \
         break;
 
 #define TILE_FUNCTION(V) \
     static void K(tile_rows_##V)( \
         int rows, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b, int b_type, \
-        int64_t ldb, float *c, int64_t ldc, bool add) { \
+        int64_t ldb, float *c, int64_t ldc, bool add, K(rows_ahead) ahead) { \
         switch (rows) { \
             TILE_CASE(1, V) TILE_CASE(2, V) TILE_CASE(3, V) \
             TILE_WIDE_CASES(V) \
@@ -61,7 +70,7 @@ TILE_FUNCTION(4)
 
 static void K(product)(
     int64_t rows, int64_t vectors, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b,
-    int b_type, int64_t ldb, float *c, int64_t ldc, bool add) {
+    int b_type, int64_t ldb, float *c, int64_t ldc, bool add, K(rows_ahead) ahead) {
     for (int64_t v = 0; v < vectors; v += CK_TILE_VECTORS) {
         int64_t wide = vectors - v < CK_TILE_VECTORS ? vectors - v : CK_TILE_VECTORS;
         const void *bv = (const char *)b + v * LANES * (b_type == CK_F32 ? 4 : 2);
@@ -69,14 +78,15 @@ static void K(product)(
             int tall = (int)(rows - r < CK_TILE_ROWS ? rows - r : CK_TILE_ROWS);
             const float *ar = a + r * a_row;
             float *cr = c + r * ldc + v * LANES;
+            K(rows_ahead) next = {ahead.rows, v == 0 && r == 0 ? ahead.bytes : 0};
             switch (wide) {
-                case 1: K(tile_rows_1)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add); break;
+                case 1: K(tile_rows_1)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add, next); break;
 #if CK_TILE_VECTORS >= 2
-                case 2: K(tile_rows_2)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add); break;
+                case 2: K(tile_rows_2)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add, next); break;
 #endif
 #if CK_TILE_VECTORS == 4
-                case 3: K(tile_rows_3)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add); break;
-                case 4: K(tile_rows_4)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add); break;
+                case 3: K(tile_rows_3)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add, next); break;
+                case 4: K(tile_rows_4)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add, next); break;
 #endif
             }
         }

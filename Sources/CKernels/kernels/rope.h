@@ -26,40 +26,48 @@ INLINE void K(head_norm)(float *x, const float *w, float epsilon, int64_t d) {
     EACH_VECTOR(i, k, 0, d) store_n(x, CK_F32, i, load_n(x, CK_F32, i, k) * rstd * load_n(w, CK_F32, i, k), k);
 }
 
+/// A raw head after its norm and rotation, rounded to the storage type.
+INLINE void K(turned_head)(
+    void *to, int64_t to_at, const void *qkv, int type, int64_t at, const float *norm, const ck_rope *rope,
+    int64_t position, int64_t d) {
+    _Alignas(64) float raw[CK_MAX_HEAD], turned[CK_MAX_HEAD];
+    K(load_head)(raw, qkv, type, at, d);
+    K(head_norm)(raw, norm, rope->epsilon, d);
+    K(rotate)(turned, raw, rope->cos + position * (d / 2), rope->sin + position * (d / 2), 1.0f, d / 2);
+    K(store_head)(to, type, to_at, turned, d);
+}
+
+/// Writes the key and the value of KV head `kv` of row `r` into its page.
+INLINE void K(cache_head)(
+    const void *qkv, const ck_attention_shape *shape, const ck_rope *rope, ck_pages pages, int64_t kv, int64_t r,
+    int64_t position) {
+    const int64_t d = shape->head_dim, slot = position % CK_PAGE;
+    const int64_t at = r * (shape->heads + 2 * shape->kv_heads) * d + (shape->heads + kv) * d;
+    char *page = pages.table[pages.ids[position / CK_PAGE]];
+    // K is [d][64]: one key is a column.
+    char *keys = page + shape->k_offset + kv * shape->k_bytes;
+    _Alignas(64) float key[CK_MAX_HEAD];
+    K(turned_head)(key, 0, qkv, shape->type, at, rope->k_norm, rope, position, d);
+    if (shape->type == CK_F32) {
+        for (int64_t i = 0; i < d; i++) ((float *)keys)[i * CK_PAGE + slot] = key[i];
+    } else {
+        for (int64_t i = 0; i < d; i++) ((uint16_t *)keys)[i * CK_PAGE + slot] = ((const uint16_t *)key)[i];
+    }
+    const int64_t bytes = shape->type == CK_F32 ? 4 : 2;
+    char *values = page + shape->v_offset + kv * shape->v_bytes;
+    memcpy(values + slot * shape->v_stride * bytes, (const char *)qkv + (at + shape->kv_heads * d) * bytes,
+           (size_t)(d * bytes));
+}
+
 static void K(rope_and_cache)(
     void *q, const void *qkv, const ck_attention_shape *shape, const ck_rope *rope, ck_pages pages, int64_t r0,
     int64_t r1, int64_t position) {
-    const int64_t d = shape->head_dim, heads = shape->heads, kv_heads = shape->kv_heads, half = d / 2;
-    const int64_t width = (heads + 2 * kv_heads) * d;
-    _Alignas(64) float raw[CK_MAX_HEAD], turned[CK_MAX_HEAD];
+    const int64_t d = shape->head_dim, heads = shape->heads, width = (heads + 2 * shape->kv_heads) * d;
     for (int64_t r = r0; r < r1; r++) {
-        int64_t at = position + (r - r0), slot = at % CK_PAGE;
-        const float *cos = rope->cos + at * half, *sin = rope->sin + at * half;
-        char *page = pages.table[pages.ids[at / CK_PAGE]];
-        for (int64_t h = 0; h < heads; h++) {
-            K(load_head)(raw, qkv, shape->type, r * width + h * d, d);
-            K(head_norm)(raw, rope->q_norm, rope->epsilon, d);
-            K(rotate)(turned, raw, cos, sin, 1.0f, half);
-            K(store_head)(q, shape->type, (r * heads + h) * d, turned, d);
-        }
-        for (int64_t h = 0; h < kv_heads; h++) {
-            K(load_head)(raw, qkv, shape->type, r * width + (heads + h) * d, d);
-            K(head_norm)(raw, rope->k_norm, rope->epsilon, d);
-            K(rotate)(turned, raw, cos, sin, 1.0f, half);
-            // K is [d][64]: one key is a column.
-            char *keys = page + shape->k_offset + h * shape->k_bytes;
-            if (shape->type == CK_F32) {
-                for (int64_t i = 0; i < d; i++) ((float *)keys)[i * CK_PAGE + slot] = turned[i];
-            } else {
-                _Alignas(64) uint16_t narrowed[CK_MAX_HEAD];
-                K(store_head)(narrowed, CK_BF16, 0, turned, d);
-                for (int64_t i = 0; i < d; i++) ((uint16_t *)keys)[i * CK_PAGE + slot] = narrowed[i];
-            }
-            size_t bytes = shape->type == CK_F32 ? 4 : 2;
-            char *values = page + shape->v_offset + h * shape->v_bytes;
-            memcpy(values + (size_t)(slot * shape->v_stride) * bytes,
-                   (const char *)qkv + (size_t)(r * width + (heads + kv_heads + h) * d) * bytes, (size_t)d * bytes);
-        }
+        const int64_t at = position + (r - r0);
+        for (int64_t h = 0; h < heads; h++)
+            K(turned_head)(q, (r * heads + h) * d, qkv, shape->type, r * width + h * d, rope->q_norm, rope, at, d);
+        for (int64_t h = 0; h < shape->kv_heads; h++) K(cache_head)(qkv, shape, rope, pages, h, r, at);
     }
 }
 

@@ -135,15 +135,22 @@ package final class Transformer {
         let qkv = activations?.queryKeyValue(layer: index) ?? queryKeyValue.tensor(rows: count)
         context.linear(normalized, layer.queryKeyValue, into: qkv)
         if let bias = layer.queryKeyValueBias { context.addBias(bias, to: qkv) }
-        let q = activations?.query(layer: index) ?? query.tensor(rows: count)
-        context.ropeAndCache(
-            qkv: qkv, shape: shape, qNorm: layer.queryNorm, kNorm: layer.keyNorm,
-            epsilon: configuration.rmsNormEpsilon, rope: rope, segments: batch.segments, layer: index, pool: pool,
-            into: q)
         let out = activations?.attended(layer: index) ?? attended.tensor(rows: count)
-        context.attention(
-            q: q, shape: shape, segments: batch.segments, layer: index, pool: pool, into: out,
-            logSumExp: activations?.logSumExp(layer: index))
+        if activations == nil, batch.segments.allSatisfy({ $0.count == 1 }) {
+            context.attendNext(
+                qkv: qkv, shape: shape, qNorm: layer.queryNorm, kNorm: layer.keyNorm,
+                epsilon: configuration.rmsNormEpsilon, rope: rope, segments: batch.segments, layer: index, pool: pool,
+                into: out)
+        } else {
+            let q = activations?.query(layer: index) ?? query.tensor(rows: count)
+            context.ropeAndCache(
+                qkv: qkv, shape: shape, qNorm: layer.queryNorm, kNorm: layer.keyNorm,
+                epsilon: configuration.rmsNormEpsilon, rope: rope, segments: batch.segments, layer: index, pool: pool,
+                into: q)
+            context.attention(
+                q: q, shape: shape, segments: batch.segments, layer: index, pool: pool, into: out,
+                logSumExp: activations?.logSumExp(layer: index))
+        }
         return addProjection(
             of: out, layer.output, bias: layer.outputBias, to: x, keeping: activations?.middle(layer: index))
     }
