@@ -2,12 +2,12 @@ import CKernels
 import COneDNN
 
 extension ComputeContext {
-    /// Positions reduced by one matmul call.
+    /// About so many positions are reduced by one matmul call.
     static let gradientDepth = 1024
 
     /// dW[N,K] f32 += dyᵀ[N,T] x[T,K]; dy and x of one type.
     ///
-    /// Sums over T in chunks of `gradientDepth` in order; slices depend on N alone, so thread counts do not change the bits.
+    /// Sums over T in chunks of about `gradientDepth` in order; slices depend on N alone, so thread counts do not change the bits.
     public func accumulateWeightGradient(dy: Tensor, x: Tensor, into dW: Tensor) {
         profile?.begin(.weightGradient, flops: 2.0 * Double(dy.count * x.columns))
         defer { profile?.end() }
@@ -25,11 +25,13 @@ extension ComputeContext {
         let wide = emulatesBF16 || type == .f32
         let element: ElementType = wide ? .f32 : .bf16
         let n = outputs.count
-        let depth = Self.gradientDepth
+        // Chunks of one size: each costs a pass over dW, so none is short.
+        let chunks = max(1, (x.rows + Self.gradientDepth / 2) / Self.gradientDepth)
+        let depth = (x.rows + chunks - 1) / chunks
         for start in stride(from: 0, to: x.rows, by: depth) {
             let count = min(depth, x.rows - start)
-            // Few distinct depths, few compiled plans: remainders are padded with zeros.
-            let padded = count == depth ? depth : (count + 63) / 64 * 64
+            // Few distinct depths, few compiled plans: padded with zeros.
+            let padded = (count + 31) / 32 * 32
             // dyᵀ, one row an output: oneDNN reads a plain left matrix faster than a transposed one.
             let left = scratch("gradient.left", rows: n, columns: padded, type: element)
             var right = x.rows(start..<start + count)
