@@ -1,5 +1,3 @@
-internal import CZeroMQ
-
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -12,9 +10,9 @@ public struct PollEvents: OptionSet, Sendable {
     public init(rawValue: Int16) { self.rawValue = rawValue }
 
     /// A message (or, for a descriptor, a byte) can be read.
-    public static let readable = PollEvents(rawValue: Int16(ZMQ_POLLIN))
+    public static let readable = PollEvents(rawValue: Int16(POLLIN))
     /// A message can be sent.
-    public static let writable = PollEvents(rawValue: Int16(ZMQ_POLLOUT))
+    public static let writable = PollEvents(rawValue: Int16(POLLOUT))
 }
 
 /// One thing to wait on.
@@ -25,17 +23,68 @@ public enum PollItem {
 
 /// Waits until an item is ready or `milliseconds` have passed (-1: for ever, 0: not at all), and returns what is ready
 /// of each item.
+///
+/// In place of libzmq's own, which asks each socket twice a call, with system calls each time.
 public func poll(_ items: [PollItem], milliseconds: Int) throws(ZeroMQError) -> [PollEvents] {
-    var raw = items.map { item in
-        switch item {
-        case .socket(let socket, let events):
-            zmq_pollitem_t(socket: socket.withHandle { $0 }, fd: 0, events: events.rawValue, revents: 0)
-        case .descriptor(let descriptor, let events):
-            zmq_pollitem_t(socket: nil, fd: descriptor, events: events.rawValue, revents: 0)
+    let deadline = ContinuousClock.now + .milliseconds(max(0, milliseconds))
+    var left = milliseconds
+    var descriptors: [pollfd] = []
+    descriptors.reserveCapacity(items.count)
+    for item in items { descriptors.append(try item.pollDescriptor) }
+    while true {
+        // A socket's descriptor tells of changes only: what stands already is asked of the socket.
+        var ready = [PollEvents](repeating: [], count: items.count)
+        for (index, item) in items.enumerated() { ready[index] = try item.socketEvents }
+        let stands = ready.contains { !$0.isEmpty }
+        let count = systemPoll(&descriptors, nfds_t(descriptors.count), stands ? 0 : Int32(clamping: left))
+        guard count >= 0 || errno == EINTR else { throw ZeroMQError(code: errno, message: "poll: error \(errno)") }
+        if count > 0 {
+            for (index, item) in items.enumerated() where descriptors[index].revents != 0 {
+                switch item {
+                case .socket: ready[index] = try item.socketEvents
+                case .descriptor: ready[index] = PollEvents(rawValue: descriptors[index].revents)
+                }
+            }
+        }
+        if milliseconds >= 0 { left = max(0, (deadline - .now).wholeMilliseconds) }
+        if left == 0 || ready.contains(where: { !$0.isEmpty }) { return ready }
+    }
+}
+
+extension PollItem {
+    /// What the kernel is to look at; nothing for an item of which nothing is wanted.
+    fileprivate var pollDescriptor: pollfd {
+        get throws(ZeroMQError) {
+            switch self {
+            case .socket(_, []): pollfd(fd: -1, events: 0, revents: 0)
+            case .socket(let socket, _): pollfd(fd: try socket.descriptor, events: Int16(POLLIN), revents: 0)
+            case .descriptor(let descriptor, let events):
+                pollfd(fd: descriptor, events: events.rawValue, revents: 0)
+            }
         }
     }
-    while zmq_poll(&raw, Int32(raw.count), milliseconds) < 0 {
-        guard zmq_errno() == EINTR else { throw .last("poll") }
+
+    /// Of a socket, what of the wanted is ready.
+    fileprivate var socketEvents: PollEvents {
+        get throws(ZeroMQError) {
+            guard case .socket(let socket, let wanted) = self, !wanted.isEmpty else { return [] }
+            return try socket.events.intersection(wanted)
+        }
     }
-    return raw.map { PollEvents(rawValue: $0.revents) }
+}
+
+extension Duration {
+    /// Rounded up, so that a wait for it does not end too soon.
+    fileprivate var wholeMilliseconds: Int {
+        let (seconds, attoseconds) = components
+        return Int(seconds) * 1000 + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+    }
+}
+
+private func systemPoll(_ descriptors: UnsafeMutablePointer<pollfd>, _ count: nfds_t, _ milliseconds: Int32) -> Int32 {
+    #if canImport(Glibc)
+        Glibc.poll(descriptors, count, milliseconds)
+    #elseif canImport(Musl)
+        Musl.poll(descriptors, count, milliseconds)
+    #endif
 }

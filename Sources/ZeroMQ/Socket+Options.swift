@@ -1,5 +1,11 @@
 internal import CZeroMQ
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// Socket options with a whole number as value.
 public enum IntegerOption: Sendable {
     /// Milliseconds a closed socket keeps sending; -1 is for ever.
@@ -119,6 +125,30 @@ extension Socket {
         }
         guard status == 0 else { throw .last("reading \(option)") }
         return option == .maximumMessageBytes ? Int(wide) : Int(narrow)
+    }
+
+    /// Becomes readable when something about the socket changes, and stays so until the socket is used: nothing may be
+    /// waiting (`tryReceive` gave nil) when one begins to wait for it.
+    public var descriptor: Int32 { get throws(ZeroMQError) { try number(ZMQ_FD, "descriptor") } }
+
+    /// What is ready now.
+    var events: PollEvents {
+        get throws(ZeroMQError) {
+            let events = try number(ZMQ_EVENTS, "events")
+            var ready: PollEvents = []
+            if events & ZMQ_POLLIN != 0 { ready.insert(.readable) }
+            if events & ZMQ_POLLOUT != 0 { ready.insert(.writable) }
+            return ready
+        }
+    }
+
+    private func number(_ option: Int32, _ what: String) throws(ZeroMQError) -> Int32 {
+        var value: Int32 = 0
+        var count = MemoryLayout<Int32>.size
+        while withHandle({ zmq_getsockopt($0, option, &value, &count) }) != 0 {
+            guard zmq_errno() == EINTR else { throw .last("reading the socket's \(what)") }
+        }
+        return value
     }
 
     func set(_ option: Int32, _ bytes: [UInt8], _ what: String) throws(ZeroMQError) {

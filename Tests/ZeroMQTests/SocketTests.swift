@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import ZeroMQ
 
@@ -135,6 +136,32 @@ import ZeroMQ
         try a.send([[1]])
         #expect(
             try poll([.socket(b, .readable), .socket(a, .writable)], milliseconds: 1000) == [.readable, .writable])
+        // What stands is found again, whatever was read of it; and nothing wanted is nothing found.
+        try a.send([[2]])
+        #expect(try b.receive().map(\.array) == [[1]])
+        #expect(try poll([.socket(b, .readable)], milliseconds: -1) == [.readable])
+        #expect(try poll([.socket(b, [])], milliseconds: 10) == [[]])
+    }
+
+    /// A message that comes while somebody waits, over TCP and beside a descriptor that stays silent.
+    @Test func pollingWakesForWhatComes() throws {
+        let context = try Context()
+        let (router, dealer) = (try Socket(context, .router), try Socket(context, .dealer))
+        try router.bind("tcp://127.0.0.1:*")
+        try dealer.connect(router.lastEndpoint)
+        var pipe: [Int32] = [0, 0]
+        try #require(Foundation.pipe(&pipe) == 0)
+        defer { for end in pipe { close(end) } }
+        for number in 0..<100 as Range<UInt8> {
+            try dealer.send([[number]])
+            let ready = try poll([.descriptor(pipe[0], .readable), .socket(router, .readable)], milliseconds: 10_000)
+            #expect(ready == [[], .readable])
+            #expect(try router.tryReceive()?.last?.array == [number])
+        }
+        #expect(write(pipe[1], "x", 1) == 1)
+        #expect(
+            try poll([.descriptor(pipe[0], .readable), .socket(router, .readable)], milliseconds: 10_000)
+                == [.readable, []])
     }
 
     @Test func excessFramesAreDropped() throws {

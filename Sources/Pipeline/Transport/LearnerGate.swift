@@ -28,6 +28,8 @@ final class LearnerGate {
         log = RefusalLog(logger: logger)
         authenticator = keys == nil ? nil : try Authenticator(context)
         monitor = try ConnectionMonitor(socket)
+        pollItems = try ([monitor.socket] + (authenticator.map { [$0.socket] } ?? []))
+            .map { .descriptor(try $0.descriptor, .readable) }
         var limits = options.connections
         limits.connections = min(limits.connections, Self.descriptorLimit() / 2)
         limits.unproven = min(limits.unproven, max(1, limits.connections / 2))
@@ -43,10 +45,8 @@ final class LearnerGate {
 
     private var now: Duration { origin.duration(to: .now) }
 
-    /// What to wait on, beside the socket.
-    var pollItems: [PollItem] {
-        [.socket(monitor.socket, .readable)] + (authenticator.map { [.socket($0.socket, .readable)] } ?? [])
-    }
+    /// What to wait on, beside the socket. `attend` reads all there is, so that the descriptors tell of what comes then.
+    let pollItems: [PollItem]
 
     /// Answers those at the door, and sees to the connections.
     func attend() throws {
@@ -81,7 +81,7 @@ final class LearnerGate {
         let descriptor = Self.descriptor(of: received)
         if let descriptor, !table.knows(descriptor) { try readEvents() }
         let routingID = received[0].array
-        let key = received.last?.user
+        let key = keys == nil ? nil : received.last?.user
         let peer = PeerID(bytes: routingID, key: key)
         guard table.received(descriptor, wireBytes: wireBytes, now: now) else {
             throttled += 1

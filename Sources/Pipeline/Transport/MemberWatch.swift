@@ -12,6 +12,7 @@ final class MemberWatch {
     /// To be called before the socket connects.
     init(_ socket: Socket, endpoint: String, keys: MemberKeys?, logger: Logger) throws {
         monitor = try ConnectionMonitor(socket)
+        pollItems = [.descriptor(try monitor.socket.descriptor, .readable)]
         self.endpoint = endpoint
         key = keys?.keys.publicKey
         self.logger = logger
@@ -19,7 +20,8 @@ final class MemberWatch {
 
     func close() { monitor.close() }
 
-    var pollItems: [PollItem] { [.socket(monitor.socket, .readable)] }
+    /// What to wait on, beside the socket. `attend` reads all there is, so that the descriptor tells of what comes then.
+    let pollItems: [PollItem]
 
     func attend() throws {
         while let event = try monitor.next() {
