@@ -83,7 +83,7 @@ private struct Conversation {
         case 7:
             guard !sent.isEmpty else { break }
             let lost = sent[next() % sent.count]
-            actions = exchange.undeliverable(lost.message, to: lost.peer, now: now)
+            actions = exchange.receive([.undeliverable(lost.message, to: lost.peer)], now: now)
         case 8:
             let frames = WireInput(Array(input.prefix(64))).frames
             input = input.dropFirst(64)
@@ -121,7 +121,7 @@ private struct Conversation {
                     kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs,
                     responseIDs: (0..<count).map { Int32($0) },
                     behaviourLogprobs: [Float](repeating: -1, count: count),
-                    policyVersions: [UInt64](repeating: number(exchange.version), count: count),
+                    policyVersions: PolicyVersions(repeating: number(exchange.version), count: count),
                     finishReason: .stop, temperature: task.sampling.temperature))
         }
         return .trajectories(Trajectories(trajectories: list, epoch: number(Self.epoch)))

@@ -31,9 +31,9 @@ public struct BatchStatistics: Sendable, Equatable, Codable {
         tokens += trajectory.responseIDs.count
         if trajectory.finishReason == .length { truncatedTrajectories += 1 }
         for k in reverseKL(policy: trajectory.behaviourLogprobs, teacher: scored.teacherLogprobs) { reverseKLSum += k }
-        for sampledWith in trajectory.policyVersions {
-            let lag = version >= sampledWith ? version - sampledWith : 0
-            stalenessSum += lag
+        for run in trajectory.policyVersions.runs {
+            let lag = version >= run.version ? version - run.version : 0
+            stalenessSum += lag * UInt64(run.count)
             stalenessPeak = max(stalenessPeak, lag)
         }
     }

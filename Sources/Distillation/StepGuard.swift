@@ -38,7 +38,7 @@ public struct StepGuard: Sendable, Equatable {
                 empty)
         }
         var statistics = BatchStatistics()
-        for scored in batch { statistics.add(scored, version: scored.trajectory.policyVersions.max() ?? 0) }
+        for scored in batch { statistics.add(scored, version: scored.trajectory.policyVersions.newest ?? 0) }
         if klLimit > 0, statistics.teacherKL > klLimit {
             let worst = batch.sorted { ($1.teacherKL, $0.trajectory.id) < ($0.teacherKL, $1.trajectory.id) }
             return StepFlaw(
@@ -98,7 +98,7 @@ extension Trajectory {
 extension ScoredTrajectory {
     /// Whether every log-probability of student and teacher is a number.
     public var isFinite: Bool {
-        trajectory.behaviourLogprobs.allSatisfy(\.isFinite) && teacherLogprobs.allSatisfy(\.isFinite)
+        trajectory.behaviourLogprobs.areFinite && teacherLogprobs.areFinite
     }
 
     /// Mean of b - t over the response's tokens.

@@ -52,14 +52,14 @@ public struct Trajectory: Sendable, Equatable {
     /// Log-probability in nats of each token under the (tempered) policy that sampled it.
     public var behaviourLogprobs: [Float]
     /// Version of the weights each token was sampled with.
-    public var policyVersions: [UInt64]
+    public var policyVersions: PolicyVersions
     public var finishReason: FinishReason
     /// Sampling temperature; the policy is softmax(logits / temperature).
     public var temperature: Float
 
     public init(
         id: RolloutID, kind: RolloutKind, teacher: String, promptIDs: [Int32], responseIDs: [Int32],
-        behaviourLogprobs: [Float], policyVersions: [UInt64], finishReason: FinishReason, temperature: Float
+        behaviourLogprobs: [Float], policyVersions: PolicyVersions, finishReason: FinishReason, temperature: Float
     ) {
         self.id = id
         self.kind = kind
@@ -82,5 +82,22 @@ public struct ScoredTrajectory: Sendable, Equatable {
     public init(trajectory: Trajectory, teacherLogprobs: [Float]) {
         self.trajectory = trajectory
         self.teacherLogprobs = teacherLogprobs
+    }
+}
+
+extension [Float] {
+    /// Whether all are numbers.
+    public var areFinite: Bool {
+        // One more than the largest exponent runs over into the sign's bit. No way out of the loop, so that it is done
+        // many at a time.
+        reduce(0) { $0 | (($1.bitPattern & 0x7fff_ffff) + 0x0080_0000) } < 0x8000_0000
+    }
+}
+
+extension [Int32] {
+    /// Whether all are token ids of a vocabulary of this size.
+    public func areTokens(vocabularySize: Int32) -> Bool {
+        // Negative when the id is, or when it is past the last. No way out of the loop here either.
+        reduce(0) { $0 | $1 | (vocabularySize &- 1 &- $1) } >= 0
     }
 }

@@ -46,14 +46,17 @@ public struct Frame: Sendable {
     }
 
     /// Calls `body` with the bytes, which are valid during the call only.
-    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    public func withUnsafeBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         switch content {
         case .array(let bytes):
-            return try bytes.withUnsafeBytes(body)
-        case .slice(let storage, let range):
-            return try withExtendedLifetime(storage) {
-                try body(UnsafeRawBufferPointer(rebasing: storage.bytes[range]))
+            return try bytes.withUnsafeBufferPointer { bytes throws(Failure) in
+                try body(UnsafeRawBufferPointer(bytes))
             }
+        case .slice(let storage, let range):
+            defer { withExtendedLifetime(storage) {} }
+            return try body(UnsafeRawBufferPointer(rebasing: storage.bytes[range]))
         }
     }
 

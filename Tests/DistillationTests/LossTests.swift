@@ -9,7 +9,7 @@ func scored(
         trajectory: Trajectory(
             id: RolloutID(group: group, sample: 0), kind: .train, teacher: "default", promptIDs: [1, 2],
             responseIDs: behaviour.indices.map { Int32($0) }, behaviourLogprobs: behaviour,
-            policyVersions: versions ?? behaviour.map { _ in 0 }, finishReason: finish, temperature: 1),
+            policyVersions: PolicyVersions(versions ?? behaviour.map { _ in 0 }), finishReason: finish, temperature: 1),
         teacherLogprobs: teacher)
 }
 

@@ -10,7 +10,7 @@ import Testing
             trajectory: Trajectory(
                 id: RolloutID(group: group, sample: 0), kind: .train, teacher: "t", promptIDs: [1],
                 responseIDs: [Int32](repeating: 2, count: count), behaviourLogprobs: behaviour,
-                policyVersions: [UInt64](repeating: 0, count: count), finishReason: reason, temperature: 1),
+                policyVersions: PolicyVersions(repeating: 0, count: count), finishReason: reason, temperature: 1),
             teacherLogprobs: teacher)
     }
 

@@ -178,6 +178,17 @@ import Testing
         #expect(code { try VersionRuns.decode([], count: 3, "x") } == .lengthMismatch)
     }
 
+    /// A peer may send runs of no tokens, and neighbours of one version.
+    @Test func oddVersionRunsAreReadAsWhatTheyMean() throws {
+        let runs = [(1, 2), (1, 1), (9, 0), (2, 0), (1, 1), (2, 1)].map { (version: UInt64, count: UInt32) in
+            var run = PBVersionRun()
+            run.version = version
+            run.count = count
+            return run
+        }
+        #expect(try VersionRuns.decode(runs, count: 5, "x") == [1, 1, 1, 1, 2])
+    }
+
     /// Whose fault they are is for the learner to find out.
     @Test func logprobsThatAreNotFinitePass() throws {
         let id = RolloutID(group: 1, sample: 0)
@@ -225,7 +236,8 @@ import Testing
                 promptIDs: (0...Int(random.next() % 50)).map { Int32($0) },
                 responseIDs: (0..<count).map { _ in Int32(random.next() % 50000) },
                 behaviourLogprobs: (0..<count).map { _ in -Float(random.next() % 1000) / 64 },
-                policyVersions: (0..<count).map { UInt64($0 / 10) }, finishReason: .length, temperature: 1)
+                policyVersions: PolicyVersions((0..<count).map { UInt64($0 / 10) }), finishReason: .length,
+                temperature: 1)
         }
         let message = Message.trajectories(Trajectories(trajectories: trajectories, epoch: 5))
         #expect(try Codec.decode(Codec.encode(message)) == message)

@@ -3,7 +3,7 @@
 usage: pyzmq_bench.py BYTES COUNT [CLIENTS] [WINDOW]     prints one JSON object
 
 A ROUTER answers every message of BYTES with a short one; CLIENTS processes, each with a DEALER, keep WINDOW messages
-under way.
+under way. Two rounds of COUNT messages pass, and the second counts, as there.
 """
 
 import json
@@ -36,22 +36,24 @@ def client(endpoint, share):
 def main():
     router = zmq.Context().socket(zmq.ROUTER)
     endpoint = f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}"
-    shares = [count // clients + (i < count % clients) for i in range(clients)]
+    shares = [2 * count // clients + (i < 2 * count % clients) for i in range(clients)]
     processes = [multiprocessing.Process(target=client, args=(endpoint, share)) for share in shares]
     for process in processes:
         process.start()
-    start = None
-    for _ in range(count):
-        peer, header, payload = router.recv_multipart()
-        start = start or time.perf_counter()
-        router.send_multipart([peer, header, b"ok"])
-    seconds = time.perf_counter() - start
+    rates = []
+    for _ in range(2):
+        start = None
+        for _ in range(count):
+            peer, header, payload = router.recv_multipart()
+            start = start or time.perf_counter()
+            router.send_multipart([peer, header, b"ok"])
+        rates.append(count / (time.perf_counter() - start))
     for process in processes:
         process.join()
     print(
         json.dumps(
             {"peer": "pyzmq", "what": "transport", "bytes": size, "clients": clients, "window": window}
-            | {"messages_per_second": count / seconds}
+            | {"messages_per_second": rates[1], "first_messages_per_second": rates[0]}
         )
     )
 

@@ -64,7 +64,8 @@ public actor StudentSampler: RolloutBackend {
             guard let task = tasks.removeValue(forKey: sample.id) else { return nil }
             return Trajectory(
                 id: task.id, kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs,
-                responseIDs: sample.ids, behaviourLogprobs: sample.logprobs, policyVersions: sample.versions,
+                responseIDs: sample.ids, behaviourLogprobs: sample.logprobs,
+                policyVersions: PolicyVersions(sample.versions),
                 finishReason: sample.finishReason == .stop ? .stop : .length, temperature: task.sampling.temperature)
         }
     }

@@ -55,8 +55,14 @@ extension Exchange {
 
     /// Of the members with room the one that holds least, and of equals the one whose last grant is oldest.
     private func neediest(where fits: (Member) -> Bool) -> PeerID? {
-        members.values.filter { $0.room && fits($0) }
-            .min { ($0.tasks, $0.lastGrant, $0.name) < ($1.tasks, $1.lastGrant, $1.name) }?.peer
+        var best: Member?
+        for member in members.values where member.room && fits(member) {
+            if let best, (best.tasks, best.lastGrant, best.name) < (member.tasks, member.lastGrant, member.name) {
+                continue
+            }
+            best = member
+        }
+        return best?.peer
     }
 
     private mutating func lease(
@@ -66,9 +72,7 @@ extension Exchange {
         grantCount += 1
         counters.grants += 1
         leases[lastLease] = Lease(holder: peer, items: Set(items), group: group, deadline: now + options.lease)
-        members[peer]?.held.insert(lastLease)
-        members[peer]?.tasks += items.count
-        members[peer]?.lastGrant = grantCount
+        members[peer]?.take(lastLease, tasks: items.count, grant: grantCount)
         return lastLease
     }
 }

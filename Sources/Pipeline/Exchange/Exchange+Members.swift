@@ -2,45 +2,60 @@ import Distillation
 import Wire
 
 extension Exchange {
-    /// Takes a message, or its failure to be sent, and says what to do.
+    /// Takes what has come, or could not be sent, and says what to do: for all of it together, so that work is handed
+    /// out once, and a peer's results are acknowledged in one message.
+    public mutating func receive(_ events: [TransportEvent], now: Duration) -> [Action] {
+        var actions: [Action] = []
+        for event in events {
+            switch event {
+            case .message(let message, let peer): actions += take(message, peer, now)
+            case .undeliverable(let message, let peer): actions += takeBack(message, peer)
+            }
+        }
+        // Before the grants: a member does not begin again what it is still delivering.
+        return acknowledgements() + actions + pump(now: now)
+    }
+
+    /// Takes a message and says what to do.
     public mutating func receive(_ message: Message, from peer: PeerID, now: Duration) -> [Action] {
-        if case .hello(let hello) = message { return welcome(hello, peer, now) + pump(now: now) }
+        receive([.message(message, from: peer)], now: now)
+    }
+
+    private mutating func take(_ message: Message, _ peer: PeerID, _ now: Duration) -> [Action] {
+        if case .hello(let hello) = message { return welcome(hello, peer, now) }
         if case .statusRequest = message { return [.reportStatus(to: peer)] }
         guard members[peer] != nil else {
             if case .goodbye = message { return [] }
             return [.send(.reject(Reject(code: .unknownPeer, message: "say hello first")), to: peer)]
         }
-        members[peer]?.lastSign = now
-        members[peer]?.reachable = true
-        var actions: [Action]
+        members[peer]?.hear(now)
         switch message {
-        case .heartbeat(let heartbeat): actions = beat(heartbeat, peer, now)
+        case .heartbeat(let heartbeat): return beat(heartbeat, peer, now)
         case .leaseRequest(let request):
             if let outdated = outdated(request.epoch, peer) { return outdated }
             members[peer]?.window = request.count
-            actions = []
+            return []
         case .trajectories(let message):
             if let outdated = outdated(message.epoch, peer) { return outdated }
-            actions = take(message.trajectories, peer, now)
+            return take(message.trajectories, peer, now)
         case .scores(let message):
             if let outdated = outdated(message.epoch, peer) { return outdated }
-            actions = take(message.scores, peer, now)
+            return take(message.scores, peer, now)
         case .goodbye(let goodbye):
-            actions = [note(.info, "\(name(peer)) left: \(goodbye.reason)")]
-            actions += remove(peer)
+            let left = note(.info, "\(name(peer)) left: \(goodbye.reason)")
+            return [left] + remove(peer)
         case .weightsRequest(let request):
             guard members[peer]?.role == .rollout else { return [wrongRole(peer, "a request for weights")] }
-            actions = [.serveWeights(request, to: peer)]
+            return [.serveWeights(request, to: peer)]
         case .hello, .welcome, .reject, .heartbeatReply, .shutdown, .rolloutGrant, .scoreGrant, .acknowledge, .revoke,
             .weightsAnnounce, .weightsChunk, .statusRequest, .status:
             counters.invalid += 1
-            actions = [note(.debug, "\(name(peer)) sent \(message.name), which only a learner sends")]
+            return [note(.debug, "\(name(peer)) sent \(message.name), which only a learner sends")]
         }
-        return actions + pump(now: now)
     }
 
     /// A message could not be sent: what was granted in it is free again.
-    public mutating func undeliverable(_ message: Message, to peer: PeerID, now: Duration) -> [Action] {
+    private mutating func takeBack(_ message: Message, _ peer: PeerID) -> [Action] {
         guard members[peer] != nil else { return [] }
         switch message {
         case .rolloutGrant(let grant):
@@ -51,7 +66,7 @@ extension Exchange {
         }
         // It may have gone; whether it has is for its silence to tell.
         members[peer]?.reachable = false
-        return [note(.debug, "a grant did not reach \(name(peer))")] + pump(now: now)
+        return [note(.debug, "a grant did not reach \(name(peer))")]
     }
 
     /// Takes back what silent members and overdue leases hold. Call it about once a second.

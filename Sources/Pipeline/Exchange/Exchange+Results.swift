@@ -19,12 +19,13 @@ extension Exchange {
                 continue
             }
             members[peer]?.invalidResults = 0
-            actions += settle(item, group.lease, by: peer, now)
+            // In this order: a lease that ends frees what its group still misses.
             table.accept(trajectory, item)
+            actions += settle(item, group.lease, by: peer, now)
             ledger.accept(tokens: trajectory.responseIDs.count, kind: trajectory.kind)
         }
-        let items = trajectories.map { WorkItem(id: $0.id, kind: $0.kind) }
-        return [.send(.acknowledge(Acknowledge(items: items)), to: peer)] + actions
+        unacknowledged[peer, default: []] += trajectories.lazy.map { WorkItem(id: $0.id, kind: $0.kind) }
+        return actions
     }
 
     /// Takes grades: the first of each trajectory counts; all are acknowledged.
@@ -50,23 +51,33 @@ extension Exchange {
             table.accept(score.logprobs, item)
             ledger.grade(tokens: score.logprobs.count)
         }
-        let items = scores.map { WorkItem(id: $0.id, kind: $0.kind) }
-        return [.send(.acknowledge(Acknowledge(items: items)), to: peer)] + actions
+        unacknowledged[peer, default: []] += scores.lazy.map { WorkItem(id: $0.id, kind: $0.kind) }
+        return actions
+    }
+
+    /// Tells the senders of the results that were taken since the last call.
+    mutating func acknowledgements() -> [Action] {
+        guard !unacknowledged.isEmpty else { return [] }
+        defer { unacknowledged.removeAll(keepingCapacity: true) }
+        let limit = WireLimits.standard.items
+        return unacknowledged.sorted { $0.key.description < $1.key.description }.flatMap { peer, items in
+            stride(from: 0, to: items.count, by: limit).map { start in
+                let part = Array(items[start..<min(start + limit, items.count)])
+                return .send(.acknowledge(Acknowledge(items: part)), to: peer)
+            }
+        }
     }
 
     /// Takes a delivered item out of its lease; a holder that was overtaken is told.
     private mutating func settle(_ item: WorkItem, _ id: UInt64?, by peer: PeerID, _ now: Duration) -> [Action] {
-        guard let id, var lease = leases[id] else { return [] }
-        if lease.items.remove(item) != nil { members[lease.holder]?.tasks -= 1 }
-        if lease.holder == peer { lease.deadline = now + options.lease }
-        if lease.items.isEmpty {
-            leases[id] = nil
-            members[lease.holder]?.held.remove(id)
+        guard let id, let holder = leases[id]?.holder else { return [] }
+        if leases[id]?.items.remove(item) != nil { members[holder]?.tasks -= 1 }
+        if holder == peer { leases[id]?.deadline = now + options.lease }
+        if leases[id]?.items.isEmpty == true, let lease = leases.removeValue(forKey: id) {
+            members[holder]?.held.remove(id)
             if let group = lease.group { table.release(group) }
-        } else {
-            leases[id] = lease
         }
-        return lease.holder == peer ? [] : [.send(.revoke(Revoke(items: [item])), to: lease.holder)]
+        return holder == peer ? [] : [.send(.revoke(Revoke(items: [item])), to: holder)]
     }
 
     // MARK: Checks
@@ -79,15 +90,16 @@ extension Exchange {
         if trajectory.temperature != sampling.temperature { return "its temperature is another" }
         if count > sampling.maxTokens { return "it has \(count) tokens, \(sampling.maxTokens) are allowed" }
         // A scorer would stop at it, and the learner must not: it has no row of the embedding.
-        if let id = trajectory.responseIDs.first(where: { $0 < 0 || $0 >= options.vocabularySize }) {
+        if !trajectory.responseIDs.areTokens(vocabularySize: options.vocabularySize) {
+            let id = trajectory.responseIDs.first { $0 < 0 || $0 >= options.vocabularySize } ?? -1
             return "it holds token id \(id), outside the vocabulary of \(options.vocabularySize)"
         }
         if trajectory.behaviourLogprobs.count != count || trajectory.policyVersions.count != count {
             return "its arrays differ in length"
         }
-        if !trajectory.behaviourLogprobs.allSatisfy(\.isFinite) { return "a log-probability is not finite" }
-        for used in trajectory.policyVersions where used < group.minimumVersion || used > version {
-            return "it was sampled with weights \(used), not \(group.minimumVersion)...\(version)"
+        if !trajectory.behaviourLogprobs.areFinite { return "a log-probability is not finite" }
+        for run in trajectory.policyVersions.runs where run.version < group.minimumVersion || run.version > version {
+            return "it was sampled with weights \(run.version), not \(group.minimumVersion)...\(version)"
         }
         return nil
     }
@@ -96,7 +108,7 @@ extension Exchange {
         let count = trajectory.responseIDs.count
         if !member.teachers.contains(trajectory.teacher) { return "it is for teacher '\(trajectory.teacher)'" }
         if score.logprobs.count != count { return "\(score.logprobs.count) grades for \(count) tokens" }
-        if !score.logprobs.allSatisfy(\.isFinite) { return "a log-probability is not finite" }
+        if !score.logprobs.areFinite { return "a log-probability is not finite" }
         return nil
     }
 

@@ -19,6 +19,8 @@ public struct Exchange: Sendable {
 
     /// Gradings in a row that did not fit, of trajectories that have had one.
     var badGradings: [WorkItem: Int] = [:]
+    /// Results of the burst that is being taken, by sender.
+    var unacknowledged: [PeerID: [WorkItem]] = [:]
     var order: PromptOrder
     var table = WorkTable()
     /// First group that has not been opened.
@@ -88,6 +90,17 @@ public struct Exchange: Sendable {
         var heartbeat: Heartbeat?
 
         var room: Bool { reachable && tasks < window }
+
+        mutating func hear(_ now: Duration) {
+            lastSign = now
+            reachable = true
+        }
+
+        mutating func take(_ lease: UInt64, tasks count: Int, grant: UInt64) {
+            held.insert(lease)
+            tasks += count
+            lastGrant = grant
+        }
     }
 
     /// Work in a member's hands: what is left of a group, or one trajectory to grade.

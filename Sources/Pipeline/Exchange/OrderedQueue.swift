@@ -1,6 +1,10 @@
+import DequeModule
+
 /// Values waiting in ascending order, each once. For the hundreds or thousands that a run has open at a time.
+///
+/// They come and go at the ends mostly, where a deque has nothing to move.
 struct OrderedQueue<Element: Comparable & Sendable>: Sendable {
-    private(set) var elements: [Element] = []
+    private(set) var elements: Deque<Element> = []
 
     var isEmpty: Bool { elements.isEmpty }
     var count: Int { elements.count }

@@ -120,7 +120,11 @@ public actor Learner {
     // MARK: Messages
 
     private func receiveAll() async {
-        for await event in transport.events { handle(event) }
+        for await burst in transport.events.bursts {
+            account()
+            perform(exchange.receive(burst, now: now))
+            changed()
+        }
         // Nobody will ever be heard again: waiting on would be for ever.
         guard !isClosing else { return }
         failure = LearnerError(.transport, "the learner's socket has failed; go on with --resume")
@@ -130,16 +134,6 @@ public actor Learner {
     private func close() async {
         isClosing = true
         await transport.close()
-    }
-
-    private func handle(_ event: TransportEvent) {
-        account()
-        switch event {
-        case .message(let message, let peer): perform(exchange.receive(message, from: peer, now: now))
-        case .undeliverable(let message, let peer):
-            perform(exchange.undeliverable(message, to: peer, now: now))
-        }
-        changed()
     }
 
     private func tickAll() async {

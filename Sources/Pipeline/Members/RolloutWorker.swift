@@ -126,10 +126,11 @@ public actor RolloutWorker {
     }
 
     private func receiveAll() async {
-        for await event in transport.events {
-            guard case .message(let message, _) = event else { continue }
-            for action in session.receive(message, now: now) {
-                if case .weights(let message) = action { await receiveWeights(message) } else { perform([action]) }
+        for await burst in transport.events.bursts {
+            for case .message(let message, _) in burst {
+                for action in session.receive(message, now: now) {
+                    if case .weights(let message) = action { await receiveWeights(message) } else { perform([action]) }
+                }
             }
             changed()
         }

@@ -122,9 +122,8 @@ public actor TeacherScorer {
     }
 
     private func receiveAll() async {
-        for await event in transport.events {
-            guard case .message(let message, _) = event else { continue }
-            perform(session.receive(message, now: now))
+        for await burst in transport.events.bursts {
+            for case .message(let message, _) in burst { perform(session.receive(message, now: now)) }
         }
     }
 

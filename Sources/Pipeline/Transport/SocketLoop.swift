@@ -166,14 +166,30 @@ final class SocketLoop: @unchecked Sendable {
     /// Takes in what has arrived: a bounded number of messages, so that sending gets its turn.
     private func receive() throws {
         guard let socket else { return }
+        var room = channel.room()
+        var burst: [EventChannel.Item] = []
+        // The consumer is woken once, for all of them.
+        defer { if !burst.isEmpty { deliver(burst) } }
         for _ in 0..<64 {
             var wireBytes = 0
-            guard !channel.isFull(),
+            guard room.count > 0, room.bytes > 0,
                 let frames = try socket.tryReceive(
                     keeping: options.limits.frames + 2, each: { wireBytes += wireSize($0) })
             else { return }
-            try accept(frames, wireBytes: wireBytes)
+            guard let item = try accept(frames, wireBytes: wireBytes) else { continue }
+            burst.append(item)
+            room.count -= 1
+            room.bytes -= item.bytes
         }
+    }
+
+    private func deliver(_ burst: [EventChannel.Item]) {
+        let bytes = burst.reduce(0) { $0 + $1.bytes }
+        shared.withLock {
+            $0.statistics.messagesIn += UInt64(burst.count)
+            $0.statistics.bytesIn += UInt64(bytes)
+        }
+        channel.push(burst)
     }
 
     /// Bytes of a frame's content with ZMTP's own around it.
@@ -182,12 +198,13 @@ final class SocketLoop: @unchecked Sendable {
         return body + (body > 255 ? 9 : 2)
     }
 
-    private func accept(_ received: [SocketFrame], wireBytes: Int) throws {
+    /// The message as an event; nil when it is not to be looked at.
+    private func accept(_ received: [SocketFrame], wireBytes: Int) throws -> EventChannel.Item? {
         var peer = PeerID.learner
         if case .learner(let gate) = side {
             // The routing id is none of the sender's bytes.
             let wireBytes = wireBytes - wireSize(received[0].count)
-            guard let sender = try gate.sender(of: received, wireBytes: wireBytes) else { return }
+            guard let sender = try gate.sender(of: received, wireBytes: wireBytes) else { return nil }
             peer = sender
         }
         let frames = received.dropFirst(side.isLearner ? 1 : 0).map { Frame(storage: $0) }
@@ -198,17 +215,13 @@ final class SocketLoop: @unchecked Sendable {
         } catch {
             shared.withLock { $0.statistics.malformed += 1 }
             malformed.record(error, from: peer)
-            return
+            return nil
         }
         if case .learner(let gate) = side, let reason = gate.refusal(of: message, from: peer, received: received) {
             if case .hello = message { try answer(reason, peer) }
-            return
+            return nil
         }
-        shared.withLock {
-            $0.statistics.messagesIn += 1
-            $0.statistics.bytesIn += UInt64(bytes)
-        }
-        channel.push(.message(message, from: peer), bytes: bytes)
+        return EventChannel.Item(event: .message(message, from: peer), bytes: bytes)
     }
 
     /// Tells a process that its hello was refused, so that it ends with the reason.
@@ -303,9 +316,11 @@ private struct OutgoingQueue {
 }
 
 extension Frame {
-    /// Large shared storage is handed to libzmq as it is; all else is copied.
+    /// Shared storage of some size is handed to libzmq as it is; all else is copied.
     fileprivate func socketFrame() throws(ZeroMQError) -> SocketFrame {
-        guard let storage, count >= 64 << 10 else { return try SocketFrame(array) }
+        guard let storage, count >= 4 << 10 else {
+            return try withUnsafeBytes { bytes throws(ZeroMQError) in try SocketFrame(copying: bytes) }
+        }
         // The pointer outlives the closure because libzmq keeps the storage alive.
         let bytes = withUnsafeBytes { $0 }
         return try SocketFrame(referencing: bytes, owner: storage)

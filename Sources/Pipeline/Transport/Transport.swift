@@ -29,6 +29,14 @@ extension PeerID: CustomStringConvertible {
     }
 }
 
+extension PeerID {
+    // The bytes at once: an array feeds them one by one.
+    public func hash(into hasher: inout Hasher) {
+        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+        hasher.combine(key)
+    }
+}
+
 /// What a transport tells its user.
 public enum TransportEvent: Sendable, Equatable {
     case message(Message, from: PeerID)

@@ -12,10 +12,34 @@ public struct TransportEvents: AsyncSequence, Sendable {
         let channel: EventChannel
 
         /// The next event; nil after the transport was closed, or when the task is cancelled.
-        public mutating func next() async -> TransportEvent? { await channel.next() }
+        public mutating func next() async -> TransportEvent? { await channel.next(atMost: 1)?.first }
 
         public mutating func next(isolation actor: isolated (any Actor)?) async -> TransportEvent? {
-            await channel.next(isolation: actor)
+            await channel.next(atMost: 1, isolation: actor)?.first
+        }
+    }
+
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(channel: channel) }
+
+    /// The same events, many that wait at once: what has to be done once after them need not be done after each.
+    public var bursts: TransportBursts { TransportBursts(channel: channel) }
+}
+
+/// The events of a transport, for one consumer, in bursts of at least one.
+public struct TransportBursts: AsyncSequence, Sendable {
+    public typealias Element = [TransportEvent]
+    public typealias Failure = Never
+
+    let channel: EventChannel
+
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        let channel: EventChannel
+
+        /// The events that wait, at least one; nil after the transport was closed, or when the task is cancelled.
+        public mutating func next() async -> [TransportEvent]? { await channel.next(atMost: channel.burstLimit) }
+
+        public mutating func next(isolation actor: isolated (any Actor)?) async -> [TransportEvent]? {
+            await channel.next(atMost: channel.burstLimit, isolation: actor)
         }
     }
 
@@ -24,15 +48,26 @@ public struct TransportEvents: AsyncSequence, Sendable {
 
 /// A bounded queue from a transport to its consumer.
 ///
-/// The producer asks `isFull` before it receives more, and is called back when there is room again, so that a slow
+/// The producer asks for `room` before it receives more, and is called back when there is some again, so that a slow
 /// consumer is felt by the peers instead of by this process's memory.
 final class EventChannel: Sendable {
+    /// An event and the bytes of its message.
+    struct Item: Sendable {
+        var event: TransportEvent
+        var bytes: Int
+    }
+
     private struct State: Sendable {
-        var queue: Deque<(event: TransportEvent, bytes: Int)> = []
+        var queue: Deque<Item> = []
         var bytes = 0
-        var waiter: CheckedContinuation<TransportEvent?, Never>?
+        var waiter: Waiter?
         var finished = false
         var producerWaits = false
+    }
+
+    private struct Waiter: Sendable {
+        var continuation: CheckedContinuation<[TransportEvent]?, Never>
+        var limit: Int
     }
 
     private let state = Locked(State())
@@ -46,29 +81,43 @@ final class EventChannel: Sendable {
         self.onRoom = onRoom
     }
 
-    /// Whether the producer should stop. After true, `onRoom` is called once the queue is half empty.
-    func isFull() -> Bool {
+    /// Events that are taken at once. What was taken makes room before it is done with, so it is a part of what may wait,
+    /// in bytes too.
+    var burstLimit: Int { max(1, maximumCount / 4) }
+
+    /// What there is room for, in events and in bytes; events may be pushed while both are above 0. When one is not,
+    /// `onRoom` is called once the queue is half empty.
+    func room() -> (count: Int, bytes: Int) {
         state.withLock { state in
-            let full = state.queue.count >= maximumCount || state.bytes >= maximumBytes
-            if full { state.producerWaits = true }
-            return full
+            let room = (count: maximumCount - state.queue.count, bytes: maximumBytes - state.bytes)
+            if room.count <= 0 || room.bytes <= 0 { state.producerWaits = true }
+            return room
         }
     }
 
-    /// Appends an event, even when full: the producer decides what to stop. Dropped after `finish`.
-    func push(_ event: TransportEvent, bytes: Int) {
-        let waiter = state.withLock { state -> CheckedContinuation<TransportEvent?, Never>? in
-            guard !state.finished else { return nil }
-            if let waiter = state.waiter {
-                state.waiter = nil
-                return waiter
-            }
-            state.queue.append((event, bytes))
-            state.bytes += bytes
-            return nil
-        }
-        waiter?.resume(returning: event)
+    func isFull() -> Bool {
+        let room = room()
+        return room.count <= 0 || room.bytes <= 0
     }
+
+    /// Appends events, even when full: the producer decides what to stop. Dropped after `finish`.
+    func push(_ items: [Item]) {
+        let served = state.withLock { state -> (Waiter, Taken)? in
+            guard !state.finished else { return nil }
+            for item in items {
+                state.queue.append(item)
+                state.bytes += item.bytes
+            }
+            guard let waiter = state.waiter, let taken = take(waiter.limit, &state) else { return nil }
+            state.waiter = nil
+            return (waiter, taken)
+        }
+        // Who waits has emptied the queue, so that no producer waits for room.
+        guard let (waiter, taken) = served else { return }
+        waiter.continuation.resume(returning: taken.events)
+    }
+
+    func push(_ event: TransportEvent, bytes: Int) { push([Item(event: event, bytes: bytes)]) }
 
     /// Ends the sequence after what is queued.
     func finish() {
@@ -77,32 +126,31 @@ final class EventChannel: Sendable {
             defer { state.waiter = nil }
             return state.waiter
         }
-        waiter?.resume(returning: nil)
+        waiter?.continuation.resume(returning: nil)
     }
 
-    func next(isolation: isolated (any Actor)? = #isolation) async -> TransportEvent? {
-        await withTaskCancellationHandler {
+    /// Waits for events, and takes as many of those that are there.
+    func next(atMost limit: Int, isolation: isolated (any Actor)? = #isolation) async -> [TransportEvent]? {
+        if let taken = state.withLock({ take(limit, &$0) }) {
+            if taken.roomAgain { onRoom() }
+            return taken.events
+        }
+        return await withTaskCancellationHandler {
             await withCheckedContinuation(isolation: isolation) { continuation in
-                enum Step { case wait, event(TransportEvent, roomAgain: Bool), end }
+                enum Step { case wait, events(Taken), end }
                 let step: Step = state.withLock { state in
                     precondition(state.waiter == nil, "the events of a transport have one consumer")
-                    if let (event, bytes) = state.queue.popFirst() {
-                        state.bytes -= bytes
-                        let room = state.queue.count <= maximumCount / 2 && state.bytes <= maximumBytes / 2
-                        let wake = room && state.producerWaits
-                        if wake { state.producerWaits = false }
-                        return .event(event, roomAgain: wake)
-                    }
+                    if let taken = take(limit, &state) { return .events(taken) }
                     if state.finished || Task.isCancelled { return .end }
-                    state.waiter = continuation
+                    state.waiter = Waiter(continuation: continuation, limit: limit)
                     return .wait
                 }
                 switch step {
                 case .wait: break
                 case .end: continuation.resume(returning: nil)
-                case .event(let event, let roomAgain):
-                    if roomAgain { onRoom() }
-                    continuation.resume(returning: event)
+                case .events(let taken):
+                    if taken.roomAgain { onRoom() }
+                    continuation.resume(returning: taken.events)
                 }
             }
         } onCancel: {
@@ -110,7 +158,28 @@ final class EventChannel: Sendable {
                 defer { state.waiter = nil }
                 return state.waiter
             }
-            waiter?.resume(returning: nil)
+            waiter?.continuation.resume(returning: nil)
         }
+    }
+
+    private struct Taken: Sendable {
+        var events: [TransportEvent]
+        /// Whether the producer waits for the room that there is now.
+        var roomAgain: Bool
+    }
+
+    private func take(_ limit: Int, _ state: inout State) -> Taken? {
+        guard !state.queue.isEmpty else { return nil }
+        var events: [TransportEvent] = []
+        events.reserveCapacity(min(limit, state.queue.count))
+        var bytes = 0
+        while events.count < limit, bytes < maximumBytes / 4, let item = state.queue.popFirst() {
+            bytes += item.bytes
+            events.append(item.event)
+        }
+        state.bytes -= bytes
+        let room = state.queue.count <= maximumCount / 2 && state.bytes <= maximumBytes / 2
+        defer { if room { state.producerWaits = false } }
+        return Taken(events: events, roomAgain: room && state.producerWaits)
     }
 }

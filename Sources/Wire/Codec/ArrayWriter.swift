@@ -26,8 +26,7 @@ struct ArrayWriter {
     ) throws(WireError) {
         let count = parts.reduce(0) { $0 + $1.count }
         let stride = MemoryLayout<Word>.size
-        let bytes = [UInt8](unsafeUninitializedCapacity: count * stride) { buffer, initialized in
-            let target = UnsafeMutableRawBufferPointer(buffer)
+        let bytes = PackedArray(byteCount: count * stride) { target in
             var offset = 0
             for part in parts {
                 #if _endian(little)
@@ -42,9 +41,8 @@ struct ArrayWriter {
                     }
                 #endif
             }
-            initialized = count * stride
         }
-        try add(kind, count: count, frame: Frame(bytes))
+        try add(kind, count: count, frame: Frame(storage: bytes))
     }
 
     private mutating func add(_ kind: PBArrayKind, count: Int, frame: Frame) throws(WireError) {
@@ -57,4 +55,20 @@ struct ArrayWriter {
         descriptions.append(description)
         frames.append(frame)
     }
+}
+
+/// The bytes of an array frame, which a socket can send without copying them once more.
+///
+/// `@unchecked Sendable`: written in the initializer only.
+private final class PackedArray: ByteStorage, @unchecked Sendable {
+    let bytes: UnsafeRawBufferPointer
+
+    /// - Parameter fill: has to write every byte.
+    init(byteCount: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Void) {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 16)
+        fill(memory)
+        bytes = UnsafeRawBufferPointer(memory)
+    }
+
+    deinit { bytes.deallocate() }
 }

@@ -1,42 +1,42 @@
 import Distillation
 
-/// Range checks that encoder and decoder share.
+/// Range checks that encoder and decoder share. What they name is put into words when it is wrong only.
 enum Check {
-    static func string(_ value: String, _ what: String, _ limits: WireLimits) throws(WireError) {
+    static func string(_ value: String, _ what: @autoclosure () -> String, _ limits: WireLimits) throws(WireError) {
         guard value.utf8.count <= limits.stringBytes else {
             throw WireError(
-                .oversized, "\(what) of \(value.utf8.count) bytes is above the limit of \(limits.stringBytes)")
+                .oversized, "\(what()) of \(value.utf8.count) bytes is above the limit of \(limits.stringBytes)")
         }
     }
 
-    static func items(_ count: Int, _ what: String, _ limits: WireLimits) throws(WireError) {
+    static func items(_ count: Int, _ what: @autoclosure () -> String, _ limits: WireLimits) throws(WireError) {
         guard count <= limits.items else {
-            throw WireError(.oversized, "\(count) \(what) are above the limit of \(limits.items)")
+            throw WireError(.oversized, "\(count) \(what()) are above the limit of \(limits.items)")
         }
     }
 
-    static func sequence(_ count: Int, _ what: String, _ limits: WireLimits) throws(WireError) {
+    static func sequence(_ count: Int, _ what: @autoclosure () -> String, _ limits: WireLimits) throws(WireError) {
         guard count <= limits.sequenceTokens else {
             throw WireError(
-                .oversized, "\(what) of \(count) tokens is above the limit of \(limits.sequenceTokens)")
+                .oversized, "\(what()) of \(count) tokens is above the limit of \(limits.sequenceTokens)")
         }
     }
 
     /// `value` as the header's 32-bit number.
-    static func uint32(_ value: Int, _ what: String) throws(WireError) -> UInt32 {
+    static func uint32(_ value: Int, _ what: @autoclosure () -> String) throws(WireError) -> UInt32 {
         guard let result = UInt32(exactly: value) else {
-            throw WireError(.invalidValue, "\(what) is \(value), outside 0 ... \(UInt32.max)")
+            throw WireError(.invalidValue, "\(what()) is \(value), outside 0 ... \(UInt32.max)")
         }
         return result
     }
 
-    static func positive(_ value: Int, _ what: String) throws(WireError) {
-        guard value >= 1 else { throw WireError(.invalidValue, "\(what) is \(value), but at least 1 is needed") }
+    static func positive(_ value: Int, _ what: @autoclosure () -> String) throws(WireError) {
+        guard value >= 1 else { throw WireError(.invalidValue, "\(what()) is \(value), but at least 1 is needed") }
     }
 
     /// Finite, and not negative.
-    static func quantity(_ value: Double, _ what: String) throws(WireError) {
-        guard value.isFinite, value >= 0 else { throw WireError(.invalidValue, "\(what) is \(value)") }
+    static func quantity(_ value: Double, _ what: @autoclosure () -> String) throws(WireError) {
+        guard value.isFinite, value >= 0 else { throw WireError(.invalidValue, "\(what()) is \(value)") }
     }
 
     static func require(

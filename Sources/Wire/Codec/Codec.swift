@@ -10,6 +10,8 @@ public enum Codec {
 
     static let magic: [UInt8] = [0x4f, 0x50, 0x44]
 
+    private static let preamble = Frame(magic + [UInt8(version)])
+
     /// The frames of `message`.
     ///
     /// Throws `WireError` when the message is not one a peer would accept: counts that disagree, values out of
@@ -30,7 +32,7 @@ public enum Codec {
                 .oversized,
                 "\(message.name): header of \(header.count) bytes is above the limit of \(limits.headerBytes)")
         }
-        return [Frame(magic + [UInt8(version)]), Frame(header)] + arrays.frames
+        return [preamble, Frame(header)] + arrays.frames
     }
 
     /// The message in `frames`.
@@ -42,7 +44,7 @@ public enum Codec {
             throw WireError(.notAMessage, "frame 0 is not the 4 bytes 'OPD' and version")
         }
         let preamble = first.array
-        guard Array(preamble[0..<3]) == magic else {
+        guard preamble.starts(with: magic) else {
             throw WireError(.notAMessage, "frame 0 does not start with 'OPD'")
         }
         guard preamble[3] == UInt8(version) else {

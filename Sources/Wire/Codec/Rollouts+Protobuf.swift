@@ -118,30 +118,27 @@ extension FinishReason {
 
 /// Run-length form of the policy version of every token.
 enum VersionRuns {
-    static func encode(_ versions: [UInt64]) -> [PBVersionRun] {
-        var runs: [PBVersionRun] = []
-        var start = versions.startIndex
-        while start < versions.endIndex {
-            let end = versions[start...].firstIndex { $0 != versions[start] } ?? versions.endIndex
-            var run = PBVersionRun()
-            run.version = versions[start]
-            run.count = UInt32(end - start)
-            runs.append(run)
-            start = end
+    /// Of at most 2^32 - 1 versions.
+    static func encode(_ versions: PolicyVersions) -> [PBVersionRun] {
+        versions.runs.map { run in
+            var header = PBVersionRun()
+            header.version = run.version
+            header.count = UInt32(run.count)
+            return header
         }
-        return runs
     }
 
     /// Throws unless the runs hold `count` versions together.
-    static func decode(_ runs: [PBVersionRun], count: Int, _ what: String) throws(WireError) -> [UInt64] {
+    static func decode(
+        _ runs: [PBVersionRun], count: Int, _ what: @autoclosure () -> String
+    ) throws(WireError) -> PolicyVersions {
         // 32-bit counts of a bounded number of runs cannot overflow 64 bits.
         let total = runs.reduce(UInt64(0)) { $0 + UInt64($1.count) }
         try Check.require(
             total == UInt64(count), .lengthMismatch,
-            "\(what): version_runs cover \(total) tokens, but the response has \(count)")
-        var versions: [UInt64] = []
-        versions.reserveCapacity(count)
-        for run in runs { versions.append(contentsOf: repeatElement(run.version, count: Int(run.count))) }
+            "\(what()): version_runs cover \(total) tokens, but the response has \(count)")
+        var versions = PolicyVersions([])
+        for run in runs { versions.append(run.version, count: Int(run.count)) }
         return versions
     }
 }
@@ -153,7 +150,7 @@ extension Trajectories {
         trajectories.reserveCapacity(value.trajectories.count)
         for header in value.trajectories {
             let id = RolloutID(header.id)
-            let what = "trajectory \(id)"
+            var what: String { "trajectory \(id)" }
             try Check.string(header.teacher, "\(what): teacher", limits)
             let prompt = Int(header.promptCount)
             let response = Int(header.responseCount)
@@ -180,7 +177,7 @@ extension PBTrajectories {
         epoch = value.epoch
         var ids: [[Int32]] = []
         for trajectory in value.trajectories {
-            let what = "trajectory \(trajectory.id)"
+            var what: String { "trajectory \(trajectory.id)" }
             let response = trajectory.responseIDs.count
             try Check.string(trajectory.teacher, "\(what): teacher", limits)
             try Check.positive(trajectory.promptIDs.count, "\(what): prompt_count")

@@ -6,7 +6,7 @@ extension ScoreGrant {
         var tasks: [ScoreTask] = []
         tasks.reserveCapacity(value.tasks.count)
         for header in value.tasks {
-            let what = "score task \(RolloutID(header.id))"
+            var what: String { "score task \(RolloutID(header.id))" }
             try Check.string(header.teacher, "\(what): teacher", limits)
             try Check.sequence(Int(header.count), what, limits)
             let task = ScoreTask(
@@ -55,7 +55,7 @@ extension Scores {
         var scores: [Score] = []
         scores.reserveCapacity(value.scores.count)
         for header in value.scores {
-            let what = "score \(RolloutID(header.id))"
+            var what: String { "score \(RolloutID(header.id))" }
             try Check.sequence(Int(header.count), what, limits)
             scores.append(
                 Score(

@@ -46,7 +46,8 @@ import Wire
         let ids = (0..<tokens).map { Int32($0) }
         return Trajectory(
             id: task.id, kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs, responseIDs: ids,
-            behaviourLogprobs: ids.map { _ in -1 }, policyVersions: ids.map { _ in version }, finishReason: .stop,
+            behaviourLogprobs: ids.map { _ in -1 }, policyVersions: PolicyVersions(repeating: version, count: tokens),
+            finishReason: .stop,
             temperature: task.sampling.temperature)
     }
 
@@ -80,6 +81,45 @@ import Wire
             #expect(exchange.ledger.counts == TokenCounts(generated: 3, inFlight: 3))
             #expect(exchange.counters.duplicates == round)
         }
+    }
+
+    /// What comes together is answered together: a peer's results in one message, before the work that follows.
+    @Test func aBurstIsAnsweredOnce() {
+        var exchange = exchange(plan(prompts: 4, samples: 1, heldout: 0))
+        let other = PeerID("other")
+        let mine = join(&exchange, Self.worker, .rollout, window: 2)
+        let theirs = join(&exchange, other, .rollout, window: 1)
+        func delivery(_ task: RolloutTask, _ peer: PeerID) -> TransportEvent {
+            .message(.trajectories(Trajectories(trajectories: [response(task)], epoch: 9)), from: peer)
+        }
+        let actions = exchange.receive(
+            [delivery(mine[0], Self.worker), delivery(theirs[0], other), delivery(mine[1], Self.worker)], now: .zero)
+        func items(_ tasks: [RolloutTask]) -> Message {
+            .acknowledge(Acknowledge(items: tasks.map { WorkItem(id: $0.id, kind: $0.kind) }))
+        }
+        #expect(
+            Array(actions.prefix(2)) == [.send(items(theirs), to: other), .send(items(mine), to: Self.worker)])
+        let granted = rollouts(Array(actions.dropFirst(2)), Self.worker) + rollouts(Array(actions.dropFirst(2)), other)
+        #expect(granted.map(\.id.group) == [3])
+        #expect(exchange.ledger.counts.generated == 9 && exchange.audit() == nil)
+    }
+
+    /// A message holds a bounded number of items, and bursts may bring more.
+    @Test func manyAcknowledgementsTakeSeveralMessages() throws {
+        var exchange = exchange()
+        let task = join(&exchange, Self.worker, .rollout, window: 2)[0]
+        let limit = WireLimits.standard.items
+        let full = Trajectories(trajectories: Array(repeating: response(task), count: limit), epoch: 9)
+        let actions = exchange.receive(
+            [.message(.trajectories(full), from: Self.worker), .message(.trajectories(full), from: Self.worker)],
+            now: .zero)
+        let counts = try sent(actions).compactMap { message -> Int? in
+            guard case .acknowledge(let acknowledge) = message else { return nil }
+            _ = try Codec.encode(message)
+            return acknowledge.items.count
+        }
+        #expect(counts == [limit, limit])
+        #expect(exchange.counters.duplicates == 2 * limit - 1 && exchange.ledger.counts.generated == 3)
     }
 
     @Test func anotherEpochIsToldOfThisOne() {

@@ -42,7 +42,7 @@ extension Simulation {
                 members[peer]?.inbox = []
                 learnerInbox.removeAll { $0.2 == peer }
                 for (_, message) in lost where dice.happens(0.5) && learnerDownUntil == nil {
-                    perform(exchange.undeliverable(message, to: peer, now: now))
+                    perform(exchange.receive([.undeliverable(message, to: peer)], now: now))
                 }
             } else if dice.happens(faults.memberLeaves), members.count > 2 {
                 if learnerDownUntil == nil {
@@ -139,7 +139,8 @@ extension Simulation {
         let ids = (0..<count).map { Int32(random.integer(below: 1000, UInt64($0 + 1))) }
         return Trajectory(
             id: task.id, kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs, responseIDs: ids,
-            behaviourLogprobs: ids.map { -Float($0 % 5) }, policyVersions: ids.map { _ in version },
+            behaviourLogprobs: ids.map { -Float($0 % 5) },
+            policyVersions: PolicyVersions(repeating: version, count: ids.count),
             finishReason: count == task.sampling.maxTokens ? .length : .stop,
             temperature: task.sampling.temperature)
     }
@@ -150,7 +151,7 @@ extension Simulation {
         switch dice.integer(0..<4) {
         case 0: trajectory.promptIDs.append(9)
         case 1: trajectory.behaviourLogprobs[0] = .nan
-        case 2: trajectory.policyVersions = trajectory.policyVersions.map { $0 + 1000 }
+        case 2: trajectory.policyVersions = PolicyVersions(trajectory.policyVersions.map { $0 + 1000 })
         default: trajectory.behaviourLogprobs.append(0)
         }
         return trajectory

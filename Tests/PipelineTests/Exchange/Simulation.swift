@@ -111,8 +111,14 @@ struct Simulation {
         guard learnerDownUntil == nil else { return }
         let arrived = learnerInbox.filter { $0.at <= now }
         learnerInbox.removeAll { $0.at <= now }
+        // What comes while the learner is busy is taken together.
+        let together = dice.happens(0.5)
+        if together {
+            perform(exchange.receive(arrived.map { .message($0.1, from: $0.2) }, now: now))
+            audit()
+        }
         for (_, message, peer) in arrived {
-            perform(exchange.receive(message, from: peer, now: now))
+            if !together { perform(exchange.receive(message, from: peer, now: now)) }
             // A sender that was not acknowledged in time sends again.
             if dice.happens(0.02) { perform(exchange.receive(message, from: peer, now: now)) }
             if message.isResult, dice.happens(0.02) { late.append((now + dice.seconds(1..<60), message, peer)) }
@@ -214,7 +220,7 @@ struct Simulation {
 
     mutating func post(_ message: Message, to peer: PeerID) {
         guard let member = members[peer], !member.ended else {
-            perform(exchange.undeliverable(message, to: peer, now: now))
+            perform(exchange.receive([.undeliverable(message, to: peer)], now: now))
             return
         }
         let at = max(member.inbox.last?.at ?? .zero, now + .milliseconds(dice.integer(0..<600)))

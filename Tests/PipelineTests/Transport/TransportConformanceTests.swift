@@ -92,6 +92,27 @@ struct TransportConformanceTests {
         await learner.close()
     }
 
+    /// Everything, once, in order, and never more at once than a part of what may wait.
+    @Test(arguments: links)
+    func burstsHoldWhatEventsHold(_ link: Link) async throws {
+        var options = TransportOptions()
+        options.inboundMessages = 40
+        let learner = try link.learner(options)
+        let member = try link.member(learner, "w", options)
+        let count = 500
+        for number in 0..<count { try member.send(.heartbeatReply(HeartbeatReply(epoch: 1, version: UInt64(number)))) }
+        var seen: [UInt64] = []
+        for await burst in learner.events.bursts {
+            #expect((1...10).contains(burst.count))
+            for case .message(.heartbeatReply(let reply), PeerID("w")) in burst { seen.append(reply.version) }
+            if seen.count == count { break }
+        }
+        #expect(seen == (0..<UInt64(count)).map { $0 })
+        await member.close()
+        await learner.close()
+        for await burst in learner.events.bursts { Issue.record("\(burst.count) events after the last") }
+    }
+
     @Test(arguments: links)
     func carriesLargeFrames(_ link: Link) async throws {
         let learner = try link.learner(.init())

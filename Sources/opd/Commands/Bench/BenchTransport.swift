@@ -37,16 +37,19 @@ struct BenchTransportCommand: AsyncParsableCommand {
         let result = try await TransportBenchmark.run(
             clients: clients, byteCount: bytes, trajectories: count, window: window, logger: logger)
         let rate = Double(result.trajectories) / result.seconds
+        let first = Double(result.trajectories) / result.firstSeconds
         try StandardOutput.shared.writeLine(
             json
                 ? JSONText.object([
                     ("peer", JSONText.string("opd")), ("what", JSONText.string("transport")),
                     ("bytes", String(bytes)), ("clients", String(clients)), ("window", String(window)),
                     ("messages_per_second", JSONText.number(rate)),
+                    ("first_messages_per_second", JSONText.number(first)),
                     ("bytes_per_second", JSONText.number(rate * Double(result.byteCount))),
                 ])
                 : "transport: \(ProgressLine.fixed(rate, 0)) trajectories/s of \(result.byteCount) bytes, "
-                    + "\(ProgressLine.fixed(rate * Double(result.byteCount) / 1e6, 1)) MB/s (\(clients) clients, \(window) each)"
+                    + "\(ProgressLine.fixed(rate * Double(result.byteCount) / 1e6, 1)) MB/s (\(clients) clients, "
+                    + "\(window) each; \(ProgressLine.fixed(first, 0)) trajectories/s in the first round)"
         )
     }
 }
