@@ -1,4 +1,6 @@
+import Dispatch
 import Foundation
+import Locking
 
 /// Snapshot files in shared memory: `opd-RUN-VERSION`, for the eyes of this user only.
 ///
@@ -38,26 +40,43 @@ struct SnapshotFiles: Sendable {
     }
 
     /// Writes `bytes` and returns the file's path. Removes files that are two versions old.
-    mutating func write(_ bytes: UnsafeRawBufferPointer, version: UInt64) throws(WeightFileError) -> String {
+    mutating func write(_ weights: WeightBytes, version: UInt64) throws(WeightFileError) -> String {
         while files.count > 2 { remove(files.removeFirst()) }
         let path = "\(directory)/\(prefix)-\(version)"
         if let index = files.firstIndex(where: { $0.path == path }) { remove(files.remove(at: index)) }
         let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw WeightFileError("cannot create \(path): \(systemMessage())") }
         flock(descriptor, LOCK_EX)
-        var offset = 0
-        while offset < bytes.count {
-            let count = Foundation.write(descriptor, bytes.baseAddress! + offset, bytes.count - offset)
-            if count > 0 {
-                offset += count
-            } else if errno != EINTR {
-                let reason = systemMessage()
-                remove((path, descriptor))
-                throw WeightFileError("cannot write \(path): \(reason)")
-            }
+        // New pages of shared memory are cleared first, which takes most of the time: every core takes a part.
+        let failed = Locked<Int32?>(nil)
+        DispatchQueue.concurrentPerform(iterations: Self.parts) { part in
+            let range = weights.count * part / Self.parts..<weights.count * (part + 1) / Self.parts
+            let bytes = UnsafeRawBufferPointer(rebasing: weights.bytes[range])
+            guard let code = Self.write(bytes, to: descriptor, at: range.lowerBound) else { return }
+            failed.withLock { $0 = code }
+        }
+        if let code = failed.withLock({ $0 }) {
+            remove((path, descriptor))
+            throw WeightFileError("cannot write \(path): \(String(cString: strerror(code)))")
         }
         files.append((path, descriptor))
         return path
+    }
+
+    private static let parts = 4
+
+    /// - Returns: nil, or errno.
+    private static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, at start: Int) -> Int32? {
+        var offset = 0
+        while offset < bytes.count, let base = bytes.baseAddress {
+            let count = pwrite(descriptor, base + offset, bytes.count - offset, off_t(start + offset))
+            if count > 0 {
+                offset += count
+            } else if errno != EINTR {
+                return errno
+            }
+        }
+        return nil
     }
 
     private func remove(_ file: (path: String, descriptor: Int32)) {

@@ -40,7 +40,7 @@ public final class WeightPublisher: Sendable {
 
     /// Makes `bytes` the newest version, and returns what to announce to every rollout worker.
     ///
-    /// Copies the bytes to shared memory and computes their checksum: about 0.2 s for 270 MB, so call it from a
+    /// Copies the bytes to shared memory and computes their checksum: about 0.1 s for 270 MB, so call it from a
     /// thread that may block.
     public func publish(version: UInt64, bytes: WeightBytes, elementType: String) -> WeightsAnnounce {
         let checksum = bytes.checksum
@@ -51,7 +51,7 @@ public final class WeightPublisher: Sendable {
         }
         var path: String?
         do throws(WeightFileError) {
-            path = try files?.write(bytes.bytes, version: version)
+            path = try files?.write(bytes, version: version)
         } catch {
             logger.info("weights go in chunks from now on: \(error)")
             files?.removeAll()
