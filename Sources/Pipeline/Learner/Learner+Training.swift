@@ -176,6 +176,8 @@ extension Learner {
             )
             return
         }
+        // Nothing was ever trained: there is nothing to keep of a student that was bad from the start.
+        if state.isSuspect, exchange.ledger.counts.trained == 0 { return }
         let snapshot = CheckpointState(
             step: exchange.version, plan: options.plan, tokenizerFingerprint: backend.tokenizerFingerprint,
             tokens: state.boundary, pending: state.pending, badSteps: state.badSteps,
