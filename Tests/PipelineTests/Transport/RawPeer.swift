@@ -45,6 +45,20 @@ final class RawPeer: Sendable {
         return true
     }
 
+    /// Reads until more has come than a ROUTER's handshake, 64 bytes and 43; false when it does not.
+    func waitForBytes() async -> Bool {
+        await onThread("raw-peer") {
+            var buffer = [UInt8](repeating: 0, count: 1 << 16)
+            var total = 0
+            while total <= 64 + 43 {
+                let count = read(self.descriptor, &buffer, buffer.count)
+                guard count > 0 else { return false }
+                total += count
+            }
+            return true
+        }
+    }
+
     /// Reads until the other side closes, which it is to do; false when it does not.
     func waitForEnd() async -> Bool { await onThread("raw-peer") { self.readToEnd() } }
 
