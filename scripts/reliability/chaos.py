@@ -27,7 +27,8 @@ LEASE = 1.0  # of run.yaml
 
 
 class Chaos:
-    def __init__(self, pipeline, disk, seed, wanted, only=None):
+    def __init__(self, pipeline, disk, seed, wanted, only=None, keys=False):
+        self.keys = keys
         self.faults = [fault for fault in self.FAULTS if not only or fault[0].__name__ in only]
         self.pipeline, self.disk, self.dice, self.wanted = pipeline, disk, random.Random(seed), wanted
         self.survived = {}
@@ -83,18 +84,26 @@ class Chaos:
         self.pipeline.proxies[self.member()].pause_until = time.monotonic() + self.dice.uniform(1.5, 4) * LEASE
 
     def kill_learner(self):
-        """At a random moment, or at one that is hard to hit: while a checkpoint is written, or right after a step."""
-        moment = self.dice.choice(["checkpoint", "step", "any"])
-        seen, deadline = self.pipeline.steps(), time.monotonic() + 3
+        """At a random moment, or at one that is hard to hit: while a checkpoint is written, right after a step, while
+        weights are sent out, or when results were acknowledged of which nothing is trained yet."""
+        # Messages of an encrypted run cannot be told apart.
+        messages = [] if self.keys else ["broadcast", "acknowledgement"]
+        moment = self.dice.choice(["checkpoint", "step", "any"] + messages)
         pattern = f"{self.pipeline.folder}/runs/tiny/checkpoints/.*"
-        while time.monotonic() < deadline and moment != "any":
-            if moment == "checkpoint" and glob.glob(pattern):
-                break
-            if moment == "step" and self.pipeline.steps() > seen:
-                break
-        if moment != "checkpoint":
+        state = {
+            "checkpoint": lambda: bool(glob.glob(pattern)), "step": self.pipeline.steps, "any": lambda: None,
+            "broadcast": lambda: self.pipeline.seen("broadcast"),
+            "acknowledgement": lambda: self.pipeline.seen("acknowledgement")}[moment]
+        before, deadline = moment != "checkpoint" and state(), time.monotonic() + 3
+        while moment != "any" and state() <= before:
+            # The run may stand still.
+            if time.monotonic() > deadline:
+                moment = "any"
+            time.sleep(0.0002)
+        if moment in ("step", "any"):
             time.sleep(self.dice.uniform(0, 0.1))
         self.stop_learner(signal.SIGKILL)
+        return None if moment == "any" else moment
 
     def interrupt_learner(self):
         self.stop_learner(self.dice.choice([signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]))
@@ -183,8 +192,9 @@ class Chaos:
         """One fault of the schedule; a kind that does not fit is passed over."""
         while True:
             fault = self.dice.choices([f for f, _ in self.faults], [weight for _, weight in self.faults])[0]
-            if fault(self) is not False:
-                name = fault.__name__
+            moment = fault(self)
+            if moment is not False:
+                name = fault.__name__ + (f" at {moment}" if moment else "")
                 self.survived[name] = self.survived.get(name, 0) + 1
                 return
 
@@ -241,7 +251,7 @@ def whole_run(opd, folder, steps, staleness, chaos=None, seed=0, only=None, keys
         write_keys(opd, folder)
     disk = Disk(f"{folder}/runs/tiny") if chaos else None
     run = Pipeline(opd, folder, moves_clocks=bool(chaos))
-    attack = Chaos(run, disk, seed, chaos or 0, only)
+    attack = Chaos(run, disk, seed, chaos or 0, only, keys)
     try:
         run.start_learner()
         for role in ["rollout", "scorer"] * (2 if chaos else 1):

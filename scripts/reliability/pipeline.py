@@ -130,6 +130,10 @@ class Pipeline:
     def of(self, role):
         return [name for name in self.members if name.startswith(role)]
 
+    def seen(self, kind):
+        """Messages of a kind that have passed to any member."""
+        return sum(proxy.seen[kind] for proxy in self.proxies.values())
+
     def steps(self):
         """Completed steps, as metrics.jsonl has them."""
         return self.metrics()[-1]["step"] if self.metrics() else 0

@@ -149,11 +149,16 @@ actor UnigramTrainer: TrainingBackend {
     private var dead = false
     private let duration: Duration
     private let explodesAt: Set<UInt64>
+    private let saving: Double
 
-    /// - Parameter explodesAt: completed steps after which the gradient is no number.
+    /// - Parameters:
+    ///   - explodesAt: completed steps after which the gradient is no number.
+    ///   - saving: seconds that it takes to write its state.
     init(
-        _ model: UnigramModel = .student, duration: Duration = .milliseconds(5), explodesAt: Set<UInt64> = []
+        _ model: UnigramModel = .student, duration: Duration = .milliseconds(5), explodesAt: Set<UInt64> = [],
+        saving: Double = 0
     ) {
+        self.saving = saving
         self.model = model
         self.duration = duration
         self.explodesAt = explodesAt
@@ -203,10 +208,11 @@ actor UnigramTrainer: TrainingBackend {
     }
 
     func holdState() -> HeldState {
-        let values = [model.logits, momentum], dead = dead
+        let values = [model.logits, momentum], dead = dead, saving = saving
         return HeldState(
             write: { folder in
                 if dead { throw EngineFailure() }
+                Thread.sleep(forTimeInterval: saving)
                 try JSONEncoder().encode(values).write(to: URL(fileURLWithPath: "\(folder)/unigram.json"))
             }, release: {})
     }
