@@ -48,9 +48,9 @@ FAULTS  ?= 200
 SEED    ?= 1
 MINUTES ?= 60
 
-chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, twice (SEED=...).
+chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, then one with keys (SEED=...).
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED)
-	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --staleness 2
+	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --staleness 2 --keys
 
 soak: build ## Run a small pipeline with churn for MINUTES=60 and check that no process grows.
 	python3 scripts/reliability/soak.py $(OPD) --minutes $(MINUTES) --seed $(SEED)

@@ -26,5 +26,7 @@ for kind in "${kinds[@]}"; do
         ;;
     esac
     echo "tests under $kind sanitizer"
-    "$swift" test --sanitize="$kind" --scratch-path $scratch "${skip[@]}" ${FILTER:+--filter "$FILTER"}
+    # One after the other: tests that compute would keep those that wait from their turn for minutes, and their limits of
+    # time would measure their neighbours.
+    "$swift" test --no-parallel --sanitize="$kind" --scratch-path $scratch "${skip[@]}" ${FILTER:+--filter "$FILTER"}
 done

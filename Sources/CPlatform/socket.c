@@ -35,3 +35,11 @@ int64_t cplatform_bytes_received(int descriptor) {
     if (length < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received) return -1;
     return (int64_t)info.tcpi_bytes_received;
 }
+
+int64_t cplatform_connection_silence(int descriptor) {
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return -1;
+    // tcp_states.h, which is the kernel's own, calls it TCP_ESTABLISHED.
+    return info.tcpi_state == 1 ? (int64_t)info.tcpi_last_data_recv : -1;
+}

@@ -24,12 +24,19 @@ public struct StepGuard: Sendable, Equatable {
 
     /// What is wrong with a batch before anything is computed from it; nil: nothing.
     public func flaw(in batch: [ScoredTrajectory]) -> StepFlaw? {
+        let unsampled = batch.filter { !$0.trajectory.behaviourLogprobs.allSatisfy(\.isFinite) }
+        if !unsampled.isEmpty {
+            return StepFlaw(
+                .brokenStudent,
+                "the student's own log-probabilities of \(unsampled.count) of \(batch.count) trajectories are not "
+                    + "finite: its weights are unusable", unsampled)
+        }
         let ungraded = batch.filter { !$0.isFinite }
         if let first = ungraded.first {
             return StepFlaw(
                 .notFinite,
-                "\(ungraded.count) of \(batch.count) trajectories have log-probabilities that are not finite, the first "
-                    + "of teacher '\(first.trajectory.teacher)'", ungraded)
+                "\(ungraded.count) of \(batch.count) trajectories have grades that are not finite, the first of teacher "
+                    + "'\(first.trajectory.teacher)'", ungraded)
         }
         let empty = batch.filter(\.trajectory.isEmpty)
         if Double(empty.count) > emptyLimit * Double(batch.count) {
@@ -63,8 +70,10 @@ public struct StepGuard: Sendable, Equatable {
 /// Why a step must not be taken.
 public struct StepFlaw: Sendable, Equatable {
     public enum Kind: Sendable {
-        /// A log-probability, the loss or the gradient is no number.
+        /// A grade, the loss or the gradient is no number.
         case notFinite
+        /// The student does not know how probable its own tokens are.
+        case brokenStudent
         /// The student has moved too far from the teacher.
         case divergence
         /// The student answers nothing.

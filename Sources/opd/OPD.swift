@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Pipeline
 
 /// The `opd` command: one subcommand a file, no logic here.
 @main
@@ -26,6 +27,7 @@ struct OPD: AsyncParsableCommand {
     static func main() async {
         // A reader that went away shows as a failed write, not as a signal that kills a run.
         signal(SIGPIPE, SIG_IGN)
+        MappedFileFailure.endWithOneLine()
         do {
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

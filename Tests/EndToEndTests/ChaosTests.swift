@@ -11,14 +11,19 @@ import Testing
         FileManager.default.isExecutableFile(atPath: "\($0)/python3")
     }
 
-    @Test(.enabled(if: hasPython), arguments: [0, 2])
-    func aRunSurvives(staleness: Int) async throws {
+    @Test(.enabled(if: hasPython), arguments: [["--staleness", "0"], ["--staleness", "2", "--keys"]])
+    func aRunSurvives(_ options: [String]) async throws { try await run(["--faults", "12"] + options, faults: 12) }
+
+    /// What is encrypted is as it was when connections come back, and equal to what a run in plain text gives.
+    @Test(.enabled(if: hasPython)) func aRunWithKeysSurvivesItsConnections() async throws {
+        try await run(["--faults", "10", "--keys", "--only", "cut", "silence", "slow", "suspend_learner"], faults: 10)
+    }
+
+    private func run(_ options: [String], faults: Int) async throws {
         try await withTemporaryFolder { folder in
             let process = Process()
             process.executableURL = URL(filePath: "/usr/bin/env")
-            process.arguments = [
-                "python3", Self.script, Binary.path, "--faults", "12", "--seed", "3", "--staleness", "\(staleness)",
-            ]
+            process.arguments = ["python3", Self.script, Binary.path, "--seed", "3"] + options
             process.environment = ProcessInfo.processInfo.environment.merging(["TMPDIR": folder]) { $1 }
             let output = "\(folder)/output"
             try Data().write(to: URL(filePath: output))
@@ -29,7 +34,7 @@ import Testing
             while process.isRunning { try await Task.sleep(for: .milliseconds(20)) }
             let text = try String(contentsOfFile: output, encoding: .utf8)
             #expect(process.terminationStatus == 0, "\(text)")
-            #expect(text.contains("12 faults survived in 36 steps"), "\(text)")
+            #expect(text.contains("\(faults) faults survived in \(faults * 3) steps"), "\(text)")
         }
     }
 }

@@ -11,7 +11,10 @@ enum TinyModel {
         + "+ '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 
     /// Writes a model folder; equal seeds give equal weights.
-    static func write(to folder: String, seed: UInt64, layers: Int = 2, tokenizer: String = "bpe-qwen") throws {
+    /// - Parameter isBroken: whether a weight of it is not a number.
+    static func write(
+        to folder: String, seed: UInt64, layers: Int = 2, tokenizer: String = "bpe-qwen", isBroken: Bool = false
+    ) throws {
         let configuration = ModelConfiguration(
             family: .llama, vocabularySize: 704, hiddenSize: 32, intermediateSize: 64, layerCount: layers, headCount: 4,
             keyValueHeadCount: 2, headDimension: 8, maxPositions: 256, tiedEmbeddings: true, eosTokenIDs: [2])
@@ -24,6 +27,7 @@ enum TinyModel {
             buffer.deallocate()
             buffer = .allocate(capacity: parameter.count)
             for index in 0..<parameter.count { buffer[index] = isNorm ? 1 : random.nextWeight() }
+            if isNorm, isBroken { buffer[0] = .nan }
             return UnsafeBufferPointer(buffer)
         }
         try FileManager.default.copyItem(

@@ -202,6 +202,16 @@ import Testing
         }
     }
 
+    /// Found by a fuzzer: any bits may stand where log-probabilities are, and what is sent on is what came.
+    @Test(arguments: [0xffff_ffff, 0x7fa0_0001, 0x7f80_0000, 0x8000_0000, 1] as [UInt32])
+    func logprobsPassToTheLastBit(_ bits: UInt32) throws {
+        let score = Score(id: RolloutID(group: 5, sample: 1), kind: .train, logprobs: [-1, Float(bitPattern: bits)])
+        let encoded = try Codec.encode(.scores(Scores(scores: [score], epoch: 9)))
+        let again = try Codec.encode(Codec.decode(encoded))
+        #expect(again.map(\.array) == encoded.map(\.array))
+        #expect(encoded.last?.array.suffix(4) == withUnsafeBytes(of: bits.littleEndian) { Array($0) }[...])
+    }
+
     @Test func badValuesAreRefusedOnBothSides() throws {
         let id = RolloutID(group: 1, sample: 0)
         var trajectory = Trajectory(

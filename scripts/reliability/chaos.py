@@ -3,7 +3,7 @@
 
 A synchronous run must end with the very weights of an undisturbed one; a run with staleness must end with its books
 balanced and every step trained once. Prints the faults survived.
-usage: chaos.py OPD [--faults N] [--seed S] [--staleness K] [--keep]
+usage: chaos.py OPD [--faults N] [--seed S] [--staleness K] [--keys] [--only FAULT ...] [--keep]
 """
 
 import argparse
@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,7 +27,9 @@ LEASE = 1.0  # of run.yaml
 
 
 class Chaos:
-    def __init__(self, pipeline, disk, seed, wanted):
+    def __init__(self, pipeline, disk, seed, wanted, only=None, keys=False):
+        self.keys = keys
+        self.faults = [fault for fault in self.FAULTS if not only or fault[0].__name__ in only]
         self.pipeline, self.disk, self.dice, self.wanted = pipeline, disk, random.Random(seed), wanted
         self.survived = {}
         self.due = []  # (time, what ends a fault)
@@ -81,18 +84,26 @@ class Chaos:
         self.pipeline.proxies[self.member()].pause_until = time.monotonic() + self.dice.uniform(1.5, 4) * LEASE
 
     def kill_learner(self):
-        """At a random moment, or at one that is hard to hit: while a checkpoint is written, or right after a step."""
-        moment = self.dice.choice(["checkpoint", "step", "any"])
-        seen, deadline = self.pipeline.steps(), time.monotonic() + 3
+        """At a random moment, or at one that is hard to hit: while a checkpoint is written, right after a step, while
+        weights are sent out, or when results were acknowledged of which nothing is trained yet."""
+        # Messages of an encrypted run cannot be told apart.
+        messages = [] if self.keys else ["broadcast", "acknowledgement"]
+        moment = self.dice.choice(["checkpoint", "step", "any"] + messages)
         pattern = f"{self.pipeline.folder}/runs/tiny/checkpoints/.*"
-        while time.monotonic() < deadline and moment != "any":
-            if moment == "checkpoint" and glob.glob(pattern):
-                break
-            if moment == "step" and self.pipeline.steps() > seen:
-                break
-        if moment != "checkpoint":
+        state = {
+            "checkpoint": lambda: bool(glob.glob(pattern)), "step": self.pipeline.steps, "any": lambda: None,
+            "broadcast": lambda: self.pipeline.seen("broadcast"),
+            "acknowledgement": lambda: self.pipeline.seen("acknowledgement")}[moment]
+        before, deadline = moment != "checkpoint" and state(), time.monotonic() + 3
+        while moment != "any" and state() <= before:
+            # The run may stand still.
+            if time.monotonic() > deadline:
+                moment = "any"
+            time.sleep(0.0002)
+        if moment in ("step", "any"):
             time.sleep(self.dice.uniform(0, 0.1))
         self.stop_learner(signal.SIGKILL)
+        return None if moment == "any" else moment
 
     def interrupt_learner(self):
         self.stop_learner(self.dice.choice([signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]))
@@ -154,10 +165,18 @@ class Chaos:
         child.wait()
         self.pipeline.start(name.split("-")[0], name, clock)
 
+    def move_wall_clock(self):
+        """The wall clock of a running process, or of all, is set to another day."""
+        if not self.pipeline.wall_clocks:
+            return False
+        names = ["learner"] + sorted(self.pipeline.members)
+        for name in names if self.dice.random() < 0.3 else [self.dice.choice(names)]:
+            self.pipeline.wall_clocks.set(name, int(self.dice.choice([-1, 1]) * 10 ** self.dice.uniform(1, 8)))
+
     FAULTS = [
         (kill_member, 4), (suspend_member, 4), (suspend_learner, 2), (add_member, 2), (remove_member, 2), (cut, 4),
         (slow, 2), (silence, 3), (kill_learner, 5), (interrupt_learner, 1), (corrupt_checkpoint, 1), (fill_disk, 2),
-        (move_clock, 2)]
+        (move_clock, 2), (move_wall_clock, 2)]
 
     # Time
 
@@ -172,9 +191,10 @@ class Chaos:
     def strike(self):
         """One fault of the schedule; a kind that does not fit is passed over."""
         while True:
-            fault = self.dice.choices([f for f, _ in self.FAULTS], [weight for _, weight in self.FAULTS])[0]
-            if fault(self) is not False:
-                name = fault.__name__
+            fault = self.dice.choices([f for f, _ in self.faults], [weight for _, weight in self.faults])[0]
+            moment = fault(self)
+            if moment is not False:
+                name = fault.__name__ + (f" at {moment}" if moment else "")
                 self.survived[name] = self.survived.get(name, 0) + 1
                 return
 
@@ -216,13 +236,22 @@ def result(folder):
         return weights, json.load(file)
 
 
-def whole_run(opd, folder, steps, staleness, chaos=None, seed=0):
+def write_keys(opd, folder):
+    """Keys for everybody, and their section of run.yaml."""
+    made = subprocess.run([opd, "keygen", "--run", "keys"], cwd=folder, check=True, capture_output=True, text=True)
+    with open(f"{folder}/run.yaml", "a") as file:
+        file.write(made.stdout)
+
+
+def whole_run(opd, folder, steps, staleness, chaos=None, seed=0, only=None, keys=False):
     """Runs to the end; returns the pipeline's result, what went wrong, and the faults."""
     os.makedirs(folder)
     write_run(folder, steps, staleness)
+    if keys:
+        write_keys(opd, folder)
     disk = Disk(f"{folder}/runs/tiny") if chaos else None
-    run = Pipeline(opd, folder)
-    attack = Chaos(run, disk, seed, chaos or 0)
+    run = Pipeline(opd, folder, moves_clocks=bool(chaos))
+    attack = Chaos(run, disk, seed, chaos or 0, only, keys)
     try:
         run.start_learner()
         for role in ["rollout", "scorer"] * (2 if chaos else 1):
@@ -246,6 +275,8 @@ def main():
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--staleness", type=int, default=0)
+    parser.add_argument("--keys", action="store_true", help="encrypt; the undisturbed run stays in plain text")
+    parser.add_argument("--only", nargs="+", choices=[fault.__name__ for fault, _ in Chaos.FAULTS], metavar="FAULT")
     parser.add_argument("--keep", action="store_true", help="leave the folder of the runs")
     options = parser.parse_args()
     opd = os.path.abspath(options.opd)
@@ -257,9 +288,12 @@ def main():
         ("workers with a host name of their own", pipeline.HAS_HOSTS)] if not there]
     if missing:
         print("without root there are no " + ", no ".join(missing), flush=True)
+    if not pipeline.COMPILER:
+        print("without a C compiler there are no moved wall clocks", flush=True)
     try:
         found, metrics, problems, survived = whole_run(
-            opd, f"{folder}/disturbed", steps, options.staleness, options.faults, options.seed)
+            opd, f"{folder}/disturbed", steps, options.staleness, options.faults, options.seed, options.only,
+            options.keys)
         if found:
             state = found[1]
             books = state["tokens"]

@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -24,10 +25,35 @@ HAS_CLOCKS = IS_ROOT and works("unshare", "-T", "--monotonic", "1000", "--bootti
 HAS_HOSTS = IS_ROOT and works("unshare", "-u", "true")
 
 
+COMPILER = shutil.which("cc") or shutil.which("clang")
+
+
+class WallClocks:
+    """A wall clock for every process, which can be set while it runs; see wallclock.c."""
+
+    def __init__(self, folder):
+        self.folder = f"{folder}/clocks"
+        os.makedirs(self.folder)
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wallclock.c")
+        self.library = f"{self.folder}/wallclock.so"
+        subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", self.library, source], check=True)
+
+    def environment(self, name):
+        if not os.path.exists(f"{self.folder}/{name}"):
+            with open(f"{self.folder}/{name}", "wb") as file:
+                file.write(struct.pack("=q", 0))
+        return {"LD_PRELOAD": self.library, "WALLCLOCK_FILE": f"{self.folder}/{name}"}
+
+    def set(self, name, seconds):
+        """Moves the clock of a process to so far from the machine's."""
+        with open(f"{self.folder}/{name}", "r+b") as file:
+            file.write(struct.pack("=q", seconds))
+
+
 class Child:
     """A process of the run, and what was done to it."""
 
-    def __init__(self, name, arguments, folder, clock=0, host=None):
+    def __init__(self, name, arguments, folder, clock=0, host=None, environment=None):
         self.name, self.stopped, self.expected = name, False, False
         command = arguments
         if host and HAS_HOSTS:
@@ -39,7 +65,7 @@ class Child:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, "SWIFT_BACKTRACE": "enable=no"})
+                env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **(environment or {})})
         self.pid = self.process.pid
 
     def send(self, number):
@@ -68,8 +94,9 @@ def free_port():
 class Pipeline:
     """A learner, and members that reach it through a proxy each."""
 
-    def __init__(self, opd, folder, dice=None):
+    def __init__(self, opd, folder, dice=None, moves_clocks=False):
         self.opd, self.folder, self.port = opd, folder, free_port()
+        self.wall_clocks = WallClocks(folder) if moves_clocks and COMPILER else None
         self.dice = dice or random.Random(0)
         self.learner, self.members, self.proxies, self.count = None, {}, {}, {"rollout": 0, "scorer": 0}
         self.learner_lives = 0
@@ -78,7 +105,11 @@ class Pipeline:
     def start_learner(self, clock=0):
         self.learner_lives += 1
         arguments = [self.opd, "learner", "run.yaml", "--bind", f"tcp://127.0.0.1:{self.port}", "--resume"]
-        self.learner = Child("learner", arguments, self.folder, clock)
+        self.learner = self.child("learner", arguments, clock)
+
+    def child(self, name, arguments, clock=0, host=None):
+        environment = self.wall_clocks.environment(name) if self.wall_clocks else None
+        return Child(name, arguments, self.folder, clock, host, environment)
 
     def start(self, role, name=None, clock=0):
         if name is None:
@@ -89,7 +120,7 @@ class Pipeline:
             self.opd, role, "run.yaml", "--connect", f"tcp://127.0.0.1:{self.proxies[name].port}", "--name", name]
         # Every other worker lives on a machine of its own.
         host = name if role == "rollout" and int(name.split("-")[1]) % 2 else None
-        self.members[name] = Child(name, arguments, self.folder, clock, host)
+        self.members[name] = self.child(name, arguments, clock, host)
         return name
 
     def remove(self, name):
@@ -98,6 +129,10 @@ class Pipeline:
 
     def of(self, role):
         return [name for name in self.members if name.startswith(role)]
+
+    def seen(self, kind):
+        """Messages of a kind that have passed to any member."""
+        return sum(proxy.seen[kind] for proxy in self.proxies.values())
 
     def steps(self):
         """Completed steps, as metrics.jsonl has them."""

@@ -1,8 +1,18 @@
 """A TCP proxy whose connections can be cut, slowed and silenced."""
 
+import re
 import socket
 import threading
 import time
+
+
+def message(field):
+    """A message of the learner's whose header begins with this field of the protocol, as it is on the wire."""
+    tag = bytes([field << 3 & 0x7F | 0x80 | 2, field >> 4])
+    return re.compile(rb"\x01\x04OPD\x01(?:[\x00\x01].|[\x02\x03].{8})" + re.escape(tag), re.DOTALL)
+
+
+MESSAGES = {"acknowledgement": message(37), "broadcast": message(48)}
 
 
 class Proxy:
@@ -11,6 +21,7 @@ class Proxy:
         self.target = port
         self.pause_until = 0.0  # nothing passes, nothing is said
         self.slow_until = 0.0  # little passes
+        self.seen = dict.fromkeys(MESSAGES, 0)  # by kind, in plain text
         self.pairs = set()
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -48,6 +59,9 @@ class Proxy:
                     data = data[1024:]
                     time.sleep(0.02)
                 sink.sendall(data)
+                if source is pair[1]:
+                    for kind, pattern in MESSAGES.items():
+                        self.seen[kind] += len(pattern.findall(data))
         except OSError:
             pass
         self.drop(pair)

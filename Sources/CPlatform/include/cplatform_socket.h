@@ -7,3 +7,7 @@ int cplatform_peer_address(int descriptor, char *text, int size);
 
 /// Bytes that a TCP connection has received so far, read or not; -1 where the kernel does not tell.
 int64_t cplatform_bytes_received(int descriptor);
+
+/// Milliseconds since the other end of a TCP connection was heard; -1 when it has closed the connection or is gone, or
+/// for anything but a TCP socket.
+int64_t cplatform_connection_silence(int descriptor);

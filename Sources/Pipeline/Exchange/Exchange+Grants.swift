@@ -10,8 +10,10 @@ extension Exchange {
 
     private mutating func grantRollouts(_ now: Duration) -> [Action] {
         var grants: [PeerID: [RolloutTask]] = [:]
-        while let key = table.pendingGroups.first, let peer = neediest(where: { $0.role == .rollout }) {
+        while let key = table.pendingGroups.first {
             let items = table.missing(key)
+            let tried = doubts.isEmpty ? [] : Set(items.flatMap { doubts[$0] ?? [] })
+            guard let peer = neediest(except: tried, where: { $0.role == .rollout }) else { break }
             let id = lease(items, group: key, to: peer, now)
             table.lease(key, id)
             guard let group = table.groups[key] else { continue }
@@ -46,7 +48,8 @@ extension Exchange {
     private func nextScore() -> (WorkItem, PeerID)? {
         let waiting = table.pendingScores.compactMap { teacher, queue in queue.first.map { (teacher, $0) } }
         for (teacher, key) in waiting.sorted(by: { $0.1 < $1.1 }) {
-            if let peer = neediest(where: { $0.role == .scorer && $0.teachers.contains(teacher) }) {
+            let tried = Set(doubts[key.item] ?? [])
+            if let peer = neediest(except: tried, where: { $0.role == .scorer && $0.teachers.contains(teacher) }) {
                 return (key.item, peer)
             }
         }
@@ -54,12 +57,14 @@ extension Exchange {
     }
 
     /// Of the members with room the one that holds least, and of equals the one whose last grant is oldest.
-    private func neediest(where fits: (Member) -> Bool) -> PeerID? {
+    /// - Parameter tried: who has had no numbers for this work, and gets it again only when nobody else has room.
+    private func neediest(except tried: Set<PeerID>, where fits: (Member) -> Bool) -> PeerID? {
+        func order(_ member: Member) -> (Int, Int, UInt64, String) {
+            (tried.contains(member.peer) ? 1 : 0, member.tasks, member.lastGrant, member.name)
+        }
         var best: Member?
         for member in members.values where member.room && fits(member) {
-            if let best, (best.tasks, best.lastGrant, best.name) < (member.tasks, member.lastGrant, member.name) {
-                continue
-            }
+            if let best, order(best) < order(member) { continue }
             best = member
         }
         return best?.peer

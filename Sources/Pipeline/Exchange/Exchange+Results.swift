@@ -6,6 +6,7 @@ extension Exchange {
     mutating func take(_ trajectories: [Trajectory], _ peer: PeerID, _ now: Duration) -> [Action] {
         guard members[peer]?.role == .rollout else { return [wrongRole(peer, "trajectories")] }
         var actions: [Action] = []
+        var doubted: Set<UInt64> = []
         // What comes in one message after a refusal is not looked at.
         for trajectory in trajectories where members[peer] != nil {
             let item = WorkItem(id: trajectory.id, kind: trajectory.kind)
@@ -18,12 +19,15 @@ extension Exchange {
                 actions += invalid(item, group.lease, peer, flaw)
                 continue
             }
-            members[peer]?.invalidResults = 0
+            let flaw = trajectory.behaviourLogprobs.areFinite ? nil : "a log-probability is not finite"
+            let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: [])
+            guard judge(scored, flaw, item, group.lease, peer, &doubted, &actions) else { continue }
             // In this order: a lease that ends frees what its group still misses.
             table.accept(trajectory, item)
             actions += settle(item, group.lease, by: peer, now)
             ledger.accept(tokens: trajectory.responseIDs.count, kind: trajectory.kind)
         }
+        release(doubted)
         unacknowledged[peer, default: []] += trajectories.lazy.map { WorkItem(id: $0.id, kind: $0.kind) }
         return actions
     }
@@ -32,25 +36,29 @@ extension Exchange {
     mutating func take(_ scores: [Score], _ peer: PeerID, _ now: Duration) -> [Action] {
         guard let member = members[peer], member.role == .scorer else { return [wrongRole(peer, "scores")] }
         var actions: [Action] = []
+        var doubted: Set<UInt64> = []
         for score in scores where members[peer] != nil {
             let item = WorkItem(id: score.id, kind: score.kind)
             guard case .unscored(let trajectory, let lease) = table.items[item] else {
                 counters.duplicates += 1
                 continue
             }
-            if let flaw = flaw(of: score, trajectory, member) {
-                let isHolder = lease.map { leases[$0]?.holder == peer } ?? false
-                let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: score.logprobs)
+            let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: score.logprobs)
+            if !member.teachers.contains(trajectory.teacher) {
+                let flaw = "it is for teacher '\(trajectory.teacher)'"
                 actions.append(.suspect(scored, flaw: flaw))
                 actions += invalid(item, lease, peer, flaw)
-                if isHolder { giveUpGrading(item, trajectory) }
                 continue
             }
-            members[peer]?.invalidResults = 0
+            guard judge(scored, flaw(of: scored), item, lease, peer, &doubted, &actions) else { continue }
             actions += settle(item, lease, by: peer, now)
-            table.accept(score.logprobs, item)
-            ledger.grade(tokens: score.logprobs.count)
+            let count = trajectory.responseIDs.count
+            // Grades that are not one a token are none.
+            let grades = score.logprobs.count == count ? score.logprobs : [Float](repeating: .nan, count: count)
+            table.accept(grades, item)
+            ledger.grade(tokens: count)
         }
+        release(doubted)
         unacknowledged[peer, default: []] += scores.lazy.map { WorkItem(id: $0.id, kind: $0.kind) }
         return actions
     }
@@ -97,42 +105,75 @@ extension Exchange {
         if trajectory.behaviourLogprobs.count != count || trajectory.policyVersions.count != count {
             return "its arrays differ in length"
         }
-        if !trajectory.behaviourLogprobs.areFinite { return "a log-probability is not finite" }
         for run in trajectory.policyVersions.runs where run.version < group.minimumVersion || run.version > version {
             return "it was sampled with weights \(run.version), not \(group.minimumVersion)...\(version)"
         }
         return nil
     }
 
-    private func flaw(of score: Score, _ trajectory: Trajectory, _ member: Member) -> String? {
-        let count = trajectory.responseIDs.count
-        if !member.teachers.contains(trajectory.teacher) { return "it is for teacher '\(trajectory.teacher)'" }
-        if score.logprobs.count != count { return "\(score.logprobs.count) grades for \(count) tokens" }
-        if !score.logprobs.areFinite { return "a log-probability is not finite" }
-        return nil
+    private func flaw(of scored: ScoredTrajectory) -> String? {
+        let count = scored.trajectory.responseIDs.count, grades = scored.teacherLogprobs
+        if grades.count != count { return "\(grades.count) grades for \(count) tokens" }
+        return grades.areFinite ? nil : "a log-probability is not finite"
     }
 
     /// A result that does not fit: dropped, its task issued again, and its sender refused when it goes on so.
     private mutating func invalid(_ item: WorkItem, _ id: UInt64?, _ peer: PeerID, _ flaw: String) -> [Action] {
         counters.invalid += 1
         let sender = name(peer)
-        var actions = [note(.warning, "\(sender): the result for rollout \(item.id) is invalid: \(flaw)")]
-        members[peer]?.invalidResults += 1
         if let id, leases[id]?.holder == peer { release(id) }
-        if members[peer]?.invalidResults == options.invalidResultLimit {
-            actions += remove(peer)
-            let message = "\(options.invalidResultLimit) invalid results in a row, the last: \(flaw)"
-            actions.append(.send(.reject(Reject(code: .invalidRequest, message: message)), to: peer))
-            actions.append(note(.warning, "\(sender) was refused: \(message)"))
-        }
-        return actions
+        let told = note(.warning, "\(sender): the result for rollout \(item.id) is invalid: \(flaw)")
+        return [told] + blame(peer, flaw)
     }
 
-    /// Takes a trajectory whose gradings never fit as graded with no number.
-    private mutating func giveUpGrading(_ item: WorkItem, _ trajectory: Trajectory) {
-        badGradings[item, default: 0] += 1
-        guard badGradings[item, default: 0] >= options.gradingLimit else { return }
-        table.accept([Float](repeating: .nan, count: trajectory.responseIDs.count), item)
+    /// Books an invalid result, and refuses a member that goes on so.
+    private mutating func blame(_ peer: PeerID, _ flaw: String) -> [Action] {
+        guard let sender = members[peer]?.name else { return [] }
+        members[peer]?.invalidResults += 1
+        guard members[peer]?.invalidResults == options.invalidResultLimit else { return [] }
+        let message = "\(options.invalidResultLimit) invalid results in a row, the last: \(flaw)"
+        return remove(peer) + [
+            .send(.reject(Reject(code: .invalidRequest, message: message)), to: peer),
+            note(.warning, "\(sender) was refused: \(message)"),
+        ]
+    }
+
+    // MARK: Results without numbers
+
+    /// Whether a result that fits its task is to be taken. One without numbers (`flaw`) is tried again, by another
+    /// member first: which of member and model is to blame shows when another has numbers. When nobody has, the
+    /// result is taken as it is, for the step to be judged.
+    private mutating func judge(
+        _ scored: ScoredTrajectory, _ flaw: String?, _ item: WorkItem, _ id: UInt64?, _ peer: PeerID,
+        _ doubted: inout Set<UInt64>, _ actions: inout [Action]
+    ) -> Bool {
+        guard let flaw else {
+            members[peer]?.invalidResults = 0
+            let doubters = Set(doubts.removeValue(forKey: item) ?? []).subtracting([peer])
+            for other in doubters.sorted(by: { $0.description < $1.description }) {
+                actions += blame(other, "no numbers for rollout \(item.id), for which \(name(peer)) has some")
+            }
+            return true
+        }
+        counters.invalid += 1
+        if doubts[item] == nil { actions.append(.suspect(scored, flaw: flaw)) }
+        // The first time a member does it is news.
+        let level: Note.Level = members[peer]?.hasDoubts == true ? .debug : .warning
+        members[peer]?.hasDoubts = true
+        actions.append(note(level, "\(name(peer)): the result for rollout \(item.id) has no numbers: \(flaw)"))
+        guard let id, leases[id]?.holder == peer else { return false }
+        doubts[item, default: []].append(peer)
+        guard doubts[item, default: []].count < options.attemptLimit else {
+            doubts[item] = nil
+            return true
+        }
+        doubted.insert(id)
+        return false
+    }
+
+    /// Ends leases, whose results are for others to try, once a whole message was looked at.
+    private mutating func release(_ ids: Set<UInt64>) {
+        for id in ids.sorted() { release(id) }
     }
 
     mutating func wrongRole(_ peer: PeerID, _ what: String) -> Action {

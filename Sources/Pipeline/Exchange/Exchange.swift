@@ -17,8 +17,8 @@ public struct Exchange: Sendable {
     public internal(set) var ledger: Ledger
     public internal(set) var counters = ExchangeCounters()
 
-    /// Gradings in a row that did not fit, of trajectories that have had one.
-    var badGradings: [WorkItem: Int] = [:]
+    /// Who had no numbers for a rollout, or for a trajectory's grades, one entry an attempt.
+    var doubts: [WorkItem: [PeerID]] = [:]
     /// Results of the burst that is being taken, by sender.
     var unacknowledged: [PeerID: [WorkItem]] = [:]
     var order: PromptOrder
@@ -87,6 +87,8 @@ public struct Exchange: Sendable {
         var reachable = true
         var lastGrant: UInt64 = 0
         var invalidResults = 0
+        /// Whether a result of it had no numbers.
+        var hasDoubts = false
         var heartbeat: Heartbeat?
 
         var room: Bool { reachable && tasks < window }
@@ -151,7 +153,7 @@ public struct Exchange: Sendable {
 
     private mutating func close(_ keys: [WorkTable.GroupKey]) {
         table.close(keys)
-        badGradings = badGradings.filter { table.items[$0.key] != nil }
+        doubts = doubts.filter { table.items[$0.key] != nil }
     }
 
     private mutating func openGroups() {
@@ -207,9 +209,9 @@ public struct ExchangeOptions: Sendable, Equatable {
     public var vocabularySize: Int32
     /// Invalid results in a row after which a member is refused.
     public var invalidResultLimit = 3
-    /// Gradings of one trajectory that do not fit after which it counts as graded with no number, so that the step is
-    /// judged instead of tried for ever. More than one scorer's `invalidResultLimit`: the teacher is to blame then.
-    public var gradingLimit = 5
+    /// Attempts at one rollout, or at its grades, that give no numbers, after which the result is taken as it is: the
+    /// model is to blame then, and the step is judged instead of tried for ever.
+    public var attemptLimit = 3
     /// Members at once; a hello above it is refused.
     public var memberLimit = 4096
     /// The least silence that counts as death, however short the heartbeat.

@@ -43,7 +43,7 @@ extension Learner {
     func train() async throws {
         if let checkpoint = state.resuming {
             recorder.activity("reading \(checkpoint.path)")
-            try await backend.restore(from: checkpoint.path)
+            try await during("reading \(checkpoint.path)") { try await backend.restore(from: checkpoint.path) }
             recorder.activity("")
         }
         if state.pending != nil { exchange.beginEvaluation() }
@@ -122,8 +122,10 @@ extension Learner {
     private func publish() async throws {
         let version = exchange.version
         let publisher = publisher
-        let announcement = try await backend.withSnapshot { snapshot in
-            publisher.publish(version: version, bytes: snapshot.bytes, elementType: snapshot.elementType)
+        let announcement = try await during("publishing the weights of step \(version)") {
+            try await backend.withSnapshot { snapshot in
+                publisher.publish(version: version, bytes: snapshot.bytes, elementType: snapshot.elementType)
+            }
         }
         perform(exchange.peers(.rollout).map { .send(.weightsAnnounce(announcement), to: $0) })
         perform(exchange.pump(now: now))
@@ -176,6 +178,8 @@ extension Learner {
             )
             return
         }
+        // Nothing was ever trained: there is nothing to keep of a student that was bad from the start.
+        if state.isSuspect, exchange.ledger.counts.trained == 0 { return }
         let snapshot = CheckpointState(
             step: exchange.version, plan: options.plan, tokenizerFingerprint: backend.tokenizerFingerprint,
             tokens: state.boundary, pending: state.pending, badSteps: state.badSteps,
@@ -221,7 +225,7 @@ extension Learner {
     func finishSaving() async {
         guard let saving = state.saving else { return }
         recorder.activity("saving a checkpoint")
-        await saving.value
+        await during("saving a checkpoint") { await saving.value }
         state.saving = nil
         recorder.activity("")
     }

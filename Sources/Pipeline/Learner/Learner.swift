@@ -31,6 +31,8 @@ public actor Learner {
     /// Since when the step under way is trained.
     var trainingSince: Duration?
     var longestStep: Duration = .zero
+    /// What else it does itself that can take long, and since when.
+    private var chore: (text: String, since: Duration)?
 
     /// - Parameters:
     ///   - checkpoints: nil keeps none.
@@ -216,9 +218,9 @@ public actor Learner {
             said.text = ""
             recorder.progress(exchange.batchProgress)
         }
-        if let trainingSince {
+        if let busy {
             progressAt = now
-            return sayHowLong(trainingSince)
+            return sayHowLong(busy.text, busy.since, usual: trainingSince == nil ? .zero : longestStep)
         }
         guard now - progressAt > options.patience, let wait = exchange.waitingFor(now: now) else { return }
         // Others hold it now: that is news, but not more often than a person can read.
@@ -230,27 +232,37 @@ public actor Learner {
         recorder.activity(wait.text)
     }
 
-    /// Tells of a training step that is long, and long for this run.
-    private func sayHowLong(_ since: Duration) {
+    /// Tells of what takes long, and longer than it ever did in this run.
+    private func sayHowLong(_ what: String, _ since: Duration, usual: Duration) {
         let taken = now - since
-        guard taken > options.longStep, taken > longestStep * 3 else { return }
-        guard said.text != trainingText || now - said.at > .seconds(30) else { return }
-        said = (trainingText, now)
-        let text = "\(trainingText) for \(taken.components.seconds) s"
+        guard taken > usual + options.longStep else { return }
+        guard said.text != what || now - said.at > .seconds(30) else { return }
+        said = (what, now)
+        let text = "\(what) for \(taken.components.seconds) s"
         logger.notice("\(text)")
         recorder.activity(text)
     }
 
-    private var trainingText: String {
-        "training step \(exchange.version + 1)" + (state.saving == nil ? "" : ", while a checkpoint is written,")
+    /// What the learner itself does; nil when it waits for others, or for nothing.
+    private var busy: (text: String, since: Duration)? {
+        guard let trainingSince else { return chore }
+        let saving = state.saving == nil ? "" : ", while a checkpoint is written,"
+        return ("training step \(exchange.version + 1)\(saving)", trainingSince)
+    }
+
+    /// Does what can take long, under the eyes of the ticker.
+    func during<Result: Sendable>(_ text: String, _ body: () async throws -> Result) async rethrows -> Result {
+        chore = (text, now)
+        defer { chore = nil }
+        return try await body()
     }
 
     /// How the run is.
     private func status() -> Status {
         var status = exchange.status(now: now)
         status.uptimeSeconds = now.seconds
-        if let trainingSince {
-            status.doing = "\(trainingText) for \((now - trainingSince).components.seconds) s"
+        if let busy {
+            status.doing = "\(busy.text) for \((now - busy.since).components.seconds) s"
         } else if state.saving != nil {
             status.doing = "writing a checkpoint"
         } else {

@@ -24,7 +24,8 @@ public struct LearnerOptions: Sendable {
     public var recordedSamples = 32
     /// Time without progress after which the learner says what it waits for.
     public var patience: Duration = .seconds(5)
-    /// A training step that takes longer, and longer than three times the longest before, is told of.
+    /// What the learner itself does is told of when it takes longer; a training step, when it takes so much longer than
+    /// the longest before.
     public var longStep: Duration = .seconds(25)
 
     public init(

@@ -113,10 +113,10 @@ public actor RolloutWorker {
             progressAt = now
             guard !completed.isEmpty else { continue }
             for trajectory in completed {
-                guard trajectory.behaviourLogprobs.allSatisfy(\.isFinite) else {
-                    throw MemberError(
-                        "rollout \(trajectory.id): the student gave a log-probability that is not finite; its weights "
-                            + "(version \(trajectory.policyVersions.last ?? 0)) are unusable")
+                if !trajectory.behaviourLogprobs.allSatisfy(\.isFinite) {
+                    // What becomes of the step is for the learner to decide, as configured.
+                    let what = "rollout \(trajectory.id): the student gave a log-probability that is not finite"
+                    logger.warning("\(what), with weights of version \(trajectory.policyVersions.last ?? 0)")
                 }
                 active.remove(RolloutTask.item(of: trajectory))
                 rate.add(trajectory.responseIDs.count)

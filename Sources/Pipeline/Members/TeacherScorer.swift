@@ -107,15 +107,14 @@ public actor TeacherScorer {
 
     private func check(_ grades: [[Float]], _ batch: [ScoreTask]) throws {
         for (task, logprobs) in zip(batch, grades) {
-            guard logprobs.count == task.ids.count - task.promptCount else {
-                throw MemberError(
-                    "teacher '\(teacher)' gave \(logprobs.count) log-probabilities for "
-                        + "\(task.ids.count - task.promptCount) tokens of rollout \(task.id); check the model's files")
-            }
-            if !logprobs.allSatisfy(\.isFinite) {
-                // What becomes of the step is for the learner to decide, as configured.
-                let what = "teacher '\(teacher)' gave a log-probability that is not finite for rollout \(task.id)"
-                logger.warning("\(what); check the model's files, or try dtype: f32")
+            // What becomes of the step is for the learner to decide, as configured.
+            let count = task.ids.count - task.promptCount
+            if logprobs.count != count {
+                let what = "\(logprobs.count) log-probabilities for the \(count) tokens of rollout \(task.id)"
+                logger.warning("teacher '\(teacher)' gave \(what); check the model's files")
+            } else if !logprobs.allSatisfy(\.isFinite) {
+                let what = "a log-probability that is not finite for rollout \(task.id)"
+                logger.warning("teacher '\(teacher)' gave \(what); check the model's files, or try dtype: f32")
             }
         }
         guard grades.count == batch.count else { throw MemberError("teacher '\(teacher)' graded too few sequences") }

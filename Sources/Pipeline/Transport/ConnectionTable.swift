@@ -30,9 +30,18 @@ public struct ConnectionLimits: Sendable, Equatable {
 struct ConnectionTable: Sendable {
     enum Action: Sendable, Equatable {
         /// Shut the connection down.
-        case cut(descriptor: Int32, address: String)
+        case cut(descriptor: Int32)
         /// Count it, and say so once an address and reason.
         case report(address: String, reason: String)
+    }
+
+    /// Who ended a connection.
+    enum End: Sendable, Equatable {
+        /// The peer has closed it, or is gone.
+        case peer
+        /// libzmq has, with the peer still there.
+        case here
+        case unknown
     }
 
     private struct Connection: Sendable {
@@ -106,13 +115,16 @@ struct ConnectionTable: Sendable {
     /// A handshake has failed: of the connection that ends next.
     mutating func handshakeFailed(_ failure: HandshakeFailure) { self.failure = failure }
 
-    mutating func disconnected(_ descriptor: Int32, now: Duration) -> [Action] {
+    mutating func disconnected(_ descriptor: Int32, by end: End, now: Duration) -> [Action] {
         let failure = self.failure
         self.failure = nil
         guard let connection = connections[descriptor] else { return [] }
         forget(descriptor)
-        guard !connection.isCut, !connection.isProven, !connection.isTold else { return [] }
-        if failure == nil || failure == .unfinished, let count = refused[Self.host(connection.address)] {
+        // A member may leave when it likes; one that libzmq has sent away has sent what it does not take.
+        guard !connection.isCut, end == .here || !connection.isProven && !connection.isTold else { return [] }
+        if !connection.isProven, failure == nil || failure == .unfinished,
+            let count = refused[Self.host(connection.address)]
+        {
             refused[Self.host(connection.address)] = count > 1 ? count - 1 : nil
             return []
         }
@@ -125,9 +137,18 @@ struct ConnectionTable: Sendable {
             case .unfinished where late:
                 "it had not finished its handshake after \(limits.handshake.components.seconds) s"
             case .unfinished: "it broke off during the handshake" + (isEncrypted ? ", as one without keys does" : "")
-            case nil: "it left before its first message, or sent a frame above \(frameLimit) bytes"
+            case nil where end == .peer: "it left before its first message"
+            case nil where end == .here: noFrame
+            case nil: "it left before its first message, or \(noFrame)"
             }
         return [.report(address: connection.address, reason: reason)]
+    }
+
+    /// Why libzmq ends a connection after its handshake, of which it tells nothing. Without keys it also ends one whose
+    /// routing id another takes.
+    private var noFrame: String {
+        "it sent a frame above \(frameLimit) bytes, or what is no frame"
+            + (isEncrypted ? "" : ", or another has taken its name")
     }
 
     /// An address without its port: a peer that comes again has another one.
@@ -198,8 +219,7 @@ struct ConnectionTable: Sendable {
         connections[descriptor]?.isCut = true
         if !connection.isProven { unprovenCount -= 1 }
         return [
-            .cut(descriptor: descriptor, address: connection.address),
-            .report(address: connection.address, reason: reason),
+            .cut(descriptor: descriptor), .report(address: connection.address, reason: reason),
         ]
     }
 

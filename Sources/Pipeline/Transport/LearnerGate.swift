@@ -17,6 +17,9 @@ final class LearnerGate {
     private let origin = ContinuousClock.now
     private var tickedAt: Duration = .zero
     private var failedToAccept = false
+    /// A second descriptor of every connection: libzmq's may have been closed, and be another's, by the time its events
+    /// are read.
+    private var copies: [Int32: Int32] = [:]
     /// Connections and messages that were turned away, and messages beyond the rate.
     private(set) var refused: UInt64 = 0
     private(set) var throttled: UInt64 = 0
@@ -31,14 +34,18 @@ final class LearnerGate {
         pollItems = try ([monitor.socket] + (authenticator.map { [$0.socket] } ?? []))
             .map { .descriptor(try $0.descriptor, .readable) }
         var limits = options.connections
-        limits.connections = min(limits.connections, Self.descriptorLimit() / 2)
+        limits.connections = min(limits.connections, Self.descriptorLimit() / 3)
         limits.unproven = min(limits.unproven, max(1, limits.connections / 2))
         table = ConnectionTable(
             limits: limits, frameLimit: options.limits.frameBytes, isEncrypted: keys != nil, now: .zero)
     }
 
     /// After the socket's last message, before it closes.
-    func closeMonitor() { monitor.close() }
+    func closeMonitor() {
+        monitor.close()
+        for copy in copies.values { _ = Foundation.close(copy) }
+        copies = [:]
+    }
 
     /// After the socket has closed: while it listens, somebody must answer for it.
     func close() { authenticator?.close() }
@@ -57,7 +64,7 @@ final class LearnerGate {
         tickedAt = now
         perform(
             table.tick(now: now) { descriptor in
-                let bytes = cplatform_bytes_received(descriptor)
+                let bytes = copies[descriptor].map(cplatform_bytes_received) ?? -1
                 return bytes < 0 ? nil : Int(bytes)
             })
     }
@@ -133,9 +140,10 @@ final class LearnerGate {
             switch event {
             case .accepted(let descriptor):
                 // One that has gone already has no address any more; it counts all the same.
-                let address = Self.address(of: descriptor) ?? "a short connection"
+                let address = keep(descriptor) ?? "a short connection"
                 perform(table.accepted(descriptor, from: address, now: now))
-            case .disconnected(let descriptor): perform(table.disconnected(descriptor, now: now))
+            case .disconnected(let descriptor):
+                perform(table.disconnected(descriptor, by: release(descriptor), now: now))
             case .handshakeFailed(let failure): table.handshakeFailed(failure)
             case .acceptFailed(let code):
                 refused += 1
@@ -153,15 +161,39 @@ final class LearnerGate {
     private func perform(_ actions: [ConnectionTable.Action]) {
         for action in actions {
             switch action {
-            case .cut(let descriptor, let address):
-                // libzmq may have closed it since, and the number be another's: then the address differs, as a rule. Should
-                // it not, a member loses a connection, and makes another.
-                if Self.address(of: descriptor) == address { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+            case .cut(let descriptor): if let copy = copies[descriptor] { _ = shutdown(copy, Int32(SHUT_RDWR)) }
             case .report(let address, let reason):
                 refused += 1
                 log.record(address, as: ConnectionTable.host(address), reason)
             }
         }
+    }
+
+    /// Keeps a copy of a connection's descriptor.
+    /// - Returns: where its other end is; nil for what is no connection any more.
+    private func keep(_ descriptor: Int32) -> String? {
+        _ = release(descriptor)
+        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else {
+            // Without descriptors there is no room for it.
+            if errno == EMFILE { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+            return Self.address(of: descriptor)
+        }
+        guard let address = Self.address(of: copy) else {
+            _ = Foundation.close(copy)
+            return nil
+        }
+        copies[descriptor] = copy
+        return address
+    }
+
+    /// Gives up a connection's copy, and tells who has ended it.
+    private func release(_ descriptor: Int32) -> ConnectionTable.End {
+        guard let copy = copies.removeValue(forKey: descriptor) else { return .unknown }
+        defer { _ = Foundation.close(copy) }
+        // One that was silent before has lost its network, and come again by another connection.
+        let silence = cplatform_connection_silence(copy)
+        return silence < 0 || silence > 10_000 ? .peer : .here
     }
 
     private static func address(of descriptor: Int32) -> String? {

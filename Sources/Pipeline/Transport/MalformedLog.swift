@@ -19,8 +19,9 @@ struct MalformedLog: Sendable {
         }
     }
 
+    /// The socket has failed. What that ends is for others to say.
     func fatal(_ error: any Error) {
-        logger.error("the transport stopped: \(error)")
+        logger.warning("the transport stopped: \(error)")
     }
 
     /// Malformed messages of each peer that sent one.

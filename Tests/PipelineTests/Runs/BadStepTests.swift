@@ -133,20 +133,91 @@ import Wire
         let running = Task { try await learner.run() }
         let spoilt = WorkItem(id: RolloutID(group: 5, sample: 1), kind: .train)
         let heldout = WorkItem(id: RolloutID(group: 1, sample: 0), kind: .evaluation)
-        let worker = try run.worker()
-        // Scorers are refused and come again, as a supervisor starts them again.
-        let scorers = Task {
-            for life in 0..<20 {
-                let backend = UnigramTeacher(spoils: { $0 == spoilt || $0 == heldout })
-                if case .shutdown = try await run.scorer("scorer-\(life)", backend: backend).task.value { return }
-            }
-        }
+        let backend = UnigramTeacher(spoils: { $0 == spoilt || $0 == heldout })
+        let members = [try run.worker(), try run.scorer(backend: backend)]
         #expect(try await running.value.end == .completed)
-        _ = try await (worker.task.value, scorers.value)
+        for member in members { #expect(try await member.task.value == .shutdown("the run is complete")) }
         let metrics = run.recorder.all.metrics
         #expect(metrics.filter { $0.skipped != nil }.map(\.step) == [3])
-        #expect(metrics[3].skipped?.contains("1 of 6 trajectories have log-probabilities that are not finite") == true)
+        #expect(metrics[3].skipped?.contains("1 of 6 trajectories have grades that are not finite") == true)
         #expect(metrics.map { $0.evaluation?.responses } == [1, nil, nil, nil, 2, nil, 2])
         #expect(metrics.allSatisfy { $0.tokens.balances })
+    }
+
+    /// A run whose models have no numbers, or grades of the wrong length, ends as configured, and not because its
+    /// members die.
+    private func ending(
+        _ stepGuard: StepGuard, trainer: UnigramTrainer = UnigramTrainer(), teacher: UnigramTeacher = UnigramTeacher()
+    ) async throws -> (error: String, suspects: [String], steps: [UInt64], checkpoint: Checkpoint?) {
+        let run = TestRun(plan: Self.runPlan, checkpointEvery: 1, stepGuard: stepGuard)
+        let learner = try run.learner(trainer: trainer)
+        let members = [try run.worker(), try run.scorer(backend: teacher)]
+        let error = await #expect(throws: LearnerError.self) { _ = try await learner.run() }
+        #expect(error?.code == .badStep)
+        for member in members {
+            guard case .shutdown(let reason) = try await member.task.value else {
+                Issue.record("a member was not there any more")
+                continue
+            }
+            #expect(reason.contains("the learner failed: step "))
+        }
+        let lines = run.recorder.all
+        #expect(lines.metrics.allSatisfy { $0.training == nil && $0.evaluation == nil && $0.tokens.balances })
+        return (
+            error?.message ?? "", lines.suspects.map(\.flaw), lines.metrics.filter { $0.skipped != nil }.map(\.step),
+            run.store.latest()
+        )
+    }
+
+    @Test func aTeacherWithoutNumbersEndsTheRunAsConfigured() async throws {
+        let all = UnigramTeacher(spoils: { _ in true })
+        let stopped = try await ending(StepGuard(reaction: .stop), teacher: all)
+        #expect(stopped.error.contains("step 1: 6 of 6 trajectories have grades that are not finite"))
+        #expect(stopped.steps == [] && stopped.checkpoint == nil)
+        #expect(stopped.suspects.contains { $0.contains("6 of 6 trajectories") })
+        let skipped = try await ending(StepGuard(limitInARow: 3), teacher: all)
+        #expect(skipped.error.contains("step 3, the last of 3 bad steps in a row: 6 of 6 trajectories have grades"))
+        #expect(skipped.steps == [1, 2])
+    }
+
+    @Test func gradesOfTheWrongLengthEndTheRunAsConfigured() async throws {
+        let result = try await ending(StepGuard(reaction: .stop), teacher: UnigramTeacher(missing: 1))
+        #expect(result.error.contains("step 1: 6 of 6 trajectories have grades that are not finite"))
+        #expect(result.suspects.contains { $0.contains(" grades for ") })
+    }
+
+    @Test func aStudentWithoutNumbersEndsTheRunAsConfigured() async throws {
+        let student = UnigramModel(logits: [Float](repeating: .nan, count: UnigramModel.vocabulary))
+        let stopped = try await ending(StepGuard(reaction: .stop), trainer: UnigramTrainer(student))
+        let text = "the student's own log-probabilities of 6 of 6 trajectories are not finite: its weights are unusable"
+        #expect(stopped.error.contains("step 1: \(text)"))
+        #expect(stopped.suspects.contains(text))
+        let skipped = try await ending(StepGuard(limitInARow: 3), trainer: UnigramTrainer(student))
+        #expect(skipped.error.contains("step 3, the last of 3 bad steps in a row: \(text)"))
+        #expect(skipped.steps == [1, 2] && skipped.checkpoint == nil, "no checkpoint of such weights")
+    }
+
+    /// Another member has numbers: then the model is good, and the one without is refused.
+    @Test func aMemberWithoutNumbersIsOverruledAndRefused() async throws {
+        let run = TestRun(plan: plan(steps: 1_000_000, prompts: 2, samples: 3, heldout: 0), checkpointEvery: 0)
+        let learner = try run.learner(trainer: UnigramTrainer())
+        let running = Task { try await learner.run() }
+        let good = [try run.worker(), try run.scorer()]
+        let bad = [
+            try run.worker("broken-rollout", backend: UnigramSampler(isBroken: true)),
+            try run.scorer("broken-scorer", backend: UnigramTeacher(spoils: { _ in true })),
+        ]
+        for member in bad {
+            let end = try await member.task.value
+            #expect(end.failure?.contains("3 invalid results in a row, the last: no numbers for rollout") == true)
+        }
+        #expect(await eventually { !run.recorder.all.metrics.isEmpty })
+        await learner.stop("enough")
+        let steps = try await running.value.version
+        for member in good { #expect(try await member.task.value == .shutdown("the run was stopped")) }
+        let alone = try await complete(
+            TestRun(plan: plan(steps: steps, prompts: 2, samples: 3, heldout: 0)), UnigramTrainer())
+        #expect(run.recorder.timeless == alone.metrics, "nothing of it shows")
+        #expect(run.recorder.all.suspects.count >= 2)
     }
 }

@@ -41,17 +41,32 @@ import Wire
         #expect(end.exitCode == 1 && end.failure?.contains("has not answered") == true)
     }
 
-    @Test func brokenTeacherIsRefusedAndNothingElse() async throws {
-        let run = TestRun(plan: shortPlan)
-        let learner = try run.learner(trainer: UnigramTrainer())
+    /// A learner that nobody will ever hear from again ends, with all that it has done on disk.
+    @Test func aSocketThatFailsEndsTheLearnerWithACheckpoint() async throws {
+        let plan = plan(steps: 200, heldout: 0)
+        let undisturbed = TestRun(plan: plan)
+        let reference = UnigramTrainer()
+        let other = try undisturbed.learner(trainer: reference)
+        let others = [try undisturbed.worker(), try undisturbed.scorer()]
+        _ = try await other.run()
+        for member in others { _ = try await member.task.value }
+
+        let run = TestRun(plan: plan, checkpointEvery: 0)
+        let learner = try run.learner(trainer: UnigramTrainer(duration: .milliseconds(30)))
         let running = Task { try await learner.run() }
-        let worker = try run.worker()
-        let end = try await run.scorer("broken", backend: UnigramTeacher(spoils: { _ in true })).task.value
-        #expect(end.failure?.contains("3 invalid results in a row, the last: a log-probability is not finite") == true)
-        #expect(run.recorder.all.suspects.count >= 3)
-        let scorer = try run.scorer()
-        #expect(try await running.value.end == .completed)
-        _ = try await (worker.task.value, scorer.task.value)
+        let members = [try run.worker(), try run.scorer()]
+        #expect(await eventually { run.recorder.all.metrics.count >= 2 })
+        await learner.cutOff()
+        let error = await #expect(throws: LearnerError.self) { _ = try await running.value }
+        #expect(error?.code == .transport)
+        #expect(error?.message == "the learner's socket has failed; go on with --resume")
+        let step = try #require(run.store.latest()).step
+        #expect(step >= 2 && step < 200)
+        let second = UnigramTrainer()
+        #expect(try await run.learner(trainer: second, resume: true).run().end == .completed)
+        for member in members { _ = try await member.task.value }
+        #expect(await second.model == reference.model)
+        #expect(run.recorder.timeless == undisturbed.recorder.timeless)
     }
 
     @Test func checkpointThatCannotBeWrittenDoesNotEndTheRun() async throws {

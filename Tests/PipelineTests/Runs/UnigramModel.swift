@@ -55,11 +55,14 @@ actor UnigramSampler: RolloutBackend {
     private var active: [Trajectory] = []
     private var tasks: [RolloutTask] = []
     private let pause: Duration
+    private let isBroken: Bool
     private(set) var submitted = 0
 
-    init(tokenizer: String = "unigram", pause: Duration = .microseconds(200)) {
+    /// - Parameter isBroken: whether it computes no number.
+    init(tokenizer: String = "unigram", pause: Duration = .microseconds(200), isBroken: Bool = false) {
         tokenizerFingerprint = tokenizer
         self.pause = pause
+        self.isBroken = isBroken
     }
 
     func replaceWeights(_ bytes: WeightBytes, elementType: String, version: UInt64) {
@@ -91,8 +94,8 @@ actor UnigramSampler: RolloutBackend {
                 seed: task.seed, sample: task.id.sample, position: active[index].responseIDs.count,
                 temperature: task.sampling.temperature)
             active[index].responseIDs.append(token)
-            active[index].behaviourLogprobs.append(
-                model.logprobs(temperature: task.sampling.temperature)[Int(token)])
+            let logprobs = model.logprobs(temperature: task.sampling.temperature)
+            active[index].behaviourLogprobs.append(isBroken ? .nan : logprobs[Int(token)])
             active[index].policyVersions.append(version)
             let stopped = task.sampling.stopTokenIDs.contains(token)
             guard stopped || active[index].responseIDs.count == task.sampling.maxTokens else { continue }
@@ -115,10 +118,17 @@ actor UnigramSampler: RolloutBackend {
 actor UnigramTeacher: ScoringBackend {
     nonisolated let tokenizerFingerprint: String
     private let spoils: @Sendable (WorkItem) -> Bool
+    private let missing: Int
 
-    /// - Parameter spoils: the rollouts for which it gives no number.
-    init(tokenizer: String = "unigram", spoils: @escaping @Sendable (WorkItem) -> Bool = { _ in false }) {
+    /// - Parameters:
+    ///   - missing: grades that it leaves out at the end of every response.
+    ///   - spoils: the rollouts for which it gives no number.
+    init(
+        tokenizer: String = "unigram", missing: Int = 0,
+        spoils: @escaping @Sendable (WorkItem) -> Bool = { _ in false }
+    ) {
         tokenizerFingerprint = tokenizer
+        self.missing = missing
         self.spoils = spoils
     }
 
@@ -126,7 +136,7 @@ actor UnigramTeacher: ScoringBackend {
         tasks.map { task in
             let logprobs = UnigramModel.teacher(task.teacher).logprobs()
             let spoilt = spoils(WorkItem(id: task.id, kind: task.kind))
-            return task.ids[task.promptCount...].map { spoilt ? .nan : logprobs[Int($0)] }
+            return task.ids[task.promptCount...].dropLast(missing).map { spoilt ? .nan : logprobs[Int($0)] }
         }
     }
 }
@@ -134,14 +144,22 @@ actor UnigramTeacher: ScoringBackend {
 /// Gradient descent with momentum: state beside the weights, as a real optimizer has.
 actor UnigramTrainer: TrainingBackend {
     nonisolated let tokenizerFingerprint = "unigram"
-    private(set) var model = UnigramModel.student
+    private(set) var model: UnigramModel
     private var momentum = [Float](repeating: 0, count: UnigramModel.vocabulary)
     private var dead = false
     private let duration: Duration
     private let explodesAt: Set<UInt64>
+    private let saving: Double
 
-    /// - Parameter explodesAt: completed steps after which the gradient is no number.
-    init(duration: Duration = .milliseconds(5), explodesAt: Set<UInt64> = []) {
+    /// - Parameters:
+    ///   - explodesAt: completed steps after which the gradient is no number.
+    ///   - saving: seconds that it takes to write its state.
+    init(
+        _ model: UnigramModel = .student, duration: Duration = .milliseconds(5), explodesAt: Set<UInt64> = [],
+        saving: Double = 0
+    ) {
+        self.saving = saving
+        self.model = model
         self.duration = duration
         self.explodesAt = explodesAt
     }
@@ -190,10 +208,11 @@ actor UnigramTrainer: TrainingBackend {
     }
 
     func holdState() -> HeldState {
-        let values = [model.logits, momentum], dead = dead
+        let values = [model.logits, momentum], dead = dead, saving = saving
         return HeldState(
             write: { folder in
                 if dead { throw EngineFailure() }
+                Thread.sleep(forTimeInterval: saving)
                 try JSONEncoder().encode(values).write(to: URL(fileURLWithPath: "\(folder)/unigram.json"))
             }, release: {})
     }

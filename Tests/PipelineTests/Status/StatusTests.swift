@@ -50,6 +50,16 @@ import Wire
         #expect(run.recorder.all.activities.contains { $0.hasPrefix("training step 1 for 0 s") })
     }
 
+    /// Nothing of anybody else is missing then: without a word it would look as if nothing was the matter.
+    @Test func aDiskThatTakesItsTimeIsTold() async throws {
+        let run = TestRun(plan: plan(steps: 2, heldout: 0), checkpointEvery: 1)
+        let learner = try run.learner(trainer: UnigramTrainer(saving: 0.9), longStep: .milliseconds(100))
+        let members = [try run.worker(), try run.scorer()]
+        _ = try await learner.run()
+        for member in members { _ = try await member.task.value }
+        #expect(run.recorder.all.activities.contains { $0.hasPrefix("saving a checkpoint for 0 s") })
+    }
+
     @Test func textForPeopleAndForPrograms() throws {
         var status = Status(runID: "a\u{1b}[2J", epoch: 1, version: 3, steps: 40)
         (status.doing, status.waitingFor, status.waitingSeconds) = ("waiting", "waiting for 2 rollouts", 61)

@@ -11,7 +11,7 @@ struct ConnectionTableTests {
     }
 
     private static func cuts(_ actions: [ConnectionTable.Action]) -> [Int32] {
-        actions.compactMap { if case .cut(let descriptor, _) = $0 { descriptor } else { nil } }
+        actions.compactMap { if case .cut(let descriptor) = $0 { descriptor } else { nil } }
     }
 
     private static func reasons(_ actions: [ConnectionTable.Action]) -> [String] {
@@ -28,7 +28,7 @@ struct ConnectionTableTests {
         #expect(Self.cuts(actions) == [2])
         #expect(Self.reasons(actions) == ["it had said nothing that counts when 2 others had not either"])
         // Cut once, and told of once.
-        #expect(table.disconnected(2, now: .zero).isEmpty)
+        #expect(table.disconnected(2, by: .peer, now: .zero).isEmpty)
         #expect(Self.cuts(table.accepted(5, from: "b:5", now: .zero)) == [3])
     }
 
@@ -39,8 +39,8 @@ struct ConnectionTableTests {
             table.proved(Int32(descriptor))
         }
         #expect(Self.cuts(table.accepted(4, from: "a:4", now: .zero)) == [4])
-        _ = table.disconnected(4, now: .zero)
-        _ = table.disconnected(1, now: .zero)
+        _ = table.disconnected(4, by: .peer, now: .zero)
+        _ = table.disconnected(1, by: .peer, now: .zero)
         #expect(table.accepted(1, from: "a:5", now: .zero).isEmpty)
         #expect(table.count == 3)
     }
@@ -61,7 +61,7 @@ struct ConnectionTableTests {
         var table = Self.table { $0.unproven = 1 }
         _ = table.accepted(1, from: "a:1", now: .zero)
         table.proved(1)
-        _ = table.disconnected(1, now: .zero)
+        _ = table.disconnected(1, by: .peer, now: .zero)
         _ = table.accepted(1, from: "a:2", now: .seconds(5))
         #expect(Self.cuts(table.accepted(2, from: "a:3", now: .seconds(6))) == [1])
     }
@@ -103,10 +103,12 @@ struct ConnectionTableTests {
 
     @Test func failuresAreReportedWithTheirAddress() {
         var table = Self.table()
-        func ending(_ failure: HandshakeFailure?, after: Duration = .zero) -> [ConnectionTable.Action] {
+        func ending(
+            _ failure: HandshakeFailure?, after: Duration = .zero, by end: ConnectionTable.End = .peer
+        ) -> [ConnectionTable.Action] {
             _ = table.accepted(7, from: "10.0.0.9:40000", now: .zero)
             if let failure { table.handshakeFailed(failure) }
-            return table.disconnected(7, now: after)
+            return table.disconnected(7, by: end, now: after)
         }
         for (failure, part) in [
             (HandshakeFailure.mechanism, "one side uses keys"), (.key, "cannot be decrypted"),
@@ -117,17 +119,25 @@ struct ConnectionTableTests {
             #expect(actions == [.report(address: "10.0.0.9:40000", reason: Self.reasons(actions)[0])])
         }
         #expect(Self.reasons(ending(.unfinished, after: .seconds(10))).first?.contains("after 10 s") == true)
-        #expect(Self.reasons(ending(nil)).first?.contains("a frame above 100 bytes") == true)
+        #expect(Self.reasons(ending(nil)) == ["it left before its first message"])
+        #expect(Self.reasons(ending(nil, by: .here)).first?.hasPrefix("it sent a frame above 100 bytes") == true)
+        #expect(Self.reasons(ending(nil, by: .unknown)).first?.contains("message, or it sent a frame above") == true)
         // Its key was refused, and that was told already.
         table.refused(host: "10.0.0.9")
         #expect(ending(nil).isEmpty)
         #expect(!ending(nil).isEmpty)
         _ = table.accepted(8, from: "10.0.0.9:40001", now: .zero)
         table.told(8)
-        #expect(table.disconnected(8, now: .zero).isEmpty)
-        // Who was heard may leave.
-        _ = table.accepted(8, from: "10.0.0.9:40001", now: .zero)
-        table.proved(8)
-        #expect(table.disconnected(8, now: .zero).isEmpty)
+        #expect(table.disconnected(8, by: .peer, now: .zero).isEmpty)
+    }
+
+    @Test func whoWasHeardMayLeaveAndIsNotSentAwaySilently() {
+        for (end, part) in [(ConnectionTable.End.peer, nil), (.unknown, nil), (.here, "it sent a frame above")] {
+            var table = Self.table()
+            _ = table.accepted(8, from: "10.0.0.9:40001", now: .zero)
+            table.proved(8)
+            let reasons = Self.reasons(table.disconnected(8, by: end, now: .seconds(100)))
+            #expect(reasons.count == (part == nil ? 0 : 1) && reasons.allSatisfy { $0.hasPrefix(part ?? "") })
+        }
     }
 }

@@ -7,7 +7,7 @@ import ZeroMQ
 @testable import Pipeline
 
 /// What peers may do to a bound learner without harm to those who behave.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.serialized, .timeLimit(.minutes(5)))
 struct HostilePeerTests {
     private let log = LineLog()
 
@@ -114,10 +114,42 @@ struct HostilePeerTests {
             await beyond.send(RawPeer.header(count: .max))
             for peer in [inHandshake, first, beyond] { #expect(await peer.waitForEnd()) }
             try await untilTrue { learner.statistics.refused >= 3 }
+            // One that has gone before its address could be read has none to be told by.
+            #expect(log.lines.contains { $0.hasPrefix("127.0.0.1:") && $0.contains(tooLarge) }, "\(log.lines)")
         }
-        #expect(log.lines.contains { $0.contains("sent a frame above \(WireLimits.standard.frameBytes) bytes") })
+        #expect(log.lines.contains { $0.hasPrefix("127.0.0.1:") && $0.contains(tooLarge) })
         #expect(residentBytes() - before < 1 << 30)
         await learner.close()
+    }
+
+    private var tooLarge: String { "it sent a frame above \(WireLimits.standard.frameBytes) bytes" }
+
+    /// Also from a peer that was heard before, of which libzmq tells nothing but that it is gone.
+    @Test func aFrameOf10GBAfterAMessageIsCountedAndNamed() async throws {
+        let learner = try learner()
+        try await besides(learner) {
+            // One that says something and goes is no news.
+            let leaving = try RawPeer(learner.endpoint)
+            await leaving.shakeHands(identity: "leaving")
+            await leaving.send(try goodbye("leaving"))
+            #expect(await leaving.waitForBytes(), "it was answered")
+            shutdown(leaving.descriptor, Int32(SHUT_WR))
+            #expect(await leaving.waitForEnd())
+            let peer = try RawPeer(learner.endpoint)
+            await peer.shakeHands(identity: "proven")
+            await peer.send(try goodbye("proven"))
+            #expect(await peer.waitForBytes(), "it was answered")
+            await peer.send(RawPeer.header(count: 10 << 30))
+            #expect(await peer.waitForEnd())
+            try await untilTrue { learner.statistics.refused == 1 }
+        }
+        #expect(log.lines.count == 1 && log.lines[0].contains("is turned away: \(tooLarge)"), "\(log.lines)")
+        await learner.close()
+    }
+
+    private func goodbye(_ reason: String) throws -> [UInt8] {
+        let frames = try Codec.encode(.goodbye(Goodbye(reason: reason)))
+        return frames.enumerated().flatMap { RawPeer.frame($1.array, more: $0 + 1 < frames.count) }
     }
 
     @Test func halfOpenConnectionsMakeRoomForOthers() async throws {

@@ -1,4 +1,5 @@
 import Distillation
+import Foundation
 import Logging
 import Testing
 import Wire
@@ -161,6 +162,40 @@ struct KeyedTransportTests {
         #expect(run.log.lines.count == 4, "\(run.log.lines)")
         #expect(run.log.lines.allSatisfy { $0.hasPrefix("key ") && $0.contains(" at 127.0.0.1:") })
         for transport in [scorer, worker, learner] { await transport.close() }
+    }
+
+    /// What a peer with a good key sends after a valid message is no less looked at.
+    @Test func aFrameOf10GBFromAKnownKeyIsCountedAndNamed() async throws {
+        let learner = try run.learner()
+        var events = learner.events.makeAsyncIterator()
+        let worker = try run.socket(learner, run.worker)
+        try worker.send(frames(AccessPolicyTests.hello(.rollout)))
+        guard case .message(_, let peer)? = await events.next() else { return }
+        // An answer goes the whole way: the handshake is over, and nothing is half written.
+        try learner.send(.shutdown(Shutdown(reason: "x")), to: peer)
+        _ = try worker.receive()
+        let header = RawPeer.header(count: 10 << 30)
+        let sent = Self.connections(to: learner.endpoint).map { send($0, header, header.count, Int32(MSG_NOSIGNAL)) }
+        #expect(sent == [header.count])
+        try await untilTrue { learner.statistics.refused == 1 }
+        #expect(run.log.lines.count == 1, "\(run.log.lines)")
+        #expect(run.log.lines[0].hasSuffix("bytes, or what is no frame; further times are only counted"))
+        worker.close()
+        try await expectService(learner, &events)
+        await learner.close()
+    }
+
+    /// Descriptors of this process's own that are connected to an endpoint.
+    private static func connections(to endpoint: String) -> [Int32] {
+        let port = endpoint.split(separator: ":").last.flatMap { UInt16($0) }
+        return (3..<4096).filter { descriptor in
+            var address = sockaddr_in()
+            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+            let status = withUnsafeMutablePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(descriptor, $0, &length) }
+            }
+            return status == 0 && address.sin_family == sa_family_t(AF_INET) && address.sin_port.bigEndian == port
+        }
     }
 
     /// With keys routing ids are the learner's to give: neither a name nor the id of a connection can be taken.

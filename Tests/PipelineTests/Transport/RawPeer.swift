@@ -21,8 +21,8 @@ final class RawPeer: Sendable {
             }
         }
         try #require(connected == 0, "connect: \(String(cString: strerror(errno)))")
-        // No test hangs for an answer that does not come.
-        var time = timeval(tv_sec: 20, tv_usec: 0)
+        // No test hangs for an answer that does not come; beside tests that compute one can take long.
+        var time = timeval(tv_sec: 150, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
     }
@@ -43,6 +43,20 @@ final class RawPeer: Sendable {
             done += count
         }
         return true
+    }
+
+    /// Reads until more has come than a ROUTER's handshake, 64 bytes and 43; false when it does not.
+    func waitForBytes() async -> Bool {
+        await onThread("raw-peer") {
+            var buffer = [UInt8](repeating: 0, count: 1 << 16)
+            var total = 0
+            while total <= 64 + 43 {
+                let count = read(self.descriptor, &buffer, buffer.count)
+                guard count > 0 else { return false }
+                total += count
+            }
+            return true
+        }
     }
 
     /// Reads until the other side closes, which it is to do; false when it does not.
