@@ -8,7 +8,7 @@ CONFIG ?= Examples/smollm2.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run test lint fuzz sanitize chaos soak models bench clean
+.PHONY: help setup build run test lint fuzz sanitize chaos soak models bench growth clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -43,6 +43,9 @@ models: build ## Get SmolLM2-135M-Instruct and make the damaged student.
 
 bench: build models ## Measure everything beside the machine's limits (PEERS_PYTHON=... beside peers too).
 	@scripts/bench.sh $(OPD) models
+
+growth: build models ## Measure how speed and memory grow, and draw it (PEERS_PYTHON=... with matplotlib; WHAT="speed steps plot").
+	$${PEERS_PYTHON:-python3} scripts/growth.py $(OPD) models $(WHAT)
 
 FAULTS  ?= 200
 SEED    ?= 1
