@@ -37,7 +37,7 @@ public func poll(_ items: [PollItem], milliseconds: Int) throws(ZeroMQError) -> 
         for (index, item) in items.enumerated() { ready[index] = try item.socketEvents }
         let stands = ready.contains { !$0.isEmpty }
         let count = systemPoll(&descriptors, nfds_t(descriptors.count), stands ? 0 : Int32(clamping: left))
-        guard count >= 0 || errno == EINTR else { throw ZeroMQError(code: errno, message: "poll: error \(errno)") }
+        guard count >= 0 || errno == EINTR else { throw .last("poll") }
         if count > 0 {
             for (index, item) in items.enumerated() where descriptors[index].revents != 0 {
                 switch item {

@@ -71,15 +71,15 @@ final class RawPeer: Sendable {
         }
     }
 
-    /// Handshake without encryption: greeting, and what a DEALER is ready with.
-    func shakeHands(identity: String = "") async {
-        await send(Self.greeting)
+    /// Handshake without encryption: greeting, what a DEALER is ready with, and what it says first. All at once: beside
+    /// tests that compute, an answer could be looked at only when the learner's patience is over.
+    func shakeHands(identity: String = "", then message: [UInt8] = []) async {
         var body = Array("\u{5}READY".utf8)
         for (name, value) in [("Socket-Type", "DEALER"), ("Identity", identity)] {
             body +=
                 [UInt8(name.utf8.count)] + Array(name.utf8) + [0, 0, 0, UInt8(value.utf8.count)] + Array(value.utf8)
         }
-        await send([0x04, UInt8(body.count)] + body)
+        await send(Self.greeting + [0x04, UInt8(body.count)] + body + message)
     }
 
     /// ZMTP 3.0 without encryption (RFC 23).
