@@ -130,12 +130,14 @@ struct HostilePeerTests {
         try await besides(learner) {
             // One that says something and goes is no news.
             let leaving = try RawPeer(learner.endpoint)
-            await leaving.shakeHands(identity: "leaving", then: try goodbye("leaving"))
+            await leaving.shakeHands(identity: "leaving")
+            await leaving.send(try goodbye("leaving"))
             #expect(await leaving.waitForBytes(), "it was answered")
             shutdown(leaving.descriptor, Int32(SHUT_WR))
             #expect(await leaving.waitForEnd())
             let peer = try RawPeer(learner.endpoint)
-            await peer.shakeHands(identity: "proven", then: try goodbye("proven"))
+            await peer.shakeHands(identity: "proven")
+            await peer.send(try goodbye("proven"))
             #expect(await peer.waitForBytes(), "it was answered")
             await peer.send(RawPeer.header(count: 10 << 30))
             #expect(await peer.waitForEnd())

@@ -45,18 +45,19 @@ final class RawPeer: Sendable {
         return true
     }
 
-    /// Reads until more has come than a ROUTER's handshake, 64 bytes and 43; false when it does not.
-    func waitForBytes() async -> Bool {
-        await onThread("raw-peer") {
-            var buffer = [UInt8](repeating: 0, count: 1 << 16)
-            var total = 0
-            while total <= 64 + 43 {
-                let count = read(self.descriptor, &buffer, buffer.count)
-                guard count > 0 else { return false }
-                total += count
-            }
-            return true
+    /// Whether anything comes after the handshake.
+    func waitForBytes() async -> Bool { await onThread("raw-peer") { self.readNow(1) } }
+
+    /// Reads so many bytes; false when the other side goes first.
+    private func readNow(_ count: Int) -> Bool {
+        var buffer = [UInt8](repeating: 0, count: count)
+        var left = count
+        while left > 0 {
+            let count = read(descriptor, &buffer, left)
+            guard count > 0 else { return false }
+            left -= count
         }
+        return true
     }
 
     /// Reads until the other side closes, which it is to do; false when it does not.
@@ -71,16 +72,22 @@ final class RawPeer: Sendable {
         }
     }
 
-    /// Handshake without encryption: greeting, what a DEALER is ready with, and what it says first. All at once: beside
-    /// tests that compute, an answer could be looked at only when the learner's patience is over.
-    func shakeHands(identity: String = "", then message: [UInt8] = []) async {
+    /// Handshake without encryption: greeting, what a DEALER is ready with, and the wait until a ROUTER is ready too,
+    /// before which libzmq takes no message.
+    ///
+    /// All on one thread: beside tests that compute, a task that waits gets its turn when the learner's patience is over.
+    func shakeHands(identity: String = "") async {
         var body = Array("\u{5}READY".utf8)
         for (name, value) in [("Socket-Type", "DEALER"), ("Identity", identity)] {
             body +=
                 [UInt8(name.utf8.count)] + Array(name.utf8) + [0, 0, 0, UInt8(value.utf8.count)] + Array(value.utf8)
         }
-        await send(Self.greeting + [0x04, UInt8(body.count)] + body + message)
+        let bytes = Self.greeting + [0x04, UInt8(body.count)] + body
+        await onThread("raw-peer") { _ = self.sendNow(bytes) && self.readNow(Self.routersHandshake) }
     }
+
+    /// Bytes of a ROUTER's greeting and of what it is ready with: its type and an empty identity.
+    private static let routersHandshake = 64 + 2 + 6 + (1 + 11 + 4 + 6) + (1 + 8 + 4)
 
     /// ZMTP 3.0 without encryption (RFC 23).
     static let greeting: [UInt8] =
