@@ -1,3 +1,4 @@
+import Distillation
 import Foundation
 
 /// One line of a prompt file: a conversation that the student answers.
@@ -16,24 +17,33 @@ public struct Prompt: Sendable, Equatable {
     public var messages: [Message]
     /// A reference answer, for verifiers and evaluations.
     public var answer: String?
-    /// Label of the teacher that grades this prompt.
+    /// Label of the teacher that grades this prompt; empty where there are no teachers.
     public var teacher: String
     public var tags: [String]
+    /// A response to imitate.
+    public var response: String?
+    /// What judges responses, where the line names a verifier.
+    public var check: AnswerCheck?
 
-    public init(messages: [Message], answer: String? = nil, teacher: String, tags: [String] = []) {
+    public init(
+        messages: [Message], answer: String? = nil, teacher: String, tags: [String] = [], response: String? = nil,
+        check: AnswerCheck? = nil
+    ) {
         self.messages = messages
         self.answer = answer
         self.teacher = teacher
         self.tags = tags
+        self.response = response
+        self.check = check
     }
 }
 
 /// Reads prompt files: JSON lines of `{"prompt": "..."}` or `{"messages": [{"role": ..., "content": ...}]}`, optionally
-/// with `answer`, `teacher` and `tags`. Blank lines are skipped.
+/// with `answer`, `verifier`, `response`, `teacher` and `tags`. Blank lines are skipped.
 public enum PromptFile {
     /// Problems reported before reading stops.
     package static let problemLimit = 20
-    static let keys = ["prompt", "messages", "answer", "teacher", "tags"]
+    static let keys = ["prompt", "messages", "answer", "verifier", "response", "teacher", "tags"]
     static let roles = ["system", "user", "assistant", "tool"]
 
     /// Reads a prompt file.
@@ -105,6 +115,13 @@ public enum PromptFile {
             guard let list = tags as? [String] else { throw Refusal(message: "'tags' must be a list of texts") }
             result.tags = list
         }
+        if let response = object["response"], !(response is NSNull) {
+            guard let text = response as? String, !text.isEmpty else {
+                throw Refusal(message: "'response' must be text that is not empty")
+            }
+            result.response = text
+        }
+        result.check = try check(object["verifier"], answer: result.answer)
         result.teacher = try teacher(object["teacher"], among: teachers, default: defaultTeacher)
         return result
     }
@@ -142,6 +159,8 @@ public enum PromptFile {
     }
 
     private static func teacher(_ value: Any?, among teachers: [String], default: String?) throws -> String {
+        // A run without teachers takes files that were written for one with some.
+        guard !teachers.isEmpty else { return "" }
         let known = teachers.joined(separator: ", ")
         guard let value, !(value is NSNull) else {
             if let label = `default` { return label }
