@@ -15,7 +15,7 @@ struct OPD: AsyncParsableCommand {
                     RunCommand.self, LearnerCommand.self, RolloutCommand.self, ScorerCommand.self,
                     StatusCommand.self, RunConfigurationCommand.self, KeygenCommand.self,
                 ]),
-            CommandGroup(name: "Tasks", subcommands: [TaskCommand.self]),
+            CommandGroup(name: "Tasks", subcommands: [TaskCommand.self, EvalCommand.self]),
             CommandGroup(
                 name: "Models",
                 subcommands: [
