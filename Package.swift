@@ -74,7 +74,7 @@ let package = Package(
         tests("Tokenizers", []),
         tests("Models", ["Tokenizers", "Compute"]),
         tests("Generation", ["Models", "Compute"]),
-        tests("Training", ["Models", "Compute", "Generation"]),
+        tests("Training", ["Models", "Compute", "Generation", "Distillation"]),
         tests("Distillation", []),
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation"]),

@@ -52,7 +52,7 @@ extension RunConfiguration {
                 "sampling.temperature: the student is compared with the teacher at temperature 1, so at \(short(sampling.temperature)) it is trained towards the teacher under another distribution than its own"
             )
         }
-        if pipeline.maxStaleness > 0 {
+        if pipeline.maxStaleness > 0, objective.kind.samples {
             if objective.loss == .importanceSampling {
                 warnings.append(
                     "objective.loss: importance_sampling does not limit the ratio and can diverge when samples are stale; use ppo_clip or truncated_importance_sampling with max_staleness \(pipeline.maxStaleness)"
@@ -64,7 +64,7 @@ extension RunConfiguration {
                 )
             }
         }
-        if evaluation.every > 0 && data.heldout.isEmpty {
+        if evaluation.every > 0 && data.heldout.isEmpty && data.task.isEmpty {
             warnings.append("data.heldout: not given, so evaluation.every has no effect")
         }
         if training.warmupSteps >= training.steps {

@@ -10,6 +10,8 @@ public struct RunConfiguration: Sendable, Equatable {
     /// Where the run writes; `runs/<name>` unless given.
     public var runFolder = ""
     public var student = Model()
+    /// Of a model that is made from scratch, instead of `student.model`.
+    public var shape = Shape()
     /// Teachers by label; a prompt names its teacher with its `teacher` field.
     public var teachers: [String: Model] = [:]
     public var data = Data()
@@ -34,11 +36,31 @@ public struct RunConfiguration: Sendable, Equatable {
         public init() {}
     }
 
+    /// The shape of a model from scratch.
+    public struct Shape: Sendable, Equatable {
+        /// 0: no model is made.
+        public var layers = 0
+        public var hidden = 128
+        public var heads = 4
+        public var keyValueHeads = 4
+        public var intermediate = 384
+        public var context = 256
+        /// Of the random weights.
+        public var seed = 1
+        public init() {}
+    }
+
     public struct Data: Sendable, Equatable {
         /// JSON lines of training prompts.
         public var prompts = ""
-        /// JSON lines of held-out prompts; empty: no evaluation.
+        /// JSON lines of held-out prompts; empty: those of the task, or no evaluation.
         public var heldout = ""
+        /// A generated task instead of `prompts`.
+        public var task = ""
+        /// Different training problems of the task that are asked; supervised runs take as many as they need.
+        public var taskPrompts = 4096
+        /// Held-out problems of the task.
+        public var heldoutCount = 128
         /// `auto` or the name of a chat template.
         public var template = Template.auto
         public var promptsPerStep = 8
@@ -60,6 +82,7 @@ public struct RunConfiguration: Sendable, Equatable {
     }
 
     public struct Objective: Sendable, Equatable {
+        public var kind = Kind.distillation
         public var loss = Loss.importanceSampling
         public var advantage = Advantage.behaviour
         public var baseline = Baseline.none
@@ -71,6 +94,21 @@ public struct RunConfiguration: Sendable, Equatable {
         /// The ratio is capped at this value (`truncated_importance_sampling`).
         public var truncation = 2.0
         public init() {}
+
+        /// What the student learns from.
+        public enum Kind: String, Sendable, CaseIterable {
+            /// Teachers' grades of its own responses.
+            case distillation
+            /// Given responses, which it imitates.
+            case supervised
+
+            /// Whether teachers grade.
+            public var usesTeachers: Bool { self == .distillation }
+            /// Whether verifiers' rewards are trained on.
+            public var usesReward: Bool { false }
+            /// Whether it answers by sampling, so that workers are needed.
+            public var samples: Bool { self != .supervised }
+        }
 
         public enum Baseline: String, Sendable, CaseIterable {
             case none
@@ -170,6 +208,9 @@ public struct RunConfiguration: Sendable, Equatable {
     public var defaultTeacher: String? {
         teachers["default"] != nil ? "default" : (teachers.count == 1 ? teachers.keys.first : nil)
     }
+
+    /// The teachers that grade: none where the objective has no use for them.
+    public var grading: [String: Model] { objective.kind.usesTeachers ? teachers : [:] }
 
     /// Trajectories of one optimizer step.
     public var rolloutsPerStep: Int { data.promptsPerStep * data.samplesPerPrompt }

@@ -6,6 +6,9 @@ public struct RunSummary: Sendable, Equatable {
     /// Held-out reverse KL in nats a token; nil when there was no evaluation.
     public var klBefore: Double?
     public var klAfter: Double?
+    /// Share of held-out responses that passed their verifier; nil when none was judged.
+    public var passBefore: Double?
+    public var passAfter: Double?
     public var tokensGenerated = 0
     public var tokensTrained = 0
     public var tokensDiscarded = 0
@@ -24,9 +27,10 @@ public struct RunSummary: Sendable, Equatable {
         public var prompt: String
         public var before: String
         public var after: String
-        public var teacher: String
+        /// Nil without a teacher.
+        public var teacher: String?
 
-        public init(prompt: String, before: String, after: String, teacher: String) {
+        public init(prompt: String, before: String, after: String, teacher: String?) {
             self.prompt = prompt
             self.before = before
             self.after = after
@@ -53,13 +57,18 @@ public struct RunSummary: Sendable, Equatable {
                 "held-out KL to the teacher: \(ProgressLine.fixed(klBefore, 3)) before, \(ProgressLine.fixed(klAfter, 3)) after, nats a token\(change)"
             )
         }
+        if let passBefore, let passAfter {
+            lines.append(
+                "held-out problems right: \(ProgressLine.percent(passBefore)) before, \(ProgressLine.percent(passAfter)) after"
+            )
+        }
         lines.append("tokens: \(tokensGenerated) generated, \(tokensTrained) trained on, \(tokensDiscarded) discarded")
         if let example {
             lines.append("")
             for (label, body) in [
-                ("prompt ", example.prompt), ("before ", example.before), ("after  ", example.after),
+                ("prompt ", Optional(example.prompt)), ("before ", example.before), ("after  ", example.after),
                 ("teacher", example.teacher),
-            ] { lines += Self.block(label: label, body: body, width: width) }
+            ] { if let body { lines += Self.block(label: label, body: body, width: width) } }
         }
         lines += ["", "model:   \(modelPath)"]
         if !resumeCommand.isEmpty { lines.append("go on:   \(resumeCommand)") }

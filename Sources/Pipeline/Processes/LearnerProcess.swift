@@ -32,6 +32,11 @@ public enum LearnerProcess {
         resumeCommand: String, timeLimit: TimeLimit? = nil, progress: RunProgress, logger: Logger
     ) async throws -> End {
         let startedAt = ContinuousClock.now
+        guard configuration.objective.kind.samples else {
+            throw ProcessError.usage(
+                "objective.kind '\(configuration.objective.kind.rawValue)' needs no workers and no learner to serve them; use "
+                    + "'opd run'")
+        }
         let endpoint = bind ?? configuration.pipeline.endpoint
         let keys = try configuration.learnerKeys()
         try EndpointPolicy.check(
@@ -121,7 +126,7 @@ public enum LearnerProcess {
                 logger: logger))
     }
 
-    private static func runPlan(_ configuration: RunConfiguration, _ data: PreparedData) -> RunPlan {
+    static func runPlan(_ configuration: RunConfiguration, _ data: PreparedData) -> RunPlan {
         let sampling = configuration.sampling
         var plan = RunPlan(
             prompts: data.prompts, heldout: data.heldout, seed: configuration.seed,
