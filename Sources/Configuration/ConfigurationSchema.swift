@@ -153,6 +153,13 @@ package enum ConfigurationSchema {
             .number(
                 "objective.truncation", \.objective.truncation, 1...1e6,
                 "truncated_importance_sampling: the ratio's upper limit"),
+            .number(
+                "objective.reward_coefficient", \.objective.rewardCoefficient, 0...1e6, above: true,
+                "reinforcement, mixed: multiplies the reward's part of the advantage"),
+            .choice(
+                "objective.reward_scale", \.objective.rewardScale,
+                "reinforcement, mixed: what a reward's distance from the mean of its prompt is divided by: nothing, or their standard deviation"
+            ),
 
             .integer("training.steps", \.training.steps, 1...1_000_000_000, "optimizer steps of the run"),
             .number("training.learning_rate", \.training.learningRate, 0...100, "after the warm-up"),

@@ -34,6 +34,14 @@ extension RunConfiguration {
                 found.append(("shape.layers", "only a run with objective.kind supervised can begin from scratch"))
             }
         }
+        if objective.kind.usesReward, data.samplesPerPrompt < 2 {
+            found.append(
+                (
+                    "data.samples_per_prompt",
+                    "a reward is compared with those of the prompt's other samples: objective.kind "
+                        + "\(objective.kind.rawValue) needs at least 2"
+                ))
+        }
         return found
     }
 }

@@ -93,19 +93,28 @@ public struct RunConfiguration: Sendable, Equatable {
         public var clipHigh = 0.2
         /// The ratio is capped at this value (`truncated_importance_sampling`).
         public var truncation = 2.0
+        /// Multiplies the group-relative reward.
+        public var rewardCoefficient = 1.0
+        public var rewardScale = RewardScale.none
         public init() {}
+
+        public enum RewardScale: String, Sendable, CaseIterable { case none, deviation }
 
         /// What the student learns from.
         public enum Kind: String, Sendable, CaseIterable {
             /// Teachers' grades of its own responses.
             case distillation
+            /// Verifiers' rewards of its own responses.
+            case reinforcement
+            /// Both.
+            case mixed
             /// Given responses, which it imitates.
             case supervised
 
             /// Whether teachers grade.
-            public var usesTeachers: Bool { self == .distillation }
+            public var usesTeachers: Bool { self == .distillation || self == .mixed }
             /// Whether verifiers' rewards are trained on.
-            public var usesReward: Bool { false }
+            public var usesReward: Bool { self == .reinforcement || self == .mixed }
             /// Whether it answers by sampling, so that workers are needed.
             public var samples: Bool { self != .supervised }
         }

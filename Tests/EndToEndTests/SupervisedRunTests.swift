@@ -142,7 +142,8 @@ import Testing
         ("data.task=sums", "data.task: unknown task 'sums'; expected one of arithmetic, format"),
         ("objective.kind=distillation", "teachers: missing; name at least one teacher"),
         ("shape.layers=0", "student.model: missing; a path: model that is trained"),
-        ("shape.context=19", "has 20 tokens with its response, but the student's context is 19"),
+        ("shape.context=19", "with sampling.max_tokens 16 only 3 fit into the student's context of 19"),
+        ("shape.context=15", "has 16 tokens with its response, but the student's context is 15"),
         ("sampling.max_tokens=4", ""),
     ])
     func whatCannotBeIsSaid(override: String, message: String) async throws {

@@ -57,6 +57,46 @@ import Testing
         #expect(checked > 10)
     }
 
+    /// Rewards and a PPO clip, off policy enough that some ratios are clipped; with grades and without.
+    @Test(arguments: [true, false]) func rewardsHaveTheirGradient(isGraded: Bool) throws {
+        var objective = Objective(loss: .ppoClip, klCoefficient: 0.2, rewardCoefficient: 1.5)
+        objective.clipLow = 0.2
+        let start = try trainer().accumulateGradients(sequences) { _, evaluation in
+            evaluation.logprobs.map { _ in 0 }
+        }
+        let offsets: [Float] = [0.05, -0.4, 0.5, -0.1, 0.3]
+        let batch = sequences.indices.map { index -> ScoredTrajectory in
+            let behaviour = start[index].logprobs.enumerated().map { $1 + offsets[(index + $0) % offsets.count] }
+            let trajectory = Trajectory(
+                id: RolloutID(group: 1, sample: UInt32(index)), kind: .train, teacher: isGraded ? "default" : "",
+                promptIDs: sequences[index].promptIDs, responseIDs: sequences[index].responseIDs,
+                behaviourLogprobs: behaviour, policyVersions: PolicyVersions(repeating: 0, count: behaviour.count),
+                finishReason: .stop,
+                temperature: 1)
+            let grades = behaviour.map { $0 * 0.9 }
+            return ScoredTrajectory(
+                trajectory: trajectory, teacherLogprobs: isGraded ? grades : [],
+                verdict: Verdict(reward: index == 1 ? 1 : 0.25, passed: index == 1))
+        }
+        let rewards = objective.rewardAdvantages(of: batch), count = responseTokenCount(batch)
+        try expectSlopes { index, current in
+            var statistics = BatchStatistics()
+            return objective.gradient(
+                of: batch[index], current: current, baseline: 0, rewardAdvantage: rewards[index], tokenCount: count,
+                version: 0, statistics: &statistics)
+        } _: { logprobs in
+            var sum = 0.0
+            for (index, scored) in batch.enumerated() {
+                let constants = objective.advantages(of: scored, current: logprobs[index])
+                for (place, s) in logprobs[index].enumerated() {
+                    let ratio = importanceRatio(current: s, behaviour: scored.trajectory.behaviourLogprobs[place])
+                    sum += objective.tokenLoss(ratio: ratio, advantage: constants[place] + rewards[index]).value
+                }
+            }
+            return sum / Double(count)
+        }
+    }
+
     @Test func crossEntropyHasItsGradient() throws {
         let count = sequences.reduce(0) { $0 + $1.responseIDs.count }
         try expectSlopes { _, current in

@@ -31,7 +31,7 @@ public actor StudentTrainer: TrainingBackend, SupervisedBackend {
         _ batch: [ScoredTrajectory], objective: Distillation.Objective, learningRate: Double, version: UInt64
     ) throws -> StepResult {
         let tokenCount = responseTokenCount(batch)
-        let baseline = objective.baseline(of: batch)
+        let baseline = objective.baseline(of: batch), rewards = objective.rewardAdvantages(of: batch)
         let sequences = batch.map {
             TrainingSequence(
                 promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
@@ -39,8 +39,8 @@ public actor StudentTrainer: TrainingBackend, SupervisedBackend {
         }
         return try step(sequences, learningRate: learningRate, version: version) { index, current, statistics in
             objective.gradient(
-                of: batch[index], current: current, baseline: baseline, tokenCount: tokenCount, version: version,
-                statistics: &statistics)
+                of: batch[index], current: current, baseline: baseline, rewardAdvantage: rewards[index],
+                tokenCount: tokenCount, version: version, statistics: &statistics)
         }
     }
 

@@ -57,7 +57,10 @@ extension Learner {
 
     /// Trains the complete batch and publishes what came of it.
     private func step() async throws {
-        guard let batch = exchange.batch() else { preconditionFailure("a step is trained when its batch is complete") }
+        guard let complete = exchange.batch() else {
+            preconditionFailure("a step is trained when its batch is complete")
+        }
+        let batch = await judged(complete)
         if let flaw = options.stepGuard.flaw(in: batch) { return try await skip(flaw) }
         let version = exchange.version
         let learningRate = options.learningRate(version)
@@ -138,7 +141,7 @@ extension Learner {
             if exchange.evaluationProgress.total > 0 {
                 guard await wait(.evaluation, until: { exchange.evaluationStage == .ready }) else { return false }
                 guard let complete = exchange.completeEvaluation() else { return false }
-                let evaluated = complete.filter(\.isFinite)
+                let evaluated = await judged(complete.filter(\.isFinite))
                 if evaluated.count < complete.count {
                     let count = "\(complete.count - evaluated.count) of \(complete.count)"
                     logger.warning(
@@ -155,6 +158,13 @@ extension Learner {
         }
         if options.savesCheckpoint(step: exchange.version) { await save() }
         return !isStopped
+    }
+
+    /// The trajectories with the verdicts of their prompts' verifiers.
+    private func judged(_ trajectories: [ScoredTrajectory]) async -> [ScoredTrajectory] {
+        guard let judge = options.judge else { return trajectories }
+        let prompts = exchange.prompts(of: trajectories)
+        return await onThread("opd-judge") { judge.judged(trajectories, prompts: prompts) }
     }
 
     private func keep(_ evaluation: EvaluationMetrics, _ example: [Int32], in metrics: inout StepMetrics) {

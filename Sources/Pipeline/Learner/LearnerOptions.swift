@@ -6,6 +6,8 @@ public struct LearnerOptions: Sendable {
     public var exchange: ExchangeOptions
     public var objective: Objective
     public var stepGuard = StepGuard()
+    /// Judges responses whose prompts have verifiers; nil: none is judged.
+    public var judge: ResponseJudge?
     /// Learning rate of the step after so many completed ones.
     public var learningRate: @Sendable (_ completedSteps: UInt64) -> Double
     /// Steps between checkpoints; 0: only at the end and when stopped.

@@ -102,6 +102,7 @@ public enum LearnerProcess {
             checkpointEvery: UInt64(configuration.checkpoint.every), keepLast: configuration.checkpoint.keepLast,
             keepEvery: UInt64(configuration.checkpoint.keepEvery))
         options.stepGuard = configuration.training.stepGuard
+        if data.hasVerifiers { options.judge = ResponseJudge(tokenizer, logger: logger) }
         options.configurationText = configuration.yaml()
         options.timeLimit = timeLimit
         options.startedAt = startedAt

@@ -53,6 +53,8 @@ extension RunConfiguration.Objective {
         return Distillation.Objective(
             loss: kind, advantage: advantage == .behaviour ? .behaviour : .current,
             baseline: baseline == .none ? .none : .batchMean, klCoefficient: klCoefficient, klDiscount: klDiscount,
-            clipLow: clipLow, clipHigh: clipHigh, truncation: truncation)
+            clipLow: clipLow, clipHigh: clipHigh, truncation: truncation,
+            rewardCoefficient: self.kind.usesReward ? rewardCoefficient : 0,
+            rewardScale: rewardScale == .none ? .none : .deviation)
     }
 }

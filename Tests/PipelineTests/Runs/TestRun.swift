@@ -58,14 +58,16 @@ final class TestRun: Sendable {
     let recorder = MemoryRecorder()
     let checkpointEvery: UInt64
     let stepGuard: StepGuard
+    let objective: Objective
     let logger: Logger
 
     /// - Parameter sockets: whether messages go through ZeroMQ instead of memory.
     init(
-        plan: RunPlan, checkpointEvery: UInt64 = 2, stepGuard: StepGuard = StepGuard(), sockets: Bool = false,
-        in path: String? = nil
+        plan: RunPlan, checkpointEvery: UInt64 = 2, stepGuard: StepGuard = StepGuard(),
+        objective: Objective = Objective(), sockets: Bool = false, in path: String? = nil
     ) {
         self.plan = plan
+        self.objective = objective
         self.stepGuard = stepGuard
         self.checkpointEvery = checkpointEvery
         var logger = Logger(label: "opd.test")
@@ -101,9 +103,10 @@ final class TestRun: Sendable {
             runID: "test", lease: .seconds(2), heartbeat: .milliseconds(50), tokenizerFingerprint: "unigram")
         exchange.leastSilence = .milliseconds(400)
         var options = LearnerOptions(
-            plan: plan, exchange: exchange, objective: Objective(), learningRate: { _ in 1 },
+            plan: plan, exchange: exchange, objective: objective, learningRate: { _ in 1 },
             checkpointEvery: checkpointEvery, keepLast: 2)
         options.stepGuard = stepGuard
+        options.judge = ResponseJudge(logger: logger) { $0.map { "\($0)" }.joined() }
         options.patience = .milliseconds(200)
         options.longStep = longStep
         if !FileManager.default.fileExists(atPath: folder) || resume { try store.prepare() }

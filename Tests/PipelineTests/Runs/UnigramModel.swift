@@ -178,12 +178,13 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
         var statistics = BatchStatistics()
         let count = responseTokenCount(batch), baseline = objective.baseline(of: batch)
         var gradient = [Float](repeating: 0, count: UnigramModel.vocabulary)
-        for scored in batch {
+        let rewards = objective.rewardAdvantages(of: batch)
+        for (scored, reward) in zip(batch, rewards) {
             let ids = scored.trajectory.responseIDs
             let logprobs = model.logprobs(temperature: scored.trajectory.temperature)
             let coefficients = objective.gradient(
-                of: scored, current: ids.map { logprobs[Int($0)] }, baseline: baseline, tokenCount: count,
-                version: version, statistics: &statistics)
+                of: scored, current: ids.map { logprobs[Int($0)] }, baseline: baseline, rewardAdvantage: reward,
+                tokenCount: count, version: version, statistics: &statistics)
             add(coefficients, of: ids, logprobs, to: &gradient)
         }
         return apply(gradient, statistics, learningRate, version)
