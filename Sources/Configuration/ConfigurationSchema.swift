@@ -232,6 +232,12 @@ package enum ConfigurationSchema {
             .text("security.scorer_key", \.security.scorerKey, .path(.scorerKeys), "secret key of a scorer"),
 
             .integer("evaluation.every", \.evaluation.every, 0...1_000_000_000, "steps between evaluations; 0: none"),
+            .number(
+                "evaluation.stop_at_pass_rate", \.evaluation.stopAtPassRate, 0...1,
+                "share of held-out responses that pass at which the run ends; 0: none"),
+            .number(
+                "evaluation.stop_at_kl", \.evaluation.stopAtKL, 0...1e6,
+                "held-out divergence in nats a token at which the run ends; 0: none"),
             .integer(
                 "checkpoint.every", \.checkpoint.every, 0...1_000_000_000,
                 "steps between checkpoints; 0: only at the end and when interrupted"),

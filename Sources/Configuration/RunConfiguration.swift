@@ -201,6 +201,10 @@ public struct RunConfiguration: Sendable, Equatable {
     public struct Evaluation: Sendable, Equatable {
         /// Steps between evaluations; 0: none.
         public var every = 10
+        /// Held-out pass@1 at which the run ends; 0: none.
+        public var stopAtPassRate = 0.0
+        /// Held-out divergence at which the run ends, in nats a token; 0: none.
+        public var stopAtKL = 0.0
         public init() {}
     }
 

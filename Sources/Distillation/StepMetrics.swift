@@ -14,18 +14,22 @@ public struct StepMetrics: Sendable, Equatable, Codable {
     public var skipped: String?
     /// Cumulative token counts when the step ended.
     public var tokens: TokenCounts
+    /// Cumulative operations when the step ended; nil: not counted.
+    public var cost: RunCost?
     /// Held-out evaluation of weights `version`, when one was due.
     public var evaluation: EvaluationMetrics?
     public var timing: TimingMetrics
 
     public init(
         step: UInt64, version: UInt64, training: TrainingMetrics?, tokens: TokenCounts,
-        skipped: String? = nil, evaluation: EvaluationMetrics? = nil, timing: TimingMetrics = TimingMetrics()
+        cost: RunCost? = nil, skipped: String? = nil, evaluation: EvaluationMetrics? = nil,
+        timing: TimingMetrics = TimingMetrics()
     ) {
         self.step = step
         self.version = version
         self.training = training
         self.tokens = tokens
+        self.cost = cost
         self.skipped = skipped
         self.evaluation = evaluation
         self.timing = timing

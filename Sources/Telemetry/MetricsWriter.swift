@@ -39,6 +39,12 @@ extension StepMetrics {
             ("wait_evaluation_s", field(timing.waitEvaluationSeconds)), ("train_s", field(timing.trainSeconds)),
             ("step_s", field(timing.stepSeconds)),
         ]
+        if let cost {
+            fields += [
+                ("sampling_flops", JSONText.number(cost.sampling)), ("scoring_flops", JSONText.number(cost.scoring)),
+                ("training_flops", JSONText.number(cost.training)),
+            ]
+        }
         if let reward = training?.rewardMean {
             fields += [("reward_mean", JSONText.number(reward)), ("pass_rate", field(training?.passRate))]
         }

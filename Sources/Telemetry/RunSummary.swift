@@ -1,3 +1,5 @@
+import Distillation
+
 /// What a person reads at the end of a run.
 public struct RunSummary: Sendable, Equatable {
     public var name: String
@@ -12,6 +14,10 @@ public struct RunSummary: Sendable, Equatable {
     public var tokensGenerated = 0
     public var tokensTrained = 0
     public var tokensDiscarded = 0
+    /// Floating-point operations; nil: not counted.
+    public var cost: RunCost?
+    /// Why the run has ended before its last step, such as that it has reached its target; empty: it has not.
+    public var reached = ""
     /// A held-out prompt with the student's answers and the teacher's.
     public var example: Example?
     /// Folder of the final model.
@@ -63,6 +69,12 @@ public struct RunSummary: Sendable, Equatable {
             )
         }
         lines.append("tokens: \(tokensGenerated) generated, \(tokensTrained) trained on, \(tokensDiscarded) discarded")
+        if let cost {
+            let parts = [("sampling", cost.sampling), ("scoring", cost.scoring), ("training", cost.training)]
+            let text = parts.filter { $0.1 > 0 }.map { "\(Self.operations($0.1)) \($0.0)" }.joined(separator: ", ")
+            if !text.isEmpty { lines.append("compute: \(text)") }
+        }
+        if !reached.isEmpty { lines.append("ended here: \(reached)") }
         if let example {
             lines.append("")
             for (label, body) in [
@@ -74,6 +86,18 @@ public struct RunSummary: Sendable, Equatable {
         if !resumeCommand.isEmpty { lines.append("go on:   \(resumeCommand)") }
         lines.append("talk:    \(program) generate \(modelPath) --chat \"Why is the sky blue?\" --temperature 0.5")
         return lines.joined(separator: "\n")
+    }
+
+    /// `1.24 TFLOP`: operations in steps of a thousand.
+    static func operations(_ count: Double) -> String {
+        var value = count
+        for unit in ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"] {
+            if value < 999.5 {
+                return "\(ProgressLine.fixed(value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0)) \(unit)"
+            }
+            value /= 1000
+        }
+        return "\(ProgressLine.fixed(value, 1)) EFLOP"
     }
 
     /// A labelled paragraph wrapped at words, with its later lines indented; line breaks and control characters become spaces.

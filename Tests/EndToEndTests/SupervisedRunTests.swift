@@ -40,7 +40,7 @@ import Testing
         let evaluated = reference.metrics.filter { $0["eval_pass_at_1"] != nil }
         #expect(evaluated.map { $0["step"] } == ["0", "4", "8"])
         #expect(evaluated.allSatisfy { $0["eval_teacher_kl"] == "<null>" || $0["eval_teacher_kl"] == "null" })
-        for text in ["loss", "held-out right", "held-out problems right", "generate runs/tiny"] {
+        for text in ["loss", "held-out right", "held-out problems right", "compute: ", "generate runs/tiny"] {
             #expect(reference.output.contains(text), "\(reference.output)")
         }
     }

@@ -23,8 +23,10 @@ extension LearnerProcess {
         summary.tokensGenerated = Int(outcome.tokens.generated)
         summary.tokensTrained = Int(outcome.tokens.trained)
         summary.tokensDiscarded = Int(outcome.tokens.discarded)
+        summary.cost = outcome.cost
+        if case .reached(let text) = outcome.end { summary.reached = text }
         switch outcome.end {
-        case .completed:
+        case .completed, .reached:
             if let model {
                 do {
                     summary.example = try example(configuration, data: data, after: model)

@@ -102,6 +102,8 @@ public enum LearnerProcess {
             checkpointEvery: UInt64(configuration.checkpoint.every), keepLast: configuration.checkpoint.keepLast,
             keepEvery: UInt64(configuration.checkpoint.keepEvery))
         options.stepGuard = configuration.training.stepGuard
+        options.costModel = try configuration.costModel(student: student)
+        options.target = configuration.evaluation.target
         if data.hasVerifiers { options.judge = ResponseJudge(tokenizer, logger: logger) }
         options.configurationText = configuration.yaml()
         options.timeLimit = timeLimit
@@ -120,7 +122,7 @@ public enum LearnerProcess {
             logger.warning("the last checkpoint is missing: \(failure)")
         }
         return End(
-            exitCode: outcome.end == .completed
+            exitCode: !outcome.end.isStop
                 ? 0 : (stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode),
             summary: await summary(
                 outcome, configuration: configuration, data: data, folder: folder, resumeCommand: resumeCommand,

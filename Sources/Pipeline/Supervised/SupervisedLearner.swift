@@ -24,6 +24,8 @@ public actor SupervisedLearner {
     private var badSteps: Int
     private var before: EvaluationRecord?
     private var after: EvaluationRecord?
+    private var cost: RunCost
+    private var reached: String?
     private var saved: CheckpointState?
     private var saving: Task<Void, Never>?
     private var checkpointFailure: String?
@@ -53,9 +55,14 @@ public actor SupervisedLearner {
         badSteps = resuming?.state.badSteps ?? 0
         before = resuming?.state.before
         after = resuming?.state.after
+        cost = resuming?.state.cost ?? RunCost()
+        reached = after.flatMap { options.target.reached(by: $0.metrics) }
         saved = resuming?.state
         timeLimit = options.timeLimit
     }
+
+    /// Operations so far, where they are counted.
+    private var counted: RunCost? { options.costModel == nil ? nil : cost }
 
     private var now: Duration { origin.duration(to: .now) }
 
@@ -74,10 +81,14 @@ public actor SupervisedLearner {
         }
         await save()
         await finishSaving()
-        let end: LearnerOutcome.End = version < options.plan.steps ? .stopped(stopReason ?? "stopped") : .completed
+        let end: LearnerOutcome.End =
+            if let reached { .reached(reached) } else if version < options.plan.steps {
+                .stopped(stopReason ?? "stopped")
+            } else { .completed }
         return LearnerOutcome(
             end: end, version: version, checkpoint: checkpoints?.latest(), checkpointFailure: checkpointFailure,
-            before: before, after: after, tokens: tokens, counters: ExchangeCounters(), seconds: now.seconds)
+            before: before, after: after, tokens: tokens, cost: counted, counters: ExchangeCounters(),
+            seconds: now.seconds)
     }
 
     private func train() async throws {
@@ -92,9 +103,10 @@ public actor SupervisedLearner {
                 waitEvaluationSeconds: (now - begun).seconds, stepSeconds: (now - begun).seconds)
             recorder.record(
                 StepMetrics(
-                    step: 0, version: 0, training: nil, tokens: tokens, evaluation: evaluation, timing: timing))
+                    step: 0, version: 0, training: nil, tokens: tokens, cost: counted, evaluation: evaluation,
+                    timing: timing))
         }
-        while version < options.plan.steps, stopReason == nil {
+        while version < options.plan.steps, stopReason == nil, reached == nil {
             try await step()
             if options.savesCheckpoint(step: version) { await save() }
             stopInTime()
@@ -116,6 +128,7 @@ public actor SupervisedLearner {
         if skipped == nil {
             tokens.trained += UInt64(count)
             badSteps = 0
+            options.costModel?.add(examples, to: &cost)
         } else {
             tokens.discarded += UInt64(count)
         }
@@ -128,7 +141,7 @@ public actor SupervisedLearner {
                     ? TrainingMetrics(
                         supervised: result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
                     : nil,
-                tokens: tokens, skipped: skipped, evaluation: evaluation,
+                tokens: tokens, cost: counted, skipped: skipped, evaluation: evaluation,
                 timing: TimingMetrics(
                     trainingTokensPerSecond: train > 0 ? Double(count) / train : 0,
                     waitEvaluationSeconds: (now - trained).seconds, trainSeconds: train,
@@ -181,6 +194,7 @@ public actor SupervisedLearner {
         let metrics = EvaluationMetrics(evaluated)
         let record = EvaluationRecord(
             step: version, metrics: metrics, exampleIDs: evaluated.first?.trajectory.responseIDs ?? [])
+        reached = options.target.reached(by: metrics)
         if version == 0 { before = record }
         after = record
         return metrics
@@ -194,16 +208,20 @@ public actor SupervisedLearner {
         guard let checkpoints, version > 0 else { return }
         let snapshot = CheckpointState(
             step: version, plan: options.plan, tokenizerFingerprint: backend.tokenizerFingerprint, tokens: tokens,
-            pending: nil, badSteps: badSteps, before: before, after: after)
+            pending: nil, badSteps: badSteps, before: before, after: after, cost: counted)
         guard snapshot != saved else { return }
         let held = await backend.holdState()
         let options = options
         let begun = now
         saving = Task {
-            let result = await checkpoints.save(
-                snapshot, held, configurationText: options.configurationText, keepLast: options.keepLast,
-                keepEvery: Int(options.keepEvery))
+            let result = await checkpoints.save(snapshot, held, configurationText: options.configurationText)
             didSave(snapshot, result, in: now - begun)
+            do throws(CheckpointError) {
+                guard case .success = result else { return }
+                try checkpoints.prune(keepLast: options.keepLast, keepEvery: Int(options.keepEvery))
+            } catch {
+                logger.warning("\(error)")
+            }
         }
     }
 
@@ -228,22 +246,20 @@ public actor SupervisedLearner {
 }
 
 extension CheckpointStore {
-    /// Writes a checkpoint on a thread of its own, then deletes those that are too many.
+    /// Writes a checkpoint on a thread of its own.
     func save(
-        _ state: CheckpointState, _ held: HeldState, configurationText: String?, keepLast: Int, keepEvery: Int
+        _ state: CheckpointState, _ held: HeldState, configurationText: String?
     ) async -> Result<Checkpoint, any Error> {
         await onThread("opd-checkpoint") {
             defer { withExtendedLifetime(held) {} }
             return Result {
-                let checkpoint = try save(step: Int(state.step)) { folder in
+                try save(step: Int(state.step)) { folder in
                     try held.write(to: folder)
                     try state.write(to: folder)
                     if let configurationText {
                         try FileTree.write(configurationText, to: "\(folder)/\(CheckpointState.configurationName)")
                     }
                 }
-                try prune(keepLast: keepLast, keepEvery: keepEvery)
-                return checkpoint
             }
         }
     }

@@ -7,6 +7,10 @@ public struct SupervisedOptions: Sendable {
     /// Learning rate of the step after so many completed ones.
     public var learningRate: @Sendable (_ completedSteps: UInt64) -> Double
     public var stepGuard = StepGuard()
+    /// Counts operations; nil: they are not counted.
+    public var costModel: CostModel?
+    /// At which the run ends early.
+    public var target = RunTarget()
     /// Steps between checkpoints; 0: only at the end and when stopped.
     public var checkpointEvery: UInt64 = 0
     /// Newest checkpoints that are kept.

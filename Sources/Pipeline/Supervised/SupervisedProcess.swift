@@ -58,6 +58,8 @@ public enum SupervisedProcess {
         let schedule = configuration.training.learningRateSchedule
         var options = SupervisedOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
         options.stepGuard = configuration.training.stepGuard
+        options.costModel = try configuration.costModel(student: student)
+        options.target = configuration.evaluation.target
         options.checkpointEvery = UInt64(configuration.checkpoint.every)
         options.keepLast = configuration.checkpoint.keepLast
         options.keepEvery = UInt64(configuration.checkpoint.keepEvery)
@@ -74,7 +76,7 @@ public enum SupervisedProcess {
         progress.finish()
         if let failure = outcome.checkpointFailure { logger.warning("the last checkpoint is missing: \(failure)") }
         return LearnerProcess.End(
-            exitCode: outcome.end == .completed
+            exitCode: !outcome.end.isStop
                 ? 0 : (stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode),
             summary: await LearnerProcess.summary(
                 outcome, configuration: configuration, data: data, folder: folder, resumeCommand: resumeCommand,

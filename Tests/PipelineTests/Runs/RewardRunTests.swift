@@ -50,6 +50,8 @@ import Wire
             #expect(metrics.tokens.balances && metrics.tokens.inFlight == 0)
             guard let training = metrics.training else { continue }
             #expect(training.ratioMean == 1 && training.teacherKL == nil)
+            let cost = try #require(metrics.cost)
+            #expect(cost.sampling > 0 && cost.training == 3 * cost.sampling && cost.scoring == 0)
             #expect(training.rewardMean != nil && training.passRate != nil)
         }
         #expect(result.outcome.tokens.trained == result.outcome.tokens.generated)
@@ -97,12 +99,33 @@ import Wire
         for training in one.metrics.compactMap(\.training) {
             #expect(training.teacherKL != nil && training.rewardMean != nil)
         }
+        for cost in one.metrics.dropFirst().map(\.cost) {
+            #expect(try #require(cost).scoring > #require(cost).training)
+        }
         let evaluations = one.metrics.compactMap(\.evaluation)
         #expect(evaluations.count == 3 && evaluations.allSatisfy { $0.teacherKL != nil && $0.passRate != nil })
         let graded = try await Self.run(Objective(klCoefficient: 0.5), teachers: ["default"])
         #expect(graded.model != one.model)
         // Measured, not trained on.
         #expect(graded.metrics.compactMap { $0.training?.rewardMean }.count == 8)
+    }
+
+    /// Ended by its target, the run is that far the same, and a run that goes on from there has nothing to do.
+    @Test func itEndsAtItsTarget() async throws {
+        let reference = try await Self.reference.value
+        let rate = try #require(reference.metrics[4].evaluation?.passRate)
+        let run = TestRun(
+            plan: Self.plan(teachers: [""]), objective: Self.reinforcement, target: RunTarget(passRate: rate))
+        let trainer = UnigramTrainer()
+        let learner = try run.learner(trainer: trainer)
+        let worker = try run.worker()
+        let outcome = try await learner.run()
+        #expect(outcome.end == .reached("pass@1 \(rate) has reached \(rate)") && outcome.version == 4)
+        #expect(try await worker.task.value == .shutdown("the run is complete"))
+        #expect(run.recorder.timeless[...] == reference.metrics.prefix(5))
+        let again = UnigramTrainer()
+        #expect(try await run.learner(trainer: again, resume: true).run().end == outcome.end)
+        #expect(await again.stepsBegun == 0)
     }
 
     @Test func staleRunsKeepTheirBooks() async throws {

@@ -21,14 +21,16 @@ import Wire
         let steps: UInt64
         let logger: Logger
         let stepGuard: StepGuard
+        let target: RunTarget
         var store: CheckpointStore { CheckpointStore(folder: "\(folder)/checkpoints") }
 
-        init(steps: UInt64 = 9, stepGuard: StepGuard = StepGuard()) {
+        init(steps: UInt64 = 9, stepGuard: StepGuard = StepGuard(), target: RunTarget = RunTarget()) {
             self.steps = steps
             var logger = Logger(label: "opd.test")
             logger.logLevel = .critical
             self.logger = logger
             self.stepGuard = stepGuard
+            self.target = target
         }
 
         deinit { try? FileManager.default.removeItem(atPath: folder) }
@@ -43,6 +45,8 @@ import Wire
             var options = SupervisedOptions(plan: plan, learningRate: { 1 / Double($0 + 1) })
             options.checkpointEvery = 2
             options.stepGuard = stepGuard
+            options.target = target
+            options.costModel = CostModel(student: { Double($0 + 10 * $1) })
             try store.prepare()
             var resuming: (checkpoint: Checkpoint, state: CheckpointState)?
             if resume, let checkpoint = store.latest() {
@@ -74,6 +78,8 @@ import Wire
         #expect(losses.count == 9 && losses[8] < losses[0] * 0.7, "\(losses)")
         for metrics in reference.metrics {
             #expect(metrics.tokens.balances && metrics.tokens.trained == metrics.step * 16)
+            // Each step: 4 examples of one prompt token and four others, forward and backward.
+            #expect(metrics.cost == RunCost(training: Double(metrics.step) * 4 * 3 * 41))
             #expect(metrics.training?.ratioMean == nil && metrics.training?.teacherKL == nil)
         }
         let evaluations = reference.metrics.filter { $0.evaluation != nil }
@@ -136,6 +142,20 @@ import Wire
         #expect(error?.code == .badStep)
         #expect(error?.message.hasPrefix("step 6, the last of 2 bad steps in a row: the loss is") == true)
         #expect(stopping.store.latest()?.step == 5)
+    }
+
+    /// The run ends at the evaluation that has its target, and a run that has it is not trained further.
+    @Test func itEndsAtItsTarget() async throws {
+        let reference = try await Self.reference.value
+        let rates = reference.metrics.compactMap { $0.evaluation?.passRate }
+        let run = Run(target: RunTarget(passRate: rates[1])), trainer = UnigramTrainer()
+        let outcome = try await run.learner(trainer).run()
+        #expect(outcome.end == .reached("pass@1 \(rates[1]) has reached \(rates[1])") && outcome.version == 3)
+        #expect(run.recorder.timeless[...] == reference.metrics.prefix(4))
+        #expect(run.store.latest()?.step == 3)
+        let again = UnigramTrainer()
+        #expect(try await run.learner(again, resume: true).run().end == outcome.end)
+        #expect(await again.stepsBegun == 0)
     }
 
     /// A batch depends on the step's number alone, and a pass over the examples holds each once.
