@@ -46,7 +46,7 @@ let package = Package(
         module("Models", ["Compute", "Tokenizers", "CKernels"]),
         module("Generation", ["Models", "Compute"]),
         module("Training", ["Models", "Compute"]),
-        module("Distillation", []),
+        module("Distillation", ["CPCRE2"]),
         module("Locking", []),
         module("ZeroMQ", ["CZeroMQ"]),
         module(
@@ -64,8 +64,8 @@ let package = Package(
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Pipeline", "Configuration", "Telemetry", "Locking", "Training", "Generation", "Models", "Tokenizers",
-                "Compute", logging,
+                "Pipeline", "Configuration", "Distillation", "Telemetry", "Locking", "Training", "Generation", "Models",
+                "Tokenizers", "Compute", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
@@ -74,12 +74,12 @@ let package = Package(
         tests("Tokenizers", []),
         tests("Models", ["Tokenizers", "Compute"]),
         tests("Generation", ["Models", "Compute"]),
-        tests("Training", ["Models", "Compute", "Generation"]),
+        tests("Training", ["Models", "Compute", "Generation", "Distillation"]),
         tests("Distillation", []),
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation"]),
         tests("Telemetry", ["Distillation", logging]),
-        tests("Configuration", []),
+        tests("Configuration", ["Distillation", "Telemetry"]),
         tests("Pipeline", ["Distillation", "Wire", "ZeroMQ", "Configuration", "Telemetry", "Locking", "Models"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers"], swiftSettings: swiftSettings),

@@ -44,6 +44,11 @@ extension FuzzTarget {
             guard prompts.allSatisfy({ !$0.messages.isEmpty && ["default", "math"].contains($0.teacher) }) else {
                 broken("every prompt has a message and a teacher")
             }
+            // A verifier that a stranger wrote, on a text that a stranger wrote.
+            if let judged = prompts.first(where: { $0.check != nil }), let check = judged.check {
+                let verdict = check.verdict(on: judged.messages[0].content)
+                guard (0...1).contains(verdict.reward) else { broken("a reward is from 0 to 1") }
+            }
         } catch { _ = "\(error)" }
     }
 }

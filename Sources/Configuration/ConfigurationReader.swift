@@ -228,11 +228,10 @@ struct ConfigurationReader {
     mutating func finish(requiring: Set<FileUse>) {
         guard !isSyntaxBroken else { return }
         if configuration.runFolder.isEmpty { configuration.runFolder = "runs/\(configuration.name)" }
-        if configuration.teachers.isEmpty, !problems.contains(where: { $0.key.hasPrefix("teachers") }) {
-            problems.append(
-                .init(
-                    source: source, key: "teachers",
-                    message: "missing; name at least one teacher: 'teachers: { default: { model: ... } }'"))
+        for (key, message) in configuration.missing where !problems.contains(where: { $0.key.hasPrefix(key) }) {
+            guard !isRefused(key) else { continue }
+            let section = key.split(separator: ".").dropLast().joined(separator: ".")
+            problems.append(.init(source: source, line: places[section]?.line, key: key, message: message))
         }
         let labels = configuration.teachers.keys.sorted()
         for key in ConfigurationSchema.keys {
@@ -278,6 +277,7 @@ struct ConfigurationReader {
             let place = places[key]
             problems.append(.init(source: place?.source ?? source, line: place?.line, key: key, message: message))
         }
+        for (key, message) in configuration.contradictions { conflict(key, message) }
         let training = configuration.training, pipeline = configuration.pipeline
         if training.minLearningRate > training.learningRate {
             conflict(

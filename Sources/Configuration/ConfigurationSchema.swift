@@ -74,8 +74,16 @@ package enum ConfigurationSchema {
                 write: { if case .integer(let value) = $2 { $0.seed = UInt64(value) } }),
             .text("run_folder", \.runFolder, .text, "where the run writes"),
 
-            .text("student.model", \.student.model, .path(.student), required: true, "model that is trained"),
+            .text("student.model", \.student.model, .path(.student), "model that is trained; required without a shape"),
             .choice("student.dtype", \.student.dtype, "precision of weights and activations"),
+            .integer("shape.layers", \.shape.layers, 0...4096, "decoder layers; 0: no model is made"),
+            .integer(
+                "shape.hidden", \.shape.hidden, 2...1_048_576, "width of the residual stream; a multiple of the heads"),
+            .integer("shape.heads", \.shape.heads, 1...4096, "attention heads"),
+            .integer("shape.kv_heads", \.shape.keyValueHeads, 1...4096, "key and value heads; divides the heads"),
+            .integer("shape.intermediate", \.shape.intermediate, 1...4_194_304, "width of the feed-forward layers"),
+            .integer("shape.context", \.shape.context, 2...1_048_576, "longest sequence, in bytes"),
+            .integer("shape.seed", \.shape.seed, 0...Int.max, "seed of the random weights"),
             .teacher("model", .path(.teachers), required: true, "model that grades; same tokenizer as the student's") {
                 .text($0.model)
             } write: {
@@ -90,10 +98,19 @@ package enum ConfigurationSchema {
                 if case .text(let value) = $1 { $0.dtype = .init(rawValue: value) ?? .bf16 }
             },
 
-            .text("data.prompts", \.data.prompts, .path(.data), required: true, "JSON lines of training prompts"),
             .text(
-                "data.heldout", \.data.heldout, .path(.data), "JSON lines of held-out prompts; without it no evaluation"
+                "data.prompts", \.data.prompts, .path(.data), "JSON lines of training prompts; required without a task"
             ),
+            .text(
+                "data.heldout", \.data.heldout, .path(.data),
+                "JSON lines of held-out prompts; without it those of the task, or no evaluation"
+            ),
+            .optionalText(
+                "data.task", \.data.task, "generated task instead of prompt files, such as arithmetic:digits=2"),
+            .integer(
+                "data.task_prompts", \.data.taskPrompts, 1...10_000_000,
+                "different training problems of the task; a supervised run takes as many as it needs"),
+            .integer("data.heldout_count", \.data.heldoutCount, 1...1_000_000, "held-out problems of the task"),
             .choice("data.template", \.data.template, "chat template; auto: the student model's own"),
             .integer("data.prompts_per_step", \.data.promptsPerStep, 1...1_000_000, "prompts of one optimizer step"),
             .integer(
@@ -112,6 +129,7 @@ package enum ConfigurationSchema {
                 "smallest set of tokens with this probability; 1: all"),
             .integer("sampling.top_k", \.sampling.topK, 0...10_000_000, "this many most probable tokens; 0: all"),
 
+            .choice("objective.kind", \.objective.kind, "what the student learns from"),
             .choice(
                 "objective.loss", \.objective.loss, "how the ratio of current to behaviour probability enters the loss"),
             .choice(
@@ -135,6 +153,13 @@ package enum ConfigurationSchema {
             .number(
                 "objective.truncation", \.objective.truncation, 1...1e6,
                 "truncated_importance_sampling: the ratio's upper limit"),
+            .number(
+                "objective.reward_coefficient", \.objective.rewardCoefficient, 0...1e6, above: true,
+                "reinforcement, mixed: multiplies the reward's part of the advantage"),
+            .choice(
+                "objective.reward_scale", \.objective.rewardScale,
+                "reinforcement, mixed: what a reward's distance from the mean of its prompt is divided by: nothing, or their standard deviation"
+            ),
 
             .integer("training.steps", \.training.steps, 1...1_000_000_000, "optimizer steps of the run"),
             .number("training.learning_rate", \.training.learningRate, 0...100, "after the warm-up"),
@@ -207,6 +232,12 @@ package enum ConfigurationSchema {
             .text("security.scorer_key", \.security.scorerKey, .path(.scorerKeys), "secret key of a scorer"),
 
             .integer("evaluation.every", \.evaluation.every, 0...1_000_000_000, "steps between evaluations; 0: none"),
+            .number(
+                "evaluation.stop_at_pass_rate", \.evaluation.stopAtPassRate, 0...1,
+                "share of held-out responses that pass at which the run ends; 0: none"),
+            .number(
+                "evaluation.stop_at_kl", \.evaluation.stopAtKL, 0...1e6,
+                "held-out divergence in nats a token at which the run ends; 0: none"),
             .integer(
                 "checkpoint.every", \.checkpoint.every, 0...1_000_000_000,
                 "steps between checkpoints; 0: only at the end and when interrupted"),
@@ -278,6 +309,11 @@ extension ConfigurationKey {
             path: path, kind: kind, required: required, summary: summary,
             read: { configuration, _ in .text(configuration[keyPath: field]) },
             write: { if case .text(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    /// Text that need not be given.
+    static func optionalText(_ path: String, _ field: Field<String>, _ summary: String) -> Self {
+        text(path, field, .text, summary)
     }
 
     static func choice<Choice: RawRepresentable<String> & CaseIterable & Sendable>(

@@ -1,3 +1,4 @@
+import Distillation
 import Foundation
 
 /// One line of a prompt file: a conversation that the student answers.
@@ -16,24 +17,33 @@ public struct Prompt: Sendable, Equatable {
     public var messages: [Message]
     /// A reference answer, for verifiers and evaluations.
     public var answer: String?
-    /// Label of the teacher that grades this prompt.
+    /// Label of the teacher that grades this prompt; empty where there are no teachers.
     public var teacher: String
     public var tags: [String]
+    /// A response to imitate.
+    public var response: String?
+    /// What judges responses, where the line names a verifier.
+    public var check: AnswerCheck?
 
-    public init(messages: [Message], answer: String? = nil, teacher: String, tags: [String] = []) {
+    public init(
+        messages: [Message], answer: String? = nil, teacher: String, tags: [String] = [], response: String? = nil,
+        check: AnswerCheck? = nil
+    ) {
         self.messages = messages
         self.answer = answer
         self.teacher = teacher
         self.tags = tags
+        self.response = response
+        self.check = check
     }
 }
 
 /// Reads prompt files: JSON lines of `{"prompt": "..."}` or `{"messages": [{"role": ..., "content": ...}]}`, optionally
-/// with `answer`, `teacher` and `tags`. Blank lines are skipped.
+/// with `answer`, `verifier`, `response`, `teacher` and `tags`. Blank lines are skipped.
 public enum PromptFile {
     /// Problems reported before reading stops.
     package static let problemLimit = 20
-    static let keys = ["prompt", "messages", "answer", "teacher", "tags"]
+    static let keys = ["prompt", "messages", "answer", "verifier", "response", "teacher", "tags"]
     static let roles = ["system", "user", "assistant", "tool"]
 
     /// Reads a prompt file.
@@ -41,31 +51,41 @@ public enum PromptFile {
     /// - Parameters:
     ///   - teachers: labels that a line's `teacher` may name.
     ///   - defaultTeacher: label for lines without `teacher`; nil: each line must name one.
+    ///   - needsResponses: whether each line must have a response to imitate: `response`, or a last message of the
+    ///     assistant.
     /// - Throws: ``ConfigurationError`` with every problem and its line, or when there is no prompt.
-    public static func read(_ path: String, teachers: [String], defaultTeacher: String?) throws -> [Prompt] {
+    public static func read(
+        _ path: String, teachers: [String], defaultTeacher: String?, needsResponses: Bool = false
+    ) throws -> [Prompt] {
         guard let bytes = FileManager.default.contents(atPath: path) else {
             let message = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "no such file"
             throw ConfigurationError(problems: [.init(source: path, message: message)])
         }
-        return try parse(bytes, source: path, teachers: teachers, defaultTeacher: defaultTeacher)
+        return try parse(
+            bytes, source: path, teachers: teachers, defaultTeacher: defaultTeacher, needsResponses: needsResponses)
     }
 
     /// Reads the prompts that a run trains on or, with `heldout`, is evaluated on.
     public static func read(_ path: String, for configuration: RunConfiguration) throws -> [Prompt] {
-        try read(path, teachers: configuration.teachers.keys.sorted(), defaultTeacher: configuration.defaultTeacher)
+        let isTraining = path == configuration.data.prompts
+        return try read(
+            path, teachers: configuration.grading.keys.sorted(), defaultTeacher: configuration.defaultTeacher,
+            needsResponses: isTraining && configuration.objective.kind == .supervised)
     }
 
     /// Reads the bytes of a prompt file; `source` names it in problems.
-    public static func parse(_ bytes: Data, source: String, teachers: [String], defaultTeacher: String?) throws
-        -> [Prompt]
-    {
+    public static func parse(
+        _ bytes: Data, source: String, teachers: [String], defaultTeacher: String?, needsResponses: Bool = false
+    ) throws -> [Prompt] {
         var prompts: [Prompt] = []
         var problems: [ConfigurationError.Problem] = []
         for (index, slice) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
         {
             if slice.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0d }) { continue }
             do {
-                prompts.append(try prompt(Data(slice), teachers: teachers, defaultTeacher: defaultTeacher))
+                prompts.append(
+                    try prompt(
+                        Data(slice), teachers: teachers, defaultTeacher: defaultTeacher, needsResponse: needsResponses))
             } catch let refusal as Refusal {
                 problems.append(.init(source: source, line: index + 1, message: refusal.message))
                 if problems.count == problemLimit {
@@ -82,7 +102,9 @@ public enum PromptFile {
         return prompts
     }
 
-    private static func prompt(_ line: Data, teachers: [String], defaultTeacher: String?) throws -> Prompt {
+    private static func prompt(
+        _ line: Data, teachers: [String], defaultTeacher: String?, needsResponse: Bool
+    ) throws -> Prompt {
         guard String(bytes: line, encoding: .utf8) != nil else { throw Refusal(message: "is not UTF-8 text") }
         guard let value = try? JSONSerialization.jsonObject(with: line, options: [.fragmentsAllowed]) else {
             throw Refusal(message: "is not JSON; each line must be one complete JSON object")
@@ -96,7 +118,8 @@ public enum PromptFile {
                 ?? "expected \(keys.joined(separator: ", "))"
             throw Refusal(message: "unknown key '\(key)'; \(hint)")
         }
-        var result = Prompt(messages: try messages(object), teacher: "")
+        var result = Prompt(messages: [], teacher: "")
+        (result.messages, result.response) = try conversation(object, needsResponse: needsResponse)
         if let answer = object["answer"], !(answer is NSNull) {
             guard let text = answer as? String else { throw Refusal(message: "'answer' must be text") }
             result.answer = text
@@ -105,8 +128,34 @@ public enum PromptFile {
             guard let list = tags as? [String] else { throw Refusal(message: "'tags' must be a list of texts") }
             result.tags = list
         }
+        if let response = object["response"], !(response is NSNull) {
+            guard let text = response as? String, !text.isEmpty else {
+                throw Refusal(message: "'response' must be text that is not empty")
+            }
+            result.response = text
+        }
+        if needsResponse, result.response == nil {
+            throw Refusal(message: "has no 'response' to imitate, nor a last message of the assistant")
+        }
+        result.check = try check(object["verifier"], answer: result.answer)
         result.teacher = try teacher(object["teacher"], among: teachers, default: defaultTeacher)
         return result
+    }
+
+    /// The messages; where a response is needed, one of the assistant at the end is that and no part of the prompt.
+    private static func conversation(
+        _ object: [String: Any], needsResponse: Bool
+    ) throws -> (messages: [Prompt.Message], response: String?) {
+        var messages = try messages(object)
+        var response: String?
+        if needsResponse, messages.count > 1, messages.last?.role == "assistant", object["response"] == nil {
+            response = messages.removeLast().content
+            guard response?.isEmpty == false else { throw Refusal(message: "the assistant's last message is empty") }
+        }
+        guard let last = messages.last, last.role == "user" || last.role == "tool" else {
+            throw Refusal(message: "the last message must be the user's: the student answers it")
+        }
+        return (messages, response)
     }
 
     private static func messages(_ object: [String: Any]) throws -> [Prompt.Message] {
@@ -122,7 +171,7 @@ public enum PromptFile {
             guard let list = list as? [Any], !list.isEmpty else {
                 throw Refusal(message: "'messages' must be a list of {\"role\": ..., \"content\": ...}")
             }
-            let messages = try list.enumerated().map { index, element -> Prompt.Message in
+            return try list.enumerated().map { index, element -> Prompt.Message in
                 guard let fields = element as? [String: Any], let role = fields["role"] as? String,
                     let content = fields["content"] as? String, fields.count == 2
                 else {
@@ -134,14 +183,12 @@ public enum PromptFile {
                 }
                 return .init(role: role, content: content)
             }
-            guard let last = messages.last, last.role == "user" || last.role == "tool" else {
-                throw Refusal(message: "the last message must be the user's: the student answers it")
-            }
-            return messages
         }
     }
 
     private static func teacher(_ value: Any?, among teachers: [String], default: String?) throws -> String {
+        // A run without teachers takes files that were written for one with some.
+        guard !teachers.isEmpty else { return "" }
         let known = teachers.joined(separator: ", ")
         guard let value, !(value is NSNull) else {
             if let label = `default` { return label }

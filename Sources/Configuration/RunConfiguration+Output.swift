@@ -47,24 +47,24 @@ extension RunConfiguration {
                 "sampling.\(sampling.topP < 1 ? "top_p" : "top_k"): tokens are drawn from a cut distribution, but log-probabilities are of the whole one: teacher_kl is then biased; use top_p: 1 and top_k: 0 to distil"
             )
         }
-        if sampling.temperature != 1 {
+        if sampling.temperature != 1, objective.kind.usesTeachers {
             warnings.append(
                 "sampling.temperature: the student is compared with the teacher at temperature 1, so at \(short(sampling.temperature)) it is trained towards the teacher under another distribution than its own"
             )
         }
-        if pipeline.maxStaleness > 0 {
+        if pipeline.maxStaleness > 0, objective.kind.samples {
             if objective.loss == .importanceSampling {
                 warnings.append(
                     "objective.loss: importance_sampling does not limit the ratio and can diverge when samples are stale; use ppo_clip or truncated_importance_sampling with max_staleness \(pipeline.maxStaleness)"
                 )
             }
-            if objective.advantage == .behaviour {
+            if objective.advantage == .behaviour, objective.kind.usesTeachers {
                 warnings.append(
                     "objective.advantage: behaviour compares the teacher with old weights when samples are stale; use current with max_staleness \(pipeline.maxStaleness)"
                 )
             }
         }
-        if evaluation.every > 0 && data.heldout.isEmpty {
+        if evaluation.every > 0 && data.heldout.isEmpty && data.task.isEmpty {
             warnings.append("data.heldout: not given, so evaluation.every has no effect")
         }
         if training.warmupSteps >= training.steps {

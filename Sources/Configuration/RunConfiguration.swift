@@ -10,6 +10,8 @@ public struct RunConfiguration: Sendable, Equatable {
     /// Where the run writes; `runs/<name>` unless given.
     public var runFolder = ""
     public var student = Model()
+    /// Of a model that is made from scratch, instead of `student.model`.
+    public var shape = Shape()
     /// Teachers by label; a prompt names its teacher with its `teacher` field.
     public var teachers: [String: Model] = [:]
     public var data = Data()
@@ -34,11 +36,31 @@ public struct RunConfiguration: Sendable, Equatable {
         public init() {}
     }
 
+    /// The shape of a model from scratch.
+    public struct Shape: Sendable, Equatable {
+        /// 0: no model is made.
+        public var layers = 0
+        public var hidden = 128
+        public var heads = 4
+        public var keyValueHeads = 4
+        public var intermediate = 384
+        public var context = 256
+        /// Of the random weights.
+        public var seed = 1
+        public init() {}
+    }
+
     public struct Data: Sendable, Equatable {
         /// JSON lines of training prompts.
         public var prompts = ""
-        /// JSON lines of held-out prompts; empty: no evaluation.
+        /// JSON lines of held-out prompts; empty: those of the task, or no evaluation.
         public var heldout = ""
+        /// A generated task instead of `prompts`.
+        public var task = ""
+        /// Different training problems of the task that are asked; supervised runs take as many as they need.
+        public var taskPrompts = 4096
+        /// Held-out problems of the task.
+        public var heldoutCount = 128
         /// `auto` or the name of a chat template.
         public var template = Template.auto
         public var promptsPerStep = 8
@@ -60,6 +82,7 @@ public struct RunConfiguration: Sendable, Equatable {
     }
 
     public struct Objective: Sendable, Equatable {
+        public var kind = Kind.distillation
         public var loss = Loss.importanceSampling
         public var advantage = Advantage.behaviour
         public var baseline = Baseline.none
@@ -70,7 +93,31 @@ public struct RunConfiguration: Sendable, Equatable {
         public var clipHigh = 0.2
         /// The ratio is capped at this value (`truncated_importance_sampling`).
         public var truncation = 2.0
+        /// Multiplies the group-relative reward.
+        public var rewardCoefficient = 1.0
+        public var rewardScale = RewardScale.none
         public init() {}
+
+        public enum RewardScale: String, Sendable, CaseIterable { case none, deviation }
+
+        /// What the student learns from.
+        public enum Kind: String, Sendable, CaseIterable {
+            /// Teachers' grades of its own responses.
+            case distillation
+            /// Verifiers' rewards of its own responses.
+            case reinforcement
+            /// Both.
+            case mixed
+            /// Given responses, which it imitates.
+            case supervised
+
+            /// Whether teachers grade.
+            public var usesTeachers: Bool { self == .distillation || self == .mixed }
+            /// Whether verifiers' rewards are trained on.
+            public var usesReward: Bool { self == .reinforcement || self == .mixed }
+            /// Whether it answers by sampling, so that workers are needed.
+            public var samples: Bool { self != .supervised }
+        }
 
         public enum Baseline: String, Sendable, CaseIterable {
             case none
@@ -154,6 +201,10 @@ public struct RunConfiguration: Sendable, Equatable {
     public struct Evaluation: Sendable, Equatable {
         /// Steps between evaluations; 0: none.
         public var every = 10
+        /// Held-out pass@1 at which the run ends; 0: none.
+        public var stopAtPassRate = 0.0
+        /// Held-out divergence at which the run ends, in nats a token; 0: none.
+        public var stopAtKL = 0.0
         public init() {}
     }
 
@@ -170,6 +221,9 @@ public struct RunConfiguration: Sendable, Equatable {
     public var defaultTeacher: String? {
         teachers["default"] != nil ? "default" : (teachers.count == 1 ? teachers.keys.first : nil)
     }
+
+    /// The teachers that grade: none where the objective has no use for them.
+    public var grading: [String: Model] { objective.kind.usesTeachers ? teachers : [:] }
 
     /// Trajectories of one optimizer step.
     public var rolloutsPerStep: Int { data.promptsPerStep * data.samplesPerPrompt }

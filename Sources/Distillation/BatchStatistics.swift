@@ -13,6 +13,10 @@ public struct BatchStatistics: Sendable, Equatable, Codable {
     private var stalenessSum: UInt64 = 0
     private var stalenessPeak: UInt64 = 0
     private var truncatedTrajectories = 0
+    private var ungradedTrajectories = 0
+    private var rewardSum = 0.0
+    private var judgedTrajectories = 0
+    private var passedTrajectories = 0
 
     public init() {}
 
@@ -24,13 +28,32 @@ public struct BatchStatistics: Sendable, Equatable, Codable {
         if token.clipped { clippedTokens += 1 }
     }
 
+    /// Adds a token that is imitated, which no policy sampled.
+    public mutating func add(supervised token: TokenLoss) { lossSum += token.value }
+
+    /// Adds an example's length.
+    public mutating func add(exampleOf tokenCount: Int) {
+        trajectories += 1
+        tokens += tokenCount
+    }
+
     /// Adds a trajectory's length, reverse KL and staleness at `version` completed steps.
     public mutating func add(_ scored: ScoredTrajectory, version: UInt64) {
         let trajectory = scored.trajectory
         trajectories += 1
         tokens += trajectory.responseIDs.count
         if trajectory.finishReason == .length { truncatedTrajectories += 1 }
-        for k in reverseKL(policy: trajectory.behaviourLogprobs, teacher: scored.teacherLogprobs) { reverseKLSum += k }
+        if trajectory.isGraded {
+            let values = reverseKL(policy: trajectory.behaviourLogprobs, teacher: scored.teacherLogprobs)
+            for k in values { reverseKLSum += k }
+        } else {
+            ungradedTrajectories += 1
+        }
+        if let verdict = scored.verdict {
+            rewardSum += verdict.reward
+            judgedTrajectories += 1
+            if verdict.passed { passedTrajectories += 1 }
+        }
         for run in trajectory.policyVersions.runs {
             let lag = version >= run.version ? version - run.version : 0
             stalenessSum += lag * UInt64(run.count)
@@ -50,6 +73,14 @@ public struct BatchStatistics: Sendable, Equatable, Codable {
     public var loss: Double { lossSum / Double(max(tokens, 1)) }
     /// Mean of b - t a token, in nats.
     public var teacherKL: Double { reverseKLSum / Double(max(tokens, 1)) }
+    /// Whether a teacher has graded every trajectory.
+    public var isGraded: Bool { ungradedTrajectories == 0 }
+    /// Mean reward of the trajectories that a verifier judged, nil when there is none.
+    public var rewardMean: Double? { judgedTrajectories == 0 ? nil : rewardSum / Double(judgedTrajectories) }
+    /// Share of them that passed.
+    public var passRate: Double? {
+        judgedTrajectories == 0 ? nil : Double(passedTrajectories) / Double(judgedTrajectories)
+    }
     /// Mean entropy a token in nats, nil when none was measured.
     public var entropy: Double? { entropyTokens == 0 ? nil : entropySum / Double(entropyTokens) }
     public var ratioMean: Double { ratioSum / Double(max(tokens, 1)) }

@@ -15,11 +15,14 @@ public struct Objective: Sendable, Equatable, Codable {
     public var clipHigh: Double
     /// Truncated importance sampling: bound of the ratio's weight; at least 1.
     public var truncation: Double
+    /// Scale of the group-relative reward in the advantage; 0: rewards are only measured.
+    public var rewardCoefficient: Double
+    public var rewardScale: RewardScale
 
     public init(
         loss: LossKind = .importanceSampling, advantage: AdvantageKind = .behaviour,
         baseline: BaselineKind = .none, klCoefficient: Double = 1, klDiscount: Double = 0, clipLow: Double = 0.2,
-        clipHigh: Double = 0.2, truncation: Double = 2
+        clipHigh: Double = 0.2, truncation: Double = 2, rewardCoefficient: Double = 0, rewardScale: RewardScale = .none
     ) {
         self.loss = loss
         self.advantage = advantage
@@ -29,9 +32,11 @@ public struct Objective: Sendable, Equatable, Codable {
         self.clipLow = clipLow
         self.clipHigh = clipHigh
         self.truncation = truncation
+        self.rewardCoefficient = rewardCoefficient
+        self.rewardScale = rewardScale
     }
 
-    /// Advantages of one response: constants of the loss.
+    /// Advantages of one response by its teacher: constants of the loss, 0 where no teacher grades.
     /// - Parameter current: s, log-probabilities under the weights that are trained; used when `advantage` is `current`.
     public func advantages(of scored: ScoredTrajectory, current: [Float]) -> [Double] {
         advantages(of: scored, policy: advantage == .behaviour ? scored.trajectory.behaviourLogprobs : current)
@@ -48,7 +53,8 @@ public struct Objective: Sendable, Equatable, Codable {
     }
 
     private func advantages(of scored: ScoredTrajectory, policy: [Float]) -> [Double] {
-        Distillation.advantages(
+        guard scored.trajectory.isGraded else { return policy.map { _ in 0 } }
+        return Distillation.advantages(
             reverseKL: reverseKL(policy: policy, teacher: scored.teacherLogprobs), coefficient: klCoefficient,
             discount: klDiscount)
     }
@@ -72,11 +78,12 @@ public struct Objective: Sendable, Equatable, Codable {
     /// - Parameters:
     ///   - current: s, one a response token, at the trajectory's temperature.
     ///   - baseline: B, `baseline(of:)` the whole batch.
+    ///   - rewardAdvantage: of this trajectory, `rewardAdvantages(of:)` the whole batch.
     ///   - tokenCount: N, response tokens of the whole batch (`responseTokenCount`).
     ///   - version: completed steps before this one, from which staleness is counted.
     public func gradient(
-        of scored: ScoredTrajectory, current: [Float], baseline: Double, tokenCount: Int, version: UInt64,
-        statistics: inout BatchStatistics
+        of scored: ScoredTrajectory, current: [Float], baseline: Double, rewardAdvantage: Double = 0, tokenCount: Int,
+        version: UInt64, statistics: inout BatchStatistics
     ) -> [Float] {
         let behaviour = scored.trajectory.behaviourLogprobs
         precondition(current.count == behaviour.count, "one log-probability a response token")
@@ -85,7 +92,7 @@ public struct Objective: Sendable, Equatable, Codable {
         var gradient = [Float](repeating: 0, count: current.count)
         for index in current.indices {
             let ratio = importanceRatio(current: current[index], behaviour: behaviour[index])
-            let token = tokenLoss(ratio: ratio, advantage: constants[index] - baseline)
+            let token = tokenLoss(ratio: ratio, advantage: constants[index] - baseline + rewardAdvantage)
             gradient[index] = Float(token.gradient * scale)
             statistics.add(token, ratio: ratio)
         }

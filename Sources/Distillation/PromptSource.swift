@@ -1,15 +1,18 @@
 /// A prompt as the pipeline handles it: already rendered and tokenised.
 public struct Prompt: Sendable, Equatable {
     public var ids: [Int32]
-    /// Name of the teacher that grades its responses.
+    /// Name of the teacher that grades its responses; empty: none does.
     public var teacher: String
     /// What a person reads in `samples.jsonl`.
     public var text: String
+    /// What judges its responses.
+    public var check: AnswerCheck?
 
-    public init(ids: [Int32], teacher: String, text: String = "") {
+    public init(ids: [Int32], teacher: String, text: String = "", check: AnswerCheck? = nil) {
         self.ids = ids
         self.teacher = teacher
         self.text = text
+        self.check = check
     }
 }
 

@@ -14,18 +14,22 @@ public struct StepMetrics: Sendable, Equatable, Codable {
     public var skipped: String?
     /// Cumulative token counts when the step ended.
     public var tokens: TokenCounts
+    /// Cumulative operations when the step ended; nil: not counted.
+    public var cost: RunCost?
     /// Held-out evaluation of weights `version`, when one was due.
     public var evaluation: EvaluationMetrics?
     public var timing: TimingMetrics
 
     public init(
         step: UInt64, version: UInt64, training: TrainingMetrics?, tokens: TokenCounts,
-        skipped: String? = nil, evaluation: EvaluationMetrics? = nil, timing: TimingMetrics = TimingMetrics()
+        cost: RunCost? = nil, skipped: String? = nil, evaluation: EvaluationMetrics? = nil,
+        timing: TimingMetrics = TimingMetrics()
     ) {
         self.step = step
         self.version = version
         self.training = training
         self.tokens = tokens
+        self.cost = cost
         self.skipped = skipped
         self.evaluation = evaluation
         self.timing = timing
@@ -35,11 +39,16 @@ public struct StepMetrics: Sendable, Equatable, Codable {
 /// What a training step saw and did.
 public struct TrainingMetrics: Sendable, Equatable, Codable {
     public var loss: Double
-    public var teacherKL: Double
+    /// Nil without teachers.
+    public var teacherKL: Double?
     public var entropy: Double?
-    public var ratioMean: Double
-    public var ratioMax: Double
-    public var clipFraction: Double
+    /// Importance ratios; nil where responses are not sampled but given.
+    public var ratioMean: Double?
+    public var ratioMax: Double?
+    public var clipFraction: Double?
+    /// Of the responses that verifiers judged, nil when there are none.
+    public var rewardMean: Double?
+    public var passRate: Double?
     /// Global norm of the gradient before clipping.
     public var gradNorm: Double
     public var learningRate: Double
@@ -51,12 +60,19 @@ public struct TrainingMetrics: Sendable, Equatable, Codable {
     public var batchTokens: Int
 
     public init(_ statistics: BatchStatistics, gradNorm: Double, learningRate: Double) {
-        loss = statistics.loss
-        teacherKL = statistics.teacherKL
-        entropy = statistics.entropy
+        self.init(supervised: statistics, gradNorm: gradNorm, learningRate: learningRate)
+        teacherKL = statistics.isGraded ? statistics.teacherKL : nil
         ratioMean = statistics.ratioMean
         ratioMax = statistics.ratioMax
         clipFraction = statistics.clipFraction
+        rewardMean = statistics.rewardMean
+        passRate = statistics.passRate
+    }
+
+    /// Of a step that imitates given responses.
+    public init(supervised statistics: BatchStatistics, gradNorm: Double, learningRate: Double) {
+        loss = statistics.loss
+        entropy = statistics.entropy
         self.gradNorm = gradNorm
         self.learningRate = learningRate
         responseLengthMean = statistics.responseLengthMean
@@ -97,8 +113,11 @@ public struct TokenCounts: Sendable, Equatable, Codable {
 
 /// A held-out evaluation: prompts, seeds and limits are the same at every one of a run.
 public struct EvaluationMetrics: Sendable, Equatable, Codable {
-    /// Token mean of b - t over the held-out responses, in nats.
-    public var teacherKL: Double
+    /// Token mean of b - t over the held-out responses, in nats; nil without teachers.
+    public var teacherKL: Double?
+    /// Share of the responses that pass their verifier, pass@1; nil where none was judged.
+    public var passRate: Double?
+    public var rewardMean: Double?
     public var responses: Int
     public var tokens: Int
     public var responseLengthMean: Double
@@ -108,7 +127,9 @@ public struct EvaluationMetrics: Sendable, Equatable, Codable {
     public init(_ evaluated: [ScoredTrajectory]) {
         var statistics = BatchStatistics()
         for scored in evaluated { statistics.add(scored, version: 0) }
-        teacherKL = statistics.teacherKL
+        teacherKL = statistics.isGraded ? statistics.teacherKL : nil
+        passRate = statistics.passRate
+        rewardMean = statistics.rewardMean
         responses = statistics.trajectories
         tokens = statistics.tokens
         responseLengthMean = statistics.responseLengthMean

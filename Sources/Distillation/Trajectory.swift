@@ -45,7 +45,7 @@ public enum FinishReason: String, Sendable, Codable, CaseIterable {
 public struct Trajectory: Sendable, Equatable {
     public var id: RolloutID
     public var kind: RolloutKind
-    /// Name of the teacher that grades it, a key of the configuration's `teachers`.
+    /// Name of the teacher that grades it, a key of the configuration's `teachers`; empty: none does.
     public var teacher: String
     public var promptIDs: [Int32]
     public var responseIDs: [Int32]
@@ -71,17 +71,24 @@ public struct Trajectory: Sendable, Equatable {
         self.finishReason = finishReason
         self.temperature = temperature
     }
+
+    /// Whether a teacher grades it.
+    public var isGraded: Bool { !teacher.isEmpty }
 }
 
-/// A trajectory with its teacher's grades.
+/// A trajectory with its teacher's grades and its verifier's verdict.
 public struct ScoredTrajectory: Sendable, Equatable {
     public var trajectory: Trajectory
-    /// Log-probability in nats of each response token under the teacher, one a response token.
+    /// Log-probability in nats of each response token under the teacher, one a response token; none where no teacher
+    /// grades.
     public var teacherLogprobs: [Float]
+    /// What the prompt's verifier says; nil where it has none.
+    public var verdict: Verdict?
 
-    public init(trajectory: Trajectory, teacherLogprobs: [Float]) {
+    public init(trajectory: Trajectory, teacherLogprobs: [Float], verdict: Verdict? = nil) {
         self.trajectory = trajectory
         self.teacherLogprobs = teacherLogprobs
+        self.verdict = verdict
     }
 }
 

@@ -39,14 +39,28 @@ extension StepMetrics {
             ("wait_evaluation_s", field(timing.waitEvaluationSeconds)), ("train_s", field(timing.trainSeconds)),
             ("step_s", field(timing.stepSeconds)),
         ]
+        if let cost {
+            fields += [
+                ("sampling_flops", JSONText.number(cost.sampling)), ("scoring_flops", JSONText.number(cost.scoring)),
+                ("training_flops", JSONText.number(cost.training)),
+            ]
+        }
+        if let reward = training?.rewardMean {
+            fields += [("reward_mean", JSONText.number(reward)), ("pass_rate", field(training?.passRate))]
+        }
         if let skipped { fields.append(("skipped", JSONText.string(skipped))) }
         if let evaluation {
             fields += [
-                ("eval_teacher_kl", JSONText.number(evaluation.teacherKL)),
+                ("eval_teacher_kl", field(evaluation.teacherKL)),
                 ("eval_responses", String(evaluation.responses)), ("eval_tokens", String(evaluation.tokens)),
                 ("eval_response_length_mean", JSONText.number(evaluation.responseLengthMean)),
                 ("eval_truncated_fraction", JSONText.number(evaluation.truncatedFraction)),
             ]
+            if let passRate = evaluation.passRate {
+                fields += [
+                    ("eval_pass_at_1", JSONText.number(passRate)), ("eval_reward_mean", field(evaluation.rewardMean)),
+                ]
+            }
         }
         return JSONText.object(fields)
     }

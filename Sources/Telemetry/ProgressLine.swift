@@ -8,7 +8,7 @@ public struct ProgressLine: Sendable, Equatable {
     public var step: Int
     /// The last step recorded.
     public var last: StepMetrics?
-    /// `teacher_kl` of the steps done, oldest first.
+    /// What the line shows of the steps done, oldest first: divergence, else reward, else loss.
     public var history: [Double] = []
     /// Seconds of the latest steps, oldest first.
     public var durations: [Double] = []
@@ -24,12 +24,20 @@ public struct ProgressLine: Sendable, Equatable {
         self.step = step
     }
 
+    /// What `history` is of.
+    private var headline = "KL"
+    /// Share of held-out responses that passed at the last evaluation.
+    private var passRate: Double?
+
     /// Takes in a finished step.
     public mutating func record(_ metrics: StepMetrics) {
         last = metrics
         step = Int(metrics.step)
+        passRate = metrics.evaluation?.passRate ?? passRate
         if let training = metrics.training {
-            if training.teacherKL.isFinite { history = (history + [training.teacherKL]).suffix(64) }
+            let (name, value) = Self.headline(training)
+            headline = name
+            if value.isFinite { history = (history + [value]).suffix(64) }
             // Evaluations are rare and long: they would make every step look like one.
             let pace = max(0, metrics.timing.stepSeconds - metrics.timing.waitEvaluationSeconds)
             durations = (durations + [pace]).suffix(10)
@@ -47,10 +55,11 @@ public struct ProgressLine: Sendable, Equatable {
     /// The live line in at most `width` columns; what matters least goes first when it does not fit.
     public func live(width: Int) -> String {
         var parts: [(text: String, rank: Int)] = [("step \(step)/\(steps)", 0)]
-        if let kl = history.last {
-            parts.append(("KL \(Self.fixed(kl, 3))\(Self.trend(history))", 1))
+        if let value = history.last {
+            parts.append(("\(headline) \(Self.fixed(value, 3))\(Self.trend(history))", 1))
             parts.append((Self.sparkline(history, width: 12), 5))
         }
+        if let passRate { parts.append(("held-out right \(Self.percent(passRate))", 1)) }
         if !activity.isEmpty {
             parts.append((activity, 2))
         } else if wanted > 0 {
@@ -71,8 +80,12 @@ public struct ProgressLine: Sendable, Equatable {
     public var plain: String {
         var parts = ["step \(step)/\(steps)"]
         if last?.skipped != nil { parts.append("skipped") }
-        if let training = last?.training { parts.append("KL \(Self.fixed(training.teacherKL, 4))") }
-        if let evaluation = last?.evaluation { parts.append("held-out KL \(Self.fixed(evaluation.teacherKL, 4))") }
+        if let training = last?.training {
+            let (name, value) = Self.headline(training)
+            parts.append("\(name) \(Self.fixed(value, 4))")
+        }
+        if let kl = last?.evaluation?.teacherKL { parts.append("held-out KL \(Self.fixed(kl, 4))") }
+        if let passRate = last?.evaluation?.passRate { parts.append("held-out right \(Self.percent(passRate))") }
         if let last, last.training != nil { parts.append("\(Self.fixed(last.timing.stepSeconds, 1)) s") }
         if let rates = rates { parts.append(rates) }
         if let waits = waits { parts.append(waits) }
@@ -82,9 +95,12 @@ public struct ProgressLine: Sendable, Equatable {
 
     private var rates: String? {
         guard let last, last.training != nil else { return nil }
-        return
-            "sample \(Self.rate(last.timing.samplingTokensPerSecond)) score \(Self.rate(last.timing.scoringTokensPerSecond))"
-            + " train \(Self.rate(last.timing.trainingTokensPerSecond)) tok/s"
+        let rates = [
+            ("sample", last.timing.samplingTokensPerSecond), ("score", last.timing.scoringTokensPerSecond),
+            ("train", last.timing.trainingTokensPerSecond),
+        ]
+        // Some runs have no workers or no scorers.
+        return rates.filter { $0.1 > 0 }.map { "\($0) \(Self.rate($1))" }.joined(separator: " ") + " tok/s"
     }
 
     /// Who the learner waited for most, as a share of the step.
@@ -98,6 +114,16 @@ public struct ProgressLine: Sendable, Equatable {
         let share = min(100, longest.1 / last.timing.stepSeconds * 100)
         return share < 10 ? "learner never waits" : "learner waits for \(longest.0) \(Self.fixed(share, 0))%"
     }
+
+    /// The one figure of a step that tells most of how it goes.
+    private static func headline(_ training: TrainingMetrics) -> (name: String, value: Double) {
+        if let kl = training.teacherKL { return ("KL", kl) }
+        if let reward = training.rewardMean { return ("reward", reward) }
+        return ("loss", training.loss)
+    }
+
+    /// `81.3%`.
+    static func percent(_ share: Double) -> String { fixed(100 * share, 1) + "%" }
 
     private static func length(of parts: [(text: String, rank: Int)]) -> Int {
         parts.reduce(0) { $0 + $1.text.count } + 2 * (parts.count - 1)

@@ -1,3 +1,5 @@
+import Distillation
+
 /// What a person reads at the end of a run.
 public struct RunSummary: Sendable, Equatable {
     public var name: String
@@ -6,9 +8,16 @@ public struct RunSummary: Sendable, Equatable {
     /// Held-out reverse KL in nats a token; nil when there was no evaluation.
     public var klBefore: Double?
     public var klAfter: Double?
+    /// Share of held-out responses that passed their verifier; nil when none was judged.
+    public var passBefore: Double?
+    public var passAfter: Double?
     public var tokensGenerated = 0
     public var tokensTrained = 0
     public var tokensDiscarded = 0
+    /// Floating-point operations; nil: not counted.
+    public var cost: RunCost?
+    /// Why the run has ended before its last step, such as that it has reached its target; empty: it has not.
+    public var reached = ""
     /// A held-out prompt with the student's answers and the teacher's.
     public var example: Example?
     /// Folder of the final model.
@@ -24,9 +33,10 @@ public struct RunSummary: Sendable, Equatable {
         public var prompt: String
         public var before: String
         public var after: String
-        public var teacher: String
+        /// Nil without a teacher.
+        public var teacher: String?
 
-        public init(prompt: String, before: String, after: String, teacher: String) {
+        public init(prompt: String, before: String, after: String, teacher: String?) {
             self.prompt = prompt
             self.before = before
             self.after = after
@@ -53,18 +63,41 @@ public struct RunSummary: Sendable, Equatable {
                 "held-out KL to the teacher: \(ProgressLine.fixed(klBefore, 3)) before, \(ProgressLine.fixed(klAfter, 3)) after, nats a token\(change)"
             )
         }
+        if let passBefore, let passAfter {
+            lines.append(
+                "held-out problems right: \(ProgressLine.percent(passBefore)) before, \(ProgressLine.percent(passAfter)) after"
+            )
+        }
         lines.append("tokens: \(tokensGenerated) generated, \(tokensTrained) trained on, \(tokensDiscarded) discarded")
+        if let cost {
+            let parts = [("sampling", cost.sampling), ("scoring", cost.scoring), ("training", cost.training)]
+            let text = parts.filter { $0.1 > 0 }.map { "\(Self.operations($0.1)) \($0.0)" }.joined(separator: ", ")
+            if !text.isEmpty { lines.append("compute: \(text)") }
+        }
+        if !reached.isEmpty { lines.append("ended here: \(reached)") }
         if let example {
             lines.append("")
             for (label, body) in [
-                ("prompt ", example.prompt), ("before ", example.before), ("after  ", example.after),
+                ("prompt ", Optional(example.prompt)), ("before ", example.before), ("after  ", example.after),
                 ("teacher", example.teacher),
-            ] { lines += Self.block(label: label, body: body, width: width) }
+            ] { if let body { lines += Self.block(label: label, body: body, width: width) } }
         }
         lines += ["", "model:   \(modelPath)"]
         if !resumeCommand.isEmpty { lines.append("go on:   \(resumeCommand)") }
         lines.append("talk:    \(program) generate \(modelPath) --chat \"Why is the sky blue?\" --temperature 0.5")
         return lines.joined(separator: "\n")
+    }
+
+    /// `1.24 TFLOP`: operations in steps of a thousand.
+    static func operations(_ count: Double) -> String {
+        var value = count
+        for unit in ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"] {
+            if value < 999.5 {
+                return "\(ProgressLine.fixed(value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0)) \(unit)"
+            }
+            value /= 1000
+        }
+        return "\(ProgressLine.fixed(value, 1)) EFLOP"
     }
 
     /// A labelled paragraph wrapped at words, with its later lines indented; line breaks and control characters become spaces.

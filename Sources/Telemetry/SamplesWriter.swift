@@ -21,6 +21,9 @@ public struct SampleRecord: Sendable, Equatable {
 
     var fields: [(name: String, json: String)] {
         let trajectory = scored.trajectory
+        let judged = scored.verdict.map { verdict in
+            [("reward", JSONText.number(verdict.reward)), ("passed", verdict.passed ? "true" : "false")]
+        }
         return [
             ("step", String(step)), ("id", JSONText.string(trajectory.id.description)),
             ("kind", JSONText.string(trajectory.kind.rawValue)), ("teacher", JSONText.string(trajectory.teacher)),
@@ -30,7 +33,7 @@ public struct SampleRecord: Sendable, Equatable {
             ("student_logprobs", JSONText.array(trajectory.behaviourLogprobs)),
             ("teacher_logprobs", JSONText.array(scored.teacherLogprobs)),
             ("versions", JSONText.array(trajectory.policyVersions)),
-        ]
+        ] + (judged ?? [])
     }
 }
 

@@ -12,13 +12,15 @@ struct OPD: AsyncParsableCommand {
             CommandGroup(
                 name: "Runs",
                 subcommands: [
-                    RunCommand.self, LearnerCommand.self, RolloutCommand.self, ScorerCommand.self,
+                    RunCommand.self, PretrainCommand.self, LearnerCommand.self, RolloutCommand.self, ScorerCommand.self,
                     StatusCommand.self, RunConfigurationCommand.self, KeygenCommand.self,
                 ]),
+            CommandGroup(name: "Tasks", subcommands: [TaskCommand.self, EvalCommand.self]),
             CommandGroup(
                 name: "Models",
                 subcommands: [
-                    InspectCommand.self, GenerateCommand.self, ScoreCommand.self, TokenizeCommand.self,
+                    InitCommand.self, InspectCommand.self, GenerateCommand.self, ScoreCommand.self,
+                    TokenizeCommand.self,
                     PruneCommand.self, ConvertCommand.self, BenchCommand.self,
                 ]),
         ])

@@ -102,7 +102,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
                 == ["run.yaml:5: learning_rate: unknown key; did you mean 'training.learning_rate'?"])
         #expect(
             problems(minimal + "\nevaluation: { zebra: 1 }")
-                == ["run.yaml:5: evaluation.zebra: unknown key; expected one of every"])
+                == ["run.yaml:5: evaluation.zebra: unknown key; expected one of every, stop_at_pass_rate, stop_at_kl"])
     }
 
     @Test(arguments: [
@@ -129,7 +129,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
         ),
         (
             "data: 3",
-            "data: expected a section with prompts, heldout, template, prompts_per_step, samples_per_prompt, shuffle"
+            "data: expected a section with prompts, heldout, task, task_prompts, heldout_count, template, prompts_per_step, samples_per_prompt, shuffle"
         ),
         (
             "pipeline: { lease_s: 1 }",
@@ -151,7 +151,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
         #expect(
             found == [
                 "run.yaml: teachers: missing; name at least one teacher: 'teachers: { default: { model: ... } }'",
-                "run.yaml: data.prompts: missing; a path: JSON lines of training prompts",
+                "run.yaml: data.prompts: missing; a path: JSON lines of training prompts; or name a data.task",
                 "run.yaml:1: name: expected a name of letters, digits, '.', '_' and '-', got 'a b'",
                 "run.yaml:2: student.modle: unknown key; did you mean 'model'?",
                 "run.yaml:2: student.model: missing; a path: model that is trained",

@@ -1,9 +1,11 @@
 import Configuration
+import Distillation
 import Foundation
+import Telemetry
 import Testing
 
 @Suite struct PromptFileTests {
-    private func read(_ text: String, teachers: [String] = ["default"]) throws -> [Prompt] {
+    private func read(_ text: String, teachers: [String] = ["default"]) throws -> [Configuration.Prompt] {
         try PromptFile.parse(
             Data(text.utf8), source: "p.jsonl", teachers: teachers,
             defaultTeacher: teachers.contains("default") ? "default" : nil)
@@ -18,9 +20,9 @@ import Testing
             """, teachers: ["default", "math"])
         #expect(
             prompts == [
-                Prompt(
+                Configuration.Prompt(
                     messages: [.init(role: "user", content: "Hi")], answer: "4", teacher: "default", tags: ["a", "b"]),
-                Prompt(
+                Configuration.Prompt(
                     messages: [.init(role: "system", content: "Be brief."), .init(role: "user", content: "Hé")],
                     teacher: "math"),
             ])
@@ -51,6 +53,64 @@ import Testing
     func aBadLineIsNamed(line: String, message: String) {
         let error = #expect(throws: ConfigurationError.self) { try read("{\"prompt\": \"ok\"}\n" + line) }
         #expect(error?.description == "p.jsonl:2: \(message)")
+    }
+
+    @Test func verifiersAndResponsesAreRead() throws {
+        let prompts = try read(
+            """
+            {"prompt": "a", "answer": "4", "verifier": "numeric", "response": "2 and 2 is 4"}
+            {"prompt": "b", "answer": "X", "verifier": {"name": "exact", "after": ":", "ignore_case": true}}
+            {"prompt": "c", "verifier": {"name": "regex", "pattern": "^y"}}
+            {"prompt": "d", "answer": "3", "verifier": {"name": "numeric", "tolerance": 1, "after": null}}
+            {"prompt": "e", "verifier": {"name": "rules", "rules": ["max_words 5", "uppercase"]}}
+            {"prompt": "f", "answer": "4"}
+            """)
+        #expect(prompts[0].response == "2 and 2 is 4")
+        #expect(prompts[0].check == (try AnswerCheck(answer: "4", verifier: .numeric(after: nil, tolerance: 0))))
+        #expect(prompts[1].check == (try AnswerCheck(answer: "X", verifier: .exact(after: ":", ignoresCase: true))))
+        #expect(prompts[2].check?.verdict(on: "yes").passed == true)
+        #expect(prompts[3].check?.verdict(on: "about 3.9").passed == true)
+        #expect(prompts[4].check?.verifier == .rules([.maxWords(5), .uppercase]))
+        #expect(prompts[5].check == nil && prompts[5].answer == "4")
+    }
+
+    /// What `opd task` prints is what a prompt file takes, with the same judgement.
+    @Test(arguments: ["arithmetic:digits=3", "format"]) func problemsSurviveTheFile(task: String) throws {
+        let problems = try TaskSpec(task).problems(.heldout, seed: 4, count: 50)
+        let prompts = try read(problems.map(\.jsonLine).joined(separator: "\n"))
+        #expect(prompts.map(\.messages.first?.content) == problems.map(\.prompt))
+        #expect(prompts.map(\.response) == problems.map(\.response))
+        #expect(prompts.map(\.check) == problems.map(\.check))
+        #expect(prompts.map(\.tags) == problems.map(\.tags))
+    }
+
+    @Test(arguments: [
+        ("\"exakt\"", "unknown verifier 'exakt'; did you mean 'exact'?"),
+        ("\"exact\"", "verifier exact needs an answer"),
+        ("7", "'verifier' must be a name or an object such as {\"name\": \"exact\"}"),
+        ("{}", "'verifier' has no 'name'"),
+        ("{\"name\": \"rules\"}", "verifier: 'rules' must be a list of 1 to 64 texts, such as [\"max_words 5\"]"),
+        ("{\"name\": \"regex\", \"patern\": \"a\"}", "verifier regex has no 'patern'; it takes after, pattern"),
+        ("{\"name\": \"rules\", \"rules\": [\"words x\"]}", "rule 'words' takes a number, such as 'words 5', not 'x'"),
+        ("{\"name\": \"numeric\", \"tolerance\": \"x\"}", "verifier: 'tolerance' must be a number of at least 0"),
+        ("{\"name\": \"exact\", \"ignore_case\": \"x\"}", "verifier: 'ignore_case' must be true or false"),
+    ])
+    func aBadVerifierIsNamed(verifier: String, message: String) {
+        let error = #expect(throws: ConfigurationError.self) {
+            try read("{\"prompt\": \"a\", \"verifier\": \(verifier)}")
+        }
+        #expect(error?.description == "p.jsonl:1: \(message)")
+    }
+
+    @Test func aPatternThatIsWrongIsNamedWithItsLine() {
+        let error = #expect(throws: ConfigurationError.self) {
+            try read("{\"prompt\": \"a\", \"verifier\": {\"name\": \"regex\", \"pattern\": \"(\"}}")
+        }
+        #expect(error?.description.hasPrefix("p.jsonl:1: pattern '(' is wrong at byte 1: ") == true)
+    }
+
+    @Test func aFileServesARunWithoutTeachers() throws {
+        #expect(try read("{\"prompt\": \"a\", \"teacher\": \"math\"}", teachers: []).map(\.teacher) == [""])
     }
 
     @Test func anEmptyFileAndAFloodOfProblemsAreBounded() {

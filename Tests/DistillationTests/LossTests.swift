@@ -88,15 +88,15 @@ func scored(
             #expect(reverseKL(policy: [logprob], teacher: [logprob]) == [0])
         }
     }
+}
 
-    /// e^x without a math library: enough terms for |x| <= 3.
-    private func exponential(_ x: Double) -> Double {
-        var term = 1.0
-        var sum = 1.0
-        for n in 1...60 {
-            term *= x / Double(n)
-            sum += term
-        }
-        return sum
+/// e^x without a math library: enough terms for |x| <= 3.
+func exponential(_ x: Double) -> Double {
+    var term = 1.0
+    var sum = 1.0
+    for n in 1...60 {
+        term *= x / Double(n)
+        sum += term
     }
+    return sum
 }

@@ -85,7 +85,8 @@ import Testing
 }
 
 /// Hugging Face transformers, of the Python that `OPD_PYTHON` names.
-private enum Transformers {
+/// The library that users load models with.
+enum Transformers {
     static let python: String? = {
         guard let python = ProcessInfo.processInfo.environment["OPD_PYTHON"] else { return nil }
         return (try? start(python, "import torch, transformers").0)?.isSuccess == true ? python : nil
@@ -102,6 +103,19 @@ private enum Transformers {
             """
         let (_, output) = try start(python ?? "", script, model, "\(ids)")
         return try JSONDecoder().decode([Double].self, from: output)
+    }
+
+    /// Token ids of a text, without special tokens added.
+    static func tokenIDs(model: String, text: String) async throws -> [Int] {
+        let script = """
+            import sys, json, transformers
+            tokenizer = transformers.AutoTokenizer.from_pretrained(sys.argv[1])
+            ids = tokenizer(sys.argv[2], add_special_tokens=False).input_ids
+            assert tokenizer.decode(ids) == sys.argv[2]
+            print(json.dumps(ids))
+            """
+        let (_, output) = try start(python ?? "", script, model, text)
+        return try JSONDecoder().decode([Int].self, from: output)
     }
 
     private static func start(_ python: String, _ script: String, _ arguments: String...) throws -> (Process, Data) {

@@ -43,6 +43,30 @@ struct TemporaryFolder: ~Copyable {
         #expect(object["ratio_max"] is NSNull && object["ratio_mean"] is NSNull)
     }
 
+    /// What a run has no use for is null or left out; what it has is there.
+    @Test func rewardsCostsAndPassRatesAreWritten() throws {
+        func object(_ metrics: StepMetrics) throws -> [String: Any] {
+            try #require(try JSONSerialization.jsonObject(with: Data(metrics.jsonLine.utf8)) as? [String: Any])
+        }
+        let plain = try object(metrics(1))
+        for key in ["reward_mean", "pass_rate", "sampling_flops"] { #expect(plain[key] == nil) }
+        var judged = metrics(2)
+        judged.training?.teacherKL = nil
+        judged.training?.rewardMean = 0.25
+        judged.training?.passRate = 0.125
+        judged.cost = RunCost(sampling: 1e12, scoring: 0, training: 3e12)
+        judged.evaluation = EvaluationMetrics([])
+        judged.evaluation?.passRate = 0.5
+        judged.evaluation?.rewardMean = 0.75
+        judged.evaluation?.teacherKL = nil
+        let written = try object(judged)
+        #expect(written["teacher_kl"] is NSNull && written["eval_teacher_kl"] is NSNull)
+        for (key, value) in [
+            ("reward_mean", 0.25), ("pass_rate", 0.125), ("sampling_flops", 1e12), ("scoring_flops", 0),
+            ("training_flops", 3e12), ("eval_pass_at_1", 0.5), ("eval_reward_mean", 0.75),
+        ] { #expect(written[key] as? Double == value, "\(key)") }
+    }
+
     @Test func resumingCutsLaterAndTornLines() throws {
         let folder = try TemporaryFolder()
         do {

@@ -49,6 +49,31 @@ import Testing
         #expect(line.live(width: 80) == "step 0/40  sampled 12 scored 3 of 32")
     }
 
+    /// Without a teacher the line shows the reward, without a reward the loss; rates that are nothing are left out.
+    @Test func theHeadlineIsWhatThereIs() {
+        var training = TrainingMetrics(supervised: BatchStatistics(), gradNorm: 1, learningRate: 1)
+        training.loss = 2.5
+        func plain() -> String {
+            var line = ProgressLine(steps: 1)
+            line.record(
+                StepMetrics(
+                    step: 1, version: 1, training: training, tokens: .init(),
+                    timing: .init(trainingTokensPerSecond: 420, trainSeconds: 1, stepSeconds: 1)))
+            return line.plain
+        }
+        #expect(plain() == "step 1/1, loss 2.5000, 1.0 s, train 420 tok/s, learner never waits")
+        training.rewardMean = 0.75
+        #expect(plain().hasPrefix("step 1/1, reward 0.7500, "))
+        training.teacherKL = 0.5
+        #expect(plain().hasPrefix("step 1/1, KL 0.5000, "))
+        var line = line(steps: 8)
+        var judged = evaluated(9)
+        judged.evaluation?.passRate = 0.8125
+        line.record(judged)
+        #expect(line.plain.hasPrefix("step 9/40, held-out KL 0.6900, held-out right 81.3%"), "\(line.plain)")
+        #expect(line.live(width: 60).contains("held-out right 81.3%"))
+    }
+
     @Test func thePlainLineSaysTheSameInWords() {
         var line = line(steps: 1)
         #expect(

@@ -1,22 +1,11 @@
 import Distillation
 
-/// A student that is trained: what the learner needs of an engine.
+/// A model that is trained, whatever on: its weights can be sent out, written and read.
 ///
-/// Conformers are actors on a thread of their own: the learner goes on answering heartbeats and granting leases while
-/// one trains. One learner calls them, one call at a time.
-public protocol TrainingBackend: Sendable {
+/// Conformers are actors on a thread of their own. One learner calls them, one call at a time.
+public protocol TrainedModel: Sendable {
     /// Identifies everything that maps text to ids.
     var tokenizerFingerprint: String { get }
-
-    /// One optimizer step. `batch` is sorted by id, so that the samples of a group are neighbours; the result depends
-    /// on the batch, the objective, the learning rate and the state, and on nothing else.
-    ///
-    /// Uses `Objective.gradient` between forward and backward pass. Where the loss or the gradient is not finite the
-    /// state stays as it was. Throws when it is spoilt, and then must not be written.
-    /// - Parameter version: completed steps before this one.
-    func step(
-        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
-    ) async throws -> StepResult
 
     /// Calls `body`, on the backend's own thread, with the weights as rollout workers take them.
     func withSnapshot<Result: Sendable>(
@@ -29,6 +18,20 @@ public protocol TrainingBackend: Sendable {
 
     /// Continues from what a `HeldState` wrote. Errors name the file or tensor that is wrong.
     func restore(from folder: String) async throws
+}
+
+/// A student that is trained: what the learner needs of an engine. The learner goes on answering heartbeats and granting
+/// leases while one trains.
+public protocol TrainingBackend: TrainedModel {
+    /// One optimizer step. `batch` is sorted by id, so that the samples of a group are neighbours; the result depends
+    /// on the batch, the objective, the learning rate and the state, and on nothing else.
+    ///
+    /// Uses `Objective.gradient` between forward and backward pass. Where the loss or the gradient is not finite the
+    /// state stays as it was. Throws when it is spoilt, and then must not be written.
+    /// - Parameter version: completed steps before this one.
+    func step(
+        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
+    ) async throws -> StepResult
 }
 
 /// The trainer's weights in the form in which they are sent out.

@@ -132,6 +132,7 @@ public struct RunFolder: Sendable, Equatable {
     public func removeIfUnused() {
         let own: Set = [
             "checkpoints", "logs", "config.yaml", "endpoint", "metrics.jsonl", "samples.jsonl", "suspects.jsonl",
+            "initial",
         ]
         guard let names = try? FileTree.names(in: path), own.isSuperset(of: names),
             (FileTree.read(metrics, limit: 1) ?? "").isEmpty, (FileTree.read(samples, limit: 1) ?? "").isEmpty,

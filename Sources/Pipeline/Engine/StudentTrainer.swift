@@ -6,7 +6,7 @@ import Models
 import Training
 
 /// The learner's engine: master weights, optimizer and the training step, on a thread of its own.
-public actor StudentTrainer: TrainingBackend {
+public actor StudentTrainer: TrainingBackend, SupervisedBackend {
     public nonisolated let tokenizerFingerprint: String
     private nonisolated let executor: PinnedThreadExecutor
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -31,23 +31,45 @@ public actor StudentTrainer: TrainingBackend {
         _ batch: [ScoredTrajectory], objective: Distillation.Objective, learningRate: Double, version: UInt64
     ) throws -> StepResult {
         let tokenCount = responseTokenCount(batch)
-        let baseline = objective.baseline(of: batch)
+        let baseline = objective.baseline(of: batch), rewards = objective.rewardAdvantages(of: batch)
+        let sequences = batch.map {
+            TrainingSequence(
+                promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
+                temperature: $0.trajectory.temperature)
+        }
+        return try step(sequences, learningRate: learningRate, version: version) { index, current, statistics in
+            objective.gradient(
+                of: batch[index], current: current, baseline: baseline, rewardAdvantage: rewards[index],
+                tokenCount: tokenCount, version: version, statistics: &statistics)
+        }
+    }
+
+    public func step(
+        _ examples: [SupervisedExample], learningRate: Double, version: UInt64
+    ) throws -> StepResult {
+        let tokenCount = examples.reduce(0) { $0 + $1.responseIDs.count }
+        let sequences = examples.map { TrainingSequence(promptIDs: $0.promptIDs, responseIDs: $0.responseIDs) }
+        return try step(sequences, learningRate: learningRate, version: version) { _, current, statistics in
+            statistics.add(exampleOf: current.count)
+            return crossEntropyGradient(current: current, tokenCount: tokenCount, statistics: &statistics)
+        }
+    }
+
+    /// - Parameter gradient: dL/ds of sequence `index`, from s of its response tokens.
+    private func step(
+        _ sequences: [TrainingSequence], learningRate: Double, version: UInt64,
+        gradient: (_ index: Int, _ current: [Float], _ statistics: inout BatchStatistics) -> [Float]
+    ) throws -> StepResult {
         var statistics = BatchStatistics()
         let result = trainer.step(
-            batch.map {
-                TrainingSequence(
-                    promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
-                    temperature: $0.trajectory.temperature)
-            }, learningRate: Float(learningRate),
+            sequences, learningRate: Float(learningRate),
             beforeUpdate: {
                 gate.waitUntilReleased()
                 return statistics.loss.isFinite
             }
         ) { index, evaluation in
             statistics.add(entropies: evaluation.entropies)
-            return objective.gradient(
-                of: batch[index], current: evaluation.logprobs, baseline: baseline, tokenCount: tokenCount,
-                version: version, statistics: &statistics)
+            return gradient(index, evaluation.logprobs, &statistics)
         }
         guard !result.applied || trainer.isFinite else {
             throw EngineError(

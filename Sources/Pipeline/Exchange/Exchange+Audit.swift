@@ -25,7 +25,8 @@ extension Exchange {
                 }
             case .ready(let scored):
                 if item.kind == .train { inFlight += scored.trajectory.responseIDs.count }
-                guard scored.teacherLogprobs.count == scored.trajectory.responseIDs.count else {
+                let grades = scored.trajectory.isGraded ? scored.trajectory.responseIDs.count : 0
+                guard scored.teacherLogprobs.count == grades else {
                     return "\(item.id) has \(scored.teacherLogprobs.count) grades"
                 }
             }

@@ -63,5 +63,5 @@ public struct RunPlan: Sendable {
     public var rolloutsPerStep: Int { promptsPerStep * samplesPerPrompt }
 
     /// Names of the teachers that the prompts ask for.
-    public var teachers: Set<String> { Set(prompts.map(\.teacher) + heldout.map(\.teacher)) }
+    public var teachers: Set<String> { Set(prompts.map(\.teacher) + heldout.map(\.teacher)).subtracting([""]) }
 }

@@ -85,7 +85,7 @@ struct WorkTable: Sendable {
         let key = key(of: item)
         groups[key]?.missing.removeAll { $0 == item.id.sample }
         if groups[key]?.missing.isEmpty == true { pendingGroups.remove(key) }
-        if trajectory.responseIDs.isEmpty {
+        if trajectory.responseIDs.isEmpty || !trajectory.isGraded {
             items[item] = .ready(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: []))
         } else {
             items[item] = .unscored(trajectory, lease: nil)

@@ -23,6 +23,8 @@ public struct CheckpointState: Sendable, Equatable, Codable {
     public var badSteps: Int?
     public var before: EvaluationRecord?
     public var after: EvaluationRecord?
+    /// Operations of the steps done.
+    public var cost: RunCost?
 
     public static let fileName = "state.json"
     /// The configuration that made the checkpoint, beside it.
@@ -30,7 +32,7 @@ public struct CheckpointState: Sendable, Equatable, Codable {
 
     public init(
         step: UInt64, plan: RunPlan, tokenizerFingerprint: String, tokens: TokenCounts, pending: StepMetrics?,
-        badSteps: Int = 0, before: EvaluationRecord?, after: EvaluationRecord?
+        badSteps: Int = 0, before: EvaluationRecord?, after: EvaluationRecord?, cost: RunCost? = nil
     ) {
         self.step = step
         cursor = step * UInt64(plan.promptsPerStep)
@@ -44,6 +46,7 @@ public struct CheckpointState: Sendable, Equatable, Codable {
         self.badSteps = badSteps == 0 ? nil : badSteps
         self.before = before
         self.after = after
+        self.cost = cost
     }
 
     /// Writes the file into a checkpoint's folder.

@@ -12,6 +12,10 @@ struct LearnerState: Sendable {
     var boundary: TokenCounts
     var before: EvaluationRecord?
     var after: EvaluationRecord?
+    /// Operations of the steps done.
+    var cost = RunCost()
+    /// What of its target the run has reached.
+    var reached: String?
     /// What the newest checkpoint holds.
     var saved: CheckpointState?
     /// The checkpoint that is being written.
@@ -22,7 +26,10 @@ struct LearnerState: Sendable {
     /// Whether the present weights are to blame for that: then older checkpoints stay.
     var isSuspect = false
 
-    init(resuming: (checkpoint: Checkpoint, state: CheckpointState)?, plan: RunPlan, counts: TokenCounts) {
+    init(
+        resuming: (checkpoint: Checkpoint, state: CheckpointState)?, plan: RunPlan, counts: TokenCounts,
+        target: RunTarget
+    ) {
         boundary = counts
         guard let resuming else {
             if plan.evaluates(version: 0) {
@@ -35,6 +42,8 @@ struct LearnerState: Sendable {
         badSteps = resuming.state.badSteps ?? 0
         before = resuming.state.before
         after = resuming.state.after
+        cost = resuming.state.cost ?? RunCost()
+        reached = after.flatMap { target.reached(by: $0.metrics) }
         saved = resuming.state
     }
 }
@@ -57,8 +66,11 @@ extension Learner {
 
     /// Trains the complete batch and publishes what came of it.
     private func step() async throws {
-        guard let batch = exchange.batch() else { preconditionFailure("a step is trained when its batch is complete") }
-        if let flaw = options.stepGuard.flaw(in: batch) { return try await skip(flaw) }
+        guard let complete = exchange.batch() else {
+            preconditionFailure("a step is trained when its batch is complete")
+        }
+        let batch = await judged(complete)
+        if let flaw = options.stepGuard.flaw(in: batch) { return try await skip(flaw, batch) }
         let version = exchange.version
         let learningRate = options.learningRate(version)
         account()
@@ -77,10 +89,12 @@ extension Learner {
             let loss = result.statistics.loss, norm = result.gradNorm
             return try await skip(
                 StepGuard.flaw(loss: loss, gradNorm: norm, batch: batch)
-                    ?? StepFlaw(.notFinite, "the gradient's norm is \(norm), too large for the optimizer", batch))
+                    ?? StepFlaw(.notFinite, "the gradient's norm is \(norm), too large for the optimizer", batch), batch
+            )
         }
         state.badSteps = 0
         state.isSuspect = false
+        options.costModel?.add(batch, isTrained: true, to: &state.cost)
         exchange.completeStep()
         state.boundary = exchange.ledger.counts
         if options.plan.evaluates(version: exchange.version) { exchange.beginEvaluation() }
@@ -88,13 +102,13 @@ extension Learner {
         let training = TrainingMetrics(result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
         account()
         state.pending = StepMetrics(
-            step: exchange.version, version: exchange.version, training: training, tokens: state.boundary,
+            step: exchange.version, version: exchange.version, training: training, tokens: state.boundary, cost: cost,
             timing: clock.lap(now: now, ledger: exchange.ledger, batchTokens: training.batchTokens))
         recorder.record(samples: Array(batch.prefix(options.recordedSamples)), step: exchange.version)
     }
 
     /// Gives the complete batch up; throws when the run is not to go on.
-    private func skip(_ flaw: StepFlaw) async throws {
+    private func skip(_ flaw: StepFlaw, _ batch: [ScoredTrajectory]) async throws {
         let step = exchange.version + 1
         recorder.record(suspects: flaw.offenders, flaw: flaw.text, step: step)
         state.badSteps += 1
@@ -108,15 +122,19 @@ extension Learner {
                     + "another run with --from and a lower training.learning_rate")
         }
         logger.warning("step \(step) is skipped: \(flaw.text); see suspects.jsonl in the run folder")
+        options.costModel?.add(batch, isTrained: false, to: &state.cost)
         exchange.skipStep()
         state.boundary = exchange.ledger.counts
         if options.plan.evaluates(version: exchange.version) { exchange.beginEvaluation() }
         try await publish()
         account()
         state.pending = StepMetrics(
-            step: exchange.version, version: exchange.version, training: nil, tokens: state.boundary,
+            step: exchange.version, version: exchange.version, training: nil, tokens: state.boundary, cost: cost,
             skipped: flaw.text, timing: clock.lap(now: now, ledger: exchange.ledger, batchTokens: 0))
     }
+
+    /// Operations so far, where they are counted.
+    var cost: RunCost? { options.costModel == nil ? nil : state.cost }
 
     /// Sends out the present weights, and then the work that they allow.
     private func publish() async throws {
@@ -138,7 +156,7 @@ extension Learner {
             if exchange.evaluationProgress.total > 0 {
                 guard await wait(.evaluation, until: { exchange.evaluationStage == .ready }) else { return false }
                 guard let complete = exchange.completeEvaluation() else { return false }
-                let evaluated = complete.filter(\.isFinite)
+                let evaluated = await judged(complete.filter(\.isFinite))
                 if evaluated.count < complete.count {
                     let count = "\(complete.count - evaluated.count) of \(complete.count)"
                     logger.warning(
@@ -154,11 +172,19 @@ extension Learner {
             state.pending = nil
         }
         if options.savesCheckpoint(step: exchange.version) { await save() }
-        return !isStopped
+        return !isStopped && state.reached == nil
+    }
+
+    /// The trajectories with the verdicts of their prompts' verifiers.
+    private func judged(_ trajectories: [ScoredTrajectory]) async -> [ScoredTrajectory] {
+        guard let judge = options.judge else { return trajectories }
+        let prompts = exchange.prompts(of: trajectories)
+        return await onThread("opd-judge") { judge.judged(trajectories, prompts: prompts) }
     }
 
     private func keep(_ evaluation: EvaluationMetrics, _ example: [Int32], in metrics: inout StepMetrics) {
         metrics.evaluation = evaluation
+        state.reached = options.target.reached(by: evaluation)
         let record = EvaluationRecord(step: metrics.step, metrics: evaluation, exampleIDs: example)
         if metrics.step == 0 { state.before = record }
         state.after = record
@@ -183,7 +209,7 @@ extension Learner {
         let snapshot = CheckpointState(
             step: exchange.version, plan: options.plan, tokenizerFingerprint: backend.tokenizerFingerprint,
             tokens: state.boundary, pending: state.pending, badSteps: state.badSteps,
-            before: state.before, after: state.after)
+            before: state.before, after: state.after, cost: cost)
         guard snapshot != state.saved else { return }
         let held = await backend.holdState()
         let text = options.configurationText

@@ -54,7 +54,8 @@ public actor Learner {
             plan: options.plan, options: options.exchange, epoch: .random(in: 1 ... .max),
             version: resuming?.state.step ?? 0, counts: resuming?.state.tokens ?? TokenCounts())
         clock = StepClock(now: .zero, ledger: exchange.ledger)
-        state = LearnerState(resuming: resuming, plan: options.plan, counts: exchange.ledger.counts)
+        state = LearnerState(
+            resuming: resuming, plan: options.plan, counts: exchange.ledger.counts, target: options.target)
         timeLimit = options.timeLimit
     }
 
@@ -96,18 +97,20 @@ public actor Learner {
         let end: LearnerOutcome.End
         if let stopReason, exchange.version < options.plan.steps || state.pending != nil {
             end = .stopped(stopReason)
+        } else if let reached = state.reached {
+            end = .reached(reached)
         } else {
             end = .completed
         }
         await saveFinally()
-        perform(exchange.finish(reason: end == .completed ? "the run is complete" : "the run was stopped"))
+        perform(exchange.finish(reason: end.isStop ? "the run was stopped" : "the run is complete"))
         await close()
         recorder.activity("")
         logger.info("\(exchange.counters), \(transport.statistics)")
         return LearnerOutcome(
             end: end, version: exchange.version, checkpoint: checkpoints?.latest(),
             checkpointFailure: state.checkpointFailure, before: state.before, after: state.after,
-            tokens: exchange.ledger.counts, counters: exchange.counters, seconds: now.seconds)
+            tokens: exchange.ledger.counts, cost: cost, counters: exchange.counters, seconds: now.seconds)
     }
 
     private func stopInTime() {

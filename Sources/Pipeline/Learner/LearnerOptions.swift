@@ -6,6 +6,12 @@ public struct LearnerOptions: Sendable {
     public var exchange: ExchangeOptions
     public var objective: Objective
     public var stepGuard = StepGuard()
+    /// Counts operations; nil: they are not counted.
+    public var costModel: CostModel?
+    /// At which the run ends early.
+    public var target = RunTarget()
+    /// Judges responses whose prompts have verifiers; nil: none is judged.
+    public var judge: ResponseJudge?
     /// Learning rate of the step after so many completed ones.
     public var learningRate: @Sendable (_ completedSteps: UInt64) -> Double
     /// Steps between checkpoints; 0: only at the end and when stopped.
@@ -68,8 +74,13 @@ public struct LearnerOutcome: Sendable, Equatable {
     public enum End: Sendable, Equatable {
         /// Every step is done.
         case completed
+        /// The target is reached.
+        case reached(String)
         /// Asked to stop; the checkpoint has all completed steps.
         case stopped(String)
+
+        /// Whether it was asked to stop, and can go on.
+        public var isStop: Bool { if case .stopped = self { true } else { false } }
     }
 
     public var end: End
@@ -83,9 +94,11 @@ public struct LearnerOutcome: Sendable, Equatable {
     public var before: EvaluationRecord?
     public var after: EvaluationRecord?
     public var tokens: TokenCounts
+    public var cost: RunCost?
     public var counters: ExchangeCounters
     /// Seconds of this process's part of the run.
     public var seconds: Double
+
 }
 
 /// An evaluation that a run's summary shows.

@@ -18,11 +18,15 @@ extension LearnerProcess {
             modelPath: model ?? configuration.student.model)
         summary.klBefore = outcome.before?.metrics.teacherKL
         summary.klAfter = outcome.after?.metrics.teacherKL
+        summary.passBefore = outcome.before?.metrics.passRate
+        summary.passAfter = outcome.after?.metrics.passRate
         summary.tokensGenerated = Int(outcome.tokens.generated)
         summary.tokensTrained = Int(outcome.tokens.trained)
         summary.tokensDiscarded = Int(outcome.tokens.discarded)
+        summary.cost = outcome.cost
+        if case .reached(let text) = outcome.end { summary.reached = text }
         switch outcome.end {
-        case .completed:
+        case .completed, .reached:
             if let model {
                 do {
                     summary.example = try example(configuration, data: data, after: model)
@@ -42,8 +46,11 @@ extension LearnerProcess {
     private static func example(
         _ configuration: RunConfiguration, data: PreparedData, after: String
     ) throws -> RunSummary.Example? {
-        guard let prompt = data.heldout.first, let teacher = configuration.teachers[prompt.teacher] else { return nil }
-        let asked = try PromptFile.read(configuration.data.heldout, for: configuration).first?.messages.last?.content
+        guard let prompt = data.heldout.first else { return nil }
+        let teacher = configuration.grading[prompt.teacher]
+        let asked =
+            configuration.data.heldout.isEmpty
+            ? nil : try PromptFile.read(configuration.data.heldout, for: configuration).first?.messages.last?.content
         func answer(_ path: String, _ dtype: RunConfiguration.DType) throws -> String {
             let model = try LanguageModel(
                 ModelFiles.open(path), type: dtype.elementType, threads: configuration.pipeline.threadCount)
@@ -57,6 +64,7 @@ extension LearnerProcess {
         }
         return RunSummary.Example(
             prompt: asked ?? prompt.text, before: try answer(configuration.student.model, configuration.student.dtype),
-            after: try answer(after, configuration.student.dtype), teacher: try answer(teacher.model, teacher.dtype))
+            after: try answer(after, configuration.student.dtype),
+            teacher: try teacher.map { try answer($0.model, $0.dtype) })
     }
 }

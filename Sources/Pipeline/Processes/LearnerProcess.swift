@@ -32,6 +32,11 @@ public enum LearnerProcess {
         resumeCommand: String, timeLimit: TimeLimit? = nil, progress: RunProgress, logger: Logger
     ) async throws -> End {
         let startedAt = ContinuousClock.now
+        guard configuration.objective.kind.samples else {
+            throw ProcessError.usage(
+                "objective.kind '\(configuration.objective.kind.rawValue)' needs no workers and no learner to serve them; use "
+                    + "'opd run'")
+        }
         let endpoint = bind ?? configuration.pipeline.endpoint
         let keys = try configuration.learnerKeys()
         try EndpointPolicy.check(
@@ -97,6 +102,9 @@ public enum LearnerProcess {
             checkpointEvery: UInt64(configuration.checkpoint.every), keepLast: configuration.checkpoint.keepLast,
             keepEvery: UInt64(configuration.checkpoint.keepEvery))
         options.stepGuard = configuration.training.stepGuard
+        options.costModel = try configuration.costModel(student: student)
+        options.target = configuration.evaluation.target
+        if data.hasVerifiers { options.judge = ResponseJudge(tokenizer, logger: logger) }
         options.configurationText = configuration.yaml()
         options.timeLimit = timeLimit
         options.startedAt = startedAt
@@ -114,14 +122,14 @@ public enum LearnerProcess {
             logger.warning("the last checkpoint is missing: \(failure)")
         }
         return End(
-            exitCode: outcome.end == .completed
+            exitCode: !outcome.end.isStop
                 ? 0 : (stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode),
             summary: await summary(
                 outcome, configuration: configuration, data: data, folder: folder, resumeCommand: resumeCommand,
                 logger: logger))
     }
 
-    private static func runPlan(_ configuration: RunConfiguration, _ data: PreparedData) -> RunPlan {
+    static func runPlan(_ configuration: RunConfiguration, _ data: PreparedData) -> RunPlan {
         let sampling = configuration.sampling
         var plan = RunPlan(
             prompts: data.prompts, heldout: data.heldout, seed: configuration.seed,

@@ -2,6 +2,7 @@ import Compute
 import Configuration
 import Distillation
 import Foundation
+import Models
 import Training
 
 extension RunConfiguration.DType {
@@ -53,6 +54,24 @@ extension RunConfiguration.Objective {
         return Distillation.Objective(
             loss: kind, advantage: advantage == .behaviour ? .behaviour : .current,
             baseline: baseline == .none ? .none : .batchMean, klCoefficient: klCoefficient, klDiscount: klDiscount,
-            clipLow: clipLow, clipHigh: clipHigh, truncation: truncation)
+            clipLow: clipLow, clipHigh: clipHigh, truncation: truncation,
+            rewardCoefficient: self.kind.usesReward ? rewardCoefficient : 0,
+            rewardScale: rewardScale == .none ? .none : .deviation)
     }
+}
+
+extension RunConfiguration {
+    /// What passes cost the models of this run.
+    func costModel(student: ModelFiles) throws -> CostModel {
+        func forward(_ configuration: ModelConfiguration) -> CostModel.Forward {
+            { configuration.forwardOperations(prompt: $0, response: $1) }
+        }
+        return CostModel(
+            student: forward(student.configuration),
+            teachers: try grading.mapValues { forward(try ModelFiles.open($0.model).configuration) })
+    }
+}
+
+extension RunConfiguration.Evaluation {
+    var target: RunTarget { RunTarget(passRate: stopAtPassRate, teacherKL: stopAtKL) }
 }

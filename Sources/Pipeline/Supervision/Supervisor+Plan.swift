@@ -30,7 +30,7 @@ extension Supervisor {
                     + (resume ? ["--resume"] : []) + learnerArguments + common)
         ]
         for index in 0..<configuration.pipeline.workers { plan.append(member("rollout", "rollout-\(index)")) }
-        for teacher in configuration.teachers.keys.sorted() {
+        for teacher in configuration.grading.keys.sorted() {
             for index in 0..<configuration.pipeline.scorers {
                 plan.append(member("scorer", "scorer-\(teacher)-\(index)", ["--teacher", teacher]))
             }

@@ -43,21 +43,19 @@ enum RunReport {
         var facts = [(label: "run", text: run.path)]
         if let loaded = try? RunConfiguration.load(run.configuration, requiring: []) {
             let configuration = loaded.configuration
-            facts.append(("student", configuration.student.model))
-            for (label, teacher) in configuration.teachers.sorted(by: { $0.key < $1.key }) {
+            facts.append(
+                ("student", configuration.student.model.isEmpty ? "made from scratch" : configuration.student.model))
+            for (label, teacher) in configuration.grading.sorted(by: { $0.key < $1.key }) {
                 facts.append(("teacher", "\(teacher.model) (\(label))"))
             }
             facts.append(("steps", "\(lastNumber("step", in: run) ?? "0") of \(configuration.training.steps)"))
         }
         if let kl = lastNumber("teacher_kl", in: run) { facts.append(("training KL", kl)) }
-        let evaluations = values("eval_teacher_kl", in: run)
-        if let first = evaluations.first, let last = evaluations.last {
-            facts.append(
-                (
-                    "held-out KL",
-                    first.step == last.step
-                        ? first.value : "\(first.value) at step \(first.step), \(last.value) at step \(last.step)"
-                ))
+        for (label, name) in [("held-out KL", "eval_teacher_kl"), ("held-out right", "eval_pass_at_1")] {
+            let evaluations = values(name, in: run)
+            guard let first = evaluations.first, let last = evaluations.last else { continue }
+            let both = "\(first.value) at step \(first.step), \(last.value) at step \(last.step)"
+            facts.append((label, first.step == last.step ? first.value : both))
         }
         let checkpoints = CheckpointStore(folder: run.checkpoints)
         facts.append(("checkpoints", checkpoints.list().map { String($0.step) }.joined(separator: ", ")))

@@ -38,6 +38,13 @@ struct RunCommand: AsyncParsableCommand {
         if let scorers { overrides.append("pipeline.scorers=\(scorers)") }
         let loaded = try RunConfiguration.load(options.config, overrides: overrides)
         let configuration = loaded.configuration
+        guard configuration.objective.kind.samples else {
+            let start: LearnerProcess.Start = fork.path.map { .from($0) } ?? (resume ? .resume : .fresh)
+            throw ExitCode(
+                try await SupervisedCommand.run(
+                    loaded, options, command: "run", start: start, timeLimit: time.timeLimit,
+                    verbosity: verbosity.level))
+        }
         try configuration.checkKeys()
         let folder = try RunFolder.open(configuration.runFolder, resume: resume)
         try RunLog.bootstrap(path: folder.log("run"), name: "", verbosity: verbosity.level)

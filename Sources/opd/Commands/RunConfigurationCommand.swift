@@ -21,7 +21,9 @@ struct RunConfigurationCommand: ParsableCommand {
         let loaded = try RunConfiguration.load(
             options.config, overrides: options.overrides, requiring: [.student, .teachers, .data])
         let configuration = loaded.configuration
-        _ = try PromptFile.read(configuration.data.prompts, for: configuration)
+        if !configuration.data.prompts.isEmpty {
+            _ = try PromptFile.read(configuration.data.prompts, for: configuration)
+        }
         if !configuration.data.heldout.isEmpty {
             _ = try PromptFile.read(configuration.data.heldout, for: configuration)
         }

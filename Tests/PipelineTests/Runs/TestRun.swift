@@ -58,14 +58,19 @@ final class TestRun: Sendable {
     let recorder = MemoryRecorder()
     let checkpointEvery: UInt64
     let stepGuard: StepGuard
+    let objective: Objective
+    let target: RunTarget
     let logger: Logger
 
     /// - Parameter sockets: whether messages go through ZeroMQ instead of memory.
     init(
-        plan: RunPlan, checkpointEvery: UInt64 = 2, stepGuard: StepGuard = StepGuard(), sockets: Bool = false,
+        plan: RunPlan, checkpointEvery: UInt64 = 2, stepGuard: StepGuard = StepGuard(),
+        objective: Objective = Objective(), target: RunTarget = RunTarget(), sockets: Bool = false,
         in path: String? = nil
     ) {
         self.plan = plan
+        self.objective = objective
+        self.target = target
         self.stepGuard = stepGuard
         self.checkpointEvery = checkpointEvery
         var logger = Logger(label: "opd.test")
@@ -101,9 +106,13 @@ final class TestRun: Sendable {
             runID: "test", lease: .seconds(2), heartbeat: .milliseconds(50), tokenizerFingerprint: "unigram")
         exchange.leastSilence = .milliseconds(400)
         var options = LearnerOptions(
-            plan: plan, exchange: exchange, objective: Objective(), learningRate: { _ in 1 },
+            plan: plan, exchange: exchange, objective: objective, learningRate: { _ in 1 },
             checkpointEvery: checkpointEvery, keepLast: 2)
         options.stepGuard = stepGuard
+        options.costModel = CostModel(
+            student: { Double($0 + 10 * $1) }, teachers: ["default": { Double($0 + 100 * $1) }])
+        options.target = target
+        options.judge = ResponseJudge(logger: logger) { $0.map { "\($0)" }.joined() }
         options.patience = .milliseconds(200)
         options.longStep = longStep
         if !FileManager.default.fileExists(atPath: folder) || resume { try store.prepare() }

@@ -142,7 +142,7 @@ actor UnigramTeacher: ScoringBackend {
 }
 
 /// Gradient descent with momentum: state beside the weights, as a real optimizer has.
-actor UnigramTrainer: TrainingBackend {
+actor UnigramTrainer: TrainingBackend, SupervisedBackend {
     nonisolated let tokenizerFingerprint = "unigram"
     private(set) var model: UnigramModel
     private var momentum = [Float](repeating: 0, count: UnigramModel.vocabulary)
@@ -178,19 +178,48 @@ actor UnigramTrainer: TrainingBackend {
         var statistics = BatchStatistics()
         let count = responseTokenCount(batch), baseline = objective.baseline(of: batch)
         var gradient = [Float](repeating: 0, count: UnigramModel.vocabulary)
-        for scored in batch {
+        let rewards = objective.rewardAdvantages(of: batch)
+        for (scored, reward) in zip(batch, rewards) {
             let ids = scored.trajectory.responseIDs
             let logprobs = model.logprobs(temperature: scored.trajectory.temperature)
             let coefficients = objective.gradient(
-                of: scored, current: ids.map { logprobs[Int($0)] }, baseline: baseline, tokenCount: count,
-                version: version, statistics: &statistics)
-            for (id, coefficient) in zip(ids, coefficients) {
-                for token in gradient.indices {
-                    let p = Float(exp(Double(logprobs[token])))
-                    gradient[token] += coefficient * ((token == Int(id) ? 1 : 0) - p)
-                }
+                of: scored, current: ids.map { logprobs[Int($0)] }, baseline: baseline, rewardAdvantage: reward,
+                tokenCount: count, version: version, statistics: &statistics)
+            add(coefficients, of: ids, logprobs, to: &gradient)
+        }
+        return apply(gradient, statistics, learningRate, version)
+    }
+
+    /// The same on the cross-entropy of given responses.
+    func step(_ examples: [SupervisedExample], learningRate: Double, version: UInt64) async throws -> StepResult {
+        stepsBegun += 1
+        try? await Task.sleep(for: duration)
+        if dead { throw EngineFailure() }
+        var statistics = BatchStatistics()
+        let count = examples.reduce(0) { $0 + $1.responseIDs.count }
+        var gradient = [Float](repeating: 0, count: UnigramModel.vocabulary)
+        let logprobs = model.logprobs()
+        for example in examples {
+            statistics.add(exampleOf: example.responseIDs.count)
+            let coefficients = crossEntropyGradient(
+                current: example.responseIDs.map { logprobs[Int($0)] }, tokenCount: count, statistics: &statistics)
+            add(coefficients, of: example.responseIDs, logprobs, to: &gradient)
+        }
+        return apply(gradient, statistics, learningRate, version)
+    }
+
+    private func add(_ coefficients: [Float], of ids: [Int32], _ logprobs: [Float], to gradient: inout [Float]) {
+        for (id, coefficient) in zip(ids, coefficients) {
+            for token in gradient.indices {
+                let p = Float(exp(Double(logprobs[token])))
+                gradient[token] += coefficient * ((token == Int(id) ? 1 : 0) - p)
             }
         }
+    }
+
+    private func apply(
+        _ gradient: [Float], _ statistics: BatchStatistics, _ learningRate: Double, _ version: UInt64
+    ) -> StepResult {
         if explodesAt.contains(version) {
             return StepResult(statistics: statistics, gradNorm: .infinity, applied: false)
         }

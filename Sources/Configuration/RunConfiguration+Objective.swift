@@ -1,0 +1,47 @@
+import Distillation
+
+extension RunConfiguration {
+    /// Keys without which this run cannot be, by what it learns from.
+    var missing: [(key: String, message: String)] {
+        var missing: [(key: String, message: String)] = []
+        if student.model.isEmpty, shape.layers == 0 {
+            missing.append(("student.model", "missing; a path: model that is trained"))
+        }
+        if objective.kind.usesTeachers, teachers.isEmpty {
+            missing.append(
+                ("teachers", "missing; name at least one teacher: 'teachers: { default: { model: ... } }'"))
+        }
+        if data.prompts.isEmpty, data.task.isEmpty {
+            missing.append(("data.prompts", "missing; a path: JSON lines of training prompts; or name a data.task"))
+        }
+        return missing
+    }
+
+    /// Settings that cannot go together.
+    var contradictions: [(key: String, message: String)] {
+        var found: [(key: String, message: String)] = []
+        if !data.task.isEmpty {
+            if !data.prompts.isEmpty { found.append(("data.task", "data.prompts is given too; give one")) }
+            do {
+                _ = try TaskSpec(data.task)
+            } catch {
+                found.append(("data.task", error.message))
+            }
+        }
+        if shape.layers > 0 {
+            if !student.model.isEmpty { found.append(("shape.layers", "student.model is given too; give one")) }
+            if objective.kind != .supervised {
+                found.append(("shape.layers", "only a run with objective.kind supervised can begin from scratch"))
+            }
+        }
+        if objective.kind.usesReward, data.samplesPerPrompt < 2 {
+            found.append(
+                (
+                    "data.samples_per_prompt",
+                    "a reward is compared with those of the prompt's other samples: objective.kind "
+                        + "\(objective.kind.rawValue) needs at least 2"
+                ))
+        }
+        return found
+    }
+}

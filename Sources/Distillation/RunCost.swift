@@ -1,0 +1,78 @@
+/// Floating-point operations since the start of a run, by what they were spent on: multiplications and additions of
+/// matrix products and attention, as the formulas count them.
+///
+/// Every trajectory counts for itself, as if nothing that prompts have in common were shared, and evaluations do not
+/// count. So the figures compare methods, not machines or caches, and are the same for any number of workers.
+public struct RunCost: Sendable, Equatable, Codable {
+    /// Of the student, to sample the responses of the batches.
+    public var sampling: Double
+    /// Of teachers, to grade them.
+    public var scoring: Double
+    /// Of the student, forward and backward.
+    public var training: Double
+
+    public init(sampling: Double = 0, scoring: Double = 0, training: Double = 0) {
+        self.sampling = sampling
+        self.scoring = scoring
+        self.training = training
+    }
+
+    public var total: Double { sampling + scoring + training }
+}
+
+/// What passes over sequences cost the models of a run.
+public struct CostModel: Sendable {
+    /// Operations of a forward pass over a prompt and a response of so many tokens, with the head on the response.
+    public typealias Forward = @Sendable (_ prompt: Int, _ response: Int) -> Double
+
+    public var student: Forward
+    public var teachers: [String: Forward]
+
+    public init(student: @escaping Forward, teachers: [String: Forward] = [:]) {
+        self.student = student
+        self.teachers = teachers
+    }
+
+    /// Adds a batch that was sampled and, where there are teachers, graded; a backward pass costs two forward passes.
+    /// - Parameter isTrained: false for one that was given up.
+    public func add(_ batch: [ScoredTrajectory], isTrained: Bool, to cost: inout RunCost) {
+        for scored in batch {
+            let prompt = scored.trajectory.promptIDs.count, response = scored.trajectory.responseIDs.count
+            let forward = student(prompt, response)
+            cost.sampling += forward
+            if isTrained { cost.training += 3 * forward }
+            if scored.trajectory.isGraded {
+                cost.scoring += teachers[scored.trajectory.teacher]?(prompt, response) ?? 0
+            }
+        }
+    }
+
+    /// Adds a batch of given responses.
+    public func add(_ examples: [SupervisedExample], to cost: inout RunCost) {
+        for example in examples { cost.training += 3 * student(example.promptIDs.count, example.responseIDs.count) }
+    }
+}
+
+/// What a run aims at: it ends at the first evaluation that has it.
+public struct RunTarget: Sendable, Equatable {
+    /// Share of held-out responses that pass; 0: none.
+    public var passRate: Double
+    /// Held-out reverse KL in nats a token; 0: none.
+    public var teacherKL: Double
+
+    public init(passRate: Double = 0, teacherKL: Double = 0) {
+        self.passRate = passRate
+        self.teacherKL = teacherKL
+    }
+
+    /// What of it an evaluation has; nil: nothing.
+    public func reached(by evaluation: EvaluationMetrics) -> String? {
+        if passRate > 0, let rate = evaluation.passRate, rate >= passRate {
+            return "pass@1 \(rate) has reached \(passRate)"
+        }
+        if teacherKL > 0, let kl = evaluation.teacherKL, kl <= teacherKL {
+            return "the divergence \(kl) has reached \(teacherKL)"
+        }
+        return nil
+    }
+}

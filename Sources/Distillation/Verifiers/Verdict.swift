@@ -1,0 +1,53 @@
+/// What a verifier says of a response.
+public struct Verdict: Sendable, Equatable {
+    /// 0 ... 1.
+    public var reward: Double
+    /// Whether the response counts as right.
+    public var passed: Bool
+    /// Why the response could not be judged, for a person; nil: it could.
+    public var flaw: String?
+
+    public init(reward: Double, passed: Bool, flaw: String? = nil) {
+        self.reward = reward
+        self.passed = passed
+        self.flaw = flaw
+    }
+
+    /// All or nothing.
+    init(passed: Bool) { self.init(reward: passed ? 1 : 0, passed: passed) }
+}
+
+/// How one problem's responses are judged: its verifier, and the answer that it compares with.
+public struct AnswerCheck: Sendable, Equatable {
+    public var answer: String
+    public var verifier: Verifier
+
+    /// - Throws: ``VerifierError`` when the verifier cannot use the answer.
+    public init(answer: String, verifier: Verifier) throws(VerifierError) {
+        self.answer = answer
+        self.verifier = verifier
+        switch verifier {
+        case .numeric where LastNumber.number(answer) == nil:
+            throw VerifierError("verifier numeric needs an answer that is a number, not '\(answer.prefix(80))'")
+        case .exact where verifier.isEmptyAnswer(answer): throw VerifierError("verifier exact needs an answer")
+        case .regex(nil, _): self.verifier = .regex(try ResponsePattern(answer), after: verifier.marker)
+        default: break
+        }
+    }
+
+    /// For answers that are known to fit.
+    init(known answer: String, _ verifier: Verifier) {
+        self.answer = answer
+        self.verifier = verifier
+    }
+
+    /// Judges a response's text, special tokens left out.
+    public func verdict(on response: String) -> Verdict { verifier.verdict(on: response, answer: answer) }
+}
+
+/// A verifier that cannot be: one line for a person.
+public struct VerifierError: Error, Sendable, Equatable, CustomStringConvertible {
+    public var message: String
+    public init(_ message: String) { self.message = message }
+    public var description: String { message }
+}

@@ -1,0 +1,118 @@
+import Tokenizers
+
+/// The shape of a model that is made from scratch: a Llama that reads bytes, with tied embeddings.
+public struct ModelShape: Sendable, Equatable {
+    public var layers: Int
+    /// Width of the residual stream; a multiple of `heads`.
+    public var hidden: Int
+    public var heads: Int
+    /// Divides `heads`.
+    public var keyValueHeads: Int
+    /// Width of the feed-forward layers.
+    public var intermediate: Int
+    /// Longest sequence, in tokens.
+    public var context: Int
+
+    public init(layers: Int, hidden: Int, heads: Int, keyValueHeads: Int, intermediate: Int, context: Int) {
+        self.layers = layers
+        self.hidden = hidden
+        self.heads = heads
+        self.keyValueHeads = keyValueHeads
+        self.intermediate = intermediate
+        self.context = context
+    }
+
+    /// - Throws: `ModelError` when the sizes do not fit each other; `source` is named in it.
+    public func configuration(source: String) throws -> ModelConfiguration {
+        guard heads > 0, hidden % heads == 0 else {
+            throw ModelError(.invalidArgument, "\(source): hidden \(hidden) is not a multiple of heads \(heads)")
+        }
+        let configuration = ModelConfiguration(
+            family: .llama, vocabularySize: 256 + ModelInitializer.specialTokens.count, hiddenSize: hidden,
+            intermediateSize: intermediate, layerCount: layers, headCount: heads, keyValueHeadCount: keyValueHeads,
+            headDimension: hidden / heads, rmsNormEpsilon: 1e-5, maxPositions: context, tiedEmbeddings: true,
+            padTokenID: 256, eosTokenIDs: [256])
+        try configuration.validate(in: source)
+        return configuration
+    }
+}
+
+/// Makes models from scratch.
+public enum ModelInitializer {
+    /// Ends a response.
+    static let specialTokens = ["<|end|>"]
+    /// Standard deviation of matrices, as in GPT-2; those that write into the residual stream have it divided by the
+    /// root of their number, 2 L.
+    static let deviation: Float = 0.02
+
+    /// Writes a Hugging Face folder with random f32 weights and a tokenizer of bytes. Equal shapes and seeds give equal
+    /// files, on every machine.
+    /// - Throws: `ModelError` when the sizes do not fit or a file cannot be written.
+    public static func write(to folder: String, shape: ModelShape, seed: UInt64) throws {
+        let configuration = try shape.configuration(source: folder)
+        try FileSystem.createFolder(folder)
+        for (name, text) in tokenizerFiles(context: shape.context) {
+            try FileSystem.write(text, to: folder.appendingPath(name))
+        }
+        let residual = deviation / Float(2 * shape.layers).squareRoot()
+        var buffer = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+        defer { buffer.deallocate() }
+        var index: UInt64 = 0
+        // The configuration comes last, so that a folder with one is whole.
+        try ModelWriter.write(to: folder, configuration: configuration, type: .f32) { parameter in
+            // The writer is done with a buffer when it asks for the next.
+            buffer.deallocate()
+            buffer = .allocate(capacity: parameter.count)
+            var random = NormalNumbers(seed: seed, stream: index)
+            index += 1
+            let writesResidual =
+                parameter.name.hasSuffix("o_proj.weight") || parameter.name.hasSuffix("down_proj.weight")
+            let scale = writesResidual ? residual : deviation
+            for place in 0..<parameter.count { buffer[place] = parameter.isMatrix ? scale * random.next() : 1 }
+            return UnsafeBufferPointer(buffer)
+        }
+    }
+
+    private static func tokenizerFiles(context: Int) -> [(name: String, text: String)] {
+        let definition = TokenizerDefinition.bytes(specialTokens: specialTokens)
+        let config: JSONValue = [
+            "eos_token": .string(specialTokens[0]), "pad_token": .string(specialTokens[0]),
+            "clean_up_tokenization_spaces": false, "model_max_length": .integer(context),
+            "tokenizer_class": "PreTrainedTokenizerFast",
+        ]
+        return [
+            ("tokenizer.json", definition.json.text() + "\n"), ("tokenizer_config.json", config.text() + "\n"),
+        ]
+    }
+}
+
+/// Numbers that are nearly normal (mean 0, deviation 1), as sums of twelve uniform ones: exact arithmetic, so the same on
+/// every machine, which logarithms of a library are not.
+private struct NormalNumbers {
+    private var state: UInt64
+
+    init(seed: UInt64, stream: UInt64) {
+        state = seed &* 0x9E37_79B9_7F4A_7C15 ^ (stream &+ 1) &* 0xD1B5_4A32_D192_ED03
+        for _ in 0..<2 { _ = bits() }
+    }
+
+    /// SplitMix64: Steele, Lea and Flood, 2014.
+    private mutating func bits() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    mutating func next() -> Float {
+        var sum: UInt64 = 0
+        for _ in 0..<4 {
+            let word = bits()
+            // Three of 21 bits each.
+            sum += (word & 0x1F_FFFF) + ((word >> 21) & 0x1F_FFFF) + ((word >> 42) & 0x1F_FFFF)
+        }
+        // Twelve uniform numbers of 0 ... 1 have mean 6 and variance 1.
+        return Float(Double(sum) / Double(1 << 21) - 6)
+    }
+}

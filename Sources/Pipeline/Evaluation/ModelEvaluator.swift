@@ -1,0 +1,103 @@
+import Compute
+import Distillation
+import Generation
+import Models
+
+/// Answers problems with a model and judges the answers. Belongs to one thread.
+public final class ModelEvaluator {
+    /// How answers are sampled.
+    public struct Settings: Sendable, Equatable {
+        /// Samples a problem.
+        public var samples: Int
+        /// 0 takes the most probable token.
+        public var temperature: Float
+        public var seed: UInt64
+
+        public init(samples: Int = 1, temperature: Float = 1, seed: UInt64 = 1) {
+            self.samples = samples
+            self.temperature = temperature
+            self.seed = seed
+        }
+    }
+
+    private let model: LanguageModel
+    private let slots: Int
+
+    /// - Parameter slots: sequences sampled at once; changes no result.
+    public init(_ files: ModelFiles, type: ElementType, threads: Int, slots: Int = 64) throws {
+        model = try LanguageModel(files, type: type, threads: threads)
+        self.slots = slots
+    }
+
+    /// Follows weights of the same model that are trained elsewhere.
+    func replaceWeights(_ weights: TrainedWeights) { model.replaceWeights(weights.bytes.bytes, owner: weights.bytes) }
+
+    /// The responses to every problem, in order; a function of the weights, the problems and the settings alone.
+    func responses(to problems: ProblemSet, _ settings: Settings) throws -> [[CompletedSample]] {
+        let engine = GenerationEngine(model: model, slots: max(slots, 1))
+        let parameters = SamplingParameters(
+            maxTokens: problems.maxTokens, temperature: settings.temperature, stopTokenIDs: problems.stopTokenIDs)
+        try engine.submit(
+            problems.items.enumerated().flatMap { index, item in
+                (0..<settings.samples).map { sample in
+                    SampleRequest(
+                        id: UInt64(index * settings.samples + sample), promptIDs: item.promptIDs,
+                        seed: TaskSeed.evaluation(run: settings.seed, prompt: index), stream: 0,
+                        sample: UInt32(sample), parameters: parameters)
+                }
+            })
+        let completed = engine.run().sorted { $0.id < $1.id }
+        return problems.items.indices.map { Array(completed[$0 * settings.samples..<($0 + 1) * settings.samples]) }
+    }
+
+    /// Samples and judges.
+    /// - Parameter teacher: grades every token too; it must have the model's tokenizer.
+    public func evaluate(
+        _ problems: ProblemSet, _ settings: Settings, teacher: LanguageModel? = nil
+    ) throws -> EvaluationReport {
+        let responses = try responses(to: problems, settings)
+        let grades = try teacher.map { try Self.grades($0, problems, responses) }
+        return EvaluationReport(
+            problems.items.indices.map { index in
+                responses[index].indices.map { sample in
+                    let response = responses[index][sample]
+                    let kl = grades.map { grades in
+                        reverseKL(policy: response.logprobs, teacher: grades[index][sample]).reduce(0, +)
+                    }
+                    return JudgedResponse(
+                        verdict: problems.verdict(on: response.ids, to: problems.items[index]),
+                        tokens: response.ids.count, isTruncated: response.finishReason == .length, teacherKL: kl)
+                }
+            })
+    }
+
+    /// Loads a model that grades another's tokens.
+    /// - Throws: `ProcessError` when it reads other tokens.
+    public static func teacher(
+        _ path: String, of model: ModelFiles, type: ElementType, threads: Int
+    ) throws -> LanguageModel {
+        let files = try ModelFiles.open(path)
+        guard try files.loadTokenizer().fingerprint == model.loadTokenizer().fingerprint else {
+            throw ProcessError.usage(
+                "\(path) has another tokenizer than \(model.path); grades are by token id, so both need the same one")
+        }
+        return try LanguageModel(files, type: type, threads: threads)
+    }
+
+    /// Log-probabilities of every response token under the teacher.
+    private static func grades(
+        _ teacher: LanguageModel, _ problems: ProblemSet, _ responses: [[CompletedSample]]
+    ) throws -> [[[Float]]] {
+        let starts = zip(problems.items, responses).flatMap { item, samples in
+            samples.map { _ in item.promptIDs.count }
+        }
+        let sequences = zip(problems.items, responses).flatMap { item, samples in
+            samples.map { item.promptIDs + $0.ids }
+        }
+        var grades = try ScoringEngine(model: teacher).score(sequences, from: starts)[...]
+        return responses.map { samples in
+            defer { grades = grades.dropFirst(samples.count) }
+            return Array(grades.prefix(samples.count))
+        }
+    }
+}

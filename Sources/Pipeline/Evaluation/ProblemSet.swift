@@ -1,0 +1,94 @@
+import Configuration
+import Distillation
+import Models
+import Tokenizers
+
+/// Problems as a model reads them: rendered and tokenised, each with what judges its responses.
+public struct ProblemSet: Sendable {
+    /// One problem.
+    public struct Item: Sendable {
+        public var promptIDs: [Int32]
+        public var check: AnswerCheck
+        /// What a person reads.
+        public var text: String
+    }
+
+    public var items: [Item]
+    public var stopTokenIDs: [Int32]
+    /// Longest response that is asked for.
+    public var maxTokens: Int
+    let tokenizer: Tokenizer
+
+    /// Reads held-out problems of a generated task, or a prompt file whose lines have verifiers.
+    /// - Parameters:
+    ///   - name: a task such as `arithmetic:digits=2`, or a path.
+    ///   - count: problems to take; nil takes 200 of a task, all of a file.
+    ///   - template: chat template by name; `auto`: the model's own.
+    ///   - maxTokens: nil: what the task's longest response takes, or 256 for a file, or what fits.
+    /// - Throws: `ProcessError`, `ConfigurationError` for what the user must mend.
+    public init(
+        _ name: String, for model: ModelFiles, count: Int?, seed: UInt64, template: String = "auto",
+        maxTokens: Int? = nil
+    ) throws {
+        let tokenizer = try model.loadTokenizer(), template = try model.chatTemplate(named: template)
+        var longest = 256
+        let problems: [(messages: [ChatMessage], check: AnswerCheck)]
+        if TaskSpec.isTask(name) {
+            let task = try TaskSpec.named(name)
+            longest = task.longest.response + 1
+            problems = try task.drawn(.heldout, seed: seed, count: count ?? 200).map {
+                ([ChatMessage(role: "user", content: $0.prompt)], $0.check)
+            }
+        } else {
+            let prompts = try PromptFile.read(name, teachers: [], defaultTeacher: nil)
+            problems = try prompts.prefix(count ?? prompts.count).enumerated().map { index, prompt in
+                guard let check = prompt.check else {
+                    throw ProcessError.usage(
+                        "\(name): prompt \(index + 1) has no 'verifier', which an evaluation needs of every prompt")
+                }
+                return (prompt.messages.map { ChatMessage(role: $0.role, content: $0.content) }, check)
+            }
+        }
+        let context = model.configuration.maxPositions
+        let items = try problems.map { messages, check in
+            let text = template.render(messages, addGenerationPrompt: true)
+            let ids = try tokenizer.encode(text, addSpecialTokens: template.kind == .plain)
+            return Item(promptIDs: ids, check: check, text: text)
+        }
+        let room = context - (items.map(\.promptIDs.count).max() ?? 0)
+        guard room >= maxTokens ?? 1, items.allSatisfy({ !$0.promptIDs.isEmpty }) else {
+            throw ProcessError.usage(
+                "\(name): the longest prompt leaves \(max(room, 0)) of the model's context of \(context) for "
+                    + "\(maxTokens ?? 1) new tokens; lower --max-tokens or take a shorter task")
+        }
+        self.items = items
+        self.tokenizer = tokenizer
+        self.maxTokens = maxTokens ?? min(longest, room)
+        stopTokenIDs = model.stopTokenIDs(tokenizer, template)
+    }
+
+    /// Judges a response's ids.
+    func verdict(on ids: [Int32], to item: Item) -> Verdict {
+        item.check.verdict(on: tokenizer.decode(ids, skipSpecialTokens: true))
+    }
+}
+
+extension TaskSpec {
+    /// The task of this name; what is wrong with it is the user's to mend.
+    static func named(_ text: String) throws(ProcessError) -> TaskSpec {
+        do {
+            return try TaskSpec(text)
+        } catch {
+            throw .usage(error.message)
+        }
+    }
+
+    /// Its problems; that it has too few is the user's to mend.
+    func drawn(_ split: TaskSplit, seed: UInt64, count: Int) throws(ProcessError) -> [Problem] {
+        do {
+            return try problems(split, seed: seed, count: count)
+        } catch {
+            throw .usage(error.message)
+        }
+    }
+}

@@ -1,0 +1,43 @@
+import Distillation
+import Locking
+import Logging
+import Tokenizers
+
+/// Judges responses by the verifiers of their prompts.
+public struct ResponseJudge: Sendable {
+    private let decode: @Sendable ([Int32]) -> String
+    private let logger: Logger
+    private let complained = Locked(false)
+
+    /// - Parameter decode: ids to text, special tokens left out.
+    public init(logger: Logger, decode: @escaping @Sendable ([Int32]) -> String) {
+        self.decode = decode
+        self.logger = logger
+    }
+
+    public init(_ tokenizer: Tokenizer, logger: Logger) {
+        self.init(logger: logger) { tokenizer.decode($0, skipSpecialTokens: true) }
+    }
+
+    /// The trajectories with the verdicts on them; without a verifier there is none. Blocks while it works.
+    /// - Parameter prompts: of each trajectory.
+    public func judged(_ trajectories: [ScoredTrajectory], prompts: [Prompt]) -> [ScoredTrajectory] {
+        zip(trajectories, prompts).map { scored, prompt in
+            guard let check = prompt.check else { return scored }
+            var scored = scored
+            let verdict = check.verdict(on: decode(scored.trajectory.responseIDs))
+            scored.verdict = verdict
+            if let flaw = verdict.flaw { complain(flaw) }
+            return scored
+        }
+    }
+
+    /// Once: a pattern that gives up does so again and again.
+    private func complain(_ flaw: String) {
+        let first = complained.withLock { complained in
+            defer { complained = true }
+            return !complained
+        }
+        if first { logger.warning("a response could not be judged and counts as wrong: \(flaw)") }
+    }
+}

@@ -1,0 +1,266 @@
+import Distillation
+import Logging
+import Wire
+
+/// Trains a model to imitate given responses: supervised fine-tuning, and pre-training from scratch.
+///
+/// There is nobody to share work with, so this is a plain loop over the same backend, checkpoints and records as a
+/// learner's. A step is a function of the weights, the optimizer and the step's number: a run that was stopped and goes
+/// on from a checkpoint gives the same bits as one that was not.
+public actor SupervisedLearner {
+    private let options: SupervisedOptions
+    private let backend: any SupervisedBackend
+    private var source: any ExampleSource
+    private let sampler: (any RolloutBackend)?
+    private let judge: ResponseJudge
+    private let checkpoints: CheckpointStore?
+    private let recorder: any RunRecorder
+    private let logger: Logger
+    private let origin: ContinuousClock.Instant = .now
+
+    private var resuming: Checkpoint?
+    private var version: UInt64
+    private var tokens: TokenCounts
+    private var badSteps: Int
+    private var before: EvaluationRecord?
+    private var after: EvaluationRecord?
+    private var cost: RunCost
+    private var reached: String?
+    private var saved: CheckpointState?
+    private var saving: Task<Void, Never>?
+    private var checkpointFailure: String?
+    private var timeLimit: TimeLimit?
+    private var stopReason: String?
+
+    /// - Parameters:
+    ///   - sampler: answers held-out prompts with the weights being trained; nil: no evaluation.
+    ///   - checkpoints: nil keeps none.
+    ///   - resuming: the checkpoint to go on from, with its state.
+    public init(
+        options: SupervisedOptions, backend: any SupervisedBackend, source: any ExampleSource,
+        sampler: (any RolloutBackend)?, judge: ResponseJudge, checkpoints: CheckpointStore?,
+        resuming: (checkpoint: Checkpoint, state: CheckpointState)? = nil, recorder: any RunRecorder, logger: Logger
+    ) {
+        self.options = options
+        self.backend = backend
+        self.source = source
+        self.sampler = sampler
+        self.judge = judge
+        self.checkpoints = checkpoints
+        self.recorder = recorder
+        self.logger = logger
+        self.resuming = resuming?.checkpoint
+        version = resuming?.state.step ?? 0
+        tokens = resuming?.state.tokens ?? TokenCounts()
+        badSteps = resuming?.state.badSteps ?? 0
+        before = resuming?.state.before
+        after = resuming?.state.after
+        cost = resuming?.state.cost ?? RunCost()
+        reached = after.flatMap { options.target.reached(by: $0.metrics) }
+        saved = resuming?.state
+        timeLimit = options.timeLimit
+    }
+
+    /// Operations so far, where they are counted.
+    private var counted: RunCost? { options.costModel == nil ? nil : cost }
+
+    private var now: Duration { origin.duration(to: .now) }
+
+    /// Ends the run after the step that is being trained, with a checkpoint.
+    public func stop(_ reason: String) { stopReason = stopReason ?? reason }
+
+    /// Runs to the last step, or until stopped.
+    public func run() async throws -> LearnerOutcome {
+        do {
+            try await train()
+        } catch {
+            // A bad step has left the weights as they were.
+            if (error as? LearnerError)?.code == .badStep { await save() }
+            await finishSaving()
+            throw error
+        }
+        await save()
+        await finishSaving()
+        let end: LearnerOutcome.End =
+            if let reached { .reached(reached) } else if version < options.plan.steps {
+                .stopped(stopReason ?? "stopped")
+            } else { .completed }
+        return LearnerOutcome(
+            end: end, version: version, checkpoint: checkpoints?.latest(), checkpointFailure: checkpointFailure,
+            before: before, after: after, tokens: tokens, cost: counted, counters: ExchangeCounters(),
+            seconds: now.seconds)
+    }
+
+    private func train() async throws {
+        if let resuming {
+            recorder.activity("reading \(resuming.path)")
+            try await backend.restore(from: resuming.path)
+            recorder.activity("")
+        } else if options.plan.evaluates(version: 0) {
+            let begun = now
+            let evaluation = try await evaluate()
+            let timing = TimingMetrics(
+                waitEvaluationSeconds: (now - begun).seconds, stepSeconds: (now - begun).seconds)
+            recorder.record(
+                StepMetrics(
+                    step: 0, version: 0, training: nil, tokens: tokens, cost: counted, evaluation: evaluation,
+                    timing: timing))
+        }
+        while version < options.plan.steps, stopReason == nil, reached == nil {
+            try await step()
+            if options.savesCheckpoint(step: version) { await save() }
+            stopInTime()
+        }
+    }
+
+    private func step() async throws {
+        let begun = now
+        let examples = try source.batch(step: version)
+        let count = examples.reduce(0) { $0 + $1.responseIDs.count }
+        let learningRate = options.learningRate(version)
+        let result = try await backend.step(examples, learningRate: learningRate, version: version)
+        let trained = now
+        timeLimit?.trained(in: trained - begun)
+        var skipped: String?
+        if !result.applied { skipped = try skip(loss: result.statistics.loss, gradNorm: result.gradNorm) }
+        version += 1
+        tokens.generated += UInt64(count)
+        if skipped == nil {
+            tokens.trained += UInt64(count)
+            badSteps = 0
+            options.costModel?.add(examples, to: &cost)
+        } else {
+            tokens.discarded += UInt64(count)
+        }
+        let evaluation = options.plan.evaluates(version: version) ? try await evaluate() : nil
+        let train = (trained - begun).seconds
+        recorder.record(
+            StepMetrics(
+                step: version, version: version,
+                training: skipped == nil
+                    ? TrainingMetrics(
+                        supervised: result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
+                    : nil,
+                tokens: tokens, cost: counted, skipped: skipped, evaluation: evaluation,
+                timing: TimingMetrics(
+                    trainingTokensPerSecond: train > 0 ? Double(count) / train : 0,
+                    waitEvaluationSeconds: (now - trained).seconds, trainSeconds: train,
+                    stepSeconds: (now - begun).seconds)))
+    }
+
+    /// Why the step under way is given up; throws when the run is not to go on.
+    private func skip(loss: Double, gradNorm: Double) throws(LearnerError) -> String {
+        badSteps += 1
+        let flaw = "the loss is \(loss) and the gradient's norm \(gradNorm)"
+        guard !options.stepGuard.ends(inARow: badSteps) else {
+            throw LearnerError(
+                .badStep,
+                "step \(version + 1)\(badSteps > 1 ? ", the last of \(badSteps) bad steps in a row" : ""): \(flaw); it was "
+                    + "not trained; go on as another run with --from and a lower training.learning_rate")
+        }
+        logger.warning("step \(version + 1) is skipped: \(flaw)")
+        return flaw
+    }
+
+    private func stopInTime() {
+        guard let timeLimit, options.startedAt.duration(to: .now) >= timeLimit.stopAt, stopReason == nil else { return }
+        logger.notice("stopping in time for a checkpoint before the time limit of \(timeLimit.limit.shortSeconds) s")
+        stop("stopped by its time limit")
+    }
+
+    // MARK: Evaluation
+
+    /// Answers the held-out prompts with the present weights, and judges the answers.
+    private func evaluate() async throws -> EvaluationMetrics? {
+        guard let sampler, !options.plan.heldout.isEmpty else { return nil }
+        let plan = options.plan, version = version
+        recorder.activity("evaluating")
+        let weights = try await backend.withSnapshot { $0 }
+        try await sampler.replaceWeights(weights.bytes, elementType: weights.elementType, version: version)
+        try await sampler.submit(
+            plan.heldout.enumerated().map { index, prompt in
+                RolloutTask(
+                    id: RolloutID(group: version * UInt64(plan.heldout.count) + UInt64(index), sample: 0),
+                    kind: .evaluation, promptIDs: prompt.ids, teacher: "", sampling: plan.evaluationSampling,
+                    seed: TaskSeed.evaluation(run: plan.seed, prompt: index), minimumVersion: version, leaseID: 0)
+            })
+        var done: [Trajectory] = []
+        while done.count < plan.heldout.count { done += try await sampler.advance() }
+        let evaluated = judge.judged(
+            done.sorted { $0.id < $1.id }.map { ScoredTrajectory(trajectory: $0, teacherLogprobs: []) },
+            prompts: plan.heldout)
+        recorder.record(samples: evaluated, step: version)
+        recorder.activity("")
+        let metrics = EvaluationMetrics(evaluated)
+        let record = EvaluationRecord(
+            step: version, metrics: metrics, exampleIDs: evaluated.first?.trajectory.responseIDs ?? [])
+        reached = options.target.reached(by: metrics)
+        if version == 0 { before = record }
+        after = record
+        return metrics
+    }
+
+    // MARK: Checkpoints
+
+    /// Begins to save what the last step left; the next step goes as far as its update meanwhile.
+    private func save() async {
+        await finishSaving()
+        guard let checkpoints, version > 0 else { return }
+        let snapshot = CheckpointState(
+            step: version, plan: options.plan, tokenizerFingerprint: backend.tokenizerFingerprint, tokens: tokens,
+            pending: nil, badSteps: badSteps, before: before, after: after, cost: counted)
+        guard snapshot != saved else { return }
+        let held = await backend.holdState()
+        let options = options
+        let begun = now
+        saving = Task {
+            let result = await checkpoints.save(snapshot, held, configurationText: options.configurationText)
+            didSave(snapshot, result, in: now - begun)
+            do throws(CheckpointError) {
+                guard case .success = result else { return }
+                try checkpoints.prune(keepLast: options.keepLast, keepEvery: Int(options.keepEvery))
+            } catch {
+                logger.warning("\(error)")
+            }
+        }
+    }
+
+    private func didSave(_ snapshot: CheckpointState, _ result: Result<Checkpoint, any Error>, in time: Duration) {
+        timeLimit?.saved(in: time)
+        switch result {
+        case .success(let checkpoint):
+            saved = snapshot
+            checkpointFailure = nil
+            logger.info("saved \(checkpoint.path)")
+        case .failure(let error):
+            checkpointFailure = "\(error)"
+            logger.warning("\(error)")
+        }
+    }
+
+    private func finishSaving() async {
+        guard let saving else { return }
+        await saving.value
+        self.saving = nil
+    }
+}
+
+extension CheckpointStore {
+    /// Writes a checkpoint on a thread of its own.
+    func save(
+        _ state: CheckpointState, _ held: HeldState, configurationText: String?
+    ) async -> Result<Checkpoint, any Error> {
+        await onThread("opd-checkpoint") {
+            defer { withExtendedLifetime(held) {} }
+            return Result {
+                try save(step: Int(state.step)) { folder in
+                    try held.write(to: folder)
+                    try state.write(to: folder)
+                    if let configurationText {
+                        try FileTree.write(configurationText, to: "\(folder)/\(CheckpointState.configurationName)")
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Distillation
+import Foundation
+import Models
+import Pipeline
+import Telemetry
+
+struct EvalCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "eval", abstract: "Measure how many problems a model answers rightly.",
+        discussion: """
+            TASK is a generated task, whose held-out problems are taken, or a prompt file whose lines have verifiers. \
+            pass@1 has Wilson's 95% interval, pass@k the unbiased estimator with a bootstrap interval over problems.
+            """)
+
+    @Argument(help: "A model folder or a GGUF file.")
+    var model: String
+
+    @Argument(help: "A task, such as arithmetic:digits=2, or a prompt file with verifiers.")
+    var task: String
+
+    @Option(help: "Samples a problem.")
+    var samples = 1
+
+    @Option(help: "Problems; 200 of a task, all of a file, unless given.")
+    var count: Int?
+
+    @Option(help: "Divides the logits; 0 always takes the most probable token.")
+    var temperature: Float = 1
+
+    @Option(help: "Longest response in tokens; what the task needs, or 256, unless given.")
+    var maxTokens: Int?
+
+    @Option(help: "Seed of the problems and of sampling.")
+    var seed: UInt64 = 1
+
+    @Option(help: "Chat template: auto, chatml, llama3, mistral or plain.")
+    var template = "auto"
+
+    @Option(help: "A model with the same tokenizer, to which the reverse KL is measured.")
+    var teacher: String?
+
+    @Option(help: "Sequences sampled at once; changes no result.")
+    var slots = 64
+
+    @OptionGroup var options: ModelOptions
+
+    @Flag(help: "Print one JSON object instead.")
+    var json = false
+
+    func validate() throws {
+        guard (1...10_000).contains(samples) else { throw ValidationError("--samples takes 1 to 10000") }
+        guard (1...1_000_000).contains(count ?? 1) else { throw ValidationError("--count takes 1 to 1000000") }
+        guard maxTokens ?? 1 >= 1 else { throw ValidationError("--max-tokens takes 1 or more") }
+        guard (1...65_536).contains(slots) else { throw ValidationError("--slots takes 1 to 65536") }
+        guard temperature >= 0, temperature.isFinite else { throw ValidationError("--temperature takes 0 or more") }
+        guard temperature > 0 || samples == 1 else {
+            throw ValidationError("at --temperature 0 all samples are the same; give --samples 1")
+        }
+        guard teacher == nil || temperature == 1 else {
+            throw ValidationError("--teacher needs --temperature 1: the divergence is that of the model's own tokens")
+        }
+    }
+
+    func run() throws {
+        let begun = ContinuousClock.now
+        let files = try ModelFiles.open(model)
+        let problems = try ProblemSet(
+            task, for: files, count: count, seed: seed, template: template, maxTokens: maxTokens)
+        let grader = try teacher.map { path in
+            try ModelEvaluator.teacher(path, of: files, type: options.dtype, threads: options.threadCount)
+        }
+        let evaluator = try ModelEvaluator(files, type: options.dtype, threads: options.threadCount, slots: slots)
+        let settings = ModelEvaluator.Settings(samples: samples, temperature: temperature, seed: seed)
+        let report = try evaluator.evaluate(problems, settings, teacher: grader)
+        let passed = begun.duration(to: .now).components
+        let seconds = Double(passed.seconds) + Double(passed.attoseconds) * 1e-18
+        if let flaw = report.flaws.first {
+            printToStandardError(
+                "warning: \(report.flaws.count) responses could not be judged and count as wrong: \(flaw)")
+        }
+        let subject = EvaluationSubject(
+            model: model, task: task, teacher: teacher, temperature: Double(temperature),
+            maxTokens: problems.maxTokens, seed: seed, seconds: seconds)
+        try StandardOutput.shared.writeLine(json ? report.json(of: subject) : report.text(of: subject))
+    }
+}
