@@ -122,12 +122,7 @@ struct ConnectionTable: Sendable {
         forget(descriptor)
         // A member may leave when it likes; one that libzmq has sent away has sent what it does not take.
         guard !connection.isCut, end == .here || !connection.isProven && !connection.isTold else { return [] }
-        if !connection.isProven, failure == nil || failure == .unfinished,
-            let count = refused[Self.host(connection.address)]
-        {
-            refused[Self.host(connection.address)] = count > 1 ? count - 1 : nil
-            return []
-        }
+        if !connection.isProven, failure == nil || failure == .unfinished, wasRefused(connection.address) { return [] }
         let late = now - connection.since >= limits.handshake * 0.9
         let reason =
             switch failure {
@@ -144,12 +139,24 @@ struct ConnectionTable: Sendable {
         return [.report(address: connection.address, reason: reason)]
     }
 
+    /// Whether a connection from there has ended because its key was refused, which was told then.
+    private mutating func wasRefused(_ address: String) -> Bool {
+        // One that had gone before its address could be read may be any of them.
+        let host = address == Self.unknownAddress ? refused.keys.min() : Self.host(address)
+        guard let host, let count = refused[host] else { return false }
+        refused[host] = count > 1 ? count - 1 : nil
+        return true
+    }
+
     /// Why libzmq ends a connection after its handshake, of which it tells nothing. Without keys it also ends one whose
     /// routing id another takes.
     private var noFrame: String {
         "it sent a frame above \(frameLimit) bytes, or what is no frame"
             + (isEncrypted ? "" : ", or another has taken its name")
     }
+
+    /// What stands for the address of a connection that has gone before it could be read.
+    static let unknownAddress = "a short connection"
 
     /// An address without its port: a peer that comes again has another one.
     static func host(_ address: String) -> String {

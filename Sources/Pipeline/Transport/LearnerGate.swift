@@ -140,7 +140,7 @@ final class LearnerGate {
             switch event {
             case .accepted(let descriptor):
                 // One that has gone already has no address any more; it counts all the same.
-                let address = keep(descriptor) ?? "a short connection"
+                let address = keep(descriptor) ?? ConnectionTable.unknownAddress
                 perform(table.accepted(descriptor, from: address, now: now))
             case .disconnected(let descriptor):
                 perform(table.disconnected(descriptor, by: release(descriptor), now: now))

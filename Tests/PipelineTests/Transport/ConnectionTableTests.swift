@@ -126,6 +126,12 @@ struct ConnectionTableTests {
         table.refused(host: "10.0.0.9")
         #expect(ending(nil).isEmpty)
         #expect(!ending(nil).isEmpty)
+        // So quickly, perhaps, that its address was never read.
+        for isRefused in [true, false] {
+            if isRefused { table.refused(host: "10.0.0.9") }
+            _ = table.accepted(7, from: ConnectionTable.unknownAddress, now: .zero)
+            #expect(table.disconnected(7, by: .unknown, now: .zero).isEmpty == isRefused)
+        }
         _ = table.accepted(8, from: "10.0.0.9:40001", now: .zero)
         table.told(8)
         #expect(table.disconnected(8, by: .peer, now: .zero).isEmpty)
