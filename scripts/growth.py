@@ -99,6 +99,8 @@ def measure(opd, results, series, x, *arguments):
         sys.exit(f"growth: opd bench {arguments[0]} failed: {run.stderr.strip()}")
     result = {"series": series, "x": x} | json.loads(run.stdout)
     results.append(result)
+    # After each, so that what was measured is there if the rest is not.
+    keep("speed", results)
 
 
 def measure_speed(opd, models):
@@ -106,13 +108,6 @@ def measure_speed(opd, models):
     smol = f"{models}/smollm2"
     for batch in (1, 2, 4, 8, 16, 32, 64, 128):
         measure(opd, results, "batch", batch, "generate", smol, "--batch", batch)
-    for context in (128, 256, 512, 1024, 2048, 4096):
-        # Sampling the last 32 tokens of the context; scoring and training 4096 tokens in all.
-        measure(opd, results, "context", context, "generate", smol, "--batch", 16, "--prompt", context - 32,
-                "--tokens", 32, "--repetitions", 1)
-        for work in ("score", "train"):
-            measure(opd, results, "context", context, work, smol, "--batch", 4096 // context, "--tokens", context - 1,
-                    "--repetitions", 1)
     with tempfile.TemporaryDirectory() as folder:
         for name, *shape in SHAPES:
             path = Path(folder) / name
@@ -140,7 +135,13 @@ def measure_speed(opd, models):
         for workers in (1, 2, 3, 4):
             measure(opd, results, "workers", workers, "pipeline", configuration, "--steps", 6, "--set",
                     f"pipeline.workers={workers}")
-    keep("speed", results)
+    for context in (128, 256, 512, 1024, 2048, 4096):
+        # Sampling the last 32 tokens of the context; scoring and training 4096 tokens in all.
+        measure(opd, results, "context", context, "generate", smol, "--batch", 4, "--prompt", context - 32,
+                "--tokens", 32, "--repetitions", 1)
+        for work in ("score", "train"):
+            measure(opd, results, "context", context, work, smol, "--batch", 4096 // context, "--tokens", context - 1,
+                    "--repetitions", 1)
 
 
 def keep(name, results):
@@ -195,11 +196,13 @@ def plot_speed(plt, results):
     names = {"generate": "sampling", "score": "scoring", "train": "training"}
     titles = {
         "batch": "sequences at once (prompt 32, 64 new tokens)",
-        "context": "tokens of context (sampling: batch 16; scoring, training: 4096 tokens)",
+        "context": "tokens of context (sampling: batch 4; scoring, training: 4096 tokens)",
         "size": "parameters (sampling: batch 16; scoring 16 x 128; training 8 x 128)",
         "threads": "threads",
     }
     for series, title in titles.items():
+        if not any(r["series"] == series for r in results):
+            continue
         figure, (speed, memory) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
         for work, colour in colours.items():
             points = [r for r in results if r["series"] == series and r["what"] == work]
@@ -224,6 +227,8 @@ def plot_speed(plt, results):
         figure.suptitle(re.sub(r"^[^(]*", "", title).strip("()") or "", fontsize=8)
         figure.savefig(FOLDER / f"growth-{series}.svg", metadata={"Date": None})
     points = [r for r in results if r["series"] == "workers"]
+    if not points:
+        return
     figure, axes = plt.subplots(figsize=(4.5, 3.2), layout="constrained")
     axes.plot([r["x"] for r in points], [r["samples_per_second"] for r in points], "o-")
     axes.set_xlabel("rollout workers, one scorer and a learner beside them on two cores")
