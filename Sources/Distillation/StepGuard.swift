@@ -24,7 +24,7 @@ public struct StepGuard: Sendable, Equatable {
 
     /// What is wrong with a batch before anything is computed from it; nil: nothing.
     public func flaw(in batch: [ScoredTrajectory]) -> StepFlaw? {
-        let unsampled = batch.filter { !$0.trajectory.behaviourLogprobs.allSatisfy(\.isFinite) }
+        let unsampled = batch.filter { !$0.trajectory.behaviourLogprobs.areFinite }
         if !unsampled.isEmpty {
             return StepFlaw(
                 .brokenStudent,

@@ -216,16 +216,7 @@ extension Learner {
         let keepLast = options.keepLast, keepEvery = Int(options.keepEvery)
         let begun = now
         state.saving = Task {
-            let saved = await onThread("opd-checkpoint") {
-                Result {
-                    try checkpoints.save(step: Int(snapshot.step)) { folder in
-                        try held.write(to: folder)
-                        try snapshot.write(to: folder)
-                        if let text { try FileTree.write(text, to: "\(folder)/\(CheckpointState.configurationName)") }
-                    }
-                }
-            }
-            withExtendedLifetime(held) {}
+            let saved = await checkpoints.save(snapshot, held, configurationText: text)
             didSave(snapshot, saved)
             timeLimit?.saved(in: now - begun)
             do throws(CheckpointError) {

@@ -113,7 +113,7 @@ public actor RolloutWorker {
             progressAt = now
             guard !completed.isEmpty else { continue }
             for trajectory in completed {
-                if !trajectory.behaviourLogprobs.allSatisfy(\.isFinite) {
+                if !trajectory.behaviourLogprobs.areFinite {
                     // What becomes of the step is for the learner to decide, as configured.
                     let what = "rollout \(trajectory.id): the student gave a log-probability that is not finite"
                     logger.warning("\(what), with weights of version \(trajectory.policyVersions.last ?? 0)")

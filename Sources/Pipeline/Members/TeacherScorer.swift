@@ -112,7 +112,7 @@ public actor TeacherScorer {
             if logprobs.count != count {
                 let what = "\(logprobs.count) log-probabilities for the \(count) tokens of rollout \(task.id)"
                 logger.warning("teacher '\(teacher)' gave \(what); check the model's files")
-            } else if !logprobs.allSatisfy(\.isFinite) {
+            } else if !logprobs.areFinite {
                 let what = "a log-probability that is not finite for rollout \(task.id)"
                 logger.warning("teacher '\(teacher)' gave \(what); check the model's files, or try dtype: f32")
             }
