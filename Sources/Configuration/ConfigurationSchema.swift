@@ -78,7 +78,8 @@ package enum ConfigurationSchema {
             .choice("student.dtype", \.student.dtype, "precision of weights and activations"),
             .integer("shape.layers", \.shape.layers, 0...4096, "decoder layers; 0: no model is made"),
             .integer(
-                "shape.hidden", \.shape.hidden, 2...1_048_576, "width of the residual stream; a multiple of the heads"),
+                "shape.hidden", \.shape.hidden, 2...1_048_576,
+                "width of the residual stream; a multiple of 8 times the heads"),
             .integer("shape.heads", \.shape.heads, 1...4096, "attention heads"),
             .integer("shape.kv_heads", \.shape.keyValueHeads, 1...4096, "key and value heads; divides the heads"),
             .integer("shape.intermediate", \.shape.intermediate, 1...4_194_304, "width of the feed-forward layers"),

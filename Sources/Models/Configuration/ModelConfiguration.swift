@@ -15,8 +15,8 @@ public enum RopeScaling: Sendable, Equatable, Codable {
 
 /// The shape of a model: everything the engine needs to know besides the weights.
 ///
-/// Sizes are positive and bounded, `headCount` is a multiple of `keyValueHeadCount`, `headDimension` is even:
-/// ``validate(in:)`` has seen to it for every configuration read from a file.
+/// Sizes are positive and bounded, `headCount` is a multiple of `keyValueHeadCount`, `headDimension` is one of
+/// 8, 16 ... 256: ``validate(in:)`` has seen to it for every configuration read from a file.
 public struct ModelConfiguration: Sendable, Equatable, Codable {
     public var family: ModelFamily
     public var vocabularySize: Int
@@ -86,14 +86,15 @@ public struct ModelConfiguration: Sendable, Equatable, Codable {
             ("vocab_size", vocabularySize, 1 << 24), ("hidden_size", hiddenSize, 1 << 20),
             ("intermediate_size", intermediateSize, 1 << 22), ("num_hidden_layers", layerCount, 1 << 12),
             ("num_attention_heads", headCount, 1 << 12), ("num_key_value_heads", keyValueHeadCount, 1 << 12),
-            ("head_dim", headDimension, 1 << 12), ("max_position_embeddings", maxPositions, 1 << 30),
+            ("head_dim", headDimension, 256), ("max_position_embeddings", maxPositions, 1 << 30),
         ] {
             try check((1...bound).contains(value), "\(name) is \(value); it must be between 1 and \(bound)")
         }
         try check(
             headCount % keyValueHeadCount == 0,
             "num_attention_heads \(headCount) is not a multiple of num_key_value_heads \(keyValueHeadCount)")
-        try check(headDimension % 2 == 0, "head_dim \(headDimension) is odd; rotary positions need pairs")
+        // What the kernels' registers and buffers hold, AttentionShape.
+        try check(headDimension % 8 == 0, "head_dim \(headDimension) is not supported; it must be a multiple of 8")
         try check(
             rmsNormEpsilon.isFinite && rmsNormEpsilon >= 0, "rms_norm_eps \(rmsNormEpsilon) is not a small number")
         try check(ropeTheta.isFinite && ropeTheta > 0, "rope_theta \(ropeTheta) is not positive")

@@ -115,6 +115,8 @@ import Tokenizers
         ),
         (Self.text("llama", #""num_key_value_heads":3"#), .malformed, "num_key_value_heads"),
         (Self.text("llama", #""head_dim":7"#), .malformed, "head_dim"),
+        (Self.text("llama", #""head_dim":20"#), .malformed, "head_dim"),
+        (Self.text("llama", #""head_dim":264"#), .malformed, "head_dim"),
         (
             Self.text("llama", #""hidden_size":"x""#).replacing(#""hidden_size":64,"#, with: ""), .malformed,
             "hidden_size"
