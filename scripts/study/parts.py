@@ -1,0 +1,162 @@
+"""What each part of the study runs. Chains of runs need nothing of each other and may go side by side."""
+
+import json
+import random
+
+from lab import ROOT, RUNS
+
+CONFIGS = "Examples/study"
+STUDENT = "Examples/models/student"
+TEACHER = "Examples/models/teacher"
+TASK = "arithmetic"
+TARGET = 0.80
+METHODS = ["opd", "supervised", "off_policy", "mixed", "reinforcement"]
+
+
+def same_target(seeds):
+    """Each method from the same student to the same held-out accuracy."""
+    def chain(method, seed):
+        return lambda lab: lab.train(
+            f"1/{method}-{seed}", f"{CONFIGS}/{method}.yaml", seed, evaluation__stop_at_pass_rate=TARGET)
+    return [chain(method, seed) for method in reversed(METHODS) for seed in seeds]
+
+
+def back_into_itself(seeds):
+    """What reinforcement found, distilled into the model it started from."""
+    def chain(seed):
+        def work(lab):
+            source = f"2/reinforcement-{seed}"
+            lab.train(source, f"{CONFIGS}/reinforcement.yaml", seed)
+            reached = lab.evaluate(f"2/reinforcement-{seed}-accuracy", lab.model(source), TASK, count=1000)
+            lab.train(
+                f"2/opd-{seed}", f"{CONFIGS}/opd.yaml", seed, teachers__default__model=lab.model(source),
+                evaluation__stop_at_pass_rate=round(reached["pass"] - 0.01, 3))
+            lab.evaluate(f"2/opd-{seed}-accuracy", lab.model(f"2/opd-{seed}"), TASK, count=1000)
+        return work
+    return [chain(seed) for seed in seeds]
+
+
+PROMPTS = [1, 4, 16, 64, 4096]
+
+
+def few_prompts(seeds):
+    """The same number of samples from few prompts or from many."""
+    def chain(count, seed):
+        def work(lab):
+            name = f"3/prompts-{count}-{seed}"
+            each = min(count, 64)
+            lab.train(name, f"{CONFIGS}/opd.yaml", seed, training__steps=STEPS, data__task_prompts=count,
+                      data__prompts_per_step=each, data__samples_per_prompt=256 // each)
+            lab.evaluate(name + "-accuracy", lab.model(name), TASK, count=1000, teacher=TEACHER)
+        return work
+    return [chain(count, seed) for count in PROMPTS for seed in seeds]
+
+
+# Steps of the runs that are compared at equal length.
+STEPS = 150
+
+
+def write_facts(folder, seed, replay):
+    """64 invented facts as a prompt file, with `replay` behind them: lines of another prompt file, or none."""
+    dice = random.Random(f"facts {seed}")
+
+    def word():
+        return "".join(dice.choice("bdfgklmnprstvz") + dice.choice("aeiou") for _ in range(2))
+
+    facts = {}
+    while len(facts) < 64:
+        facts[f"city {word()}="] = word()
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"prompt": prompt, "response": answer, "answer": answer, "verifier": "exact"})
+             for prompt, answer in facts.items()]
+    (folder / "facts.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "replay.jsonl").write_text("\n".join(lines + replay) + "\n")
+    return folder.relative_to(ROOT)
+
+
+def facts_and_behaviour(seeds):
+    """New facts, what they cost in followed instructions, and the recovery by distillation from the earlier self."""
+    def chain(seed):
+        def work(lab):
+            before = f"4/before-{seed}"
+            lab.train(before, f"{CONFIGS}/format.yaml", seed, command="pretrain", shape__seed=seed)
+            _, replay = lab.call("replay", ["task", "format", "--count", "64", "--seed", str(seed)])
+            data = write_facts(ROOT / RUNS / f"4/facts-{seed}", seed, replay.splitlines())
+            stages = [before]
+            for mix in ("facts", "replay"):
+                learned, recovered = f"4/{mix}-learned-{seed}", f"4/{mix}-recovered-{seed}"
+                lab.train(learned, f"{CONFIGS}/facts.yaml", seed, student__model=lab.model(before),
+                          data__prompts=data / f"{mix}.jsonl", data__heldout=data / "facts.jsonl",
+                          data__prompts_per_step=32 if mix == "facts" else 64)
+                lab.train(recovered, f"{CONFIGS}/recover.yaml", seed, student__model=lab.model(learned),
+                          teachers__default__model=lab.model(before))
+                stages += [learned, recovered]
+            for stage in stages:
+                lab.evaluate(stage + "-format", lab.model(stage), "format", count=1000)
+                lab.evaluate(stage + "-facts", lab.model(stage), data / "facts.jsonl", samples=8)
+        return work
+    return [chain(seed) for seed in seeds]
+
+
+RATES = ["1e-5", "1e-4", "3e-4", "1e-3"]
+
+
+def own_samples(seeds):
+    """Imitating one's own samples, against distillation from a fixed copy of oneself."""
+    def chain(method, rate, seed):
+        def work(lab):
+            name = f"5/{method}-{rate}-{seed}"
+            lab.train(name, f"{CONFIGS}/{method}.yaml", seed, training__steps=100, training__learning_rate=rate,
+                      training__schedule="constant", teachers__default__model=STUDENT)
+            lab.evaluate(name + "-accuracy", lab.model(name), TASK, count=1000, teacher=STUDENT)
+        return work
+    chains = [chain(method, rate, seed) for method in ("off_policy", "opd") for rate in RATES for seed in seeds]
+    return [lambda lab: lab.evaluate("5/start-accuracy", STUDENT, TASK, count=1000, teacher=TEACHER), *chains]
+
+
+STALENESS = [0, 1, 2, 4, 8]
+LOSSES = ["importance_sampling", "ppo_clip", "truncated_importance_sampling"]
+
+
+def staleness(seeds):
+    """How old samples may be, for each way to use the ratio."""
+    def chain(loss, age, seed):
+        def work(lab):
+            name = f"6/{loss}-{age}-{seed}"
+            lab.train(name, f"{CONFIGS}/opd.yaml", seed, training__steps=100, objective__loss=loss,
+                      objective__advantage="current" if age else "behaviour", pipeline__max_staleness=age,
+                      evaluation__every=0)
+            lab.evaluate(name + "-accuracy", lab.model(name), TASK, count=1000, teacher=TEACHER)
+        return work
+    return [chain(loss, age, seed) for loss in LOSSES for age in STALENESS for seed in seeds]
+
+
+BUDGETS = [8, 16, 24, 64]
+RANKS = [1, 4, 16, 64]
+
+
+def budgets_and_ranks(seeds):
+    """How much of a response is sampled, and how much of the weights is trained."""
+    def chain(name, seed, **settings):
+        def work(lab):
+            lab.train(name, f"{CONFIGS}/opd.yaml", seed, training__steps=STEPS, evaluation__every=0, **settings)
+            lab.evaluate(name + "-accuracy", lab.model(name), TASK, count=1000, teacher=TEACHER)
+        return work
+    return [
+        *[chain(f"6/budget-{budget}-{seed}", seed, sampling__max_tokens=budget)
+          for budget in BUDGETS for seed in seeds],
+        *[chain(f"6/rank-{rank}-{seed}", seed, lora__rank=rank, lora__alpha=2 * rank)
+          for rank in RANKS for seed in seeds],
+    ]
+
+
+# Number: title, whether its runs need the machine alone, chains by seeds.
+PARTS = {
+    "1": ("to the same accuracy", False, same_target),
+    "2": ("a reinforced model back into its start", False, back_into_itself),
+    "3": ("one prompt, many samples", False, few_prompts),
+    "4": ("new facts, and what they cost", False, facts_and_behaviour),
+    "5": ("on one's own samples", False, own_samples),
+    "6a": ("staleness", True, staleness),
+    "6b": ("response budget and LoRA rank", False, budgets_and_ranks),
+}

@@ -1,0 +1,292 @@
+"""Tables and plots of docs/study.md, from the results. The text between them is written by hand and left alone."""
+
+import re
+from statistics import mean, stdev
+
+from lab import ROOT
+from parts import BUDGETS, LOSSES, METHODS, PROMPTS, RANKS, RATES, STALENESS, TARGET
+
+STUDY = ROOT / "docs" / "study.md"
+PLOTS = ROOT / "docs" / "study"
+TITLES = {
+    "opd": "OPD", "supervised": "supervised (worked responses)", "off_policy": "off-policy distillation",
+    "mixed": "OPD + reward", "reinforcement": "reinforcement (PPO clip)",
+}
+
+
+def write_report(results):
+    text = STUDY.read_text()
+    for name, make in TABLES.items():
+        rows = make(results)
+        if len(rows) < 2:
+            print(f"study: no results yet for the table '{name}'")
+            continue
+        pattern = rf"(<!-- table {name} -->\n).*?(<!-- end -->)"
+        if not re.search(pattern, text, re.S):
+            raise SystemExit(f"study: {STUDY} has no place for the table '{name}'")
+        text = re.sub(pattern, lambda match: match[1] + table(rows) + match[2], text, flags=re.S)
+    text = re.sub(r"(<!-- table commands -->\n).*?(<!-- end -->)",
+                  lambda match: match[1] + commands(results) + match[2], text, flags=re.S)
+    STUDY.write_text(text)
+    draw(results)
+
+
+def table(rows):
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *body]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+
+
+def spread(values, form="{:.1f}", scale=1.0):
+    """Mean and standard deviation over seeds."""
+    values = [value * scale for value in values if value is not None]
+    if not values:
+        return "-"
+    middle = form.format(mean(values))
+    return f"{middle} ± {form.format(stdev(values))}" if len(values) > 1 else middle
+
+
+def of(results, prefix, suffix=""):
+    """The results of all seeds of `prefix`, in order of their seeds."""
+    pattern = re.compile(re.escape(prefix) + r"-\d+" + re.escape(suffix))
+    return [results[name] for name in sorted(results) if pattern.fullmatch(name)]
+
+
+def percent(runs):
+    return spread([run["pass"] for run in runs], "{:.1f}", 100)
+
+
+def reached(run):
+    """The run's last evaluation where it is at the target; else nothing."""
+    last = run["curve"][-1]
+    return last if last["pass"] >= TARGET else None
+
+
+def own_flops(run):
+    # What another model samples or grades is the teacher's.
+    sampling = 0 if "/off_policy-" in run["name"] else run["sampling_flops"] or 0
+    return (sampling + (run["training_flops"] or 0)) / 1e12
+
+
+def all_flops(run):
+    return sum(run[kind] or 0 for kind in ("sampling_flops", "scoring_flops", "training_flops")) / 1e12
+
+
+def ratio(runs, reference, value):
+    return f"{mean(map(value, runs)) / mean(map(value, reference)):.2f}x" if runs and reference else "-"
+
+
+def same_target(results):
+    rows = [["method", "reached", "steps", "of OPD", "TFLOP, student", "of OPD", "TFLOP, with teacher", "of OPD",
+             "wall time, s", "of OPD", "CPU time, s", "accuracy at the end"]]
+    base = [run for run in of(results, "1/opd") if reached(run)]
+    for method in METHODS:
+        runs = of(results, f"1/{method}")
+        good = [run for run in runs if reached(run)]
+        if not runs:
+            continue
+        # Where some seed has not reached the target, all are counted to where they ended: a lower bound.
+        counted, mark = (good, "") if len(good) == len(runs) else (runs, "> ")
+        def cells(value, form):
+            return [mark + spread(list(map(value, counted)), form), mark + ratio(counted, base, value)]
+        rows.append([
+            TITLES[method], f"{len(good)} of {len(runs)}", *cells(lambda run: run["steps"], "{:.0f}"),
+            *cells(own_flops, "{:.2f}"), *cells(all_flops, "{:.2f}"), *cells(lambda run: run["wall_s"], "{:.0f}"),
+            mark + spread([run["cpu_s"] for run in counted], "{:.0f}"), percent([run["curve"][-1] for run in runs])])
+    return rows
+
+
+def back_into_itself(results):
+    rows = [["", "steps", "TFLOP, student", "TFLOP, with teacher", "wall time, s", "accuracy of 1000"]]
+    for method, title in (("reinforcement", "reinforcement, from the cold start"),
+                          ("opd", "OPD from that model, from the cold start")):
+        runs = of(results, f"2/{method}")
+        if runs:
+            rows.append([
+                title, spread([run["steps"] for run in runs], "{:.0f}"),
+                spread(list(map(own_flops, runs)), "{:.2f}"), spread(list(map(all_flops, runs)), "{:.2f}"),
+                spread([run["wall_s"] for run in runs], "{:.0f}"), percent(of(results, f"2/{method}", "-accuracy"))])
+    return rows
+
+
+def accuracy(rows, results, entries):
+    """Rows of name, accuracy, divergence from the teacher and wall time, of the entries that have results."""
+    for title, prefix in entries:
+        runs, measured = of(results, prefix), of(results, prefix, "-accuracy")
+        if measured:
+            rows.append([title, percent(measured), spread([run["kl"] for run in measured], "{:.3f}"),
+                         spread([run["wall_s"] for run in runs], "{:.0f}")])
+    return rows
+
+
+def few_prompts(results):
+    return accuracy([["different prompts", "accuracy of 1000", "reverse KL", "wall time, s"]], results,
+                    [(count, f"3/prompts-{count}") for count in PROMPTS])
+
+
+def facts(results):
+    rows = [["stage", "instructions followed, of 1000", "facts known, of 64 (8 samples each)"]]
+    for title, stage in (
+        ("before", "before"), ("facts learned", "facts-learned"), ("then OPD from the earlier self", "facts-recovered"),
+        ("facts learned among 64 old examples", "replay-learned"),
+        ("then OPD from the earlier self", "replay-recovered"),
+    ):
+        if of(results, f"4/{stage}", "-format"):
+            rows.append([title, percent(of(results, f"4/{stage}", "-format")),
+                         percent(of(results, f"4/{stage}", "-facts"))])
+    return rows
+
+
+def own_samples(results):
+    rows = [["learning rate", "imitation: accuracy", "imitation: KL to the start", "OPD: accuracy",
+             "OPD: KL to the start"]]
+    for rate in RATES:
+        cells = []
+        for method in ("off_policy", "opd"):
+            measured = of(results, f"5/{method}-{rate}", "-accuracy")
+            cells += [percent(measured), spread([run["kl"] for run in measured], "{:.4f}")]
+        rows.append([rate, *cells])
+    return rows if any(cell != "-" for row in rows[1:] for cell in row[1:]) else rows[:1]
+
+
+def staleness(results):
+    rows = [["max_staleness", *[f"{loss}: {what}" for loss in LOSSES for what in ("accuracy", "wall time, s")]]]
+    for age in STALENESS:
+        cells = []
+        for loss in LOSSES:
+            cells += [percent(of(results, f"6/{loss}-{age}", "-accuracy")),
+                      spread([run["wall_s"] for run in of(results, f"6/{loss}-{age}")], "{:.1f}")]
+        rows.append([age, *cells])
+    return rows if any(cell != "-" for row in rows[1:] for cell in row[1:]) else rows[:1]
+
+
+def budgets(results):
+    return accuracy([["tokens of a response that are sampled", "accuracy of 1000", "reverse KL", "wall time, s"]],
+                    results, [(budget, f"6/budget-{budget}") for budget in BUDGETS])
+
+
+def ranks(results):
+    return accuracy([["trained", "accuracy of 1000", "reverse KL", "wall time, s"]], results,
+                    [(f"rank {rank}", f"6/rank-{rank}") for rank in RANKS] + [("all weights", f"6/budget-{BUDGETS[-1]}")])
+
+
+def commands(results):
+    """The command of one seed of each kind of run."""
+    shown = {}
+    for name in sorted(results):
+        if "--json" not in results[name]["command"]:
+            shown.setdefault(re.sub(r"-\d+$", "", name), results[name]["command"])
+    return "```sh\n" + "".join(command + "\n" for command in shown.values()) + "```\n"
+
+
+TABLES = {
+    "1": same_target, "2": back_into_itself, "3": few_prompts, "4": facts, "5": own_samples, "6-staleness": staleness,
+    "6-budget": budgets, "6-rank": ranks,
+}
+
+
+def draw(results):
+    try:
+        import matplotlib
+    except ImportError:
+        raise SystemExit("study: the tables are written; the plots need matplotlib (python3-matplotlib)")
+    matplotlib.use("Agg")
+    # Text stays text, and the same results give the same file.
+    matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "study", "font.size": 9}
+    import matplotlib.pyplot as plt
+
+    for name, make in PLOTS_BY_NAME.items():
+        figure = make(plt, results)
+        if figure is not None:
+            figure.savefig(PLOTS / f"{name}.svg", metadata={"Date": None})
+            plt.close(figure)
+
+
+def curves(plt, results):
+    """Accuracy of each method over steps, operations and wall time; a line a seed."""
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained", sharey=True)
+    x = {"steps": lambda point: point["step"], "TFLOP, teacher counted": all_flops,
+         "wall time, s": lambda point: point["wall_s"]}
+    for index, method in enumerate(METHODS):
+        for run in of(results, f"1/{method}"):
+            for each, (label, value) in zip(axes, x.items()):
+                each.plot([value(point) for point in run["curve"]], [100 * point["pass"] for point in run["curve"]],
+                          color=f"C{index}", alpha=0.7, lw=1,
+                          label=TITLES[method] if run["seed"] == 1 else None)
+                each.set_xlabel(label)
+    for each in axes:
+        each.axhline(100 * TARGET, color="k", lw=0.6, ls=":")
+        each.set_xscale("symlog", linthresh=10 if each is not axes[1] else 0.1)
+        each.grid(alpha=0.3)
+    axes[0].set_ylabel("held-out accuracy, %")
+    axes[0].legend(fontsize=7)
+    return figure if of(results, "1/opd") else None
+
+
+def bars(plt, results, entries, label):
+    """Accuracy by entry, a point a seed."""
+    entries = [(name, of(results, prefix, "-accuracy")) for name, prefix in entries]
+    entries = [(name, runs) for name, runs in entries if runs]
+    if not entries:
+        return None
+    figure, axes = plt.subplots(figsize=(4.5, 3), layout="constrained")
+    for at, (_, runs) in enumerate(entries):
+        axes.plot([at] * len(runs), [100 * run["pass"] for run in runs], "o", color="C0", alpha=0.7)
+    axes.plot(range(len(entries)), [100 * mean(run["pass"] for run in runs) for _, runs in entries], "-", color="C0")
+    axes.set_xticks(range(len(entries)), [str(name) for name, _ in entries])
+    axes.set_xlabel(label)
+    axes.set_ylabel("held-out accuracy, %")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def stale(plt, results):
+    figure, (quality, time) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    drawn = False
+    for index, loss in enumerate(LOSSES):
+        ages = [age for age in STALENESS if of(results, f"6/{loss}-{age}", "-accuracy")]
+        drawn = drawn or bool(ages)
+        quality.plot(ages, [100 * mean(run["pass"] for run in of(results, f"6/{loss}-{age}", "-accuracy"))
+                            for age in ages], "o-", color=f"C{index}", label=loss)
+        time.plot(ages, [mean(run["wall_s"] for run in of(results, f"6/{loss}-{age}")) for age in ages], "o-",
+                  color=f"C{index}")
+    quality.set_ylabel("held-out accuracy, %")
+    time.set_ylabel("wall time, s")
+    time.set_ylim(bottom=0)
+    quality.legend(fontsize=7)
+    for each in (quality, time):
+        each.set_xlabel("max_staleness")
+        each.grid(alpha=0.3)
+    return figure if drawn else None
+
+
+def drift(plt, results):
+    figure, axes = plt.subplots(figsize=(4.5, 3), layout="constrained")
+    drawn = False
+    for index, (method, title) in enumerate((("off_policy", "imitation of own samples"), ("opd", "OPD from a copy"))):
+        for rate in RATES:
+            runs = of(results, f"5/{method}-{rate}", "-accuracy")
+            drawn = drawn or bool(runs)
+            axes.plot([float(rate)] * len(runs), [100 * run["pass"] for run in runs], "o", color=f"C{index}",
+                      alpha=0.7, label=title if rate == RATES[0] else None)
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("held-out accuracy, %")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
+    return figure if drawn else None
+
+
+PLOTS_BY_NAME = {
+    "methods": curves,
+    "prompts": lambda plt, results: bars(
+        plt, results, [(count, f"3/prompts-{count}") for count in PROMPTS], "different prompts"),
+    "drift": drift,
+    "staleness": stale,
+    "budget": lambda plt, results: bars(
+        plt, results, [(each, f"6/budget-{each}") for each in BUDGETS], "tokens of a response that are sampled"),
+    "rank": lambda plt, results: bars(
+        plt, results,
+        [(rank, f"6/rank-{rank}") for rank in RANKS] + [("all", f"6/budget-{BUDGETS[-1]}")], "LoRA rank"),
+}
