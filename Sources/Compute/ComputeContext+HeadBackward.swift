@@ -43,7 +43,7 @@ extension ComputeContext {
         _ x: Tensor, head: PackedMatrix, transposed: PackedHeadTranspose, targets: [Int32],
         inverseTemperature: [Float], lse: [Float], coefficient: [Float], dx: Tensor, dW: Tensor?
     ) {
-        profile?.begin(.headGradient, flops: 6.0 * Double(x.count * head.outputs))
+        profile?.begin(.headGradient, flops: (dW == nil ? 4.0 : 6.0) * Double(x.count * head.outputs))
         defer { profile?.end() }
         let rows = x.rows
         precondition(

@@ -150,11 +150,11 @@ struct ConfigurationReader {
     private mutating func walk(_ node: Node, at path: [String], isOverride: Bool = false) {
         let name = path.joined(separator: ".")
         if let (key, label) = ConfigurationSchema.key(path) {
-            guard case .scalar(let scalar) = node else {
+            guard let value = key.value(of: node) else {
                 refused.insert(name)
                 return report(node, name, "expected \(key.expectation)")
             }
-            switch key.value(of: scalar) {
+            switch value {
             case .success(let value):
                 key.write(&configuration, label, value)
                 places[name] = (currentSource, line(node))
@@ -328,6 +328,34 @@ struct ConfigurationReader {
 struct Refusal: Error { var message: String }
 
 extension ConfigurationKey {
+    /// The node as this key's type, in its range; nil where it is not of the kind that the key takes.
+    func value(of node: Node) -> Result<ConfigurationValue, Refusal>? {
+        switch (node, kind) {
+        case (.sequence(let sequence), .names(let names)): value(of: Array(sequence), among: names)
+        case (.scalar(let scalar), .names(let names)):
+            scalar.string == "all" ? .success(.names([])) : value(of: [node], among: names)
+        case (.scalar(let scalar), _): value(of: scalar)
+        default: nil
+        }
+    }
+
+    /// Some of `names`, in their order there.
+    private func value(of nodes: [Node], among names: [String]) -> Result<ConfigurationValue, Refusal> {
+        var found: Set<String> = []
+        for node in nodes {
+            guard let name = node.string, names.contains(name) else {
+                let near = node.string.flatMap { nearestName(to: $0, among: names) }
+                return .failure(
+                    Refusal(
+                        message: "expected \(expectation)" + (node.string.map { ", got '\($0.prefix(80))'" } ?? "")
+                            + (near.map { "; did you mean '\($0)'?" } ?? "")))
+            }
+            guard found.insert(name).inserted else { return .failure(Refusal(message: "'\(name)' is given twice")) }
+        }
+        guard !found.isEmpty else { return .failure(Refusal(message: "expected \(expectation), got an empty list")) }
+        return .success(.names(found.count == names.count ? [] : names.filter(found.contains)))
+    }
+
     /// The scalar as this key's type, in its range.
     func value(of scalar: Node.Scalar) -> Result<ConfigurationValue, Refusal> {
         let text = scalar.string
@@ -360,6 +388,7 @@ extension ConfigurationKey {
         case .identifier:
             guard isIdentifier(text) else { return refuse() }
             return .success(.text(text))
+        case .names: return refuse()
         case .text, .path:
             guard !text.isEmpty else { return refuse() }
             return .success(.text(text))

@@ -1,6 +1,8 @@
 /// A value as a configuration file writes it.
 package enum ConfigurationValue: Sendable, Equatable {
     case integer(Int), number(Double), flag(Bool), text(String)
+    /// Some of a key's names; none: all of them.
+    case names([String])
 }
 
 /// Which process needs a file; a worker on another machine need not have the prompts.
@@ -18,6 +20,8 @@ package struct ConfigurationKey: Sendable {
         case number(ClosedRange<Double>, above: Bool)
         case flag
         case choice([String])
+        /// `all`, or a list of some of them.
+        case names([String])
         case text
         /// Letters, digits, `.`, `_`, `-`: it becomes part of file names.
         case identifier
@@ -55,6 +59,7 @@ package struct ConfigurationKey: Sendable {
                 + (range.upperBound < .greatestFiniteMagnitude ? " and at most \(short(range.upperBound))" : "")
         case .flag: "true or false"
         case .choice(let names): "one of " + names.joined(separator: ", ")
+        case .names(let names): "all, or a list of some of " + names.joined(separator: ", ")
         case .text: "text"
         case .identifier: "a name of letters, digits, '.', '_' and '-'"
         case .path: "a path"
@@ -85,6 +90,16 @@ package enum ConfigurationSchema {
             .integer("shape.intermediate", \.shape.intermediate, 1...4_194_304, "width of the feed-forward layers"),
             .integer("shape.context", \.shape.context, 2...1_048_576, "longest sequence, in bytes"),
             .integer("shape.seed", \.shape.seed, 0...Int.max, "seed of the random weights"),
+            .integer(
+                "lora.rank", \.lora.rank, 0...65_536,
+                "rank of the adapters that are trained instead of all weights; 0: none"),
+            .number(
+                "lora.alpha", \.lora.alpha, 0...1e6, above: true,
+                "what the adapters add is multiplied by alpha / rank"),
+            .names(
+                "lora.targets", \.lora.targets, RunConfiguration.LoRA.targetNames,
+                "projections that have adapters, in every layer"),
+            .integer("lora.seed", \.lora.seed, 0...Int.max, "seed of the adapters' random beginning"),
             .teacher("model", .path(.teachers), required: true, "model that grades; same tokenizer as the student's") {
                 .text($0.model)
             } write: {
@@ -328,6 +343,13 @@ extension ConfigurationKey {
             })
     }
 
+    static func names(_ path: String, _ field: Field<[String]>, _ names: [String], _ summary: String) -> Self {
+        Self(
+            path: path, kind: .names(names), required: false, summary: summary,
+            read: { configuration, _ in .names(configuration[keyPath: field]) },
+            write: { if case .names(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
     static func teacher(
         _ name: String, _ kind: Kind, required: Bool, _ summary: String,
         read: @escaping @Sendable (RunConfiguration.Model) -> ConfigurationValue,
@@ -348,6 +370,7 @@ extension ConfigurationValue: CustomStringConvertible {
         case .number(let value): short(value)
         case .flag(let value): value ? "true" : "false"
         case .text(let value): yamlText(value)
+        case .names(let names): names.isEmpty ? "all" : "[" + names.joined(separator: ", ") + "]"
         }
     }
 }

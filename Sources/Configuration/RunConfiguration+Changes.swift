@@ -26,8 +26,8 @@ extension RunConfiguration {
 
         /// What makes the place in the prompts, and the weights, mean what they mean.
         private static let fixed: Set = [
-            "seed", "student.dtype", "data.template", "data.prompts_per_step", "data.samples_per_prompt",
-            "data.shuffle",
+            "seed", "student.dtype", "lora.rank", "lora.alpha", "lora.targets", "data.template",
+            "data.prompts_per_step", "data.samples_per_prompt", "data.shuffle",
         ]
     }
 

@@ -33,6 +33,9 @@ extension RunConfiguration {
             if objective.kind != .supervised {
                 found.append(("shape.layers", "only a run with objective.kind supervised can begin from scratch"))
             }
+            if lora.rank > 0 {
+                found.append(("lora.rank", "a model from scratch has nothing to adapt: with shape.layers leave it out"))
+            }
         }
         if objective.kind.usesReward, data.samplesPerPrompt < 2 {
             found.append(

@@ -12,6 +12,8 @@ public struct RunConfiguration: Sendable, Equatable {
     public var student = Model()
     /// Of a model that is made from scratch, instead of `student.model`.
     public var shape = Shape()
+    /// Adapters that are trained instead of all weights.
+    public var lora = LoRA()
     /// Teachers by label; a prompt names its teacher with its `teacher` field.
     public var teachers: [String: Model] = [:]
     public var data = Data()
@@ -48,6 +50,24 @@ public struct RunConfiguration: Sendable, Equatable {
         /// Of the random weights.
         public var seed = 1
         public init() {}
+    }
+
+    /// Low-rank adapters.
+    public struct LoRA: Sendable, Equatable {
+        /// 0: all weights are trained.
+        public var rank = 0
+        /// What the adapters add is multiplied by `alpha / rank`.
+        public var alpha = 32.0
+        /// Projections that have adapters; empty: all.
+        public var targets: [String] = []
+        /// Of the random values that they begin with.
+        public var seed = 1
+        public init() {}
+
+        /// Names that `targets` may have.
+        public static let targetNames = [
+            "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+        ]
     }
 
     public struct Data: Sendable, Equatable {

@@ -26,21 +26,23 @@ public struct CostModel: Sendable {
     public typealias Forward = @Sendable (_ prompt: Int, _ response: Int) -> Double
 
     public var student: Forward
+    /// Of the student's forward and backward pass: three forward passes, unless it is given.
+    public var training: Forward
     public var teachers: [String: Forward]
 
-    public init(student: @escaping Forward, teachers: [String: Forward] = [:]) {
+    public init(student: @escaping Forward, training: Forward? = nil, teachers: [String: Forward] = [:]) {
         self.student = student
+        self.training = training ?? { 3 * student($0, $1) }
         self.teachers = teachers
     }
 
-    /// Adds a batch that was sampled and, where there are teachers, graded; a backward pass costs two forward passes.
+    /// Adds a batch that was sampled and, where there are teachers, graded.
     /// - Parameter isTrained: false for one that was given up.
     public func add(_ batch: [ScoredTrajectory], isTrained: Bool, to cost: inout RunCost) {
         for scored in batch {
             let prompt = scored.trajectory.promptIDs.count, response = scored.trajectory.responseIDs.count
-            let forward = student(prompt, response)
-            cost.sampling += forward
-            if isTrained { cost.training += 3 * forward }
+            cost.sampling += student(prompt, response)
+            if isTrained { cost.training += training(prompt, response) }
             if scored.trajectory.isGraded {
                 cost.scoring += teachers[scored.trajectory.teacher]?(prompt, response) ?? 0
             }
@@ -49,7 +51,7 @@ public struct CostModel: Sendable {
 
     /// Adds a batch of given responses.
     public func add(_ examples: [SupervisedExample], to cost: inout RunCost) {
-        for example in examples { cost.training += 3 * student(example.promptIDs.count, example.responseIDs.count) }
+        for example in examples { cost.training += training(example.promptIDs.count, example.responseIDs.count) }
     }
 }
 

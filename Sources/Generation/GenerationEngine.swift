@@ -87,6 +87,12 @@ public final class GenerationEngine {
         weightVersion = version
     }
 
+    /// Follows new adapters in the same way; `files`: the model that was loaded.
+    public func apply(_ adapters: Adapters, to files: ModelFiles, version: UInt64) throws {
+        try model.apply(adapters, to: files)
+        weightVersion = version
+    }
+
     /// Prefills what fits, draws one token for every running sequence, and returns those that finished.
     public func step() -> [CompletedSample] {
         var batch = TokenBatch()

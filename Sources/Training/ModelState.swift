@@ -1,13 +1,21 @@
+import Compute
 import Models
 
 extension Trainer {
-    /// Writes the master weights as a Hugging Face folder in f32.
+    /// Writes the weights as a Hugging Face folder in f32, with what adapters add to them.
     /// - Parameter source: the model whose tokenizer and generation settings go with them.
     /// - Throws: `ModelError` when a file cannot be written (disk full).
     public func saveModel(to folder: String, copyingTokenizerFrom source: ModelFiles) throws {
+        // Lives until the writer asks for the next. Merged here, not by the context's threads: another thread may train.
+        var merged: Tensor?
         try ModelWriter.write(
             to: folder, configuration: configuration, type: .f32, copyingTokenizerFrom: source
-        ) { masters.values(masters.layout[$0.name]!) }
+        ) { spec in
+            guard let adaptation else { return masters.values(masters.layout[spec.name]!) }
+            merged = adaptation.adapters.merged(
+                spec.name, base: adaptation.base.tensor(spec.name)!, context: context)
+            return UnsafeBufferPointer(start: merged!.f32, count: merged!.count)
+        }
     }
 
     /// Continues from weights that `saveModel` wrote.
@@ -25,4 +33,28 @@ extension Trainer {
         }
         repack()
     }
+
+    /// Writes the adapters alone, as Hugging Face's peft reads them; nothing when all weights are trained.
+    /// - Parameter base: the model below them.
+    /// - Throws: `ModelError` when a file cannot be written (disk full).
+    public func saveAdapters(to folder: String, base: ModelFiles) throws {
+        guard let adaptation else { return }
+        try AdapterFolder.write(
+            adaptation.adapters, to: folder, base: base, fingerprint: adaptation.snapshot.baseFingerprint)
+    }
+
+    /// Continues from adapters that `saveAdapters` wrote.
+    /// - Throws: `ModelError` naming the file or tensor that does not fit this model.
+    public func loadAdapters(from folder: String) throws {
+        guard let adaptation else { preconditionFailure("no adapters are trained") }
+        try AdapterFolder.read(
+            folder, into: adaptation.adapters, fingerprint: adaptation.snapshot.baseFingerprint)
+        guard isFinite else {
+            throw ModelError(.tensor, "\(folder): an adapter is not finite; use another checkpoint")
+        }
+        repack()
+    }
+
+    /// Whether adapters alone are trained.
+    public var trainsAdapters: Bool { adaptation != nil }
 }

@@ -22,7 +22,10 @@ public final class Trainer {
     /// Optimizer steps taken.
     public package(set) var stepCount = 0
 
+    /// What is trained: all parameters, or adapters.
     package let masters: ParameterBuffer
+    /// What is frozen below adapters; nil: nothing is.
+    package let adaptation: Adaptation?
     package let firstMoment: ParameterBuffer
     package let secondMoment: ParameterBuffer
     package let gradients: ParameterBuffer
@@ -36,12 +39,36 @@ public final class Trainer {
     ///   - masters: f32 weights to start from; owned from here on.
     ///   - type: compute type of the forward and backward passes.
     ///   - tokenBudget: most tokens of a micro-batch; gradients accumulate over them.
-    public init(
+    public convenience init(
         configuration: ModelConfiguration, masters: ParameterBuffer, type: ElementType, threads: Int,
         options: OptimizerOptions = OptimizerOptions(), tokenBudget: Int = 1024
     ) {
+        self.init(
+            configuration, masters: masters, adaptation: nil, type: type, threads: threads, options: options,
+            tokenBudget: tokenBudget)
+    }
+
+    /// Trains adapters alone.
+    /// - Parameters:
+    ///   - base: f32 weights that stay as they are; owned from here on.
+    ///   - adapters: to start from; owned from here on.
+    public convenience init(
+        configuration: ModelConfiguration, base: ParameterBuffer, adapters: Adapters, type: ElementType, threads: Int,
+        options: OptimizerOptions = OptimizerOptions(), tokenBudget: Int = 1024
+    ) {
+        self.init(
+            configuration, masters: adapters.values, adaptation: Adaptation(base: base, adapters: adapters),
+            type: type, threads: threads, options: options, tokenBudget: tokenBudget)
+        repack()
+    }
+
+    private init(
+        _ configuration: ModelConfiguration, masters: ParameterBuffer, adaptation: Adaptation?, type: ElementType,
+        threads: Int, options: OptimizerOptions, tokenBudget: Int
+    ) {
         self.configuration = configuration
         self.masters = masters
+        self.adaptation = adaptation
         self.type = type
         self.options = options
         self.tokenBudget = tokenBudget
@@ -49,8 +76,10 @@ public final class Trainer {
         firstMoment = ParameterBuffer(layout: masters.layout)
         secondMoment = ParameterBuffer(layout: masters.layout)
         gradients = ParameterBuffer(layout: masters.layout)
-        transformer = Transformer(configuration: configuration, parameters: masters, type: type, context: context)
-        backward = TransformerBackward(model: transformer, parameters: masters, gradients: gradients)
+        let parameters = adaptation?.base ?? masters
+        transformer = Transformer(configuration: configuration, parameters: parameters, type: type, context: context)
+        backward = TransformerBackward(
+            model: transformer, parameters: parameters, gradients: gradients, adapters: adaptation?.adapters)
         activations = Activations(configuration, type: type)
     }
 
@@ -105,8 +134,11 @@ public final class Trainer {
     /// Its square is far from the largest f32, so that no moment ever is infinite.
     private static let largestNorm = 1e18
 
-    /// Whether every master weight is a number.
-    public var isFinite: Bool { context.sumOfSquares(masters.flat).isFinite }
+    /// Whether every weight is a number; of adapters, whether they are small enough that what they add is one.
+    public var isFinite: Bool {
+        let sum = context.sumOfSquares(masters.flat)
+        return adaptation == nil ? sum.isFinite : sum < 1e30
+    }
 
     /// Whether every moment of the optimizer is a number.
     package var hasFiniteMoments: Bool {
@@ -115,18 +147,12 @@ public final class Trainer {
 
     /// Follows `masters` after they changed.
     package func repack() {
-        transformer.update(from: masters)
-        backward.update(from: masters)
-    }
-
-    /// How the weights are broadcast: matrices in the compute type, vectors in f32.
-    public var broadcastLayout: ParameterLayout { ParameterLayout(configuration, matrixType: type) }
-
-    /// Writes the current weights as they are broadcast into `broadcastLayout.byteCount` bytes, 64-byte aligned.
-    public func writeBroadcast(into memory: UnsafeMutableRawBufferPointer) {
-        precondition(memory.count == broadcastLayout.byteCount, "the broadcast buffer has another model's size")
-        ParameterBuffer(layout: broadcastLayout, viewing: memory.baseAddress!, owner: self)
-            .copy(from: masters, context: context)
+        if let adaptation {
+            adaptation.adapters.pack(onto: adaptation.base, into: transformer, backward: backward)
+        } else {
+            transformer.update(from: masters)
+            backward.update(from: masters)
+        }
     }
 
     private func accumulateMicroBatch(

@@ -50,6 +50,22 @@ import Testing
                 == "teachers.math.model is '' now and was not given")
     }
 
+    /// Adapters, and the optimizer's moments, have the shape that the run began with.
+    @Test func adaptersStayWhatTheyAre() {
+        for how in RunConfiguration.Continuation.allCases {
+            #expect(
+                refused(how) {
+                    $0.lora.rank = 8
+                    $0.lora.alpha = 16
+                    $0.lora.targets = ["q_proj"]
+                } == [
+                    "lora.rank is 8 now and was 0", "lora.alpha is 16 now and was 32",
+                    "lora.targets is [q_proj] now and was all",
+                ])
+        }
+        #expect(refused(.resume) { $0.lora.seed = 2 } == ["lora.seed is 2 now and was 1"])
+    }
+
     @Test func aForkKeepsItsPlaceInThePrompts() {
         #expect(
             refused(.fork) {

@@ -237,6 +237,41 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
         }
     }
 
+    @Test func targetsOfAdaptersAreAListOrAll() throws {
+        #expect(try parse(minimal).lora == RunConfiguration.LoRA())
+        let given = try parse(minimal + "\nlora: { rank: 8, alpha: 16, targets: [v_proj, q_proj], seed: 3 }")
+        #expect(given.lora.rank == 8 && given.lora.alpha == 16 && given.lora.targets == ["q_proj", "v_proj"])
+        #expect(given.yaml().contains("lora:\n  rank: 8\n  alpha: 16\n  targets: [q_proj, v_proj]\n  seed: 3\n"))
+        #expect(try parse(given.yaml()) == given)
+        #expect(try parse(minimal, ["lora.targets=[down_proj]"]).lora.targets == ["down_proj"])
+        #expect(try parse(minimal, ["lora.targets=down_proj"]).lora.targets == ["down_proj"])
+        #expect(try parse(minimal, ["lora.targets=[up_proj]", "lora.targets=all"]).lora.targets == [])
+        let all = "[q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]"
+        #expect(try parse(minimal, ["lora.targets=\(all)"]).lora.targets == [], "as all")
+        let expected =
+            "--set: lora.targets: expected all, or a list of some of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"
+        #expect(
+            problems(minimal, ["lora.targets=[q_proj, qproj]"]) == [
+                "\(expected), got 'qproj'; did you mean 'q_proj'?"
+            ])
+        #expect(problems(minimal, ["lora.targets=[lm_head]"]) == ["\(expected), got 'lm_head'"])
+        #expect(problems(minimal, ["lora.targets=[]"]) == ["\(expected), got an empty list"])
+        #expect(problems(minimal, ["lora.targets=[[q_proj]]"]) == [expected])
+        #expect(problems(minimal, ["lora.targets={q_proj: 1}"]) == [expected])
+        #expect(
+            problems(minimal, ["lora.targets=[q_proj, q_proj]"]) == ["--set: lora.targets: 'q_proj' is given twice"])
+        #expect(problems(minimal, ["training.steps=[1]"]).count == 1, "a list is no number")
+        #expect(problems(minimal, ["lora.alpha=0"]).first?.contains("expected a number above 0") == true)
+        #expect(problems(minimal, ["lora.rank=-1"]).first?.contains("lora.rank: expected an integer") == true)
+        #expect(problems(minimal, ["lora.rnak=1"]).first?.contains("did you mean 'rank'?") == true)
+        #expect(
+            problems(
+                "name: a\nshape: { layers: 1 }\nobjective: { kind: supervised }\ndata: { task: 'arithmetic:digits=1' }",
+                ["lora.rank=2"]) == [
+                    "--set: lora.rank: a model from scratch has nothing to adapt: with shape.layers leave it out"
+                ])
+    }
+
     @Test func theSchemaCoversEveryStoredValue() throws {
         // A value changed in any key must survive printing; a key that reads one place and writes another does not.
         for key in ConfigurationSchema.keys where !key.path.contains("*") {
@@ -246,6 +281,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
                 case .integer(let value): .integer(value + 1)
                 case .number(let value): .number(value + 0.25)
                 case .flag(let value): .flag(!value)
+                case .names: .names(["q_proj"])
                 case .text(let value):
                     if case .choice(let names) = key.kind { .text(names[names.count - 1]) } else { .text(value + "x") }
                 }

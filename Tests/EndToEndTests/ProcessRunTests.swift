@@ -347,7 +347,7 @@ import Testing
 
     // MARK: processes
 
-    private static func waitForStep(_ step: Int, _ folder: String, _ run: Binary.Running) async throws {
+    static func waitForStep(_ step: Int, _ folder: String, _ run: Binary.Running) async throws {
         let deadline = Date().addingTimeInterval(60)
         while Date() < deadline, run.process.isRunning {
             let text = (try? String(contentsOfFile: "\(folder)/runs/tiny/metrics.jsonl", encoding: .utf8)) ?? ""
@@ -358,7 +358,7 @@ import Testing
     }
 
     /// Process ids of the children of `parent` that run this subcommand.
-    private static func children(of parent: Int32, running subcommand: String) -> [Int32] {
+    static func children(of parent: Int32, running subcommand: String) -> [Int32] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return names.compactMap { Int32($0) }.filter { process in
             guard let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8),

@@ -143,6 +143,12 @@ typedef struct ck_kernels {
     double (*sum_of_squares)(const float *x, int64_t n);
     /// Sum of n floats in a fixed lane order, to measure read bandwidth.
     float (*sum)(const float *x, int64_t n);
+
+    /// Rows [r0, r1) of out [rows][k] = base + scale * b [rows][rank] a [rank][k]; out may be base. The same bits in
+    /// every instruction set.
+    void (*add_adapter)(
+        float *out, const float *base, const float *a, const float *b, float scale, int64_t k, int64_t rank,
+        int64_t r0, int64_t r1);
 } ck_kernels;
 
 /// Kernels of the named instruction set ("portable", "avx2", "avx512"), or null when this CPU or build lacks it.

@@ -15,6 +15,7 @@
 #include "attention_backward.h"
 #include "head.h"
 #include "optimizer.h"
+#include "adapter.h"
 
 #define CK_QUOTE2(x) #x
 #define CK_QUOTE(x) CK_QUOTE2(x)
@@ -50,4 +51,5 @@ const ck_kernels CK_JOIN(ck_table, CK_ISA) = {
     .adamw = K(adamw),
     .sum_of_squares = K(sum_of_squares),
     .sum = K(sum),
+    .add_adapter = K(add_adapter),
 };

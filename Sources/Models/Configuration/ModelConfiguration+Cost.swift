@@ -6,11 +6,25 @@ extension ModelConfiguration {
     ///   - prompt: tokens without a log-probability.
     ///   - response: tokens with one.
     public func forwardOperations(prompt: Int, response: Int) -> Double {
+        matrixOperations(prompt: prompt, response: response) + attentionOperations(tokens: prompt + response)
+    }
+
+    /// Multiplications and additions of a forward and backward pass that trains adapters alone: forward once more for
+    /// what flows back through the frozen matrices, 4 a token for every value of the adapters, and attention three times.
+    public func adapterTrainingOperations(prompt: Int, response: Int, adapters: AdapterLayout) -> Double {
+        2 * matrixOperations(prompt: prompt, response: response) + 3 * attentionOperations(tokens: prompt + response)
+            + 4 * Double(adapters.count) * Double(prompt + response)
+    }
+
+    private func matrixOperations(prompt: Int, response: Int) -> Double {
         let queries = headCount * headDimension, keys = keyValueHeadCount * headDimension
         let layer = hiddenSize * (2 * queries + 2 * keys) + 3 * hiddenSize * intermediateSize
-        let tokens = Double(prompt + response)
-        let pairs = tokens * (tokens + 1) / 2
-        let layers = Double(layerCount) * (2 * Double(layer) * tokens + 4 * Double(queries) * pairs)
-        return layers + 2 * Double(hiddenSize * vocabularySize) * Double(response)
+        return 2 * Double(layerCount) * Double(layer) * Double(prompt + response)
+            + 2 * Double(hiddenSize * vocabularySize) * Double(response)
+    }
+
+    private func attentionOperations(tokens: Int) -> Double {
+        let pairs = Double(tokens) * Double(tokens + 1) / 2
+        return 4 * Double(layerCount) * Double(headCount * headDimension) * pairs
     }
 }

@@ -28,10 +28,15 @@ public struct ParameterLayout: Sendable {
 
     /// - Parameter matrixType: how matrices are stored; f32 for masters and gradients, the compute type for broadcasts.
     public init(_ configuration: ModelConfiguration, matrixType: ElementType) {
+        self.init(configuration.parameters, matrixType: matrixType, isGrouped: true)
+    }
+
+    /// - Parameter isGrouped: whether parameters that one matrix product uses together are adjacent.
+    init(_ specs: [ParameterSpec], matrixType: ElementType, isGrouped: Bool) {
         var entries: [Entry] = []
         var offset = 0
-        for spec in configuration.parameters {
-            if !Self.continuesGroup(spec.name) { offset = (offset + 63) / 64 * 64 }
+        for spec in specs {
+            if !(isGrouped && Self.continuesGroup(spec.name)) { offset = (offset + 63) / 64 * 64 }
             let entry = Entry(spec: spec, type: spec.shape.count == 1 ? .f32 : matrixType, byteOffset: offset)
             offset += entry.byteCount
             entries.append(entry)

@@ -15,6 +15,21 @@ struct LayerNames {
     func down(_ suffix: String) -> String { prefix + "mlp.down_proj.\(suffix)" }
 }
 
+/// The matrices of a layer, as they are packed: those that one product uses together as one.
+enum MatrixGroup: CaseIterable {
+    case queryKeyValue, output, gateUp, down
+
+    /// Names of the matrices, in the order in which they are stacked.
+    func names(_ layer: LayerNames) -> [String] {
+        switch self {
+        case .queryKeyValue: layer.queryKeyValue("weight")
+        case .output: [layer.output("weight")]
+        case .gateUp: layer.gateUp("weight")
+        case .down: [layer.down("weight")]
+        }
+    }
+}
+
 let embeddingName = "model.embed_tokens.weight"
 let finalNormName = "model.norm.weight"
 let headName = "lm_head.weight"

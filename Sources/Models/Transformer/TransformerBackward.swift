@@ -5,8 +5,11 @@ import Compute
 /// Accumulates into `gradients`; every sum has one fixed order, so the bits do not depend on threads.
 package final class TransformerBackward {
     private let model: Transformer
-    private let transposed: TransposedWeights
+    let transposed: TransposedWeights
     private let gradients: ParameterBuffer
+    /// Where adapters alone are trained: takes the gradients of matrices; nothing else has any.
+    let adapters: AdapterBackward?
+    private let frozen = ScratchTensor(columns: 1)  // what is written of gradients that nobody wants
     private var context: ComputeContext { model.context }
     private var configuration: ModelConfiguration { model.configuration }
 
@@ -23,10 +26,15 @@ package final class TransformerBackward {
     private let selectedGradient: ScratchTensor  // [R, C]
     private let selectedInputGradient: ScratchTensor  // [R, C]
 
-    /// - Parameter gradients: f32, in the layout of the masters.
-    package init(model: Transformer, parameters: ParameterBuffer, gradients: ParameterBuffer) {
+    /// - Parameters:
+    ///   - parameters: packed, not kept.
+    ///   - gradients: f32, in the layout of the parameters, or of `adapters` when these alone are trained.
+    package init(
+        model: Transformer, parameters: ParameterBuffer, gradients: ParameterBuffer, adapters: Adapters? = nil
+    ) {
         self.model = model
         self.gradients = gradients
+        self.adapters = adapters.map { AdapterBackward($0, gradients: gradients, context: model.context) }
         let configuration = model.configuration
         transposed = TransposedWeights(
             parameters, configuration: configuration, type: model.type, context: model.context)
@@ -62,12 +70,12 @@ package final class TransformerBackward {
         let dx = stream.tensor(rows: batch.rowCount)
         dx.fill(0)
 
-        let headGradient = gradients.tensor(headName) ?? gradients.tensor(embeddingName)!
+        let embeddingGradient = gradients.tensor(embeddingName)
         let dSelected = selectedGradient.tensor(rows: rows.count)
         context.headBackward(
             headInput, head: model.weights.head, transposed: transposed.head, targets: batch.targets,
             inverseTemperature: inverseTemperature, lse: logSumExp, coefficient: coefficient, dx: dSelected,
-            dW: headGradient)
+            dW: gradients.tensor(headName) ?? embeddingGradient)
         let last = activations.input(layer: configuration.layerCount)
         let gathered = selected.tensor(rows: rows.count)
         context.embed(ids: rows, table: last, into: gathered)
@@ -75,14 +83,14 @@ package final class TransformerBackward {
         dGathered.fill(0)
         context.rmsNormBackward(
             dy: dSelected, x: gathered, weight: model.weights.finalNorm, epsilon: configuration.rmsNormEpsilon,
-            dx: dGathered, dWeight: gradients.tensor(finalNormName)!)
+            dx: dGathered, dWeight: vectorGradient(finalNormName))
         context.embedBackward(ids: rows, dx: dGathered, into: dx)
 
         for index in stride(from: configuration.layerCount - 1, through: 0, by: -1) {
             feedForward(index, activations, dx: dx)
             attention(index, batch, activations, dx: dx)
         }
-        context.embedBackward(ids: batch.ids, dx: dx, into: gradients.tensor(embeddingName)!)
+        if let embeddingGradient { context.embedBackward(ids: batch.ids, dx: dx, into: embeddingGradient) }
     }
 
     private func feedForward(_ index: Int, _ activations: Activations, dx: Tensor) {
@@ -92,7 +100,7 @@ package final class TransformerBackward {
         context.convert(from: dx, to: dy)
         let h = hidden.tensor(rows: count)
         context.swiGLU(gateUp, into: h)
-        context.accumulateWeightGradient(dy: dy, x: h, into: gradients.tensor(names.down("weight"))!)
+        accumulateWeights(.down, names, dy: dy, x: h)
         accumulateBias(dy, into: gradients.tensor(names.down("bias")))
         let dh = hiddenGradient.tensor(rows: count)
         context.linear(dy, transposed.layers[index].down, into: dh)
@@ -101,14 +109,13 @@ package final class TransformerBackward {
         let normalized = normed.tensor(rows: count)
         context.rmsNorm(
             middle, weight: layer.postAttentionNorm, epsilon: configuration.rmsNormEpsilon, into: normalized)
-        context.accumulateWeightGradient(
-            dy: dGateUp, x: normalized, into: gradients.fused(names.gateUp("weight"))!)
+        accumulateWeights(.gateUp, names, dy: dGateUp, x: normalized)
         accumulateBias(dGateUp, into: gradients.fused(names.gateUp("bias")))
         let dNormed = normGradient.tensor(rows: count)
         context.linear(dGateUp, transposed.layers[index].gateUp, into: dNormed)
         context.rmsNormBackward(
             dy: dNormed, x: middle, weight: layer.postAttentionNorm, epsilon: configuration.rmsNormEpsilon, dx: dx,
-            dWeight: gradients.tensor(names.postAttentionNorm)!)
+            dWeight: vectorGradient(names.postAttentionNorm))
     }
 
     private func attention(_ index: Int, _ batch: SharedPrefixBatch, _ activations: Activations, dx: Tensor) {
@@ -116,7 +123,7 @@ package final class TransformerBackward {
         let input = activations.input(layer: index), attended = activations.attended(layer: index)
         let dy = typed.tensor(rows: count)
         context.convert(from: dx, to: dy)
-        context.accumulateWeightGradient(dy: dy, x: attended, into: gradients.tensor(names.output("weight"))!)
+        accumulateWeights(.output, names, dy: dy, x: attended)
         accumulateBias(dy, into: gradients.tensor(names.output("bias")))
         let dAttended = attendedGradient.tensor(rows: count)
         context.linear(dy, transposed.layers[index].output, into: dAttended)
@@ -129,14 +136,28 @@ package final class TransformerBackward {
             dQNorm: gradients.tensor(names.queryNorm), dKNorm: gradients.tensor(names.keyNorm))
         let normalized = normed.tensor(rows: count)
         context.rmsNorm(input, weight: layer.inputNorm, epsilon: configuration.rmsNormEpsilon, into: normalized)
-        context.accumulateWeightGradient(
-            dy: dQKV, x: normalized, into: gradients.fused(names.queryKeyValue("weight"))!)
+        accumulateWeights(.queryKeyValue, names, dy: dQKV, x: normalized)
         accumulateBias(dQKV, into: gradients.fused(names.queryKeyValue("bias")))
         let dNormed = normGradient.tensor(rows: count)
         context.linear(dQKV, transposed.layers[index].queryKeyValue, into: dNormed)
         context.rmsNormBackward(
             dy: dNormed, x: input, weight: layer.inputNorm, epsilon: configuration.rmsNormEpsilon, dx: dx,
-            dWeight: gradients.tensor(names.inputNorm)!)
+            dWeight: vectorGradient(names.inputNorm))
+    }
+
+    private func accumulateWeights(_ group: MatrixGroup, _ names: LayerNames, dy: Tensor, x: Tensor) {
+        let names = group.names(names)
+        if let adapters {
+            adapters.accumulate(names, dy: dy, x: x)
+        } else {
+            context.accumulateWeightGradient(dy: dy, x: x, into: gradients.fused(names)!)
+        }
+    }
+
+    /// Where the gradient of a norm's weight goes: [1, C].
+    private func vectorGradient(_ name: String) -> Tensor {
+        gradients.tensor(name)
+            ?? frozen.tensor(rows: configuration.hiddenSize).reshaped(rows: 1, columns: configuration.hiddenSize)
     }
 
     private func accumulateBias(_ dy: Tensor, into gradient: Tensor?) {

@@ -18,6 +18,15 @@ package final class TransformerWeights {
         let gateUpBias: Tensor?
         let down: PackedMatrix  // [C, I]
         let downBias: Tensor?
+
+        subscript(group: MatrixGroup) -> PackedMatrix {
+            switch group {
+            case .queryKeyValue: queryKeyValue
+            case .output: output
+            case .gateUp: gateUp
+            case .down: down
+            }
+        }
     }
 
     /// [V, C] in the compute type, for look-up by row. Nil where `head` is the same matrix and its rows can be read.
@@ -110,6 +119,15 @@ final class TransposedWeights {
         let output: PackedMatrix
         let gateUp: PackedMatrix
         let down: PackedMatrix
+
+        subscript(group: MatrixGroup) -> PackedMatrix {
+            switch group {
+            case .queryKeyValue: queryKeyValue
+            case .output: output
+            case .gateUp: gateUp
+            case .down: down
+            }
+        }
     }
     let layers: [Layer]
     let head: PackedHeadTranspose

@@ -13,6 +13,8 @@ public actor StudentSampler: RolloutBackend {
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     private let type: ElementType
+    /// Where adapters alone are broadcast: the model below them, and what they look like.
+    private let adapted: (files: ModelFiles, snapshot: AdapterSnapshot)?
     private let engine: GenerationEngine
     private var tasks: [UInt64: RolloutTask] = [:]
     private var nextRequest: UInt64 = 0
@@ -21,13 +23,20 @@ public actor StudentSampler: RolloutBackend {
     /// - Parameters:
     ///   - slots: sequences sampled at once.
     ///   - threads: compute threads.
-    public init(_ files: ModelFiles, type: ElementType, slots: Int, threads: Int) throws {
+    ///   - adapters: of the run; nil: all weights are trained.
+    public init(
+        _ files: ModelFiles, type: ElementType, slots: Int, threads: Int, adapters: AdapterShape? = nil
+    ) throws {
         tokenizerFingerprint = try files.loadTokenizer().fingerprint
         executor = PinnedThreadExecutor(name: "sampler")
         self.slots = slots
         self.type = type
         let model = try LanguageModel(files, type: type, threads: threads)
-        weightByteCount = model.broadcastLayout.byteCount
+        adapted = try adapters.map { shape in
+            let layout = try AdapterLayout(files.configuration, shape)
+            return (files, AdapterSnapshot(layout: layout, baseFingerprint: try files.fingerprint()))
+        }
+        weightByteCount = adapted?.snapshot.byteCount ?? model.broadcastLayout.byteCount
         engine = GenerationEngine(model: model, slots: slots)
     }
 
@@ -40,7 +49,15 @@ public actor StudentSampler: RolloutBackend {
         guard bytes.count == weightByteCount else {
             throw EngineError(
                 "weights of version \(version) have \(bytes.count) bytes, but this worker's student takes "
-                    + "\(weightByteCount ?? 0); give learner and worker the same student.model")
+                    + "\(weightByteCount ?? 0); give learner and worker the same student.model and lora section")
+        }
+        if let (files, snapshot) = adapted {
+            do {
+                let adapters = try snapshot.read(bytes.bytes, owner: bytes)
+                return try engine.apply(adapters, to: files, version: version)
+            } catch {
+                throw EngineError("weights of version \(version): \(error)")
+            }
         }
         engine.replaceWeights(bytes.bytes, owner: bytes, version: version)
     }

@@ -14,17 +14,30 @@ public actor StudentTrainer: TrainingBackend, SupervisedBackend {
     private let trainer: Trainer
     private let gate = UpdateGate()
 
-    /// Loads the student's weights as masters.
-    /// - Parameter tokenBudget: most tokens of one forward and backward pass.
+    /// Loads the student's weights as masters, or as what lies below adapters.
+    /// - Parameters:
+    ///   - tokenBudget: most tokens of one forward and backward pass.
+    ///   - adapters: what alone is trained, and the seed of its beginning; nil: all weights are trained.
     public init(
-        _ files: ModelFiles, type: ElementType, threads: Int, options: OptimizerOptions, tokenBudget: Int
+        _ files: ModelFiles, type: ElementType, threads: Int, options: OptimizerOptions, tokenBudget: Int,
+        adapters: (shape: AdapterShape, seed: UInt64)? = nil
     ) throws {
         self.files = files
         tokenizerFingerprint = try files.loadTokenizer().fingerprint
         executor = PinnedThreadExecutor(name: "trainer")
-        trainer = Trainer(
-            configuration: files.configuration, masters: try ParameterBuffer(reading: files), type: type,
-            threads: threads, options: options, tokenBudget: tokenBudget)
+        let layout = try adapters.map { try AdapterLayout(files.configuration, $0.shape) }
+        let weights = try ParameterBuffer(reading: files)
+        trainer =
+            if let adapters, let layout {
+                Trainer(
+                    configuration: files.configuration, base: weights,
+                    adapters: Adapters(layout: layout, seed: adapters.seed), type: type, threads: threads,
+                    options: options, tokenBudget: tokenBudget)
+            } else {
+                Trainer(
+                    configuration: files.configuration, masters: weights, type: type, threads: threads,
+                    options: options, tokenBudget: tokenBudget)
+            }
     }
 
     public func step(
@@ -82,7 +95,7 @@ public actor StudentTrainer: TrainingBackend, SupervisedBackend {
     public func withSnapshot<Result: Sendable>(
         _ body: @Sendable (_ snapshot: TrainedWeights) throws -> Result
     ) throws -> Result {
-        let bytes = WeightBytes(count: trainer.broadcastLayout.byteCount) { trainer.writeBroadcast(into: $0) }
+        let bytes = WeightBytes(count: trainer.broadcastByteCount) { trainer.writeBroadcast(into: $0) }
         return try body(TrainedWeights(bytes: bytes, elementType: trainer.type.rawValue))
     }
 
@@ -92,12 +105,17 @@ public actor StudentTrainer: TrainingBackend, SupervisedBackend {
         return HeldState(
             write: { folder in
                 try held.trainer.saveModel(to: folder + "/model", copyingTokenizerFrom: files)
+                try held.trainer.saveAdapters(to: folder + "/adapter", base: files)
                 try held.trainer.saveOptimizer(to: folder + "/optimizer.safetensors")
             }, release: { gate.release() })
     }
 
     public func restore(from folder: String) throws {
-        try trainer.loadModel(from: folder + "/model")
+        if trainer.trainsAdapters {
+            try trainer.loadAdapters(from: folder + "/adapter")
+        } else {
+            try trainer.loadModel(from: folder + "/model")
+        }
         try trainer.loadOptimizer(from: folder + "/optimizer.safetensors")
     }
 }

@@ -58,7 +58,8 @@ extension LearnerProcess {
         let saved = await onThread("opd-checkpoint") {
             Result {
                 try store.save(step: Int(state.step)) { new in
-                    for name in ["model", "optimizer.safetensors", CheckpointState.fileName] {
+                    for name in ["model", "adapter", "optimizer.safetensors", CheckpointState.fileName]
+                    where name != "adapter" || FileTree.kind("\(folder)/\(name)") == .folder {
                         try FileManager.default.copyItem(atPath: "\(folder)/\(name)", toPath: "\(new)/\(name)")
                     }
                     try FileTree.write(text, to: "\(new)/\(CheckpointState.configurationName)")

@@ -83,7 +83,8 @@ public enum LearnerProcess {
 
         let backend = try StudentTrainer(
             student, type: configuration.student.elementType, threads: configuration.pipeline.threadCount,
-            options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget)
+            options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget,
+            adapters: try configuration.adapters(of: student))
         let tokenizer = data.tokenizer
         let recorder = try FolderRecorder(
             folder: folder, resuming: resuming?.state, progress: progress, plan: plan,

@@ -16,9 +16,10 @@ public enum RolloutProcess {
         let keys = try configuration.memberKeys(.rollout)
         try EndpointPolicy.check(
             connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
+        let student = try ModelFiles.open(configuration.student.model)
         let backend = try StudentSampler(
-            ModelFiles.open(configuration.student.model), type: configuration.student.elementType,
-            slots: configuration.pipeline.slots, threads: configuration.pipeline.threadCount)
+            student, type: configuration.student.elementType, slots: configuration.pipeline.slots,
+            threads: configuration.pipeline.threadCount, adapters: try configuration.adapters(of: student)?.shape)
         let options = MemberOptions(configuration, name: name)
         let transport = try ZeroMQTransport.member(
             connect: connect, identity: options.identity, keys: keys, logger: logger)

@@ -44,12 +44,14 @@ public enum SupervisedProcess {
         let threads = configuration.pipeline.threadCount
         let backend = try StudentTrainer(
             student, type: configuration.student.elementType, threads: threads,
-            options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget)
+            options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget,
+            adapters: try configuration.adapters(of: student))
         let isEvaluated = configuration.evaluation.every > 0 && !data.heldout.isEmpty
         let sampler =
             isEvaluated
             ? try StudentSampler(
-                student, type: configuration.student.elementType, slots: configuration.pipeline.slots, threads: threads)
+                student, type: configuration.student.elementType, slots: configuration.pipeline.slots, threads: threads,
+                adapters: try configuration.adapters(of: student)?.shape)
             : nil
         let tokenizer = data.tokenizer
         let recorder = try FolderRecorder(

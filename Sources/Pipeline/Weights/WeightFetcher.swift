@@ -83,7 +83,7 @@ public actor WeightFetcher {
         if let expectedByteCount, announce.byteCount != expectedByteCount {
             let message =
                 "weights \(announce.version) have \(announce.byteCount) bytes, but this worker's model has "
-                + "\(expectedByteCount); start it with the learner's student model and dtype"
+                + "\(expectedByteCount); start it with the learner's student model, dtype and lora section"
             continuation.yield(.failed(WeightFetchError(version: announce.version, message: message)))
             return
         }

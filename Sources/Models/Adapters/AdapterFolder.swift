@@ -1,0 +1,59 @@
+import Tokenizers
+
+/// Adapters on disk, as Hugging Face's peft reads them: `adapter_model.safetensors` and `adapter_config.json`.
+public enum AdapterFolder {
+    private static let weightsName = "adapter_model.safetensors"
+    private static let prefix = "base_model.model."
+    private static let fingerprintKey = "base_fingerprint"
+
+    /// Writes a folder.
+    /// - Parameter base: the model that was adapted: its path goes into the configuration.
+    /// - Throws: `ModelError` when a file cannot be written (disk full).
+    package static func write(
+        _ adapters: Adapters, to folder: String, base: ModelFiles, fingerprint: UInt64
+    ) throws {
+        try FileSystem.createFolder(folder)
+        let entries = adapters.layout.parameters.entries
+        var writer = try SafetensorsWriter(
+            folder.appendingPath(weightsName),
+            entries: entries.map { .init(prefix + $0.spec.name, .f32, $0.spec.shape) },
+            metadata: ["format": "pt", fingerprintKey: String(fingerprint, radix: 16)])
+        for entry in entries { try writer.append(UnsafeRawBufferPointer(adapters.values.values(entry))) }
+        try writer.finish()
+        let shape = adapters.layout.shape
+        let configuration: JSONValue = [
+            "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": .string(base.path),
+            "r": .integer(shape.rank), "lora_alpha": number(shape.alpha),
+            "target_modules": .array(shape.targets.map { .string($0.rawValue) }), "lora_dropout": .number(0),
+            "bias": "none", "fan_in_fan_out": false, "init_lora_weights": true, "inference_mode": true,
+        ]
+        // Last, so that a folder with one is whole.
+        try FileSystem.write(configuration.text() + "\n", to: folder.appendingPath("adapter_config.json"))
+    }
+
+    /// Overwrites adapters with those of a folder that `write` wrote.
+    /// - Throws: `ModelError` naming what does not fit.
+    package static func read(_ folder: String, into adapters: Adapters, fingerprint: UInt64) throws {
+        let file = try SafetensorsFile.open(folder.appendingPath(weightsName))
+        guard let base = file.metadata[fingerprintKey].flatMap({ UInt64($0, radix: 16) }) else {
+            throw ModelError(.malformed, "\(file.path): its metadata lack '\(fingerprintKey)'; use another checkpoint")
+        }
+        guard base == fingerprint else {
+            throw ModelError(
+                .invalidArgument,
+                "\(file.path): these adapters were trained on another base model; give student.model as it was")
+        }
+        for entry in adapters.layout.parameters.entries {
+            let name = prefix + entry.spec.name
+            guard try file.entry(name).shape == entry.spec.shape else {
+                throw ModelError(
+                    .tensor, "\(file.path): tensor '\(name)' has not the shape of this run's; use another checkpoint")
+            }
+            try file.read(name, into: UnsafeMutableBufferPointer(mutating: adapters.values.values(entry)))
+        }
+    }
+
+    private static func number(_ value: Float) -> JSONValue {
+        value == value.rounded() && abs(value) < 1e9 ? .integer(Int(value)) : .number(Double(value))
+    }
+}

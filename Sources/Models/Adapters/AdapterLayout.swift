@@ -1,0 +1,86 @@
+import Compute
+
+/// Which matrices have low-rank adapters, and how strong these are: W' = W + (alpha / rank) B A.
+///
+/// Hu and others, "LoRA: Low-Rank Adaptation of Large Language Models", 2021.
+public struct AdapterShape: Sendable, Equatable {
+    /// A projection of every layer, as Hugging Face checkpoints name it.
+    public enum Target: String, Sendable, CaseIterable {
+        case query = "q_proj"
+        case key = "k_proj"
+        case value = "v_proj"
+        case output = "o_proj"
+        case gate = "gate_proj"
+        case up = "up_proj"
+        case down = "down_proj"
+    }
+
+    /// Rows of A and columns of B, at least 1.
+    public var rank: Int
+    public var alpha: Float
+    /// In the order of `Target.allCases`.
+    public let targets: [Target]
+
+    public init(rank: Int, alpha: Float, targets: Set<Target>) {
+        self.rank = rank
+        self.alpha = alpha
+        self.targets = Target.allCases.filter { targets.contains($0) }
+    }
+
+    /// What B A is multiplied by.
+    public var scale: Float { alpha / Float(rank) }
+}
+
+/// Where the adapters of a model lie in one f32 buffer: for each adapted matrix [N,K] `….lora_A.weight` [rank, K] and
+/// `….lora_B.weight` [N, rank].
+public struct AdapterLayout: Sendable {
+    public let shape: AdapterShape
+    public let parameters: ParameterLayout
+    let layerCount: Int
+    /// Outputs of every matrix of the model.
+    private let heights: [String: Int]
+    private let adapted: Set<String>
+
+    /// - Throws: `ModelError` when the rank is above what a matrix can have.
+    public init(_ configuration: ModelConfiguration, _ shape: AdapterShape) throws {
+        precondition(shape.rank > 0, "adapters have a rank")
+        self.shape = shape
+        layerCount = configuration.layerCount
+        var specs: [ParameterSpec] = []
+        var heights: [String: Int] = [:], adapted: Set<String> = []
+        for spec in configuration.parameters where spec.isMatrix {
+            heights[spec.name] = spec.shape[0]
+            let parts = spec.name.split(separator: ".")
+            guard parts.count > 1, let target = AdapterShape.Target(rawValue: String(parts[parts.count - 2])),
+                shape.targets.contains(target)
+            else { continue }
+            let limit = min(spec.shape[0], spec.shape[1])
+            guard shape.rank <= limit else {
+                throw ModelError(
+                    .invalidArgument,
+                    "\(shape.rank) is above \(limit), the smaller side of \(spec.name) \(spec.shape)")
+            }
+            let (a, b) = Self.names(adapting: spec.name)
+            specs.append(ParameterSpec(name: a, shape: [shape.rank, spec.shape[1]]))
+            specs.append(ParameterSpec(name: b, shape: [spec.shape[0], shape.rank]))
+            adapted.insert(spec.name)
+        }
+        self.heights = heights
+        self.adapted = adapted
+        parameters = ParameterLayout(specs, matrixType: .f32, isGrouped: false)
+    }
+
+    func adapts(_ name: String) -> Bool { adapted.contains(name) }
+
+    /// Outputs of a matrix of the model.
+    func height(of name: String) -> Int { heights[name] ?? 0 }
+
+    /// Names of A and B of a matrix `….weight`.
+    static func names(adapting name: String) -> (a: String, b: String) {
+        let stem = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
+        return (stem + ".lora_A.weight", stem + ".lora_B.weight")
+    }
+
+    /// Trained values.
+    public var count: Int { parameters.entries.reduce(0) { $0 + $1.spec.count } }
+}

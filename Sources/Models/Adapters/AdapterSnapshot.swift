@@ -1,0 +1,97 @@
+import Compute
+
+/// Adapters as they are broadcast: a head of 64 bytes, then the values in the layout's places. Numbers are
+/// little-endian.
+///
+/// The head: `OPDLORA1`, rank (u32), scale (f32), one bit a target (u32), 4 zero bytes, the base model's fingerprint
+/// (u64), zeros.
+public struct AdapterSnapshot: Sendable {
+    public let layout: AdapterLayout
+    /// Of the base model's values: adapters are of one model, and mean nothing on another.
+    public let baseFingerprint: UInt64
+
+    public init(layout: AdapterLayout, baseFingerprint: UInt64) {
+        self.layout = layout
+        self.baseFingerprint = baseFingerprint
+    }
+
+    private static let headByteCount = 64
+    private static let magic = Array("OPDLORA1".utf8)
+
+    public var byteCount: Int { Self.headByteCount + layout.parameters.byteCount }
+
+    private var head: [UInt8] {
+        var head = Self.magic
+        func append<Number: FixedWidthInteger>(_ number: Number) {
+            withUnsafeBytes(of: number.littleEndian) { head += $0 }
+        }
+        let shape = layout.shape
+        append(UInt32(shape.rank))
+        append(shape.scale.bitPattern)
+        var targets: UInt32 = 0
+        for (bit, target) in AdapterShape.Target.allCases.enumerated() where shape.targets.contains(target) {
+            targets |= 1 << bit
+        }
+        append(targets)
+        append(UInt32(0))
+        append(baseFingerprint)
+        return head + [UInt8](repeating: 0, count: Self.headByteCount - head.count)
+    }
+
+    /// Writes `byteCount` bytes, 64-byte aligned.
+    package func write(_ adapters: Adapters, into memory: UnsafeMutableRawBufferPointer) {
+        precondition(memory.count == byteCount, "the snapshot's memory has another size")
+        memory.copyBytes(from: head)
+        UnsafeMutableRawBufferPointer(rebasing: memory[Self.headByteCount...]).copyMemory(from: adapters.values.bytes)
+    }
+
+    /// The adapters in a snapshot, as a view of its bytes, which `owner` keeps alive.
+    /// - Throws: `ModelError` when they are not adapters of this shape and base model.
+    public func read(_ bytes: UnsafeRawBufferPointer, owner: AnyObject) throws -> Adapters {
+        func refuse(_ message: String) -> ModelError { ModelError(.invalidArgument, message) }
+        guard bytes.count == byteCount, bytes.starts(with: Self.magic) else {
+            throw refuse("they are not \(byteCount) bytes of adapters")
+        }
+        let head = head
+        guard bytes[..<24].elementsEqual(head[..<24]) else {
+            throw refuse("the adapters are of another lora section; give learner and worker the same")
+        }
+        guard bytes[24..<Self.headByteCount].elementsEqual(head[24...]) else {
+            throw refuse("the adapters are of another base model; give learner and worker the same student.model")
+        }
+        // The buffer is only read; the view type has no read-only form.
+        let values = UnsafeMutableRawPointer(mutating: bytes.baseAddress! + Self.headByteCount)
+        return Adapters(
+            layout: layout, values: ParameterBuffer(layout: layout.parameters, viewing: values, owner: owner))
+    }
+}
+
+/// A fingerprint of a model's values: FNV-1a over the bits of all parameters as f32, in their canonical order.
+struct ParameterFingerprint {
+    private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+    mutating func add(_ values: UnsafeBufferPointer<Float>) {
+        var hash = value
+        for number in values { hash = (hash ^ UInt64(number.bitPattern)) &* 0x100_0000_01b3 }
+        value = hash
+    }
+}
+
+extension ModelFiles {
+    /// A fingerprint of all values, whatever the files are called and however they store them. Reads all of them.
+    public func fingerprint() throws -> UInt64 {
+        let reader = TensorReader(self)
+        var fingerprint = ParameterFingerprint()
+        for spec in configuration.parameters { fingerprint.add(try reader.values(of: spec.name)) }
+        return fingerprint.value
+    }
+}
+
+extension ParameterBuffer {
+    /// As `ModelFiles.fingerprint` of the same values. For an f32 layout of a whole model.
+    public var fingerprint: UInt64 {
+        var fingerprint = ParameterFingerprint()
+        for entry in layout.entries { fingerprint.add(values(entry)) }
+        return fingerprint.value
+    }
+}

@@ -1,0 +1,35 @@
+import Compute
+import Models
+
+/// Adapters that are trained, and the weights below them.
+package struct Adaptation {
+    package let base: ParameterBuffer
+    package let adapters: Adapters
+    /// How the adapters are broadcast.
+    package let snapshot: AdapterSnapshot
+
+    init(base: ParameterBuffer, adapters: Adapters) {
+        self.base = base
+        self.adapters = adapters
+        snapshot = AdapterSnapshot(layout: adapters.layout, baseFingerprint: base.fingerprint)
+    }
+}
+
+extension Trainer {
+    /// How all weights are broadcast: matrices in the compute type, vectors in f32.
+    public var broadcastLayout: ParameterLayout { ParameterLayout(configuration, matrixType: type) }
+
+    /// Bytes of a broadcast: of all weights or, where these alone are trained, of the adapters.
+    public var broadcastByteCount: Int { adaptation?.snapshot.byteCount ?? broadcastLayout.byteCount }
+
+    /// Writes the current weights as they are broadcast into `broadcastByteCount` bytes, 64-byte aligned.
+    public func writeBroadcast(into memory: UnsafeMutableRawBufferPointer) {
+        precondition(memory.count == broadcastByteCount, "the broadcast buffer has another model's size")
+        if let adaptation {
+            adaptation.snapshot.write(adaptation.adapters, into: memory)
+        } else {
+            ParameterBuffer(layout: broadcastLayout, viewing: memory.baseAddress!, owner: self)
+                .copy(from: masters, context: context)
+        }
+    }
+}
