@@ -47,12 +47,17 @@ extension Trainer {
     /// - Throws: `ModelError` naming the file or tensor that does not fit this model.
     public func loadAdapters(from folder: String) throws {
         guard let adaptation else { preconditionFailure("no adapters are trained") }
-        try AdapterFolder.read(
-            folder, into: adaptation.adapters, fingerprint: adaptation.snapshot.baseFingerprint)
+        try AdapterFolder.read(folder, into: adaptation.adapters)
         guard isFinite else {
             throw ModelError(.tensor, "\(folder): an adapter is not finite; use another checkpoint")
         }
         repack()
+    }
+
+    /// Whether adapters that `saveAdapters` wrote were trained on the base weights that this has.
+    /// - Throws: `ModelError` when there are none.
+    public func hasBase(ofAdaptersIn folder: String) throws -> Bool {
+        try AdapterFolder.baseFingerprint(in: folder) == adaptation?.snapshot.baseFingerprint
     }
 
     /// Whether adapters alone are trained.

@@ -98,7 +98,9 @@ import Testing
             let other = try await Self.run(folder, ["--resume", "--set", "lora.rank=2"]).finish(within: 60)
             #expect(other.status == 2 && other.errors.contains("lora.rank is 2 now and was 4"), "\(other.errors)")
             let base = try await Self.run(folder, ["--resume", "--set", "student.model=teacher"]).finish(within: 60)
-            #expect(base.status != 0 && base.errors.contains("on another base model"), "\(base.errors)")
+            let errors = base.errorLines.filter { $0.hasPrefix("error: ") }
+            #expect(base.status == 2 && errors.count == 1, "\(base.errors)")
+            #expect(errors.first?.hasPrefix("error: student.model: teacher is not the model that the adapters") == true)
             let resumed = try await Self.run(folder, ["--resume"]).finish(within: 120)
             #expect(resumed.status == 0, "\(resumed.errors)")
             #expect(try Result(folder) == reference)
@@ -194,6 +196,61 @@ import Testing
             #expect(worker.status == 1, "\(worker.errors)")
             let errors = worker.errorLines.filter { $0.hasPrefix("error: ") }
             #expect(errors.count == 1 && errors[0].contains(message), "\(worker.errors)")
+        }
+    }
+
+    /// Supervised and rewarded runs train adapters, too, and are the same when they are interrupted.
+    @Test(arguments: ["supervised", "reinforcement", "mixed"]) func everyKindOfRunTrainsThem(kind: String) async throws
+    {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 4)
+            let prompts = [("Name a river.", "The Rhine."), ("Say hello.", "Hello."), ("Count.", "One, two.")]
+            let rules = "{\"name\": \"rules\", \"rules\": [\"max_characters 14\", \"excludes e\"]}"
+            for file in ["prompts", "heldout"] {
+                try write(
+                    prompts.map {
+                        "{\"prompt\": \"\($0.0)\", \"response\": \"\($0.1)\", \"verifier\": \(rules)}\n"
+                    }.joined(), "\(folder)/\(file).jsonl")
+            }
+            let options = ["--set", "objective.kind=\(kind)", "--set", "lora.targets=[q_proj, v_proj, up_proj]"]
+            let whole = try await Self.run(folder, options).finish(within: 120)
+            #expect(whole.status == 0, "\(whole.errors)")
+            let result = try Result(folder)
+            #expect(result.metrics.map { $0["step"] } == (0...4).map { "\($0)" })
+            #expect(
+                result.metrics.dropFirst().allSatisfy { $0["ratio_mean"] ?? "1.0" == "1.0" || kind == "supervised" })
+            if kind == "supervised" {
+                let losses = result.metrics.compactMap { $0["loss"].flatMap(Double.init) }
+                #expect(losses.count == 4 && losses[3] < losses[0] - 0.1, "\(losses)")
+            }
+            let adapters = try SafetensorsFile.open(
+                "\(folder)/runs/tiny/checkpoints/latest/adapter/adapter_model.safetensors")
+            #expect(adapters.entries.count == 2 * 3 * 2)
+            try FileManager.default.removeItem(atPath: "\(folder)/runs")
+            let half = try await Self.run(folder, options + ["--set", "training.steps=2"]).finish(within: 120)
+            #expect(half.status == 0, "\(half.errors)")
+            let rest = try await Self.run(folder, options + ["--resume"]).finish(within: 120)
+            #expect(rest.status == 0, "\(rest.errors)")
+            #expect(try Result(folder) == result)
+        }
+    }
+
+    @Test(.enabled(if: Transformers.peft != nil, "no Python with transformers and peft; set OPD_PYTHON to one"))
+    func peftReadsTheAdaptersAndAgrees() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 3)
+            #expect(try await Self.run(folder, ["--quiet"]).finish(within: 120).status == 0)
+            let checkpoint = "runs/tiny/checkpoints/latest"
+            let ids = (0..<40).map { 7 + 13 * $0 % 600 }
+            let scored = try await Binary.run(
+                ["score", "\(checkpoint)/model", "--dtype", "f32"], input: "\(ids)\n", in: folder)
+            let ours = try JSONDecoder().decode([Double].self, from: Data(scored.output.utf8))
+            let theirs = try await Transformers.logprobs(
+                model: "\(folder)/student", adapters: "\(folder)/\(checkpoint)/adapter", ids: ids)
+            #expect(ours.count == 39 && theirs.count == 39)
+            #expect(zip(ours, theirs).allSatisfy { abs($0 - $1) < 1e-4 })
+            let base = try await Transformers.logprobs(model: "\(folder)/student", ids: ids)
+            #expect(zip(base, theirs).contains { abs($0 - $1) > 1e-3 }, "the adapters change something")
         }
     }
 }

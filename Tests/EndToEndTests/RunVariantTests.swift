@@ -92,16 +92,25 @@ enum Transformers {
         return (try? start(python, "import torch, transformers").0)?.isSuccess == true ? python : nil
     }()
 
-    static func logprobs(model: String, ids: [Int]) async throws -> [Double] {
+    /// The Python, where it has peft, too.
+    static let peft: String? = python.flatMap { python in
+        (try? start(python, "import peft").0)?.isSuccess == true ? python : nil
+    }
+
+    /// - Parameter adapters: a folder of peft's; nil: the model alone.
+    static func logprobs(model: String, adapters: String? = nil, ids: [Int]) async throws -> [Double] {
         let script = """
             import sys, json, torch, transformers
             model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
             ids = torch.tensor([json.loads(sys.argv[2])])
+            if sys.argv[3]:
+                import peft
+                model = peft.PeftModel.from_pretrained(model, sys.argv[3])
             with torch.no_grad():
                 logprobs = torch.log_softmax(model(ids).logits[0, :-1], -1)
             print(json.dumps(logprobs.gather(-1, ids[0, 1:, None])[:, 0].tolist()))
             """
-        let (_, output) = try start(python ?? "", script, model, "\(ids)")
+        let (_, output) = try start(python ?? "", script, model, "\(ids)", adapters ?? "")
         return try JSONDecoder().decode([Double].self, from: output)
     }
 

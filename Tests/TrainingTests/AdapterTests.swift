@@ -6,7 +6,7 @@ import Testing
 @testable import Models
 @testable import Training
 
-/// Adapters: gradients, merged weights on both sides of a broadcast, files.
+/// Adapters: gradients, and merged weights on both sides of a broadcast.
 @Suite struct AdapterTests {
     static let shapes: [AdapterShape] = [
         AdapterShape(rank: 8, alpha: 32, targets: Set(AdapterShape.Target.allCases)),

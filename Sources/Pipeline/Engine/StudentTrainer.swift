@@ -112,6 +112,11 @@ public actor StudentTrainer: TrainingBackend, SupervisedBackend {
 
     public func restore(from folder: String) throws {
         if trainer.trainsAdapters {
+            guard try trainer.hasBase(ofAdaptersIn: folder + "/adapter") else {
+                throw ProcessError.usage(
+                    "student.model: \(files.path) is not the model that the adapters of \(folder) were trained on; give "
+                        + "that one")
+            }
             try trainer.loadAdapters(from: folder + "/adapter")
         } else {
             try trainer.loadModel(from: folder + "/model")
