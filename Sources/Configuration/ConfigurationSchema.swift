@@ -100,7 +100,10 @@ package enum ConfigurationSchema {
                 "lora.targets", \.lora.targets, RunConfiguration.LoRA.targetNames,
                 "projections that have adapters, in every layer"),
             .integer("lora.seed", \.lora.seed, 0...Int.max, "seed of the adapters' random beginning"),
-            .teacher("model", .path(.teachers), required: true, "model that grades; same tokenizer as the student's") {
+            .teacher(
+                "model", .path(.teachers), required: true,
+                "model that grades, or is imitated; same tokenizer as the student's"
+            ) {
                 .text($0.model)
             } write: {
                 if case .text(let value) = $1 { $0.model = value }
@@ -216,7 +219,9 @@ package enum ConfigurationSchema {
             .integer(
                 "pipeline.max_staleness", \.pipeline.maxStaleness, 0...1_000,
                 "how many versions old a sample may be when trained on; 0: synchronous and reproducible"),
-            .integer("pipeline.workers", \.pipeline.workers, 0...1_000, "rollout workers that `opd run` starts"),
+            .integer(
+                "pipeline.workers", \.pipeline.workers, 0...1_000,
+                "rollout workers that `opd run` starts; with off_policy for each teacher"),
             .integer(
                 "pipeline.scorers", \.pipeline.scorers, 0...1_000, "scorers that `opd run` starts for each teacher"),
             .text("pipeline.endpoint", \.pipeline.endpoint, .text, "where the learner listens; port *: a free one"),

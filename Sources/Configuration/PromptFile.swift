@@ -69,7 +69,7 @@ public enum PromptFile {
     public static func read(_ path: String, for configuration: RunConfiguration) throws -> [Prompt] {
         let isTraining = path == configuration.data.prompts
         return try read(
-            path, teachers: configuration.grading.keys.sorted(), defaultTeacher: configuration.defaultTeacher,
+            path, teachers: configuration.usedTeachers.keys.sorted(), defaultTeacher: configuration.defaultTeacher,
             needsResponses: isTraining && configuration.objective.kind == .supervised)
     }
 

@@ -42,23 +42,23 @@ extension RunConfiguration {
     /// Settings that are allowed and probably not meant, one line each.
     public var warnings: [String] {
         var warnings: [String] = []
-        if sampling.topP < 1 || sampling.topK > 0 {
+        if sampling.topP < 1 || sampling.topK > 0, !objective.kind.teachersSample {
             warnings.append(
                 "sampling.\(sampling.topP < 1 ? "top_p" : "top_k"): tokens are drawn from a cut distribution, but log-probabilities are of the whole one: teacher_kl is then biased; use top_p: 1 and top_k: 0 to distil"
             )
         }
-        if sampling.temperature != 1, objective.kind.usesTeachers {
+        if sampling.temperature != 1, objective.kind.teachersGrade {
             warnings.append(
                 "sampling.temperature: the student is compared with the teacher at temperature 1, so at \(short(sampling.temperature)) it is trained towards the teacher under another distribution than its own"
             )
         }
-        if pipeline.maxStaleness > 0, objective.kind.samples {
+        if pipeline.maxStaleness > 0, objective.kind.samples, !objective.kind.teachersSample {
             if objective.loss == .importanceSampling {
                 warnings.append(
                     "objective.loss: importance_sampling does not limit the ratio and can diverge when samples are stale; use ppo_clip or truncated_importance_sampling with max_staleness \(pipeline.maxStaleness)"
                 )
             }
-            if objective.advantage == .behaviour, objective.kind.usesTeachers {
+            if objective.advantage == .behaviour, objective.kind.teachersGrade {
                 warnings.append(
                     "objective.advantage: behaviour compares the teacher with old weights when samples are stale; use current with max_staleness \(pipeline.maxStaleness)"
                 )
@@ -66,6 +66,11 @@ extension RunConfiguration {
         }
         if evaluation.every > 0 && data.heldout.isEmpty && data.task.isEmpty {
             warnings.append("data.heldout: not given, so evaluation.every has no effect")
+        }
+        if evaluation.stopAtKL > 0, !objective.kind.teachersGrade {
+            warnings.append(
+                "evaluation.stop_at_kl: has no effect, for a run with objective.kind \(objective.kind.rawValue) does not measure the divergence"
+            )
         }
         if training.warmupSteps >= training.steps {
             warnings.append("training.warmup_steps: the run of \(training.steps) steps ends before the warm-up does")

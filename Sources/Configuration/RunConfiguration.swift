@@ -128,14 +128,20 @@ public struct RunConfiguration: Sendable, Equatable {
             case reinforcement
             /// Both.
             case mixed
+            /// Teachers' responses, which it imitates.
+            case offPolicy = "off_policy"
             /// Given responses, which it imitates.
             case supervised
 
-            /// Whether teachers grade.
-            public var usesTeachers: Bool { self == .distillation || self == .mixed }
+            /// Whether teachers take part.
+            public var usesTeachers: Bool { teachersGrade || teachersSample }
+            /// Whether teachers grade what the student samples.
+            public var teachersGrade: Bool { self == .distillation || self == .mixed }
+            /// Whether teachers sample what the student imitates.
+            public var teachersSample: Bool { self == .offPolicy }
             /// Whether verifiers' rewards are trained on.
             public var usesReward: Bool { self == .reinforcement || self == .mixed }
-            /// Whether it answers by sampling, so that workers are needed.
+            /// Whether responses are sampled, so that workers are needed.
             public var samples: Bool { self != .supervised }
         }
 
@@ -237,13 +243,13 @@ public struct RunConfiguration: Sendable, Equatable {
         public init() {}
     }
 
-    /// The label of the teacher that grades a prompt which names none: `default`, or the only one there is.
+    /// The label of the teacher of a prompt which names none: `default`, or the only one there is.
     public var defaultTeacher: String? {
         teachers["default"] != nil ? "default" : (teachers.count == 1 ? teachers.keys.first : nil)
     }
 
-    /// The teachers that grade: none where the objective has no use for them.
-    public var grading: [String: Model] { objective.kind.usesTeachers ? teachers : [:] }
+    /// The teachers that take part: none where the objective has no use for them.
+    public var usedTeachers: [String: Model] { objective.kind.usesTeachers ? teachers : [:] }
 
     /// Trajectories of one optimizer step.
     public var rolloutsPerStep: Int { data.promptsPerStep * data.samplesPerPrompt }

@@ -18,11 +18,14 @@ public struct Objective: Sendable, Equatable, Codable {
     /// Scale of the group-relative reward in the advantage; 0: rewards are only measured.
     public var rewardCoefficient: Double
     public var rewardScale: RewardScale
+    /// Whether responses are imitated, by their cross-entropy, whoever sampled them: then nothing else here counts.
+    public var imitates: Bool
 
     public init(
         loss: LossKind = .importanceSampling, advantage: AdvantageKind = .behaviour,
         baseline: BaselineKind = .none, klCoefficient: Double = 1, klDiscount: Double = 0, clipLow: Double = 0.2,
-        clipHigh: Double = 0.2, truncation: Double = 2, rewardCoefficient: Double = 0, rewardScale: RewardScale = .none
+        clipHigh: Double = 0.2, truncation: Double = 2, rewardCoefficient: Double = 0, rewardScale: RewardScale = .none,
+        imitates: Bool = false
     ) {
         self.loss = loss
         self.advantage = advantage
@@ -34,6 +37,7 @@ public struct Objective: Sendable, Equatable, Codable {
         self.truncation = truncation
         self.rewardCoefficient = rewardCoefficient
         self.rewardScale = rewardScale
+        self.imitates = imitates
     }
 
     /// Advantages of one response by its teacher: constants of the loss, 0 where no teacher grades.
@@ -59,6 +63,9 @@ public struct Objective: Sendable, Equatable, Codable {
             discount: klDiscount)
     }
 
+    /// The temperature of s: what is imitated is learnt at 1, however it was sampled.
+    public func temperature(of trajectory: Trajectory) -> Float { imitates ? 1 : trajectory.temperature }
+
     /// Loss and gradient of one token, before normalisation.
     public func tokenLoss(ratio: Double, advantage: Double) -> TokenLoss {
         switch loss {
@@ -76,7 +83,7 @@ public struct Objective: Sendable, Equatable, Codable {
     /// A trainer calls it once a trajectory, in batch order, between its forward pass (which gives s) and its backward
     /// pass (which takes these as the derivative of the loss with respect to each sampled token's log-probability).
     /// - Parameters:
-    ///   - current: s, one a response token, at the trajectory's temperature.
+    ///   - current: s, one a response token, at `temperature(of:)` the trajectory.
     ///   - baseline: B, `baseline(of:)` the whole batch.
     ///   - rewardAdvantage: of this trajectory, `rewardAdvantages(of:)` the whole batch.
     ///   - tokenCount: N, response tokens of the whole batch (`responseTokenCount`).
@@ -85,6 +92,11 @@ public struct Objective: Sendable, Equatable, Codable {
         of scored: ScoredTrajectory, current: [Float], baseline: Double, rewardAdvantage: Double = 0, tokenCount: Int,
         version: UInt64, statistics: inout BatchStatistics
     ) -> [Float] {
+        if imitates {
+            // Weights that never change are never stale.
+            statistics.add(scored, version: scored.trajectory.policyVersions.newest ?? 0)
+            return crossEntropyGradient(current: current, tokenCount: tokenCount, statistics: &statistics)
+        }
         let behaviour = scored.trajectory.behaviourLogprobs
         precondition(current.count == behaviour.count, "one log-probability a response token")
         let constants = advantages(of: scored, current: current)

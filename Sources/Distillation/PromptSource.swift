@@ -3,14 +3,19 @@ public struct Prompt: Sendable, Equatable {
     public var ids: [Int32]
     /// Name of the teacher that grades its responses; empty: none does.
     public var teacher: String
+    /// Label of the teacher that samples its responses; empty: the student does.
+    public var sampler: String
     /// What a person reads in `samples.jsonl`.
     public var text: String
     /// What judges its responses.
     public var check: AnswerCheck?
 
-    public init(ids: [Int32], teacher: String, text: String = "", check: AnswerCheck? = nil) {
+    public init(
+        ids: [Int32], teacher: String, sampler: String = "", text: String = "", check: AnswerCheck? = nil
+    ) {
         self.ids = ids
         self.teacher = teacher
+        self.sampler = sampler
         self.text = text
         self.check = check
     }
@@ -80,6 +85,7 @@ extension Prompt {
             add(UInt32(prompt.ids.count))
             for id in prompt.ids { add(UInt32(bitPattern: id)) }
             for byte in prompt.teacher.utf8 { add(byte) }
+            for byte in prompt.sampler.utf8 { add(byte) }
         }
         let digits = String(hash, radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits

@@ -4,7 +4,7 @@
 /// Every trajectory counts for itself, as if nothing that prompts have in common were shared, and evaluations do not
 /// count. So the figures compare methods, not machines or caches, and are the same for any number of workers.
 public struct RunCost: Sendable, Equatable, Codable {
-    /// Of the student, to sample the responses of the batches.
+    /// Of whoever samples the responses of the batches: the student, or the teachers that it imitates.
     public var sampling: Double
     /// Of teachers, to grade them.
     public var scoring: Double
@@ -36,12 +36,12 @@ public struct CostModel: Sendable {
         self.teachers = teachers
     }
 
-    /// Adds a batch that was sampled and, where there are teachers, graded.
+    /// Adds a batch that was sampled, by the student or a teacher, and, where teachers grade, graded.
     /// - Parameter isTrained: false for one that was given up.
     public func add(_ batch: [ScoredTrajectory], isTrained: Bool, to cost: inout RunCost) {
         for scored in batch {
             let prompt = scored.trajectory.promptIDs.count, response = scored.trajectory.responseIDs.count
-            cost.sampling += student(prompt, response)
+            cost.sampling += (scored.sampler.isEmpty ? student : teachers[scored.sampler])?(prompt, response) ?? 0
             if isTrained { cost.training += training(prompt, response) }
             if scored.trajectory.isGraded {
                 cost.scoring += teachers[scored.trajectory.teacher]?(prompt, response) ?? 0

@@ -24,11 +24,14 @@ public struct StepGuard: Sendable, Equatable {
 
     /// What is wrong with a batch before anything is computed from it; nil: nothing.
     public func flaw(in batch: [ScoredTrajectory]) -> StepFlaw? {
+        // What a teacher sampled says nothing of the student's weights.
+        let sampler = batch.first { !$0.sampler.isEmpty }?.sampler
         let unsampled = batch.filter { !$0.trajectory.behaviourLogprobs.areFinite }
         if !unsampled.isEmpty {
+            let whose = sampler.map { "teacher '\($0)''s" } ?? "the student's"
             return StepFlaw(
-                .brokenStudent,
-                "the student's own log-probabilities of \(unsampled.count) of \(batch.count) trajectories are not "
+                sampler == nil ? .brokenStudent : .notFinite,
+                "\(whose) own log-probabilities of \(unsampled.count) of \(batch.count) trajectories are not "
                     + "finite: its weights are unusable", unsampled)
         }
         let ungraded = batch.filter { !$0.isFinite }
@@ -40,9 +43,10 @@ public struct StepGuard: Sendable, Equatable {
         }
         let empty = batch.filter(\.trajectory.isEmpty)
         if Double(empty.count) > emptyLimit * Double(batch.count) {
+            let who = sampler.map { "teacher '\($0)' answers nothing" } ?? "the student has stopped answering"
             return StepFlaw(
-                .collapse, "\(empty.count) of \(batch.count) responses are empty: the student has stopped answering",
-                empty)
+                sampler == nil ? .collapse : .silentTeacher,
+                "\(empty.count) of \(batch.count) responses are empty: \(who)", empty)
         }
         var statistics = BatchStatistics()
         for scored in batch { statistics.add(scored, version: scored.trajectory.policyVersions.newest ?? 0) }
@@ -78,6 +82,8 @@ public struct StepFlaw: Sendable, Equatable {
         case divergence
         /// The student answers nothing.
         case collapse
+        /// The teacher that is imitated answers nothing.
+        case silentTeacher
     }
 
     public var kind: Kind
@@ -96,7 +102,7 @@ public struct StepFlaw: Sendable, Equatable {
     }
 
     /// Whether the student's present weights are to blame: then they must not replace an older checkpoint.
-    public var blamesWeights: Bool { kind != .notFinite }
+    public var blamesWeights: Bool { kind != .notFinite && kind != .silentTeacher }
 }
 
 extension Trajectory {

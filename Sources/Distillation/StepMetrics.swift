@@ -42,7 +42,7 @@ public struct TrainingMetrics: Sendable, Equatable, Codable {
     /// Nil without teachers.
     public var teacherKL: Double?
     public var entropy: Double?
-    /// Importance ratios; nil where responses are not sampled but given.
+    /// Importance ratios; nil where responses are imitated.
     public var ratioMean: Double?
     public var ratioMax: Double?
     public var clipFraction: Double?
@@ -65,14 +65,14 @@ public struct TrainingMetrics: Sendable, Equatable, Codable {
         ratioMean = statistics.ratioMean
         ratioMax = statistics.ratioMax
         clipFraction = statistics.clipFraction
-        rewardMean = statistics.rewardMean
-        passRate = statistics.passRate
     }
 
-    /// Of a step that imitates given responses.
+    /// Of a step that imitates responses, whether they are given or a teacher's.
     public init(supervised statistics: BatchStatistics, gradNorm: Double, learningRate: Double) {
         loss = statistics.loss
         entropy = statistics.entropy
+        rewardMean = statistics.rewardMean
+        passRate = statistics.passRate
         self.gradNorm = gradNorm
         self.learningRate = learningRate
         responseLengthMean = statistics.responseLengthMean
@@ -92,6 +92,11 @@ public struct TokenCounts: Sendable, Equatable, Codable {
     public var discarded: UInt64
     /// Accepted, not trained yet.
     public var inFlight: UInt64
+
+    /// Without what is in flight: as if it had not come yet.
+    public var settled: TokenCounts {
+        TokenCounts(generated: generated - inFlight, trained: trained, discarded: discarded)
+    }
 
     public init(generated: UInt64 = 0, trained: UInt64 = 0, discarded: UInt64 = 0, inFlight: UInt64 = 0) {
         self.generated = generated

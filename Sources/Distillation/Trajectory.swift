@@ -84,11 +84,16 @@ public struct ScoredTrajectory: Sendable, Equatable {
     public var teacherLogprobs: [Float]
     /// What the prompt's verifier says; nil where it has none.
     public var verdict: Verdict?
+    /// Label of the teacher that sampled it; empty: the student did.
+    public var sampler: String
 
-    public init(trajectory: Trajectory, teacherLogprobs: [Float], verdict: Verdict? = nil) {
+    public init(
+        trajectory: Trajectory, teacherLogprobs: [Float], verdict: Verdict? = nil, sampler: String = ""
+    ) {
         self.trajectory = trajectory
         self.teacherLogprobs = teacherLogprobs
         self.verdict = verdict
+        self.sampler = sampler
     }
 }
 

@@ -20,18 +20,22 @@ public struct SampleRecord: Sendable, Equatable {
     public var jsonLine: String { JSONText.object(fields) }
 
     var fields: [(name: String, json: String)] {
-        let trajectory = scored.trajectory
+        let trajectory = scored.trajectory, isTeachers = !scored.sampler.isEmpty
         let judged = scored.verdict.map { verdict in
             [("reward", JSONText.number(verdict.reward)), ("passed", verdict.passed ? "true" : "false")]
         }
         return [
             ("step", String(step)), ("id", JSONText.string(trajectory.id.description)),
-            ("kind", JSONText.string(trajectory.kind.rawValue)), ("teacher", JSONText.string(trajectory.teacher)),
+            ("kind", JSONText.string(trajectory.kind.rawValue)),
+            ("teacher", JSONText.string(isTeachers ? scored.sampler : trajectory.teacher)),
             ("prompt", JSONText.string(prompt)), ("response", JSONText.string(response)),
             ("finish_reason", JSONText.string(trajectory.finishReason.rawValue)),
             ("ids", JSONText.array(trajectory.responseIDs)),
-            ("student_logprobs", JSONText.array(trajectory.behaviourLogprobs)),
-            ("teacher_logprobs", JSONText.array(scored.teacherLogprobs)),
+            ("student_logprobs", JSONText.array(isTeachers ? [] : trajectory.behaviourLogprobs)),
+            (
+                "teacher_logprobs",
+                JSONText.array(isTeachers ? trajectory.behaviourLogprobs : scored.teacherLogprobs)
+            ),
             ("versions", JSONText.array(trajectory.policyVersions)),
         ] + (judged ?? [])
     }

@@ -302,6 +302,13 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
         #expect(try warnings(["pipeline.max_staleness=2"]).count == 2)
         #expect(
             try warnings(["pipeline.max_staleness=2", "objective.loss=ppo_clip", "objective.advantage=current"]) == [])
+        let imitation = ["objective.kind=off_policy"]
+        #expect(
+            try warnings(
+                imitation + ["sampling.top_p=0.9", "sampling.temperature=0.7", "pipeline.max_staleness=2"]) == [])
+        #expect(
+            try warnings(imitation + ["evaluation.stop_at_kl=0.1"]).first?.hasPrefix("evaluation.stop_at_kl") == true)
+        #expect(try warnings(["evaluation.stop_at_kl=0.1"]) == [])
         #expect(try warnings(["evaluation.every=5"]).first?.hasPrefix("data.heldout: ") == true)
         #expect(try warnings(["training.warmup_steps=100"]).count == 1)
     }

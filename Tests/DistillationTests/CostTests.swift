@@ -24,6 +24,10 @@ import Testing
         adapting.add([ungraded], isTrained: true, to: &adapted)
         adapting.add([SupervisedExample(promptIDs: [1, 2], responseIDs: [3])], to: &adapted)
         #expect(adapted == RunCost(sampling: 4, scoring: 0, training: 7000))
+        ungraded.sampler = "default"
+        var imitated = RunCost()
+        model.add([ungraded], isTrained: true, to: &imitated)
+        #expect(imitated == RunCost(sampling: 400, scoring: 0, training: 66), "who samples is paid for")
         var supervised = RunCost()
         model.add([SupervisedExample(promptIDs: [1, 2], responseIDs: [3])], to: &supervised)
         #expect(supervised == RunCost(sampling: 0, scoring: 0, training: 36))

@@ -14,6 +14,27 @@ func scored(
 }
 
 @Suite struct LossTests {
+    /// Imitation is the cross-entropy at temperature 1, whatever the other settings and whoever sampled when.
+    @Test func imitationIsCrossEntropy() {
+        var response = scored(behaviour: [-9, -0.1, -3], teacher: [], versions: [0, 0, 0], finish: .length)
+        response.trajectory.teacher = ""
+        response.trajectory.temperature = 0.5
+        response.sampler = "default"
+        let objective = Objective(loss: .ppoClip, baseline: .batchMean, klCoefficient: 3, imitates: true)
+        #expect(objective.temperature(of: response.trajectory) == 1)
+        #expect(Objective().temperature(of: response.trajectory) == 0.5)
+        var statistics = BatchStatistics(), expected = BatchStatistics()
+        let gradient = objective.gradient(
+            of: response, current: [-1, -2, -4.5], baseline: 0, tokenCount: 5, version: 7, statistics: &statistics)
+        #expect(
+            gradient
+                == crossEntropyGradient(current: [-1, -2, -4.5], tokenCount: 5, statistics: &expected))
+        #expect(gradient == [-0.2, -0.2, -0.2])
+        #expect(statistics.loss == 2.5 && statistics.stalenessMax == 0 && statistics.truncatedFraction == 1)
+        let metrics = TrainingMetrics(supervised: statistics, gradNorm: 1, learningRate: 1)
+        #expect(metrics.ratioMean == nil && metrics.teacherKL == nil && metrics.loss == 2.5)
+    }
+
     /// Surrogates as functions of s with everything else held constant.
     static let objectives: [Objective] = [
         Objective(loss: .importanceSampling),

@@ -38,6 +38,18 @@ import Testing
         #expect(StepGuard.flaw(loss: 1, gradNorm: 1, batch: [good]) == nil)
     }
 
+    /// A teacher that answers nothing, or without numbers, does not make the student's weights suspect.
+    @Test func aTeachersResponsesBlameTheTeacher() {
+        var empty = scored(0, behaviour: [-1], teacher: [], .stop), broken = scored(1, behaviour: [.nan], teacher: [])
+        (empty.sampler, broken.sampler) = ("big", "big")
+        let silent = StepGuard(emptyLimit: 0.5).flaw(in: [empty])
+        #expect(silent?.kind == .silentTeacher && silent?.blamesWeights == false)
+        #expect(silent?.text == "1 of 1 responses are empty: teacher 'big' answers nothing")
+        let flaw = StepGuard().flaw(in: [empty, broken])
+        #expect(flaw?.kind == .notFinite && flaw?.blamesWeights == false)
+        #expect(flaw?.text.hasPrefix("teacher 'big''s own log-probabilities of 1 of 2 trajectories") == true)
+    }
+
     @Test func divergenceHasALimit() {
         // 3 tokens with k of 1, 1 and 4: 2 nats a token.
         let batch = [scored(0, behaviour: [-1, -1], teacher: [-2, -2]), scored(1, behaviour: [-1], teacher: [-5])]

@@ -138,6 +138,14 @@ struct TemporaryFolder: ~Copyable {
         #expect(object["teacher_logprobs"] as? [Double] == [-0.25, -1])
         #expect((object["student_logprobs"] as? [Any])?[1] is NSNull)
         #expect(object["id"] as? String == "3.1")
+        var teachers = record
+        teachers.scored.sampler = "big"
+        teachers.scored.teacherLogprobs = []
+        let line = try #require(
+            try JSONSerialization.jsonObject(with: Data(teachers.jsonLine.utf8)) as? [String: Any])
+        #expect(line["teacher"] as? String == "big")
+        #expect((line["student_logprobs"] as? [Any])?.isEmpty == true)
+        #expect((line["teacher_logprobs"] as? [Any])?.count == 2)
     }
 
     /// What was wrong stands in each line; a resumed run cuts later ones; and the file has an end.

@@ -4,7 +4,7 @@ import Generation
 import Models
 import Wire
 
-/// The rollout worker's engine: a language model with continuous batching, on a thread of its own.
+/// The rollout worker's engine: a student, or a teacher that it imitates, with continuous batching, on a thread of its own.
 public actor StudentSampler: RolloutBackend {
     public nonisolated let tokenizerFingerprint: String
     public nonisolated let weightByteCount: Int?
@@ -19,7 +19,7 @@ public actor StudentSampler: RolloutBackend {
     private var tasks: [UInt64: RolloutTask] = [:]
     private var nextRequest: UInt64 = 0
 
-    /// Loads the student.
+    /// Loads the model.
     /// - Parameters:
     ///   - slots: sequences sampled at once.
     ///   - threads: compute threads.

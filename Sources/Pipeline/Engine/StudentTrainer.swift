@@ -48,7 +48,7 @@ public actor StudentTrainer: TrainingBackend, SupervisedBackend {
         let sequences = batch.map {
             TrainingSequence(
                 promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
-                temperature: $0.trajectory.temperature)
+                temperature: objective.temperature(of: $0.trajectory))
         }
         return try step(sequences, learningRate: learningRate, version: version) { index, current, statistics in
             objective.gradient(

@@ -10,10 +10,8 @@ extension Exchange {
 
     private mutating func grantRollouts(_ now: Duration) -> [Action] {
         var grants: [PeerID: [RolloutTask]] = [:]
-        while let key = table.pendingGroups.first {
+        while let (key, peer) = nextRollouts() {
             let items = table.missing(key)
-            let tried = doubts.isEmpty ? [] : Set(items.flatMap { doubts[$0] ?? [] })
-            guard let peer = neediest(except: tried, where: { $0.role == .rollout }) else { break }
             let id = lease(items, group: key, to: peer, now)
             table.lease(key, id)
             guard let group = table.groups[key] else { continue }
@@ -26,6 +24,21 @@ extension Exchange {
         }
         return grants.sorted { $0.key.description < $1.key.description }
             .map { .send(.rolloutGrant(RolloutGrant(tasks: $0.value)), to: $0.key) }
+    }
+
+    /// The first prompt for which some rollout worker has room.
+    private func nextRollouts() -> (WorkTable.GroupKey, PeerID)? {
+        var busy: Set<String> = []
+        for key in table.pendingGroups.elements {
+            let sampler = table.groups[key]?.prompt.sampler ?? ""
+            guard !busy.contains(sampler) else { continue }
+            let tried = doubts.isEmpty ? [] : Set(table.missing(key).flatMap { doubts[$0] ?? [] })
+            if let peer = neediest(except: tried, where: { $0.samples(with: sampler) }) { return (key, peer) }
+            // Without teachers that sample every group waits for the same workers.
+            guard !sampler.isEmpty else { return nil }
+            busy.insert(sampler)
+        }
+        return nil
     }
 
     private mutating func grantScores(_ now: Duration) -> [Action] {

@@ -133,7 +133,7 @@ extension Exchange {
         members[peer] = Member(
             peer: peer, name: hello.name, role: hello.role,
             // A peer may claim any number of teachers: those of the run are enough to remember.
-            teachers: Set(hello.teachers).intersection(plan.teachers).sorted(), lastSign: now)
+            teachers: Set(hello.teachers).intersection(known(hello.role)).sorted(), lastSign: now)
         actions.append(
             .send(
                 .welcome(
@@ -141,9 +141,10 @@ extension Exchange {
                         runID: options.runID, epoch: epoch, heartbeatSeconds: options.heartbeat.seconds,
                         leaseSeconds: options.lease.seconds, version: version)), to: peer))
         if hello.role == .rollout { actions.append(.announceWeights(to: peer)) }
+        let teachers = members[peer]?.teachers ?? []
         let what =
-            hello.role == .rollout
-            ? "rollout worker" : "scorer of \(members[peer]?.teachers.joined(separator: ", ") ?? "")"
+            (hello.role == .rollout ? "rollout worker" : "scorer")
+            + (teachers.isEmpty ? "" : " of \(teachers.joined(separator: ", "))")
         actions.append(note(.info, "\(hello.name) joined (\(what), process \(hello.processID))"))
         return actions
     }
@@ -169,21 +170,35 @@ extension Exchange {
         let expected = options.tokenizerFingerprint
         guard expected.isEmpty || hello.tokenizerFingerprint.isEmpty || hello.tokenizerFingerprint == expected else {
             let what =
-                hello.role == .scorer
+                !hello.teachers.isEmpty
                 ? "the tokenizer of teacher '\(hello.teachers.first ?? "?")'" : "the tokenizer of \(hello.name)"
             return Reject(
                 code: .tokenizerMismatch,
                 message: "\(what) differs from the student's; a teacher must read the very tokens that the student "
                     + "writes: choose models with one tokenizer")
         }
-        guard hello.role == .scorer else { return nil }
-        guard let unknown = hello.teachers.first(where: { !plan.teachers.contains($0) }),
-            hello.teachers.allSatisfy({ !plan.teachers.contains($0) })
+        let known = known(hello.role)
+        if hello.role == .rollout, hello.teachers.isEmpty || known.isEmpty { return clash(of: hello, known) }
+        guard let unknown = hello.teachers.first(where: { !known.contains($0) }),
+            hello.teachers.allSatisfy({ !known.contains($0) })
         else { return nil }
         return Reject(
             code: .unknownTeacher,
             message: "no prompt of this run asks for teacher '\(unknown)'; teachers: "
-                + plan.teachers.sorted().joined(separator: ", "))
+                + known.sorted().joined(separator: ", "))
+    }
+
+    /// Teachers that members of a role may hold.
+    private func known(_ role: Role) -> Set<String> { role == .rollout ? plan.samplers : plan.teachers }
+
+    /// A worker samples with the student or with a teacher, and so does a run.
+    private func clash(of hello: Hello, _ samplers: Set<String>) -> Reject? {
+        guard hello.teachers.isEmpty != samplers.isEmpty else { return nil }
+        let (theirs, ours) = samplers.isEmpty ? ("a teacher", "the student") : ("the student", "teachers")
+        return Reject(
+            code: .unknownTeacher,
+            message:
+                "\(hello.name) samples with \(theirs), and this run with \(ours); give both the same objective.kind")
     }
 
     private mutating func beat(_ heartbeat: Heartbeat, _ peer: PeerID, _ now: Duration) -> [Action] {

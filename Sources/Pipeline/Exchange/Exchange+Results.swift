@@ -14,13 +14,14 @@ extension Exchange {
                 counters.duplicates += 1
                 continue
             }
-            if let flaw = flaw(of: trajectory, group) {
+            if let flaw = flaw(of: trajectory, group, peer) {
                 actions.append(.suspect(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: []), flaw: flaw))
                 actions += invalid(item, group.lease, peer, flaw)
                 continue
             }
             let flaw = trajectory.behaviourLogprobs.areFinite ? nil : "a log-probability is not finite"
-            let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: [])
+            let scored = ScoredTrajectory(
+                trajectory: trajectory, teacherLogprobs: [], sampler: group.prompt.sampler)
             guard judge(scored, flaw, item, group.lease, peer, &doubted, &actions) else { continue }
             // In this order: a lease that ends frees what its group still misses.
             table.accept(trajectory, item)
@@ -90,11 +91,13 @@ extension Exchange {
 
     // MARK: Checks
 
-    private func flaw(of trajectory: Trajectory, _ group: WorkTable.Group) -> String? {
+    private func flaw(of trajectory: Trajectory, _ group: WorkTable.Group, _ peer: PeerID) -> String? {
         let count = trajectory.responseIDs.count
         let sampling = trajectory.kind == .train ? plan.sampling : plan.evaluationSampling
         if trajectory.promptIDs != group.prompt.ids { return "its prompt is another" }
         if trajectory.teacher != group.prompt.teacher { return "its teacher is another" }
+        let sampler = group.prompt.sampler
+        if members[peer]?.samples(with: sampler) != true { return "it is for a worker of teacher '\(sampler)'" }
         if trajectory.temperature != sampling.temperature { return "its temperature is another" }
         if count > sampling.maxTokens { return "it has \(count) tokens, \(sampling.maxTokens) are allowed" }
         // A scorer would stop at it, and the learner must not: it has no row of the embedding.

@@ -73,6 +73,10 @@ extension Exchange {
         if progress.missing > 0 {
             if memberCount(.rollout) == 0 { return Wait("waiting for a rollout worker: none is connected") }
             let wanted = Set(keys.flatMap { table.missing($0) })
+            let samplers = Set(wanted.compactMap { table.groups[table.key(of: $0)]?.prompt.sampler })
+            for sampler in samplers.sorted() where !members.values.contains(where: { $0.samples(with: sampler) }) {
+                return Wait("waiting for a rollout worker of teacher '\(sampler)': none is connected")
+            }
             return Wait("waiting for \(progress.missing) of \(progress.total) \(what)", holders(of: wanted, now))
         }
         let wanted = Set(

@@ -93,6 +93,11 @@ public struct Exchange: Sendable {
 
         var room: Bool { reachable && tasks < window }
 
+        /// Whether it can sample with this teacher; empty: with the student.
+        func samples(with sampler: String) -> Bool {
+            role == .rollout && (sampler.isEmpty ? teachers.isEmpty : teachers.contains(sampler))
+        }
+
         mutating func hear(_ now: Duration) {
             lastSign = now
             reachable = true

@@ -17,6 +17,9 @@ public struct RunPlan: Sendable {
     public var samplesPerPrompt: Int
     /// How many versions behind the learner a token's weights may be when it is trained on.
     public var maxStaleness: UInt64 = 0
+    /// Steps that are sampled before their turn where the sampling weights never change, so that nothing gets stale; nil:
+    /// what `maxStaleness` allows.
+    public var stepsAhead: UInt64?
     /// Steps between evaluations; 0: none.
     public var evaluationEvery: UInt64 = 0
     public var sampling: SamplingSettings
@@ -47,7 +50,7 @@ public struct RunPlan: Sendable {
 
     /// First group that must not be issued yet at `version` completed steps.
     public func groupLimit(version: UInt64) -> UInt64 {
-        min(version + maxStaleness + 1, steps) * UInt64(promptsPerStep)
+        min(version + (stepsAhead ?? maxStaleness) + 1, steps) * UInt64(promptsPerStep)
     }
 
     /// Step that trains a group.
@@ -55,6 +58,7 @@ public struct RunPlan: Sendable {
 
     /// Oldest weights that may sample a group's rollouts.
     public func minimumVersion(group: UInt64) -> UInt64 {
+        guard stepsAhead == nil else { return 0 }
         let step = step(of: group)
         return step > maxStaleness ? step - maxStaleness : 0
     }
@@ -62,6 +66,13 @@ public struct RunPlan: Sendable {
     /// Rollouts of one step.
     public var rolloutsPerStep: Int { promptsPerStep * samplesPerPrompt }
 
-    /// Names of the teachers that the prompts ask for.
+    /// Names of the teachers that the prompts ask for grades.
     public var teachers: Set<String> { Set(prompts.map(\.teacher) + heldout.map(\.teacher)).subtracting([""]) }
+
+    /// Names of the teachers that sample; none: the student does.
+    public var samplers: Set<String> { Set(prompts.map(\.sampler)).subtracting([""]) }
+
+    /// What the books are when a step ends. What is sampled ahead of its turn counts with its step, so that the books
+    /// do not depend on who was how fast.
+    package func boundary(_ counts: TokenCounts) -> TokenCounts { stepsAhead == nil ? counts : counts.settled }
 }

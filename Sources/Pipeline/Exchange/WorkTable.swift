@@ -86,7 +86,9 @@ struct WorkTable: Sendable {
         groups[key]?.missing.removeAll { $0 == item.id.sample }
         if groups[key]?.missing.isEmpty == true { pendingGroups.remove(key) }
         if trajectory.responseIDs.isEmpty || !trajectory.isGraded {
-            items[item] = .ready(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: []))
+            items[item] = .ready(
+                ScoredTrajectory(
+                    trajectory: trajectory, teacherLogprobs: [], sampler: groups[key]?.prompt.sampler ?? ""))
         } else {
             items[item] = .unscored(trajectory, lease: nil)
             pendingScores[trajectory.teacher, default: .init()].insert(ItemKey(item: item))

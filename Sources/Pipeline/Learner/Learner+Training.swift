@@ -55,7 +55,7 @@ extension Learner {
             try await during("reading \(checkpoint.path)") { try await backend.restore(from: checkpoint.path) }
             recorder.activity("")
         }
-        if state.pending != nil { exchange.beginEvaluation() }
+        if state.pending != nil { beginEvaluation() }
         try await publish()
         while try await settle(), exchange.version < options.plan.steps {
             guard await wait(exchange.stage == .rollouts ? .rollouts : .scores, until: { exchange.stage == .ready })
@@ -96,10 +96,13 @@ extension Learner {
         state.isSuspect = false
         options.costModel?.add(batch, isTrained: true, to: &state.cost)
         exchange.completeStep()
-        state.boundary = exchange.ledger.counts
-        if options.plan.evaluates(version: exchange.version) { exchange.beginEvaluation() }
+        state.boundary = options.plan.boundary(exchange.ledger.counts)
+        if options.plan.evaluates(version: exchange.version) { beginEvaluation() }
         try await publish()
-        let training = TrainingMetrics(result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
+        let training =
+            options.objective.imitates
+            ? TrainingMetrics(supervised: result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
+            : TrainingMetrics(result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
         account()
         state.pending = StepMetrics(
             step: exchange.version, version: exchange.version, training: training, tokens: state.boundary, cost: cost,
@@ -124,8 +127,8 @@ extension Learner {
         logger.warning("step \(step) is skipped: \(flaw.text); see suspects.jsonl in the run folder")
         options.costModel?.add(batch, isTrained: false, to: &state.cost)
         exchange.skipStep()
-        state.boundary = exchange.ledger.counts
-        if options.plan.evaluates(version: exchange.version) { exchange.beginEvaluation() }
+        state.boundary = options.plan.boundary(exchange.ledger.counts)
+        if options.plan.evaluates(version: exchange.version) { beginEvaluation() }
         try await publish()
         account()
         state.pending = StepMetrics(
@@ -136,8 +139,14 @@ extension Learner {
     /// Operations so far, where they are counted.
     var cost: RunCost? { options.costModel == nil ? nil : state.cost }
 
-    /// Sends out the present weights, and then the work that they allow.
+    /// Opens the evaluation of the present weights, where workers have them.
+    private func beginEvaluation() {
+        if options.evaluator == nil { exchange.beginEvaluation() }
+    }
+
+    /// Sends out the present weights, where workers take them, and then the work that they allow.
     private func publish() async throws {
+        guard !options.objective.imitates else { return perform(exchange.pump(now: now)) }
         let version = exchange.version
         let publisher = publisher
         let announcement = try await during("publishing the weights of step \(version)") {
@@ -153,26 +162,45 @@ extension Learner {
     /// - Returns: whether to go on.
     private func settle() async throws -> Bool {
         if var metrics = state.pending {
-            if exchange.evaluationProgress.total > 0 {
-                guard await wait(.evaluation, until: { exchange.evaluationStage == .ready }) else { return false }
-                guard let complete = exchange.completeEvaluation() else { return false }
-                let evaluated = await judged(complete.filter(\.isFinite))
-                if evaluated.count < complete.count {
-                    let count = "\(complete.count - evaluated.count) of \(complete.count)"
-                    logger.warning(
-                        "\(count) held-out responses have no grades and are left out; see suspects.jsonl in the run folder"
-                    )
-                }
-                // The example is the answer to the first prompt, and to no other.
-                let example = complete.first?.trajectory.responseIDs ?? []
-                if !evaluated.isEmpty { keep(EvaluationMetrics(evaluated), example, in: &metrics) }
-                recorder.record(samples: evaluated, step: metrics.step)
+            guard let complete = try await evaluation(of: metrics.version) else { return false }
+            let evaluated = complete.filter(\.isFinite)
+            if evaluated.count < complete.count {
+                let count = "\(complete.count - evaluated.count) of \(complete.count)"
+                logger.warning(
+                    "\(count) held-out responses have no grades and are left out; see suspects.jsonl in the run folder")
             }
+            // The example is the answer to the first prompt, and to no other.
+            let example = complete.first?.trajectory.responseIDs ?? []
+            if !evaluated.isEmpty { keep(EvaluationMetrics(evaluated), example, in: &metrics) }
+            if !complete.isEmpty { recorder.record(samples: evaluated, step: metrics.step) }
             recorder.record(metrics)
             state.pending = nil
         }
         if options.savesCheckpoint(step: exchange.version) { await save() }
         return !isStopped && state.reached == nil
+    }
+
+    /// The held-out responses of the present weights, graded and judged; none where no evaluation is due.
+    /// - Returns: nil when the run was stopped first.
+    private func evaluation(of version: UInt64) async throws -> [ScoredTrajectory]? {
+        if let evaluator = options.evaluator {
+            guard options.plan.evaluates(version: version) else { return [] }
+            account()
+            phase = .evaluation
+            recorder.activity("evaluating")
+            let evaluated = try await during("evaluating") {
+                try await evaluator.evaluate(backend, options.plan, version: version) { isStopped }
+            }
+            account()
+            phase = .other
+            recorder.activity("")
+            return evaluated
+        }
+        guard exchange.evaluationProgress.total > 0 else { return [] }
+        guard await wait(.evaluation, until: { exchange.evaluationStage == .ready }),
+            let complete = exchange.completeEvaluation()
+        else { return nil }
+        return await judged(complete)
     }
 
     /// The trajectories with the verdicts of their prompts' verifiers.

@@ -12,6 +12,8 @@ public struct LearnerOptions: Sendable {
     public var target = RunTarget()
     /// Judges responses whose prompts have verifiers; nil: none is judged.
     public var judge: ResponseJudge?
+    /// Evaluates in this process; nil: workers answer the held-out prompts.
+    public var evaluator: HeldoutEvaluator?
     /// Learning rate of the step after so many completed ones.
     public var learningRate: @Sendable (_ completedSteps: UInt64) -> Double
     /// Steps between checkpoints; 0: only at the end and when stopped.

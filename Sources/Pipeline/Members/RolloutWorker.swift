@@ -2,7 +2,8 @@ import Distillation
 import Logging
 import Wire
 
-/// Samples rollouts under lease, and follows the learner's weights. It has no state that matters: kill it at will.
+/// Samples rollouts under lease, with the learner's weights, which it follows, or with a teacher's. It has no state that
+/// matters: kill it at will.
 ///
 /// The session decides what to say to the learner; the backend samples on a thread of its own in bounded slices,
 /// between which new weights and tasks are taken in. Heartbeats go on while a slice runs.
@@ -10,6 +11,8 @@ public actor RolloutWorker {
     private let transport: any Transport
     private let backend: any RolloutBackend
     private let logger: Logger
+    /// Whether its weights are the learner's; a teacher's never change, and are version 0.
+    private let followsWeights: Bool
     private let origin: ContinuousClock.Instant
     private var session: MemberSession<RolloutTask>
     private var end: MemberEnd?
@@ -31,15 +34,21 @@ public actor RolloutWorker {
     private var rate = TokenRate()
     private var waiters: [CheckedContinuation<Void, Never>] = []
 
-    public init(options: MemberOptions, transport: any Transport, backend: any RolloutBackend, logger: Logger) {
+    /// - Parameter teachers: names under which prompts ask for the teacher that it holds; none: it holds the student.
+    public init(
+        options: MemberOptions, teachers: [String] = [], transport: any Transport, backend: any RolloutBackend,
+        logger: Logger
+    ) {
         self.transport = transport
         self.backend = backend
         self.logger = logger
+        followsWeights = teachers.isEmpty
+        version = teachers.isEmpty ? nil : 0
         origin = .now
         let hello = Hello(
             role: .rollout, name: options.name, incarnation: options.incarnation, hostID: HostID.current(),
             modelFingerprint: "", tokenizerFingerprint: backend.tokenizerFingerprint, slots: backend.slots,
-            processID: options.processID)
+            teachers: teachers, processID: options.processID)
         session = MemberSession(hello: hello, window: max(backend.slots, 1), patience: options.patience, now: .zero)
         fetcher = Self.makeFetcher(transport, backend, logger)
     }
@@ -115,7 +124,8 @@ public actor RolloutWorker {
             for trajectory in completed {
                 if !trajectory.behaviourLogprobs.areFinite {
                     // What becomes of the step is for the learner to decide, as configured.
-                    let what = "rollout \(trajectory.id): the student gave a log-probability that is not finite"
+                    let who = followsWeights ? "the student" : "the teacher"
+                    let what = "rollout \(trajectory.id): \(who) gave a log-probability that is not finite"
                     logger.warning("\(what), with weights of version \(trajectory.policyVersions.last ?? 0)")
                 }
                 active.remove(RolloutTask.item(of: trajectory))
@@ -167,7 +177,7 @@ public actor RolloutWorker {
             case .cancel(let items):
                 queue.removeAll { items.contains($0.item) }
                 cancelled.formUnion(items.intersection(active))
-            case .forgetWeights:
+            case .forgetWeights where followsWeights:
                 version = nil
                 nextWeights = nil
                 let old = fetcher
@@ -176,7 +186,7 @@ public actor RolloutWorker {
                 followFetcher()
             case .say(let text): logger.notice("\(text)")
             case .end(let end): finish(end)
-            case .weights: break
+            case .weights, .forgetWeights: break
             }
         }
         changed()
@@ -210,6 +220,7 @@ public actor RolloutWorker {
     }
 
     private func receiveWeights(_ message: Message) async {
+        guard followsWeights else { return }
         switch message {
         case .weightsAnnounce(let announce): await fetcher.receive(announce)
         case .weightsChunk(let chunk): await fetcher.receive(chunk)

@@ -47,7 +47,7 @@ extension LearnerProcess {
         _ configuration: RunConfiguration, data: PreparedData, after: String
     ) throws -> RunSummary.Example? {
         guard let prompt = data.heldout.first else { return nil }
-        let teacher = configuration.grading[prompt.teacher]
+        let teacher = configuration.usedTeachers[prompt.teacher.isEmpty ? prompt.sampler : prompt.teacher]
         let asked =
             configuration.data.heldout.isEmpty
             ? nil : try PromptFile.read(configuration.data.heldout, for: configuration).first?.messages.last?.content

@@ -106,6 +106,9 @@ public enum LearnerProcess {
         options.costModel = try configuration.costModel(student: student)
         options.target = configuration.evaluation.target
         if data.hasVerifiers { options.judge = ResponseJudge(tokenizer, logger: logger) }
+        if configuration.objective.kind.teachersSample {
+            options.evaluator = try evaluator(configuration, student, data, logger)
+        }
         options.configurationText = configuration.yaml()
         options.timeLimit = timeLimit
         options.startedAt = startedAt
@@ -142,6 +145,23 @@ public enum LearnerProcess {
                 maxTokens: sampling.maxTokens, temperature: Float(sampling.temperature), topP: Float(sampling.topP),
                 topK: sampling.topK, stopTokenIDs: data.stopTokenIDs))
         plan.shuffle = configuration.data.shuffle
+        if configuration.objective.kind.teachersSample { plan.stepsAhead = stepsAhead }
         return plan
+    }
+
+    /// Steps that teachers sample ahead of the learner: enough that they and the learner need not wait for each other,
+    /// and little to sample again when a run is resumed.
+    private static let stepsAhead: UInt64 = 4
+
+    /// What evaluates in the learner's process; nil where a run is not evaluated.
+    static func evaluator(
+        _ configuration: RunConfiguration, _ student: ModelFiles, _ data: PreparedData, _ logger: Logger
+    ) throws -> HeldoutEvaluator? {
+        guard configuration.evaluation.every > 0, !data.heldout.isEmpty else { return nil }
+        return HeldoutEvaluator(
+            sampler: try StudentSampler(
+                student, type: configuration.student.elementType, slots: configuration.pipeline.slots,
+                threads: configuration.pipeline.threadCount, adapters: try configuration.adapters(of: student)?.shape),
+            judge: ResponseJudge(data.tokenizer, logger: logger))
     }
 }

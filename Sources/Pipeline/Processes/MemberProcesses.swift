@@ -5,26 +5,31 @@ import Models
 
 /// A rollout worker as a process.
 public enum RolloutProcess {
-    /// Loads the student, then samples for the learner at `connect` until it is told to end.
+    /// Loads the student or, where teachers sample, the teacher of this label, then samples for the learner at `connect`
+    /// until it is told to end.
     /// - Returns: the exit status.
     /// - Throws: `ProcessError` for what the user must mend, `MemberError` when the learner is lost.
     public static func run(
-        _ configuration: RunConfiguration, connect: String, name: String, logger: Logger
+        _ configuration: RunConfiguration, teacher: String?, connect: String, name: String, logger: Logger
     ) async throws -> Int32 {
         // A batch scheduler may send it to every process: it is for the learner alone, which needs this one meanwhile.
         signal(SIGUSR1, SIG_IGN)
         let keys = try configuration.memberKeys(.rollout)
         try EndpointPolicy.check(
             connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
-        let student = try ModelFiles.open(configuration.student.model)
+        let model = try teacher.map(configuration.teacher) ?? configuration.student
+        let files = try ModelFiles.open(model.model)
         let backend = try StudentSampler(
-            student, type: configuration.student.elementType, slots: configuration.pipeline.slots,
-            threads: configuration.pipeline.threadCount, adapters: try configuration.adapters(of: student)?.shape)
+            files, type: model.elementType, slots: configuration.pipeline.slots,
+            threads: configuration.pipeline.threadCount,
+            adapters: teacher == nil ? try configuration.adapters(of: files)?.shape : nil)
         let options = MemberOptions(configuration, name: name)
         let transport = try ZeroMQTransport.member(
             connect: connect, identity: options.identity, keys: keys, logger: logger)
-        let worker = RolloutWorker(options: options, transport: transport, backend: backend, logger: logger)
-        logger.info("sampling for \(connect)")
+        let worker = RolloutWorker(
+            options: options, teachers: teacher.map { [$0] } ?? [], transport: transport, backend: backend,
+            logger: logger)
+        logger.info("sampling with \(model.model) for \(connect)")
         let stopping = StopSignal { signal in await worker.stop("stopped by \(signal)") }
         defer { stopping.end() }
         return try exitStatus(await worker.run(), stopping)
@@ -44,10 +49,7 @@ public enum ScorerProcess {
         let keys = try configuration.memberKeys(.scorer)
         try EndpointPolicy.check(
             connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
-        guard let model = configuration.teachers[teacher] else {
-            let known = configuration.teachers.keys.sorted().joined(separator: ", ")
-            throw ProcessError.usage("the configuration has no teacher '\(teacher)'; it has: \(known)")
-        }
+        let model = try configuration.teacher(teacher)
         let backend = try TeacherModel(
             ModelFiles.open(model.model), type: model.dtype.elementType, threads: configuration.pipeline.threadCount)
         let options = MemberOptions(configuration, name: name)
@@ -59,6 +61,17 @@ public enum ScorerProcess {
         let stopping = StopSignal { signal in await scorer.stop("stopped by \(signal)") }
         defer { stopping.end() }
         return try exitStatus(await scorer.run(), stopping)
+    }
+}
+
+extension RunConfiguration {
+    /// The teacher of this label; that there is none is the user's to mend.
+    fileprivate func teacher(_ label: String) throws(ProcessError) -> Model {
+        guard let model = teachers[label] else {
+            let known = teachers.keys.sorted().joined(separator: ", ")
+            throw .usage("the configuration has no teacher '\(label)'; it has: \(known)")
+        }
+        return model
     }
 }
 

@@ -25,6 +25,7 @@ struct PreparedData {
             prompts = try reader.training()
         }
         heldout = try reader.heldout()
+        try Self.checkContext(configuration, prompts)
         stopTokenIDs = reader.stopTokenIDs
         self.tokenizer = tokenizer
     }
@@ -32,11 +33,25 @@ struct PreparedData {
     /// Whether any response is judged by a verifier.
     var hasVerifiers: Bool { (prompts + heldout).contains { $0.check != nil } }
 
+    /// A teacher that samples must have room for it.
+    private static func checkContext(_ configuration: RunConfiguration, _ prompts: [Distillation.Prompt]) throws {
+        for (label, teacher) in configuration.usedTeachers where configuration.objective.kind.teachersSample {
+            let longest = prompts.filter { $0.sampler == label }.map(\.ids.count).max() ?? 0
+            let context = try ModelFiles.open(teacher.model).configuration.maxPositions
+            guard longest + configuration.sampling.maxTokens <= context else {
+                throw ProcessError.usage(
+                    "teachers.\(label): a prompt has \(longest) tokens, which with sampling.max_tokens "
+                        + "\(configuration.sampling.maxTokens) do not fit into the teacher's context of \(context); shorten "
+                        + "it or lower sampling.max_tokens")
+            }
+        }
+    }
+
     /// A teacher must read the very ids and the very format that the student writes.
     private static func checkTeachers(
         _ configuration: RunConfiguration, student: ModelFiles, tokenizer: Tokenizer, template: ChatTemplate
     ) throws {
-        for (label, teacher) in configuration.grading.sorted(by: { $0.key < $1.key }) {
+        for (label, teacher) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
             let files = try ModelFiles.open(teacher.model)
             guard try files.loadTokenizer().fingerprint == tokenizer.fingerprint else {
                 throw ProcessError.usage(

@@ -25,8 +25,8 @@ struct PromptReader: Sendable {
     }
 
     private var context: Int { student.configuration.maxPositions }
-    /// The teacher that grades what names none; empty where nobody grades.
-    private var defaultTeacher: String { configuration.grading.isEmpty ? "" : configuration.defaultTeacher ?? "" }
+    /// The teacher of what names none; empty where there are none.
+    private var defaultTeacher: String { configuration.usedTeachers.isEmpty ? "" : configuration.defaultTeacher ?? "" }
 
     /// The prompts to train on.
     func training() throws -> [Distillation.Prompt] {
@@ -77,7 +77,9 @@ struct PromptReader: Sendable {
                         + "\(configuration.sampling.maxTokens) only \(max(room, 0)) fit into the student's context of "
                         + "\(context); shorten it or lower sampling.max_tokens")
         }
-        return Distillation.Prompt(ids: ids, teacher: teacher, text: text, check: check)
+        let samples = configuration.objective.kind.teachersSample
+        return Distillation.Prompt(
+            ids: ids, teacher: samples ? "" : teacher, sampler: samples ? teacher : "", text: text, check: check)
     }
 
     /// A chat template writes its special tokens itself.

@@ -56,7 +56,7 @@ extension RunConfiguration.Objective {
             baseline: baseline == .none ? .none : .batchMean, klCoefficient: klCoefficient, klDiscount: klDiscount,
             clipLow: clipLow, clipHigh: clipHigh, truncation: truncation,
             rewardCoefficient: self.kind.usesReward ? rewardCoefficient : 0,
-            rewardScale: rewardScale == .none ? .none : .deviation)
+            rewardScale: rewardScale == .none ? .none : .deviation, imitates: self.kind.teachersSample)
     }
 }
 
@@ -90,7 +90,7 @@ extension RunConfiguration {
         }
         return CostModel(
             student: forward(model), training: training,
-            teachers: try grading.mapValues { forward(try ModelFiles.open($0.model).configuration) })
+            teachers: try usedTeachers.mapValues { forward(try ModelFiles.open($0.model).configuration) })
     }
 }
 

@@ -11,8 +11,7 @@ public actor SupervisedLearner {
     private let options: SupervisedOptions
     private let backend: any SupervisedBackend
     private var source: any ExampleSource
-    private let sampler: (any RolloutBackend)?
-    private let judge: ResponseJudge
+    private let evaluator: HeldoutEvaluator?
     private let checkpoints: CheckpointStore?
     private let recorder: any RunRecorder
     private let logger: Logger
@@ -33,19 +32,18 @@ public actor SupervisedLearner {
     private var stopReason: String?
 
     /// - Parameters:
-    ///   - sampler: answers held-out prompts with the weights being trained; nil: no evaluation.
+    ///   - evaluator: nil: no evaluation.
     ///   - checkpoints: nil keeps none.
     ///   - resuming: the checkpoint to go on from, with its state.
     public init(
         options: SupervisedOptions, backend: any SupervisedBackend, source: any ExampleSource,
-        sampler: (any RolloutBackend)?, judge: ResponseJudge, checkpoints: CheckpointStore?,
+        evaluator: HeldoutEvaluator?, checkpoints: CheckpointStore?,
         resuming: (checkpoint: Checkpoint, state: CheckpointState)? = nil, recorder: any RunRecorder, logger: Logger
     ) {
         self.options = options
         self.backend = backend
         self.source = source
-        self.sampler = sampler
-        self.judge = judge
+        self.evaluator = evaluator
         self.checkpoints = checkpoints
         self.recorder = recorder
         self.logger = logger
@@ -170,25 +168,14 @@ public actor SupervisedLearner {
 
     // MARK: Evaluation
 
-    /// Answers the held-out prompts with the present weights, and judges the answers.
+    /// Evaluates the present weights; a stop waits for it.
     private func evaluate() async throws -> EvaluationMetrics? {
-        guard let sampler, !options.plan.heldout.isEmpty else { return nil }
-        let plan = options.plan, version = version
+        guard let evaluator, !options.plan.heldout.isEmpty else { return nil }
         recorder.activity("evaluating")
-        let weights = try await backend.withSnapshot { $0 }
-        try await sampler.replaceWeights(weights.bytes, elementType: weights.elementType, version: version)
-        try await sampler.submit(
-            plan.heldout.enumerated().map { index, prompt in
-                RolloutTask(
-                    id: RolloutID(group: version * UInt64(plan.heldout.count) + UInt64(index), sample: 0),
-                    kind: .evaluation, promptIDs: prompt.ids, teacher: "", sampling: plan.evaluationSampling,
-                    seed: TaskSeed.evaluation(run: plan.seed, prompt: index), minimumVersion: version, leaseID: 0)
-            })
-        var done: [Trajectory] = []
-        while done.count < plan.heldout.count { done += try await sampler.advance() }
-        let evaluated = judge.judged(
-            done.sorted { $0.id < $1.id }.map { ScoredTrajectory(trajectory: $0, teacherLogprobs: []) },
-            prompts: plan.heldout)
+        guard
+            let evaluated = try await evaluator.evaluate(
+                backend, options.plan, version: version, isStopped: { false })
+        else { return nil }
         recorder.record(samples: evaluated, step: version)
         recorder.activity("")
         let metrics = EvaluationMetrics(evaluated)

@@ -46,13 +46,6 @@ public enum SupervisedProcess {
             student, type: configuration.student.elementType, threads: threads,
             options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget,
             adapters: try configuration.adapters(of: student))
-        let isEvaluated = configuration.evaluation.every > 0 && !data.heldout.isEmpty
-        let sampler =
-            isEvaluated
-            ? try StudentSampler(
-                student, type: configuration.student.elementType, slots: configuration.pipeline.slots, threads: threads,
-                adapters: try configuration.adapters(of: student)?.shape)
-            : nil
         let tokenizer = data.tokenizer
         let recorder = try FolderRecorder(
             folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
@@ -69,8 +62,9 @@ public enum SupervisedProcess {
         options.timeLimit = timeLimit
         options.startedAt = startedAt
         let learner = SupervisedLearner(
-            options: options, backend: backend, source: examples, sampler: sampler,
-            judge: ResponseJudge(tokenizer, logger: logger), checkpoints: store, resuming: resuming,
+            options: options, backend: backend, source: examples,
+            evaluator: try LearnerProcess.evaluator(configuration, student, data, logger), checkpoints: store,
+            resuming: resuming,
             recorder: recorder, logger: logger)
         let stopping = StopSignal(isLearner: true) { signal in await learner.stop("stopped by \(signal)") }
         defer { stopping.end() }

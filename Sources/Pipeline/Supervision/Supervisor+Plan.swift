@@ -2,7 +2,8 @@ import Configuration
 
 extension Supervisor {
     /// The processes of a run on one machine: the learner, `pipeline.workers` rollout workers and
-    /// `pipeline.scorers` scorers for each teacher, all of them this program.
+    /// `pipeline.scorers` scorers for each teacher, all of them this program. Where teachers sample, there are workers for
+    /// each and no scorers.
     ///
     /// - Parameters:
     ///   - configuration: what the file says, with the overrides.
@@ -29,12 +30,14 @@ extension Supervisor {
                 arguments: ["learner", configurationPath, "--bind", configuration.pipeline.endpoint]
                     + (resume ? ["--resume"] : []) + learnerArguments + common)
         ]
-        for index in 0..<configuration.pipeline.workers { plan.append(member("rollout", "rollout-\(index)")) }
-        for teacher in configuration.grading.keys.sorted() {
-            for index in 0..<configuration.pipeline.scorers {
-                plan.append(member("scorer", "scorer-\(teacher)-\(index)", ["--teacher", teacher]))
-            }
+        func members(of teacher: String, _ command: String, _ count: Int) -> [ProcessSpec] {
+            (0..<count).map { member(command, "\(command)-\(teacher)-\($0)", ["--teacher", teacher]) }
         }
-        return plan
+        let kind = configuration.objective.kind, teachers = configuration.usedTeachers.keys.sorted()
+        if kind.teachersSample {
+            return plan + teachers.flatMap { members(of: $0, "rollout", configuration.pipeline.workers) }
+        }
+        for index in 0..<configuration.pipeline.workers { plan.append(member("rollout", "rollout-\(index)")) }
+        return plan + teachers.flatMap { members(of: $0, "scorer", configuration.pipeline.scorers) }
     }
 }

@@ -45,7 +45,7 @@ enum RunReport {
             let configuration = loaded.configuration
             facts.append(
                 ("student", configuration.student.model.isEmpty ? "made from scratch" : configuration.student.model))
-            for (label, teacher) in configuration.grading.sorted(by: { $0.key < $1.key }) {
+            for (label, teacher) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
                 facts.append(("teacher", "\(teacher.model) (\(label))"))
             }
             facts.append(("steps", "\(lastNumber("step", in: run) ?? "0") of \(configuration.training.steps)"))

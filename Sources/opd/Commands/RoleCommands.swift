@@ -78,22 +78,48 @@ struct MemberOptionsGroup: ParsableArguments {
     }
 }
 
+/// Which teacher a process holds.
+struct TeacherOption: ParsableArguments {
+    @Option(help: "Label of the teacher to hold; needed when the configuration has several.")
+    var teacher: String?
+
+    func label(in configuration: RunConfiguration) throws -> String {
+        if let label = teacher ?? configuration.defaultTeacher { return label }
+        let known = configuration.teachers.keys.sorted().joined(separator: ", ")
+        throw CommandError.usage("name the teacher to hold with --teacher; the configuration has: \(known)")
+    }
+}
+
 struct RolloutCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rollout", abstract: "Run a rollout worker, which samples for a learner.")
+        commandName: "rollout", abstract: "Run a rollout worker, which samples for a learner.",
+        discussion: "It samples with the student or, with objective.kind off_policy, with a teacher.")
 
     @OptionGroup var options: ConfigurationOptions
     @OptionGroup var member: MemberOptionsGroup
+    @OptionGroup var holding: TeacherOption
     @OptionGroup var verbosity: VerbosityOptions
 
     func run() async throws {
         ChildProcess.followParent()
-        let loaded = try RunConfiguration.load(
-            options.config, overrides: options.overrides, requiring: [.student, .memberKeys, .rolloutKeys])
-        let name = member.name("rollout")
+        func load(_ files: FileUse) throws -> RunConfiguration {
+            try RunConfiguration.load(
+                options.config, overrides: options.overrides, requiring: [files, .memberKeys, .rolloutKeys]
+            ).configuration
+        }
+        // Which model it holds, and so which files must be here, is in the configuration.
+        let kind = try RunConfiguration.load(options.config, overrides: options.overrides, requiring: [])
+            .configuration.objective.kind
+        let configuration = try load(kind.teachersSample ? .teachers : .student)
+        if !kind.teachersSample, holding.teacher != nil {
+            throw CommandError.usage(
+                "--teacher: with objective.kind \(kind.rawValue) rollout workers hold the student; leave it out")
+        }
+        let teacher = kind.teachersSample ? try holding.label(in: configuration) : nil
+        let name = member.name(teacher.map { "rollout-\($0)" } ?? "rollout")
         try RunLog.bootstrap(path: nil, name: name, verbosity: verbosity.level)
         let status = try await RolloutProcess.run(
-            loaded.configuration, connect: member.connect, name: name, logger: Logger(label: "rollout"))
+            configuration, teacher: teacher, connect: member.connect, name: name, logger: Logger(label: "rollout"))
         throw ExitCode(status)
     }
 }
@@ -105,19 +131,14 @@ struct ScorerCommand: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
     @OptionGroup var member: MemberOptionsGroup
 
-    @Option(help: "Label of the teacher to hold; needed when the configuration has several.")
-    var teacher: String?
-
+    @OptionGroup var holding: TeacherOption
     @OptionGroup var verbosity: VerbosityOptions
 
     func run() async throws {
         ChildProcess.followParent()
         let loaded = try RunConfiguration.load(
             options.config, overrides: options.overrides, requiring: [.teachers, .memberKeys, .scorerKeys])
-        guard let teacher = teacher ?? loaded.configuration.defaultTeacher else {
-            let known = loaded.configuration.teachers.keys.sorted().joined(separator: ", ")
-            throw CommandError.usage("name the teacher to hold with --teacher; the configuration has: \(known)")
-        }
+        let teacher = try holding.label(in: loaded.configuration)
         let name = member.name("scorer-\(teacher)")
         try RunLog.bootstrap(path: nil, name: name, verbosity: verbosity.level)
         let status = try await ScorerProcess.run(

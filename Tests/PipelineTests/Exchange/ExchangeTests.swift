@@ -15,17 +15,19 @@ import Wire
 
     private func hello(
         _ name: String, _ role: Role, incarnation: UInt64 = 1, tokenizer: String = "t", version: UInt32 = Codec.version,
-        teachers: [String] = ["default"]
+        teachers: [String]? = nil
     ) -> Message {
         .hello(
             Hello(
                 role: role, name: name, incarnation: incarnation, hostID: "h", protocolVersion: version,
                 modelFingerprint: "", tokenizerFingerprint: tokenizer, slots: 1,
-                teachers: role == .scorer ? teachers : [], processID: 1))
+                teachers: teachers ?? (role == .scorer ? ["default"] : []), processID: 1))
     }
 
-    private func join(_ exchange: inout Exchange, _ peer: PeerID, _ role: Role, window: Int) -> [RolloutTask] {
-        _ = exchange.receive(hello(peer.description, role), from: peer, now: .zero)
+    private func join(
+        _ exchange: inout Exchange, _ peer: PeerID, _ role: Role, window: Int, teachers: [String]? = nil
+    ) -> [RolloutTask] {
+        _ = exchange.receive(hello(peer.description, role, teachers: teachers), from: peer, now: .zero)
         let actions = exchange.receive(
             .leaseRequest(LeaseRequest(count: window, epoch: 9)), from: peer, now: .zero)
         return rollouts(actions, peer)
@@ -68,6 +70,92 @@ import Wire
             #expect(UInt64(Set(tasks.map(\.id.group)).count) == 3 * min(staleness + 1, 3))
             #expect(tasks.allSatisfy { $0.minimumVersion == 0 })
         }
+    }
+
+    /// Prompts of two teachers, which sample themselves, at most two steps ahead.
+    private static let imitation = {
+        var plan = PipelineTests.plan(steps: 9, heldout: 0, teachers: ["", ""])
+        for index in plan.prompts.indices { plan.prompts[index].sampler = ["a", "b"][index % 2] }
+        plan.stepsAhead = 2
+        return plan
+    }()
+
+    @Test func teachersSampleTheirOwnPromptsAheadOfTheLearner() {
+        var exchange = exchange(Self.imitation, version: 4)
+        let a = join(&exchange, PeerID("a"), .rollout, window: 1000, teachers: ["a"])
+        let audited = exchange.audit()
+        let b = join(&exchange, PeerID("b"), .rollout, window: 1000, teachers: ["b"])
+        // Steps 4, 5 and 6, of three prompts each; what nobody there can sample does not hold the others up.
+        #expect(Set((a + b).map(\.id.group)) == Set(12..<21))
+        #expect(Set(a.map(\.id.group)).isDisjoint(with: b.map(\.id.group)) && !a.isEmpty && !b.isEmpty)
+        for (tasks, sampler) in [(a, "a"), (b, "b")] {
+            let own = Self.imitation.prompts.filter { $0.sampler == sampler }.map(\.ids)
+            #expect(tasks.allSatisfy { own.contains($0.promptIDs) && $0.minimumVersion == 0 && $0.teacher == "" })
+        }
+        #expect(audited == nil && exchange.audit() == nil)
+    }
+
+    @Test func whatIsSampledAheadCountsWithItsStep() {
+        var exchange = exchange(Self.imitation)
+        var tasks = join(&exchange, PeerID("a"), .rollout, window: 1000, teachers: ["a"])
+        tasks += join(&exchange, PeerID("b"), .rollout, window: 1000, teachers: ["b"])
+        for task in tasks {
+            let name = Self.imitation.prompts.first { $0.ids == task.promptIDs }?.sampler ?? ""
+            let message = Message.trajectories(Trajectories(trajectories: [response(task)], epoch: 9))
+            _ = exchange.receive(message, from: PeerID(name), now: .zero)
+        }
+        // Nobody grades: the batch is complete, and knows who sampled it.
+        #expect(Set(exchange.batch()?.map(\.sampler) ?? []) == ["a", "b"])
+        exchange.completeStep()
+        // 3 steps of 6 rollouts of 3 tokens.
+        #expect(exchange.ledger.counts == TokenCounts(generated: 54, trained: 18, inFlight: 36))
+        #expect(Self.imitation.boundary(exchange.ledger.counts) == TokenCounts(generated: 18, trained: 18))
+        #expect(PipelineTests.plan().boundary(exchange.ledger.counts) == exchange.ledger.counts)
+        #expect(exchange.audit() == nil)
+    }
+
+    @Test func onlyTheTeachersOwnWorkerIsBelieved() {
+        var exchange = exchange(Self.imitation)
+        let tasks = join(&exchange, PeerID("a"), .rollout, window: 1, teachers: ["a"])
+        _ = join(&exchange, PeerID("b"), .rollout, window: 0, teachers: ["b"])
+        let message = Message.trajectories(Trajectories(trajectories: [response(tasks[0])], epoch: 9))
+        let actions = exchange.receive(message, from: PeerID("b"), now: .zero)
+        #expect(
+            actions.contains {
+                if case .suspect(_, "it is for a worker of teacher 'a'") = $0 { true } else { false }
+            })
+        #expect(exchange.ledger.counts.generated == 0 && exchange.audit() == nil)
+    }
+
+    /// A worker with the student in a run whose teachers sample, and the other way round, would wait for ever, or be wrong.
+    @Test func aWorkerWithTheWrongModelIsRefused() {
+        func refusal(_ plan: RunPlan, _ teachers: [String]) -> String? {
+            var exchange = self.exchange(plan)
+            let actions = exchange.receive(hello("w", .rollout, teachers: teachers), from: Self.worker, now: .zero)
+            for message in sent(actions) {
+                if case .reject(let reject) = message, reject.code == .unknownTeacher { return reject.message }
+            }
+            return nil
+        }
+        #expect(refusal(Self.imitation, ["a"]) == nil && refusal(plan(), []) == nil)
+        #expect(refusal(Self.imitation, ["c"])?.hasPrefix("no prompt of this run asks for teacher 'c'") == true)
+        #expect(
+            refusal(Self.imitation, [])
+                == "w samples with the student, and this run with teachers; give both the same objective.kind")
+        #expect(
+            refusal(plan(), ["default"])
+                == "w samples with a teacher, and this run with the student; give both the same objective.kind")
+        var exchange = self.exchange(Self.imitation)
+        let scorer = sent(exchange.receive(hello("s", .scorer, teachers: ["a"]), from: Self.scorer, now: .zero))
+        #expect(scorer.contains { if case .reject = $0 { true } else { false } }, "nobody grades")
+    }
+
+    @Test func aMissingTeachersWorkerIsNamed() {
+        var exchange = exchange(Self.imitation)
+        #expect(exchange.waitingFor(now: .zero)?.text == "waiting for a rollout worker: none is connected")
+        _ = join(&exchange, PeerID("b"), .rollout, window: 1, teachers: ["b"])
+        #expect(
+            exchange.waitingFor(now: .zero)?.text == "waiting for a rollout worker of teacher 'a': none is connected")
     }
 
     @Test func theFirstResultWinsAndEveryOneIsAcknowledged() {

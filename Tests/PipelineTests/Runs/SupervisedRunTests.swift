@@ -58,8 +58,9 @@ import Wire
             return SupervisedLearner(
                 options: options, backend: trainer,
                 source: ListedExamples(SupervisedRunTests.examples, batchSize: 4, seed: 3, shuffled: true),
-                sampler: UnigramSampler(pause: .zero),
-                judge: ResponseJudge(logger: logger) { $0.map { "\($0)" }.joined() },
+                evaluator: HeldoutEvaluator(
+                    sampler: UnigramSampler(pause: .zero),
+                    judge: ResponseJudge(logger: logger) { $0.map { "\($0)" }.joined() }),
                 checkpoints: store, resuming: resuming, recorder: recorder, logger: logger)
         }
     }

@@ -60,17 +60,20 @@ final class TestRun: Sendable {
     let stepGuard: StepGuard
     let objective: Objective
     let target: RunTarget
+    /// Of every token of an evaluation in the learner's process.
+    let evaluationPause: Duration
     let logger: Logger
 
     /// - Parameter sockets: whether messages go through ZeroMQ instead of memory.
     init(
         plan: RunPlan, checkpointEvery: UInt64 = 2, stepGuard: StepGuard = StepGuard(),
         objective: Objective = Objective(), target: RunTarget = RunTarget(), sockets: Bool = false,
-        in path: String? = nil
+        evaluationPause: Duration = .zero, in path: String? = nil
     ) {
         self.plan = plan
         self.objective = objective
         self.target = target
+        self.evaluationPause = evaluationPause
         self.stepGuard = stepGuard
         self.checkpointEvery = checkpointEvery
         var logger = Logger(label: "opd.test")
@@ -110,9 +113,15 @@ final class TestRun: Sendable {
             checkpointEvery: checkpointEvery, keepLast: 2)
         options.stepGuard = stepGuard
         options.costModel = CostModel(
-            student: { Double($0 + 10 * $1) }, teachers: ["default": { Double($0 + 100 * $1) }])
+            student: { Double($0 + 10 * $1) },
+            teachers: ["default": { Double($0 + 100 * $1) }, "other": { Double($0 + 1000 * $1) }])
         options.target = target
         options.judge = ResponseJudge(logger: logger) { $0.map { "\($0)" }.joined() }
+        if objective.imitates {
+            options.evaluator = HeldoutEvaluator(
+                sampler: UnigramSampler(pause: evaluationPause),
+                judge: ResponseJudge(logger: logger) { $0.map { "\($0)" }.joined() })
+        }
         options.patience = .milliseconds(200)
         options.longStep = longStep
         if !FileManager.default.fileExists(atPath: folder) || resume { try store.prepare() }
@@ -148,11 +157,13 @@ final class TestRun: Sendable {
     }
 
     func worker(
-        _ name: String = "rollout-0", backend: UnigramSampler = UnigramSampler(), patience: Duration = .seconds(20)
+        _ name: String = "rollout-0", teachers: [String] = [], backend: UnigramSampler = UnigramSampler(),
+        patience: Duration = .seconds(20)
     ) throws -> Member {
         let options = MemberOptions(name: name, patience: patience)
         let transport = try memberTransport(options.identity)
-        let worker = RolloutWorker(options: options, transport: transport, backend: backend, logger: logger)
+        let worker = RolloutWorker(
+            options: options, teachers: teachers, transport: transport, backend: backend, logger: logger)
         return Member(transport: transport, task: Task { try await worker.run() })
     }
 

@@ -57,9 +57,16 @@ actor UnigramSampler: RolloutBackend {
     private let pause: Duration
     private let isBroken: Bool
     private(set) var submitted = 0
+    private(set) var replaced = 0
 
-    /// - Parameter isBroken: whether it computes no number.
-    init(tokenizer: String = "unigram", pause: Duration = .microseconds(200), isBroken: Bool = false) {
+    /// - Parameters:
+    ///   - model: with which it begins; nil: with none.
+    ///   - isBroken: whether it computes no number.
+    init(
+        _ model: UnigramModel? = nil, tokenizer: String = "unigram", pause: Duration = .microseconds(200),
+        isBroken: Bool = false
+    ) {
+        self.model = model
         tokenizerFingerprint = tokenizer
         self.pause = pause
         self.isBroken = isBroken
@@ -68,6 +75,7 @@ actor UnigramSampler: RolloutBackend {
     func replaceWeights(_ bytes: WeightBytes, elementType: String, version: UInt64) {
         model = UnigramModel(bytes: bytes)
         self.version = version
+        replaced += 1
     }
 
     func submit(_ tasks: [RolloutTask]) throws {
@@ -181,7 +189,7 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
         let rewards = objective.rewardAdvantages(of: batch)
         for (scored, reward) in zip(batch, rewards) {
             let ids = scored.trajectory.responseIDs
-            let logprobs = model.logprobs(temperature: scored.trajectory.temperature)
+            let logprobs = model.logprobs(temperature: objective.temperature(of: scored.trajectory))
             let coefficients = objective.gradient(
                 of: scored, current: ids.map { logprobs[Int($0)] }, baseline: baseline, rewardAdvantage: reward,
                 tokenCount: count, version: version, statistics: &statistics)

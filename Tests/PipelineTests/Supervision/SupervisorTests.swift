@@ -268,6 +268,22 @@ import Testing
             ])
     }
 
+    /// Where teachers sample, each has its workers, and nobody grades.
+    @Test func thePlanWhereTeachersSample() {
+        var configuration = RunConfiguration()
+        configuration.pipeline.workers = 2
+        configuration.objective.kind = .offPolicy
+        configuration.teachers = ["math": .init(), "code": .init()]
+        let plan = Supervisor.plan(
+            for: configuration, configurationPath: "x.yaml", resume: false, runFolder: RunFolder("runs/x"))
+        #expect(
+            plan.map(\.name) == ["learner", "rollout-code-0", "rollout-code-1", "rollout-math-0", "rollout-math-1"])
+        #expect(
+            plan[4].arguments == [
+                "rollout", "x.yaml", "--connect", "{endpoint}", "--teacher", "math", "--name", "rollout-math-1",
+            ])
+    }
+
     @Test func endpointsThatListenEverywhereAreReachedAtHome() {
         #expect(EndpointSource.local("tcp://0.0.0.0:5") == "tcp://127.0.0.1:5")
         #expect(EndpointSource.local("tcp://*:5") == "tcp://127.0.0.1:5")
