@@ -41,9 +41,21 @@ public struct Prompt: Sendable, Equatable {
 /// Reads prompt files: JSON lines of `{"prompt": "..."}` or `{"messages": [{"role": ..., "content": ...}]}`, optionally
 /// with `answer`, `verifier`, `response`, `teacher` and `tags`. Blank lines are skipped.
 public enum PromptFile {
+    /// What the lines' responses are for.
+    public enum Responses: Sendable {
+        /// Nothing: they are only checked.
+        case unused
+        /// A last message of the assistant is one, too.
+        case taken
+        /// Each line must have one.
+        case needed
+    }
+
     /// Problems reported before reading stops.
     package static let problemLimit = 20
     static let keys = ["prompt", "messages", "answer", "verifier", "response", "teacher", "tags"]
+    /// What `opd eval --output` says of a sample, beside what makes its line one of a prompt file; ignored.
+    static let sampleKeys = ["passed", "reward", "tokens", "finish_reason", "teacher_kl"]
     static let roles = ["system", "user", "assistant", "tool"]
 
     /// Reads a prompt file.
@@ -51,18 +63,18 @@ public enum PromptFile {
     /// - Parameters:
     ///   - teachers: labels that a line's `teacher` may name.
     ///   - defaultTeacher: label for lines without `teacher`; nil: each line must name one.
-    ///   - needsResponses: whether each line must have a response to imitate: `response`, or a last message of the
+    ///   - responses: whether each line may or must have a response to imitate: `response`, or a last message of the
     ///     assistant.
     /// - Throws: ``ConfigurationError`` with every problem and its line, or when there is no prompt.
     public static func read(
-        _ path: String, teachers: [String], defaultTeacher: String?, needsResponses: Bool = false
+        _ path: String, teachers: [String], defaultTeacher: String?, responses: Responses = .unused
     ) throws -> [Prompt] {
         guard let bytes = FileManager.default.contents(atPath: path) else {
             let message = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "no such file"
             throw ConfigurationError(problems: [.init(source: path, message: message)])
         }
         return try parse(
-            bytes, source: path, teachers: teachers, defaultTeacher: defaultTeacher, needsResponses: needsResponses)
+            bytes, source: path, teachers: teachers, defaultTeacher: defaultTeacher, responses: responses)
     }
 
     /// Reads the prompts that a run trains on or, with `heldout`, is evaluated on.
@@ -70,12 +82,12 @@ public enum PromptFile {
         let isTraining = path == configuration.data.prompts
         return try read(
             path, teachers: configuration.usedTeachers.keys.sorted(), defaultTeacher: configuration.defaultTeacher,
-            needsResponses: isTraining && configuration.objective.kind == .supervised)
+            responses: configuration.objective.kind == .supervised ? (isTraining ? .needed : .taken) : .unused)
     }
 
     /// Reads the bytes of a prompt file; `source` names it in problems.
     public static func parse(
-        _ bytes: Data, source: String, teachers: [String], defaultTeacher: String?, needsResponses: Bool = false
+        _ bytes: Data, source: String, teachers: [String], defaultTeacher: String?, responses: Responses = .unused
     ) throws -> [Prompt] {
         var prompts: [Prompt] = []
         var problems: [ConfigurationError.Problem] = []
@@ -85,7 +97,7 @@ public enum PromptFile {
             do {
                 prompts.append(
                     try prompt(
-                        Data(slice), teachers: teachers, defaultTeacher: defaultTeacher, needsResponse: needsResponses))
+                        Data(slice), teachers: teachers, defaultTeacher: defaultTeacher, responses: responses))
             } catch let refusal as Refusal {
                 problems.append(.init(source: source, line: index + 1, message: refusal.message))
                 if problems.count == problemLimit {
@@ -103,7 +115,7 @@ public enum PromptFile {
     }
 
     private static func prompt(
-        _ line: Data, teachers: [String], defaultTeacher: String?, needsResponse: Bool
+        _ line: Data, teachers: [String], defaultTeacher: String?, responses: Responses
     ) throws -> Prompt {
         guard String(bytes: line, encoding: .utf8) != nil else { throw Refusal(message: "is not UTF-8 text") }
         guard let value = try? JSONSerialization.jsonObject(with: line, options: [.fragmentsAllowed]) else {
@@ -112,14 +124,14 @@ public enum PromptFile {
         guard let object = value as? [String: Any] else {
             throw Refusal(message: "expected an object such as {\"prompt\": \"...\"}")
         }
-        for key in object.keys.sorted() where !keys.contains(key) {
+        for key in object.keys.sorted() where !keys.contains(key) && !sampleKeys.contains(key) {
             let hint =
                 nearestName(to: key, among: keys).map { "did you mean '\($0)'?" }
                 ?? "expected \(keys.joined(separator: ", "))"
             throw Refusal(message: "unknown key '\(key)'; \(hint)")
         }
         var result = Prompt(messages: [], teacher: "")
-        (result.messages, result.response) = try conversation(object, needsResponse: needsResponse)
+        (result.messages, result.response) = try conversation(object, responses: responses)
         if let answer = object["answer"], !(answer is NSNull) {
             guard let text = answer as? String else { throw Refusal(message: "'answer' must be text") }
             result.answer = text
@@ -134,7 +146,7 @@ public enum PromptFile {
             }
             result.response = text
         }
-        if needsResponse, result.response == nil {
+        if responses == .needed, result.response == nil {
             throw Refusal(message: "has no 'response' to imitate, nor a last message of the assistant")
         }
         result.check = try check(object["verifier"], answer: result.answer)
@@ -142,13 +154,13 @@ public enum PromptFile {
         return result
     }
 
-    /// The messages; where a response is needed, one of the assistant at the end is that and no part of the prompt.
+    /// The messages; where responses are of use, one of the assistant at the end is that and no part of the prompt.
     private static func conversation(
-        _ object: [String: Any], needsResponse: Bool
+        _ object: [String: Any], responses: Responses
     ) throws -> (messages: [Prompt.Message], response: String?) {
         var messages = try messages(object)
         var response: String?
-        if needsResponse, messages.count > 1, messages.last?.role == "assistant", object["response"] == nil {
+        if responses != .unused, messages.count > 1, messages.last?.role == "assistant", object["response"] == nil {
             response = messages.removeLast().content
             guard response?.isEmpty == false else { throw Refusal(message: "the assistant's last message is empty") }
         }

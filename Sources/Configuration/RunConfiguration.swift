@@ -141,6 +141,8 @@ public struct RunConfiguration: Sendable, Equatable {
             public var teachersSample: Bool { self == .offPolicy }
             /// Whether verifiers' rewards are trained on.
             public var usesReward: Bool { self == .reinforcement || self == .mixed }
+            /// Whether held-out prompts are answered in the learner's process: no worker has the student.
+            public var evaluatesInLearner: Bool { teachersSample || !samples }
             /// Whether responses are sampled, so that workers are needed.
             public var samples: Bool { self != .supervised }
         }

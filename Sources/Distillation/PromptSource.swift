@@ -9,15 +9,19 @@ public struct Prompt: Sendable, Equatable {
     public var text: String
     /// What judges its responses.
     public var check: AnswerCheck?
+    /// A response whose cross-entropy an evaluation measures, stop token included; empty: none.
+    public var responseIDs: [Int32]
 
     public init(
-        ids: [Int32], teacher: String, sampler: String = "", text: String = "", check: AnswerCheck? = nil
+        ids: [Int32], teacher: String, sampler: String = "", text: String = "", check: AnswerCheck? = nil,
+        responseIDs: [Int32] = []
     ) {
         self.ids = ids
         self.teacher = teacher
         self.sampler = sampler
         self.text = text
         self.check = check
+        self.responseIDs = responseIDs
     }
 }
 

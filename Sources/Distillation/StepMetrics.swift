@@ -123,18 +123,21 @@ public struct EvaluationMetrics: Sendable, Equatable, Codable {
     /// Share of the responses that pass their verifier, pass@1; nil where none was judged.
     public var passRate: Double?
     public var rewardMean: Double?
+    /// Mean of -s over the tokens of given responses to the held-out prompts, in nats; nil where it is not measured.
+    public var crossEntropy: Double?
     public var responses: Int
     public var tokens: Int
     public var responseLengthMean: Double
     public var truncatedFraction: Double
 
     /// Sums in the order given; pass the trajectories sorted by id.
-    public init(_ evaluated: [ScoredTrajectory]) {
+    public init(_ evaluated: [ScoredTrajectory], crossEntropy: Double? = nil) {
         var statistics = BatchStatistics()
         for scored in evaluated { statistics.add(scored, version: 0) }
         teacherKL = statistics.isGraded ? statistics.teacherKL : nil
         passRate = statistics.passRate
         rewardMean = statistics.rewardMean
+        self.crossEntropy = crossEntropy
         responses = statistics.trajectories
         tokens = statistics.tokens
         responseLengthMean = statistics.responseLengthMean

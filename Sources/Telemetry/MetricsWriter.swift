@@ -56,6 +56,9 @@ extension StepMetrics {
                 ("eval_response_length_mean", JSONText.number(evaluation.responseLengthMean)),
                 ("eval_truncated_fraction", JSONText.number(evaluation.truncatedFraction)),
             ]
+            if let crossEntropy = evaluation.crossEntropy {
+                fields.append(("eval_cross_entropy", JSONText.number(crossEntropy)))
+            }
             if let passRate = evaluation.passRate {
                 fields += [
                     ("eval_pass_at_1", JSONText.number(passRate)), ("eval_reward_mean", field(evaluation.rewardMean)),

@@ -85,6 +85,7 @@ public struct ProgressLine: Sendable, Equatable {
             parts.append("\(name) \(Self.fixed(value, 4))")
         }
         if let kl = last?.evaluation?.teacherKL { parts.append("held-out KL \(Self.fixed(kl, 4))") }
+        if let loss = last?.evaluation?.crossEntropy { parts.append("held-out cross-entropy \(Self.fixed(loss, 4))") }
         if let passRate = last?.evaluation?.passRate { parts.append("held-out right \(Self.percent(passRate))") }
         if let last, last.training != nil { parts.append("\(Self.fixed(last.timing.stepSeconds, 1)) s") }
         if let rates = rates { parts.append(rates) }

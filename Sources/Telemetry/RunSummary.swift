@@ -8,6 +8,9 @@ public struct RunSummary: Sendable, Equatable {
     /// Held-out reverse KL in nats a token; nil when there was no evaluation.
     public var klBefore: Double?
     public var klAfter: Double?
+    /// Cross-entropy of given held-out responses in nats a token; nil where it was not measured.
+    public var crossEntropyBefore: Double?
+    public var crossEntropyAfter: Double?
     /// Share of held-out responses that passed their verifier; nil when none was judged.
     public var passBefore: Double?
     public var passAfter: Double?
@@ -62,6 +65,12 @@ public struct RunSummary: Sendable, Equatable {
             lines.append(
                 "held-out KL to the teacher: \(ProgressLine.fixed(klBefore, 3)) before, \(ProgressLine.fixed(klAfter, 3)) after, nats a token\(change)"
             )
+        }
+        if let crossEntropyBefore, let crossEntropyAfter {
+            let (before, after) = (
+                ProgressLine.fixed(crossEntropyBefore, 3), ProgressLine.fixed(crossEntropyAfter, 3)
+            )
+            lines.append("held-out cross-entropy: \(before) before, \(after) after, nats a token")
         }
         if let passBefore, let passAfter {
             lines.append(

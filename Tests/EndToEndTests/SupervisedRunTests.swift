@@ -75,7 +75,11 @@ import Testing
 
                 """, "\(folder)/examples.jsonl")
             try write(
-                "{\"prompt\": \"Say yes.\", \"answer\": \"Yes.\", \"verifier\": \"exact\"}\n", "\(folder)/heldout.jsonl"
+                """
+                {"prompt": "Say yes.", "answer": "Yes.", "verifier": "exact"}
+                {"messages": [{"role": "user", "content": "Say yes."}, {"role": "assistant", "content": "Yes."}], "answer": "Yes.", "verifier": "exact"}
+
+                """, "\(folder)/heldout.jsonl"
             )
             try write(
                 """
@@ -92,6 +96,11 @@ import Testing
             #expect(result.status == 0, "\(result.errors)")
             let metrics = try ProcessRunTests.metrics(folder)
             #expect(metrics.first?["eval_pass_at_1"] == "0.0" && metrics.last?["eval_pass_at_1"] == "1.0")
+            let losses = metrics.compactMap { $0["eval_cross_entropy"].flatMap(Double.init) }
+            #expect(losses.count == 2 && losses[0] > 5 && losses[1] < 0.1, "\(losses)")
+            for text in ["held-out cross-entropy: \(String(losses[0]).prefix(3))", "before, 0.0"] {
+                #expect(result.output.contains(text), "\(result.output)")
+            }
             let model = "runs/tiny/checkpoints/latest/model"
             let answer = try await Binary.run(
                 ["generate", model, "--chat", "Name a lake.", "--temperature", "0", "--max-tokens", "24"], in: folder)

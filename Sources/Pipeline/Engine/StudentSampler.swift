@@ -5,7 +5,7 @@ import Models
 import Wire
 
 /// The rollout worker's engine: a student, or a teacher that it imitates, with continuous batching, on a thread of its own.
-public actor StudentSampler: RolloutBackend {
+public actor StudentSampler: RolloutBackend, ScoringBackend {
     public nonisolated let tokenizerFingerprint: String
     public nonisolated let weightByteCount: Int?
     public nonisolated let slots: Int
@@ -15,6 +15,7 @@ public actor StudentSampler: RolloutBackend {
     private let type: ElementType
     /// Where adapters alone are broadcast: the model below them, and what they look like.
     private let adapted: (files: ModelFiles, snapshot: AdapterSnapshot)?
+    private let model: LanguageModel
     private let engine: GenerationEngine
     private var tasks: [UInt64: RolloutTask] = [:]
     private var nextRequest: UInt64 = 0
@@ -32,6 +33,7 @@ public actor StudentSampler: RolloutBackend {
         self.slots = slots
         self.type = type
         let model = try LanguageModel(files, type: type, threads: threads)
+        self.model = model
         adapted = try adapters.map { shape in
             let layout = try AdapterLayout(files.configuration, shape)
             return (files, AdapterSnapshot(layout: layout, baseFingerprint: try files.fingerprint()))
@@ -85,6 +87,11 @@ public actor StudentSampler: RolloutBackend {
                 policyVersions: PolicyVersions(sample.versions),
                 finishReason: sample.finishReason == .stop ? .stop : .length, temperature: task.sampling.temperature)
         }
+    }
+
+    /// With the weights that it samples with.
+    public func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
+        try ScoringEngine(model: model).score(tasks.map(\.ids), from: tasks.map(\.promptCount))
     }
 
     public func cancel(_ items: Set<WorkItem>) {

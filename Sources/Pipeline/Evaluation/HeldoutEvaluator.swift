@@ -4,18 +4,19 @@ import Wire
 /// Answers the held-out prompts of a run in the learner's own process, with the weights that are trained: where no
 /// worker has them.
 public struct HeldoutEvaluator: Sendable {
-    private let sampler: any RolloutBackend
+    private let sampler: any RolloutBackend & ScoringBackend
     private let judge: ResponseJudge
 
     /// - Parameters:
-    ///   - sampler: takes the weights that are trained; one evaluation at a time.
+    ///   - sampler: takes the weights that are trained, samples and scores with them; one evaluation at a time.
     ///   - judge: judges responses whose prompts have verifiers.
-    public init(sampler: any RolloutBackend, judge: ResponseJudge) {
+    public init(sampler: any RolloutBackend & ScoringBackend, judge: ResponseJudge) {
         self.sampler = sampler
         self.judge = judge
     }
 
-    /// The judged responses to the held-out prompts of `plan`, in their order: a function of the weights and the plan.
+    /// Answers the held-out prompts of `plan`, in their order, and scores the responses given with them: a function of the
+    /// weights and the plan.
     /// - Parameters:
     ///   - version: of the model's present weights.
     ///   - isStopped: asked between tokens.
@@ -23,7 +24,7 @@ public struct HeldoutEvaluator: Sendable {
     func evaluate(
         _ model: any TrainedModel, _ plan: RunPlan, version: UInt64, isolation: isolated (any Actor)? = #isolation,
         isStopped: () -> Bool
-    ) async throws -> [ScoredTrajectory]? {
+    ) async throws -> HeldoutEvaluation? {
         let weights = try await model.withSnapshot { $0 }
         try await sampler.replaceWeights(weights.bytes, elementType: weights.elementType, version: version)
         let tasks = plan.heldout.enumerated().map { index, prompt in
@@ -43,6 +44,30 @@ public struct HeldoutEvaluator: Sendable {
         }
         let responses = done.sorted { $0.id < $1.id }.map { ScoredTrajectory(trajectory: $0, teacherLogprobs: []) }
         let judge = judge
-        return await onThread("opd-judge") { judge.judged(responses, prompts: plan.heldout) }
+        let judged = await onThread("opd-judge") { judge.judged(responses, prompts: plan.heldout) }
+        return HeldoutEvaluation(responses: judged, crossEntropy: try await crossEntropy(plan.heldout))
     }
+
+    /// Mean of -s over the tokens of the responses that are given; nil when none is.
+    private func crossEntropy(
+        _ prompts: [Prompt], isolation: isolated (any Actor)? = #isolation
+    ) async throws -> Double? {
+        let tasks = prompts.enumerated().filter { !$0.element.responseIDs.isEmpty }.map { index, prompt in
+            ScoreTask(
+                id: RolloutID(group: UInt64(index), sample: 0), kind: .evaluation, teacher: "",
+                ids: prompt.ids + prompt.responseIDs, promptCount: prompt.ids.count, leaseID: 0)
+        }
+        guard !tasks.isEmpty else { return nil }
+        let logprobs = try await sampler.score(tasks)
+        let sum = logprobs.reduce(0.0) { $1.reduce($0) { $0 - Double($1) } }
+        return sum / Double(logprobs.reduce(0) { $0 + $1.count })
+    }
+}
+
+/// What an evaluation of held-out prompts gives.
+struct HeldoutEvaluation: Sendable {
+    /// Graded and judged, in the order of the prompts.
+    var responses: [ScoredTrajectory]
+    /// Of the responses that are given with the prompts, in nats a token; nil: none is, or it is not measured.
+    var crossEntropy: Double?
 }

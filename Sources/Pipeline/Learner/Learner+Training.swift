@@ -162,7 +162,8 @@ extension Learner {
     /// - Returns: whether to go on.
     private func settle() async throws -> Bool {
         if var metrics = state.pending {
-            guard let complete = try await evaluation(of: metrics.version) else { return false }
+            guard let evaluation = try await evaluation(of: metrics.version) else { return false }
+            let complete = evaluation.responses
             let evaluated = complete.filter(\.isFinite)
             if evaluated.count < complete.count {
                 let count = "\(complete.count - evaluated.count) of \(complete.count)"
@@ -171,7 +172,9 @@ extension Learner {
             }
             // The example is the answer to the first prompt, and to no other.
             let example = complete.first?.trajectory.responseIDs ?? []
-            if !evaluated.isEmpty { keep(EvaluationMetrics(evaluated), example, in: &metrics) }
+            if !evaluated.isEmpty {
+                keep(EvaluationMetrics(evaluated, crossEntropy: evaluation.crossEntropy), example, in: &metrics)
+            }
             if !complete.isEmpty { recorder.record(samples: evaluated, step: metrics.step) }
             recorder.record(metrics)
             state.pending = nil
@@ -182,9 +185,9 @@ extension Learner {
 
     /// The held-out responses of the present weights, graded and judged; none where no evaluation is due.
     /// - Returns: nil when the run was stopped first.
-    private func evaluation(of version: UInt64) async throws -> [ScoredTrajectory]? {
+    private func evaluation(of version: UInt64) async throws -> HeldoutEvaluation? {
         if let evaluator = options.evaluator {
-            guard options.plan.evaluates(version: version) else { return [] }
+            guard options.plan.evaluates(version: version) else { return HeldoutEvaluation(responses: []) }
             account()
             phase = .evaluation
             recorder.activity("evaluating")
@@ -196,11 +199,11 @@ extension Learner {
             recorder.activity("")
             return evaluated
         }
-        guard exchange.evaluationProgress.total > 0 else { return [] }
+        guard exchange.evaluationProgress.total > 0 else { return HeldoutEvaluation(responses: []) }
         guard await wait(.evaluation, until: { exchange.evaluationStage == .ready }),
             let complete = exchange.completeEvaluation()
         else { return nil }
-        return await judged(complete)
+        return HeldoutEvaluation(responses: await judged(complete))
     }
 
     /// The trajectories with the verdicts of their prompts' verifiers.

@@ -18,6 +18,8 @@ extension LearnerProcess {
             modelPath: model ?? configuration.student.model)
         summary.klBefore = outcome.before?.metrics.teacherKL
         summary.klAfter = outcome.after?.metrics.teacherKL
+        summary.crossEntropyBefore = outcome.before?.metrics.crossEntropy
+        summary.crossEntropyAfter = outcome.after?.metrics.crossEntropy
         summary.passBefore = outcome.before?.metrics.passRate
         summary.passAfter = outcome.after?.metrics.passRate
         summary.tokensGenerated = Int(outcome.tokens.generated)

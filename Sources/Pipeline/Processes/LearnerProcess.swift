@@ -106,7 +106,7 @@ public enum LearnerProcess {
         options.costModel = try configuration.costModel(student: student)
         options.target = configuration.evaluation.target
         if data.hasVerifiers { options.judge = ResponseJudge(tokenizer, logger: logger) }
-        if configuration.objective.kind.teachersSample {
+        if configuration.objective.kind.evaluatesInLearner {
             options.evaluator = try evaluator(configuration, student, data, logger)
         }
         options.configurationText = configuration.yaml()

@@ -31,40 +31,42 @@ struct PromptReader: Sendable {
     /// The prompts to train on.
     func training() throws -> [Distillation.Prompt] {
         guard let task else {
-            return try read(configuration.data.prompts, needsVerifier: configuration.objective.kind.usesReward)
+            return try read(configuration.data.prompts, isHeldout: false)
         }
         let problems = try task.drawn(.training, seed: configuration.seed, count: configuration.data.taskPrompts)
-        return try problems.enumerated().map { try prompt($1, number: $0 + 1) }
+        return try problems.enumerated().map { try prompt($1, number: $0 + 1, isHeldout: false) }
     }
 
     /// The prompts to be evaluated on; none: no evaluation.
     func heldout() throws -> [Distillation.Prompt] {
-        if !configuration.data.heldout.isEmpty { return try read(configuration.data.heldout, needsVerifier: false) }
+        if !configuration.data.heldout.isEmpty { return try read(configuration.data.heldout, isHeldout: true) }
         guard let task else { return [] }
         let problems = try task.drawn(.heldout, seed: Self.heldoutSeed, count: configuration.data.heldoutCount)
-        return try problems.enumerated().map { try prompt($1, number: $0 + 1) }
+        return try problems.enumerated().map { try prompt($1, number: $0 + 1, isHeldout: true) }
     }
 
-    private func read(_ path: String, needsVerifier: Bool) throws -> [Distillation.Prompt] {
+    private func read(_ path: String, isHeldout: Bool) throws -> [Distillation.Prompt] {
         try PromptFile.read(path, for: configuration).enumerated().map { index, prompt in
-            if needsVerifier, prompt.check == nil {
+            if !isHeldout, configuration.objective.kind.usesReward, prompt.check == nil {
                 throw ProcessError.usage(
                     "\(path): prompt \(index + 1) has no 'verifier', which gives objective.kind "
                         + "'\(configuration.objective.kind.rawValue)' its reward")
             }
             return try self.prompt(
-                prompt.chat, teacher: prompt.teacher, check: prompt.check, named: "\(path): prompt \(index + 1)")
+                prompt.chat, teacher: prompt.teacher, check: prompt.check, response: isHeldout ? prompt.response : nil,
+                named: "\(path): prompt \(index + 1)")
         }
     }
 
-    private func prompt(_ problem: Problem, number: Int) throws -> Distillation.Prompt {
+    private func prompt(_ problem: Problem, number: Int, isHeldout: Bool) throws -> Distillation.Prompt {
         try prompt(
-            problem.chat, teacher: defaultTeacher, check: problem.check,
+            problem.chat, teacher: defaultTeacher, check: problem.check, response: isHeldout ? problem.response : nil,
             named: "task '\(configuration.data.task)': problem \(number)")
     }
 
+    /// - Parameter response: one whose cross-entropy is measured, where the learner evaluates.
     private func prompt(
-        _ messages: [ChatMessage], teacher: String, check: AnswerCheck?, named name: String
+        _ messages: [ChatMessage], teacher: String, check: AnswerCheck?, response: String?, named name: String
     ) throws -> Distillation.Prompt {
         let text = template.render(messages, addGenerationPrompt: true)
         let ids = try encode(text)
@@ -77,9 +79,11 @@ struct PromptReader: Sendable {
                         + "\(configuration.sampling.maxTokens) only \(max(room, 0)) fit into the student's context of "
                         + "\(context); shorten it or lower sampling.max_tokens")
         }
-        let samples = configuration.objective.kind.teachersSample
+        let kind = configuration.objective.kind, samples = kind.teachersSample
+        let given = kind.evaluatesInLearner ? try response.map { try example(messages, $0, named: name) } : nil
         return Distillation.Prompt(
-            ids: ids, teacher: samples ? "" : teacher, sampler: samples ? teacher : "", text: text, check: check)
+            ids: ids, teacher: samples ? "" : teacher, sampler: samples ? teacher : "", text: text, check: check,
+            responseIDs: given?.responseIDs ?? [])
     }
 
     /// A chat template writes its special tokens itself.

@@ -173,12 +173,13 @@ public actor SupervisedLearner {
         guard let evaluator, !options.plan.heldout.isEmpty else { return nil }
         recorder.activity("evaluating")
         guard
-            let evaluated = try await evaluator.evaluate(
+            let evaluation = try await evaluator.evaluate(
                 backend, options.plan, version: version, isStopped: { false })
         else { return nil }
+        let evaluated = evaluation.responses
         recorder.record(samples: evaluated, step: version)
         recorder.activity("")
-        let metrics = EvaluationMetrics(evaluated)
+        let metrics = EvaluationMetrics(evaluated, crossEntropy: evaluation.crossEntropy)
         let record = EvaluationRecord(
             step: version, metrics: metrics, exampleIDs: evaluated.first?.trajectory.responseIDs ?? [])
         reached = options.target.reached(by: metrics)

@@ -51,7 +51,10 @@ enum RunReport {
             facts.append(("steps", "\(lastNumber("step", in: run) ?? "0") of \(configuration.training.steps)"))
         }
         if let kl = lastNumber("teacher_kl", in: run) { facts.append(("training KL", kl)) }
-        for (label, name) in [("held-out KL", "eval_teacher_kl"), ("held-out right", "eval_pass_at_1")] {
+        for (label, name) in [
+            ("held-out KL", "eval_teacher_kl"), ("held-out loss", "eval_cross_entropy"),
+            ("held-out right", "eval_pass_at_1"),
+        ] {
             let evaluations = values(name, in: run)
             guard let first = evaluations.first, let last = evaluations.last else { continue }
             let both = "\(first.value) at step \(first.step), \(last.value) at step \(last.step)"

@@ -37,7 +37,12 @@ import Wire
 
         func learner(_ trainer: UnigramTrainer, resume: Bool = false) throws -> SupervisedLearner {
             let sampling = SamplingSettings(maxTokens: 6, temperature: 1, topP: 1, topK: 0, stopTokenIDs: [0])
-            let heldout = (0..<60).map { Prompt(ids: [Int32($0), 7], teacher: "", check: SupervisedRunTests.check) }
+            let heldout = (0..<60).map { index in
+                // Every third comes with a response.
+                Prompt(
+                    ids: [Int32(index), 7], teacher: "", check: SupervisedRunTests.check,
+                    responseIDs: index % 3 == 0 ? [2, 4, 3, 0] : [])
+            }
             let plan = RunPlan(
                 prompts: SupervisedRunTests.examples.map { Prompt(ids: $0.promptIDs + $0.responseIDs, teacher: "") },
                 heldout: heldout, seed: 3, steps: steps, promptsPerStep: 4, samplesPerPrompt: 1, evaluationEvery: 3,
@@ -85,6 +90,12 @@ import Wire
         }
         let evaluations = reference.metrics.filter { $0.evaluation != nil }
         #expect(evaluations.map(\.step) == [0, 3, 6, 9])
+        let heldoutLosses = evaluations.compactMap { $0.evaluation?.crossEntropy }
+        let logprobs = UnigramModel.student.logprobs()
+        let expected = -[2, 4, 3, 0].reduce(0.0) { $0 + Double(logprobs[$1]) } / 4
+        #expect(
+            heldoutLosses.count == 4 && abs(heldoutLosses[0] - expected) < 1e-12 && heldoutLosses[3] < heldoutLosses[0],
+            "\(heldoutLosses)")
         let rates = evaluations.compactMap { $0.evaluation?.passRate }
         #expect(rates.count == 4 && rates[3] > rates[0], "\(rates)")
         #expect(evaluations.allSatisfy { $0.evaluation?.teacherKL == nil })

@@ -46,7 +46,7 @@ struct EngineFailure: Error, CustomStringConvertible {
     var description: String { "the engine failed" }
 }
 
-actor UnigramSampler: RolloutBackend {
+actor UnigramSampler: RolloutBackend, ScoringBackend {
     nonisolated let tokenizerFingerprint: String
     nonisolated let weightByteCount: Int? = UnigramModel.vocabulary * 4
     nonisolated let slots = 6
@@ -112,6 +112,11 @@ actor UnigramSampler: RolloutBackend {
             tasks.remove(at: index)
         }
         return completed
+    }
+
+    func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
+        guard let logprobs = model?.logprobs() else { throw EngineFailure() }
+        return tasks.map { task in task.ids[task.promptCount...].map { logprobs[Int($0)] } }
     }
 
     func cancel(_ items: Set<WorkItem>) {
