@@ -31,9 +31,12 @@ extension EvaluationReport {
         func shares(_ estimate: Estimate) -> String {
             "\(percent(estimate.mean))  (95%: \(percent(estimate.low)) to \(percent(estimate.high)))"
         }
-        var rows = [("pass@1", shares(passAt1))]
+        var rows: [(String, String)] = []
+        if let passAt1 { rows.append(("pass@1", shares(passAt1))) }
         for (k, estimate) in passAtK { rows.append(("pass@\(k)", shares(estimate))) }
-        if passAt1.mean != rewardMean { rows.append(("reward", ProgressLine.fixed(rewardMean, 4))) }
+        if let rewardMean, passAt1?.mean != rewardMean {
+            rows.append(("reward", ProgressLine.fixed(rewardMean, 4)))
+        }
         if let kl = teacherKL {
             let bounds = "\(ProgressLine.fixed(kl.low, 4)) to \(ProgressLine.fixed(kl.high, 4))"
             rows.append(("KL", "\(ProgressLine.fixed(kl.mean, 4)) nats a token to the teacher  (95%: \(bounds))"))
@@ -56,14 +59,14 @@ extension EvaluationReport {
         func estimate(_ value: Estimate) -> String {
             JSONText.object([("mean", number(value.mean)), ("low", number(value.low)), ("high", number(value.high))])
         }
-        let all = [(k: 1, estimate: passAt1)] + passAtK
+        let all = (passAt1.map { [(k: 1, estimate: $0)] } ?? []) + passAtK
         return JSONText.object([
             ("model", JSONText.string(subject.model)), ("task", JSONText.string(subject.task)),
             ("teacher", subject.teacher.map(JSONText.string) ?? "null"),
             ("temperature", number(subject.temperature)), ("max_tokens", String(subject.maxTokens)),
             ("seed", String(subject.seed)), ("problems", String(problems)), ("samples", String(samples)),
             ("pass_at", JSONText.object(all.map { (String($0.k), estimate($0.estimate)) })),
-            ("reward_mean", number(rewardMean)), ("teacher_kl", teacherKL.map(estimate) ?? "null"),
+            ("reward_mean", rewardMean.map(number) ?? "null"), ("teacher_kl", teacherKL.map(estimate) ?? "null"),
             ("response_length_mean", number(responseLengthMean)), ("truncated_fraction", number(truncatedFraction)),
             ("tokens", String(tokens)), ("unjudged", String(flaws.count)), ("seconds", number(subject.seconds)),
         ])

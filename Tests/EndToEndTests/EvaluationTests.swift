@@ -59,6 +59,87 @@ import Testing
         }
     }
 
+    /// Without verifiers a teacher is enough.
+    @Test func promptsWithoutVerifiersAreGraded() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.write(to: "\(folder)/model", seed: 1)
+            try TinyModel.write(to: "\(folder)/other", seed: 2)
+            try write("{\"prompt\": \"Hi\"}\n{\"prompt\": \"Ho\"}\n", "\(folder)/plain.jsonl")
+            let options = ["--samples", "2", "--max-tokens", "8", "--dtype", "f32", "--teacher", "other"]
+            let result = try await Binary.run(["eval", "model", "plain.jsonl", "--json"] + options, in: folder)
+            #expect(result.status == 0, "\(result.errors)")
+            let report = try object(result.output)
+            let kl = try #require(report["teacher_kl"] as? [String: Double])
+            #expect(try #require(kl["mean"]) > 0.01)
+            #expect((report["pass_at"] as? [String: Any])?.isEmpty == true && report["reward_mean"] is NSNull)
+            let text = try await Binary.run(["eval", "model", "plain.jsonl"] + options, in: folder)
+            #expect(text.status == 0 && text.lines.first?.hasPrefix("KL:") == true, "\(text.output)")
+            try write(
+                "{\"prompt\": \"Hi\"}\n{\"prompt\": \"Ho\", \"answer\": \"a\", \"verifier\": \"exact\"}\n",
+                "\(folder)/mixed.jsonl")
+            let mixed = try await Binary.run(["eval", "model", "mixed.jsonl"] + options, in: folder)
+            #expect(mixed.status == 2 && mixed.errors.contains("prompt 1 has no 'verifier'"), "\(mixed.errors)")
+            #expect(mixed.errors.contains("of every prompt or of none"))
+        }
+    }
+
+    /// Every sample is a line that can be learnt from, evaluated again, or sorted by what came of it.
+    @Test func samplesAreKeptAsAPromptFile() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.write(to: "\(folder)/model", seed: 1)
+            let rules = "{\"name\": \"rules\", \"rules\": [\"max_characters 40\", \"min_words 2\"]}"
+            try write(
+                """
+                {"prompt": "Say \\"hi\\".", "answer": "x", "verifier": \(rules)}
+                {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Ho"}], "verifier": \(rules)}
+
+                """, "\(folder)/asked.jsonl")
+            let options = ["--samples", "4", "--json", "--max-tokens", "12", "--dtype", "f32", "--teacher", "model"]
+            let first = try await Binary.run(
+                ["eval", "model", "asked.jsonl", "--output", "samples.jsonl"] + options, in: folder)
+            #expect(first.status == 0, "\(first.errors)")
+            let report = try object(first.output)
+            let lines = try String(contentsOfFile: "\(folder)/samples.jsonl", encoding: .utf8).split(separator: "\n")
+                .map { try object(String($0)) }
+            #expect(lines.count == 8)
+            #expect(
+                lines[..<4].allSatisfy { $0["prompt"] as? String == "Say \"hi\"." && $0["answer"] as? String == "x" })
+            #expect(
+                lines[4...].allSatisfy { ($0["messages"] as? [[String: String]])?.first?["content"] == "Be brief." })
+            #expect(Set(lines.compactMap { $0["response"] as? String }).count > 1)
+            let rewards = lines.compactMap { $0["reward"] as? Double }
+            #expect(rewards.count == 8 && rewards.reduce(0, +) / 8 == report["reward_mean"] as? Double)
+            let passed = lines.compactMap { $0["passed"] as? Bool }
+            #expect(try Double(passed.count { $0 }) / 8 == mean(report, "1"))
+            #expect(lines.reduce(0) { $0 + ($1["tokens"] as? Int ?? 0) } == report["tokens"] as? Int)
+            #expect(lines.allSatisfy { ["stop", "length"].contains($0["finish_reason"] as? String) })
+            #expect(lines.allSatisfy { $0["teacher_kl"] as? Double == 0 }, "of a model from itself")
+            // Nothing is written over.
+            let again = try await Binary.run(
+                ["eval", "model", "asked.jsonl", "--output", "samples.jsonl"] + options, in: folder)
+            #expect(again.status == 2 && again.errors == "error: --output samples.jsonl exists; give another file\n")
+            let nowhere = try await Binary.run(["eval", "model", "asked.jsonl", "--output", "no/samples"], in: folder)
+            #expect(nowhere.status == 2 && nowhere.errors.contains("its folder is not there"), "\(nowhere.errors)")
+            // The file serves an evaluation and a supervised run.
+            let evaluated = try await Binary.run(
+                ["eval", "model", "samples.jsonl", "--max-tokens", "4", "--json"], in: folder)
+            #expect(evaluated.status == 0, "\(evaluated.errors)")
+            #expect(try object(evaluated.output)["problems"] as? Int == 8)
+            try write(
+                """
+                name: tiny
+                student: { model: model, dtype: f32 }
+                objective: { kind: supervised }
+                data: { prompts: samples.jsonl, prompts_per_step: 4 }
+                training: { steps: 1 }
+                evaluation: { every: 0 }
+
+                """, "\(folder)/sft.yaml")
+            let learnt = try await Binary.run(["run", "sft.yaml"], in: folder)
+            #expect(learnt.status == 0, "\(learnt.errors)")
+        }
+    }
+
     @Test(arguments: [
         (["eval", "model", "sums.jsonl"], "error: sums.jsonl: no such file"),
         (

@@ -1,6 +1,7 @@
 /// One response to a problem, judged.
 public struct JudgedResponse: Sendable, Equatable {
-    public var verdict: Verdict
+    /// Nil where the problem has no verifier.
+    public var verdict: Verdict?
     /// Response tokens, the stop token included.
     public var tokens: Int
     /// Whether the token limit cut it.
@@ -8,7 +9,7 @@ public struct JudgedResponse: Sendable, Equatable {
     /// Sum over its tokens of b - t, in nats; nil without a teacher.
     public var teacherKL: Double?
 
-    public init(verdict: Verdict, tokens: Int, isTruncated: Bool, teacherKL: Double? = nil) {
+    public init(verdict: Verdict?, tokens: Int, isTruncated: Bool, teacherKL: Double? = nil) {
         self.verdict = verdict
         self.tokens = tokens
         self.isTruncated = isTruncated
@@ -22,11 +23,12 @@ public struct EvaluationReport: Sendable, Equatable {
     /// Samples a problem.
     public var samples: Int
     /// Chance that one sample passes. Wilson's interval, a problem being one trial: the samples of a problem are not
-    /// independent, so several of them make the interval no narrower.
-    public var passAt1: Estimate
+    /// independent, so several of them make the interval no narrower. Nil where nothing was judged.
+    public var passAt1: Estimate?
     /// pass@k for k = 2, 4, ... and `samples`, by the unbiased estimator, with bootstrap intervals over problems.
     public var passAtK: [(k: Int, estimate: Estimate)]
-    public var rewardMean: Double
+    /// Nil where nothing was judged.
+    public var rewardMean: Double?
     public var tokens: Int
     public var responseLengthMean: Double
     public var truncatedFraction: Double
@@ -35,27 +37,32 @@ public struct EvaluationReport: Sendable, Equatable {
     /// Responses that their verifier could not judge, and why the first of them.
     public var flaws: (count: Int, first: String?)
 
-    /// - Parameter judged: the responses to every problem, as many for each.
+    /// - Parameter judged: the responses to every problem, as many for each; all with a verdict, or none.
     public init(_ judged: [[JudgedResponse]]) {
         let all = judged.flatMap { $0 }
         problems = judged.count
         let samples = judged.first?.count ?? 0
         precondition(judged.allSatisfy { $0.count == samples }, "as many responses for every problem")
         self.samples = samples
-        let passed = judged.map { responses in responses.count { $0.verdict.passed } }
-        let rate = Double(passed.reduce(0, +)) / Double(max(all.count, 1))
-        passAt1 = wilsonInterval(rate: rate, trials: judged.count)
-        var ks: [Int] = []
-        var k = 2
-        while k < samples {
-            ks.append(k)
-            k *= 2
+        let isJudged = !all.isEmpty && all.allSatisfy { $0.verdict != nil }
+        if isJudged {
+            let passed = judged.map { responses in responses.count { $0.verdict?.passed == true } }
+            let rate = Double(passed.reduce(0, +)) / Double(all.count)
+            passAt1 = wilsonInterval(rate: rate, trials: judged.count)
+            var ks: [Int] = []
+            var k = 2
+            while k < samples {
+                ks.append(k)
+                k *= 2
+            }
+            if samples > 1 { ks.append(samples) }
+            passAtK = ks.map { k in
+                (k, bootstrap(passed.map { Distillation.passAtK(samples: samples, passed: $0, k: k) }))
+            }
+            rewardMean = all.reduce(0) { $0 + ($1.verdict?.reward ?? 0) } / Double(all.count)
+        } else {
+            passAtK = []
         }
-        if samples > 1 { ks.append(samples) }
-        passAtK = ks.map { k in
-            (k, bootstrap(passed.map { Distillation.passAtK(samples: samples, passed: $0, k: k) }))
-        }
-        rewardMean = all.reduce(0) { $0 + $1.verdict.reward } / Double(max(all.count, 1))
         let tokens = all.reduce(0) { $0 + $1.tokens }
         self.tokens = tokens
         responseLengthMean = Double(tokens) / Double(max(all.count, 1))
@@ -65,7 +72,7 @@ public struct EvaluationReport: Sendable, Equatable {
                 judged.map { $0.reduce(0) { $0 + ($1.teacherKL ?? 0) } },
                 weights: judged.map { Double($0.reduce(0) { $0 + $1.tokens }) })
         }
-        let flawed = all.compactMap(\.verdict.flaw)
+        let flawed = all.compactMap(\.verdict?.flaw)
         flaws = (flawed.count, flawed.first)
     }
 

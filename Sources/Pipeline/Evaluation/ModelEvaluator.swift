@@ -2,6 +2,7 @@ import Compute
 import Distillation
 import Generation
 import Models
+import Telemetry
 
 /// Answers problems with a model and judges the answers. Belongs to one thread.
 public final class ModelEvaluator {
@@ -51,22 +52,32 @@ public final class ModelEvaluator {
     }
 
     /// Samples and judges.
-    /// - Parameter teacher: grades every token too; it must have the model's tokenizer.
+    /// - Parameters:
+    ///   - teacher: grades every token too; it must have the model's tokenizer.
+    ///   - record: called with every response, in the order of the problems.
     public func evaluate(
-        _ problems: ProblemSet, _ settings: Settings, teacher: LanguageModel? = nil
+        _ problems: ProblemSet, _ settings: Settings, teacher: LanguageModel? = nil,
+        record: (EvaluationSample) throws -> Void = { _ in }
     ) throws -> EvaluationReport {
         let responses = try responses(to: problems, settings)
         let grades = try teacher.map { try Self.grades($0, problems, responses) }
         return EvaluationReport(
-            problems.items.indices.map { index in
-                responses[index].indices.map { sample in
+            try problems.items.indices.map { index in
+                let item = problems.items[index]
+                return try responses[index].indices.map { sample in
                     let response = responses[index][sample]
                     let kl = grades.map { grades in
                         reverseKL(policy: response.logprobs, teacher: grades[index][sample]).reduce(0, +)
                     }
-                    return JudgedResponse(
-                        verdict: problems.verdict(on: response.ids, to: problems.items[index]),
-                        tokens: response.ids.count, isTruncated: response.finishReason == .length, teacherKL: kl)
+                    let text = problems.text(of: response.ids)
+                    let judged = JudgedResponse(
+                        verdict: item.check?.verdict(on: text), tokens: response.ids.count,
+                        isTruncated: response.finishReason == .length, teacherKL: kl)
+                    try record(
+                        EvaluationSample(
+                            messages: item.messages.map { ($0.role, $0.content) }, response: text, check: item.check,
+                            judged: judged))
+                    return judged
                 }
             })
     }

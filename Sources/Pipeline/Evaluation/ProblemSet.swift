@@ -3,14 +3,14 @@ import Distillation
 import Models
 import Tokenizers
 
-/// Problems as a model reads them: rendered and tokenised, each with what judges its responses.
+/// Problems as a model reads them: rendered and tokenised, each with what judges its responses, or all without.
 public struct ProblemSet: Sendable {
     /// One problem.
     public struct Item: Sendable {
         public var promptIDs: [Int32]
-        public var check: AnswerCheck
-        /// What a person reads.
-        public var text: String
+        public var messages: [ChatMessage]
+        /// Nil where responses are not judged.
+        public var check: AnswerCheck?
     }
 
     public var items: [Item]
@@ -19,20 +19,21 @@ public struct ProblemSet: Sendable {
     public var maxTokens: Int
     let tokenizer: Tokenizer
 
-    /// Reads held-out problems of a generated task, or a prompt file whose lines have verifiers.
+    /// Reads held-out problems of a generated task, or a prompt file.
     /// - Parameters:
     ///   - name: a task such as `arithmetic:digits=2`, or a path.
     ///   - count: problems to take; nil takes 200 of a task, all of a file.
     ///   - template: chat template by name; `auto`: the model's own.
+    ///   - needsVerifiers: whether the prompts of a file must have verifiers; else all or none must.
     ///   - maxTokens: nil: what the task's longest response takes, or 256 for a file, or what fits.
     /// - Throws: `ProcessError`, `ConfigurationError` for what the user must mend.
     public init(
         _ name: String, for model: ModelFiles, count: Int?, seed: UInt64, template: String = "auto",
-        maxTokens: Int? = nil
+        needsVerifiers: Bool = true, maxTokens: Int? = nil
     ) throws {
         let tokenizer = try model.loadTokenizer(), template = try model.chatTemplate(named: template)
         var longest = 256
-        let problems: [(messages: [ChatMessage], check: AnswerCheck)]
+        let problems: [(messages: [ChatMessage], check: AnswerCheck?)]
         if TaskSpec.isTask(name) {
             let task = try TaskSpec.named(name)
             longest = task.longest.response + 1
@@ -41,19 +42,21 @@ public struct ProblemSet: Sendable {
             }
         } else {
             let prompts = try PromptFile.read(name, teachers: [], defaultTeacher: nil)
+            let isJudged = needsVerifiers || prompts.contains { $0.check != nil }
             problems = try prompts.prefix(count ?? prompts.count).enumerated().map { index, prompt in
-                guard let check = prompt.check else {
+                guard prompt.check != nil || !isJudged else {
                     throw ProcessError.usage(
-                        "\(name): prompt \(index + 1) has no 'verifier', which an evaluation needs of every prompt")
+                        "\(name): prompt \(index + 1) has no 'verifier', which an evaluation needs of every prompt"
+                            + (needsVerifiers ? ", or else a --teacher" : " or of none"))
                 }
-                return (prompt.messages.map { ChatMessage(role: $0.role, content: $0.content) }, check)
+                return (prompt.chat, prompt.check)
             }
         }
         let context = model.configuration.maxPositions
         let items = try problems.map { messages, check in
             let text = template.render(messages, addGenerationPrompt: true)
             let ids = try tokenizer.encode(text, addSpecialTokens: template.kind == .plain)
-            return Item(promptIDs: ids, check: check, text: text)
+            return Item(promptIDs: ids, messages: messages, check: check)
         }
         let room = context - (items.map(\.promptIDs.count).max() ?? 0)
         guard room >= maxTokens ?? 1, items.allSatisfy({ !$0.promptIDs.isEmpty }) else {
@@ -67,10 +70,8 @@ public struct ProblemSet: Sendable {
         stopTokenIDs = model.stopTokenIDs(tokenizer, template)
     }
 
-    /// Judges a response's ids.
-    func verdict(on ids: [Int32], to item: Item) -> Verdict {
-        item.check.verdict(on: tokenizer.decode(ids, skipSpecialTokens: true))
-    }
+    /// A response's text, special tokens left out.
+    func text(of ids: [Int32]) -> String { tokenizer.decode(ids, skipSpecialTokens: true) }
 }
 
 extension TaskSpec {

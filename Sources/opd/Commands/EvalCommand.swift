@@ -9,7 +9,8 @@ struct EvalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "eval", abstract: "Measure how many problems a model answers rightly.",
         discussion: """
-            TASK is a generated task, whose held-out problems are taken, or a prompt file whose lines have verifiers. \
+            TASK is a generated task, whose held-out problems are taken, or a prompt file whose lines have verifiers; with \
+            --teacher they need none. \
             pass@1 has Wilson's 95% interval, pass@k the unbiased estimator with a bootstrap interval over problems.
             """)
 
@@ -40,6 +41,9 @@ struct EvalCommand: ParsableCommand {
     @Option(help: "A model with the same tokenizer, to which the reverse KL is measured.")
     var teacher: String?
 
+    @Option(help: "A file to be written: every sample, judged, as a line of a prompt file.")
+    var output: String?
+
     @Option(help: "Sequences sampled at once; changes no result.")
     var slots = 64
 
@@ -63,16 +67,22 @@ struct EvalCommand: ParsableCommand {
     }
 
     func run() throws {
+        try output.map(checkOutput)
         let begun = ContinuousClock.now
         let files = try ModelFiles.open(model)
         let problems = try ProblemSet(
-            task, for: files, count: count, seed: seed, template: template, maxTokens: maxTokens)
+            task, for: files, count: count, seed: seed, template: template, needsVerifiers: teacher == nil,
+            maxTokens: maxTokens)
         let grader = try teacher.map { path in
             try ModelEvaluator.teacher(path, of: files, type: options.dtype, threads: options.threadCount)
         }
         let evaluator = try ModelEvaluator(files, type: options.dtype, threads: options.threadCount, slots: slots)
         let settings = ModelEvaluator.Settings(samples: samples, temperature: temperature, seed: seed)
-        let report = try evaluator.evaluate(problems, settings, teacher: grader)
+        var lines = ""
+        let report = try evaluator.evaluate(problems, settings, teacher: grader) { sample in
+            if output != nil { lines += sample.jsonLine + "\n" }
+        }
+        try output.map { try write(lines, to: $0) }
         let passed = begun.duration(to: .now).components
         let seconds = Double(passed.seconds) + Double(passed.attoseconds) * 1e-18
         if let flaw = report.flaws.first {
@@ -83,5 +93,25 @@ struct EvalCommand: ParsableCommand {
             model: model, task: task, teacher: teacher, temperature: Double(temperature),
             maxTokens: problems.maxTokens, seed: seed, seconds: seconds)
         try StandardOutput.shared.writeLine(json ? report.json(of: subject) : report.text(of: subject))
+    }
+
+    /// Before the work: a file is not written over, and its folder is there.
+    private func checkOutput(_ path: String) throws {
+        let files = FileManager.default
+        guard !files.fileExists(atPath: path) else {
+            throw CommandError.usage("--output \(path) exists; give another file")
+        }
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        guard files.isWritableFile(atPath: folder) else {
+            throw CommandError.usage("--output \(path): its folder is not there or cannot be written to")
+        }
+    }
+
+    private func write(_ text: String, to path: String) throws {
+        do {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .withoutOverwriting)
+        } catch {
+            throw CommandError(message: "--output \(path) cannot be written: \(error.localizedDescription)")
+        }
     }
 }
