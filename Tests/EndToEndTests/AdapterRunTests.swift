@@ -199,9 +199,10 @@ import Testing
         }
     }
 
-    /// Supervised and rewarded runs train adapters, too, and are the same when they are interrupted.
-    @Test(arguments: ["supervised", "reinforcement", "mixed"]) func everyKindOfRunTrainsThem(kind: String) async throws
-    {
+    /// Supervised, off-policy and rewarded runs train adapters, too, and are the same when they are interrupted.
+    @Test(arguments: ["supervised", "off_policy", "reinforcement", "mixed"])
+    func everyKindOfRunTrainsThem(kind: String) async throws {
+        let imitates = ["supervised", "off_policy"].contains(kind)
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: 4)
             let prompts = [("Name a river.", "The Rhine."), ("Say hello.", "Hello."), ("Count.", "One, two.")]
@@ -218,7 +219,10 @@ import Testing
             let result = try Result(folder)
             #expect(result.metrics.map { $0["step"] } == (0...4).map { "\($0)" })
             #expect(
-                result.metrics.dropFirst().allSatisfy { $0["ratio_mean"] ?? "1.0" == "1.0" || kind == "supervised" })
+                result.metrics.dropFirst().allSatisfy { $0["ratio_mean"] ?? "1.0" == "1.0" || imitates })
+            // Scored with the merged weights, where the learner evaluates.
+            let heldout = result.metrics.compactMap { $0["eval_cross_entropy"].flatMap(Double.init) }
+            #expect(imitates ? heldout.count == 3 && Set(heldout).count == 3 : heldout.isEmpty, "\(heldout)")
             if kind == "supervised" {
                 let losses = result.metrics.compactMap { $0["loss"].flatMap(Double.init) }
                 #expect(losses.count == 4 && losses[3] < losses[0] - 0.1, "\(losses)")
