@@ -42,11 +42,12 @@ let package = Package(
 
         // Lower floors know nothing of upper ones.
         module("Compute", ["CKernels", "COneDNN"]),
-        module("Tokenizers", ["CPCRE2"]),
+        module("Patterns", ["CPCRE2"]),
+        module("Tokenizers", ["Patterns"]),
         module("Models", ["Compute", "Tokenizers", "CKernels"]),
         module("Generation", ["Models", "Compute"]),
         module("Training", ["Models", "Compute"]),
-        module("Distillation", ["CPCRE2"]),
+        module("Distillation", ["Patterns"]),
         module("Locking", []),
         module("ZeroMQ", ["CZeroMQ"]),
         module(
