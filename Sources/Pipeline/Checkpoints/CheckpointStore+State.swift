@@ -1,9 +1,13 @@
+import Logging
+
 extension CheckpointStore {
-    /// Writes a checkpoint on a thread of its own.
+    /// Writes a checkpoint on a thread of its own, and removes old ones once it is there. A failure is a warning, which
+    /// is given here: the run goes on with the last good checkpoint.
     func save(
-        _ state: CheckpointState, _ held: HeldState, configurationText: String?
+        _ state: CheckpointState, _ held: HeldState, _ schedule: CheckpointSchedule, configurationText: String?,
+        _ logger: Logger
     ) async -> Result<Checkpoint, any Error> {
-        await onThread("opd-checkpoint") {
+        let result = await onThread("opd-checkpoint") {
             defer { withExtendedLifetime(held) {} }
             return Result {
                 try save(step: Int(state.step)) { folder in
@@ -15,5 +19,13 @@ extension CheckpointStore {
                 }
             }
         }
+        do {
+            let checkpoint = try result.get()
+            logger.info("saved \(checkpoint.path)")
+            try prune(keepLast: schedule.keepLast, keepEvery: Int(schedule.keepEvery))
+        } catch {
+            logger.warning("\(error)")
+        }
+        return result
     }
 }

@@ -179,7 +179,7 @@ extension Learner {
             recorder.record(metrics)
             state.pending = nil
         }
-        if options.savesCheckpoint(step: exchange.version) { await save() }
+        if options.checkpoints.isDue(step: exchange.version) { await save() }
         return !isStopped && state.reached == nil
     }
 
@@ -243,30 +243,22 @@ extension Learner {
             before: state.before, after: state.after, cost: cost)
         guard snapshot != state.saved else { return }
         let held = await backend.holdState()
-        let text = options.configurationText
-        let keepLast = options.keepLast, keepEvery = Int(options.keepEvery)
+        let options = options, logger = logger
         let begun = now
         state.saving = Task {
-            let saved = await checkpoints.save(snapshot, held, configurationText: text)
-            didSave(snapshot, saved)
-            timeLimit?.saved(in: now - begun)
-            do throws(CheckpointError) {
-                if case .success = saved { try checkpoints.prune(keepLast: keepLast, keepEvery: keepEvery) }
-            } catch {
-                logger.warning("\(error)")
-            }
+            let result = await checkpoints.save(
+                snapshot, held, options.checkpoints, configurationText: options.configurationText, logger)
+            didSave(snapshot, result, in: now - begun)
         }
     }
 
-    private func didSave(_ snapshot: CheckpointState, _ result: Result<Checkpoint, any Error>) {
+    private func didSave(_ snapshot: CheckpointState, _ result: Result<Checkpoint, any Error>, in time: Duration) {
+        timeLimit?.saved(in: time)
         switch result {
-        case .success(let checkpoint):
+        case .success:
             state.saved = snapshot
             state.checkpointFailure = nil
-            logger.info("saved \(checkpoint.path)")
-        case .failure(let error):
-            state.checkpointFailure = "\(error)"
-            logger.warning("\(error)")
+        case .failure(let error): state.checkpointFailure = "\(error)"
         }
     }
 

@@ -16,12 +16,8 @@ public struct LearnerOptions: Sendable {
     public var evaluator: HeldoutEvaluator?
     /// Learning rate of the step after so many completed ones.
     public var learningRate: @Sendable (_ completedSteps: UInt64) -> Double
-    /// Steps between checkpoints; 0: only at the end and when stopped.
-    public var checkpointEvery: UInt64
-    /// Newest checkpoints that are kept.
-    public var keepLast: Int
-    /// Steps between checkpoints that are kept for ever, beside the newest; 0: none.
-    public var keepEvery: UInt64
+    /// When checkpoints are written, and which are kept.
+    public var checkpoints = CheckpointSchedule()
     /// Goes into every checkpoint, so that what goes on from it can be compared with what made it; nil: nothing does.
     public var configurationText: String?
     /// Stops the run in time for a last checkpoint; nil: no limit.
@@ -38,21 +34,12 @@ public struct LearnerOptions: Sendable {
 
     public init(
         plan: RunPlan, exchange: ExchangeOptions, objective: Objective,
-        learningRate: @escaping @Sendable (UInt64) -> Double, checkpointEvery: UInt64 = 0, keepLast: Int = 3,
-        keepEvery: UInt64 = 0
+        learningRate: @escaping @Sendable (UInt64) -> Double
     ) {
         self.plan = plan
         self.exchange = exchange
         self.objective = objective
         self.learningRate = learningRate
-        self.checkpointEvery = checkpointEvery
-        self.keepLast = keepLast
-        self.keepEvery = keepEvery
-    }
-
-    /// Whether a checkpoint is due after so many completed steps.
-    func savesCheckpoint(step: UInt64) -> Bool {
-        step > 0 && [checkpointEvery, keepEvery].contains { $0 > 0 && step % $0 == 0 }
     }
 }
 

@@ -99,9 +99,8 @@ public enum LearnerProcess {
             vocabularySize: Int32(student.configuration.vocabularySize))
         var options = LearnerOptions(
             plan: plan, exchange: exchange, objective: configuration.objective.objective,
-            learningRate: { schedule.rate(step: Int($0)) },
-            checkpointEvery: UInt64(configuration.checkpoint.every), keepLast: configuration.checkpoint.keepLast,
-            keepEvery: UInt64(configuration.checkpoint.keepEvery))
+            learningRate: { schedule.rate(step: Int($0)) })
+        options.checkpoints = configuration.checkpoint.schedule
         options.stepGuard = configuration.training.stepGuard
         options.costModel = try configuration.costModel(student: student)
         options.target = configuration.evaluation.target

@@ -94,6 +94,12 @@ extension RunConfiguration {
     }
 }
 
+extension RunConfiguration.Checkpoint {
+    var schedule: CheckpointSchedule {
+        CheckpointSchedule(every: UInt64(every), keepLast: keepLast, keepEvery: UInt64(keepEvery))
+    }
+}
+
 extension RunConfiguration.Evaluation {
     var target: RunTarget { RunTarget(passRate: stopAtPassRate, teacherKL: stopAtKL) }
 }

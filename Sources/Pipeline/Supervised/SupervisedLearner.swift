@@ -106,7 +106,7 @@ public actor SupervisedLearner {
         }
         while version < options.plan.steps, stopReason == nil, reached == nil {
             try await step()
-            if options.savesCheckpoint(step: version) { await save() }
+            if options.checkpoints.isDue(step: version) { await save() }
             stopInTime()
         }
     }
@@ -199,30 +199,22 @@ public actor SupervisedLearner {
             pending: nil, badSteps: badSteps, before: before, after: after, cost: counted)
         guard snapshot != saved else { return }
         let held = await backend.holdState()
-        let options = options
+        let options = options, logger = logger
         let begun = now
         saving = Task {
-            let result = await checkpoints.save(snapshot, held, configurationText: options.configurationText)
+            let result = await checkpoints.save(
+                snapshot, held, options.checkpoints, configurationText: options.configurationText, logger)
             didSave(snapshot, result, in: now - begun)
-            do throws(CheckpointError) {
-                guard case .success = result else { return }
-                try checkpoints.prune(keepLast: options.keepLast, keepEvery: Int(options.keepEvery))
-            } catch {
-                logger.warning("\(error)")
-            }
         }
     }
 
     private func didSave(_ snapshot: CheckpointState, _ result: Result<Checkpoint, any Error>, in time: Duration) {
         timeLimit?.saved(in: time)
         switch result {
-        case .success(let checkpoint):
+        case .success:
             saved = snapshot
             checkpointFailure = nil
-            logger.info("saved \(checkpoint.path)")
-        case .failure(let error):
-            checkpointFailure = "\(error)"
-            logger.warning("\(error)")
+        case .failure(let error): checkpointFailure = "\(error)"
         }
     }
 

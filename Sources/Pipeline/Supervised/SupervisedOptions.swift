@@ -11,12 +11,8 @@ public struct SupervisedOptions: Sendable {
     public var costModel: CostModel?
     /// At which the run ends early.
     public var target = RunTarget()
-    /// Steps between checkpoints; 0: only at the end and when stopped.
-    public var checkpointEvery: UInt64 = 0
-    /// Newest checkpoints that are kept.
-    public var keepLast = 3
-    /// Steps between checkpoints that are kept for ever, beside the newest; 0: none.
-    public var keepEvery: UInt64 = 0
+    /// When checkpoints are written, and which are kept.
+    public var checkpoints = CheckpointSchedule()
     /// Goes into every checkpoint.
     public var configurationText: String?
     /// Stops the run in time for a last checkpoint; nil: no limit.
@@ -27,10 +23,5 @@ public struct SupervisedOptions: Sendable {
     public init(plan: RunPlan, learningRate: @escaping @Sendable (UInt64) -> Double) {
         self.plan = plan
         self.learningRate = learningRate
-    }
-
-    /// Whether a checkpoint is due after so many completed steps.
-    func savesCheckpoint(step: UInt64) -> Bool {
-        step > 0 && [checkpointEvery, keepEvery].contains { $0 > 0 && step % $0 == 0 }
     }
 }

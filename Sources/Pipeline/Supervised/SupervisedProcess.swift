@@ -55,9 +55,7 @@ public enum SupervisedProcess {
         options.stepGuard = configuration.training.stepGuard
         options.costModel = try configuration.costModel(student: student)
         options.target = configuration.evaluation.target
-        options.checkpointEvery = UInt64(configuration.checkpoint.every)
-        options.keepLast = configuration.checkpoint.keepLast
-        options.keepEvery = UInt64(configuration.checkpoint.keepEvery)
+        options.checkpoints = configuration.checkpoint.schedule
         options.configurationText = given.yaml()
         options.timeLimit = timeLimit
         options.startedAt = startedAt

@@ -48,7 +48,7 @@ import Wire
                 heldout: heldout, seed: 3, steps: steps, promptsPerStep: 4, samplesPerPrompt: 1, evaluationEvery: 3,
                 sampling: sampling)
             var options = SupervisedOptions(plan: plan, learningRate: { 1 / Double($0 + 1) })
-            options.checkpointEvery = 2
+            options.checkpoints.every = 2
             options.stepGuard = stepGuard
             options.target = target
             options.costModel = CostModel(student: { Double($0 + 10 * $1) })

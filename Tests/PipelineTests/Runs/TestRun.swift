@@ -109,8 +109,8 @@ final class TestRun: Sendable {
             runID: "test", lease: .seconds(2), heartbeat: .milliseconds(50), tokenizerFingerprint: "unigram")
         exchange.leastSilence = .milliseconds(400)
         var options = LearnerOptions(
-            plan: plan, exchange: exchange, objective: objective, learningRate: { _ in 1 },
-            checkpointEvery: checkpointEvery, keepLast: 2)
+            plan: plan, exchange: exchange, objective: objective, learningRate: { _ in 1 })
+        options.checkpoints = CheckpointSchedule(every: checkpointEvery, keepLast: 2)
         options.stepGuard = stepGuard
         options.costModel = CostModel(
             student: { Double($0 + 10 * $1) },
