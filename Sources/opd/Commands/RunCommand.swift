@@ -15,7 +15,7 @@ struct RunCommand: AsyncParsableCommand {
 
     @OptionGroup var options: ConfigurationOptions
 
-    @Option(help: "Rollout workers to start.")
+    @Option(help: "Rollout workers to start; with objective.kind off_policy, for each teacher.")
     var workers: Int?
 
     @Option(help: "Scorers to start for each teacher.")
