@@ -119,7 +119,8 @@ public struct ProgressLine: Sendable, Equatable {
     /// The one figure of a step that tells most of how it goes.
     private static func headline(_ training: TrainingMetrics) -> (name: String, value: Double) {
         if let kl = training.teacherKL { return ("KL", kl) }
-        if let reward = training.rewardMean { return ("reward", reward) }
+        // The reward of responses that are imitated is their teacher's.
+        if let reward = training.rewardMean, training.ratioMean != nil { return ("reward", reward) }
         return ("loss", training.loss)
     }
 

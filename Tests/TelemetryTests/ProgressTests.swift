@@ -63,6 +63,8 @@ import Testing
         }
         #expect(plain() == "step 1/1, loss 2.5000, 1.0 s, train 420 tok/s, learner never waits")
         training.rewardMean = 0.75
+        #expect(plain().hasPrefix("step 1/1, loss 2.5000, "), "the reward is of the teacher's responses")
+        training.ratioMean = 1
         #expect(plain().hasPrefix("step 1/1, reward 0.7500, "))
         training.teacherKL = 0.5
         #expect(plain().hasPrefix("step 1/1, KL 0.5000, "))
