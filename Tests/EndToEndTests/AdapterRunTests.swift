@@ -4,7 +4,8 @@ import Testing
 
 /// Whole runs of real processes that train adapters.
 @Suite(.serialized) struct AdapterRunTests {
-    private static let steps = 6
+    /// So many that a run is not over when a test disturbs it.
+    private static let steps = 20
     private static let options = [
         "--set", "lora.rank=4", "--set", "lora.alpha=8", "--set", "training.learning_rate=0.02",
     ]
@@ -51,7 +52,7 @@ import Testing
             #expect(line["staleness_max"] == "0")
         }
         let kl = reference.metrics.compactMap { $0["eval_teacher_kl"].flatMap(Double.init) }
-        #expect(kl.count == 4 && Set(kl).count == 4 && kl.allSatisfy(\.isFinite))
+        #expect(kl.count == Self.steps / 2 + 1 && Set(kl).count == kl.count && kl.allSatisfy(\.isFinite))
     }
 
     /// In bf16, merged weights are rounded after the adapters are added, on both sides.
@@ -163,12 +164,10 @@ import Testing
             let full = try await Self.run(folder, ["--set", "lora.rank=16", "--quiet"]).finish(within: 120)
             #expect(full.status == 0, "as large as the smallest matrix: \(full.errors)")
             let result = try await Self.run(folder, ["--set", "name=x", "--set", "lora.rank=17"]).finish(within: 60)
-            let errors = result.errorLines.filter { $0.hasPrefix("error: ") }
-            #expect(
-                result.status == 2
-                    && errors == [
-                        "error: lora.rank: 17 is above 16, the smaller side of model.layers.0.self_attn.k_proj.weight [16, 32]"
-                    ], "\(result.errors)")
+            // The learner says it, or the worker where that is quicker.
+            let message =
+                "lora.rank: 17 is above 16, the smaller side of model.layers.0.self_attn.k_proj.weight [16, 32]"
+            #expect(result.status == 2 && result.errors.contains("error: \(message)"), "\(result.errors)")
         }
     }
 
