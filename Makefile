@@ -8,7 +8,7 @@ CONFIG ?= Examples/smollm2.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run test lint fuzz sanitize chaos soak models bench growth clean
+.PHONY: help setup build run test lint fuzz sanitize chaos soak models pretrain bench growth clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -40,6 +40,9 @@ sanitize: setup ## Run the tests under AddressSanitizer and ThreadSanitizer.
 
 models: build ## Get SmolLM2-135M-Instruct and make the damaged student.
 	scripts/models.sh $(OPD)
+
+pretrain: build ## Make the models of the quick start again, from random weights (5 minutes).
+	scripts/pretrain.sh $(OPD)
 
 bench: build models ## Measure everything beside the machine's limits (PEERS_PYTHON=... beside peers too).
 	@scripts/bench.sh $(OPD) models

@@ -157,7 +157,7 @@ package enum ConfigurationSchema {
             ),
             .choice(
                 "objective.baseline", \.objective.baseline,
-                "what is subtracted from every advantage of a batch: nothing, or their mean, which takes noise out of the gradient"
+                "what is subtracted from every advantage of a batch, to take noise out of the gradient: nothing, their mean, or the constant that takes out most"
             ),
             .number(
                 "objective.kl_coefficient", \.objective.klCoefficient, 0...1e6, above: true, "multiplies the advantage"),

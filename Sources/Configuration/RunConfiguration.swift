@@ -150,6 +150,7 @@ public struct RunConfiguration: Sendable, Equatable {
         public enum Baseline: String, Sendable, CaseIterable {
             case none
             case batchMean = "batch_mean"
+            case leastVariance = "least_variance"
         }
 
         public enum Loss: String, Sendable, CaseIterable {

@@ -16,6 +16,14 @@ public enum BaselineKind: String, Sendable, Codable, CaseIterable {
     case none
     /// The mean over the batch's response tokens, under the policy that sampled them.
     case batchMean = "batch_mean"
+    /// The constant that leaves the least noise: the mean weighted with the squared length of what an advantage
+    /// multiplies, the gradient of log p, which is about 1 - p in the logits.
+    ///
+    /// A student that is mostly sure and rarely wrong has few tokens with large negative advantages and many with
+    /// advantages near 0. Their mean is near 0 too, and takes next to nothing away; this one moves most of the signal
+    /// from the rare wrong tokens to the frequent right ones. Source: E. Greensmith, P. Bartlett and J. Baxter,
+    /// "Variance reduction techniques for gradient estimates in reinforcement learning", JMLR 5, 2004.
+    case leastVariance = "least_variance"
 }
 
 /// Per-token reverse-KL estimate k = p - t, in nats.

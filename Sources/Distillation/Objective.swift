@@ -1,3 +1,5 @@
+import Glibc
+
 /// What a training step minimises over the response tokens of its batch.
 ///
 /// L = (1/N) sum_i loss(exp(s_i - b_i), A_i), N being the number of response tokens of the whole batch. Prompt tokens
@@ -46,14 +48,20 @@ public struct Objective: Sendable, Equatable, Codable {
         advantages(of: scored, policy: advantage == .behaviour ? scored.trajectory.behaviourLogprobs : current)
     }
 
-    /// B, which is subtracted from every advantage of the batch: 0, or the mean advantage of its response tokens under
-    /// the policy that sampled them.
+    /// B, which is subtracted from every advantage of the batch: 0, or a mean advantage of its response tokens under the
+    /// policy that sampled them, plain or weighted with (1 - p)^2.
     public func baseline(of batch: [ScoredTrajectory]) -> Double {
-        guard baseline == .batchMean else { return 0 }
-        let sum = batch.reduce(0.0) { sum, scored in
-            advantages(of: scored, policy: scored.trajectory.behaviourLogprobs).reduce(sum, +)
+        guard baseline != .none else { return 0 }
+        var sum = 0.0, weights = 0.0
+        for scored in batch {
+            let behaviour = scored.trajectory.behaviourLogprobs
+            for (advantage, logprob) in zip(advantages(of: scored, policy: behaviour), behaviour) {
+                let length = baseline == .leastVariance ? 1 - exp(Double(logprob)) : 1
+                sum += length * length * advantage
+                weights += length * length
+            }
         }
-        return sum / Double(max(responseTokenCount(batch), 1))
+        return weights > 0 ? sum / weights : 0
     }
 
     private func advantages(of scored: ScoredTrajectory, policy: [Float]) -> [Double] {

@@ -1,4 +1,5 @@
 import Distillation
+import Foundation
 import Testing
 
 /// Mistakes that real systems made, each of which still "trains".
@@ -112,5 +113,38 @@ import Testing
         let same = scored(behaviour: [-1, -3], teacher: [-1, -3])
         #expect(Objective(baseline: .batchMean).baseline(of: [same, same]) == 0)
         #expect(Objective(baseline: .batchMean).baseline(of: []) == 0)
+    }
+
+    /// A student that is right with p = 0.75 and wrong with 0.25, where the teacher tells the two apart: of all constants
+    /// the weighted mean leaves the gradient with the least variance, here none at all, and the same expectation.
+    @Test func leastVarianceBaselineTakesTheNoiseOut() {
+        let right = scored(behaviour: [Float(log(0.75))], teacher: [0])
+        let wrong = scored(behaviour: [Float(log(0.25))], teacher: [-10])
+        let batch = [right, right, right, wrong]
+        // Of a token of two, the gradient of log p in the logit of the right one: 1 - p, or -(1 - p) for the wrong one.
+        func pushes(_ kind: BaselineKind) -> [Double] {
+            let objective = Objective(baseline: kind)
+            let baseline = objective.baseline(of: batch)
+            var statistics = BatchStatistics()
+            return batch.map { scored in
+                let slope = (1 - exp(Double(scored.trajectory.behaviourLogprobs[0]))) * (scored == wrong ? -1 : 1)
+                let gradient = objective.gradient(
+                    of: scored, current: scored.trajectory.behaviourLogprobs, baseline: baseline, tokenCount: 4,
+                    version: 0, statistics: &statistics)
+                return -Double(gradient[0]) * slope
+            }
+        }
+        let plain = pushes(.none), mean = pushes(.batchMean), least = pushes(.leastVariance)
+        let expected = plain.reduce(0, +)
+        #expect(expected > 0 && abs(mean.reduce(0, +) - expected) < 1e-6)
+        #expect(abs(least.reduce(0, +) - expected) < 1e-6)
+        func spread(_ values: [Double]) -> Double {
+            let middle = values.reduce(0, +) / Double(values.count)
+            return values.reduce(0) { $0 + ($1 - middle) * ($1 - middle) }
+        }
+        #expect(spread(least) < spread(mean) * 1e-6 && spread(mean) < spread(plain), "\(plain) \(mean) \(least)")
+        let sure = scored(behaviour: [0], teacher: [-3])
+        #expect(Objective(baseline: .leastVariance).baseline(of: [sure]) == 0)
+        #expect(Objective(baseline: .leastVariance).baseline(of: []) == 0)
     }
 }

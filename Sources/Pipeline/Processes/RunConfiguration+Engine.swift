@@ -51,9 +51,15 @@ extension RunConfiguration.Objective {
             case .ppoClip: .ppoClip
             case .truncatedImportanceSampling: .truncatedImportanceSampling
             }
+        let subtracted: BaselineKind =
+            switch baseline {
+            case .none: .none
+            case .batchMean: .batchMean
+            case .leastVariance: .leastVariance
+            }
         return Distillation.Objective(
             loss: kind, advantage: advantage == .behaviour ? .behaviour : .current,
-            baseline: baseline == .none ? .none : .batchMean, klCoefficient: klCoefficient, klDiscount: klDiscount,
+            baseline: subtracted, klCoefficient: klCoefficient, klDiscount: klDiscount,
             clipLow: clipLow, clipHigh: clipHigh, truncation: truncation,
             rewardCoefficient: self.kind.usesReward ? rewardCoefficient : 0,
             rewardScale: rewardScale == .none ? .none : .deviation, imitates: self.kind.teachersSample)
