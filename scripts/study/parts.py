@@ -6,9 +6,9 @@ import random
 from lab import ROOT, RUNS
 
 CONFIGS = "Examples/study"
-STUDENT = "Examples/models/student"
-TEACHER = "Examples/models/teacher"
-TASK = "arithmetic"
+STUDENT = "Examples/models/arithmetic-student"
+TEACHER = "Examples/models/arithmetic-teacher"
+TASK = "arithmetic:operations=add+sub"
 TARGET = 0.80
 METHODS = ["opd", "supervised", "off_policy", "mixed", "reinforcement"]
 
