@@ -4,14 +4,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 SWIFT  ?= swift
-CONFIG ?= Examples/smollm2.yaml
+CONFIG ?= Examples/arithmetic.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run test lint fuzz sanitize chaos soak models pretrain bench growth clean
+.PHONY: help setup build run smollm2 test lint fuzz sanitize chaos soak models pretrain bench growth study clean
 
 help: ## Say what there is.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1|/' | column -t -s '|'
 
 setup: ## Install the system libraries that are missing (Debian, Ubuntu).
 	@scripts/setup.sh
@@ -19,8 +19,12 @@ setup: ## Install the system libraries that are missing (Debian, Ubuntu).
 build: setup ## Build the release binary.
 	$(SWIFT) build -c release --product opd
 
-run: build models ## Distil the damaged SmolLM2 back from its teacher (CONFIG=..., ARGS=...).
-	$(OPD) run $(CONFIG) $(ARGS)
+# A second 'make run' begins anew and keeps what the first one made; ARGS=--resume goes on.
+run: build ## Distil the teacher in the repository into a small student: two minutes (CONFIG=..., ARGS=...).
+	$(OPD) run $(CONFIG) $(if $(filter --resume --again,$(ARGS)),,--again) $(ARGS)
+
+smollm2: build models ## Distil a damaged SmolLM2-135M back from its teacher: six minutes (ARGS=...).
+	$(OPD) run Examples/smollm2.yaml $(ARGS)
 
 # The last line printed is the test runner's own. Without network the tests that need SmolLM2 are skipped.
 test: build ## Run all tests, with real models and processes.
@@ -49,6 +53,9 @@ bench: build models ## Measure everything beside the machine's limits (PEERS_PYT
 
 growth: build models ## Measure how speed and memory grow, and draw it (PEERS_PYTHON=... with matplotlib; WHAT="speed steps plot").
 	$${PEERS_PYTHON:-python3} scripts/growth.py $(OPD) models $(WHAT)
+
+study: build ## Repeat docs/study.md: what on-policy distillation is worth on small models (WHAT="1 2 3 4 5 6a 6b report", SEEDS="1 2 3").
+	$${PEERS_PYTHON:-python3} scripts/study/study.py $(OPD) $(WHAT) $(if $(SEEDS),--seeds $(SEEDS))
 
 FAULTS  ?= 200
 SEED    ?= 1

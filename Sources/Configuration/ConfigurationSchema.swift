@@ -259,6 +259,9 @@ package enum ConfigurationSchema {
             .number(
                 "evaluation.stop_at_kl", \.evaluation.stopAtKL, 0...1e6,
                 "held-out divergence in nats a token at which the run ends; 0: none"),
+            .flag(
+                "evaluation.teachers", \.evaluation.teachers,
+                "the teachers answer the held-out prompts that have verifiers too, once, as the run starts"),
             .integer(
                 "checkpoint.every", \.checkpoint.every, 0...1_000_000_000,
                 "steps between checkpoints; 0: only at the end and when interrupted"),

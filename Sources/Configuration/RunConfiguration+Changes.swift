@@ -21,7 +21,7 @@ extension RunConfiguration {
         private static let resumable: Set = [
             "name", "run_folder", "student.model", "data.prompts", "training.steps", "training.on_bad_step",
             "training.bad_steps_in_a_row", "training.kl_limit", "training.empty_limit", "evaluation.every",
-            "evaluation.stop_at_pass_rate", "evaluation.stop_at_kl",
+            "evaluation.stop_at_pass_rate", "evaluation.stop_at_kl", "evaluation.teachers",
         ]
 
         /// What makes the place in the prompts, and the weights, mean what they mean.

@@ -234,6 +234,8 @@ public struct RunConfiguration: Sendable, Equatable {
         public var stopAtPassRate = 0.0
         /// Held-out divergence at which the run ends, in nats a token; 0: none.
         public var stopAtKL = 0.0
+        /// Whether the teachers answer the held-out prompts too, before the run.
+        public var teachers = false
         public init() {}
     }
 

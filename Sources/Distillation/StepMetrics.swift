@@ -125,6 +125,8 @@ public struct EvaluationMetrics: Sendable, Equatable, Codable {
     public var rewardMean: Double?
     /// Mean of -s over the tokens of given responses to the held-out prompts, in nats; nil where it is not measured.
     public var crossEntropy: Double?
+    /// `passRate` of the teachers on the same prompts; nil where it was not asked for.
+    public var teacherPassRate: Double?
     public var responses: Int
     public var tokens: Int
     public var responseLengthMean: Double

@@ -64,6 +64,9 @@ extension StepMetrics {
                     ("eval_pass_at_1", JSONText.number(passRate)), ("eval_reward_mean", field(evaluation.rewardMean)),
                 ]
             }
+            if let passRate = evaluation.teacherPassRate {
+                fields.append(("eval_teacher_pass_at_1", JSONText.number(passRate)))
+            }
         }
         return JSONText.object(fields)
     }

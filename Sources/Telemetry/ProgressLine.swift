@@ -28,12 +28,15 @@ public struct ProgressLine: Sendable, Equatable {
     private var headline = "KL"
     /// Share of held-out responses that passed at the last evaluation.
     private var passRate: Double?
+    /// The same of the teachers, where they were asked.
+    private var teacherPassRate: Double?
 
     /// Takes in a finished step.
     public mutating func record(_ metrics: StepMetrics) {
         last = metrics
         step = Int(metrics.step)
         passRate = metrics.evaluation?.passRate ?? passRate
+        teacherPassRate = metrics.evaluation?.teacherPassRate ?? teacherPassRate
         if let training = metrics.training {
             let (name, value) = Self.headline(training)
             headline = name
@@ -76,6 +79,23 @@ public struct ProgressLine: Sendable, Equatable {
         return String(parts.map(\.text).joined(separator: "  ").prefix(max(0, width - 1)))
     }
 
+    /// The line that stays above the live one after an evaluation: the share of held-out problems that the student has
+    /// right as a bar of 100%, with a mark where its teachers are. Nil when the last step had no such evaluation.
+    public func bar(width: Int) -> String? {
+        guard let passRate = last?.evaluation?.passRate else { return nil }
+        let total = String(steps)
+        let done = String(repeating: " ", count: max(0, total.count - String(step).count)) + String(step)
+        let share = Self.percent(passRate)
+        let head =
+            "step \(done)/\(total)  held-out right " + String(repeating: " ", count: max(0, 6 - share.count)) + share
+        let tail = teacherPassRate.map { "  teacher \(Self.percent($0))" } ?? ""
+        let columns = min(40, width - 1 - head.count - tail.count - 2)
+        guard columns >= 8 else {
+            return head.count + tail.count < width ? head + tail : String(head.prefix(max(0, width - 1)))
+        }
+        return head + "  " + Self.bar(passRate, mark: teacherPassRate, columns: columns) + tail
+    }
+
     /// The line printed after each step when there is no terminal.
     public var plain: String {
         var parts = ["step \(step)/\(steps)"]
@@ -86,7 +106,10 @@ public struct ProgressLine: Sendable, Equatable {
         }
         if let kl = last?.evaluation?.teacherKL { parts.append("held-out KL \(Self.fixed(kl, 4))") }
         if let loss = last?.evaluation?.crossEntropy { parts.append("held-out cross-entropy \(Self.fixed(loss, 4))") }
-        if let passRate = last?.evaluation?.passRate { parts.append("held-out right \(Self.percent(passRate))") }
+        if let passRate = last?.evaluation?.passRate {
+            let teacher = teacherPassRate.map { ", the teacher \(Self.percent($0))" } ?? ""
+            parts.append("held-out right \(Self.percent(passRate))\(teacher)")
+        }
         if let last, last.training != nil { parts.append("\(Self.fixed(last.timing.stepSeconds, 1)) s") }
         if let rates = rates { parts.append(rates) }
         if let waits = waits { parts.append(waits) }
@@ -157,6 +180,22 @@ extension ProgressLine {
         let low = means.min() ?? 0, high = means.max() ?? 0
         guard high > low else { return String(repeating: blocks[0], count: columns) }
         return String(means.map { blocks[min(7, Int(($0 - low) / (high - low) * 8))] })
+    }
+
+    /// A share of 1 in eighths of a column, with a mark where the bar does not reach it; nil: none.
+    static func bar(_ share: Double, mark: Double?, columns: Int) -> String {
+        let parts = Array(" ▏▎▍▌▋▊▉")
+        let eighths = Int((min(1, max(0, share)) * Double(columns) * 8).rounded())
+        var cells = [Character](repeating: "█", count: eighths / 8)
+        if eighths % 8 > 0 { cells.append(parts[eighths % 8]) }
+        let filled = cells.count
+        cells += [Character](repeating: " ", count: columns - filled)
+        if let mark {
+            let place = min(columns - 1, Int(min(1, max(0, mark)) * Double(columns)))
+            if place >= filled { cells[place] = "│" }
+        }
+        while mark == nil, cells.last == " " { cells.removeLast() }
+        return String(cells)
     }
 
     /// `905`, `1.6k`, `2.3M`.

@@ -2,7 +2,8 @@ import Distillation
 import Glibc
 import Locking
 
-/// Shows a run to a person: one live line on a terminal, a line a step elsewhere, nothing when quiet.
+/// Shows a run to a person: one live line on a terminal and a bar above it for every judged evaluation, a line a step
+/// elsewhere, nothing when quiet.
 ///
 /// Every call returns at once and may come from any thread.
 public final class RunProgress: Sendable {
@@ -31,13 +32,19 @@ public final class RunProgress: Sendable {
 
     /// A step is done.
     public func record(_ metrics: StepMetrics) {
-        let plain = state.withLock { state in
+        let width = console.width
+        let (plain, bar) = state.withLock { state in
             state.line.record(metrics)
             state.lastDrawn = -1
-            return state.line.plain
+            return (state.line.plain, state.line.bar(width: width))
         }
         if isQuiet { return }
-        if console.isTerminal { draw() } else { console.print(plain) }
+        if console.isTerminal {
+            if let bar { console.print(bar) }
+            draw()
+        } else {
+            console.print(plain)
+        }
     }
 
     /// How far the current step is: rollouts sampled and scored, of how many.

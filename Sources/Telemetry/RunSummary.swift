@@ -14,6 +14,8 @@ public struct RunSummary: Sendable, Equatable {
     /// Share of held-out responses that passed their verifier; nil when none was judged.
     public var passBefore: Double?
     public var passAfter: Double?
+    /// The same of the teachers; nil when they were not asked.
+    public var teacherPass: Double?
     public var tokensGenerated = 0
     public var tokensTrained = 0
     public var tokensDiscarded = 0
@@ -21,8 +23,11 @@ public struct RunSummary: Sendable, Equatable {
     public var cost: RunCost?
     /// Why the run has ended before its last step, such as that it has reached its target; empty: it has not.
     public var reached = ""
-    /// A held-out prompt with the student's answers and the teacher's.
-    public var example: Example?
+    /// Held-out prompts with the student's answers and the teacher's.
+    public var examples: [Example] = []
+    /// The generated task of the run, and a question of it to talk about; empty, nil: none.
+    public var task = ""
+    public var question: String?
     /// Folder of the final model.
     public var modelPath: String
     /// Why the run ended early, such as "interrupted"; empty when it did all its steps.
@@ -32,18 +37,34 @@ public struct RunSummary: Sendable, Equatable {
     /// The command that continues a run that ended early.
     public var resumeCommand = ""
 
+    /// An answer, and whether a verifier finds it right; nil: none judges.
+    public struct Attempt: Sendable, Equatable {
+        public var text: String
+        public var isRight: Bool?
+
+        public init(_ text: String, isRight: Bool? = nil) {
+            self.text = text
+            self.isRight = isRight
+        }
+
+        var marked: String { (isRight.map { $0 ? "✓ " : "✗ " } ?? "") + text }
+    }
+
     public struct Example: Sendable, Equatable {
         public var prompt: String
-        public var before: String
-        public var after: String
+        public var before: Attempt
+        public var after: Attempt
         /// Nil without a teacher.
-        public var teacher: String?
+        public var teacher: Attempt?
+        /// The right answer, where it is known.
+        public var answer: String?
 
-        public init(prompt: String, before: String, after: String, teacher: String?) {
+        public init(prompt: String, before: Attempt, after: Attempt, teacher: Attempt?, answer: String? = nil) {
             self.prompt = prompt
             self.before = before
             self.after = after
             self.teacher = teacher
+            self.answer = answer
         }
     }
 
@@ -75,7 +96,7 @@ public struct RunSummary: Sendable, Equatable {
         if let passBefore, let passAfter {
             lines.append(
                 "held-out problems right: \(ProgressLine.percent(passBefore)) before, \(ProgressLine.percent(passAfter)) after"
-            )
+                    + (teacherPass.map { ", the teacher \(ProgressLine.percent($0))" } ?? ""))
         }
         lines.append("tokens: \(tokensGenerated) generated, \(tokensTrained) trained on, \(tokensDiscarded) discarded")
         if let cost {
@@ -84,16 +105,32 @@ public struct RunSummary: Sendable, Equatable {
             if !text.isEmpty { lines.append("compute: \(text)") }
         }
         if !reached.isEmpty { lines.append("ended here: \(reached)") }
-        if let example {
+        if examples.first?.before.isRight == false {
+            lines += ["", "held-out problems that it had wrong, answered without sampling:"]
+        }
+        for example in examples {
             lines.append("")
             for (label, body) in [
-                ("prompt ", Optional(example.prompt)), ("before ", example.before), ("after  ", example.after),
-                ("teacher", example.teacher),
+                ("prompt ", Optional(example.prompt)), ("before ", example.before.marked),
+                ("after  ", example.after.marked), ("teacher", example.teacher?.marked), ("answer ", example.answer),
             ] { if let body { lines += Self.block(label: label, body: body, width: width) } }
         }
         lines += ["", "model:   \(modelPath)"]
         if !resumeCommand.isEmpty { lines.append("go on:   \(resumeCommand)") }
-        lines.append("talk:    \(program) generate \(modelPath) --chat \"Why is the sky blue?\" --temperature 0.5")
+        if !task.isEmpty {
+            lines.append("measure: \(program) eval \(modelPath) \(task) --count 1000")
+        }
+        // A rendered chat template, or what a shell would take apart, is nothing to paste.
+        let plain = { (scalar: Unicode.Scalar) in
+            scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)
+                || " +-*/=.,:?()".unicodeScalars.contains(scalar)
+        }
+        if let question, question.unicodeScalars.allSatisfy(plain) {
+            lines.append("talk:    \(program) generate \(modelPath) --chat \"\(question)\" --temperature 0")
+        } else {
+            lines.append(
+                "talk:    \(program) generate \(modelPath) --chat \"Why is the sky blue?\" --temperature 0.5")
+        }
         return lines.joined(separator: "\n")
     }
 

@@ -7,7 +7,7 @@ import Pipeline
 struct OPD: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "opd", abstract: "On-policy distillation of language models.",
-        discussion: "Begin with 'make run', or with 'opd run Examples/smollm2.yaml'.", version: "opd 0.1.0",
+        discussion: "Begin with 'make run', or with 'opd run Examples/arithmetic.yaml'.", version: "opd 0.1.0",
         groupedSubcommands: [
             CommandGroup(
                 name: "Runs",

@@ -33,6 +33,24 @@ import Testing
         for name in names { _ = try RunConfiguration.load("\(folder)/\(name)", requiring: []) }
     }
 
+    /// The quick start: synchronous, so that it repeats, and of models that the files beside it make.
+    @Test func theQuickStartIsWhatItIsSaidToBe() throws {
+        func load(_ name: String) throws -> RunConfiguration {
+            try RunConfiguration.load("\(Self.repository)/Examples/\(name).yaml", requiring: []).configuration
+        }
+        let run = try load("arithmetic")
+        #expect(run.pipeline.maxStaleness == 0 && run.evaluation.teachers && run.objective.baseline == .leastVariance)
+        #expect(run.student.model.hasSuffix("Examples/models/arithmetic-student"))
+        #expect(run.teachers["default"]?.model.hasSuffix("Examples/models/arithmetic-teacher") == true)
+        #expect(run.warnings == [])
+        for name in ["arithmetic-student", "arithmetic-teacher"] {
+            let made = try load(name)
+            #expect(made.objective.kind == .supervised && made.data.task == run.data.task)
+            let folder = "\(Self.repository)/Examples/models/\(name)"
+            #expect(FileManager.default.fileExists(atPath: "\(folder)/model.safetensors"))
+        }
+    }
+
     @Test func theMainExampleIsWhatItIsSaidToBe() throws {
         let configuration = try RunConfiguration.load("\(Self.repository)/Examples/smollm2.yaml", requiring: [])
             .configuration

@@ -81,7 +81,13 @@ import Testing
             message: "--set: pipeline.workers: expected..."),
         Case(
             arguments: ["run", "run.yaml", "--set", "run_folder=model"], status: 2,
-            message: "model exists; continue it with --resume or choose another name"),
+            message: "model exists; continue it with --resume, begin anew with --again or choose another name"),
+        Case(
+            arguments: ["run", "run.yaml", "--again", "--set", "run_folder=model"], status: 2,
+            message: "model is not the folder of a run; choose another name or run_folder"),
+        Case(
+            arguments: ["run", "run.yaml", "--again", "--resume"], status: 2,
+            message: "give either --again or --resume (see 'opd --help')"),
         Case(
             arguments: ["run", "run.yaml", "--quiet", "--verbose"], status: 2,
             message: "give either --quiet or --verbose (see 'opd --help')"),

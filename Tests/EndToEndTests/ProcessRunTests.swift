@@ -93,7 +93,10 @@ import Testing
             #expect(stopped.errors.contains("--resume"))
             let refused = try await Binary.run(["run", "run.yaml"], in: folder)
             #expect(refused.status == 2)
-            #expect(refused.errorLines == ["error: runs/tiny exists; continue it with --resume or choose another name"])
+            #expect(
+                refused.errorLines == [
+                    "error: runs/tiny exists; continue it with --resume, begin anew with --again or choose another name"
+                ])
             let resumed = try await Binary.run(["run", "run.yaml", "--resume"], in: folder)
             #expect(resumed.status == 0, "\(resumed.errors)")
             #expect(try Self.metrics(folder) == reference.metrics)

@@ -76,6 +76,35 @@ import Testing
         #expect(line.live(width: 60).contains("held-out right 81.3%"))
     }
 
+    /// A judged evaluation leaves a bar above the live line: the student's share, and a mark where the teacher is.
+    @Test func anEvaluationIsABar() {
+        var line = line(steps: 8)
+        #expect(line.bar(width: 80) == nil)
+        var judged = evaluated(9)
+        judged.evaluation?.passRate = 0.5
+        line.record(judged)
+        #expect(line.bar(width: 60) == "step  9/40  held-out right  50.0%  ████████████")
+        judged.evaluation?.teacherPassRate = 0.75
+        line.record(judged)
+        #expect(line.bar(width: 67) == "step  9/40  held-out right  50.0%  ████████    │     teacher 75.0%")
+        #expect(line.bar(width: 50) == "step  9/40  held-out right  50.0%  teacher 75.0%")
+        #expect(line.bar(width: 40) == "step  9/40  held-out right  50.0%")
+        #expect(line.plain.contains("held-out right 50.0%, the teacher 75.0%"))
+        judged.evaluation?.passRate = 1
+        line.record(judged)
+        #expect(line.bar(width: 67) == "step  9/40  held-out right 100.0%  ████████████████  teacher 75.0%")
+        judged.evaluation?.passRate = 0.03
+        judged.step = 12
+        line.record(judged)
+        #expect(line.bar(width: 67) == "step 12/40  held-out right   3.0%  ▌           │     teacher 75.0%")
+        line.record(evaluated(13))
+        #expect(line.bar(width: 67) == nil)
+        for width in 0...120 {
+            line.record(judged)
+            #expect((line.bar(width: width)?.count ?? 0) <= max(width - 1, 0))
+        }
+    }
+
     @Test func thePlainLineSaysTheSameInWords() {
         var line = line(steps: 1)
         #expect(
@@ -157,9 +186,11 @@ import Testing
         summary.klAfter = 0.66
         summary.tokensGenerated = 61440
         summary.tokensTrained = 61440
-        summary.example = .init(
-            prompt: "Name three fruits.", before: "fruit fruit", after: "Apple,\npear",
-            teacher: "Apples, pears and plums are fruits")
+        summary.examples = [
+            .init(
+                prompt: "Name three fruits.", before: .init("fruit fruit"), after: .init("Apple,\npear"),
+                teacher: .init("Apples, pears and plums are fruits"))
+        ]
         #expect(
             summary.text(width: 34) == """
 
@@ -180,5 +211,38 @@ import Testing
         summary.resumeCommand = "opd run x.yaml --resume"
         #expect(summary.text().contains("smollm2: interrupted after 40 steps"))
         #expect(summary.text().contains("go on:   opd run x.yaml --resume"))
+    }
+
+    /// Of a generated task the summary shows what the student had wrong, and how to ask and measure more of it.
+    @Test func theSummaryOfATaskShowsWorkedProblems() {
+        var summary = RunSummary(name: "sums", steps: 40, seconds: 61, modelPath: "runs/sums/model")
+        (summary.passBefore, summary.passAfter, summary.teacherPass) = (0.4, 0.95, 0.99)
+        (summary.task, summary.question) = ("arithmetic:digits=1", "7+9=")
+        summary.examples = [
+            .init(
+                prompt: "1+2=", before: .init("1+2+0=04:4", isRight: false),
+                after: .init("1+2+0=03:3", isRight: true), teacher: .init("1+2+0=03:3", isRight: true), answer: "3")
+        ]
+        #expect(
+            summary.text() == """
+
+                sums: done after 40 steps in 1:01
+                held-out problems right: 40.0% before, 95.0% after, the teacher 99.0%
+                tokens: 0 generated, 0 trained on, 0 discarded
+
+                held-out problems that it had wrong, answered without sampling:
+
+                prompt   1+2=
+                before   ✗ 1+2+0=04:4
+                after    ✓ 1+2+0=03:3
+                teacher  ✓ 1+2+0=03:3
+                answer   3
+
+                model:   runs/sums/model
+                measure: opd eval runs/sums/model arithmetic:digits=1 --count 1000
+                talk:    opd generate runs/sums/model --chat "7+9=" --temperature 0
+                """)
+        summary.question = "<|im_start|>user\n7+9="
+        #expect(summary.text().hasSuffix("--chat \"Why is the sky blue?\" --temperature 0.5"))
     }
 }

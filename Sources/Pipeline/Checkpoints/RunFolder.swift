@@ -44,9 +44,10 @@ public struct RunFolder: Sendable, Equatable {
     /// - Parameters:
     ///   - resume: whether an earlier run is to be continued, if there is one; without it a folder that exists is
     ///     refused. A job that may be started again and again can always say so.
+    ///   - hasAgain: whether the command can begin anew (`--again`), for the refusal.
     ///   - supervised: whether this process was started by a supervisor, which has made the folder.
     public static func open(
-        _ path: String, resume: Bool, supervised: Bool = ChildProcess.isSupervised
+        _ path: String, resume: Bool, hasAgain: Bool = false, supervised: Bool = ChildProcess.isSupervised
     ) throws(RunFolderError) -> RunFolder {
         let folder = RunFolder(path)
         do {
@@ -57,7 +58,9 @@ public struct RunFolder: Sendable, Equatable {
             if kind == .missing {
                 try FileTree.createFolder(folder.path)
             } else if !resume, !supervised {
-                throw RunFolderError("\(folder.path) exists; continue it with --resume or choose another name")
+                throw RunFolderError(
+                    "\(folder.path) exists; continue it with --resume\(hasAgain ? ", begin anew with --again" : "") or choose "
+                        + "another name")
             }
             try FileTree.createFolder(folder.logs)
             try FileTree.createFolder(folder.checkpoints)
@@ -67,6 +70,24 @@ public struct RunFolder: Sendable, Equatable {
             throw RunFolderError("\(error); the run folder cannot be made; choose another with run_folder")
         }
         return folder
+    }
+
+    /// Gives the folder of an earlier run another name (`runs/x-1`), so that a run of its name can begin anew.
+    /// - Returns: the new path; nil when there was no folder.
+    /// - Throws: when the folder is no run's, or the run goes on.
+    public static func setAside(_ path: String) throws(RunFolderError) -> String? {
+        let folder = RunFolder(path)
+        guard FileTree.kind(folder.path) != .missing else { return nil }
+        guard FileTree.leadsToFolder(folder.checkpoints), FileTree.leadsToFolder(folder.logs) else {
+            throw RunFolderError("\(folder.path) is not the folder of a run; choose another name or run_folder")
+        }
+        let lock = try folder.lock()
+        defer { withExtendedLifetime(lock) {} }
+        var number = 1
+        while FileTree.kind("\(folder.path)-\(number)") != .missing { number += 1 }
+        let kept = "\(folder.path)-\(number)"
+        do { try FileTree.rename(folder.path, to: kept) } catch { throw RunFolderError("\(error)") }
+        return kept
     }
 
     /// Claims the folder for the learner of this process, until the lock is let go or the process ends.

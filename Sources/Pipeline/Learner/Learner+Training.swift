@@ -213,7 +213,9 @@ extension Learner {
         return await onThread("opd-judge") { judge.judged(trajectories, prompts: prompts) }
     }
 
-    private func keep(_ evaluation: EvaluationMetrics, _ example: [Int32], in metrics: inout StepMetrics) {
+    private func keep(_ evaluated: EvaluationMetrics, _ example: [Int32], in metrics: inout StepMetrics) {
+        var evaluation = evaluated
+        evaluation.teacherPassRate = options.teacherPassRate
         metrics.evaluation = evaluation
         state.reached = options.target.reached(by: evaluation)
         let record = EvaluationRecord(step: metrics.step, metrics: evaluation, exampleIDs: example)

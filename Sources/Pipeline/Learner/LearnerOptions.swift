@@ -18,6 +18,8 @@ public struct LearnerOptions: Sendable {
     public var learningRate: @Sendable (_ completedSteps: UInt64) -> Double
     /// When checkpoints are written, and which are kept.
     public var checkpoints = CheckpointSchedule()
+    /// Pass rate of the teachers on the held-out prompts, which goes into every evaluation; nil: not asked for.
+    public var teacherPassRate: Double?
     /// Goes into every checkpoint, so that what goes on from it can be compared with what made it; nil: nothing does.
     public var configurationText: String?
     /// Stops the run in time for a last checkpoint; nil: no limit.

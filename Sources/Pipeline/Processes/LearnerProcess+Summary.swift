@@ -1,13 +1,9 @@
 import Configuration
-import Distillation
-import Generation
 import Logging
-import Models
 import Telemetry
-import Tokenizers
 
 extension LearnerProcess {
-    /// What a person reads at the end: the figures, and one held-out prompt answered before, after and by the teacher.
+    /// What a person reads at the end: the figures, and some held-out prompts answered before, after and by the teacher.
     static func summary(
         _ outcome: LearnerOutcome, configuration: RunConfiguration, data: PreparedData, folder: RunFolder,
         resumeCommand: String, logger: Logger
@@ -22,6 +18,11 @@ extension LearnerProcess {
         summary.crossEntropyAfter = outcome.after?.metrics.crossEntropy
         summary.passBefore = outcome.before?.metrics.passRate
         summary.passAfter = outcome.after?.metrics.passRate
+        summary.teacherPass = outcome.after?.metrics.teacherPassRate
+        if !configuration.data.task.isEmpty {
+            summary.task = configuration.data.task
+            summary.question = data.heldout.first?.text
+        }
         summary.tokensGenerated = Int(outcome.tokens.generated)
         summary.tokensTrained = Int(outcome.tokens.trained)
         summary.tokensDiscarded = Int(outcome.tokens.discarded)
@@ -31,7 +32,7 @@ extension LearnerProcess {
         case .completed, .reached:
             if let model {
                 do {
-                    summary.example = try example(configuration, data: data, after: model)
+                    summary.examples = try HeldoutAnswers(configuration, data).examples(after: model)
                 } catch {
                     // The run itself is done and saved: a missing example is no failure.
                     logger.warning("no example answers: \(error)")
@@ -42,31 +43,5 @@ extension LearnerProcess {
             summary.resumeCommand = resumeCommand
         }
         return summary
-    }
-
-    /// Greedy answers to the first held-out prompt.
-    private static func example(
-        _ configuration: RunConfiguration, data: PreparedData, after: String
-    ) throws -> RunSummary.Example? {
-        guard let prompt = data.heldout.first else { return nil }
-        let teacher = configuration.usedTeachers[prompt.teacher.isEmpty ? prompt.sampler : prompt.teacher]
-        let asked =
-            configuration.data.heldout.isEmpty
-            ? nil : try PromptFile.read(configuration.data.heldout, for: configuration).first?.messages.last?.content
-        func answer(_ path: String, _ dtype: RunConfiguration.DType) throws -> String {
-            let model = try LanguageModel(
-                ModelFiles.open(path), type: dtype.elementType, threads: configuration.pipeline.threadCount)
-            let engine = GenerationEngine(model: model, slots: 1)
-            let parameters = SamplingParameters(
-                maxTokens: configuration.sampling.maxTokens, temperature: 0, stopTokenIDs: data.stopTokenIDs)
-            try engine.submit([
-                SampleRequest(id: 0, promptIDs: prompt.ids, seed: 0, stream: 0, sample: 0, parameters: parameters)
-            ])
-            return engine.run().map { data.tokenizer.decode($0.ids, skipSpecialTokens: true) }.joined()
-        }
-        return RunSummary.Example(
-            prompt: asked ?? prompt.text, before: try answer(configuration.student.model, configuration.student.dtype),
-            after: try answer(after, configuration.student.dtype),
-            teacher: try teacher.map { try answer($0.model, $0.dtype) })
     }
 }

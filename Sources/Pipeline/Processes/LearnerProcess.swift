@@ -108,6 +108,10 @@ public enum LearnerProcess {
         if configuration.objective.kind.evaluatesInLearner {
             options.evaluator = try evaluator(configuration, student, data, logger)
         }
+        if configuration.evaluation.teachers {
+            progress.activity("asking the teachers")
+            options.teacherPassRate = try HeldoutAnswers(configuration, data).teacherPassRate()
+        }
         options.configurationText = configuration.yaml()
         options.timeLimit = timeLimit
         options.startedAt = startedAt

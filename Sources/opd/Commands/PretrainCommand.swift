@@ -50,7 +50,8 @@ enum SupervisedCommand {
         timeLimit: TimeLimit?, verbosity: Verbosity
     ) async throws -> Int32 {
         let configuration = loaded.configuration
-        let folder = try RunFolder.open(configuration.runFolder, resume: start == .resume)
+        let folder = try RunFolder.open(
+            configuration.runFolder, resume: start == .resume, hasAgain: command == "run")
         try RunLog.bootstrap(path: folder.log("learner"), name: "", verbosity: verbosity)
         let logger = Logger(label: "learner")
         for warning in loaded.warnings { logger.warning("\(warning)") }

@@ -24,13 +24,19 @@ struct RunCommand: AsyncParsableCommand {
     @Flag(help: "Continue the run of this name from its last checkpoint.")
     var resume = false
 
+    @Flag(help: "Begin anew; the folder of an earlier run of this name is kept as NAME-1, NAME-2 and so on.")
+    var again = false
+
     @OptionGroup var fork: ForkOptions
 
     @OptionGroup var time: TimeLimitOptions
 
     @OptionGroup var verbosity: VerbosityOptions
 
-    func validate() throws { try fork.validate(resume: resume) }
+    func validate() throws {
+        try fork.validate(resume: resume)
+        if again, resume { throw ValidationError("give either --again or --resume") }
+    }
 
     func run() async throws {
         var overrides = options.overrides
@@ -38,6 +44,9 @@ struct RunCommand: AsyncParsableCommand {
         if let scorers { overrides.append("pipeline.scorers=\(scorers)") }
         let loaded = try RunConfiguration.load(options.config, overrides: overrides)
         let configuration = loaded.configuration
+        if again, let kept = try RunFolder.setAside(configuration.runFolder), verbosity.level != .quiet {
+            printToStandardError("the earlier run is kept in \(kept)")
+        }
         guard configuration.objective.kind.samples else {
             let start: LearnerProcess.Start = fork.path.map { .from($0) } ?? (resume ? .resume : .fresh)
             throw ExitCode(
@@ -46,7 +55,7 @@ struct RunCommand: AsyncParsableCommand {
                     verbosity: verbosity.level))
         }
         try configuration.checkKeys()
-        let folder = try RunFolder.open(configuration.runFolder, resume: resume)
+        let folder = try RunFolder.open(configuration.runFolder, resume: resume, hasAgain: true)
         try RunLog.bootstrap(path: folder.log("run"), name: "", verbosity: verbosity.level)
         let logger = Logger(label: "run")
         for warning in loaded.warnings { logger.warning("\(warning)") }

@@ -45,6 +45,29 @@ import Testing
         _ = try RunFolder.open(path, resume: false, supervised: true)
     }
 
+    @Test func anEarlierRunIsSetAside() throws {
+        #expect(try RunFolder.setAside(path) == nil)
+        for number in 1...2 {
+            let folder = try RunFolder.open(path, resume: false, hasAgain: true, supervised: false)
+            try folder.write("a: \(number)\n", to: folder.configuration)
+            #expect(try RunFolder.setAside(path + "/") == "\(path)-\(number)")
+        }
+        #expect(readText("\(path)-1/config.yaml") == "a: 1\n" && readText("\(path)-2/config.yaml") == "a: 2\n")
+        #expect(names("\(temporary.path)/runs") == ["x-1", "x-2"])
+    }
+
+    /// Neither a run that goes on nor a folder that no run has made is moved.
+    @Test func whatIsNoFinishedRunStays() throws {
+        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        let lock = try folder.lock()
+        var error = #expect(throws: RunFolderError.self) { try RunFolder.setAside(path) }
+        #expect(error?.description == "\(path) is in use by another learner; wait for it to end or stop it")
+        withExtendedLifetime(lock) {}
+        error = #expect(throws: RunFolderError.self) { try RunFolder.setAside(temporary.path) }
+        #expect(error?.description.hasSuffix(" is not the folder of a run; choose another name or run_folder") == true)
+        #expect(names("\(temporary.path)/runs") == ["x"])
+    }
+
     @Test func resumingNothingBegins() throws {
         let folder = try RunFolder.open(path, resume: true, supervised: false)
         #expect(names(path) == ["checkpoints", "logs"])
