@@ -97,7 +97,7 @@ def same_target(results):
 
 
 def back_into_itself(results):
-    rows = [["", "steps", "TFLOP, student", "TFLOP, with teacher", "wall time, s", "accuracy of 1000"]]
+    rows = [["", "steps", "TFLOP, student", "TFLOP, with teacher", "CPU time, s", "accuracy of 1000"]]
     for method, title in (("reinforcement", "reinforcement, from the cold start"),
                           ("opd", "OPD from that model, from the cold start")):
         runs = of(results, f"2/{method}")
@@ -105,22 +105,22 @@ def back_into_itself(results):
             rows.append([
                 title, spread([run["steps"] for run in runs], "{:.0f}"),
                 spread(list(map(own_flops, runs)), "{:.2f}"), spread(list(map(all_flops, runs)), "{:.2f}"),
-                spread([run["wall_s"] for run in runs], "{:.0f}"), percent(of(results, f"2/{method}", "-accuracy"))])
+                spread([run["cpu_s"] for run in runs], "{:.0f}"), percent(of(results, f"2/{method}", "-accuracy"))])
     return rows
 
 
 def accuracy(rows, results, entries):
-    """Rows of name, accuracy, divergence from the teacher and wall time, of the entries that have results."""
+    """Rows of name, accuracy, divergence from the teacher and CPU time, of the entries that have results."""
     for title, prefix in entries:
         runs, measured = of(results, prefix), of(results, prefix, "-accuracy")
         if measured:
             rows.append([title, percent(measured), spread([run["kl"] for run in measured], "{:.3f}"),
-                         spread([run["wall_s"] for run in runs], "{:.0f}")])
+                         spread([run["cpu_s"] for run in runs], "{:.0f}")])
     return rows
 
 
 def few_prompts(results):
-    return accuracy([["different prompts", "accuracy of 1000", "reverse KL", "wall time, s"]], results,
+    return accuracy([["different prompts", "accuracy of 1000", "reverse KL", "CPU time, s"]], results,
                     [(count, f"3/prompts-{count}") for count in PROMPTS])
 
 
@@ -161,12 +161,12 @@ def staleness(results):
 
 
 def budgets(results):
-    return accuracy([["tokens of a response that are sampled", "accuracy of 1000", "reverse KL", "wall time, s"]],
+    return accuracy([["tokens of a response that are sampled", "accuracy of 1000", "reverse KL", "CPU time, s"]],
                     results, [(budget, f"6/budget-{budget}") for budget in BUDGETS])
 
 
 def ranks(results):
-    return accuracy([["trained", "accuracy of 1000", "reverse KL", "wall time, s"]], results,
+    return accuracy([["trained", "accuracy of 1000", "reverse KL", "CPU time, s"]], results,
                     [(f"rank {rank}", f"6/rank-{rank}") for rank in RANKS] + [("all weights", f"6/budget-{BUDGETS[-1]}")])
 
 
