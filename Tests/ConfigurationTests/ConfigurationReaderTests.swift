@@ -102,7 +102,10 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
                 == ["run.yaml:5: learning_rate: unknown key; did you mean 'training.learning_rate'?"])
         #expect(
             problems(minimal + "\nevaluation: { zebra: 1 }")
-                == ["run.yaml:5: evaluation.zebra: unknown key; expected one of every, stop_at_pass_rate, stop_at_kl, teachers"])
+                == [
+                    "run.yaml:5: evaluation.zebra: unknown key; expected one of every, stop_at_pass_rate, stop_at_kl, "
+                        + "teachers"
+                ])
     }
 
     @Test(arguments: [

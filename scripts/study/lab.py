@@ -4,12 +4,12 @@ A run that was stopped goes on from its checkpoint. Paths are relative to the re
 machine mean the same on another.
 """
 
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -26,6 +26,12 @@ KEPT = {
 }
 
 
+def kept():
+    """The results so far, by name."""
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    return {result["name"]: result for result in map(json.loads, lines)}
+
+
 class Lab:
     """Keeps results by name; may be used from several threads."""
 
@@ -34,8 +40,7 @@ class Lab:
         self.lock = threading.Lock()
         self.running = set()
         self.stopped = False
-        lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
-        self.results = {result["name"]: result for result in map(json.loads, lines)}
+        self.results = kept()
 
     def train(self, name, config, seed=1, command="run", **settings):
         """The result of a run with `config` and `settings` (key with __ for a dot) on top of it."""
@@ -108,9 +113,11 @@ class Lab:
         return usage.ru_utime + usage.ru_stime, output
 
     def keep(self, result):
-        with self.lock:
-            self.results[result["name"]] = result
-            RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        with self.lock, open(ROOT / RUNS / "lock", "w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            # What another sitting has added meanwhile stays.
+            self.results |= kept() | {result["name"]: result}
             # In the order of names, in one piece: two sittings give the same file.
             text = "".join(json.dumps(self.results[name]) + "\n" for name in sorted(self.results))
             temporary = RESULTS.with_suffix(".new")
