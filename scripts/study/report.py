@@ -216,7 +216,7 @@ def curves(plt, results):
                 each.set_xlabel(label)
     for each in axes:
         each.axhline(100 * TARGET, color="k", lw=0.6, ls=":")
-        each.set_xscale("symlog", linthresh=10 if each is not axes[1] else 0.1)
+        each.set_xlim(left=0)
         each.grid(alpha=0.3)
     axes[0].set_ylabel("held-out accuracy, %")
     axes[0].legend(fontsize=7)
