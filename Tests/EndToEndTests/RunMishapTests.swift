@@ -60,6 +60,11 @@ import Testing
             try clock.move(40 * year)
             let run = try Binary.Running(
                 ["run", "run.yaml"], input: "", folder: folder, environment: clock.environment)
+            // The first line of the log, at the latest, has the other time.
+            let logPath = "\(folder)/runs/tiny/logs/learner.log"
+            while run.process.isRunning, (try? String(contentsOfFile: logPath, encoding: .utf8))?.isEmpty ?? true {
+                try await Task.sleep(for: .milliseconds(5))
+            }
             // It goes back and forth for as long as the run lasts, by more than any time-out.
             while run.process.isRunning {
                 for years in [-30, 0, 2, 40] {
@@ -73,7 +78,7 @@ import Testing
                 !result.errors.contains("silent") && !result.errors.contains("starting it again"), "\(result.errors)")
             #expect(try ProcessRunTests.metrics(folder) == ProcessRunTests.metrics(folder, run: "reference"))
             #expect(try ProcessRunTests.weights(folder) == ProcessRunTests.weights(folder, run: "reference"))
-            let log = try String(contentsOfFile: "\(folder)/runs/tiny/logs/learner.log", encoding: .utf8)
+            let log = try String(contentsOfFile: logPath, encoding: .utf8)
             let then = Calendar(identifier: .gregorian).component(
                 .year, from: Date(timeIntervalSinceNow: 40.0 * 31_536_000))
             #expect(log.contains("\(then)-"), "the clock was another: \(log)")
