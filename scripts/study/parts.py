@@ -11,6 +11,16 @@ TEACHER = "Examples/models/arithmetic-teacher"
 TASK = "arithmetic:operations=add+sub"
 TARGET = 0.80
 METHODS = ["opd", "supervised", "off_policy", "mixed", "reinforcement"]
+# Steps of the runs that are compared at equal length.
+STEPS = 150
+
+
+def measured(name, config, seed, teacher=TEACHER, **settings):
+    """A run, and the accuracy and divergence from `teacher` of what it made."""
+    def work(lab):
+        lab.train(name, f"{CONFIGS}/{config}.yaml", seed, **settings)
+        lab.evaluate(name + "-accuracy", lab.model(name), TASK, count=1000, teacher=teacher)
+    return work
 
 
 def same_target(seeds):
@@ -44,18 +54,10 @@ PROMPTS = [1, 4, 16, 64, 4096]
 def few_prompts(seeds):
     """The same number of samples from few prompts or from many."""
     def chain(count, seed):
-        def work(lab):
-            name = f"3/prompts-{count}-{seed}"
-            each = min(count, 64)
-            lab.train(name, f"{CONFIGS}/opd.yaml", seed, training__steps=STEPS, data__task_prompts=count,
-                      data__prompts_per_step=each, data__samples_per_prompt=256 // each)
-            lab.evaluate(name + "-accuracy", lab.model(name), TASK, count=1000, teacher=TEACHER)
-        return work
+        each = min(count, 64)
+        return measured(f"3/prompts-{count}-{seed}", "opd", seed, training__steps=STEPS, data__task_prompts=count,
+                        data__prompts_per_step=each, data__samples_per_prompt=256 // each)
     return [chain(count, seed) for count in PROMPTS for seed in seeds]
-
-
-# Steps of the runs that are compared at equal length.
-STEPS = 150
 
 
 def write_facts(folder, seed, replay):
@@ -106,12 +108,8 @@ RATES = ["1e-5", "1e-4", "3e-4", "1e-3"]
 def own_samples(seeds):
     """Imitating one's own samples, against distillation from a fixed copy of oneself."""
     def chain(method, rate, seed):
-        def work(lab):
-            name = f"5/{method}-{rate}-{seed}"
-            lab.train(name, f"{CONFIGS}/{method}.yaml", seed, training__steps=100, training__learning_rate=rate,
-                      training__schedule="constant", teachers__default__model=STUDENT)
-            lab.evaluate(name + "-accuracy", lab.model(name), TASK, count=1000, teacher=STUDENT)
-        return work
+        return measured(f"5/{method}-{rate}-{seed}", method, seed, STUDENT, training__steps=100,
+                        training__learning_rate=rate, training__schedule="constant", teachers__default__model=STUDENT)
     chains = [chain(method, rate, seed) for method in ("off_policy", "opd") for rate in RATES for seed in seeds]
     return [lambda lab: lab.evaluate("5/start-accuracy", STUDENT, TASK, count=1000, teacher=TEACHER), *chains]
 
@@ -123,13 +121,9 @@ LOSSES = ["importance_sampling", "ppo_clip", "truncated_importance_sampling"]
 def staleness(seeds):
     """How old samples may be, for each way to use the ratio."""
     def chain(loss, age, seed):
-        def work(lab):
-            name = f"6/{loss}-{age}-{seed}"
-            lab.train(name, f"{CONFIGS}/opd.yaml", seed, training__steps=100, objective__loss=loss,
-                      objective__advantage="current" if age else "behaviour", pipeline__max_staleness=age,
-                      evaluation__every=0)
-            lab.evaluate(name + "-accuracy", lab.model(name), TASK, count=1000, teacher=TEACHER)
-        return work
+        return measured(f"6/{loss}-{age}-{seed}", "opd", seed, training__steps=100, objective__loss=loss,
+                        objective__advantage="current" if age else "behaviour", pipeline__max_staleness=age,
+                        evaluation__every=0)
     return [chain(loss, age, seed) for loss in LOSSES for age in STALENESS for seed in seeds]
 
 
@@ -140,10 +134,7 @@ RANKS = [1, 4, 16, 64]
 def budgets_and_ranks(seeds):
     """How much of a response is sampled, and how much of the weights is trained."""
     def chain(name, seed, **settings):
-        def work(lab):
-            lab.train(name, f"{CONFIGS}/opd.yaml", seed, training__steps=STEPS, evaluation__every=0, **settings)
-            lab.evaluate(name + "-accuracy", lab.model(name), TASK, count=1000, teacher=TEACHER)
-        return work
+        return measured(name, "opd", seed, training__steps=STEPS, evaluation__every=0, **settings)
     return [
         *[chain(f"6/budget-{budget}-{seed}", seed, sampling__max_tokens=budget)
           for budget in BUDGETS for seed in seeds],

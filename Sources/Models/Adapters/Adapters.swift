@@ -17,10 +17,10 @@ public final class Adapters {
     public convenience init(layout: AdapterLayout, seed: UInt64) {
         self.init(layout: layout, values: ParameterBuffer(layout: layout.parameters))
         for (index, entry) in layout.parameters.entries.enumerated() where entry.spec.name.hasSuffix(".lora_A.weight") {
-            var random = UniformNumbers(seed: seed, stream: UInt64(index))
+            var random = SplitMix64(seed: seed, stream: UInt64(index))
             let to = values.tensor(entry)
             let bound = 1 / Float(entry.columns).squareRoot()
-            for place in 0..<to.count { to.f32[place] = bound * random.next() }
+            for place in 0..<to.count { to.f32[place] = bound * random.uniform() }
         }
     }
 
@@ -97,24 +97,5 @@ extension LanguageModel {
     /// - Parameter files: the model that this was loaded from.
     public func apply(_ adapters: Adapters, to files: ModelFiles) throws {
         try adapters.pack(onto: FileParameters(files, type: .f32, context: context), into: transformer)
-    }
-}
-
-/// Uniform numbers in -1 ..< 1, the same on every machine. SplitMix64: Steele, Lea and Flood, 2014.
-private struct UniformNumbers {
-    private var state: UInt64
-
-    init(seed: UInt64, stream: UInt64) {
-        state = seed &* 0x9E37_79B9_7F4A_7C15 ^ (stream &+ 1) &* 0xD1B5_4A32_D192_ED03
-        for _ in 0..<2 { _ = next() }
-    }
-
-    mutating func next() -> Float {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        z ^= z >> 31
-        return Float(Int32(truncatingIfNeeded: z >> 40) - (1 << 23)) / Float(1 << 23)
     }
 }

@@ -63,12 +63,12 @@ public enum ModelInitializer {
             // The writer is done with a buffer when it asks for the next.
             buffer.deallocate()
             buffer = .allocate(capacity: parameter.count)
-            var random = NormalNumbers(seed: seed, stream: index)
+            var random = SplitMix64(seed: seed, stream: index)
             index += 1
             let writesResidual =
                 parameter.name.hasSuffix("o_proj.weight") || parameter.name.hasSuffix("down_proj.weight")
             let scale = writesResidual ? residual : deviation
-            for place in 0..<parameter.count { buffer[place] = parameter.isMatrix ? scale * random.next() : 1 }
+            for place in 0..<parameter.count { buffer[place] = parameter.isMatrix ? scale * random.normal() : 1 }
             return UnsafeBufferPointer(buffer)
         }
     }
@@ -83,36 +83,5 @@ public enum ModelInitializer {
         return [
             ("tokenizer.json", definition.json.text() + "\n"), ("tokenizer_config.json", config.text() + "\n"),
         ]
-    }
-}
-
-/// Numbers that are nearly normal (mean 0, deviation 1), as sums of twelve uniform ones: exact arithmetic, so the same on
-/// every machine, which logarithms of a library are not.
-private struct NormalNumbers {
-    private var state: UInt64
-
-    init(seed: UInt64, stream: UInt64) {
-        state = seed &* 0x9E37_79B9_7F4A_7C15 ^ (stream &+ 1) &* 0xD1B5_4A32_D192_ED03
-        for _ in 0..<2 { _ = bits() }
-    }
-
-    /// SplitMix64: Steele, Lea and Flood, 2014.
-    private mutating func bits() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    mutating func next() -> Float {
-        var sum: UInt64 = 0
-        for _ in 0..<4 {
-            let word = bits()
-            // Three of 21 bits each.
-            sum += (word & 0x1F_FFFF) + ((word >> 21) & 0x1F_FFFF) + ((word >> 42) & 0x1F_FFFF)
-        }
-        // Twelve uniform numbers of 0 ... 1 have mean 6 and variance 1.
-        return Float(Double(sum) / Double(1 << 21) - 6)
     }
 }

@@ -26,7 +26,7 @@ public actor StudentSampler: RolloutBackend, ScoringBackend {
     ///   - threads: compute threads.
     ///   - adapters: of the run; nil: all weights are trained.
     public init(
-        _ files: ModelFiles, type: ElementType, slots: Int, threads: Int, adapters: AdapterShape? = nil
+        _ files: ModelFiles, type: ElementType, slots: Int, threads: Int, adapters: AdapterLayout? = nil
     ) throws {
         tokenizerFingerprint = try files.loadTokenizer().fingerprint
         executor = PinnedThreadExecutor(name: "sampler")
@@ -34,9 +34,8 @@ public actor StudentSampler: RolloutBackend, ScoringBackend {
         self.type = type
         let model = try LanguageModel(files, type: type, threads: threads)
         self.model = model
-        adapted = try adapters.map { shape in
-            let layout = try AdapterLayout(files.configuration, shape)
-            return (files, AdapterSnapshot(layout: layout, baseFingerprint: try files.fingerprint()))
+        adapted = try adapters.map { layout in
+            (files, AdapterSnapshot(layout: layout, baseFingerprint: try files.fingerprint()))
         }
         weightByteCount = adapted?.snapshot.byteCount ?? model.broadcastLayout.byteCount
         engine = GenerationEngine(model: model, slots: slots)

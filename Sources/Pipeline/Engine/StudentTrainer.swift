@@ -20,18 +20,17 @@ public actor StudentTrainer: TrainingBackend, SupervisedBackend {
     ///   - adapters: what alone is trained, and the seed of its beginning; nil: all weights are trained.
     public init(
         _ files: ModelFiles, type: ElementType, threads: Int, options: OptimizerOptions, tokenBudget: Int,
-        adapters: (shape: AdapterShape, seed: UInt64)? = nil
+        adapters: (layout: AdapterLayout, seed: UInt64)? = nil
     ) throws {
         self.files = files
         tokenizerFingerprint = try files.loadTokenizer().fingerprint
         executor = PinnedThreadExecutor(name: "trainer")
-        let layout = try adapters.map { try AdapterLayout(files.configuration, $0.shape) }
         let weights = try ParameterBuffer(reading: files)
         trainer =
-            if let adapters, let layout {
+            if let adapters {
                 Trainer(
                     configuration: files.configuration, base: weights,
-                    adapters: Adapters(layout: layout, seed: adapters.seed), type: type, threads: threads,
+                    adapters: Adapters(layout: adapters.layout, seed: adapters.seed), type: type, threads: threads,
                     options: options, tokenBudget: tokenBudget)
             } else {
                 Trainer(

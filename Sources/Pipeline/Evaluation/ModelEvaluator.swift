@@ -30,9 +30,6 @@ public final class ModelEvaluator {
         self.slots = slots
     }
 
-    /// Follows weights of the same model that are trained elsewhere.
-    func replaceWeights(_ weights: TrainedWeights) { model.replaceWeights(weights.bytes.bytes, owner: weights.bytes) }
-
     /// The responses to every problem, in order; a function of the weights, the problems and the settings alone.
     func responses(to problems: ProblemSet, _ settings: Settings) throws -> [[CompletedSample]] {
         let engine = GenerationEngine(model: model, slots: max(slots, 1))

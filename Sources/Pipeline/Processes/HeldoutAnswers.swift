@@ -46,15 +46,20 @@ struct HeldoutAnswers {
         let asked =
             configuration.data.heldout.isEmpty
             ? nil : try PromptFile.read(configuration.data.heldout, for: configuration)
-        return try indices.enumerated().map { place, index in
+        // Each teacher is loaded once, for all of its prompts.
+        var taught: [Int: String] = [:]
+        for (label, places) in Dictionary(grouping: indices, by: { label(of: data.heldout[$0]) }) {
+            guard let teacher = configuration.usedTeachers[label] else { continue }
+            for (index, text) in zip(places, try answers(by: teacher.model, teacher.dtype, to: places)) {
+                taught[index] = text
+            }
+        }
+        return indices.enumerated().map { place, index in
             let prompt = data.heldout[index]
             func attempt(_ text: String) -> RunSummary.Attempt { .init(text, isRight: isRight(text, at: index)) }
-            let teacher = try configuration.usedTeachers[label(of: prompt)].map {
-                try answers(by: $0.model, $0.dtype, to: [index])[0]
-            }
             return RunSummary.Example(
                 prompt: asked?[index].messages.last?.content ?? prompt.text, before: attempt(before[place]),
-                after: attempt(learned[place]), teacher: teacher.map(attempt),
+                after: attempt(learned[place]), teacher: taught[index].map(attempt),
                 answer: prompt.check.flatMap { $0.answer.isEmpty ? nil : $0.answer })
         }
     }

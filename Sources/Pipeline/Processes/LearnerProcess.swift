@@ -164,7 +164,7 @@ public enum LearnerProcess {
         return HeldoutEvaluator(
             sampler: try StudentSampler(
                 student, type: configuration.student.elementType, slots: configuration.pipeline.slots,
-                threads: configuration.pipeline.threadCount, adapters: try configuration.adapters(of: student)?.shape),
+                threads: configuration.pipeline.threadCount, adapters: try configuration.adapters(of: student)?.layout),
             judge: ResponseJudge(data.tokenizer, logger: logger))
     }
 }

@@ -22,7 +22,7 @@ public enum RolloutProcess {
         let backend = try StudentSampler(
             files, type: model.elementType, slots: configuration.pipeline.slots,
             threads: configuration.pipeline.threadCount,
-            adapters: teacher == nil ? try configuration.adapters(of: files)?.shape : nil)
+            adapters: teacher == nil ? try configuration.adapters(of: files)?.layout : nil)
         let options = MemberOptions(configuration, name: name)
         let transport = try ZeroMQTransport.member(
             connect: connect, identity: options.identity, keys: keys, logger: logger)

@@ -69,17 +69,16 @@ extension RunConfiguration.Objective {
 extension RunConfiguration {
     /// The adapters that are trained, and the seed of their beginning; nil: all weights are trained.
     /// - Throws: `ProcessError` when this student cannot have them.
-    func adapters(of student: ModelFiles) throws -> (shape: AdapterShape, seed: UInt64)? {
+    func adapters(of student: ModelFiles) throws -> (layout: AdapterLayout, seed: UInt64)? {
         guard lora.rank > 0 else { return nil }
         let targets =
             lora.targets.isEmpty ? AdapterShape.Target.allCases : lora.targets.compactMap { .init(rawValue: $0) }
         let shape = AdapterShape(rank: lora.rank, alpha: Float(lora.alpha), targets: Set(targets))
         do {
-            _ = try AdapterLayout(student.configuration, shape)
+            return (try AdapterLayout(student.configuration, shape), UInt64(lora.seed))
         } catch {
             throw ProcessError.usage("lora.rank: \(error)")
         }
-        return (shape, UInt64(lora.seed))
     }
 
     /// What passes cost the models of this run.
@@ -88,9 +87,8 @@ extension RunConfiguration {
             { configuration.forwardOperations(prompt: $0, response: $1) }
         }
         let model = student.configuration
-        let training = try adapters(of: student).map { shape, _ in
-            let layout = try AdapterLayout(model, shape)
-            return { @Sendable prompt, response in
+        let training = try adapters(of: student).map { layout, _ in
+            { @Sendable prompt, response in
                 model.adapterTrainingOperations(prompt: prompt, response: response, adapters: layout)
             } as CostModel.Forward
         }

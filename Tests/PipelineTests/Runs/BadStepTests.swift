@@ -49,10 +49,7 @@ import Wire
         let members = [try run.worker(), try run.scorer()]
         let running = Task { try await learner.run() }
         #expect(await eventually { run.store.list().contains { $0.step == 2 } })
-        await learner.cutOff()
-        await first.kill()
-        await learner.stop("killed")
-        _ = await running.result
+        await run.kill(learner, first, running)
         let second = UnigramTrainer(explodesAt: bad)
         #expect(try await run.learner(trainer: second, resume: true).run().end == .completed)
         for member in members { _ = try await member.task.value }

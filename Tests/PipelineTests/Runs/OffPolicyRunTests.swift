@@ -163,10 +163,7 @@ import Wire
         let members = try Self.workers(run)
         let running = Task { try await killed.run() }
         #expect(await eventually { run.recorder.all.metrics.count >= 5 })
-        await killed.cutOff()
-        await first.kill()
-        await killed.stop("killed")
-        _ = await running.result
+        await run.kill(killed, first, running)
         let second = UnigramTrainer()
         let learner = try run.learner(trainer: second, resume: true)
         #expect(try await learner.run().end == .completed)
@@ -177,26 +174,31 @@ import Wire
     @Test(arguments: [1, 3, 5]) func aStoppedRunResumesToTheSameEnd(afterLines: Int) async throws {
         let run = Self.run(checkpointEvery: 0), first = UnigramTrainer(duration: .milliseconds(40))
         let stopped = try run.learner(trainer: first)
-        var members = try Self.workers(run)
+        let members = try Self.workers(run)
         let running = Task { try await stopped.run() }
         #expect(await eventually { run.recorder.all.metrics.count >= afterLines })
         await stopped.stop("SIGINT")
         #expect(try await running.value.end == .stopped("SIGINT"))
         // The first line needs no worker: it may have come before they joined.
+        try await expectReference(afterResuming: run, without: members)
+    }
+
+    /// With other workers than those it was stopped with.
+    private func expectReference(afterResuming run: TestRun, without members: [TestRun.Member]) async throws {
         for member in members { await member.kill() }
-        let second = UnigramTrainer()
-        let learner = try run.learner(trainer: second, resume: true)
-        members = try Self.workers(run)
+        let trainer = UnigramTrainer()
+        let learner = try run.learner(trainer: trainer, resume: true)
+        let others = try Self.workers(run)
         #expect(try await learner.run().end == .completed)
-        for member in members { _ = try await member.task.value }
-        try await expectReference(run, second)
+        for member in others { _ = try await member.task.value }
+        try await expectReference(run, trainer)
     }
 
     /// Stopped in the middle of an evaluation: the step's line is written once, after the evaluation is made up for.
     @Test func aStoppedEvaluationIsMadeUpFor() async throws {
         let run = Self.run(checkpointEvery: 0, evaluationPause: .milliseconds(50)), first = UnigramTrainer()
         let stopped = try run.learner(trainer: first)
-        var members = try Self.workers(run)
+        let members = try Self.workers(run)
         let running = Task { try await stopped.run() }
         #expect(
             await eventually { await first.stepsBegun == 4 && run.recorder.all.activities.last == "evaluating" })
@@ -205,13 +207,7 @@ import Wire
         let checkpoint = try #require(run.store.latest())
         #expect(try CheckpointState.read(from: checkpoint.path).pending?.step == 4)
         #expect(run.recorder.all.metrics.map(\.step) == [0, 1, 2, 3])
-        for member in members { await member.kill() }
-        let second = UnigramTrainer()
-        let learner = try run.learner(trainer: second, resume: true)
-        members = try Self.workers(run)
-        #expect(try await learner.run().end == .completed)
-        for member in members { _ = try await member.task.value }
-        try await expectReference(run, second)
+        try await expectReference(afterResuming: run, without: members)
     }
 
     /// A teacher without numbers costs steps, and its student keeps its checkpoints.

@@ -77,10 +77,7 @@ import Wire
         _ = try run.worker("a")
         let running = Task { try await killed.run() }
         #expect(await eventually { run.recorder.all.metrics.count >= 6 })
-        await killed.cutOff()
-        await first.kill()
-        await killed.stop("killed")
-        _ = await running.result
+        await run.kill(killed, first, running)
         let second = UnigramTrainer()
         let learner = try run.learner(trainer: second, resume: true)
         let worker = try run.worker("b")

@@ -92,10 +92,7 @@ import Wire
         #expect(await eventually { run.recorder.all.metrics.count >= 2 })
         await doomed.kill()
         #expect(await eventually { run.recorder.all.metrics.count >= 4 })
-        await killed.cutOff()
-        await first.kill()
-        await killed.stop("killed")
-        _ = await running.result
+        await run.kill(killed, first, running)
         let second = UnigramTrainer()
         let learner = try run.learner(trainer: second, resume: true)
         #expect(try await learner.run().end == .completed)

@@ -140,6 +140,16 @@ final class TestRun: Sendable {
             resuming: resuming, recorder: recorder, logger: logger)
     }
 
+    /// Ends a learner that runs in `running` without a word and without a last checkpoint, as kill -9 does.
+    func kill(
+        _ learner: Learner, _ trainer: UnigramTrainer, _ running: Task<LearnerOutcome, any Error>
+    ) async {
+        await learner.cutOff()
+        await trainer.kill()
+        await learner.stop("killed")
+        _ = await running.result
+    }
+
     /// What the learner says of the run.
     func status(patience: Duration = .seconds(10)) async throws -> Status {
         try await StatusQuery.ask(through: memberTransport("status-\(UUID())"), "here", patience: patience)
