@@ -148,8 +148,12 @@ import Wire
     ) async throws -> (error: String, suspects: [String], steps: [UInt64], checkpoint: Checkpoint?) {
         let run = TestRun(plan: Self.runPlan, checkpointEvery: 1, stepGuard: stepGuard)
         let learner = try run.learner(trainer: trainer)
-        let members = [try run.worker(), try run.scorer(backend: teacher)]
-        let error = await #expect(throws: LearnerError.self) { _ = try await learner.run() }
+        let running = Task { try await learner.run() }
+        // Without numbers of the student nothing is graded: the run could be over before the scorer is heard.
+        let scorer = try run.scorer(backend: teacher)
+        #expect(await eventually { (try? await run.status())?.members.count == 1 })
+        let members = [try run.worker(), scorer]
+        let error = await #expect(throws: LearnerError.self) { _ = try await running.value }
         #expect(error?.code == .badStep)
         for member in members {
             guard case .shutdown(let reason) = try await member.task.value else {
