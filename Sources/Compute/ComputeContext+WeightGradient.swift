@@ -22,6 +22,10 @@ extension ComputeContext {
     func accumulateWeightGradient(
         dy: UnsafeMutableRawPointer, dyStride: Int, type: ElementType, outputs: Range<Int>, x: Tensor, into dW: Tensor
     ) {
+        if usesOwnMatmul {
+            accumulateByPanels(dy: dy, dyStride: dyStride, type: type, outputs: outputs, x: x, into: dW)
+            return
+        }
         let wide = emulatesBF16 || type == .f32
         let element: ElementType = wide ? .f32 : .bf16
         let n = outputs.count
@@ -53,6 +57,43 @@ extension ComputeContext {
                 (slice == slices - 1 ? last : full).run(
                     thread: thread, left.bytes + row * padded * element.byteCount, right.bytes,
                     dW.f32 + row * dW.columns)
+            }
+        }
+    }
+
+    /// The same by the package's own product: x packed as panels, dy widened and walked down its columns.
+    private func accumulateByPanels(
+        dy: UnsafeMutableRawPointer, dyStride: Int, type: ElementType, outputs: Range<Int>, x: Tensor, into dW: Tensor
+    ) {
+        let n = outputs.count, width = x.columns, block = Int(kernels.block_columns)
+        // A block of x and as many rows of dy stay in the first cache.
+        let depth = 256
+        // Rows are padded: at a stride of a power of two, a column would fall into few sets of the cache.
+        let left = scratch("gradient.left", rows: depth, columns: n + 16)
+        let right = scratch("gradient.panels", rows: (width + block - 1) / block, columns: depth * block, type: x.type)
+        let size = Self.evenPart(of: n, most: 192, multiple: 6)
+        for start in stride(from: 0, to: x.rows, by: depth) {
+            let count = min(depth, x.rows - start)
+            team.run(count: count, chunk: 32) { [kernels] range, _ in
+                for row in range {
+                    kernels.convert(
+                        left.f32 + row * left.columns, ElementType.f32.code,
+                        dy + ((start + row) * dyStride + outputs.lowerBound) * type.byteCount, type.code, Int64(n))
+                }
+            }
+            let from = x.bytes + start * width * x.type.byteCount
+            team.run(items: right.rows) { [kernels] index, _ in
+                let column = index * block
+                kernels.pack_panel(
+                    right.bytes + column * count * x.type.byteCount, x.type.code,
+                    from + column * x.type.byteCount, x.type.code, Int64(width), 1, Int64(count),
+                    Int64(min(block, width - column)))
+            }
+            team.run(items: (n + size - 1) / size) { [kernels] slice, _ in
+                let row = slice * size
+                kernels.panel_outer_product(
+                    dW.f32 + row * dW.columns, Int64(dW.columns), left.f32 + row, Int64(left.columns), right.bytes,
+                    x.type.code, Int64(min(size, n - row)), Int64(count), Int64(width))
             }
         }
     }

@@ -63,8 +63,9 @@ public final class ComputeContext {
     /// One line for logs: kernels, oneDNN and how bf16 is multiplied.
     public var summary: String {
         let isa = String(cString: kernels.name)
-        return "\(team.threads) threads, \(isa) kernels, oneDNN \(String(cString: od_version()))"
-            + (usesOwnMatmul ? " for gradients only" : "") + (emulatesBF16 ? ", bf16 multiplied in f32" : "")
+        let products = usesOwnMatmul ? "own matrix products" : "oneDNN \(String(cString: od_version()))"
+        return "\(team.threads) threads, \(isa) kernels, \(products)"
+            + (emulatesBF16 ? ", bf16 multiplied in f32" : "")
     }
 
     struct ScratchKey: Hashable {

@@ -43,7 +43,7 @@ final class PackedLayout {
     init(runtime: MatmulRuntime, key: LayoutKey, blockColumns: Int) {
         handle = nil
         self.runtime = runtime
-        byteCount = (key.outputs + blockColumns - 1) / blockColumns * blockColumns * key.inputs * 4
+        byteCount = (key.outputs + blockColumns - 1) / blockColumns * blockColumns * key.inputs * key.type.byteCount
         inputs = key.inputs
         outputs = key.outputs
         type = key.type
@@ -85,8 +85,8 @@ final class PackedLayout {
     ) {
         guard let handle else {
             kernels.pack_panel(
-                packed.assumingMemoryBound(to: Float.self), source, type.code, Int64(inputStride), Int64(outputStride),
-                Int64(inputs), Int64(outputs))
+                packed, self.type.code, source, type.code, Int64(inputStride), Int64(outputStride), Int64(inputs),
+                Int64(outputs))
             return
         }
         if isBlockedForPairs {
@@ -122,8 +122,10 @@ public final class PackedMatrix {
     /// Built from the transpose of the tensor it was packed from.
     public let transposed: Bool
     let panelWidth: Int
-    /// Type of the packed elements: f32 for a bf16 matrix where bf16 matmul is emulated.
+    /// Type of the packed elements: f32 for a bf16 matrix that oneDNN multiplies in f32.
     let storedType: ElementType
+    /// Type that x has when it is multiplied: f32 for a bf16 matrix where bf16 matmul is emulated.
+    let operandType: ElementType
     let layout: PackedLayout
     let lastLayout: PackedLayout
     let storage: AlignedStorage
@@ -131,7 +133,7 @@ public final class PackedMatrix {
 
     init(
         outputs: Int, inputs: Int, type: ElementType, transposed: Bool, panelWidth: Int, storedType: ElementType,
-        layout: PackedLayout, lastLayout: PackedLayout, arena: StorageArena
+        operandType: ElementType, layout: PackedLayout, lastLayout: PackedLayout, arena: StorageArena
     ) {
         self.outputs = outputs
         self.inputs = inputs
@@ -139,6 +141,7 @@ public final class PackedMatrix {
         self.transposed = transposed
         self.panelWidth = panelWidth
         self.storedType = storedType
+        self.operandType = operandType
         self.layout = layout
         self.lastLayout = lastLayout
         panelStride = (layout.byteCount + 63) & ~63
@@ -202,12 +205,13 @@ extension ComputeContext {
         let outputs = transposed ? w.columns : w.rows
         let inputs = transposed ? w.rows : w.columns
         precondition(outputs > 0 && inputs > 0, "packing an empty matrix")
-        let stored = emulatesBF16 ? .f32 : type
+        let operand = emulatesBF16 ? .f32 : type
+        let stored = usesOwnMatmul ? type : operand
         let width = Self.panelWidth(outputs: outputs)
         let last = outputs - (outputs - 1) / width * width
         let packed = PackedMatrix(
             outputs: outputs, inputs: inputs, type: type, transposed: transposed, panelWidth: width,
-            storedType: stored, layout: layout(inputs: inputs, outputs: width, type: stored),
+            storedType: stored, operandType: operand, layout: layout(inputs: inputs, outputs: width, type: stored),
             lastLayout: layout(inputs: inputs, outputs: last, type: stored), arena: arena)
         repack(w, into: packed)
         return packed
@@ -221,7 +225,7 @@ extension ComputeContext {
             (p.transposed ? w.columns : w.rows) == p.outputs && (p.transposed ? w.rows : w.columns) == p.inputs,
             "repacking \(w.rows) x \(w.columns) into \(p.outputs) x \(p.inputs)")
         var source = w
-        if emulatesBF16 && p.type == .bf16 {
+        if p.storedType != p.type {
             // Round as bf16 would, then pack as f32. f32 sources need the detour through bf16.
             let rounded = scratch("pack.rounded", rows: w.rows, columns: w.columns, type: .bf16)
             let wide = scratch("pack.wide", rows: w.rows, columns: w.columns)

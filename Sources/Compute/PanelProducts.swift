@@ -68,19 +68,20 @@ struct PanelProducts {
             return
         }
         let x = input.bytes + chunks[chunk].lowerBound * input.columns * input.type.byteCount
-        let isDense = type == .f32 && !accumulate && rowStride == width
-        let block = isDense ? y : blocks.bytes + thread * ComputeContext.longestChunk * matrix.panelWidth * 4
+        let isDirect = type == .f32 && !accumulate && (full.isEmpty || rowStride == width)
+        let block = isDirect ? y : blocks.bytes + thread * ComputeContext.longestChunk * matrix.panelWidth * 4
         if full.isEmpty {
             kernels.panel_product(
-                block.assumingMemoryBound(to: Float.self), x.assumingMemoryBound(to: Float.self),
-                matrix.bytes(ofPanel: panel).assumingMemoryBound(to: Float.self), Int64(rows), Int64(matrix.inputs),
-                Int64(width))
+                block.assumingMemoryBound(to: Float.self), Int64(isDirect ? rowStride : width),
+                x.assumingMemoryBound(to: Float.self), matrix.bytes(ofPanel: panel), matrix.storedType.code,
+                Int64(rows),
+                Int64(matrix.inputs), Int64(width))
         } else {
             guard let size = sizes.firstIndex(of: rows) else { preconditionFailure("no plan for \(rows) rows") }
             (panel == matrix.panelCount - 1 ? last : full)[size]
                 .run(thread: thread, x, matrix.bytes(ofPanel: panel), block)
         }
-        if !isDense {
+        if !isDirect {
             kernels.store_block(
                 y, type.code, Int64(rowStride), block.assumingMemoryBound(to: Float.self), Int64(width), Int64(rows),
                 accumulate)
@@ -109,9 +110,9 @@ extension ComputeContext {
         return ranges
     }
 
-    /// x in the type the packed panels are stored in.
+    /// x in the type it is multiplied in.
     fileprivate func widened(_ x: Tensor, for w: PackedMatrix, user: String) -> Tensor {
-        if x.type == w.storedType { return x }
+        if x.type == w.operandType { return x }
         let wide = scratch(user + ".input", rows: x.rows, columns: x.columns)
         convert(from: x, to: wide)
         return wide

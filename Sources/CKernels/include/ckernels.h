@@ -65,14 +65,20 @@ typedef struct {
 typedef struct ck_kernels {
     const char *name;
 
-    /// Packed f32 panels, for CPUs where oneDNN does not serve: outputs are padded to a multiple of block_columns.
+    /// Panels packed as f32 or bf16, for CPUs where oneDNN does not serve: outputs are padded to a multiple of
+    /// block_columns.
     int64_t block_columns;
     /// Element (k, n) of the panel [depth][w] is source[k * stride_k + n * stride_n].
     void (*pack_panel)(
-        float *packed, const void *source, int type, int64_t stride_k, int64_t stride_n, int64_t depth, int64_t w);
-    /// block [rows][w] = x [rows][depth] times the panel.
+        void *packed, int packed_type, const void *source, int type, int64_t stride_k, int64_t stride_n, int64_t depth,
+        int64_t w);
+    /// y [rows][w], row stride ldy, = x [rows][depth] times the panel.
     void (*panel_product)(
-        float *block, const float *x, const float *packed, int64_t rows, int64_t depth, int64_t w);
+        float *y, int64_t ldy, const float *x, const void *packed, int type, int64_t rows, int64_t depth, int64_t w);
+    /// y [rows][w], row stride ldy, += the transpose of x [depth][rows], row stride ldx, times the panel.
+    void (*panel_outer_product)(
+        float *y, int64_t ldy, const float *x, int64_t ldx, const void *packed, int type, int64_t rows, int64_t depth,
+        int64_t w);
 
     void (*convert)(void *dst, int dst_type, const void *src, int src_type, int64_t n);
     void (*exp)(float *y, const float *x, int64_t n);

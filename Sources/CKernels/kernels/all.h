@@ -29,6 +29,7 @@ const ck_kernels CK_JOIN(ck_table, CK_ISA) = {
     .block_columns = K(BLOCK),
     .pack_panel = K(pack_panel),
     .panel_product = K(panel_product),
+    .panel_outer_product = K(panel_outer_product),
     .convert = K(convert),
     .exp = K(exp),
     .embed = K(embed),

@@ -1,42 +1,114 @@
-// Packed f32 matmul for CPUs where oneDNN has no blocked kernel whose rows do not depend on their number.
+// Packed matmul for CPUs where oneDNN has no blocked kernel whose rows do not depend on their number.
 //
 // A panel of W [w][depth] is packed as blocks of CK_TILE_VECTORS vectors of outputs: [block][depth][columns], the last
-// block padded with zeros. Every output is one chain of fused multiply-adds over ascending depth.
+// block padded with zeros, in f32 or bf16. Every output is one chain of fused multiply-adds in f32 over ascending
+// depth, whatever the tile.
 
 enum { K(BLOCK) = CK_TILE_VECTORS * LANES };
 
 static void K(pack_panel)(
-    float *packed, const void *source, int type, int64_t stride_k, int64_t stride_n, int64_t depth, int64_t w) {
+    void *packed, int packed_type, const void *source, int type, int64_t stride_k, int64_t stride_n, int64_t depth,
+    int64_t w) {
+    int64_t to = 0;
     for (int64_t n0 = 0; n0 < w; n0 += K(BLOCK))
         for (int64_t k = 0; k < depth; k++)
-            for (int64_t n = n0; n < n0 + K(BLOCK); n++) {
+            for (int64_t n = n0; n < n0 + K(BLOCK); n += LANES, to += LANES) {
                 int64_t at = k * stride_k + n * stride_n;
-                if (n >= w) {
-                    *packed++ = 0;
-                } else if (type == CK_F32) {
-                    *packed++ = ((const float *)source)[at];
-                } else {
-                    uint32_t bits = (uint32_t)((const uint16_t *)source)[at] << 16;
-                    memcpy(packed++, &bits, 4);
+                if (stride_n == 1 && n + LANES <= w) {
+                    store(packed, packed_type, to, load(source, type, at));
+                    continue;
                 }
+                float lanes[LANES] = {0};
+                for (int64_t i = 0; i < LANES && n + i < w; i++, at += stride_n) {
+                    uint32_t bits;
+                    if (type == CK_F32) memcpy(&bits, (const float *)source + at, 4);
+                    else bits = (uint32_t)((const uint16_t *)source)[at] << 16;
+                    memcpy(lanes + i, &bits, 4);
+                }
+                store(packed, packed_type, to, load_f32(lanes));
             }
 }
 
-static void K(panel_product)(
-    float *block, const float *x, const float *packed, int64_t rows, int64_t depth, int64_t w) {
-    for (int64_t n0 = 0; n0 < w; n0 += K(BLOCK), packed += depth * K(BLOCK)) {
-        if (w - n0 >= K(BLOCK)) {
-            K(product)(rows, CK_TILE_VECTORS, depth, x, depth, 1, packed, CK_F32, K(BLOCK), block + n0, w, false,
-                       (K(rows_ahead)){0});
+/// Rows from row r on times one block: c [tall][BLOCK], row stride ldc, set or added to.
+INLINE void K(panel_tile)(
+    int64_t tall, float *c, int64_t ldc, bool add, const float *x, int64_t x_row, int64_t x_depth, const void *block,
+    int type, int64_t depth) {
+#define PANEL_CASE(R) \
+    case R: \
+        K(tile)(R, CK_TILE_VECTORS, depth, x, x_row, x_depth, block, type, K(BLOCK), LANES, c, ldc, add, \
+                (K(rows_ahead)){0}); \
+        break;
+    switch (tall) {
+        PANEL_CASE(1) PANEL_CASE(2) PANEL_CASE(3)
+#if CK_TILE_ROWS == 6
+        PANEL_CASE(4) PANEL_CASE(5) PANEL_CASE(6)
+#endif
+    }
+#undef PANEL_CASE
+}
+
+/// y [rows][columns], at most BLOCK of them: x times one block.
+INLINE void K(panel_block)(
+    float *y, int64_t ldy, bool add, const float *x, int64_t x_row, int64_t x_depth, const void *block, int type,
+    int64_t rows, int64_t depth, int64_t columns) {
+    for (int64_t r = 0; r < rows; r += CK_TILE_ROWS) {
+        const int64_t tall = rows - r < CK_TILE_ROWS ? rows - r : CK_TILE_ROWS;
+        float *c = y + r * ldy;
+        if (columns == K(BLOCK)) {
+            K(panel_tile)(tall, c, ldy, add, x + r * x_row, x_row, x_depth, block, type, depth);
             continue;
         }
-        for (int64_t r = 0; r < rows; r += CK_TILE_ROWS) {
-            int64_t tall = rows - r < CK_TILE_ROWS ? rows - r : CK_TILE_ROWS;
-            _Alignas(64) float tile[CK_TILE_ROWS * K(BLOCK)];
-            K(product)(tall, CK_TILE_VECTORS, depth, x + r * depth, depth, 1, packed, CK_F32, K(BLOCK), tile,
-                       K(BLOCK), false, (K(rows_ahead)){0});
-            for (int64_t i = 0; i < tall; i++)
-                memcpy(block + (r + i) * w + n0, tile + i * K(BLOCK), (size_t)(w - n0) * 4);
-        }
+        _Alignas(64) float edge[CK_TILE_ROWS * K(BLOCK)];
+        if (add)
+            for (int64_t i = 0; i < tall; i++) memcpy(edge + i * K(BLOCK), c + i * ldy, (size_t)columns * 4);
+        K(panel_tile)(tall, edge, K(BLOCK), add, x + r * x_row, x_row, x_depth, block, type, depth);
+        for (int64_t i = 0; i < tall; i++) memcpy(c + i * ldy, edge + i * K(BLOCK), (size_t)columns * 4);
     }
+}
+
+enum { K(WIDENED_DEPTH) = 512, K(MANY_ROWS) = 4 * CK_TILE_ROWS };
+
+/// y [rows][w], row stride ldy: x [rows][depth], of strides x_row and x_depth, times the panel; or added to.
+INLINE void K(panels)(
+    float *y, int64_t ldy, bool add, const float *x, int64_t x_row, int64_t x_depth, const void *packed, int type,
+    int64_t rows, int64_t depth, int64_t w) {
+    const int64_t element = type == CK_F32 ? 4 : 2;
+    for (int64_t n0 = 0; n0 < w;) {
+        const char *block = (const char *)packed + n0 * depth * element;
+        const int64_t columns = w - n0 < K(BLOCK) ? w - n0 : K(BLOCK);
+        if (CK_TILE_VECTORS == 1 && rows == 1 && w - n0 >= 4 * K(BLOCK)) {
+            // A row alone has too few chains of sums to fill the pipeline: four blocks at once.
+            K(tile)(1, 4, depth, x, x_row, x_depth, block, type, K(BLOCK), depth * K(BLOCK), y + n0, ldy, add,
+                    (K(rows_ahead)){0});
+            n0 += 4 * K(BLOCK);
+            continue;
+        }
+        if (type == CK_F32 || rows < K(MANY_ROWS)) {
+            K(panel_block)(y + n0, ldy, add, x, x_row, x_depth, block, type, rows, depth, columns);
+        } else {
+            // Many rows: the block is widened once, in pieces that the first cache holds.
+            for (int64_t k = 0; k < depth; k += K(WIDENED_DEPTH)) {
+                _Alignas(64) float wide[K(WIDENED_DEPTH) * K(BLOCK)];
+                const int64_t deep = depth - k < K(WIDENED_DEPTH) ? depth - k : K(WIDENED_DEPTH);
+                for (int64_t i = 0; i < deep * K(BLOCK); i += LANES)
+                    store_f32(wide + i, load(block, type, k * K(BLOCK) + i));
+                K(panel_block)(y + n0, ldy, add || k > 0, x + k * x_depth, x_row, x_depth, wide, CK_F32, rows, deep,
+                               columns);
+            }
+        }
+        n0 += K(BLOCK);
+    }
+}
+
+static void K(panel_product)(
+    float *y, int64_t ldy, const float *x, const void *packed, int type, int64_t rows, int64_t depth, int64_t w) {
+    if (type == CK_F32) K(panels)(y, ldy, false, x, depth, 1, packed, CK_F32, rows, depth, w);
+    else K(panels)(y, ldy, false, x, depth, 1, packed, CK_BF16, rows, depth, w);
+}
+
+static void K(panel_outer_product)(
+    float *y, int64_t ldy, const float *x, int64_t ldx, const void *packed, int type, int64_t rows, int64_t depth,
+    int64_t w) {
+    if (type == CK_F32) K(panels)(y, ldy, true, x, 1, ldx, packed, CK_F32, rows, depth, w);
+    else K(panels)(y, ldy, true, x, 1, ldx, packed, CK_BF16, rows, depth, w);
 }

@@ -3,6 +3,7 @@
 // C[rows][n] = (C or 0) + A[rows][depth] B[depth][n], n in vectors of 16. A is f32 with any strides, B either type
 // with row stride ldb. Every element of C is one chain of fused multiply-adds over ascending depth, whatever the
 // tile it falls in: that makes attention's bits independent of how many queries are computed together.
+// In a tile, neighbouring vectors of B are `b_vector` elements apart.
 // `ahead`: `bytes` of each row of a matrix of B's type and stride that will be wanted next are fetched meanwhile.
 
 typedef struct {
@@ -12,17 +13,18 @@ typedef struct {
 
 INLINE void K(tile)(
     int R, int V, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b, int b_type,
-    int64_t ldb, float *c, int64_t ldc, bool add, K(rows_ahead) ahead) {
+    int64_t ldb, int64_t b_vector, float *c, int64_t ldc, bool add, K(rows_ahead) ahead) {
     const int64_t element = b_type == CK_F32 ? 4 : 2;
-    vf acc[CK_TILE_ROWS][CK_TILE_VECTORS];
+    vf acc[CK_TILE_ROWS][4];
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++)
 #pragma clang loop unroll(full)
         for (int v = 0; v < V; v++) acc[r][v] = add ? load_f32(c + r * ldc + v * LANES) : (vf)0.0f;
+#pragma clang loop unroll_count(4)
     for (int64_t k = 0; k < depth; k++) {
-        vf bv[CK_TILE_VECTORS];
+        vf bv[4];
 #pragma clang loop unroll(full)
-        for (int v = 0; v < V; v++) bv[v] = load(b, b_type, k * ldb + v * LANES);
+        for (int v = 0; v < V; v++) bv[v] = load(b, b_type, k * ldb + v * b_vector);
         for (int64_t at = 0; at < ahead.bytes; at += 64)
             __builtin_prefetch(ahead.rows + k * ldb * element + at, 0, 2);
 #pragma clang loop unroll(full)
@@ -40,39 +42,42 @@ INLINE void K(tile)(
 
 #define TILE_CASE(R, V) \
     case R: \
-        if (b_type == CK_F32) K(tile)(R, V, depth, a, a_row, a_depth, b, CK_F32, ldb, c, ldc, add, ahead); \
-        else K(tile)(R, V, depth, a, a_row, a_depth, b, CK_BF16, ldb, c, ldc, add, ahead); \
+        if (b_type == CK_F32) K(tile)(R, V, depth, a, a_row, a_depth, b, CK_F32, ldb, LANES, c, ldc, add, ahead); \
+        else K(tile)(R, V, depth, a, a_row, a_depth, b, CK_BF16, ldb, LANES, c, ldc, add, ahead); \
         break;
 
-#define TILE_FUNCTION(V) \
+#define TILE_FUNCTION(V, CASES) \
     static void K(tile_rows_##V)( \
         int rows, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b, int b_type, \
         int64_t ldb, float *c, int64_t ldc, bool add, K(rows_ahead) ahead) { \
-        switch (rows) { \
-            TILE_CASE(1, V) TILE_CASE(2, V) TILE_CASE(3, V) \
-            TILE_WIDE_CASES(V) \
-        } \
+        switch (rows) { CASES } \
     }
 #if CK_TILE_ROWS == 6
-#define TILE_WIDE_CASES(V) TILE_CASE(4, V) TILE_CASE(5, V) TILE_CASE(6, V)
+#define TALL_CASES(V) TILE_CASE(1, V) TILE_CASE(2, V) TILE_CASE(3, V) TILE_CASE(4, V) TILE_CASE(5, V) TILE_CASE(6, V)
 #else
-#define TILE_WIDE_CASES(V)
+#define TALL_CASES(V) TILE_CASE(1, V) TILE_CASE(2, V) TILE_CASE(3, V)
 #endif
 
-TILE_FUNCTION(1)
-#if CK_TILE_VECTORS >= 2
-TILE_FUNCTION(2)
+TILE_FUNCTION(1, TALL_CASES(1))
+#if CK_TILE_VECTORS == 1
+// Few rows have too few chains of sums to fill the pipeline: they take more vectors at once.
+TILE_FUNCTION(2, TILE_CASE(1, 2) TILE_CASE(2, 2))
+TILE_FUNCTION(3, TILE_CASE(1, 3))
+TILE_FUNCTION(4, TILE_CASE(1, 4))
+#else
+TILE_FUNCTION(2, TALL_CASES(2))
 #endif
 #if CK_TILE_VECTORS == 4
-TILE_FUNCTION(3)
-TILE_FUNCTION(4)
+TILE_FUNCTION(3, TALL_CASES(3))
+TILE_FUNCTION(4, TALL_CASES(4))
 #endif
 
 static void K(product)(
     int64_t rows, int64_t vectors, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b,
     int b_type, int64_t ldb, float *c, int64_t ldc, bool add, K(rows_ahead) ahead) {
-    for (int64_t v = 0; v < vectors; v += CK_TILE_VECTORS) {
-        int64_t wide = vectors - v < CK_TILE_VECTORS ? vectors - v : CK_TILE_VECTORS;
+    const int64_t widest = CK_TILE_VECTORS > 1 ? CK_TILE_VECTORS : rows == 1 ? 4 : rows == 2 ? 2 : 1;
+    for (int64_t v = 0; v < vectors; v += widest) {
+        int64_t wide = vectors - v < widest ? vectors - v : widest;
         const void *bv = (const char *)b + v * LANES * (b_type == CK_F32 ? 4 : 2);
         for (int64_t r = 0; r < rows; r += CK_TILE_ROWS) {
             int tall = (int)(rows - r < CK_TILE_ROWS ? rows - r : CK_TILE_ROWS);
@@ -81,10 +86,8 @@ static void K(product)(
             K(rows_ahead) next = {ahead.rows, v == 0 && r == 0 ? ahead.bytes : 0};
             switch (wide) {
                 case 1: K(tile_rows_1)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add, next); break;
-#if CK_TILE_VECTORS >= 2
                 case 2: K(tile_rows_2)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add, next); break;
-#endif
-#if CK_TILE_VECTORS == 4
+#if CK_TILE_VECTORS != 2
                 case 3: K(tile_rows_3)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add, next); break;
                 case 4: K(tile_rows_4)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add, next); break;
 #endif
