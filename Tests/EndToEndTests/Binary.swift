@@ -17,10 +17,11 @@ enum Binary {
     /// A process that runs on its own.
     final class Running {
         let process = Process()
+        /// Of what it reads and writes; lives as long as this does.
         private let folder: String
 
         init(_ arguments: [String], input: String, folder: String, environment: [String: String]) throws {
-            self.folder = folder + "/" + UUID().uuidString
+            self.folder = NSTemporaryDirectory() + "opd-output-" + UUID().uuidString
             try FileManager.default.createDirectory(atPath: self.folder, withIntermediateDirectories: true)
             for name in ["out", "err"] { try Data().write(to: URL(filePath: "\(self.folder)/\(name)")) }
             try Data(input.utf8).write(to: URL(filePath: "\(self.folder)/in"))
@@ -34,6 +35,8 @@ enum Binary {
             process.standardError = FileHandle(forWritingAtPath: "\(self.folder)/err")
             try process.run()
         }
+
+        deinit { try? FileManager.default.removeItem(atPath: folder) }
 
         var errors: String { (try? String(contentsOfFile: "\(folder)/err", encoding: .utf8)) ?? "" }
 

@@ -16,7 +16,7 @@ import Wire
     static let reference = Task {
         let run = TestRun(plan: runPlan)
         let trainer = UnigramTrainer()
-        let learner = try run.learner(trainer: trainer)
+        let learner = try run.learner(trainer: trainer, leastSilence: .seconds(60))
         let members = [try run.worker(), try run.scorer()]
         let outcome = try await learner.run()
         for member in members { #expect(try await member.task.value == .shutdown("the run is complete")) }
@@ -134,7 +134,7 @@ import Wire
         await first.kill()
         // The members stay, and find that the learner is another one.
         let second = UnigramTrainer()
-        let learner = try run.learner(trainer: second, resume: true)
+        let learner = try run.learner(trainer: second, resume: true, leastSilence: .seconds(60))
         let outcome = try await learner.run()
         #expect(outcome.end == .completed && outcome.version == 8)
         await killed.stop("abandoned")
@@ -146,7 +146,7 @@ import Wire
     @Test(arguments: [1, 2, 3, 5]) func stoppedRunResumesToTheSameEnd(afterLines: Int) async throws {
         let run = TestRun(plan: Self.runPlan, checkpointEvery: 0)
         let first = UnigramTrainer(duration: .milliseconds(40))
-        let stopped = try run.learner(trainer: first)
+        let stopped = try run.learner(trainer: first, leastSilence: .seconds(60))
         var members = [try run.worker(), try run.scorer()]
         let running = Task { try await stopped.run() }
         #expect(await eventually { run.recorder.all.metrics.count >= afterLines })

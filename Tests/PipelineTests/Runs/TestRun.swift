@@ -104,10 +104,14 @@ final class TestRun: Sendable {
 
     var store: CheckpointStore { CheckpointStore(folder: "\(folder)/checkpoints") }
 
-    func learner(trainer: UnigramTrainer, resume: Bool = false, longStep: Duration = .seconds(25)) throws -> Learner {
+    /// - Parameter leastSilence: after how long a silent member is given up, who then is not told how the run ends.
+    func learner(
+        trainer: UnigramTrainer, resume: Bool = false, longStep: Duration = .seconds(25),
+        leastSilence: Duration = .milliseconds(400)
+    ) throws -> Learner {
         var exchange = ExchangeOptions(
             runID: "test", lease: .seconds(2), heartbeat: .milliseconds(50), tokenizerFingerprint: "unigram")
-        exchange.leastSilence = .milliseconds(400)
+        exchange.leastSilence = leastSilence
         var options = LearnerOptions(
             plan: plan, exchange: exchange, objective: objective, learningRate: { _ in 1 })
         options.checkpoints = CheckpointSchedule(every: checkpointEvery, keepLast: 2)
