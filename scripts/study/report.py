@@ -72,13 +72,23 @@ def all_flops(run):
     return sum(run[kind] or 0 for kind in ("sampling_flops", "scoring_flops", "training_flops")) / 1e12
 
 
+def ratios(runs, reference, value):
+    """Of each run to the reference of its seed: seeds may have been run on different machines."""
+    base = {run["seed"]: value(run) for run in reference}
+    return [value(run) / base[run["seed"]] for run in runs if run["seed"] in base]
+
+
 def ratio(runs, reference, value):
-    return f"{mean(map(value, runs)) / mean(map(value, reference)):.2f}x" if runs and reference else "-"
+    return spread(ratios(runs, reference, value), "{:.2f}")
+
+
+def total_flops(runs):
+    return spread(list(map(all_flops, runs)), "{:.2f}")
 
 
 def same_target(results):
     rows = [["method", "reached", "steps", "of OPD", "TFLOP, student", "of OPD", "TFLOP, with teacher", "of OPD",
-             "wall time, s", "of OPD", "CPU time, s", "accuracy at the end"]]
+             "wall time, of OPD", "accuracy at the end"]]
     base = [run for run in of(results, "1/opd") if reached(run)]
     for method in METHODS:
         runs = of(results, f"1/{method}")
@@ -91,36 +101,36 @@ def same_target(results):
             return [mark + spread(list(map(value, counted)), form), mark + ratio(counted, base, value)]
         rows.append([
             TITLES[method], f"{len(good)} of {len(runs)}", *cells(lambda run: run["steps"], "{:.0f}"),
-            *cells(own_flops, "{:.2f}"), *cells(all_flops, "{:.2f}"), *cells(lambda run: run["wall_s"], "{:.0f}"),
-            mark + spread([run["cpu_s"] for run in counted], "{:.0f}"), percent([run["curve"][-1] for run in runs])])
+            *cells(own_flops, "{:.2f}"), *cells(all_flops, "{:.2f}"),
+            mark + ratio(counted, base, lambda run: run["wall_s"]), percent([run["curve"][-1] for run in runs])])
     return rows
 
 
 def back_into_itself(results):
-    rows = [["", "steps", "TFLOP, student", "TFLOP, with teacher", "CPU time, s", "accuracy of 1000"]]
+    rows = [["", "steps", "TFLOP, student", "TFLOP, with teacher", "accuracy of 1000"]]
     for method, title in (("reinforcement", "reinforcement, from the cold start"),
                           ("opd", "OPD from that model, from the cold start")):
         runs = of(results, f"2/{method}")
         if runs:
             rows.append([
                 title, spread([run["steps"] for run in runs], "{:.0f}"),
-                spread(list(map(own_flops, runs)), "{:.2f}"), spread(list(map(all_flops, runs)), "{:.2f}"),
-                spread([run["cpu_s"] for run in runs], "{:.0f}"), percent(of(results, f"2/{method}", "-accuracy"))])
+                spread(list(map(own_flops, runs)), "{:.2f}"), total_flops(runs),
+                percent(of(results, f"2/{method}", "-accuracy"))])
     return rows
 
 
 def accuracy(rows, results, entries):
-    """Rows of name, accuracy, divergence from the teacher and CPU time, of the entries that have results."""
+    """Rows of name, accuracy, divergence from the teacher and operations, of the entries that have results."""
     for title, prefix in entries:
         runs, measured = of(results, prefix), of(results, prefix, "-accuracy")
         if measured:
             rows.append([title, percent(measured), spread([run["kl"] for run in measured], "{:.3f}"),
-                         spread([run["cpu_s"] for run in runs], "{:.0f}")])
+                         total_flops(runs)])
     return rows
 
 
 def few_prompts(results):
-    return accuracy([["different prompts", "accuracy of 1000", "reverse KL", "CPU time, s"]], results,
+    return accuracy([["different prompts", "accuracy of 1000", "reverse KL", "TFLOP"]], results,
                     [(count, f"3/prompts-{count}") for count in PROMPTS])
 
 
@@ -150,23 +160,26 @@ def own_samples(results):
 
 
 def staleness(results):
-    rows = [["max_staleness", *[f"{loss}: {what}" for loss in LOSSES for what in ("accuracy", "wall time, s")]]]
+    rows = [["max_staleness", *[f"{loss}: {what}" for loss in LOSSES for what in ("accuracy", "wall time, of 0")]]]
     for age in STALENESS:
         cells = []
         for loss in LOSSES:
-            cells += [percent(of(results, f"6/{loss}-{age}", "-accuracy")),
-                      spread([run["wall_s"] for run in of(results, f"6/{loss}-{age}")], "{:.1f}")]
+            cells += [percent(of(results, f"6/{loss}-{age}", "-accuracy")), spread(relative_walls(results, loss, age), "{:.2f}")]
         rows.append([age, *cells])
     return rows if any(cell != "-" for row in rows[1:] for cell in row[1:]) else rows[:1]
 
 
+def relative_walls(results, loss, age):
+    return ratios(of(results, f"6/{loss}-{age}"), of(results, f"6/{loss}-0"), lambda run: run["wall_s"])
+
+
 def budgets(results):
-    return accuracy([["tokens of a response that are sampled", "accuracy of 1000", "reverse KL", "CPU time, s"]],
+    return accuracy([["tokens of a response that are sampled", "accuracy of 1000", "reverse KL", "TFLOP"]],
                     results, [(budget, f"6/budget-{budget}") for budget in BUDGETS])
 
 
 def ranks(results):
-    return accuracy([["trained", "accuracy of 1000", "reverse KL", "CPU time, s"]], results,
+    return accuracy([["trained", "accuracy of 1000", "reverse KL", "TFLOP"]], results,
                     [(f"rank {rank}", f"6/rank-{rank}") for rank in RANKS] + [("all weights", f"6/budget-{BUDGETS[-1]}")])
 
 
@@ -203,14 +216,15 @@ def draw(results):
 
 
 def curves(plt, results):
-    """Accuracy of each method over steps, operations and wall time; a line a seed."""
+    """Accuracy of each method over steps and operations; a line a seed."""
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained", sharey=True)
-    x = {"steps": lambda point: point["step"], "TFLOP, teacher counted": all_flops,
-         "wall time, s": lambda point: point["wall_s"]}
+    x = {"steps": lambda run, point: point["step"],
+         "TFLOP, student": lambda run, point: own_flops(point | {"name": run["name"]}),
+         "TFLOP, with teacher": lambda run, point: all_flops(point)}
     for index, method in enumerate(METHODS):
         for run in of(results, f"1/{method}"):
             for each, (label, value) in zip(axes, x.items()):
-                each.plot([value(point) for point in run["curve"]], [100 * point["pass"] for point in run["curve"]],
+                each.plot([value(run, point) for point in run["curve"]], [100 * point["pass"] for point in run["curve"]],
                           color=f"C{index}", alpha=0.7, lw=1,
                           label=TITLES[method] if run["seed"] == 1 else None)
                 each.set_xlabel(label)
@@ -248,10 +262,9 @@ def stale(plt, results):
         drawn = drawn or bool(ages)
         quality.plot(ages, [100 * mean(run["pass"] for run in of(results, f"6/{loss}-{age}", "-accuracy"))
                             for age in ages], "o-", color=f"C{index}", label=loss)
-        time.plot(ages, [mean(run["wall_s"] for run in of(results, f"6/{loss}-{age}")) for age in ages], "o-",
-                  color=f"C{index}")
+        time.plot(ages, [mean(relative_walls(results, loss, age)) for age in ages], "o-", color=f"C{index}")
     quality.set_ylabel("held-out accuracy, %")
-    time.set_ylabel("wall time, s")
+    time.set_ylabel("wall time, of staleness 0")
     time.set_ylim(bottom=0)
     quality.legend(fontsize=7)
     for each in (quality, time):
