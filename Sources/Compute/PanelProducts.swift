@@ -74,8 +74,7 @@ struct PanelProducts {
             kernels.panel_product(
                 block.assumingMemoryBound(to: Float.self), Int64(isDirect ? rowStride : width),
                 x.assumingMemoryBound(to: Float.self), matrix.bytes(ofPanel: panel), matrix.storedType.code,
-                Int64(rows),
-                Int64(matrix.inputs), Int64(width))
+                Int64(rows), Int64(matrix.inputs), Int64(width))
         } else {
             guard let size = sizes.firstIndex(of: rows) else { preconditionFailure("no plan for \(rows) rows") }
             (panel == matrix.panelCount - 1 ? last : full)[size]

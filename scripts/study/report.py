@@ -75,7 +75,8 @@ def all_flops(run):
 def ratios(runs, reference, value):
     """Of each run to the reference of its seed: seeds may have been run on different machines."""
     base = {run["seed"]: value(run) for run in reference}
-    return [value(run) / base[run["seed"]] for run in runs if run["seed"] in base]
+    # A run that went on after a stop has no CPU time.
+    return [value(run) / base[run["seed"]] for run in runs if base.get(run["seed"]) and value(run) is not None]
 
 
 def ratio(runs, reference, value):
@@ -88,7 +89,7 @@ def total_flops(runs):
 
 def same_target(results):
     rows = [["method", "reached", "steps", "of OPD", "TFLOP, student", "of OPD", "TFLOP, with teacher", "of OPD",
-             "wall time, of OPD", "accuracy at the end"]]
+             "CPU time, of OPD", "accuracy at the end"]]
     base = [run for run in of(results, "1/opd") if reached(run)]
     for method in METHODS:
         runs = of(results, f"1/{method}")
@@ -102,7 +103,7 @@ def same_target(results):
         rows.append([
             TITLES[method], f"{len(good)} of {len(runs)}", *cells(lambda run: run["steps"], "{:.0f}"),
             *cells(own_flops, "{:.2f}"), *cells(all_flops, "{:.2f}"),
-            mark + ratio(counted, base, lambda run: run["wall_s"]), percent([run["curve"][-1] for run in runs])])
+            mark + ratio(counted, base, lambda run: run["cpu_s"]), percent([run["curve"][-1] for run in runs])])
     return rows
 
 

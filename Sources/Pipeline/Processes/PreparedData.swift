@@ -18,14 +18,22 @@ struct PreparedData {
     init(_ configuration: RunConfiguration, student: ModelFiles) throws {
         let tokenizer = try student.loadTokenizer()
         let reader = try PromptReader(configuration, student: student, tokenizer: tokenizer)
-        try Self.checkTeachers(configuration, student: student, tokenizer: tokenizer, template: reader.template)
+        let teachers = try configuration.usedTeachers.sorted { $0.key < $1.key }
+            .map { (label: $0.key, files: try ModelFiles.open($0.value.model)) }
+        for teacher in teachers {
+            try Self.check(
+                teacher, readsAs: student, tokenizer,
+                configuration.data.template == .auto ? reader.template : nil)
+        }
         if configuration.objective.kind == .supervised {
             (examples, prompts) = try reader.examples()
         } else {
             prompts = try reader.training()
         }
         heldout = try reader.heldout()
-        try Self.checkContext(configuration, prompts)
+        for teacher in teachers where configuration.objective.kind.teachersSample {
+            try Self.check(teacher, hasRoomFor: prompts, maxTokens: configuration.sampling.maxTokens)
+        }
         stopTokenIDs = reader.stopTokenIDs
         self.tokenizer = tokenizer
     }
@@ -33,37 +41,37 @@ struct PreparedData {
     /// Whether any response is judged by a verifier.
     var hasVerifiers: Bool { (prompts + heldout).contains { $0.check != nil } }
 
+    private typealias Teacher = (label: String, files: ModelFiles)
+
     /// A teacher that samples must have room for it.
-    private static func checkContext(_ configuration: RunConfiguration, _ prompts: [Distillation.Prompt]) throws {
-        for (label, teacher) in configuration.usedTeachers where configuration.objective.kind.teachersSample {
-            let longest = prompts.filter { $0.sampler == label }.map(\.ids.count).max() ?? 0
-            let context = try ModelFiles.open(teacher.model).configuration.maxPositions
-            guard longest + configuration.sampling.maxTokens <= context else {
-                throw ProcessError.usage(
-                    "teachers.\(label): a prompt has \(longest) tokens, which with sampling.max_tokens "
-                        + "\(configuration.sampling.maxTokens) do not fit into the teacher's context of \(context); shorten "
-                        + "it or lower sampling.max_tokens")
-            }
+    private static func check(
+        _ teacher: Teacher, hasRoomFor prompts: [Distillation.Prompt], maxTokens: Int
+    ) throws(ProcessError) {
+        let longest = prompts.filter { $0.sampler == teacher.label }.map(\.ids.count).max() ?? 0
+        let context = teacher.files.configuration.maxPositions
+        guard longest + maxTokens <= context else {
+            throw .usage(
+                "teachers.\(teacher.label): a prompt has \(longest) tokens, which with sampling.max_tokens "
+                    + "\(maxTokens) do not fit into the teacher's context of \(context); shorten it or lower "
+                    + "sampling.max_tokens")
         }
     }
 
     /// A teacher must read the very ids and the very format that the student writes.
-    private static func checkTeachers(
-        _ configuration: RunConfiguration, student: ModelFiles, tokenizer: Tokenizer, template: ChatTemplate
+    /// - Parameter template: the student's own; nil: one that the configuration names for both.
+    private static func check(
+        _ teacher: Teacher, readsAs student: ModelFiles, _ tokenizer: Tokenizer, _ template: ChatTemplate?
     ) throws {
-        for (label, teacher) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
-            let files = try ModelFiles.open(teacher.model)
-            guard try files.loadTokenizer().fingerprint == tokenizer.fingerprint else {
-                throw ProcessError.usage(
-                    "teachers.\(label): \(teacher.model) has another tokenizer than the student \(student.path); "
-                        + "grades are by token id, so both need the same one")
-            }
-            guard configuration.data.template == .auto else { continue }
-            guard try files.chatTemplate() == template else {
-                throw ProcessError.usage(
-                    "teachers.\(label): \(teacher.model) has another chat template than the student \(student.path); "
-                        + "name the one both shall see with data.template")
-            }
+        guard try teacher.files.loadTokenizer().fingerprint == tokenizer.fingerprint else {
+            throw ProcessError.usage(
+                "teachers.\(teacher.label): \(teacher.files.path) has another tokenizer than the student "
+                    + "\(student.path); grades are by token id, so both need the same one")
+        }
+        guard let template else { return }
+        guard try teacher.files.chatTemplate() == template else {
+            throw ProcessError.usage(
+                "teachers.\(teacher.label): \(teacher.files.path) has another chat template than the student "
+                    + "\(student.path); name the one both shall see with data.template")
         }
     }
 }
