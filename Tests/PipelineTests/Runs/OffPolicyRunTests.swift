@@ -141,7 +141,7 @@ import Wire
 
     @Test func killedWorkersChangeNothing() async throws {
         let run = Self.run(), trainer = UnigramTrainer()
-        let learner = try run.learner(trainer: trainer)
+        let learner = try run.learner(trainer: trainer, leastSilence: .milliseconds(400))
         let running = Task { try await learner.run() }
         let killer = Task {
             for life in 0..<5 {

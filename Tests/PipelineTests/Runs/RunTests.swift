@@ -16,7 +16,7 @@ import Wire
     static let reference = Task {
         let run = TestRun(plan: runPlan)
         let trainer = UnigramTrainer()
-        let learner = try run.learner(trainer: trainer, leastSilence: .seconds(60))
+        let learner = try run.learner(trainer: trainer)
         let members = [try run.worker(), try run.scorer()]
         let outcome = try await learner.run()
         for member in members { #expect(try await member.task.value == .shutdown("the run is complete")) }
@@ -85,7 +85,7 @@ import Wire
     @Test func socketsChangeNothing() async throws {
         let run = TestRun(plan: Self.runPlan, sockets: true)
         let first = UnigramTrainer(duration: .milliseconds(40))
-        let killed = try run.learner(trainer: first)
+        let killed = try run.learner(trainer: first, leastSilence: .milliseconds(400))
         let members = [try run.worker("a"), try run.scorer("b")]
         let doomed = try run.worker("doomed", backend: UnigramSampler(pause: .milliseconds(3)))
         let running = Task { try await killed.run() }
@@ -103,7 +103,7 @@ import Wire
     @Test func killedMembersChangeNothing() async throws {
         let run = TestRun(plan: Self.runPlan)
         let trainer = UnigramTrainer()
-        let learner = try run.learner(trainer: trainer)
+        let learner = try run.learner(trainer: trainer, leastSilence: .milliseconds(400))
         let running = Task { try await learner.run() }
         // Workers die one after the other in the middle of their work; the last one lives.
         let killer = Task {
@@ -134,7 +134,7 @@ import Wire
         await first.kill()
         // The members stay, and find that the learner is another one.
         let second = UnigramTrainer()
-        let learner = try run.learner(trainer: second, resume: true, leastSilence: .seconds(60))
+        let learner = try run.learner(trainer: second, resume: true)
         let outcome = try await learner.run()
         #expect(outcome.end == .completed && outcome.version == 8)
         await killed.stop("abandoned")
@@ -146,7 +146,7 @@ import Wire
     @Test(arguments: [1, 2, 3, 5]) func stoppedRunResumesToTheSameEnd(afterLines: Int) async throws {
         let run = TestRun(plan: Self.runPlan, checkpointEvery: 0)
         let first = UnigramTrainer(duration: .milliseconds(40))
-        let stopped = try run.learner(trainer: first, leastSilence: .seconds(60))
+        let stopped = try run.learner(trainer: first)
         var members = [try run.worker(), try run.scorer()]
         let running = Task { try await stopped.run() }
         #expect(await eventually { run.recorder.all.metrics.count >= afterLines })
@@ -170,7 +170,7 @@ import Wire
             let run = TestRun(plan: plan, checkpointEvery: 0)
             let members = [try run.worker(patience: .seconds(60)), try run.scorer(teachers: ["default"])]
             var judge = try run.scorer("judge", teachers: ["judge"])
-            var learner = try run.learner(trainer: UnigramTrainer())
+            var learner = try run.learner(trainer: UnigramTrainer(), leastSilence: .milliseconds(400))
             for _ in 0..<(disturbed ? 2 : 0) {
                 let running = Task { [learner] in try await learner.run() }
                 #expect(await eventually { run.recorder.all.metrics.count >= 1 })
@@ -182,7 +182,7 @@ import Wire
                 let checkpoint = try #require(run.store.latest())
                 #expect(try CheckpointState.read(from: checkpoint.path).pending?.step == 4)
                 #expect(run.recorder.all.metrics.map(\.step) == [0, 1, 2, 3])
-                learner = try run.learner(trainer: UnigramTrainer(), resume: true)
+                learner = try run.learner(trainer: UnigramTrainer(), resume: true, leastSilence: .milliseconds(400))
             }
             if disturbed {
                 judge = try run.scorer("judge", teachers: ["judge"])

@@ -104,10 +104,11 @@ final class TestRun: Sendable {
 
     var store: CheckpointStore { CheckpointStore(folder: "\(folder)/checkpoints") }
 
-    /// - Parameter leastSilence: after how long a silent member is given up, who then is not told how the run ends.
+    /// - Parameter leastSilence: after how long a silent member is given up, who then is not told how the run ends: long,
+    ///   because a busy machine can stop all of this for seconds, unless members are killed. Leases end sooner.
     func learner(
         trainer: UnigramTrainer, resume: Bool = false, longStep: Duration = .seconds(25),
-        leastSilence: Duration = .milliseconds(400)
+        leastSilence: Duration = .seconds(60)
     ) throws -> Learner {
         var exchange = ExchangeOptions(
             runID: "test", lease: .seconds(2), heartbeat: .milliseconds(50), tokenizerFingerprint: "unigram")

@@ -10,7 +10,7 @@ import Wire
 @Suite(.timeLimit(.minutes(3))) struct StatusTests {
     @Test func aLiveRunTellsWhoWaitsForWhom() async throws {
         let run = TestRun(plan: plan(steps: 2, heldout: 0))
-        let learner = try run.learner(trainer: UnigramTrainer())
+        let learner = try run.learner(trainer: UnigramTrainer(), leastSilence: .milliseconds(400))
         let running = Task { try await learner.run() }
         let empty = try await run.status()
         #expect(empty.members.isEmpty && empty.waitingFor == "waiting for a rollout worker: none is connected")
