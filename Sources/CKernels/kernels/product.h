@@ -20,7 +20,10 @@ INLINE void K(tile)(
     for (int r = 0; r < R; r++)
 #pragma clang loop unroll(full)
         for (int v = 0; v < V; v++) acc[r][v] = add ? load_f32(c + r * ldc + v * LANES) : (vf)0.0f;
+#if CK_TILE_VECTORS == 1
+    // A vector's two halves leave few instructions a step to share the loop's own.
 #pragma clang loop unroll_count(4)
+#endif
     for (int64_t k = 0; k < depth; k++) {
         vf bv[4];
 #pragma clang loop unroll(full)
