@@ -165,7 +165,8 @@ def staleness(results):
     for age in STALENESS:
         cells = []
         for loss in LOSSES:
-            cells += [percent(of(results, f"6/{loss}-{age}", "-accuracy")), spread(relative_walls(results, loss, age), "{:.2f}")]
+            cells += [percent(of(results, f"6/{loss}-{age}", "-accuracy")),
+                      spread(relative_walls(results, loss, age), "{:.2f}")]
         rows.append([age, *cells])
     return rows if any(cell != "-" for row in rows[1:] for cell in row[1:]) else rows[:1]
 
@@ -225,7 +226,8 @@ def curves(plt, results):
     for index, method in enumerate(METHODS):
         for run in of(results, f"1/{method}"):
             for each, (label, value) in zip(axes, x.items()):
-                each.plot([value(run, point) for point in run["curve"]], [100 * point["pass"] for point in run["curve"]],
+                each.plot([value(run, point) for point in run["curve"]],
+                          [100 * point["pass"] for point in run["curve"]],
                           color=f"C{index}", alpha=0.7, lw=1,
                           label=TITLES[method] if run["seed"] == 1 else None)
                 each.set_xlabel(label)
@@ -263,7 +265,10 @@ def stale(plt, results):
         drawn = drawn or bool(ages)
         quality.plot(ages, [100 * mean(run["pass"] for run in of(results, f"6/{loss}-{age}", "-accuracy"))
                             for age in ages], "o-", color=f"C{index}", label=loss)
-        time.plot(ages, [mean(relative_walls(results, loss, age)) for age in ages], "o-", color=f"C{index}")
+        # A seed without a run of staleness 0 has nothing to compare with.
+        walls = {age: relative_walls(results, loss, age) for age in ages}
+        time.plot([age for age in ages if walls[age]], [mean(walls[age]) for age in ages if walls[age]], "o-",
+                  color=f"C{index}")
     quality.set_ylabel("held-out accuracy, %")
     time.set_ylabel("wall time, of staleness 0")
     time.set_ylim(bottom=0)

@@ -29,7 +29,7 @@ static void K(pack_panel)(
             }
 }
 
-/// Rows from row r on times one block: c [tall][BLOCK], row stride ldc, set or added to.
+/// `tall` rows, at most CK_TILE_ROWS, times one block: c [tall][BLOCK], row stride ldc, set or added to.
 INLINE void K(panel_tile)(
     int64_t tall, float *c, int64_t ldc, bool add, const float *x, int64_t x_row, int64_t x_depth, const void *block,
     int type, int64_t depth) {

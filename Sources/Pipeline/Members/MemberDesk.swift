@@ -114,7 +114,7 @@ protocol DeskMember: Actor {
     /// Does what is on the desk until that has an end; throws what the engine throws.
     func work() async throws
     /// New weights are told of, or all are void.
-    func take(_ action: MemberSession<Work>.Action) async
+    func followWeights(_ action: MemberSession<Work>.Action) async
     /// Ends what still sends, before the transport is closed.
     func closeDown() async
 }
@@ -144,7 +144,7 @@ extension DeskMember {
     private func receiveAll() async {
         for await burst in desk.transport.events.bursts {
             for case .message(let message, _) in burst {
-                for action in desk.receive(message) { await take(action) }
+                for action in desk.receive(message) { await followWeights(action) }
             }
             desk.wake()
         }

@@ -122,7 +122,7 @@ public actor RolloutWorker: DeskMember {
         }
     }
 
-    func take(_ action: MemberSession<RolloutTask>.Action) async {
+    func followWeights(_ action: MemberSession<RolloutTask>.Action) async {
         guard followsWeights else { return }
         switch action {
         case .weights(.weightsAnnounce(let announce)): await fetcher.receive(announce)

@@ -86,7 +86,7 @@ public actor TeacherScorer: DeskMember {
         (desk.active.isEmpty ? "waiting for work" : "grading \(desk.active.count)", 0)
     }
 
-    func take(_ action: MemberSession<ScoreTask>.Action) {
+    func followWeights(_ action: MemberSession<ScoreTask>.Action) {
         // It has a teacher's weights, which are nobody's to change.
     }
 
