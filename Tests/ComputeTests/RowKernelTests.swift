@@ -49,6 +49,24 @@ import Testing
         }
     }
 
+    /// Every length of a last, partial vector, in both directions, and nothing beyond it.
+    @Test(arguments: sets)
+    func partialVectors(set: String) {
+        let kernels = Self.context(set, threads: 1).kernels
+        for count in 1...33 {
+            let narrow = (0..<count).map { UInt16(0x3F80 + $0) } + [0x1234]
+            var wide = [Float](repeating: -7, count: count + 1)
+            kernels.convert(&wide, ElementType.f32.code, narrow, ElementType.bf16.code, Int64(count))
+            #expect(wide == narrow.dropLast().map { Float(bitPattern: UInt32($0) << 16) } + [-7], "\(count)")
+            var back = [UInt16](repeating: 0x4321, count: count + 1)
+            kernels.convert(&back, ElementType.bf16.code, wide, ElementType.f32.code, Int64(count))
+            #expect(back == narrow.dropLast() + [0x4321], "\(count)")
+            var sum = wide
+            kernels.add(&sum, wide, Int64(count))
+            #expect(sum == wide.dropLast().map { 2 * $0 } + [-7], "\(count)")
+        }
+    }
+
     @Test(arguments: sets, ElementType.allCases)
     func rmsNorm(set: String, type: ElementType) {
         let context = Self.context(set)

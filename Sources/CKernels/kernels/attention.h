@@ -15,11 +15,14 @@ typedef struct {
     int32_t head[K(TILE)];
 } K(attention_scratch);
 
-/// One row's softmax step on a block: scores -> weights, and out rescaled. `valid` keys of the block are visible.
-INLINE void K(softmax_step)(float *p, float *out, float *max, float *sum, int64_t valid, int64_t vectors) {
+/// One row's softmax step on a block: scores -> weights, and out rescaled. `valid` keys of the block are visible, of
+/// those in its first `key_vectors` vectors, a constant where this is inlined; others would add weights of 0.
+INLINE void K(softmax_step)(
+    float *p, float *out, float *max, float *sum, int64_t valid, int key_vectors, int64_t vectors) {
     static const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     vf s[4], top = -FLT_MAX;
-    for (int i = 0; i < 4; i++) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < key_vectors; i++) {
         s[i] = load_f32(p + i * LANES);
         if (valid < CK_PAGE) s[i] = (lane + i * LANES < (int32_t)valid) ? s[i] : (vf)-FLT_MAX;
         top = max16(top, s[i]);
@@ -27,7 +30,8 @@ INLINE void K(softmax_step)(float *p, float *out, float *max, float *sum, int64_
     float highest = max_lanes(top);
     highest = highest > *max ? highest : *max;
     vf total = 0;
-    for (int i = 0; i < 4; i++) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < key_vectors; i++) {
         s[i] = exp16(s[i] - highest);
         store_f32(p + i * LANES, s[i]);
         total += s[i];
@@ -70,12 +74,16 @@ static void K(attention_tile)(
     for (int64_t base = 0, first = 0; base <= last; base += CK_PAGE) {
         while (s->position[first] < base) first++;
         K(block_ahead) next = base + CK_PAGE <= last ? K(block_at)(shape, pages, kv, base + CK_PAGE, last) : after;
-        // Vectors of keys that no row sees are left out: softmax_step gives them no weight whatever stands there.
-        K(product)(rows - first, (block.count + LANES - 1) / LANES, d, s->q + first * ld, ld, 1, block.keys,
-                   shape->type, CK_PAGE, s->p[first], CK_PAGE, false, (K(rows_ahead)){next.keys, next.count * element});
+        // Vectors of keys that no row sees are left out.
+        const int64_t key_vectors = (block.count + LANES - 1) / LANES;
+        K(product)(rows - first, key_vectors, d, s->q + first * ld, ld, 1, block.keys, shape->type, CK_PAGE,
+                   s->p[first], CK_PAGE, false, (K(rows_ahead)){next.keys, next.count * element});
         for (int64_t r = first; r < rows; r++) {
-            int64_t valid = s->position[r] - base + 1;
-            K(softmax_step)(s->p[r], s->out + r * ld, &s->max[r], &s->sum[r], valid < CK_PAGE ? valid : CK_PAGE, vectors);
+            const int64_t behind = s->position[r] - base + 1, valid = behind < CK_PAGE ? behind : CK_PAGE;
+#define STEP_CASE(N) \
+    case N: K(softmax_step)(s->p[r], s->out + r * ld, &s->max[r], &s->sum[r], valid, N, vectors); break;
+            switch (key_vectors) { STEP_CASE(1) STEP_CASE(2) STEP_CASE(3) STEP_CASE(4) }
+#undef STEP_CASE
         }
         // Keys past the last query's position may never have been written; weights of keys past a row's own are 0.
         K(product)(rows - first, vectors, block.count, s->p[first], CK_PAGE, 1, block.values, shape->type, ld,

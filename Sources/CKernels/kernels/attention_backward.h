@@ -18,19 +18,23 @@ typedef struct {
     _Alignas(64) float o[CK_MAX_HEAD];
 } K(backward_scratch);
 
-/// Keys and values of one block in the forms the products want; positions past `count` become zero.
+/// Vectors of lanes that hold the first `count` keys of a block.
+INLINE int64_t K(key_vectors)(int64_t count) { return (count + LANES - 1) / LANES; }
+
+/// Keys and values of one block in the forms the products want. Positions past `count` become zero, as far as the last
+/// vector of keys goes.
 INLINE void K(load_block)(
     K(backward_scratch) * s, const char *page, const ck_attention_shape *shape, int kv, int64_t count) {
     const void *keys = page + shape->k_offset + kv * shape->k_bytes;
     const void *values = page + shape->v_offset + kv * shape->v_bytes;
-    const int64_t d = shape->head_dim, ld = shape->v_stride;
+    const int64_t d = shape->head_dim, ld = shape->v_stride, lanes = K(key_vectors)(count) * LANES;
     for (int64_t i = 0; i < d; i++) {
-        K(load_head)(s->keys_t[i], keys, shape->type, i * CK_PAGE, CK_PAGE);
-        for (int64_t j = count; j < CK_PAGE; j++) s->keys_t[i][j] = 0;
+        K(load_head)(s->keys_t[i], keys, shape->type, i * CK_PAGE, lanes);
+        for (int64_t j = count; j < lanes; j++) s->keys_t[i][j] = 0;
     }
-    for (int64_t j = 0; j < CK_PAGE; j++)
+    for (int64_t j = 0; j < lanes; j++)
         for (int64_t i = 0; i < d; i++) s->keys[j * ld + i] = s->keys_t[i][j];
-    for (int64_t j = 0; j < CK_PAGE; j++) {
+    for (int64_t j = 0; j < lanes; j++) {
         if (j < count) K(load_head)(s->o, values, shape->type, j * shape->v_stride, d);
         else memset(s->o, 0, (size_t)d * 4);
         for (int64_t i = 0; i < d; i++) s->values_t[i][j] = s->o[i];
@@ -55,6 +59,7 @@ static void K(block_gradient)(
     const ck_attention_shape *shape = in->shape;
     const int64_t d = shape->head_dim, heads = shape->heads, kv_heads = shape->kv_heads, group = heads / kv_heads;
     const int64_t width = (heads + 2 * kv_heads) * d, ld = shape->v_stride, vectors = ld / LANES;
+    const int64_t key_vectors = K(key_vectors)(hi);
     const float scale = 1.0f / __builtin_sqrtf((float)d);
     for (int64_t h = in->kv * group; h < (in->kv + 1) * group; h++)
         for (int64_t from = first; from < span->count; from += CK_PAGE) {
@@ -65,18 +70,18 @@ static void K(block_gradient)(
                 EACH_VECTOR(j, k, 0, d) store_f32(s->q + i * ld + j, load_f32(s->q + i * ld + j) * scale);
                 K(load_head)(s->d_out + i * ld, in->d_out, shape->type, at, d);
             }
-            K(product)(queries, CK_PAGE / LANES, d, s->q, ld, 1, s->keys_t, CK_F32, CK_PAGE, s->p[0],
-                       CK_PAGE, false, (K(rows_ahead)){0});
-            K(product)(queries, CK_PAGE / LANES, d, s->d_out, ld, 1, s->values_t, CK_F32, CK_PAGE,
-                       s->ds[0], CK_PAGE, false, (K(rows_ahead)){0});
+            K(product)(queries, key_vectors, d, s->q, ld, 1, s->keys_t, CK_F32, CK_PAGE, s->p[0], CK_PAGE, false,
+                       (K(rows_ahead)){0});
+            K(product)(queries, key_vectors, d, s->d_out, ld, 1, s->values_t, CK_F32, CK_PAGE, s->ds[0], CK_PAGE,
+                       false, (K(rows_ahead)){0});
             for (int64_t i = 0; i < queries; i++) {
                 int64_t row = (span->row + from + i) * heads + h;
                 K(load_head)(s->o, in->out, shape->type, row * d, d);
                 float delta = K(dot)(s->o, s->d_out + i * ld, d);
                 int64_t visible = span->position + from + i - base + 1;
                 int32_t end = (int32_t)(visible < hi ? visible : hi), begin = (int32_t)lo;
-                for (int v = 0; v < CK_PAGE / LANES; v++) {
-                    vi index = lane + v * LANES;
+                for (int64_t v = 0; v < key_vectors; v++) {
+                    vi index = lane + (int32_t)v * LANES;
                     vf p = exp16(load_f32(s->p[i] + v * LANES) - in->lse[row]);
                     p = (index < end) ? p : (vf)0.0f;
                     p = (index < begin) ? (vf)0.0f : p;
@@ -84,11 +89,11 @@ static void K(block_gradient)(
                     store_f32(s->ds[i] + v * LANES, p * (load_f32(s->ds[i] + v * LANES) - delta));
                 }
             }
-            K(product)(hi, vectors, queries, s->p[0], 1, CK_PAGE, s->d_out, CK_F32, ld, s->d_values,
+            K(product)(hi - lo, vectors, queries, s->p[0] + lo, 1, CK_PAGE, s->d_out, CK_F32, ld,
+                       s->d_values + lo * ld, ld, true, (K(rows_ahead)){0});
+            K(product)(hi - lo, vectors, queries, s->ds[0] + lo, 1, CK_PAGE, s->q, CK_F32, ld, s->d_keys + lo * ld,
                        ld, true, (K(rows_ahead)){0});
-            K(product)(hi, vectors, queries, s->ds[0], 1, CK_PAGE, s->q, CK_F32, ld, s->d_keys,
-                       ld, true, (K(rows_ahead)){0});
-            K(product)(queries, vectors, hi, s->ds[0], CK_PAGE, 1, s->keys, CK_F32, ld, s->d_q,
+            K(product)(queries, vectors, hi - lo, s->ds[0] + lo, CK_PAGE, 1, s->keys + lo * ld, CK_F32, ld, s->d_q,
                        ld, false, (K(rows_ahead)){0});
             for (int64_t i = 0; i < queries; i++) {
                 float *to = in->grad + (span->row + from + i) * width + h * d;

@@ -18,6 +18,8 @@ typedef float vf4 __attribute__((ext_vector_type(4)));
 typedef int32_t vi __attribute__((ext_vector_type(16)));
 typedef uint32_t vu __attribute__((ext_vector_type(16)));
 typedef uint16_t vh __attribute__((ext_vector_type(16)));
+typedef uint16_t vh8 __attribute__((ext_vector_type(8)));
+typedef uint16_t vh4 __attribute__((ext_vector_type(4)));
 typedef double vd8 __attribute__((ext_vector_type(8)));
 
 enum { LANES = 16 };
@@ -61,24 +63,75 @@ INLINE void store(void *p, int type, int64_t i, vf v) {
         memcpy((uint16_t *)p + i, &h, sizeof h);
     }
 }
-/// The first n (1...15) elements; other lanes are zero.
-INLINE vf load_tail(const void *p, int type, int64_t i, int64_t n) {
-    if (type == CK_F32) {
-        vf v = 0;
-        memcpy(&v, (const float *)p + i, (size_t)n * 4);
-        return v;
+// The first n (1...15) of sixteen elements, in pieces of 8, 4, 2, 1: a copy of unknown size would be a call of the C
+// library, which costs more than the arithmetic on a narrow head. Other lanes are zero.
+#define TAIL_OF(name, element, v16, v8, v4) \
+    INLINE v4 load_tail3_##name(const element *p, int64_t n) { \
+        v4 v = 0; \
+        if (n & 2) { \
+            v.x = p[0]; \
+            v.y = p[1]; \
+            if (n & 1) v.z = p[2]; \
+        } else if (n & 1) { \
+            v.x = p[0]; \
+        } \
+        return v; \
+    } \
+    INLINE v8 load_tail7_##name(const element *p, int64_t n) { \
+        v8 v = 0; \
+        v4 four; \
+        if (n & 4) { \
+            memcpy(&four, p, sizeof four); \
+            v.lo = four; \
+            if (n & 3) v.hi = load_tail3_##name(p + 4, n); \
+        } else { \
+            v.lo = load_tail3_##name(p, n); \
+        } \
+        return v; \
+    } \
+    INLINE v16 load_tail_##name(const element *p, int64_t n) { \
+        v16 v = 0; \
+        v8 eight; \
+        if (n & 8) { \
+            memcpy(&eight, p, sizeof eight); \
+            v.lo = eight; \
+            if (n & 7) v.hi = load_tail7_##name(p + 8, n); \
+        } else { \
+            v.lo = load_tail7_##name(p, n); \
+        } \
+        return v; \
+    } \
+    INLINE void store_tail_##name(element *p, v16 v, int64_t n) { \
+        v8 eight = v.lo; \
+        if (n & 8) { \
+            memcpy(p, &eight, sizeof eight); \
+            eight = v.hi; \
+            p += 8; \
+        } \
+        v4 four = eight.lo; \
+        if (n & 4) { \
+            memcpy(p, &four, sizeof four); \
+            four = eight.hi; \
+            p += 4; \
+        } \
+        if (n & 2) { \
+            p[0] = four.x; \
+            p[1] = four.y; \
+            if (n & 1) p[2] = four.z; \
+        } else if (n & 1) { \
+            p[0] = four.x; \
+        } \
     }
-    vh h = 0;
-    memcpy(&h, (const uint16_t *)p + i, (size_t)n * 2);
-    return widen(h);
+TAIL_OF(f32, float, vf, vf8, vf4)
+TAIL_OF(bf16, uint16_t, vh, vh8, vh4)
+#undef TAIL_OF
+
+INLINE vf load_tail(const void *p, int type, int64_t i, int64_t n) {
+    return type == CK_F32 ? load_tail_f32((const float *)p + i, n) : widen(load_tail_bf16((const uint16_t *)p + i, n));
 }
 INLINE void store_tail(void *p, int type, int64_t i, vf v, int64_t n) {
-    if (type == CK_F32) {
-        memcpy((float *)p + i, &v, (size_t)n * 4);
-    } else {
-        vh h = narrow(v);
-        memcpy((uint16_t *)p + i, &h, (size_t)n * 2);
-    }
+    if (type == CK_F32) store_tail_f32((float *)p + i, v, n);
+    else store_tail_bf16((uint16_t *)p + i, narrow(v), n);
 }
 
 /// Runs BODY(i, n) over [from, to) in steps of 16: n is 16 but for the tail.

@@ -1,4 +1,3 @@
-import CPlatform
 import DequeModule
 import Foundation
 import Locking
@@ -7,15 +6,6 @@ import Wire
 import ZeroMQ
 
 extension SocketFrame: ByteStorage {}
-
-/// An encoded message on its way out.
-struct OutgoingMessage: Sendable {
-    var peer: PeerID
-    var message: Message
-    var frames: [Frame]
-
-    var byteCount: Int { frames.reduce(0) { $0 + $1.count } }
-}
 
 /// The thread that owns a transport's socket.
 ///
@@ -298,52 +288,6 @@ final class SocketLoop: @unchecked Sendable {
     }
 }
 
-/// Messages waiting for one peer.
-private struct OutgoingQueue {
-    private var messages: Deque<OutgoingMessage> = []
-    private(set) var byteCount = 0
-
-    var first: OutgoingMessage? { messages.first }
-    var count: Int { messages.count }
-    var isEmpty: Bool { messages.isEmpty }
-
-    mutating func append(_ message: OutgoingMessage) {
-        byteCount += message.byteCount
-        messages.append(message)
-    }
-
-    mutating func removeFirst() { byteCount -= messages.removeFirst().byteCount }
-}
-
-extension Frame {
-    /// Shared storage of some size is handed to libzmq as it is; all else is copied.
-    fileprivate func socketFrame() throws(ZeroMQError) -> SocketFrame {
-        guard let storage, count >= 4 << 10 else {
-            return try withUnsafeBytes { bytes throws(ZeroMQError) in try SocketFrame(copying: bytes) }
-        }
-        // The pointer outlives the closure because libzmq keeps the storage alive.
-        let bytes = withUnsafeBytes { $0 }
-        return try SocketFrame(referencing: bytes, owner: storage)
-    }
-}
-
 extension ZeroMQError {
     fileprivate var isUnreachable: Bool { code == EHOSTUNREACH }
-}
-
-/// Wakes a thread that polls: a descriptor that any thread makes readable.
-final class WakeSignal: Sendable {
-    let descriptor: Int32
-
-    init() throws {
-        descriptor = cplatform_event_create()
-        guard descriptor >= 0 else {
-            throw ZeroMQError(code: errno, message: "creating an event descriptor: \(String(cString: strerror(errno)))")
-        }
-    }
-
-    deinit { _ = Foundation.close(descriptor) }
-
-    func signal() { cplatform_event_signal(descriptor) }
-    func clear() { cplatform_event_clear(descriptor) }
 }

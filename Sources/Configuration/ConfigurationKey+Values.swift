@@ -1,0 +1,79 @@
+import Yams
+
+/// Why a value was refused.
+struct Refusal: Error { var message: String }
+
+extension ConfigurationKey {
+    /// The node as this key's type, in its range; nil where it is not of the kind that the key takes.
+    func value(of node: Node) -> Result<ConfigurationValue, Refusal>? {
+        switch (node, kind) {
+        case (.sequence(let sequence), .names(let names)): value(of: Array(sequence), among: names)
+        case (.scalar(let scalar), .names(let names)):
+            scalar.string == "all" ? .success(.names([])) : value(of: [node], among: names)
+        case (.scalar(let scalar), _): value(of: scalar)
+        default: nil
+        }
+    }
+
+    /// Some of `names`, in their order there.
+    private func value(of nodes: [Node], among names: [String]) -> Result<ConfigurationValue, Refusal> {
+        var found: Set<String> = []
+        for node in nodes {
+            guard let name = node.string, names.contains(name) else {
+                let near = node.string.flatMap { nearestName(to: $0, among: names) }
+                return .failure(
+                    Refusal(
+                        message: "expected \(expectation)" + (node.string.map { ", got '\($0.prefix(80))'" } ?? "")
+                            + (near.map { "; did you mean '\($0)'?" } ?? "")))
+            }
+            guard found.insert(name).inserted else { return .failure(Refusal(message: "'\(name)' is given twice")) }
+        }
+        guard !found.isEmpty else { return .failure(Refusal(message: "expected \(expectation), got an empty list")) }
+        return .success(.names(found.count == names.count ? [] : names.filter(found.contains)))
+    }
+
+    /// The scalar as this key's type, in its range.
+    func value(of scalar: Node.Scalar) -> Result<ConfigurationValue, Refusal> {
+        let text = scalar.string
+        let isPlain = scalar.style == .plain || scalar.style == .any
+        let isNothing = isPlain && ["", "~", "null", "Null", "NULL"].contains(text)
+        func refuse() -> Result<ConfigurationValue, Refusal> {
+            .failure(
+                Refusal(message: "expected \(expectation), got " + (isNothing ? "nothing" : "'\(text.prefix(80))'")))
+        }
+        if isNothing {
+            if case .path = kind, !required { return .success(.text("")) }
+            return refuse()
+        }
+        switch kind {
+        case .integer(let range):
+            guard isPlain, let value = Int(text.filter { $0 != "_" }), range.contains(value) else { return refuse() }
+            return .success(.integer(value))
+        case .number(let range, let above):
+            guard isPlain, let first = text.first, first.isNumber || "+-.".contains(first), let value = Double(text),
+                range.contains(value), !(above && value == range.lowerBound)
+            else { return refuse() }
+            return .success(.number(value))
+        case .flag:
+            guard isPlain, text == "true" || text == "false" else { return refuse() }
+            return .success(.flag(text == "true"))
+        case .choice(let names):
+            if names.contains(text) { return .success(.text(text)) }
+            guard let near = nearestName(to: text, among: names) else { return refuse() }
+            return .failure(Refusal(message: "expected \(expectation), got '\(text)'; did you mean '\(near)'?"))
+        case .identifier:
+            guard isIdentifier(text) else { return refuse() }
+            return .success(.text(text))
+        case .names: return refuse()
+        case .text, .path:
+            guard !text.isEmpty else { return refuse() }
+            return .success(.text(text))
+        }
+    }
+}
+
+/// Letters, digits, `.`, `_`, `-`, not starting with a dot or a hyphen.
+func isIdentifier(_ text: String) -> Bool {
+    guard let first = text.first, first != ".", first != "-", text.count <= 100 else { return false }
+    return text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) }
+}

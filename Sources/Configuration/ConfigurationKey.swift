@@ -1,0 +1,131 @@
+/// Which process needs a file; a worker on another machine need not have the prompts.
+public enum FileUse: Sendable, CaseIterable {
+    case student, teachers, data
+    /// Of the learner; of whoever connects to it; of rollout workers; of scorers.
+    case learnerKeys, memberKeys, rolloutKeys, scorerKeys
+}
+
+/// One key of the configuration file: its type and range, its meaning, and where its value lives.
+package struct ConfigurationKey: Sendable {
+    package enum Kind: Sendable, Equatable {
+        case integer(ClosedRange<Int>)
+        /// `above`: the lower bound itself is not allowed.
+        case number(ClosedRange<Double>, above: Bool)
+        case flag
+        case choice([String])
+        /// `all`, or a list of some of them.
+        case names([String])
+        case text
+        /// Letters, digits, `.`, `_`, `-`: it becomes part of file names.
+        case identifier
+        case path(FileUse)
+    }
+
+    /// Full name; `*` stands for a label the user chooses.
+    package let path: String
+    package let kind: Kind
+    package let required: Bool
+    package let summary: String
+    package let read: @Sendable (RunConfiguration, _ label: String) -> ConfigurationValue
+    package let write: @Sendable (inout RunConfiguration, _ label: String, ConfigurationValue) -> Void
+
+    /// What the file may leave out, as text; nil when the key is required or has no value unless given.
+    package var defaultText: String? {
+        if required { return nil }
+        if path == "run_folder" { return "runs/<name>" }
+        var configuration = RunConfiguration()
+        configuration.teachers["*"] = .init()
+        let text = read(configuration, "*").description
+        return text == "''" ? nil : text
+    }
+
+    /// The values the key takes, in words.
+    package var expectation: String {
+        switch kind {
+        case .integer(let range):
+            range.upperBound == .max
+                ? "an integer of at least \(range.lowerBound)"
+                : "an integer from \(range.lowerBound) to \(range.upperBound)"
+        case .number(let range, let above):
+            "a number "
+                + (above ? "above \(short(range.lowerBound))" : "of at least \(short(range.lowerBound))")
+                + (range.upperBound < .greatestFiniteMagnitude ? " and at most \(short(range.upperBound))" : "")
+        case .flag: "true or false"
+        case .choice(let names): "one of " + names.joined(separator: ", ")
+        case .names(let names): "all, or a list of some of " + names.joined(separator: ", ")
+        case .text: "text"
+        case .identifier: "a name of letters, digits, '.', '_' and '-'"
+        case .path: "a path"
+        }
+    }
+}
+
+extension ConfigurationKey {
+    typealias Field<Value> = WritableKeyPath<RunConfiguration, Value> & Sendable
+
+    static func integer(_ path: String, _ field: Field<Int>, _ range: ClosedRange<Int>, _ summary: String) -> Self {
+        Self(
+            path: path, kind: .integer(range), required: false, summary: summary,
+            read: { configuration, _ in .integer(configuration[keyPath: field]) },
+            write: { if case .integer(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    static func number(
+        _ path: String, _ field: Field<Double>, _ range: ClosedRange<Double>, above: Bool = false, _ summary: String
+    ) -> Self {
+        Self(
+            path: path, kind: .number(range, above: above), required: false, summary: summary,
+            read: { configuration, _ in .number(configuration[keyPath: field]) },
+            write: { if case .number(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    static func flag(_ path: String, _ field: Field<Bool>, _ summary: String) -> Self {
+        Self(
+            path: path, kind: .flag, required: false, summary: summary,
+            read: { configuration, _ in .flag(configuration[keyPath: field]) },
+            write: { if case .flag(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    static func text(
+        _ path: String, _ field: Field<String>, _ kind: Kind, required: Bool = false, _ summary: String
+    ) -> Self {
+        Self(
+            path: path, kind: kind, required: required, summary: summary,
+            read: { configuration, _ in .text(configuration[keyPath: field]) },
+            write: { if case .text(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    /// Text that need not be given.
+    static func optionalText(_ path: String, _ field: Field<String>, _ summary: String) -> Self {
+        text(path, field, .text, summary)
+    }
+
+    static func choice<Choice: RawRepresentable<String> & CaseIterable & Sendable>(
+        _ path: String, _ field: Field<Choice>, _ summary: String
+    ) -> Self {
+        Self(
+            path: path, kind: .choice(Choice.allCases.map(\.rawValue)), required: false, summary: summary,
+            read: { configuration, _ in .text(configuration[keyPath: field].rawValue) },
+            write: {
+                if case .text(let value) = $2, let choice = Choice(rawValue: value) { $0[keyPath: field] = choice }
+            })
+    }
+
+    static func names(_ path: String, _ field: Field<[String]>, _ names: [String], _ summary: String) -> Self {
+        Self(
+            path: path, kind: .names(names), required: false, summary: summary,
+            read: { configuration, _ in .names(configuration[keyPath: field]) },
+            write: { if case .names(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    static func teacher(
+        _ name: String, _ kind: Kind, required: Bool, _ summary: String,
+        read: @escaping @Sendable (RunConfiguration.Model) -> ConfigurationValue,
+        write: @escaping @Sendable (inout RunConfiguration.Model, ConfigurationValue) -> Void
+    ) -> Self {
+        Self(
+            path: "teachers.*.\(name)", kind: kind, required: required, summary: summary,
+            read: { configuration, label in read(configuration.teachers[label] ?? .init()) },
+            write: { write(&$0.teachers[$1, default: .init()], $2) })
+    }
+}
