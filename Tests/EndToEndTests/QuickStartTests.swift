@@ -32,13 +32,13 @@ import Testing
             let runs = "\(folder)/runs/short"
             let arguments = [
                 "run", "Examples/arithmetic.yaml", "--again", "--set", "run_folder=\(runs)", "--set",
-                "training.steps=60", "--set", "evaluation.every=60", "--set", "checkpoint.every=0",
+                "training.steps=200", "--set", "evaluation.every=200", "--set", "checkpoint.every=0",
             ]
             let first = try await Binary.run(arguments, in: Self.repository, within: 300)
             try #require(first.status == 0, "\(first.errors)")
             let metrics = try ProcessRunTests.metrics(folder, run: "short")
             let evaluated = metrics.filter { $0["eval_pass_at_1"] != nil }
-            #expect(evaluated.map { $0["step"] } == ["0", "60"])
+            #expect(evaluated.map { $0["step"] } == ["0", "200"])
             func values(_ key: String) -> [Double] { evaluated.compactMap { $0[key].flatMap(Double.init) } }
             let rates = values("eval_pass_at_1"), divergences = values("eval_teacher_kl")
             #expect(rates.count == 2 && rates[1] > rates[0] + 0.04, "\(rates)")
@@ -47,7 +47,7 @@ import Testing
             let shown = [
                 "held-out problems right: ", ", the teacher ", "that it had wrong", "before   ✗ ", "teacher  ✓ ",
             ]
-            for text in shown + ["answer   ", "model:   \(runs)/checkpoints/step-000060/model", "measure: ", "talk:"] {
+            for text in shown + ["answer   ", "model:   \(runs)/checkpoints/step-000200/model", "measure: ", "talk:"] {
                 #expect(first.output.contains(text), "\(first.output)")
             }
             let again = try await Binary.run(arguments + ["--set", "training.steps=1"], in: Self.repository)
