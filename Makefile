@@ -20,7 +20,7 @@ build: setup ## Build the release binary.
 	$(SWIFT) build -c release --product opd
 
 # A second 'make run' begins anew and keeps what the first one made; ARGS=--resume goes on.
-run: build ## Distil the teacher in the repository into a small student: two minutes (CONFIG=..., ARGS=...).
+run: build ## Distil the teacher in the repository into a small student: under three minutes (CONFIG=..., ARGS=...).
 	$(OPD) run $(CONFIG) $(if $(filter --resume --again,$(ARGS)),,--again) $(ARGS)
 
 smollm2: build models ## Distil a damaged SmolLM2-135M back from its teacher: six minutes (ARGS=...).
