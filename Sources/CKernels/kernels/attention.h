@@ -15,6 +15,9 @@ typedef struct {
     int32_t head[K(TILE)];
 } K(attention_scratch);
 
+/// Vectors of lanes that hold the first `count` keys of a block.
+INLINE int64_t K(key_vectors)(int64_t count) { return (count + LANES - 1) / LANES; }
+
 /// One row's softmax step on a block: scores -> weights, and out rescaled. `valid` keys of the block are visible, of
 /// those in its first `key_vectors` vectors, a constant where this is inlined; others would add weights of 0.
 INLINE void K(softmax_step)(
@@ -75,7 +78,7 @@ static void K(attention_tile)(
         while (s->position[first] < base) first++;
         K(block_ahead) next = base + CK_PAGE <= last ? K(block_at)(shape, pages, kv, base + CK_PAGE, last) : after;
         // Vectors of keys that no row sees are left out.
-        const int64_t key_vectors = (block.count + LANES - 1) / LANES;
+        const int64_t key_vectors = K(key_vectors)(block.count);
         K(product)(rows - first, key_vectors, d, s->q + first * ld, ld, 1, block.keys, shape->type, CK_PAGE,
                    s->p[first], CK_PAGE, false, (K(rows_ahead)){next.keys, next.count * element});
         for (int64_t r = first; r < rows; r++) {

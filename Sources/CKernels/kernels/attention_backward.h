@@ -18,9 +18,6 @@ typedef struct {
     _Alignas(64) float o[CK_MAX_HEAD];
 } K(backward_scratch);
 
-/// Vectors of lanes that hold the first `count` keys of a block.
-INLINE int64_t K(key_vectors)(int64_t count) { return (count + LANES - 1) / LANES; }
-
 /// Keys and values of one block in the forms the products want. Positions past `count` become zero, as far as the last
 /// vector of keys goes.
 INLINE void K(load_block)(

@@ -65,6 +65,21 @@ INLINE void store(void *p, int type, int64_t i, vf v) {
 }
 // The first n (1...15) of sixteen elements, in pieces of 8, 4, 2, 1: a copy of unknown size would be a call of the C
 // library, which costs more than the arithmetic on a narrow head. Other lanes are zero.
+
+/// Fewer than twice as many elements as `half` has lanes, which are `lanes`; `shorter` loads fewer than those.
+#define LOAD_TAIL(name, element, whole, half, lanes, shorter) \
+    INLINE whole name(const element *p, int64_t n) { \
+        whole v = 0; \
+        half first; \
+        if (n & lanes) { \
+            memcpy(&first, p, sizeof first); \
+            v.lo = first; \
+            if (n & (lanes - 1)) v.hi = shorter(p + lanes, n); \
+        } else { \
+            v.lo = shorter(p, n); \
+        } \
+        return v; \
+    }
 #define TAIL_OF(name, element, v16, v8, v4) \
     INLINE v4 load_tail3_##name(const element *p, int64_t n) { \
         v4 v = 0; \
@@ -77,30 +92,8 @@ INLINE void store(void *p, int type, int64_t i, vf v) {
         } \
         return v; \
     } \
-    INLINE v8 load_tail7_##name(const element *p, int64_t n) { \
-        v8 v = 0; \
-        v4 four; \
-        if (n & 4) { \
-            memcpy(&four, p, sizeof four); \
-            v.lo = four; \
-            if (n & 3) v.hi = load_tail3_##name(p + 4, n); \
-        } else { \
-            v.lo = load_tail3_##name(p, n); \
-        } \
-        return v; \
-    } \
-    INLINE v16 load_tail_##name(const element *p, int64_t n) { \
-        v16 v = 0; \
-        v8 eight; \
-        if (n & 8) { \
-            memcpy(&eight, p, sizeof eight); \
-            v.lo = eight; \
-            if (n & 7) v.hi = load_tail7_##name(p + 8, n); \
-        } else { \
-            v.lo = load_tail7_##name(p, n); \
-        } \
-        return v; \
-    } \
+    LOAD_TAIL(load_tail7_##name, element, v8, v4, 4, load_tail3_##name) \
+    LOAD_TAIL(load_tail_##name, element, v16, v8, 8, load_tail7_##name) \
     INLINE void store_tail_##name(element *p, v16 v, int64_t n) { \
         v8 eight = v.lo; \
         if (n & 8) { \
@@ -125,6 +118,7 @@ INLINE void store(void *p, int type, int64_t i, vf v) {
 TAIL_OF(f32, float, vf, vf8, vf4)
 TAIL_OF(bf16, uint16_t, vh, vh8, vh4)
 #undef TAIL_OF
+#undef LOAD_TAIL
 
 INLINE vf load_tail(const void *p, int type, int64_t i, int64_t n) {
     return type == CK_F32 ? load_tail_f32((const float *)p + i, n) : widen(load_tail_bf16((const uint16_t *)p + i, n));
