@@ -98,9 +98,10 @@ import Testing
             kill(run.process.processIdentifier, SIGINT)
             let stopped = await run.finish(within: 60)
             #expect(stopped.status == 130, "\(stopped.errors)")
+            let steps = try ProcessRunTests.metrics(folder).count - 1
             let again = try Binary.Running(
                 ["run", "run.yaml", "--resume", "--workers", "2"], input: "", folder: folder, environment: [:])
-            try await ProcessRunTests.waitForStep(3, folder, again)
+            try await ProcessRunTests.waitForStep(steps + 2, folder, again)
             for process in ProcessRunTests.children(of: again.process.processIdentifier, running: "learner") {
                 kill(process, SIGKILL)
             }
