@@ -232,7 +232,7 @@ public final class GenerationEngine {
     }
 
     private func uniform(for sequence: RunningSequence) -> Double {
-        CounterRandom.uniform(
+        Philox.uniform(
             seed: sequence.request.seed, stream: sequence.request.stream, sample: sequence.request.sample,
             position: UInt32(sequence.ids.count))
     }

@@ -5,27 +5,27 @@ import Testing
 @testable import Generation
 
 @Suite("Counter-based random numbers")
-struct CounterRandomTests {
+struct PhiloxTests {
     /// Known answers of the Random123 distribution for philox4x32 with 10 rounds.
     @Test func knownAnswers() {
-        let zero = CounterRandom.philox(counter: (0, 0, 0, 0), key: (0, 0))
+        let zero = Philox.words(counter: (0, 0, 0, 0), key: (0, 0))
         #expect([zero.0, zero.1, zero.2, zero.3] == [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8])
         let all = UInt32.max
-        let ones = CounterRandom.philox(counter: (all, all, all, all), key: (all, all))
+        let ones = Philox.words(counter: (all, all, all, all), key: (all, all))
         #expect([ones.0, ones.1, ones.2, ones.3] == [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd])
-        let pi = CounterRandom.philox(
+        let pi = Philox.words(
             counter: (0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344), key: (0xa409_3822, 0x299f_31d0))
         #expect([pi.0, pi.1, pi.2, pi.3] == [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1])
     }
 
     @Test func everyCoordinateCounts() {
-        let base = CounterRandom.uniform(seed: 1, stream: 2, sample: 3, position: 4)
+        let base = Philox.uniform(seed: 1, stream: 2, sample: 3, position: 4)
         #expect(base >= 0 && base < 1)
-        #expect(base != CounterRandom.uniform(seed: 2, stream: 2, sample: 3, position: 4))
-        #expect(base != CounterRandom.uniform(seed: 1, stream: 1, sample: 3, position: 4))
-        #expect(base != CounterRandom.uniform(seed: 1, stream: 2, sample: 2, position: 4))
-        #expect(base != CounterRandom.uniform(seed: 1, stream: 2, sample: 3, position: 5))
-        #expect(base != CounterRandom.uniform(seed: 1 << 40 | 1, stream: 2, sample: 3, position: 4))
+        #expect(base != Philox.uniform(seed: 2, stream: 2, sample: 3, position: 4))
+        #expect(base != Philox.uniform(seed: 1, stream: 1, sample: 3, position: 4))
+        #expect(base != Philox.uniform(seed: 1, stream: 2, sample: 2, position: 4))
+        #expect(base != Philox.uniform(seed: 1, stream: 2, sample: 3, position: 5))
+        #expect(base != Philox.uniform(seed: 1 << 40 | 1, stream: 2, sample: 3, position: 4))
     }
 }
 

@@ -2,17 +2,17 @@
 ///
 /// Source: Salmon and others, "Parallel Random Numbers: As Easy as 1, 2, 3", 2011. A token's draw depends on nothing but
 /// its own coordinates, so the worker that samples it, and what else it samples, do not matter.
-package enum CounterRandom {
+package enum Philox {
     /// A uniform number in [0, 1) with 53 random bits.
     package static func uniform(seed: UInt64, stream: UInt64, sample: UInt32, position: UInt32) -> Double {
-        let words = philox(
+        let block = words(
             counter: (UInt32(truncatingIfNeeded: stream), UInt32(truncatingIfNeeded: stream >> 32), sample, position),
             key: (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32)))
-        let bits = UInt64(words.0) << 32 | UInt64(words.1)
+        let bits = UInt64(block.0) << 32 | UInt64(block.1)
         return Double(bits >> 11) * 0x1p-53
     }
 
-    package static func philox(
+    package static func words(
         counter: (UInt32, UInt32, UInt32, UInt32), key: (UInt32, UInt32)
     ) -> (UInt32, UInt32, UInt32, UInt32) {
         var c = counter, k = key
