@@ -16,11 +16,6 @@ struct LearnerState: Sendable {
     var cost = RunCost()
     /// What of its target the run has reached.
     var reached: String?
-    /// What the newest checkpoint holds.
-    var saved: CheckpointState?
-    /// The checkpoint that is being written.
-    var saving: Task<Void, Never>?
-    var checkpointFailure: String?
     /// Steps skipped since the last that was trained.
     var badSteps = 0
     /// Whether the present weights are to blame for that: then older checkpoints stay.
@@ -44,7 +39,6 @@ struct LearnerState: Sendable {
         after = resuming.state.after
         cost = resuming.state.cost ?? RunCost()
         reached = after.flatMap { target.reached(by: $0.metrics) }
-        saved = resuming.state
     }
 }
 
@@ -225,12 +219,10 @@ extension Learner {
 
     // MARK: Checkpoints
 
-    /// Begins to save what the last step left; a failure is a warning, and the run goes on with the last good one.
-    ///
-    /// The files are written while the next step is sampled, scored and trained up to its update.
+    /// Begins to save what the last step left.
     private func save() async {
         await finishSaving()
-        guard let checkpoints else { return }
+        guard let checkpoints, let saver else { return }
         if state.isSuspect, let latest = checkpoints.latest() {
             logger.warning(
                 "no checkpoint of step \(exchange.version): its weights gave bad steps; \(latest.path) stays the newest"
@@ -243,32 +235,13 @@ extension Learner {
             step: exchange.version, plan: options.plan, tokenizerFingerprint: backend.tokenizerFingerprint,
             tokens: state.boundary, pending: state.pending, badSteps: state.badSteps,
             before: state.before, after: state.after, cost: cost)
-        guard snapshot != state.saved else { return }
-        let held = await backend.holdState()
-        let options = options, logger = logger
-        let begun = now
-        state.saving = Task {
-            let result = await checkpoints.save(
-                snapshot, held, options.checkpoints, configurationText: options.configurationText, logger)
-            didSave(snapshot, result, in: now - begun)
-        }
-    }
-
-    private func didSave(_ snapshot: CheckpointState, _ result: Result<Checkpoint, any Error>, in time: Duration) {
-        timeLimit?.saved(in: time)
-        switch result {
-        case .success:
-            state.saved = snapshot
-            state.checkpointFailure = nil
-        case .failure(let error): state.checkpointFailure = "\(error)"
-        }
+        await saver.save(snapshot, of: backend)
     }
 
     func finishSaving() async {
-        guard let saving = state.saving else { return }
+        guard let saver, saver.isWriting else { return }
         recorder.activity("saving a checkpoint")
-        await during("saving a checkpoint") { await saving.value }
-        state.saving = nil
+        await during("saving a checkpoint") { await saver.finish() }
         recorder.activity("")
     }
 

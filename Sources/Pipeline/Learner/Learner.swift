@@ -12,6 +12,7 @@ public actor Learner {
     let backend: any TrainingBackend
     let publisher: WeightPublisher
     let checkpoints: CheckpointStore?
+    let saver: CheckpointSaver?
     let recorder: any RunRecorder
     let logger: Logger
 
@@ -47,6 +48,11 @@ public actor Learner {
         self.backend = backend
         self.publisher = publisher
         self.checkpoints = checkpoints
+        saver = checkpoints.map {
+            CheckpointSaver(
+                $0, options.checkpoints, configurationText: options.configurationText, saved: resuming?.state,
+                logger: logger)
+        }
         self.recorder = recorder
         self.logger = logger
         origin = .now
@@ -109,11 +115,12 @@ public actor Learner {
         logger.info("\(exchange.counters), \(transport.statistics)")
         return LearnerOutcome(
             end: end, version: exchange.version, checkpoint: checkpoints?.latest(),
-            checkpointFailure: state.checkpointFailure, before: state.before, after: state.after,
+            checkpointFailure: await saver?.failure, before: state.before, after: state.after,
             tokens: exchange.ledger.counts, cost: cost, counters: exchange.counters, seconds: now.seconds)
     }
 
     private func stopInTime() {
+        if let longest = saver?.longest { timeLimit?.saved(in: longest) }
         guard let timeLimit, options.startedAt.duration(to: .now) >= timeLimit.stopAt else { return }
         if stopReason == nil {
             logger.notice(
@@ -249,7 +256,7 @@ public actor Learner {
     /// What the learner itself does; nil when it waits for others, or for nothing.
     private var busy: (text: String, since: Duration)? {
         guard let trainingSince else { return chore }
-        let saving = state.saving == nil ? "" : ", while a checkpoint is written,"
+        let saving = saver?.isWriting == true ? ", while a checkpoint is written," : ""
         return ("training step \(exchange.version + 1)\(saving)", trainingSince)
     }
 
@@ -266,7 +273,7 @@ public actor Learner {
         status.uptimeSeconds = now.seconds
         if let busy {
             status.doing = "\(busy.text) for \((now - busy.since).components.seconds) s"
-        } else if state.saving != nil {
+        } else if saver?.isWriting == true {
             status.doing = "writing a checkpoint"
         } else {
             status.doing = status.waitingFor.isEmpty ? "between two steps" : "waiting"

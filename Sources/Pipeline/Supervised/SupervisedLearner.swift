@@ -13,6 +13,7 @@ public actor SupervisedLearner {
     private var source: any ExampleSource
     private let evaluator: HeldoutEvaluator?
     private let checkpoints: CheckpointStore?
+    private let saver: CheckpointSaver?
     private let recorder: any RunRecorder
     private let logger: Logger
     private let origin: ContinuousClock.Instant = .now
@@ -25,9 +26,6 @@ public actor SupervisedLearner {
     private var after: EvaluationRecord?
     private var cost: RunCost
     private var reached: String?
-    private var saved: CheckpointState?
-    private var saving: Task<Void, Never>?
-    private var checkpointFailure: String?
     private var timeLimit: TimeLimit?
     private var stopReason: String?
 
@@ -45,6 +43,11 @@ public actor SupervisedLearner {
         self.source = source
         self.evaluator = evaluator
         self.checkpoints = checkpoints
+        saver = checkpoints.map {
+            CheckpointSaver(
+                $0, options.checkpoints, configurationText: options.configurationText, saved: resuming?.state,
+                logger: logger)
+        }
         self.recorder = recorder
         self.logger = logger
         self.resuming = resuming?.checkpoint
@@ -55,7 +58,6 @@ public actor SupervisedLearner {
         after = resuming?.state.after
         cost = resuming?.state.cost ?? RunCost()
         reached = after.flatMap { options.target.reached(by: $0.metrics) }
-        saved = resuming?.state
         timeLimit = options.timeLimit
     }
 
@@ -74,17 +76,17 @@ public actor SupervisedLearner {
         } catch {
             // A bad step has left the weights as they were.
             if (error as? LearnerError)?.code == .badStep { await save() }
-            await finishSaving()
+            await saver?.finish()
             throw error
         }
         await save()
-        await finishSaving()
+        await saver?.finish()
         let end: LearnerOutcome.End =
             if let reached { .reached(reached) } else if version < options.plan.steps {
                 .stopped(stopReason ?? "stopped")
             } else { .completed }
         return LearnerOutcome(
-            end: end, version: version, checkpoint: checkpoints?.latest(), checkpointFailure: checkpointFailure,
+            end: end, version: version, checkpoint: checkpoints?.latest(), checkpointFailure: await saver?.failure,
             before: before, after: after, tokens: tokens, cost: counted, counters: ExchangeCounters(),
             seconds: now.seconds)
     }
@@ -161,6 +163,7 @@ public actor SupervisedLearner {
     }
 
     private func stopInTime() {
+        if let longest = saver?.longest { timeLimit?.saved(in: longest) }
         guard let timeLimit, options.startedAt.duration(to: .now) >= timeLimit.stopAt, stopReason == nil else { return }
         logger.notice("stopping in time for a checkpoint before the time limit of \(timeLimit.limit.shortSeconds) s")
         stop("stopped by its time limit")
@@ -190,37 +193,12 @@ public actor SupervisedLearner {
 
     // MARK: Checkpoints
 
-    /// Begins to save what the last step left; the next step goes as far as its update meanwhile.
+    /// Begins to save what the last step left.
     private func save() async {
-        await finishSaving()
-        guard let checkpoints, version > 0 else { return }
-        let snapshot = CheckpointState(
+        guard version > 0 else { return }
+        let state = CheckpointState(
             step: version, plan: options.plan, tokenizerFingerprint: backend.tokenizerFingerprint, tokens: tokens,
             pending: nil, badSteps: badSteps, before: before, after: after, cost: counted)
-        guard snapshot != saved else { return }
-        let held = await backend.holdState()
-        let options = options, logger = logger
-        let begun = now
-        saving = Task {
-            let result = await checkpoints.save(
-                snapshot, held, options.checkpoints, configurationText: options.configurationText, logger)
-            didSave(snapshot, result, in: now - begun)
-        }
-    }
-
-    private func didSave(_ snapshot: CheckpointState, _ result: Result<Checkpoint, any Error>, in time: Duration) {
-        timeLimit?.saved(in: time)
-        switch result {
-        case .success:
-            saved = snapshot
-            checkpointFailure = nil
-        case .failure(let error): checkpointFailure = "\(error)"
-        }
-    }
-
-    private func finishSaving() async {
-        guard let saving else { return }
-        await saving.value
-        self.saving = nil
+        await saver?.save(state, of: backend)
     }
 }

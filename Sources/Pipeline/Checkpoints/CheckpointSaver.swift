@@ -1,0 +1,97 @@
+import Locking
+import Logging
+
+/// Saves the checkpoints of a run, one after the other, while training goes on: the files are written on a thread of
+/// their own, and the next step goes as far as its update meanwhile.
+///
+/// A failure is a warning, and the run goes on with the last good checkpoint.
+actor CheckpointSaver {
+    private struct Progress {
+        var isWriting = false
+        var longest: Duration?
+    }
+
+    private let store: CheckpointStore
+    private let schedule: CheckpointSchedule
+    private let configurationText: String?
+    private let logger: Logger
+    private let progress = Locked(Progress())
+    private var writing: Task<Void, Never>?
+    /// What the newest checkpoint holds.
+    private var saved: CheckpointState?
+    /// Why the last state is in no checkpoint.
+    private(set) var failure: String?
+
+    /// - Parameters:
+    ///   - configurationText: kept beside the state.
+    ///   - saved: what the newest checkpoint holds already.
+    init(
+        _ store: CheckpointStore, _ schedule: CheckpointSchedule, configurationText: String?, saved: CheckpointState?,
+        logger: Logger
+    ) {
+        self.store = store
+        self.schedule = schedule
+        self.configurationText = configurationText
+        self.saved = saved
+        self.logger = logger
+    }
+
+    nonisolated var isWriting: Bool { progress.withLock { $0.isWriting } }
+
+    /// What the longest save took; nil before the first.
+    nonisolated var longest: Duration? { progress.withLock { $0.longest } }
+
+    /// Begins to save `model` as it is now, once an earlier checkpoint is written; does nothing where the newest holds
+    /// that very state.
+    func save(_ state: CheckpointState, of model: any TrainedModel) async {
+        await finish()
+        guard state != saved else { return }
+        let begun = ContinuousClock.now
+        let held = await model.holdState()
+        progress.withLock { $0.isWriting = true }
+        writing = Task {
+            let result = await write(state, held)
+            switch result {
+            case .success:
+                saved = state
+                failure = nil
+            case .failure(let error): failure = "\(error)"
+            }
+            progress.withLock {
+                $0.isWriting = false
+                $0.longest = max($0.longest ?? .zero, .now - begun)
+            }
+        }
+    }
+
+    /// Waits for what is being written.
+    func finish() async {
+        await writing?.value
+        writing = nil
+    }
+
+    /// Writes a checkpoint, and removes old ones once it is there.
+    private func write(_ state: CheckpointState, _ held: HeldState) async -> Result<Void, any Error> {
+        let store = store, configurationText = configurationText
+        let result = await onThread("opd-checkpoint") {
+            defer { withExtendedLifetime(held) {} }
+            return Result {
+                try store.save(step: Int(state.step)) { folder in
+                    try held.write(to: folder)
+                    try state.write(to: folder)
+                    if let configurationText {
+                        try FileTree.write(configurationText, to: "\(folder)/\(CheckpointState.configurationName)")
+                    }
+                }
+            }
+        }
+        do {
+            let checkpoint = try result.get()
+            logger.info("saved \(checkpoint.path)")
+            try store.prune(keepLast: schedule.keepLast, keepEvery: Int(schedule.keepEvery))
+        } catch {
+            logger.warning("\(error)")
+        }
+        return result.map { _ in }
+    }
+}
