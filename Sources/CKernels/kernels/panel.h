@@ -6,27 +6,48 @@
 
 enum { K(BLOCK) = CK_TILE_VECTORS * LANES };
 
+/// Transposes 16 rows of 16 lanes: blocks of 1, 2, 4 and 8 across the diagonal change places.
+INLINE void K(transpose)(vf t[LANES]) {
+#define EXCHANGE(S, LOW, HIGH) \
+    _Pragma("clang loop unroll(full)") \
+    for (int i = 0; i < LANES; i++) { \
+        if (i & S) continue; \
+        vf a = t[i], b = t[i + S]; \
+        t[i] = __builtin_shufflevector(a, b, LOW); \
+        t[i + S] = __builtin_shufflevector(a, b, HIGH); \
+    }
+#define LANE_LIST(...) __VA_ARGS__
+    EXCHANGE(1, LANE_LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+             LANE_LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+    EXCHANGE(2, LANE_LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+             LANE_LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+    EXCHANGE(4, LANE_LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+             LANE_LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+    EXCHANGE(8, LANE_LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+             LANE_LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+#undef LANE_LIST
+#undef EXCHANGE
+}
+
 static void K(pack_panel)(
     void *packed, int packed_type, const void *source, int type, int64_t stride_k, int64_t stride_n, int64_t depth,
     int64_t w) {
-    int64_t to = 0;
-    for (int64_t n0 = 0; n0 < w; n0 += K(BLOCK))
-        for (int64_t k = 0; k < depth; k++)
-            for (int64_t n = n0; n < n0 + K(BLOCK); n += LANES, to += LANES) {
-                int64_t at = k * stride_k + n * stride_n;
-                if (stride_n == 1 && n + LANES <= w) {
-                    store(packed, packed_type, to, load(source, type, at));
-                    continue;
-                }
-                float lanes[LANES] = {0};
-                for (int64_t i = 0; i < LANES && n + i < w; i++, at += stride_n) {
-                    uint32_t bits;
-                    if (type == CK_F32) memcpy(&bits, (const float *)source + at, 4);
-                    else bits = (uint32_t)((const uint16_t *)source)[at] << 16;
-                    memcpy(lanes + i, &bits, 4);
-                }
-                store(packed, packed_type, to, load_f32(lanes));
-            }
+    for (int64_t n = 0; n < (w + K(BLOCK) - 1) / K(BLOCK) * K(BLOCK); n += LANES) {
+        const int64_t to = n / K(BLOCK) * K(BLOCK) * depth + n % K(BLOCK);
+        const int64_t columns = n >= w ? 0 : w - n < LANES ? w - n : LANES;
+        if (stride_n == 1) {
+            for (int64_t k = 0; k < depth; k++)
+                store(packed, packed_type, to + k * K(BLOCK), load_n(source, type, k * stride_k + n, columns));
+            continue;
+        }
+        for (int64_t k = 0; k < depth; k += LANES) {
+            const int64_t deep = depth - k < LANES ? depth - k : LANES;
+            vf t[LANES] = {0};
+            for (int64_t i = 0; i < columns; i++) t[i] = load_n(source, type, (n + i) * stride_n + k, deep);
+            K(transpose)(t);
+            for (int64_t i = 0; i < deep; i++) store(packed, packed_type, to + (k + i) * K(BLOCK), t[i]);
+        }
+    }
 }
 
 /// `tall` rows, at most CK_TILE_ROWS, times one block: c [tall][BLOCK], row stride ldc, set or added to.
