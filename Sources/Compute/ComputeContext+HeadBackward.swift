@@ -16,7 +16,7 @@ public final class PackedHeadTranspose {
 }
 
 extension ComputeContext {
-    /// Packs the head W [V,C] for ``headBackward(_:head:transposed:targets:inverseTemperature:lse:coefficient:dx:dW:)``.
+    /// Packs the head W [V,C] for ``headBackward(_:head:transposed:targets:inverseTemperature:lse:coefficient:dx:dW:accumulate:)``.
     public func packHeadTranspose(_ w: Tensor, as type: ElementType) -> PackedHeadTranspose {
         let slabs = stride(from: 0, to: w.rows, by: PackedHeadTranspose.slab).map { start in
             pack(w.rows(start..<min(w.rows, start + PackedHeadTranspose.slab)), as: type, transposed: true)
@@ -37,11 +37,12 @@ extension ComputeContext {
 
     /// Gradient of the target log-probabilities: dL/dz = coefficient * (onehot - softmax(z)) * inverseTemperature.
     ///
-    /// x [T,C] A; arrays have T elements; lse as headLogprobs gave it. dx [T,C] f32 is written, dW [V,C] f32
-    /// accumulates (nil: not wanted). Logits are recomputed slab by slab; T x V is never stored.
+    /// x [T,C] A; arrays have T elements; lse as headLogprobs gave it. dx [T,C] f32 is written, so is dW [V,C]
+    /// f32 (nil: not wanted), or added to when `accumulate`. Logits are recomputed slab by slab; T x V is never stored.
     public func headBackward(
         _ x: Tensor, head: PackedMatrix, transposed: PackedHeadTranspose, targets: [Int32],
-        inverseTemperature: [Float], lse: [Float], coefficient: [Float], dx: Tensor, dW: Tensor?
+        inverseTemperature: [Float], lse: [Float], coefficient: [Float], dx: Tensor, dW: Tensor?,
+        accumulate: Bool = false
     ) {
         profile?.begin(.headGradient, flops: (dW == nil ? 4.0 : 6.0) * Double(x.count * head.outputs))
         defer { profile?.end() }
@@ -53,7 +54,10 @@ extension ComputeContext {
         precondition(dW.map { $0.rows == head.outputs && $0.columns == x.columns } ?? true, "headBackward: dW")
         precondition(transposed.vocabularySize == head.outputs, "headBackward: transposed")
         dx.fill(0)
-        if rows == 0 { return }
+        if rows == 0 {
+            if let dW, !accumulate { zero(dW) }
+            return
+        }
         let products = PanelProducts(self, x, head, user: "head")
         let chunks = products.chunks
         let blocks = scratch("head.logits", rows: team.threads * Self.longestChunk, columns: head.panelWidth)
@@ -81,7 +85,7 @@ extension ComputeContext {
                 }
             }
             linear(dz, slab, into: dx, accumulate: true)
-            if let dW { accumulateWeightGradient(dy: dz, x: x, into: dW.rows(columns)) }
+            if let dW { weightGradient(dy: dz, x: x, into: dW.rows(columns), accumulate: accumulate) }
         }
     }
 

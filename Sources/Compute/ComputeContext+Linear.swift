@@ -5,8 +5,10 @@ struct PlanKey: Hashable {
     enum Kind: Hashable {
         /// Against a packed panel.
         case packed
-        /// dW += dyᵀ x against plain rows.
+        /// dW = dyᵀ x against plain rows.
         case gradient
+        /// dW += dyᵀ x.
+        case addedGradient
     }
     let kind: Kind
     let m: Int

@@ -5,25 +5,28 @@ extension ComputeContext {
     /// About so many positions are reduced by one matmul call.
     static let gradientDepth = 1024
 
-    /// dW[N,K] f32 += dyᵀ[N,T] x[T,K]; dy and x of one type.
+    /// dW[N,K] f32 = dyᵀ[N,T] x[T,K], plus dW when `accumulate`; dy and x of one type.
     ///
     /// Sums over T in chunks of about `gradientDepth` in order; slices depend on N alone, so thread counts do not change the bits.
-    public func accumulateWeightGradient(dy: Tensor, x: Tensor, into dW: Tensor) {
+    public func weightGradient(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool = false) {
         profile?.begin(.weightGradient, flops: 2.0 * Double(dy.count * x.columns))
         defer { profile?.end() }
         precondition(dy.rows == x.rows && dW.rows == dy.columns && dW.columns == x.columns, "gradient: shapes differ")
         precondition(dy.type == x.type && dW.type == .f32, "gradient: types differ")
-        if dy.rows == 0 { return }
-        accumulateWeightGradient(
-            dy: dy.bytes, dyStride: dy.columns, type: dy.type, outputs: 0..<dy.columns, x: x, into: dW)
+        weightGradient(
+            dy: dy.bytes, dyStride: dy.columns, type: dy.type, outputs: 0..<dy.columns, x: x, into: dW,
+            accumulate: accumulate)
     }
 
     /// Columns `outputs` of dy (row stride `dyStride`) into the first rows of dW.
-    func accumulateWeightGradient(
-        dy: UnsafeMutableRawPointer, dyStride: Int, type: ElementType, outputs: Range<Int>, x: Tensor, into dW: Tensor
+    private func weightGradient(
+        dy: UnsafeMutableRawPointer, dyStride: Int, type: ElementType, outputs: Range<Int>, x: Tensor, into dW: Tensor,
+        accumulate: Bool
     ) {
+        if x.rows == 0, !accumulate { zero(dW) }
         if usesOwnMatmul {
-            accumulateByPanels(dy: dy, dyStride: dyStride, type: type, outputs: outputs, x: x, into: dW)
+            gradientByPanels(
+                dy: dy, dyStride: dyStride, type: type, outputs: outputs, x: x, into: dW, accumulate: accumulate)
             return
         }
         let wide = emulatesBF16 || type == .f32
@@ -50,8 +53,9 @@ extension ComputeContext {
                 rows: count, columns: n, into: left)
             let size = Self.evenPart(of: n, most: 192, multiple: 16)
             let slices = (n + size - 1) / size
-            let full = gradientPlan(m: size, k: padded, columns: x.columns, type: element)
-            let last = gradientPlan(m: n - (slices - 1) * size, k: padded, columns: x.columns, type: element)
+            let kind: PlanKey.Kind = accumulate || start > 0 ? .addedGradient : .gradient
+            let full = gradientPlan(kind, m: size, k: padded, columns: x.columns, type: element)
+            let last = gradientPlan(kind, m: n - (slices - 1) * size, k: padded, columns: x.columns, type: element)
             team.run(items: slices) { slice, thread in
                 let row = slice * size
                 (slice == slices - 1 ? last : full).run(
@@ -62,8 +66,9 @@ extension ComputeContext {
     }
 
     /// The same by the package's own product: x packed as panels, dy widened and walked down its columns.
-    private func accumulateByPanels(
-        dy: UnsafeMutableRawPointer, dyStride: Int, type: ElementType, outputs: Range<Int>, x: Tensor, into dW: Tensor
+    private func gradientByPanels(
+        dy: UnsafeMutableRawPointer, dyStride: Int, type: ElementType, outputs: Range<Int>, x: Tensor, into dW: Tensor,
+        accumulate: Bool
     ) {
         let n = outputs.count, width = x.columns, block = Int(kernels.block_columns)
         // A block of x and as many rows of dy stay in the first cache.
@@ -93,16 +98,17 @@ extension ComputeContext {
                 let row = slice * size
                 kernels.panel_outer_product(
                     dW.f32 + row * dW.columns, Int64(dW.columns), left.f32 + row, Int64(left.columns), right.bytes,
-                    x.type.code, Int64(min(size, n - row)), Int64(count), Int64(width))
+                    x.type.code, Int64(min(size, n - row)), Int64(count), Int64(width), accumulate || start > 0)
             }
         }
     }
 
-    private func gradientPlan(m: Int, k: Int, columns: Int, type: ElementType) -> MatmulPlan {
-        let key = PlanKey(kind: .gradient, m: m, n: columns, k: k, type: type)
+    private func gradientPlan(_ kind: PlanKey.Kind, m: Int, k: Int, columns: Int, type: ElementType) -> MatmulPlan {
+        let key = PlanKey(kind: kind, m: m, n: columns, k: k, type: type)
         if let found = plans[key] { return found }
         let handle = od_plan_create_plain(
-            runtime.handle, Int64(m), Int64(columns), Int64(k), type.code, Int64(k), 1)
+            runtime.handle, Int64(m), Int64(columns), Int64(k), type.code, Int64(k),
+            kind == .addedGradient ? 1 : 0)
         // Plain strided matrices are what every oneDNN matmul takes.
         guard let made = MatmulPlan(runtime, handle) else {
             fatalError("oneDNN has no matmul \(m) x \(columns) x \(k) \(type.rawValue)")
@@ -111,7 +117,14 @@ extension ComputeContext {
         return made
     }
 
-    private func zero(_ t: Tensor) { if t.count > 0 { t.fill(0) } }
+    /// Fills with zeros, on every thread.
+    public func zero(_ t: Tensor) {
+        guard t.count > 0 else { return }
+        team.run(count: t.count, chunk: 1 << 18) { range, _ in
+            (t.bytes + range.lowerBound * t.type.byteCount)
+                .initializeMemory(as: UInt8.self, repeating: 0, count: range.count * t.type.byteCount)
+        }
+    }
 
     /// dst [columns, dst.columns] = srcᵀ; positions past `rows` become zero. bf16 widens when dst is f32.
     private func transpose(

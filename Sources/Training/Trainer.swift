@@ -94,21 +94,22 @@ public final class Trainer {
         _ sequences: [TrainingSequence], learningRate: Float, beforeUpdate: () -> Bool = { true },
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> StepStatistics {
-        gradients.fill(0)
-        let evaluations = try accumulateGradients(sequences, coefficients: coefficients)
+        let evaluations = try computeGradients(sequences, coefficients: coefficients)
         let proceeds = beforeUpdate()
         let (norm, applied) = applyGradients(learningRate: proceeds ? learningRate : nil)
         return StepStatistics(gradientNorm: norm, applied: applied, evaluations: evaluations)
     }
 
-    /// Adds the batch's gradient to `gradients`.
-    package func accumulateGradients(
+    /// Writes the batch's gradient to `gradients`.
+    package func computeGradients(
         _ sequences: [TrainingSequence],
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         var evaluations: [ResponseEvaluation] = []
+        if sequences.isEmpty { context.zero(gradients.flat) }
         for range in Packing.microBatches(tokenCounts: sequences.map(\.tokenCount), tokenBudget: tokenBudget) {
-            evaluations += try accumulateMicroBatch(sequences[range], coefficients: coefficients)
+            evaluations += try runMicroBatch(
+                sequences[range], accumulate: range.lowerBound > 0, coefficients: coefficients)
         }
         return evaluations
     }
@@ -155,8 +156,8 @@ public final class Trainer {
         }
     }
 
-    private func accumulateMicroBatch(
-        _ sequences: ArraySlice<TrainingSequence>,
+    private func runMicroBatch(
+        _ sequences: ArraySlice<TrainingSequence>, accumulate: Bool,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let pool = transformer.pool
@@ -187,7 +188,7 @@ public final class Trainer {
         }
         backward.run(
             batch, activations: activations, headInput: input, inverseTemperature: inverseTemperatures,
-            logSumExp: logSumExp, coefficient: coefficient)
+            logSumExp: logSumExp, coefficient: coefficient, accumulate: accumulate)
         return evaluations
     }
 }

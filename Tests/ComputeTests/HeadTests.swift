@@ -96,7 +96,7 @@ import Testing
                 dW.fill(0.25)
                 context.headBackward(
                     c.x, head: head, transposed: transposed, targets: c.targets, inverseTemperature: c.inverse,
-                    lse: lse, coefficient: coefficient, dx: dx, dW: dW)
+                    lse: lse, coefficient: coefficient, dx: dx, dW: dW, accumulate: true)
                 if bits.count < 2 { bits.append(dx.bits + dW.bits) }
                 let (wantX, wantW) = Self.gradient(c, coefficient)
                 let tolerance = type == .f32 ? 1e-5 : 1e-2
@@ -109,6 +109,14 @@ import Testing
                     c.x, head: head, transposed: transposed, targets: c.targets, inverseTemperature: c.inverse,
                     lse: lse, coefficient: coefficient, dx: again, dW: nil)
                 #expect(again.bits == dx.bits)
+                // Written rather than added: whatever was there is gone.
+                let written = Tensor(rows: vocabulary, columns: 40)
+                written.fill(.nan)
+                context.headBackward(
+                    c.x, head: head, transposed: transposed, targets: c.targets, inverseTemperature: c.inverse,
+                    lse: lse, coefficient: coefficient, dx: again, dW: written)
+                #expect(again.bits == dx.bits)
+                #expect(relativeError(written.floats(), wantW) < tolerance)
             }
             #expect(bits[0] == bits[1])
         }

@@ -52,7 +52,7 @@ import Testing
         let trainer = try Self.trainer(variant.configuration, shape, type: .f32)
         let adaptation = try #require(trainer.adaptation)
         let sequences = Self.sequences(variant.configuration)
-        _ = trainer.accumulateGradients(sequences, coefficients: Self.coefficients)
+        _ = trainer.computeGradients(sequences, coefficients: Self.coefficients)
         let merged = ParameterBuffer(layout: adaptation.base.layout)
         for entry in merged.layout.entries {
             let values = adaptation.adapters.merged(
@@ -61,7 +61,7 @@ import Testing
         }
         let whole = Trainer(
             configuration: variant.configuration, masters: merged, type: .f32, threads: 1, tokenBudget: 256)
-        _ = whole.accumulateGradients(sequences, coefficients: Self.coefficients)
+        _ = whole.computeGradients(sequences, coefficients: Self.coefficients)
         var checked = 0
         for spec in variant.configuration.parameters {
             guard let (a, b) = adaptation.adapters.factors(of: spec.name) else { continue }
@@ -109,8 +109,7 @@ import Testing
             TrainingSequence(promptIDs: [40, 1], responseIDs: [6, 6, 17, 29, 30, 2]),
         ]
         func loss() -> Double {
-            trainer.gradients.fill(0)
-            return trainer.accumulateGradients(sequences) { _, evaluation in
+            return trainer.computeGradients(sequences) { _, evaluation in
                 evaluation.logprobs.indices.map { $0 % 2 == 0 ? -0.5 : 0.25 }
             }.reduce(0) { sum, evaluation in
                 sum
@@ -148,7 +147,7 @@ import Testing
         let sequences = Self.sequences(configuration)
         let flat = try [ElementType.f32, .bf16].map { type in
             let trainer = try Self.trainer(configuration, Self.shapes[0], type: type)
-            _ = trainer.accumulateGradients(sequences, coefficients: Self.coefficients)
+            _ = trainer.computeGradients(sequences, coefficients: Self.coefficients)
             return trainer.gradients.flat.floats().map(Double.init)
         }
         let norm = flat[0].reduce(0) { $0 + $1 * $1 }.squareRoot()
@@ -164,7 +163,7 @@ import Testing
             configuration: variant.configuration, masters: randomParameters(variant.configuration, seed: 11),
             type: variant.type, threads: 1, tokenBudget: 256)
         let outputs = [trainer, plain].map { trainer in
-            trainer.accumulateGradients(sequences) { _, evaluation in evaluation.logprobs.map { _ in 0.01 } }
+            trainer.computeGradients(sequences) { _, evaluation in evaluation.logprobs.map { _ in 0.01 } }
         }
         #expect(outputs[0] == outputs[1])
         // The first gradient moves B alone, as A's gradient passes through B.
@@ -210,7 +209,7 @@ import Testing
             try model.apply(try snapshot.read(received, owner: files.path as NSString), to: files)
             let scores = try ScoringEngine(model: model).score(
                 sequences.map { $0.promptIDs + $0.responseIDs }, from: sequences.map(\.promptIDs.count))
-            let evaluations = trainer.accumulateGradients(sequences) { _, evaluation in
+            let evaluations = trainer.computeGradients(sequences) { _, evaluation in
                 evaluation.logprobs.map { _ in 0 }
             }
             #expect(scores == evaluations.map(\.logprobs))

@@ -82,7 +82,7 @@ struct BitEqualityTests {
                 configuration: variant.configuration,
                 masters: randomParameters(variant.configuration, seed: 11), type: variant.type, threads: threads,
                 tokenBudget: budget)
-            let evaluations = trainer.accumulateGradients(
+            let evaluations = trainer.computeGradients(
                 order.map { TrainingSequence(promptIDs: $0.promptIDs, responseIDs: reference[$0.id]!.ids) }
             ) { _, evaluation in evaluation.logprobs.map { _ in 0 } }
             for (index, request) in order.enumerated() {
@@ -161,7 +161,7 @@ struct BitEqualityTests {
             let trainer = Trainer(
                 configuration: variant.configuration, masters: randomParameters(variant.configuration, seed: 2),
                 type: .f32, threads: 2, tokenBudget: budget)
-            _ = trainer.accumulateGradients(sequences) { index, evaluation in
+            _ = trainer.computeGradients(sequences) { index, evaluation in
                 evaluation.logprobs.indices.map { Float(index % 3 - 1) * 0.1 + Float($0 % 5) * 0.01 }
             }
             return trainer.gradients
@@ -173,6 +173,29 @@ struct BitEqualityTests {
             let norm = want.reduce(0.0) { $0 + Double($1 * $1) }.squareRoot()
             #expect(error <= 1e-4 * norm, "\(entry.spec.name): \(error) of \(norm)")
         }
+    }
+
+    /// Whatever the last step left is gone, in one micro-batch and in several.
+    @Test("gradients are written anew", arguments: variants, [1, 1 << 20])
+    func gradientsAreWrittenAnew(_ variant: Variant, tokenBudget: Int) {
+        var fixed = SeededGenerator(seed: 8)
+        let sequences = randomRequests(variant.configuration, groups: 3, using: &fixed).map {
+            TrainingSequence(promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()))
+        }
+        let trainer = Trainer(
+            configuration: variant.configuration, masters: randomParameters(variant.configuration, seed: 2),
+            type: variant.type, threads: 2, tokenBudget: tokenBudget)
+        var bits: [[UInt32]] = []
+        for _ in 0..<2 {
+            for entry in trainer.gradients.layout.entries { trainer.gradients.tensor(entry).fill(.nan) }
+            _ = trainer.computeGradients(sequences) { _, evaluation in evaluation.logprobs.map { _ in -0.01 } }
+            let values = trainer.gradients.flat.floats()
+            #expect(values.allSatisfy(\.isFinite) && values.contains { $0 != 0 })
+            bits.append(values.map(\.bitPattern))
+        }
+        #expect(bits[0] == bits[1])
+        _ = trainer.computeGradients([]) { _, _ in [] }
+        #expect(trainer.gradients.flat.floats().allSatisfy { $0 == 0 })
     }
 
     @Test("new weights by broadcast equal the learner's own", arguments: variants)
@@ -194,7 +217,7 @@ struct BitEqualityTests {
         model.replaceWeights(weights.bytes, owner: weights)
         let scores = try ScoringEngine(model: model).score(
             sequences.map { $0.promptIDs + $0.responseIDs }, from: sequences.map { $0.promptIDs.count })
-        let evaluations = trainer.accumulateGradients(sequences) { _, evaluation in
+        let evaluations = trainer.computeGradients(sequences) { _, evaluation in
             evaluation.logprobs.map { _ in 0 }
         }
         #expect(scores == evaluations.map(\.logprobs))

@@ -168,7 +168,7 @@ struct GoldenTests {
             configuration: files.configuration, masters: ParameterBuffer(reading: files), type: .f32, threads: 2,
             tokenBudget: tokenBudget)
         let objective = try importanceSampling(arrays)
-        let evaluations = trainer.accumulateGradients(arrays.sequences, coefficients: objective.coefficients)
+        let evaluations = trainer.computeGradients(arrays.sequences, coefficients: objective.coefficients)
         let loss = try Double(arrays.floats("loss")[0])
         #expect(abs(objective.loss(evaluations) - loss) < 1e-4 * max(1, abs(loss)))
         var total = 0.0

@@ -30,8 +30,7 @@ import Testing
     ) throws {
         let trainer = try trainer()
         func evaluate() -> [[Float]] {
-            trainer.gradients.fill(0)
-            return trainer.accumulateGradients(sequences) { gradient($0, $1.logprobs) }.map(\.logprobs)
+            return trainer.computeGradients(sequences) { gradient($0, $1.logprobs) }.map(\.logprobs)
         }
         _ = evaluate()
         let slopes = trainer.gradients.layout.entries.map { trainer.gradients.tensor($0).floats() }
@@ -61,7 +60,7 @@ import Testing
     @Test(arguments: [true, false]) func rewardsHaveTheirGradient(isGraded: Bool) throws {
         var objective = Objective(loss: .ppoClip, klCoefficient: 0.2, rewardCoefficient: 1.5)
         objective.clipLow = 0.2
-        let start = try trainer().accumulateGradients(sequences) { _, evaluation in
+        let start = try trainer().computeGradients(sequences) { _, evaluation in
             evaluation.logprobs.map { _ in 0 }
         }
         let offsets: [Float] = [0.05, -0.4, 0.5, -0.1, 0.3]

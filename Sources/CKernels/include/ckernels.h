@@ -75,10 +75,10 @@ typedef struct ck_kernels {
     /// y [rows][w], row stride ldy, = x [rows][depth] times the panel.
     void (*panel_product)(
         float *y, int64_t ldy, const float *x, const void *packed, int type, int64_t rows, int64_t depth, int64_t w);
-    /// y [rows][w], row stride ldy, += the transpose of x [depth][rows], row stride ldx, times the panel.
+    /// y [rows][w], row stride ldy, = the transpose of x [depth][rows], row stride ldx, times the panel, or added to.
     void (*panel_outer_product)(
         float *y, int64_t ldy, const float *x, int64_t ldx, const void *packed, int type, int64_t rows, int64_t depth,
-        int64_t w);
+        int64_t w, bool add);
 
     void (*convert)(void *dst, int dst_type, const void *src, int src_type, int64_t n);
     void (*exp)(float *y, const float *x, int64_t n);

@@ -129,7 +129,7 @@ static void K(panel_product)(
 
 static void K(panel_outer_product)(
     float *y, int64_t ldy, const float *x, int64_t ldx, const void *packed, int type, int64_t rows, int64_t depth,
-    int64_t w) {
-    if (type == CK_F32) K(panels)(y, ldy, true, x, 1, ldx, packed, CK_F32, rows, depth, w);
-    else K(panels)(y, ldy, true, x, 1, ldx, packed, CK_BF16, rows, depth, w);
+    int64_t w, bool add) {
+    if (type == CK_F32) K(panels)(y, ldy, add, x, 1, ldx, packed, CK_F32, rows, depth, w);
+    else K(panels)(y, ldy, add, x, 1, ldx, packed, CK_BF16, rows, depth, w);
 }

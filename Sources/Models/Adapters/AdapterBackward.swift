@@ -40,9 +40,10 @@ final class AdapterBackward {
         }
     }
 
-    /// Adds the gradients of the adapters of stacked matrices. dy [T, sum N] and x [T, K] of the compute type.
-    func accumulate(_ names: [String], dy: Tensor, x: Tensor) {
-        guard dy.rows > 0, names.contains(where: { packed[$0] != nil }) else { return }
+    /// Writes the gradients of the adapters of stacked matrices, or adds them. dy [T, sum N] and x [T, K] of the compute
+    /// type.
+    func run(_ names: [String], dy: Tensor, x: Tensor, accumulate: Bool) {
+        guard names.contains(where: { packed[$0] != nil }) else { return }
         let count = dy.rows
         let wide = rows.tensor(rows: x.count).reshaped(rows: count, columns: x.columns)
         context.convert(from: x, to: wide)
@@ -58,9 +59,9 @@ final class AdapterBackward {
             context.copyColumns(columns, of: dy, into: part)
             let product = narrow.tensor(rows: count)
             context.linear(wide, matrices.a, into: product)
-            context.accumulateWeightGradient(dy: part, x: product, into: dB)
+            context.weightGradient(dy: part, x: product, into: dB, accumulate: accumulate)
             context.linear(part, matrices.b, into: product)
-            context.accumulateWeightGradient(dy: product, x: wide, into: dA)
+            context.weightGradient(dy: product, x: wide, into: dA, accumulate: accumulate)
         }
     }
 

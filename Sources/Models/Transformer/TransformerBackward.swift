@@ -2,13 +2,15 @@ import Compute
 
 /// The transformer's backward pass: gradients of the parameters from the gradient of the last residual stream.
 ///
-/// Accumulates into `gradients`; every sum has one fixed order, so the bits do not depend on threads.
+/// Writes `gradients`, or adds to them; every sum has one fixed order, so the bits do not depend on threads.
 package final class TransformerBackward {
     private let model: Transformer
     let transposed: TransposedWeights
     private let gradients: ParameterBuffer
     /// Where adapters alone are trained: takes the gradients of matrices; nothing else has any.
     let adapters: AdapterBackward?
+    /// Gradients that a pass adds to piece by piece; the others are products, which it writes whole.
+    private let summed: [Tensor]
     private let frozen = ScratchTensor(columns: 1)  // what is written of gradients that nobody wants
     private var context: ComputeContext { model.context }
     private var configuration: ModelConfiguration { model.configuration }
@@ -35,6 +37,13 @@ package final class TransformerBackward {
         self.model = model
         self.gradients = gradients
         self.adapters = adapters.map { AdapterBackward($0, gradients: gradients, context: model.context) }
+        summed =
+            adapters != nil
+            ? []
+            : gradients.layout.entries.filter { entry in
+                entry.spec.shape.count == 1
+                    || entry.spec.name == embeddingName && gradients.layout[headName] != nil
+            }.map(gradients.tensor)
         let configuration = model.configuration
         transposed = TransposedWeights(
             parameters, configuration: configuration, type: model.type, context: model.context)
@@ -62,10 +71,12 @@ package final class TransformerBackward {
     /// - Parameters:
     ///   - headInput: what `Transformer.headInput` gave for the batch's head rows.
     ///   - inverseTemperature, logSumExp, coefficient: [R]; coefficient is dL/d(log-probability of the target).
+    ///   - accumulate: whether the gradients are added to what is there.
     package func run(
         _ batch: SharedPrefixBatch, activations: Activations, headInput: Tensor, inverseTemperature: [Float],
-        logSumExp: [Float], coefficient: [Float]
+        logSumExp: [Float], coefficient: [Float], accumulate: Bool
     ) {
+        if !accumulate { summed.forEach(context.zero) }
         let rows = batch.headRows
         let dx = stream.tensor(rows: batch.rowCount)
         dx.fill(0)
@@ -75,7 +86,7 @@ package final class TransformerBackward {
         context.headBackward(
             headInput, head: model.weights.head, transposed: transposed.head, targets: batch.targets,
             inverseTemperature: inverseTemperature, lse: logSumExp, coefficient: coefficient, dx: dSelected,
-            dW: gradients.tensor(headName) ?? embeddingGradient)
+            dW: gradients.tensor(headName) ?? embeddingGradient, accumulate: accumulate)
         let last = activations.input(layer: configuration.layerCount)
         let gathered = selected.tensor(rows: rows.count)
         context.embed(ids: rows, table: last, into: gathered)
@@ -87,20 +98,20 @@ package final class TransformerBackward {
         context.embedBackward(ids: rows, dx: dGathered, into: dx)
 
         for index in stride(from: configuration.layerCount - 1, through: 0, by: -1) {
-            feedForward(index, activations, dx: dx)
-            attention(index, batch, activations, dx: dx)
+            feedForward(index, activations, dx: dx, accumulate: accumulate)
+            attention(index, batch, activations, dx: dx, accumulate: accumulate)
         }
         if let embeddingGradient { context.embedBackward(ids: batch.ids, dx: dx, into: embeddingGradient) }
     }
 
-    private func feedForward(_ index: Int, _ activations: Activations, dx: Tensor) {
+    private func feedForward(_ index: Int, _ activations: Activations, dx: Tensor, accumulate: Bool) {
         let layer = model.weights.layers[index], names = LayerNames(layer: index), count = dx.rows
         let gateUp = activations.gateUp(layer: index), middle = activations.middle(layer: index)
         let dy = typed.tensor(rows: count)
         context.convert(from: dx, to: dy)
         let h = hidden.tensor(rows: count)
         context.swiGLU(gateUp, into: h)
-        accumulateWeights(.down, names, dy: dy, x: h)
+        weightGradient(.down, names, dy: dy, x: h, accumulate)
         accumulateBias(dy, into: gradients.tensor(names.down("bias")))
         let dh = hiddenGradient.tensor(rows: count)
         context.linear(dy, transposed.layers[index].down, into: dh)
@@ -109,7 +120,7 @@ package final class TransformerBackward {
         let normalized = normed.tensor(rows: count)
         context.rmsNorm(
             middle, weight: layer.postAttentionNorm, epsilon: configuration.rmsNormEpsilon, into: normalized)
-        accumulateWeights(.gateUp, names, dy: dGateUp, x: normalized)
+        weightGradient(.gateUp, names, dy: dGateUp, x: normalized, accumulate)
         accumulateBias(dGateUp, into: gradients.fused(names.gateUp("bias")))
         let dNormed = normGradient.tensor(rows: count)
         context.linear(dGateUp, transposed.layers[index].gateUp, into: dNormed)
@@ -118,12 +129,14 @@ package final class TransformerBackward {
             dWeight: vectorGradient(names.postAttentionNorm))
     }
 
-    private func attention(_ index: Int, _ batch: SharedPrefixBatch, _ activations: Activations, dx: Tensor) {
+    private func attention(
+        _ index: Int, _ batch: SharedPrefixBatch, _ activations: Activations, dx: Tensor, accumulate: Bool
+    ) {
         let layer = model.weights.layers[index], names = LayerNames(layer: index), count = dx.rows
         let input = activations.input(layer: index), attended = activations.attended(layer: index)
         let dy = typed.tensor(rows: count)
         context.convert(from: dx, to: dy)
-        accumulateWeights(.output, names, dy: dy, x: attended)
+        weightGradient(.output, names, dy: dy, x: attended, accumulate)
         accumulateBias(dy, into: gradients.tensor(names.output("bias")))
         let dAttended = attendedGradient.tensor(rows: count)
         context.linear(dy, transposed.layers[index].output, into: dAttended)
@@ -136,7 +149,7 @@ package final class TransformerBackward {
             dQNorm: gradients.tensor(names.queryNorm), dKNorm: gradients.tensor(names.keyNorm))
         let normalized = normed.tensor(rows: count)
         context.rmsNorm(input, weight: layer.inputNorm, epsilon: configuration.rmsNormEpsilon, into: normalized)
-        accumulateWeights(.queryKeyValue, names, dy: dQKV, x: normalized)
+        weightGradient(.queryKeyValue, names, dy: dQKV, x: normalized, accumulate)
         accumulateBias(dQKV, into: gradients.fused(names.queryKeyValue("bias")))
         let dNormed = normGradient.tensor(rows: count)
         context.linear(dQKV, transposed.layers[index].queryKeyValue, into: dNormed)
@@ -145,12 +158,14 @@ package final class TransformerBackward {
             dWeight: vectorGradient(names.inputNorm))
     }
 
-    private func accumulateWeights(_ group: MatrixGroup, _ names: LayerNames, dy: Tensor, x: Tensor) {
+    private func weightGradient(
+        _ group: MatrixGroup, _ names: LayerNames, dy: Tensor, x: Tensor, _ accumulate: Bool
+    ) {
         let names = group.names(names)
         if let adapters {
-            adapters.accumulate(names, dy: dy, x: x)
+            adapters.run(names, dy: dy, x: x, accumulate: accumulate)
         } else {
-            context.accumulateWeightGradient(dy: dy, x: x, into: gradients.fused(names)!)
+            context.weightGradient(dy: dy, x: x, into: gradients.fused(names)!, accumulate: accumulate)
         }
     }
 
