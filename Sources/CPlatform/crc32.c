@@ -37,6 +37,27 @@ uint32_t cplatform_crc32_portable(uint32_t crc, const void *bytes, size_t count)
     return ~update_portable(~crc, bytes, count);
 }
 
+// ---- joining: bytes that follow multiply the remainder by a power of x ----
+
+// The product of two polynomials modulo P, all bit-reflected: the highest bit is x^0.
+static uint32_t multiply(uint32_t a, uint32_t b) {
+    uint32_t product = 0;
+    for (; a != 0; a <<= 1) {
+        if (a >> 31) product ^= b;
+        b = (b >> 1) ^ (0xEDB88320u & (0u - (b & 1u)));
+    }
+    return product;
+}
+
+uint32_t cplatform_crc32_joined(uint32_t first, uint32_t second, size_t second_count) {
+    uint32_t square = 1u << 23;  // x^8: one byte
+    for (; second_count > 0; second_count >>= 1) {
+        if (second_count & 1) first = multiply(first, square);
+        square = multiply(square, square);
+    }
+    return first ^ second;
+}
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>

@@ -34,16 +34,22 @@ public protocol TrainingBackend: TrainedModel {
     ) async throws -> StepResult
 }
 
-/// The trainer's weights in the form in which they are sent out.
-public struct TrainedWeights: Sendable {
-    public var bytes: WeightBytes
+/// The trainer's weights in the form in which they are sent out, to be written where they are wanted.
+public struct TrainedWeights {
+    public let byteCount: Int
     /// `f32` or `bf16`: how matrices are stored.
-    public var elementType: String
+    public let elementType: String
+    /// Writes them into `byteCount` bytes, 64-byte aligned.
+    let write: (UnsafeMutableRawBufferPointer) -> Void
 
-    public init(bytes: WeightBytes, elementType: String) {
-        self.bytes = bytes
+    public init(byteCount: Int, elementType: String, write: @escaping (UnsafeMutableRawBufferPointer) -> Void) {
+        self.byteCount = byteCount
         self.elementType = elementType
+        self.write = write
     }
+
+    /// In memory of their own.
+    func copied() -> WeightBytes { WeightBytes(count: byteCount, initialize: write) }
 }
 
 /// What an optimizer step tells.

@@ -9,7 +9,7 @@ import Wire
 public enum WeightBenchmark {
     public struct Result: Sendable {
         public var byteCount: Int
-        /// Copying the snapshot to shared memory and its checksum, before it is announced.
+        /// Writing the snapshot to shared memory and its checksum, before it is announced.
         public var publishSeconds: Double
         /// From the announcement to the first token that was sampled with the new weights.
         public var announceToTokenSeconds: Double
@@ -20,7 +20,7 @@ public enum WeightBenchmark {
         public var source: FetchedWeights.Source
     }
 
-    /// One exchange of weights a version, of which the best is returned.
+    /// One exchange of weights a version, of which the best times are returned.
     /// - Parameters:
     ///   - sequences: sampled at once while the weights come.
     ///   - sharedMemory: false sends chunks over loopback TCP, as to another host.
@@ -28,14 +28,14 @@ public enum WeightBenchmark {
         _ files: ModelFiles, type: ElementType, threads: Int, sequences: Int, versions: Int, sharedMemory: Bool,
         logger: Logger
     ) async throws -> Result {
-        let bytes = try snapshot(files, type: type, threads: threads)
+        let weights = try trainedWeights(files, type: type, threads: threads)
         let sampler = try StudentSampler(files, type: type, slots: sequences, threads: threads)
         let publisher = WeightPublisher(
             runID: "bench", directory: sharedMemory ? "/dev/shm" : nil, logger: logger)
         defer { publisher.close() }
         let learner = try ZeroMQTransport.learner(bind: "tcp://127.0.0.1:*", logger: logger)
         let worker = try ZeroMQTransport.member(connect: learner.endpoint, identity: "worker", logger: logger)
-        let fetcher = WeightFetcher(expectedByteCount: bytes.count, logger: logger) { request in
+        let fetcher = WeightFetcher(expectedByteCount: weights.byteCount, logger: logger) { request in
             try? worker.send(.weightsRequest(request))
         }
         let serving = Task {
@@ -62,7 +62,7 @@ public enum WeightBenchmark {
         var best: Result?
         for version in 1...UInt64(versions) {
             let start = ContinuousClock.now
-            let announce = publisher.publish(version: version, bytes: bytes, elementType: type.rawValue)
+            let announce = publisher.publish(weights, version: version)
             let announced = ContinuousClock.now
             try learner.send(.weightsAnnounce(announce), to: PeerID("worker"))
             let sampling = Sampling(sampler)
@@ -77,10 +77,13 @@ public enum WeightBenchmark {
             let packed = ContinuousClock.now
             _ = await sampler.advance()
             let result = Result(
-                byteCount: bytes.count, publishSeconds: (announced - start) / .seconds(1),
+                byteCount: weights.byteCount, publishSeconds: (announced - start) / .seconds(1),
                 announceToTokenSeconds: (ContinuousClock.now - announced) / .seconds(1),
                 packSeconds: (packed - packing) / .seconds(1), tokensMeanwhile: tokens, source: fetched.source)
+            // The first versions find their memory; later ones use it again.
+            let publishSeconds = min(result.publishSeconds, best?.publishSeconds ?? .infinity)
             if result.announceToTokenSeconds < best?.announceToTokenSeconds ?? .infinity { best = result }
+            best?.publishSeconds = publishSeconds
         }
         await fetcher.stop()
         await worker.close()
@@ -119,11 +122,14 @@ public enum WeightBenchmark {
         }
     }
 
-    private static func snapshot(_ files: ModelFiles, type: ElementType, threads: Int) throws -> WeightBytes {
+    /// What a trainer of these weights would send out.
+    private static func trainedWeights(
+        _ files: ModelFiles, type: ElementType, threads: Int
+    ) throws -> TrainedWeights {
         let masters = try ParameterBuffer(reading: files)
         let layout = ParameterLayout(files.configuration, matrixType: type)
         let context = ComputeContext(threads: threads)
-        return WeightBytes(count: layout.byteCount) { memory in
+        return TrainedWeights(byteCount: layout.byteCount, elementType: type.rawValue) { memory in
             guard let base = memory.baseAddress else { return }
             ParameterBuffer(layout: layout, viewing: base, owner: masters).copy(from: masters, context: context)
         }

@@ -94,8 +94,10 @@ public actor StudentTrainer: TrainingBackend, SupervisedBackend {
     public func withSnapshot<Result: Sendable>(
         _ body: @Sendable (_ snapshot: TrainedWeights) throws -> Result
     ) throws -> Result {
-        let bytes = WeightBytes(count: trainer.broadcastByteCount) { trainer.writeBroadcast(into: $0) }
-        return try body(TrainedWeights(bytes: bytes, elementType: trainer.type.rawValue))
+        try body(
+            TrainedWeights(
+                byteCount: trainer.broadcastByteCount, elementType: trainer.type.rawValue,
+                write: trainer.writeBroadcast))
     }
 
     public func holdState() -> HeldState {

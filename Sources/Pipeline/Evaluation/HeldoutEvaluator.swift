@@ -25,8 +25,8 @@ public struct HeldoutEvaluator: Sendable {
         _ model: any TrainedModel, _ plan: RunPlan, version: UInt64, isolation: isolated (any Actor)? = #isolation,
         isStopped: () -> Bool
     ) async throws -> HeldoutEvaluation? {
-        let weights = try await model.withSnapshot { $0 }
-        try await sampler.replaceWeights(weights.bytes, elementType: weights.elementType, version: version)
+        let (bytes, elementType) = try await model.withSnapshot { ($0.copied(), $0.elementType) }
+        try await sampler.replaceWeights(bytes, elementType: elementType, version: version)
         let tasks = plan.heldout.enumerated().map { index, prompt in
             RolloutTask(
                 id: RolloutID(group: version * UInt64(plan.heldout.count) + UInt64(index), sample: 0),

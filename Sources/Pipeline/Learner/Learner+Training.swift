@@ -144,9 +144,7 @@ extension Learner {
         let version = exchange.version
         let publisher = publisher
         let announcement = try await during("publishing the weights of step \(version)") {
-            try await backend.withSnapshot { snapshot in
-                publisher.publish(version: version, bytes: snapshot.bytes, elementType: snapshot.elementType)
-            }
+            try await backend.withSnapshot { publisher.publish($0, version: version) }
         }
         perform(exchange.peers(.rollout).map { .send(.weightsAnnounce(announcement), to: $0) })
         perform(exchange.pump(now: now))

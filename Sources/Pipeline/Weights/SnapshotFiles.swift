@@ -1,18 +1,21 @@
-import Dispatch
 import Foundation
-import Locking
 
 /// Snapshot files in shared memory: `opd-RUN-VERSION`, for the eyes of this user only.
 ///
-/// A file lives until two newer ones exist, so that a worker that was told of a version finds it; a mapping outlives
-/// its file. Its owner holds a lock on it, so that files of killed processes are known by their missing lock.
+/// A file holds its version until two newer ones exist, so that a worker that was told of it finds it. Then the next
+/// version is written over it, because the kernel takes several times as long to find memory as it takes to fill it;
+/// or it is removed, where somebody still reads it: workers hold a shared lock (`flock`) on what they have mapped. So
+/// does the owner, so that files of killed processes are known by their missing lock.
 struct SnapshotFiles: Sendable {
     /// What their names begin with.
     static let prefix = "opd-"
+    /// Files beside the one that is written.
+    private static let kept = 2
 
     private let directory: String
     private let prefix: String
-    private var files: [(path: String, descriptor: Int32)] = []
+    /// The oldest first.
+    private var files: [SnapshotFile] = []
 
     /// - Parameter runID: anything that is not a letter, digit, `-`, `_` or `.` is replaced in file names.
     init(directory: String, runID: String) {
@@ -39,54 +42,38 @@ struct SnapshotFiles: Sendable {
         }
     }
 
-    /// Writes `bytes` and returns the file's path. Removes files that are two versions old.
-    mutating func write(_ weights: WeightBytes, version: UInt64) throws(WeightFileError) -> String {
-        while files.count > 2 { remove(files.removeFirst()) }
+    /// Has `weights` written to a file, and returns its path and a view of it.
+    mutating func write(
+        _ weights: TrainedWeights, version: UInt64
+    ) throws(WeightFileError) -> (path: String, bytes: WeightBytes) {
         let path = "\(directory)/\(prefix)-\(version)"
-        if let index = files.firstIndex(where: { $0.path == path }) { remove(files.remove(at: index)) }
-        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw WeightFileError("cannot create \(path): \(systemMessage())") }
-        flock(descriptor, LOCK_EX)
-        // New pages of shared memory are cleared first, which takes most of the time: every core takes a part.
-        let failed = Locked<Int32?>(nil)
-        DispatchQueue.concurrentPerform(iterations: Self.parts) { part in
-            let range = weights.count * part / Self.parts..<weights.count * (part + 1) / Self.parts
-            let bytes = UnsafeRawBufferPointer(rebasing: weights.bytes[range])
-            guard let code = Self.write(bytes, to: descriptor, at: range.lowerBound) else { return }
-            failed.withLock { $0 = code }
+        remove { $0.path == path }
+        let file: SnapshotFile
+        if let free = reused(as: path, byteCount: weights.byteCount) {
+            file = free
+        } else {
+            file = try SnapshotFile(creating: path, byteCount: weights.byteCount)
         }
-        if let code = failed.withLock({ $0 }) {
-            remove((path, descriptor))
-            throw WeightFileError("cannot write \(path): \(String(cString: strerror(code)))")
-        }
-        files.append((path, descriptor))
-        return path
+        weights.write(file.memory)
+        file.share()
+        files.append(file)
+        return (path, file.view)
     }
 
-    private static let parts = 4
-
-    /// - Returns: nil, or errno.
-    private static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, at start: Int) -> Int32? {
-        var offset = 0
-        while offset < bytes.count, let base = bytes.baseAddress {
-            let count = pwrite(descriptor, base + offset, bytes.count - offset, off_t(start + offset))
-            if count > 0 {
-                offset += count
-            } else if errno != EINTR {
-                return errno
-            }
-        }
+    /// The file that is not kept any longer, where it can be had.
+    private mutating func reused(as path: String, byteCount: Int) -> SnapshotFile? {
+        guard files.count > Self.kept else { return nil }
+        var oldest = files.removeFirst()
+        if oldest.reuse(as: path, byteCount: byteCount) { return oldest }
+        oldest.remove()
         return nil
     }
 
-    private func remove(_ file: (path: String, descriptor: Int32)) {
-        unlink(file.path)
-        _ = close(file.descriptor)
+    private mutating func remove(where isUnwanted: (SnapshotFile) -> Bool) {
+        for file in files where isUnwanted(file) { file.remove() }
+        files.removeAll(where: isUnwanted)
     }
 
     /// Removes all files.
-    mutating func removeAll() {
-        for file in files { remove(file) }
-        files = []
-    }
+    mutating func removeAll() { remove { _ in true } }
 }

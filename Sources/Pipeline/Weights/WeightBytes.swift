@@ -1,16 +1,15 @@
-import CPlatform
 import Foundation
 import Wire
 
 /// The bytes of one weight snapshot: immutable, 64-byte aligned, shared between threads, never copied.
 ///
 /// `@unchecked Sendable`: the memory is written in the initializer only (or by the one `WeightAssembly` that has not
-/// handed it out yet).
+/// handed it out yet), or by the owner of what is viewed, which keeps it as it is while a view lives.
 public final class WeightBytes: ByteStorage, @unchecked Sendable {
     public let bytes: UnsafeRawBufferPointer
     private enum Backing {
         case allocated(UnsafeMutableRawPointer)
-        case mapped(UnsafeMutableRawPointer, Int)
+        case mapped(UnsafeMutableRawPointer, Int, lock: Int32)
         case viewed(any AnyObject & Sendable)
     }
     private let backing: Backing
@@ -51,7 +50,8 @@ public final class WeightBytes: ByteStorage, @unchecked Sendable {
         // Not blocking: a pipe of this name would be waited for.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard descriptor >= 0 else { throw WeightFileError("cannot open \(path): \(systemMessage())") }
-        defer { _ = close(descriptor) }
+        var isMapped = false
+        defer { if !isMapped { _ = close(descriptor) } }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw WeightFileError("cannot read \(path): \(systemMessage())") }
         guard status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid() else {
@@ -61,18 +61,25 @@ public final class WeightBytes: ByteStorage, @unchecked Sendable {
         guard Int(status.st_size) == count, count > 0 else {
             throw WeightFileError("\(path) has \(status.st_size) bytes, but \(count) were announced")
         }
+        // While this lock is held the learner does not write another version into the file.
+        guard flock(descriptor, LOCK_SH | LOCK_NB) == 0 else {
+            throw WeightFileError("\(path) is being written anew")
+        }
         let memory = mmap(nil, count, PROT_READ, MAP_SHARED | Int32(MAP_POPULATE), descriptor, 0)
         guard let memory, memory != MAP_FAILED else {
             throw WeightFileError("cannot map \(path): \(systemMessage())")
         }
+        isMapped = true
         bytes = UnsafeRawBufferPointer(start: memory, count: count)
-        backing = .mapped(memory, count)
+        backing = .mapped(memory, count, lock: descriptor)
     }
 
     deinit {
         switch backing {
         case .allocated(let memory): memory.deallocate()
-        case .mapped(let memory, let count): munmap(memory, count)
+        case .mapped(let memory, let count, let lock):
+            munmap(memory, count)
+            _ = close(lock)
         case .viewed: break
         }
     }
@@ -80,12 +87,7 @@ public final class WeightBytes: ByteStorage, @unchecked Sendable {
     public var count: Int { bytes.count }
 
     /// CRC-32 (zlib's) of all bytes.
-    public var checksum: UInt32 { crc32(bytes) }
-}
-
-/// CRC-32 (zlib's) of `bytes`: about 11 GB/s with carry-less multiplication.
-package func crc32(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-    cplatform_crc32(0, bytes.baseAddress, bytes.count)
+    public var checksum: UInt32 { SnapshotChecksums(self, chunkByteCount: 4 << 20).whole }
 }
 
 /// Why a snapshot file could not be written or read.

@@ -4,18 +4,24 @@ import Wire
 
 /// The learner's end of weight transfer: holds the newest snapshot and hands it out.
 ///
-/// A process of the same host and user maps the file; others ask for chunks, as many at a time as they gave credit
-/// for. Chunks are slices of the one snapshot: nothing is copied.
+/// The trainer writes it into a file in shared memory, which a process of the same host and user maps; others ask for
+/// chunks, as many at a time as they gave credit for. Chunks are slices of the one snapshot: nothing is copied.
 public final class WeightPublisher: Sendable {
     private struct State: Sendable {
         var files: SnapshotFiles?
-        var current: (announce: WeightsAnnounce, bytes: WeightBytes)?
+        var current: Current?
         var closed = false
 
         mutating func removeFiles() {
             files?.removeAll()
             current?.announce.sharedMemoryPath = nil
         }
+    }
+
+    private struct Current {
+        var announce: WeightsAnnounce
+        let bytes: WeightBytes
+        let chunkChecksums: [UInt32]
     }
 
     private let hostID: String
@@ -38,37 +44,40 @@ public final class WeightPublisher: Sendable {
 
     deinit { close() }
 
-    /// Makes `bytes` the newest version, and returns what to announce to every rollout worker.
+    /// Makes `weights` the newest version, and returns what to announce to every rollout worker.
     ///
-    /// Copies the bytes to shared memory and computes their checksum: about 0.1 s for 270 MB, so call it from a
-    /// thread that may block.
-    public func publish(version: UInt64, bytes: WeightBytes, elementType: String) -> WeightsAnnounce {
-        let checksum = bytes.checksum
+    /// Has them written to shared memory and computes their checksum: tens of milliseconds for 270 MB, so call it from
+    /// a thread that may block.
+    public func publish(_ weights: TrainedWeights, version: UInt64) -> WeightsAnnounce {
         // One publisher thread: the files are taken out, so that requests are answered while they are written.
         var files = state.withLock { state in
             defer { state.files = nil }
             return state.files
         }
         var path: String?
+        var shared: WeightBytes?
         do throws(WeightFileError) {
-            path = try files?.write(bytes, version: version)
+            let file = try files?.write(weights, version: version)
+            path = file?.path
+            shared = file?.bytes
         } catch {
             logger.info("weights go in chunks from now on: \(error)")
             files?.removeAll()
             files = nil
         }
-        var announce = WeightsAnnounce(
+        let bytes = shared ?? weights.copied()
+        let checksums = SnapshotChecksums(bytes, chunkByteCount: chunkByteCount)
+        let announce = WeightsAnnounce(
             version: version, byteCount: bytes.count, chunkByteCount: chunkByteCount,
-            chunkCount: (bytes.count - 1) / chunkByteCount + 1, checksum: checksum, sharedMemoryPath: path,
-            hostID: hostID, elementType: elementType)
+            chunkCount: checksums.chunks.count, checksum: checksums.whole, sharedMemoryPath: path,
+            hostID: hostID, elementType: weights.elementType)
         let kept = files
-        announce = state.withLock { [announce] state in
+        return state.withLock { state in
             state.files = kept
-            state.current = (announce, bytes)
+            state.current = Current(announce: announce, bytes: bytes, chunkChecksums: checksums.chunks)
             if state.closed { state.removeFiles() }
             return state.current?.announce ?? announce
         }
-        return announce
     }
 
     /// The newest version, for a worker that has just joined; nil before the first `publish`.
@@ -77,7 +86,8 @@ public final class WeightPublisher: Sendable {
     /// What to send to the asker: the chunks it gave credit for or, when it asks for anything but the newest version,
     /// the newest announcement.
     public func replies(to request: WeightsRequest) -> [Message] {
-        guard let (announce, bytes) = state.withLock({ $0.current }) else { return [] }
+        guard let current = state.withLock({ $0.current }) else { return [] }
+        let announce = current.announce
         guard request.version == announce.version else { return [.weightsAnnounce(announce)] }
         let last = min(announce.chunkCount, request.firstChunk + min(request.credit, Self.maximumCredit))
         guard request.firstChunk < last else { return [] }
@@ -86,9 +96,8 @@ public final class WeightPublisher: Sendable {
             let range = start..<min(start + announce.chunkByteCount, announce.byteCount)
             return .weightsChunk(
                 WeightsChunk(
-                    version: announce.version, index: index,
-                    checksum: crc32(UnsafeRawBufferPointer(rebasing: bytes.bytes[range])),
-                    payload: Frame(storage: bytes, range: range)))
+                    version: announce.version, index: index, checksum: current.chunkChecksums[index],
+                    payload: Frame(storage: current.bytes, range: range)))
         }
     }
 

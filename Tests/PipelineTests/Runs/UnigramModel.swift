@@ -246,7 +246,7 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
 
     func withSnapshot<Result: Sendable>(_ body: @Sendable (TrainedWeights) throws -> Result) throws -> Result {
         if dead { throw EngineFailure() }
-        return try body(TrainedWeights(bytes: model.bytes, elementType: "f32"))
+        return try body(TrainedWeights(model.bytes, elementType: "f32"))
     }
 
     func holdState() -> HeldState {

@@ -70,7 +70,7 @@ struct WeightTransferTests {
     @Test func sharedMemory() async throws {
         let publisher = publisher()
         let bytes = snapshot(10_001, 1)
-        let announce = publisher.publish(version: 1, bytes: bytes, elementType: "bf16")
+        let announce = publisher.publish(TrainedWeights(bytes, elementType: "bf16"), version: 1)
         let path = try #require(announce.sharedMemoryPath)
         var status = stat()
         #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
@@ -89,7 +89,7 @@ struct WeightTransferTests {
     func chunks(_ count: Int) async throws {
         let publisher = publisher()
         let bytes = snapshot(count, 2)
-        let announce = publisher.publish(version: 5, bytes: bytes, elementType: "f32")
+        let announce = publisher.publish(TrainedWeights(bytes, elementType: "f32"), version: 5)
         let fetcher = fetcher(publisher, host: "elsewhere", expected: count)
         await fetcher.receive(announce)
         let fetched = try await weights(fetcher)
@@ -98,22 +98,28 @@ struct WeightTransferTests {
         publisher.close()
     }
 
-    @Test(arguments: ["missing", "short", "altered", "link"])
+    @Test(arguments: ["missing", "short", "altered", "locked", "link"])
     func unusableFilesFallBackToChunks(_ damage: String) async throws {
         let publisher = publisher()
         let bytes = snapshot(5000, 3)
-        let announce = publisher.publish(version: 1, bytes: bytes, elementType: "f32")
+        let announce = publisher.publish(TrainedWeights(bytes, elementType: "f32"), version: 1)
         let path = try #require(announce.sharedMemoryPath)
+        let moved = path + "-moved"
+        try FileManager.default.moveItem(atPath: path, toPath: moved)
+        let content = bytes.array
+        let put = { (content: [UInt8]) in
+            FileManager.default.createFile(
+                atPath: path, contents: Data(content), attributes: [.posixPermissions: 0o600])
+        }
         switch damage {
-        case "missing": unlink(path)
-        case "short": truncate(path, 4999)
-        case "altered":
-            let handle = try #require(FileHandle(forUpdatingAtPath: path))
-            try handle.write(contentsOf: Data([0xff, 0xff]))
-            try handle.close()
-        default:
-            try FileManager.default.moveItem(atPath: path, toPath: path + "-moved")
-            try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: path + "-moved")
+        case "missing": break
+        case "short": #expect(put(content.dropLast()))
+        case "altered": #expect(put([0xff, 0xff] + content.dropFirst(2)))
+        case "locked":
+            #expect(put(content))
+            let writer = open(path, O_RDWR)
+            #expect(flock(writer, LOCK_EX) == 0)
+        default: try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: moved)
         }
         let fetcher = fetcher(publisher, host: "here")
         await fetcher.receive(announce)
@@ -124,11 +130,49 @@ struct WeightTransferTests {
     @Test func filesLiveUntilTwoNewerOnesExist() throws {
         let publisher = publisher()
         for version in 1...5 as ClosedRange<UInt64> {
-            _ = publisher.publish(version: version, bytes: snapshot(100, 0), elementType: "f32")
+            _ = publisher.publish(TrainedWeights(snapshot(100, 0), elementType: "f32"), version: version)
         }
         #expect(try files().map { $0.split(separator: "-").last! } == ["3", "4", "5"])
         publisher.close()
         #expect(try files().isEmpty)
+    }
+
+    private func file(_ path: String?) -> ino_t {
+        var status = stat()
+        guard let path, stat(path, &status) == 0 else { return 0 }
+        return status.st_ino
+    }
+
+    /// A new version takes the file of the third last, unless a worker still has that mapped or a chunk of it is under
+    /// way: then what they read stays as it is.
+    @Test func filesAreUsedAgainWhenNobodyReadsThem() throws {
+        let publisher = publisher()
+        defer { publisher.close() }
+        func publish(_ version: UInt64) -> WeightsAnnounce {
+            publisher.publish(
+                TrainedWeights(snapshot(5000, UInt8(version)), elementType: "f32"), version: version)
+        }
+        func mapped(_ announce: WeightsAnnounce) throws -> WeightBytes {
+            try WeightBytes(mapping: announce.sharedMemoryPath ?? "", in: directory, count: 5000)
+        }
+        let announces = (1...3).map { publish($0) }
+        let inodes = announces.map { file($0.sharedMemoryPath) }
+        #expect(Set(inodes).count == 3)
+        let second = try mapped(announces[1])
+        let third = publisher.replies(to: WeightsRequest(version: 3, firstChunk: 0, credit: 5))
+        // The first file was let go of.
+        let fourth = publish(4)
+        #expect(file(fourth.sharedMemoryPath) == inodes[0])
+        #expect(try mapped(fourth).array == snapshot(5000, 4).array)
+        // The second is mapped, and chunks of the third are on their way.
+        #expect(!inodes.contains(file(publish(5).sharedMemoryPath)))
+        #expect(!inodes.contains(file(publish(6).sharedMemoryPath)))
+        #expect(second.array == snapshot(5000, 2).array)
+        let payload = third.flatMap { message in
+            if case .weightsChunk(let chunk) = message { chunk.payload.array } else { [UInt8]() }
+        }
+        #expect(payload == snapshot(5000, 3).array)
+        #expect(try files().count == 3)
     }
 
     /// The path is another process's word: only a snapshot of this user, in its place, is mapped.
@@ -174,7 +218,7 @@ struct WeightTransferTests {
         #expect(mkfifo("\(directory)/opd-pipe", 0o600) == 0)
         defer { unlink("\(directory)/opd-pipe") }
         let living = publisher()
-        _ = living.publish(version: 1, bytes: snapshot(100, 0), elementType: "f32")
+        _ = living.publish(TrainedWeights(snapshot(100, 0), elementType: "f32"), version: 1)
         let other = publisher()
         #expect(try files().count == 2, "the stale file is gone, the living publisher's is not")
         living.close()
@@ -185,7 +229,7 @@ struct WeightTransferTests {
         let publisher = WeightPublisher(
             runID: "r", hostID: "here", directory: "/nonexistent", chunkByteCount: 1000, logger: .silent)
         let bytes = snapshot(3000, 4)
-        let announce = publisher.publish(version: 1, bytes: bytes, elementType: "f32")
+        let announce = publisher.publish(TrainedWeights(bytes, elementType: "f32"), version: 1)
         #expect(announce.sharedMemoryPath == nil)
         let fetcher = fetcher(publisher, host: "here")
         await fetcher.receive(announce)
@@ -195,7 +239,7 @@ struct WeightTransferTests {
     @Test func corruptedChunksAreFetchedAgain() async throws {
         let publisher = publisher()
         let bytes = snapshot(10_000, 5)
-        let announce = publisher.publish(version: 1, bytes: bytes, elementType: "f32")
+        let announce = publisher.publish(TrainedWeights(bytes, elementType: "f32"), version: 1)
         let corrupted = Locked(Set<Int>())
         let fetcher = fetcher(publisher, host: "elsewhere") { message, fetcher in
             guard case .weightsChunk(var chunk) = message else { return }
@@ -213,7 +257,7 @@ struct WeightTransferTests {
 
     @Test func lostChunksAreAskedForAgainThenNamed() async throws {
         let publisher = publisher()
-        let announce = publisher.publish(version: 1, bytes: snapshot(10_000, 5), elementType: "f32")
+        let announce = publisher.publish(TrainedWeights(snapshot(10_000, 5), elementType: "f32"), version: 1)
         var options = WeightFetcher.Options()
         options.timeout = .milliseconds(20)
         options.attempts = 3
@@ -241,7 +285,7 @@ struct WeightTransferTests {
         var seen: [UInt64] = []
         for version in 1...3 as ClosedRange<UInt64> {
             let announce = publisher.publish(
-                version: version, bytes: snapshot(10_000, UInt8(version)), elementType: "f32")
+                TrainedWeights(snapshot(10_000, UInt8(version)), elementType: "f32"), version: version)
             if version == 3 { hold.withLock { $0 = false } }
             await slow.receive(announce)
             await fast.receive(announce)
@@ -256,8 +300,8 @@ struct WeightTransferTests {
     /// A request for a version that is gone is answered by the newest announcement.
     @Test func staleRequestsLeadToTheNewest() async throws {
         let publisher = publisher()
-        let old = publisher.publish(version: 1, bytes: snapshot(10_000, 1), elementType: "f32")
-        _ = publisher.publish(version: 2, bytes: snapshot(10_000, 2), elementType: "f32")
+        let old = publisher.publish(TrainedWeights(snapshot(10_000, 1), elementType: "f32"), version: 1)
+        _ = publisher.publish(TrainedWeights(snapshot(10_000, 2), elementType: "f32"), version: 2)
         let fetcher = fetcher(publisher, host: "elsewhere")
         await fetcher.receive(old)
         #expect(try await weights(fetcher).version == 2)
@@ -265,7 +309,7 @@ struct WeightTransferTests {
 
     @Test func anotherModelsWeightsAreRefused() async throws {
         let publisher = publisher()
-        let announce = publisher.publish(version: 1, bytes: snapshot(100, 1), elementType: "f32")
+        let announce = publisher.publish(TrainedWeights(snapshot(100, 1), elementType: "f32"), version: 1)
         let fetcher = fetcher(publisher, host: "elsewhere", expected: 200)
         await fetcher.receive(announce)
         guard case .failed(let error)? = await next(fetcher) else {
@@ -278,7 +322,7 @@ struct WeightTransferTests {
     @Test func hostileRequestsGetNothing() {
         let publisher = publisher()
         #expect(publisher.replies(to: WeightsRequest(version: 1, firstChunk: 0, credit: 1)).isEmpty)
-        _ = publisher.publish(version: 1, bytes: snapshot(100_000, 1), elementType: "f32")
+        _ = publisher.publish(TrainedWeights(snapshot(100_000, 1), elementType: "f32"), version: 1)
         #expect(publisher.replies(to: WeightsRequest(version: 1, firstChunk: 1 << 31, credit: 1)).isEmpty)
         let all = publisher.replies(to: WeightsRequest(version: 1, firstChunk: 0, credit: Int(UInt32.max)))
         #expect(all.count == WeightPublisher.maximumCredit)
@@ -299,6 +343,19 @@ struct WeightTransferTests {
         }
     }
 
+    @Test(arguments: [1, 16, 999, 4096, 10_000])
+    func checksumsOfChunksMakeThatOfTheWhole(_ chunk: Int) {
+        let snapshot = snapshot(4097, 1)
+        let checksums = SnapshotChecksums(snapshot, chunkByteCount: chunk)
+        snapshot.withUnsafeBytes { bytes in
+            #expect(checksums.whole == crc32(bytes))
+            let parts = stride(from: 0, to: bytes.count, by: chunk).map { start in
+                UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + chunk, bytes.count)])
+            }
+            #expect(checksums.chunks == parts.map { crc32($0) })
+        }
+    }
+
     /// One byte of CRC-32, bit by bit.
     private static func step(_ crc: UInt32, _ byte: UInt8) -> UInt32 {
         (0..<8).reduce(crc ^ UInt32(byte)) { value, _ in value & 1 == 1 ? value >> 1 ^ 0xedb8_8320 : value >> 1 }
@@ -308,7 +365,7 @@ struct WeightTransferTests {
     @Test func overZeroMQ() async throws {
         let publisher = publisher(chunk: 1 << 16)
         let bytes = snapshot(1_000_000, 6)
-        let announce = publisher.publish(version: 1, bytes: bytes, elementType: "f32")
+        let announce = publisher.publish(TrainedWeights(bytes, elementType: "f32"), version: 1)
         let learner = try ZeroMQTransport.learner(bind: "tcp://127.0.0.1:*", logger: .silent)
         let member = try ZeroMQTransport.member(connect: learner.endpoint, identity: "w", logger: .silent)
         let fetcher = WeightFetcher(hostID: "elsewhere", expectedByteCount: bytes.count, logger: .silent) { request in
@@ -345,4 +402,11 @@ struct WeightTransferTests {
 
 extension WeightBytes {
     fileprivate var array: [UInt8] { withUnsafeBytes { Array($0) } }
+}
+
+extension TrainedWeights {
+    /// Weights that are these bytes.
+    init(_ bytes: WeightBytes, elementType: String) {
+        self.init(byteCount: bytes.count, elementType: elementType) { $0.copyMemory(from: bytes.bytes) }
+    }
 }
