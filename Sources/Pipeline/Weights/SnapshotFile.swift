@@ -1,6 +1,7 @@
+import CPlatform
 import Foundation
 
-/// A file of the learner's own in shared memory, mapped to be written, and locked: exclusively while it is written.
+/// A file of the learner's own in shared memory, mapped to be written, and locked while it is.
 struct SnapshotFile: Sendable {
     private(set) var path: String
     private let descriptor: Int32
@@ -12,6 +13,7 @@ struct SnapshotFile: Sendable {
         self.path = path
         descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw WeightFileError("cannot create \(path): \(systemMessage())") }
+        _ = cplatform_own_file(descriptor)
         flock(descriptor, LOCK_EX)
         do throws(WeightFileError) {
             let code = posix_fallocate(descriptor, 0, off_t(byteCount))
@@ -30,7 +32,6 @@ struct SnapshotFile: Sendable {
     /// Takes the memory for another version, locked exclusively.
     /// - Returns: false when it has another size or somebody still reads it, in this process or another.
     mutating func reuse(as newPath: String, byteCount: Int) -> Bool {
-        // Linux gives the shared lock up first. Who gets one in between is seen by this call's failure.
         guard memory.count == byteCount, isKnownUniquelyReferenced(&mapping),
             flock(descriptor, LOCK_EX | LOCK_NB) == 0, rename(path, newPath) == 0
         else { return false }
@@ -44,8 +45,11 @@ struct SnapshotFile: Sendable {
     /// What was written. The file is not used again while this lives.
     var view: WeightBytes { WeightBytes(viewing: UnsafeRawBufferPointer(mapping.memory), owner: mapping) }
 
-    /// Lets others take a shared lock beside its own.
-    func share() { flock(descriptor, LOCK_SH) }
+    /// Lets others read it.
+    func share() { flock(descriptor, LOCK_UN) }
+
+    /// Whether the process that made the file still has it.
+    static func isOwned(_ descriptor: Int32) -> Bool { cplatform_file_is_owned(descriptor) != 0 }
 
     func remove() {
         unlink(path)

@@ -4,8 +4,8 @@ import Foundation
 ///
 /// A file holds its version until two newer ones exist, so that a worker that was told of it finds it. Then the next
 /// version is written over it, because the kernel takes several times as long to find memory as it takes to fill it;
-/// or it is removed, where somebody still reads it: workers hold a shared lock (`flock`) on what they have mapped. So
-/// does the owner, so that files of killed processes are known by their missing lock.
+/// or it is removed, where somebody still reads it: workers hold a shared lock (`flock`) on what they have mapped. Its
+/// owner holds a lock of another kind, so that files of killed processes are known by their missing lock.
 struct SnapshotFiles: Sendable {
     /// What their names begin with.
     static let prefix = "opd-"
@@ -37,7 +37,7 @@ struct SnapshotFiles: Sendable {
             var status = stat()
             let isOwn =
                 fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_uid == geteuid()
-            if isOwn, flock(descriptor, LOCK_EX | LOCK_NB) == 0 { unlink(path) }
+            if isOwn, !SnapshotFile.isOwned(descriptor) { unlink(path) }
             _ = close(descriptor)
         }
     }

@@ -217,6 +217,10 @@ struct WeightTransferTests {
         // What is no snapshot neither holds up the start nor goes.
         #expect(mkfifo("\(directory)/opd-pipe", 0o600) == 0)
         defer { unlink("\(directory)/opd-pipe") }
+        // A worker that outlives its learner still reads, and goes on reading, what is removed.
+        let read = open(stale, O_RDONLY)
+        defer { close(read) }
+        #expect(flock(read, LOCK_SH) == 0)
         let living = publisher()
         _ = living.publish(TrainedWeights(snapshot(100, 0), elementType: "f32"), version: 1)
         let other = publisher()
