@@ -159,7 +159,8 @@ def resident(pid):
     try:
         text = Path(f"/proc/{pid}/status").read_text()
         command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        # A child is listed with the thread that started it.
+        children = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")).split()
     except OSError:
         return []
     size = re.search(r"VmRSS:\s+(\d+)", text)
