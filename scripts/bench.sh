@@ -3,7 +3,9 @@
 # weights, messages, and whole steps of the pipeline. When PEERS_PYTHON names a Python that has them, the same work by
 # transformers (with torch), llama.cpp (llama-cpp-python, gguf), pyzmq and TRL stands beside it.
 #
-# usage: scripts/bench.sh PATH_OF_OPD MODELS_FOLDER      THREADS (2), PEERS_PYTHON (none)
+# A peer gets PEER_SECONDS: without bf16 in hardware, for instance, transformers take many minutes for a batch.
+#
+# usage: scripts/bench.sh PATH_OF_OPD MODELS_FOLDER      THREADS (2), PEERS_PYTHON (none), PEER_SECONDS (120)
 set -euo pipefail
 opd=${1:?usage: scripts/bench.sh PATH_OF_OPD MODELS_FOLDER}
 models=${2:?usage: scripts/bench.sh PATH_OF_OPD MODELS_FOLDER}
@@ -21,8 +23,15 @@ measure() { # dtype what batch [options]
 peer() { # script arguments
     [ -n "${PEERS_PYTHON:-}" ] || return 0
     say "$1"
-    "$PEERS_PYTHON" "$here/peers/$1" "${@:2}" 2>"$work/error" | grep '^{' >>"$results" ||
-        say "no figures of $1: $(tail -1 "$work/error")"
+    local status=0 limit=${PEER_SECONDS:-120}
+    # In the foreground, so that Ctrl-C reaches it.
+    timeout --foreground "$limit" "$PEERS_PYTHON" "$here/peers/$1" "${@:2}" >"$work/figures" 2>"$work/error" || status=$?
+    grep '^{' "$work/figures" >>"$results" || true
+    case $status in
+    0) ;;
+    124) say "$1 was not done in $limit s: figures it has not given by then are missing" ;;
+    *) say "$1 failed: $(tail -1 "$work/error")" ;;
+    esac
 }
 row() { # grep patterns that all match; prints the first such result, or nothing
     local found
