@@ -2,6 +2,15 @@ import CKernels
 
 /// Row kernels. A is the activation type: f32, or bf16 in bf16 mode. T rows.
 extension ComputeContext {
+    /// Fills with zeros, on every thread.
+    public func zero(_ t: Tensor) {
+        guard t.count > 0 else { return }
+        team.run(count: t.count, chunk: 1 << 18) { range, _ in
+            (t.bytes + range.lowerBound * t.type.byteCount)
+                .initializeMemory(as: UInt8.self, repeating: 0, count: range.count * t.type.byteCount)
+        }
+    }
+
     /// Rows a thread claims at a time, and rows summed into one partial gradient of a norm's weight.
     static let rowsPerItem = 16
     static let rowsPerPartial = 64

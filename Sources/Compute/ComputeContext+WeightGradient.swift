@@ -13,25 +13,13 @@ extension ComputeContext {
         defer { profile?.end() }
         precondition(dy.rows == x.rows && dW.rows == dy.columns && dW.columns == x.columns, "gradient: shapes differ")
         precondition(dy.type == x.type && dW.type == .f32, "gradient: types differ")
-        weightGradient(
-            dy: dy.bytes, dyStride: dy.columns, type: dy.type, outputs: 0..<dy.columns, x: x, into: dW,
-            accumulate: accumulate)
-    }
-
-    /// Columns `outputs` of dy (row stride `dyStride`) into the first rows of dW.
-    private func weightGradient(
-        dy: UnsafeMutableRawPointer, dyStride: Int, type: ElementType, outputs: Range<Int>, x: Tensor, into dW: Tensor,
-        accumulate: Bool
-    ) {
-        if x.rows == 0, !accumulate { zero(dW) }
-        if usesOwnMatmul {
-            gradientByPanels(
-                dy: dy, dyStride: dyStride, type: type, outputs: outputs, x: x, into: dW, accumulate: accumulate)
+        guard x.rows > 0 else {
+            if !accumulate { zero(dW) }
             return
         }
-        let wide = emulatesBF16 || type == .f32
-        let element: ElementType = wide ? .f32 : .bf16
-        let n = outputs.count
+        if usesOwnMatmul { return gradientByPanels(dy: dy, x: x, into: dW, accumulate: accumulate) }
+        let element: ElementType = emulatesBF16 ? .f32 : dy.type
+        let n = dy.columns
         // Chunks of one size: each costs a pass over dW, so none is short.
         let chunks = max(1, (x.rows + Self.gradientDepth / 2) / Self.gradientDepth)
         let depth = (x.rows + chunks - 1) / chunks
@@ -48,9 +36,7 @@ extension ComputeContext {
                 zero(copy.rows(count..<padded))
                 right = copy
             }
-            transpose(
-                dy + (start * dyStride + outputs.lowerBound) * type.byteCount, stride: dyStride, type: type,
-                rows: count, columns: n, into: left)
+            transpose(dy.rows(start..<start + count), into: left)
             let size = Self.evenPart(of: n, most: 192, multiple: 16)
             let slices = (n + size - 1) / size
             let kind: PlanKey.Kind = accumulate || start > 0 ? .addedGradient : .gradient
@@ -66,11 +52,8 @@ extension ComputeContext {
     }
 
     /// The same by the package's own product: x packed as panels, dy widened and walked down its columns.
-    private func gradientByPanels(
-        dy: UnsafeMutableRawPointer, dyStride: Int, type: ElementType, outputs: Range<Int>, x: Tensor, into dW: Tensor,
-        accumulate: Bool
-    ) {
-        let n = outputs.count, width = x.columns, block = Int(kernels.block_columns)
+    private func gradientByPanels(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
+        let n = dy.columns, width = x.columns, block = Int(kernels.block_columns)
         // A block of x and as many rows of dy stay in the first cache.
         let depth = 256
         // Rows are padded: at a stride of a power of two, a column would fall into few sets of the cache.
@@ -83,7 +66,7 @@ extension ComputeContext {
                 for row in range {
                     kernels.convert(
                         left.f32 + row * left.columns, ElementType.f32.code,
-                        dy + ((start + row) * dyStride + outputs.lowerBound) * type.byteCount, type.code, Int64(n))
+                        dy.bytes + (start + row) * n * dy.type.byteCount, dy.type.code, Int64(n))
                 }
             }
             let from = x.bytes + start * width * x.type.byteCount
@@ -117,26 +100,15 @@ extension ComputeContext {
         return made
     }
 
-    /// Fills with zeros, on every thread.
-    public func zero(_ t: Tensor) {
-        guard t.count > 0 else { return }
-        team.run(count: t.count, chunk: 1 << 18) { range, _ in
-            (t.bytes + range.lowerBound * t.type.byteCount)
-                .initializeMemory(as: UInt8.self, repeating: 0, count: range.count * t.type.byteCount)
-        }
-    }
-
     /// dst [columns, dst.columns] = srcᵀ; positions past `rows` become zero. bf16 widens when dst is f32.
-    private func transpose(
-        _ source: UnsafeMutableRawPointer, stride: Int, type: ElementType, rows: Int, columns: Int, into dst: Tensor
-    ) {
-        let size = Int64(dst.columns)
-        team.run(count: columns, chunk: 64) { range, _ in
+    private func transpose(_ source: Tensor, into dst: Tensor) {
+        let size = Int64(dst.columns), rows = source.rows, stride = source.columns
+        team.run(count: stride, chunk: 64) { range, _ in
             let to = dst.bytes + range.lowerBound * dst.columns * dst.type.byteCount
-            let from = source + range.lowerBound * type.byteCount
-            if type == dst.type {
+            let from = source.bytes + range.lowerBound * source.type.byteCount
+            if source.type == dst.type {
                 ck_transpose(
-                    to, size, from, Int64(stride), Int64(rows), Int64(range.count), Int32(type.byteCount))
+                    to, size, from, Int64(stride), Int64(rows), Int64(range.count), Int32(source.type.byteCount))
             } else {
                 for row in 0..<rows {
                     for column in 0..<range.count {

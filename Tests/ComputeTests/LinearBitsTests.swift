@@ -131,6 +131,18 @@ import Testing
         }
     }
 
+    @Test(arguments: Backend.all, [ElementType.f32, .bf16])
+    func noRowsHaveNoGradient(backend: Backend, type: ElementType) {
+        let context = backend.context(threads: 2)
+        let dy = Tensor(rows: 0, columns: 40, type: type), x = Tensor(rows: 0, columns: 56, type: type)
+        let dW = Tensor(rows: 40, columns: 56)
+        dW.fill(3)
+        context.weightGradient(dy: dy, x: x, into: dW, accumulate: true)
+        #expect(dW.floats().allSatisfy { $0 == 3 })
+        context.weightGradient(dy: dy, x: x, into: dW)
+        #expect(dW.floats().allSatisfy { $0 == 0 })
+    }
+
     /// Tied embeddings are read out of the packed head: every row, in every packed form, with the bits of the table.
     @Test(arguments: Backend.all, [ElementType.f32, .bf16])
     func rowsAreReadBackOutOfAPackedMatrix(backend: Backend, type: ElementType) {

@@ -109,7 +109,7 @@ import Testing
             TrainingSequence(promptIDs: [40, 1], responseIDs: [6, 6, 17, 29, 30, 2]),
         ]
         func loss() -> Double {
-            return trainer.computeGradients(sequences) { _, evaluation in
+            trainer.computeGradients(sequences) { _, evaluation in
                 evaluation.logprobs.indices.map { $0 % 2 == 0 ? -0.5 : 0.25 }
             }.reduce(0) { sum, evaluation in
                 sum

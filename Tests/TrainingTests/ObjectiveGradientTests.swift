@@ -30,7 +30,7 @@ import Testing
     ) throws {
         let trainer = try trainer()
         func evaluate() -> [[Float]] {
-            return trainer.computeGradients(sequences) { gradient($0, $1.logprobs) }.map(\.logprobs)
+            trainer.computeGradients(sequences) { gradient($0, $1.logprobs) }.map(\.logprobs)
         }
         _ = evaluate()
         let slopes = trainer.gradients.layout.entries.map { trainer.gradients.tensor($0).floats() }

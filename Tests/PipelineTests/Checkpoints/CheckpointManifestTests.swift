@@ -8,8 +8,7 @@ import Testing
 
     init() throws {
         temporary = try TemporaryFolder()
-        store = CheckpointStore(folder: "\(temporary.path)/checkpoints")
-        try store.prepare()
+        store = try temporary.checkpointStore()
         for step in [2, 4, 6] {
             _ = try store.save(step: step) { folder in
                 try #require(mkdir("\(folder)/model", 0o777) == 0)

@@ -12,8 +12,7 @@ struct CheckpointSaverTests {
 
     init() throws {
         temporary = try TemporaryFolder()
-        store = CheckpointStore(folder: "\(temporary.path)/checkpoints")
-        try store.prepare()
+        store = try temporary.checkpointStore()
     }
 
     private func saver(_ schedule: CheckpointSchedule = .init(keepLast: 2)) -> CheckpointSaver {

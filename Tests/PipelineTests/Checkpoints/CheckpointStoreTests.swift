@@ -8,8 +8,7 @@ import Testing
 
     init() throws {
         temporary = try TemporaryFolder()
-        store = CheckpointStore(folder: "\(temporary.path)/checkpoints")
-        try store.prepare()
+        store = try temporary.checkpointStore()
     }
 
     private func save(_ step: Int, _ text: String = "x") throws {

@@ -1,4 +1,5 @@
 import Glibc
+import Pipeline
 import Testing
 
 /// A folder under the system's temporary one, removed with the last reference.
@@ -15,6 +16,13 @@ final class TemporaryFolder: Sendable {
     deinit { _ = try? shell("rm -rf '\(path)'") }
 
     func write(_ text: String, _ name: String) throws { try writeText(text, to: "\(path)/\(name)") }
+    /// An empty one in `checkpoints`.
+    func checkpointStore() throws -> CheckpointStore {
+        let store = CheckpointStore(folder: "\(path)/checkpoints")
+        try store.prepare()
+        return store
+    }
+
     func read(_ name: String) -> String? { readText("\(path)/\(name)") }
 }
 
