@@ -10,10 +10,11 @@ import CKernels
 extension ComputeContext {
     /// For each row t: the log-sum-exp of z, z[targets[t]] minus it, and optionally the entropy of softmax(z).
     ///
-    /// x [T,C] A, head [V,C]; arrays have T elements. Never stores T x V. A row's bits do not depend on its batch.
+    /// x [T,C] A, head [V,C]; arrays have T elements. A row's bits do not depend on its batch. T x V is not stored,
+    /// unless the caller has the memory: `keeping` [T,V] f32 takes z for ``headBackward``, in an order of its own.
     public func headLogprobs(
         _ x: Tensor, head: PackedMatrix, targets: [Int32], inverseTemperature: [Float], logprobs: inout [Float],
-        lse: inout [Float], entropy: UnsafeMutablePointer<[Float]>? = nil
+        lse: inout [Float], entropy: UnsafeMutablePointer<[Float]>? = nil, keeping kept: Tensor? = nil
     ) {
         profile?.begin(.head, flops: 2.0 * Double(x.count * head.outputs))
         defer { profile?.end() }
@@ -23,7 +24,7 @@ extension ComputeContext {
             targets.allSatisfy { $0 >= 0 && Int($0) < head.outputs }, "headLogprobs: target outside the vocabulary")
         let targetLogits = scratch("head.target", rows: 1, columns: max(rows, 1)).f32
         let statistics = headStatistics(
-            x, head, inverseTemperature, weighted: entropy != nil,
+            x, head, inverseTemperature, weighted: entropy != nil, keeping: kept,
             { panel, range, z in
                 let columns = head.panelRange(panel)
                 for row in range where columns.contains(Int(targets[row])) {
@@ -56,7 +57,7 @@ extension ComputeContext {
         precondition(inverseTemperature.count == x.rows && x.columns == head.inputs, "headLogits: counts differ")
         if x.rows == 0 { return lse = [] }
         let statistics = headStatistics(
-            x, head, inverseTemperature, weighted: false,
+            x, head, inverseTemperature, weighted: false, keeping: nil,
             { panel, rows, z in
                 let columns = head.panelRange(panel)
                 kernels.store_block(
@@ -68,12 +69,13 @@ extension ComputeContext {
         if let panelMaxima { convert(from: statistics.maxima, to: panelMaxima) }
     }
 
-    /// Per-panel statistics of all rows; `use` sees each scaled block before it is dropped.
+    /// Per-panel statistics of all rows; `use` sees each scaled block before it is dropped, or kept.
     private func headStatistics(
-        _ x: Tensor, _ head: PackedMatrix, _ inverseTemperature: [Float], weighted: Bool,
+        _ x: Tensor, _ head: PackedMatrix, _ inverseTemperature: [Float], weighted: Bool, keeping kept: Tensor?,
         _ use: (_ panel: Int, _ rows: Range<Int>, _ z: UnsafeMutablePointer<Float>) -> Void
     ) -> HeadStatistics {
         precondition(x.columns == head.inputs && x.type == head.type, "head: shapes differ")
+        precondition(kept.map { Self.takesLogits($0, of: x, head) } ?? true, "head: kept logits")
         let statistics = HeadStatistics(self, rows: x.rows, panels: head.panelCount, weighted: weighted)
         if x.rows == 0 { return statistics }
         let products = PanelProducts(self, x, head, user: "head")
@@ -86,7 +88,9 @@ extension ComputeContext {
                 let panel = item / products.chunks.count
                 let chunk = item % products.chunks.count
                 let rows = products.chunks[chunk]
-                let block = blocks.f32 + thread * Self.longestChunk * width
+                let block =
+                    kept.map { Self.block(of: $0, head.panelRange(panel), rows: rows) }
+                    ?? blocks.f32 + thread * Self.longestChunk * width
                 products.run(
                     chunk: chunk, panel: panel, thread: thread, into: block, type: .f32,
                     rowStride: head.panelRange(panel).count, accumulate: false)
@@ -99,6 +103,15 @@ extension ComputeContext {
             }
         }
         return statistics
+    }
+
+    static func takesLogits(_ kept: Tensor, of x: Tensor, _ head: PackedMatrix) -> Bool {
+        kept.rows == x.rows && kept.columns == head.outputs && kept.type == .f32
+    }
+
+    /// Where kept logits of some rows and one panel lie, densely: the panels follow each other.
+    static func block(of kept: Tensor, _ columns: Range<Int>, rows: Range<Int>) -> UnsafeMutablePointer<Float> {
+        kept.f32 + columns.lowerBound * kept.rows + rows.lowerBound * columns.count
     }
 }
 

@@ -16,7 +16,7 @@ public final class PackedHeadTranspose {
 }
 
 extension ComputeContext {
-    /// Packs the head W [V,C] for ``headBackward(_:head:transposed:targets:inverseTemperature:lse:coefficient:dx:dW:accumulate:)``.
+    /// Packs the head W [V,C] for ``headBackward``.
     public func packHeadTranspose(_ w: Tensor, as type: ElementType) -> PackedHeadTranspose {
         let slabs = stride(from: 0, to: w.rows, by: PackedHeadTranspose.slab).map { start in
             pack(w.rows(start..<min(w.rows, start + PackedHeadTranspose.slab)), as: type, transposed: true)
@@ -38,13 +38,15 @@ extension ComputeContext {
     /// Gradient of the target log-probabilities: dL/dz = coefficient * (onehot - softmax(z)) * inverseTemperature.
     ///
     /// x [T,C] A; arrays have T elements; lse as headLogprobs gave it. dx [T,C] f32 is written, so is dW [V,C]
-    /// f32 (nil: not wanted), or added to when `accumulate`. Logits are recomputed slab by slab; T x V is never stored.
+    /// f32 (nil: not wanted), or added to when `accumulate`. z is `kept`, as headLogprobs kept it, or else computed
+    /// again slab by slab.
     public func headBackward(
         _ x: Tensor, head: PackedMatrix, transposed: PackedHeadTranspose, targets: [Int32],
-        inverseTemperature: [Float], lse: [Float], coefficient: [Float], dx: Tensor, dW: Tensor?,
+        inverseTemperature: [Float], lse: [Float], coefficient: [Float], kept: Tensor? = nil, dx: Tensor, dW: Tensor?,
         accumulate: Bool = false
     ) {
-        profile?.begin(.headGradient, flops: (dW == nil ? 4.0 : 6.0) * Double(x.count * head.outputs))
+        let productCount = (kept == nil ? 1 : 0) + (dW == nil ? 1 : 2)
+        profile?.begin(.headGradient, flops: 2.0 * Double(productCount * x.count * head.outputs))
         defer { profile?.end() }
         let rows = x.rows
         precondition(
@@ -58,9 +60,14 @@ extension ComputeContext {
             if let dW, !accumulate { zero(dW) }
             return
         }
-        let products = PanelProducts(self, x, head, user: "head")
-        let chunks = products.chunks
-        let blocks = scratch("head.logits", rows: team.threads * Self.longestChunk, columns: head.panelWidth)
+        precondition(kept.map { Self.takesLogits($0, of: x, head) } ?? true, "headBackward: kept logits")
+        // Kept logits are scaled already.
+        let scale = kept == nil ? inverseTemperature : [Float](repeating: 1, count: rows)
+        let slope = kept == nil ? coefficient : zip(coefficient, inverseTemperature).map(*)
+        let products = kept == nil ? PanelProducts(self, x, head, user: "head") : nil
+        let chunks = Self.rowRanges(rows)
+        let blocks = scratch(
+            "head.logits", rows: kept == nil ? team.threads * Self.longestChunk : 0, columns: head.panelWidth)
         for (index, slab) in transposed.slabs.enumerated() {
             let columns = index * PackedHeadTranspose.slab..<index * PackedHeadTranspose.slab + slab.inputs
             let dz = scratch("head.dz", rows: rows, columns: columns.count, type: x.type)
@@ -70,17 +77,18 @@ extension ComputeContext {
                 let panel = first + item / chunks.count
                 let chunk = item % chunks.count
                 let range = chunks[chunk]
-                let block = blocks.f32 + thread * Self.longestChunk * head.panelWidth
-                let row = range.lowerBound
                 let panelColumns = head.panelRange(panel)
-                products.run(
+                let block =
+                    kept.map { Self.block(of: $0, panelColumns, rows: range) }
+                    ?? blocks.f32 + thread * Self.longestChunk * head.panelWidth
+                products?.run(
                     chunk: chunk, panel: panel, thread: thread, into: block, type: .f32,
                     rowStride: panelColumns.count, accumulate: false)
-                let offset = (row * columns.count + panelColumns.lowerBound - columns.lowerBound) * x.type.byteCount
-                withRows(row, inverseTemperature, lse, coefficient, targets) { scale, lse, coefficient, targets in
+                let at = range.lowerBound * columns.count + panelColumns.lowerBound - columns.lowerBound
+                withRows(range.lowerBound, scale, lse, slope, targets) { scale, lse, slope, targets in
                     kernels.panel_gradient(
-                        dz.bytes + offset, x.type.code, Int64(columns.count), block, Int64(panelColumns.count),
-                        Int64(panelColumns.count), scale, lse, coefficient, targets,
+                        dz.bytes + at * x.type.byteCount, x.type.code, Int64(columns.count), block,
+                        Int64(panelColumns.count), Int64(panelColumns.count), scale, lse, slope, targets,
                         Int32(panelColumns.lowerBound), Int64(range.count))
                 }
             }

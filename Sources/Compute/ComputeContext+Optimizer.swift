@@ -11,10 +11,11 @@ extension ComputeContext {
     /// p = p (1 - learningRate weightDecay) - learningRate m̂ / (sqrt(v̂) + epsilon).
     ///
     /// All tensors f32 with the same number of elements. `step` counts from 1. Loshchilov and Hutter, 2019.
-    public func adamW(
+    /// - Returns: ``sumOfSquares(_:)`` of the new parameters, taken while they are in the cache.
+    @discardableResult public func adamW(
         parameters: Tensor, gradients: Tensor, m: Tensor, v: Tensor, learningRate: Float, beta1: Float, beta2: Float,
         epsilon: Float, weightDecay: Float, step: Int, gradientScale: Float = 1
-    ) {
+    ) -> Double {
         profile?.begin(.optimizer)
         defer { profile?.end() }
         let count = parameters.count
@@ -23,27 +24,28 @@ extension ComputeContext {
             learning_rate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon, weight_decay: weightDecay,
             correction1: Float(1 - pow(Double(beta1), Double(step))),
             correction2: Float(1 - pow(Double(beta2), Double(step))), gradient_scale: gradientScale)
-        withUnsafePointer(to: &options) { options in
-            team.run(count: count, chunk: 1 << 16) { range, _ in
-                let at = range.lowerBound
-                kernels.adamw(
-                    parameters.f32 + at, gradients.f32 + at, m.f32 + at, v.f32 + at, Int64(range.count), options)
+        return withUnsafePointer(to: &options) { options in
+            sumOverChunks(of: count) { range in
+                let at = range.lowerBound, count = Int64(range.count)
+                kernels.adamw(parameters.f32 + at, gradients.f32 + at, m.f32 + at, v.f32 + at, count, options)
+                return kernels.sum_of_squares(parameters.f32 + at, count)
             }
         }
     }
 
     /// Sum of the squares of all elements, in double; fixed chunks added in order.
-    public func sumOfSquares(_ gradients: Tensor) -> Double {
+    public func sumOfSquares(_ x: Tensor) -> Double {
         profile?.begin(.optimizer)
         defer { profile?.end() }
-        let chunk = 1 << 16
-        let parts = (gradients.count + chunk - 1) / chunk
-        var sums = [Double](repeating: 0, count: parts)
+        return sumOverChunks(of: x.count) { kernels.sum_of_squares(x.f32 + $0.lowerBound, Int64($0.count)) }
+    }
+
+    /// The sum of `body` of every chunk, in order.
+    private func sumOverChunks(of count: Int, _ body: (Range<Int>) -> Double) -> Double {
+        let chunk = 1 << 14
+        var sums = [Double](repeating: 0, count: (count + chunk - 1) / chunk)
         sums.withUnsafeMutableBufferPointer { sums in
-            team.run(count: gradients.count, chunk: chunk) { range, _ in
-                sums[range.lowerBound / chunk] = kernels.sum_of_squares(
-                    gradients.f32 + range.lowerBound, Int64(range.count))
-            }
+            team.run(count: count, chunk: chunk) { range, _ in sums[range.lowerBound / chunk] = body(range) }
         }
         return sums.reduce(0, +)
     }

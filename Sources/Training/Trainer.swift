@@ -12,6 +12,8 @@ public final class Trainer {
         public let gradientNorm: Double
         /// False when the gradient was not finite, or the update was called off: the weights were left as they were.
         public let applied: Bool
+        /// Whether the weights are ``Trainer/isFinite`` after the step, if it was applied.
+        public let leavesFinite: Bool
         /// Of each sequence of the batch, under the weights before the step.
         public let evaluations: [ResponseEvaluation]
     }
@@ -33,6 +35,9 @@ public final class Trainer {
     private let transformer: Transformer
     private let backward: TransformerBackward
     private let activations: Activations
+    private let logits: ScratchTensor  // of a part of a micro-batch, [R, V]
+    /// Rows whose logits are kept, at most: not those of a longer response.
+    package var mostLogitRows: Int
     private let tokenBudget: Int
 
     /// - Parameters:
@@ -81,6 +86,9 @@ public final class Trainer {
         backward = TransformerBackward(
             model: transformer, parameters: parameters, gradients: gradients, adapters: adaptation?.adapters)
         activations = Activations(configuration, type: type)
+        logits = ScratchTensor(columns: configuration.vocabularySize)
+        // 64 MiB, but 256 rows of a large vocabulary: every part of a micro-batch costs a pass over the head's gradient.
+        mostLogitRows = max(256, (64 << 20) / (4 * configuration.vocabularySize))
     }
 
     /// Forward, backward, clip, AdamW.
@@ -96,8 +104,11 @@ public final class Trainer {
     ) rethrows -> StepStatistics {
         let evaluations = try computeGradients(sequences, coefficients: coefficients)
         let proceeds = beforeUpdate()
-        let (norm, applied) = applyGradients(learningRate: proceeds ? learningRate : nil)
-        return StepStatistics(gradientNorm: norm, applied: applied, evaluations: evaluations)
+        let norm = context.sumOfSquares(gradients.flat).squareRoot()
+        let squares = applyGradients(norm: norm, learningRate: proceeds ? learningRate : nil)
+        return StepStatistics(
+            gradientNorm: norm, applied: squares != nil, leavesFinite: squares.map(isFinite(sumOfSquares:)) ?? true,
+            evaluations: evaluations)
     }
 
     /// Writes the batch's gradient to `gradients`.
@@ -114,32 +125,31 @@ public final class Trainer {
         return evaluations
     }
 
-    /// One optimizer step from `gradients`, or with no learning rate none; returns their norm and whether they were
-    /// applied. They are not when their squares would not fit into the second moment.
-    package func applyGradients(learningRate: Float?) -> (norm: Double, applied: Bool) {
-        let norm = context.sumOfSquares(gradients.flat).squareRoot()
-        guard norm.isFinite, let learningRate else { return (norm, false) }
+    /// One optimizer step from `gradients`, whose global norm is `norm`, or with no learning rate none.
+    /// - Returns: the sum of the new weights' squares; nil when nothing was applied: nothing is when the gradient's
+    ///   squares would not fit into the second moment.
+    private func applyGradients(norm: Double, learningRate: Float?) -> Double? {
+        guard norm.isFinite, let learningRate else { return nil }
         let limit = Double(options.clipGradNorm)
         // The reference implementation's guard against a zero norm (torch.nn.utils.clip_grad_norm_).
         let scale = limit > 0 && norm > limit ? limit / (norm + 1e-6) : 1
-        guard norm * scale < Self.largestNorm else { return (norm, false) }
+        guard norm * scale < Self.largestNorm else { return nil }
         stepCount += 1
-        context.adamW(
+        let squares = context.adamW(
             parameters: masters.flat, gradients: gradients.flat, m: firstMoment.flat, v: secondMoment.flat,
             learningRate: learningRate, beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon,
             weightDecay: options.weightDecay, step: stepCount, gradientScale: Float(scale))
         repack()
-        return (norm, true)
+        return squares
     }
 
     /// Its square is far from the largest f32, so that no moment ever is infinite.
     private static let largestNorm = 1e18
 
     /// Whether every weight is a number; of adapters, whether they are small enough that what they add is one.
-    public var isFinite: Bool {
-        let sum = context.sumOfSquares(masters.flat)
-        return adaptation == nil ? sum.isFinite : sum < 1e30
-    }
+    public var isFinite: Bool { isFinite(sumOfSquares: context.sumOfSquares(masters.flat)) }
+
+    private func isFinite(sumOfSquares sum: Double) -> Bool { adaptation == nil ? sum.isFinite : sum < 1e30 }
 
     /// Whether every moment of the optimizer is a number.
     package var hasFiniteMoments: Bool {
@@ -163,17 +173,39 @@ public final class Trainer {
         let pool = transformer.pool
         let batch = SharedPrefixBatch(sequences.map { ($0.promptIDs, $0.responseIDs) }, pool: pool)
         defer { batch.releasePages(pool) }
+        let x = transformer.forward(batch, saving: activations)
+        let input = transformer.headInput(x, rows: batch.headRows)
+        var evaluations: [ResponseEvaluation] = []
+        var row = 0
+        for range in Packing.microBatches(
+            tokenCounts: sequences.map(\.responseIDs.count), tokenBudget: mostLogitRows)
+        {
+            let members = sequences[sequences.startIndex + range.lowerBound..<sequences.startIndex + range.upperBound]
+            let rows = row..<row + members.reduce(0) { $0 + $1.responseIDs.count }
+            evaluations += try runHead(
+                batch, rows, of: members, input: input.rows(rows), accumulate: accumulate || row > 0,
+                coefficients: coefficients)
+            row = rows.upperBound
+        }
+        backward.run(batch, activations: activations, accumulate: accumulate)
+        return evaluations
+    }
+
+    /// Evaluates some sequences of a batch, whose responses are its head rows `rows`, and computes the gradient of the
+    /// head. Logits are kept in between, and so multiplied once, where they fit.
+    private func runHead(
+        _ batch: SharedPrefixBatch, _ rows: Range<Int>, of sequences: ArraySlice<TrainingSequence>, input: Tensor,
+        accumulate: Bool, coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
+    ) rethrows -> [ResponseEvaluation] {
         let inverseTemperatures = sequences.flatMap { sequence in
             repeatElement(sequence.inverseTemperature, count: sequence.responseIDs.count)
         }
-        let x = transformer.forward(batch, saving: activations)
-        let input = transformer.headInput(x, rows: batch.headRows)
-        var logprobs = [Float](repeating: 0, count: batch.headRows.count)
-        var logSumExp = logprobs
-        var entropies = logprobs
+        let kept = rows.count <= mostLogitRows ? logits.tensor(rows: rows.count) : nil
+        var (logprobs, logSumExp, entropies) = ([Float](), [Float](), [Float]())
         context.headLogprobs(
-            input, head: transformer.weights.head, targets: batch.targets, inverseTemperature: inverseTemperatures,
-            logprobs: &logprobs, lse: &logSumExp, entropy: &entropies)
+            input, head: transformer.weights.head, targets: Array(batch.targets[rows]),
+            inverseTemperature: inverseTemperatures, logprobs: &logprobs, lse: &logSumExp, entropy: &entropies,
+            keeping: kept)
 
         var evaluations: [ResponseEvaluation] = []
         var coefficient: [Float] = []
@@ -186,9 +218,9 @@ public final class Trainer {
             precondition(values.count == range.count, "one coefficient a response token")
             coefficient += values
         }
-        backward.run(
-            batch, activations: activations, headInput: input, inverseTemperature: inverseTemperatures,
-            logSumExp: logSumExp, coefficient: coefficient, accumulate: accumulate)
+        backward.runHead(
+            batch, part: rows, headInput: input, inverseTemperature: inverseTemperatures, logSumExp: logSumExp,
+            coefficient: coefficient, logits: kept, accumulate: accumulate)
         return evaluations
     }
 }

@@ -117,6 +117,18 @@ import Testing
                     lse: lse, coefficient: coefficient, dx: again, dW: written)
                 #expect(again.bits == dx.bits)
                 #expect(relativeError(written.floats(), wantW) < tolerance)
+                // From kept logits: the same but for the rounding of a temperature.
+                let kept = Tensor(rows: rows, columns: vocabulary)
+                let (firstLogprobs, firstLse) = (logprobs, lse)
+                context.headLogprobs(
+                    c.x, head: head, targets: c.targets, inverseTemperature: c.inverse, logprobs: &logprobs,
+                    lse: &lse, keeping: kept)
+                #expect(logprobs == firstLogprobs && lse == firstLse)
+                context.headBackward(
+                    c.x, head: head, transposed: transposed, targets: c.targets, inverseTemperature: c.inverse,
+                    lse: lse, coefficient: coefficient, kept: kept, dx: again, dW: written)
+                #expect(relativeError(again.floats(), wantX) < tolerance)
+                #expect(relativeError(written.floats(), wantW) < tolerance)
             }
             #expect(bits[0] == bits[1])
         }

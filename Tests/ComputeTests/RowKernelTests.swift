@@ -220,9 +220,10 @@ import Testing
         let context = Self.context(set)
         for step in 1...3 {
             let g = random.tensor(1, count)
-            context.adamW(
+            let squares = context.adamW(
                 parameters: p, gradients: g, m: m, v: v, learningRate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8,
                 weightDecay: 0.1, step: step, gradientScale: 0.5)
+            #expect(squares == context.sumOfSquares(p))
             for i in 0..<count {
                 let gi = Double(g.f32[i]) * 0.5
                 wm[i] = 0.9 * wm[i] + 0.1 * gi

@@ -131,10 +131,12 @@ struct BitEqualityTests {
             let tensors: [Tensor] = [trainer.masters.flat, trainer.firstMoment.flat, trainer.secondMoment.flat]
             return tensors.map { tensor in tensor.floats().map { $0.bitPattern } }
         }
-        func step(_ coefficient: Float, proceeds: Bool = true) -> Bool {
-            trainer.step(sequences, learningRate: 1e-3, beforeUpdate: { proceeds }) { _, evaluation in
-                evaluation.logprobs.map { _ in coefficient }
-            }.applied
+        func step(_ coefficient: Float, proceeds: Bool = true, learningRate: Float = 1e-3) -> Bool {
+            let result = trainer.step(sequences, learningRate: learningRate, beforeUpdate: { proceeds }) {
+                $1.logprobs.map { _ in coefficient }
+            }
+            #expect(result.leavesFinite == learningRate.isFinite)
+            return result.applied
         }
         #expect(step(-0.01))
         let before = bits()
@@ -143,6 +145,7 @@ struct BitEqualityTests {
         #expect(trainer.isFinite && trainer.hasFiniteMoments)
         #expect(step(-0.01))
         #expect(bits() != before)
+        #expect(step(-0.01, learningRate: .infinity) && !trainer.isFinite)
         trainer.masters.flat.f32[3] = .nan
         trainer.secondMoment.flat.f32[4] = .infinity
         #expect(!trainer.isFinite && !trainer.hasFiniteMoments)
@@ -196,6 +199,34 @@ struct BitEqualityTests {
         #expect(bits[0] == bits[1])
         _ = trainer.computeGradients([]) { _, _ in [] }
         #expect(trainer.gradients.flat.floats().allSatisfy { $0 == 0 })
+    }
+
+    @Test("logits kept, kept in parts or computed again: one gradient", arguments: variants)
+    func logits(_ variant: Variant) throws {
+        var fixed = SeededGenerator(seed: 6)
+        let sequences = randomRequests(variant.configuration, groups: 5, using: &fixed).enumerated().map {
+            TrainingSequence(
+                promptIDs: $1.promptIDs, responseIDs: Array($1.promptIDs.reversed()),
+                temperature: $0 % 2 == 0 ? 1 : 0.7)
+        }
+        let longest = sequences.map(\.responseIDs.count).max()!
+        var runs: [(evaluations: [ResponseEvaluation], gradient: [Float])] = []
+        for rows in [nil, longest, longest - 1, 0] {
+            let trainer = Trainer(
+                configuration: variant.configuration, masters: randomParameters(variant.configuration, seed: 2),
+                type: variant.type, threads: 2)
+            if let rows { trainer.mostLogitRows = rows }
+            for entry in trainer.gradients.layout.entries { trainer.gradients.tensor(entry).fill(.nan) }
+            let evaluations = trainer.computeGradients(sequences) { $1.logprobs.map { 0.01 * $0 } }
+            runs.append((evaluations, trainer.gradients.flat.floats()))
+        }
+        let norm = runs[0].gradient.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        #expect(norm.isFinite && norm > 0)
+        for run in runs.dropFirst() {
+            #expect(run.evaluations == runs[0].evaluations)
+            let distance = zip(run.gradient, runs[0].gradient).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+            #expect(distance.squareRoot() < norm * (variant.type == .f32 ? 1e-5 : 1e-3))
+        }
     }
 
     @Test("new weights by broadcast equal the learner's own", arguments: variants)

@@ -75,6 +75,9 @@ INLINE void K(panel_block)(
     for (int64_t r = 0; r < rows; r += CK_TILE_ROWS) {
         const int64_t tall = rows - r < CK_TILE_ROWS ? rows - r : CK_TILE_ROWS;
         float *c = y + r * ldy;
+        // The next tile's sums are fetched meanwhile.
+        for (int64_t i = CK_TILE_ROWS; add && i < 2 * CK_TILE_ROWS && r + i < rows; i++)
+            __builtin_prefetch(c + i * ldy, 1, 3);
         if (columns == K(BLOCK)) {
             K(panel_tile)(tall, c, ldy, add, x + r * x_row, x_row, x_depth, block, type, depth);
             continue;

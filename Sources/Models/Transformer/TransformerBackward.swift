@@ -67,26 +67,33 @@ package final class TransformerBackward {
     /// Follows new master weights.
     package func update(from parameters: ParameterBuffer) { transposed.update(from: parameters, context: context) }
 
-    /// Back-propagates through the head and all layers.
+    /// Back-propagates through the head, for some of a batch's head rows; ``run(_:activations:accumulate:)`` goes on
+    /// from there once all had their turn.
     /// - Parameters:
-    ///   - headInput: what `Transformer.headInput` gave for the batch's head rows.
+    ///   - part: R head rows of the batch.
+    ///   - headInput: what `Transformer.headInput` gave for them.
     ///   - inverseTemperature, logSumExp, coefficient: [R]; coefficient is dL/d(log-probability of the target).
-    ///   - accumulate: whether the gradients are added to what is there.
-    package func run(
-        _ batch: SharedPrefixBatch, activations: Activations, headInput: Tensor, inverseTemperature: [Float],
-        logSumExp: [Float], coefficient: [Float], accumulate: Bool
+    ///   - logits: [R,V] as `headLogprobs` kept them; nil: computed again.
+    ///   - accumulate: whether the gradient is added to what is there.
+    package func runHead(
+        _ batch: SharedPrefixBatch, part: Range<Int>, headInput: Tensor, inverseTemperature: [Float],
+        logSumExp: [Float], coefficient: [Float], logits: Tensor?, accumulate: Bool
     ) {
+        context.headBackward(
+            headInput, head: model.weights.head, transposed: transposed.head, targets: Array(batch.targets[part]),
+            inverseTemperature: inverseTemperature, lse: logSumExp, coefficient: coefficient, kept: logits,
+            dx: selectedGradient.tensor(rows: batch.headRows.count).rows(part),
+            dW: gradients.tensor(headName) ?? gradients.tensor(embeddingName), accumulate: accumulate)
+    }
+
+    /// Back-propagates through all layers what ``runHead`` wrote.
+    /// - Parameter accumulate: whether the gradients are added to what is there.
+    package func run(_ batch: SharedPrefixBatch, activations: Activations, accumulate: Bool) {
         if !accumulate { summed.forEach(context.zero) }
         let rows = batch.headRows
         let dx = stream.tensor(rows: batch.rowCount)
         dx.fill(0)
-
-        let embeddingGradient = gradients.tensor(embeddingName)
         let dSelected = selectedGradient.tensor(rows: rows.count)
-        context.headBackward(
-            headInput, head: model.weights.head, transposed: transposed.head, targets: batch.targets,
-            inverseTemperature: inverseTemperature, lse: logSumExp, coefficient: coefficient, dx: dSelected,
-            dW: gradients.tensor(headName) ?? embeddingGradient, accumulate: accumulate)
         let last = activations.input(layer: configuration.layerCount)
         let gathered = selected.tensor(rows: rows.count)
         context.embed(ids: rows, table: last, into: gathered)
@@ -101,7 +108,9 @@ package final class TransformerBackward {
             feedForward(index, activations, dx: dx, accumulate: accumulate)
             attention(index, batch, activations, dx: dx, accumulate: accumulate)
         }
-        if let embeddingGradient { context.embedBackward(ids: batch.ids, dx: dx, into: embeddingGradient) }
+        if let embeddingGradient = gradients.tensor(embeddingName) {
+            context.embedBackward(ids: batch.ids, dx: dx, into: embeddingGradient)
+        }
     }
 
     private func feedForward(_ index: Int, _ activations: Activations, dx: Tensor, accumulate: Bool) {

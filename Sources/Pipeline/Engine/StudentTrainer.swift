@@ -83,7 +83,7 @@ public actor StudentTrainer: TrainingBackend, SupervisedBackend {
             statistics.add(entropies: evaluation.entropies)
             return gradient(index, evaluation.logprobs, &statistics)
         }
-        guard !result.applied || trainer.isFinite else {
+        guard result.leavesFinite else {
             throw EngineError(
                 "step \(version + 1): a weight is not finite after the update, which is in no checkpoint; "
                     + "go on from the last checkpoint as another run, with --from and a lower training.learning_rate")
