@@ -61,9 +61,11 @@ FAULTS  ?= 200
 SEED    ?= 1
 MINUTES ?= 60
 
-chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, then one with keys (SEED=...).
+chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, then three more: with keys, adapters, off-policy (SEED=...).
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED)
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --staleness 2 --keys
+	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind adapters
+	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind off_policy
 
 soak: build ## Run a small pipeline with churn for MINUTES=60 and check that no process grows.
 	python3 scripts/reliability/soak.py $(OPD) --minutes $(MINUTES) --seed $(SEED)

@@ -3,7 +3,7 @@
 
 A synchronous run must end with the very weights of an undisturbed one; a run with staleness must end with its books
 balanced and every step trained once. Prints the faults survived.
-usage: chaos.py OPD [--faults N] [--seed S] [--staleness K] [--keys] [--only FAULT ...] [--keep]
+usage: chaos.py OPD [--faults N] [--seed S] [--staleness K] [--kind KIND] [--keys] [--only FAULT ...] [--keep]
 """
 
 import argparse
@@ -59,7 +59,7 @@ class Chaos:
         return self.suspend(self.pipeline.learner, self.dice.uniform(1, 3) * LEASE)
 
     def add_member(self):
-        role = self.dice.choice(["rollout", "scorer"])
+        role = self.dice.choice(self.pipeline.roles)
         if len(self.pipeline.of(role)) > 2:
             return False
         self.pipeline.start(role)
@@ -243,18 +243,18 @@ def write_keys(opd, folder):
         file.write(made.stdout)
 
 
-def whole_run(opd, folder, steps, staleness, chaos=None, seed=0, only=None, keys=False):
+def whole_run(opd, folder, steps, staleness, kind, chaos=None, seed=0, only=None, keys=False):
     """Runs to the end; returns the pipeline's result, what went wrong, and the faults."""
     os.makedirs(folder)
-    write_run(folder, steps, staleness)
+    write_run(folder, steps, staleness, kind)
     if keys:
         write_keys(opd, folder)
     disk = Disk(f"{folder}/runs/tiny") if chaos else None
-    run = Pipeline(opd, folder, moves_clocks=bool(chaos))
+    run = Pipeline(opd, folder, moves_clocks=bool(chaos), samples_teacher=kind == "off_policy")
     attack = Chaos(run, disk, seed, chaos or 0, only, keys)
     try:
         run.start_learner()
-        for role in ["rollout", "scorer"] * (2 if chaos else 1):
+        for role in run.roles * (2 if chaos else 1):
             run.start(role)
         problem = attack.run(steps)
         problems = ([problem] if problem else []) + run.surprises
@@ -275,6 +275,7 @@ def main():
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--staleness", type=int, default=0)
+    parser.add_argument("--kind", default="distillation", choices=["distillation", "adapters", "off_policy"])
     parser.add_argument("--keys", action="store_true", help="encrypt; the undisturbed run stays in plain text")
     parser.add_argument("--only", nargs="+", choices=[fault.__name__ for fault, _ in Chaos.FAULTS], metavar="FAULT")
     parser.add_argument("--keep", action="store_true", help="leave the folder of the runs")
@@ -282,7 +283,8 @@ def main():
     opd = os.path.abspath(options.opd)
     folder = tempfile.mkdtemp(prefix="opd-chaos-")
     begun = time.monotonic()
-    steps = options.faults * 3
+    # Steps that nobody grades are soon over.
+    steps = options.faults * (12 if options.kind == "off_policy" else 3)
     missing = [what for what, there in [
         ("full disks", pipeline.IS_ROOT), ("moved clocks", pipeline.HAS_CLOCKS),
         ("workers with a host name of their own", pipeline.HAS_HOSTS)] if not there]
@@ -292,8 +294,8 @@ def main():
         print("without a C compiler there are no moved wall clocks", flush=True)
     try:
         found, metrics, problems, survived = whole_run(
-            opd, f"{folder}/disturbed", steps, options.staleness, options.faults, options.seed, options.only,
-            options.keys)
+            opd, f"{folder}/disturbed", steps, options.staleness, options.kind, options.faults, options.seed,
+            options.only, options.keys)
         if found:
             state = found[1]
             books = state["tokens"]
@@ -308,7 +310,7 @@ def main():
                 if line["staleness_max"] is not None and line["staleness_max"] > options.staleness:
                     problems.append(f"step {line['step']} was trained on samples {line['staleness_max']} versions old")
         if found and options.staleness == 0:
-            expected, _, unexpected, _ = whole_run(opd, f"{folder}/undisturbed", steps, 0)
+            expected, _, unexpected, _ = whole_run(opd, f"{folder}/undisturbed", steps, 0, options.kind)
             problems += unexpected
             if expected and expected[0] != found[0]:
                 problems.append("the weights are not those of the undisturbed run")

@@ -94,8 +94,11 @@ def free_port():
 class Pipeline:
     """A learner, and members that reach it through a proxy each."""
 
-    def __init__(self, opd, folder, dice=None, moves_clocks=False):
+    def __init__(self, opd, folder, dice=None, moves_clocks=False, samples_teacher=False):
+        """samples_teacher: whether workers hold the teacher, and nobody grades (off_policy)."""
         self.opd, self.folder, self.port = opd, folder, free_port()
+        self.roles = ["rollout"] if samples_teacher else ["rollout", "scorer"]
+        self.teacher = ["--teacher", "default"] if samples_teacher else []
         self.wall_clocks = WallClocks(folder) if moves_clocks and COMPILER else None
         self.dice = dice or random.Random(0)
         self.learner, self.members, self.proxies, self.count = None, {}, {}, {"rollout": 0, "scorer": 0}
@@ -118,6 +121,7 @@ class Pipeline:
             self.proxies[name] = Proxy(self.port)
         arguments = [
             self.opd, role, "run.yaml", "--connect", f"tcp://127.0.0.1:{self.proxies[name].port}", "--name", name]
+        arguments += self.teacher
         # Every other worker lives on a machine of its own.
         host = name if role == "rollout" and int(name.split("-")[1]) % 2 else None
         self.members[name] = self.child(name, arguments, clock, host)

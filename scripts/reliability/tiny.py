@@ -61,8 +61,11 @@ def write_model(folder, seed, tokenizer):
     shutil.copyfile(tokenizer, f"{folder}/tokenizer.json")
 
 
-def write_run(folder, steps, staleness=0):
-    """Models, prompts and run.yaml in `folder`; the run is named `tiny`."""
+def write_run(folder, steps, staleness=0, kind="distillation"):
+    """Models, prompts and run.yaml in `folder`; the run is named `tiny`.
+
+    kind: distillation, adapters (the same, of adapters alone) or off_policy.
+    """
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
     tokenizer = os.path.join(root, "Tests", "Fixtures", "golden", "bpe-qwen.tokenizer.json")
     write_model(f"{folder}/teacher", 1, tokenizer)
@@ -72,6 +75,9 @@ def write_run(folder, steps, staleness=0):
     with open(f"{folder}/heldout.jsonl", "w") as file:
         file.writelines(json.dumps({"prompt": prompt}) + "\n" for prompt in ["Name a lake.", "Count to three."])
     objective = "{ loss: truncated_importance_sampling, advantage: current }" if staleness else "{}"
+    if kind == "off_policy":
+        objective = "{ kind: off_policy }"
+    adapters = "lora: { rank: 4, alpha: 8 }\n" if kind == "adapters" else ""
     with open(f"{folder}/run.yaml", "w") as file:
         file.write(f"""name: tiny
 student: {{ model: student, dtype: f32 }}
@@ -83,4 +89,4 @@ training: {{ steps: {steps}, learning_rate: 1.0e-3 }}
 pipeline: {{ threads: 1, lease_s: 1, heartbeat_s: 0.2, max_staleness: {staleness}, connect_timeout_s: 120, slots: 8 }}
 evaluation: {{ every: 10 }}
 checkpoint: {{ every: 2, keep_last: 3 }}
-""")
+{adapters}""")
