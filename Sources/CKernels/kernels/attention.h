@@ -80,7 +80,8 @@ static void K(attention_tile)(
         // Vectors of keys that no row sees are left out.
         const int64_t key_vectors = K(key_vectors)(block.count);
         K(product)(rows - first, key_vectors, d, s->q + first * ld, ld, 1, block.keys, shape->type, CK_PAGE,
-                   s->p[first], CK_PAGE, false, (K(rows_ahead)){next.keys, next.count * element});
+                   s->p[first], CK_PAGE, false,
+                   (K(rows_ahead)){next.keys, next.count * element, CK_PAGE * element, K(TILE_PIECE)});
         for (int64_t r = first; r < rows; r++) {
             const int64_t behind = s->position[r] - base + 1, valid = behind < CK_PAGE ? behind : CK_PAGE;
 #define STEP_CASE(N) \
@@ -90,7 +91,8 @@ static void K(attention_tile)(
         }
         // Keys past the last query's position may never have been written; weights of keys past a row's own are 0.
         K(product)(rows - first, vectors, block.count, s->p[first], CK_PAGE, 1, block.values, shape->type, ld,
-                   s->out + first * ld, ld, true, (K(rows_ahead)){next.values, next.values ? ld * element : 0});
+                   s->out + first * ld, ld, true,
+                   (K(rows_ahead)){next.values, next.values ? ld * element : 0, ld * element, K(TILE_PIECE)});
         for (int64_t at = block.count * ld * element; at < next.count * ld * element; at += 64)
             __builtin_prefetch(next.values + at, 0, 2);
         block = next;

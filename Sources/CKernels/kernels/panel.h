@@ -53,11 +53,10 @@ static void K(pack_panel)(
 /// `tall` rows, at most CK_TILE_ROWS, times one block: c [tall][BLOCK], row stride ldc, set or added to.
 INLINE void K(panel_tile)(
     int64_t tall, float *c, int64_t ldc, bool add, const float *x, int64_t x_row, int64_t x_depth, const void *block,
-    int type, int64_t depth) {
+    int type, int64_t depth, K(rows_ahead) ahead) {
 #define PANEL_CASE(R) \
     case R: \
-        K(tile)(R, CK_TILE_VECTORS, depth, x, x_row, x_depth, block, type, K(BLOCK), LANES, c, ldc, add, \
-                (K(rows_ahead)){0}); \
+        K(tile)(R, CK_TILE_VECTORS, depth, x, x_row, x_depth, block, type, K(BLOCK), LANES, c, ldc, add, ahead); \
         break;
     switch (tall) {
         PANEL_CASE(1) PANEL_CASE(2) PANEL_CASE(3)
@@ -68,24 +67,30 @@ INLINE void K(panel_tile)(
 #undef PANEL_CASE
 }
 
-/// y [rows][columns], at most BLOCK of them: x times one block.
+/// y [rows][columns], at most BLOCK of them: x times one block. `ahead_bytes` from `ahead` on are fetched meanwhile, so
+/// that memory is not idle until the next block is wanted.
 INLINE void K(panel_block)(
     float *y, int64_t ldy, bool add, const float *x, int64_t x_row, int64_t x_depth, const void *block, int type,
-    int64_t rows, int64_t depth, int64_t columns) {
+    int64_t rows, int64_t depth, int64_t columns, const char *ahead, int64_t ahead_bytes) {
+    const int64_t pieces = (depth + K(TILE_PIECE) - 1) / K(TILE_PIECE);
+    const int64_t tiles = (rows + CK_TILE_ROWS - 1) / CK_TILE_ROWS;
+    const int64_t share = (ahead_bytes + tiles * pieces - 1) / (tiles * pieces);
+    K(rows_ahead) next = {ahead, share, share, 1};
     for (int64_t r = 0; r < rows; r += CK_TILE_ROWS) {
         const int64_t tall = rows - r < CK_TILE_ROWS ? rows - r : CK_TILE_ROWS;
         float *c = y + r * ldy;
         // The next tile's sums are fetched meanwhile.
         for (int64_t i = CK_TILE_ROWS; add && i < 2 * CK_TILE_ROWS && r + i < rows; i++)
             __builtin_prefetch(c + i * ldy, 1, 3);
+        next.rows = ahead + r / CK_TILE_ROWS * pieces * share;
         if (columns == K(BLOCK)) {
-            K(panel_tile)(tall, c, ldy, add, x + r * x_row, x_row, x_depth, block, type, depth);
+            K(panel_tile)(tall, c, ldy, add, x + r * x_row, x_row, x_depth, block, type, depth, next);
             continue;
         }
         _Alignas(64) float edge[CK_TILE_ROWS * K(BLOCK)];
         if (add)
             for (int64_t i = 0; i < tall; i++) memcpy(edge + i * K(BLOCK), c + i * ldy, (size_t)columns * 4);
-        K(panel_tile)(tall, edge, K(BLOCK), add, x + r * x_row, x_row, x_depth, block, type, depth);
+        K(panel_tile)(tall, edge, K(BLOCK), add, x + r * x_row, x_row, x_depth, block, type, depth, next);
         for (int64_t i = 0; i < tall; i++) memcpy(c + i * ldy, edge + i * K(BLOCK), (size_t)columns * 4);
     }
 }
@@ -100,6 +105,8 @@ INLINE void K(panels)(
     for (int64_t n0 = 0; n0 < w;) {
         const char *block = (const char *)packed + n0 * depth * element;
         const int64_t columns = w - n0 < K(BLOCK) ? w - n0 : K(BLOCK);
+        // After the last block there is none: then what is fetched is there already.
+        const char *ahead = n0 + K(BLOCK) < w ? block + K(BLOCK) * depth * element : block;
         if (CK_TILE_VECTORS == 1 && rows == 1 && w - n0 >= 4 * K(BLOCK)) {
             // A row alone has too few chains of sums to fill the pipeline: four blocks at once.
             K(tile)(1, 4, depth, x, x_row, x_depth, block, type, K(BLOCK), depth * K(BLOCK), y + n0, ldy, add,
@@ -108,7 +115,8 @@ INLINE void K(panels)(
             continue;
         }
         if (type == CK_F32 || rows < K(MANY_ROWS)) {
-            K(panel_block)(y + n0, ldy, add, x, x_row, x_depth, block, type, rows, depth, columns);
+            K(panel_block)(y + n0, ldy, add, x, x_row, x_depth, block, type, rows, depth, columns, ahead,
+                           K(BLOCK) * depth * element);
         } else {
             // Many rows: the block is widened once, in pieces that the first cache holds.
             for (int64_t k = 0; k < depth; k += K(WIDENED_DEPTH)) {
@@ -117,7 +125,7 @@ INLINE void K(panels)(
                 for (int64_t i = 0; i < deep * K(BLOCK); i += LANES)
                     store_f32(wide + i, load(block, type, k * K(BLOCK) + i));
                 K(panel_block)(y + n0, ldy, add || k > 0, x + k * x_depth, x_row, x_depth, wide, CK_F32, rows, deep,
-                               columns);
+                               columns, ahead + k * K(BLOCK) * element, deep * K(BLOCK) * element);
             }
         }
         n0 += K(BLOCK);

@@ -4,37 +4,42 @@
 // with row stride ldb. Every element of C is one chain of fused multiply-adds over ascending depth, whatever the
 // tile it falls in: that makes attention's bits independent of how many queries are computed together.
 // In a tile, neighbouring vectors of B are `b_vector` elements apart.
-// `ahead`: `bytes` of each row of a matrix of B's type and stride that will be wanted next are fetched meanwhile.
+// `ahead`: what will be wanted next is fetched meanwhile: with every piece of the depth `bytes` of `count` rows, which lie
+// `step` bytes apart.
+
+enum { K(TILE_PIECE) = 16 };
 
 typedef struct {
     const char *rows;
-    int64_t bytes;
+    int64_t bytes, step, count;
 } K(rows_ahead);
 
 INLINE void K(tile)(
     int R, int V, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b, int b_type,
     int64_t ldb, int64_t b_vector, float *c, int64_t ldc, bool add, K(rows_ahead) ahead) {
-    const int64_t element = b_type == CK_F32 ? 4 : 2;
     vf acc[CK_TILE_ROWS][4];
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++)
 #pragma clang loop unroll(full)
         for (int v = 0; v < V; v++) acc[r][v] = add ? load_f32(c + r * ldc + v * LANES) : (vf)0.0f;
+    for (int64_t k = 0; k < depth;) {
+        for (int64_t i = 0; i < ahead.count; i++, ahead.rows += ahead.step)
+            for (int64_t at = 0; at < ahead.bytes; at += 64) __builtin_prefetch(ahead.rows + at, 0, 2);
+        const int64_t end = depth - k < K(TILE_PIECE) ? depth : k + K(TILE_PIECE);
 #if CK_TILE_VECTORS == 1
-    // A vector's two halves leave few instructions a step to share the loop's own.
+        // A vector's two halves leave few instructions a step to share the loop's own.
 #pragma clang loop unroll_count(4)
 #endif
-    for (int64_t k = 0; k < depth; k++) {
-        vf bv[4];
+        for (; k < end; k++) {
+            vf bv[4];
 #pragma clang loop unroll(full)
-        for (int v = 0; v < V; v++) bv[v] = load(b, b_type, k * ldb + v * b_vector);
-        for (int64_t at = 0; at < ahead.bytes; at += 64)
-            __builtin_prefetch(ahead.rows + k * ldb * element + at, 0, 2);
+            for (int v = 0; v < V; v++) bv[v] = load(b, b_type, k * ldb + v * b_vector);
 #pragma clang loop unroll(full)
-        for (int r = 0; r < R; r++) {
-            vf av = a[r * a_row + k * a_depth];
+            for (int r = 0; r < R; r++) {
+                vf av = a[r * a_row + k * a_depth];
 #pragma clang loop unroll(full)
-            for (int v = 0; v < V; v++) acc[r][v] = fma16(av, bv[v], acc[r][v]);
+                for (int v = 0; v < V; v++) acc[r][v] = fma16(av, bv[v], acc[r][v]);
+            }
         }
     }
 #pragma clang loop unroll(full)
@@ -86,7 +91,8 @@ static void K(product)(
             int tall = (int)(rows - r < CK_TILE_ROWS ? rows - r : CK_TILE_ROWS);
             const float *ar = a + r * a_row;
             float *cr = c + r * ldc + v * LANES;
-            K(rows_ahead) next = {ahead.rows, v == 0 && r == 0 ? ahead.bytes : 0};
+            K(rows_ahead) next = ahead;
+            if (v > 0 || r > 0) next.count = 0;
             switch (wide) {
                 case 1: K(tile_rows_1)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add, next); break;
                 case 2: K(tile_rows_2)(tall, depth, ar, a_row, a_depth, bv, b_type, ldb, cr, ldc, add, next); break;

@@ -25,6 +25,9 @@ struct ModelBenchmark: ParsableArguments {
     @Flag(help: "Sampling: twice --batch requests of 16 to 256 new tokens, of which --batch run at a time.")
     var mixed = false
 
+    @Option(help: "Training: of adapters on all projections, of this rank; 0: of all weights.")
+    var rank = 0
+
     @Option(help: "Measured repetitions, after one that is not measured.")
     var repetitions = 3
 
@@ -42,6 +45,7 @@ struct ModelBenchmark: ParsableArguments {
         ] {
             guard (1...1_000_000).contains(value ?? 1) else { throw ValidationError("\(name) takes 1 or more") }
         }
+        guard (0...65_536).contains(rank) else { throw ValidationError("--rank takes 0 to 65536") }
     }
 
     func run(_ work: Work) throws {
@@ -53,13 +57,14 @@ struct ModelBenchmark: ParsableArguments {
                 ? BenchLoad.mixedTokens(requests: 2 * slots)
                 : [Int](repeating: tokens ?? (work == .generate ? 64 : 127), count: slots))
         guard work == .generate || !mixed else { throw CommandError.usage("--mixed is for generate") }
+        guard work == .train || rank == 0 else { throw CommandError.usage("--rank is for train") }
         guard tokens == nil || !mixed else { throw CommandError.usage("give either --mixed or --tokens") }
         guard load.length <= files.configuration.maxPositions else {
             throw CommandError.usage(
                 "--prompt and --tokens make \(load.length) tokens, but the model's context is \(files.configuration.maxPositions)"
             )
         }
-        let (context, repeated) = try work.prepared(files, load, options)
+        let (context, repeated) = try work.prepared(files, load, rank: rank, options)
         var best = Double.infinity
         for repetition in 0...repetitions {
             if profile, repetition == 1 { context.profile = OperationProfile() }
@@ -91,7 +96,7 @@ struct ModelBenchmark: ParsableArguments {
             work == .generate
             ? [
                 ("prompt", String(load.prompt)), ("new", String(load.tokens.max() ?? 0)), ("mixed", String(mixed)),
-            ] : [("length", String(load.length))]
+            ] : [("length", String(load.length))] + (work == .train ? [("rank", String(rank))] : [])
         fields += [
             ("seconds", JSONText.number(best)), ("peak_rss_bytes", String(peakMemory)),
             ("limit_tokens_per_second", JSONText.number(roof)), ("matmul_flops", JSONText.number(limit.matmulRate)),
@@ -144,7 +149,7 @@ private struct BenchLoad {
 extension ModelBenchmark.Work {
     /// Loads the model; the closure does the work once.
     fileprivate func prepared(
-        _ files: ModelFiles, _ load: BenchLoad, _ options: ModelOptions
+        _ files: ModelFiles, _ load: BenchLoad, rank: Int, _ options: ModelOptions
     ) throws -> (context: ComputeContext, work: () throws -> Void) {
         let vocabulary = files.configuration.vocabularySize
         switch self {
@@ -169,9 +174,7 @@ extension ModelBenchmark.Work {
             let sequences = load.ids(load.length, vocabulary: vocabulary)
             return (model.context, { _ = try engine.score(sequences) })
         case .train:
-            let trainer = Trainer(
-                configuration: files.configuration, masters: try ParameterBuffer(reading: files), type: options.dtype,
-                threads: options.threadCount)
+            let trainer = try trainer(files, rank: rank, options)
             let sequences = load.ids(load.length, vocabulary: vocabulary).map {
                 TrainingSequence(
                     promptIDs: Array($0.prefix(load.prompt)), responseIDs: Array($0.dropFirst(load.prompt)))
@@ -186,5 +189,17 @@ extension ModelBenchmark.Work {
                 }
             )
         }
+    }
+    private func trainer(_ files: ModelFiles, rank: Int, _ options: ModelOptions) throws -> Trainer {
+        let weights = try ParameterBuffer(reading: files)
+        guard rank > 0 else {
+            return Trainer(
+                configuration: files.configuration, masters: weights, type: options.dtype, threads: options.threadCount)
+        }
+        let shape = AdapterShape(rank: rank, alpha: Float(rank), targets: Set(AdapterShape.Target.allCases))
+        return Trainer(
+            configuration: files.configuration, base: weights,
+            adapters: Adapters(layout: try AdapterLayout(files.configuration, shape), seed: 1), type: options.dtype,
+            threads: options.threadCount)
     }
 }
