@@ -74,7 +74,7 @@ int od_layout_offsets(const od_layout *layout, int64_t *k_offsets, int64_t *n_of
 
 static dnnl_data_type_t data_type(int type) { return type == OD_BF16 ? dnnl_bf16 : dnnl_f32; }
 
-static dnnl_primitive_attr_t attributes(int accumulate) {
+static dnnl_primitive_attr_t attributes(bool accumulate) {
     dnnl_primitive_attr_t attr = NULL;
     if (dnnl_primitive_attr_create(&attr)) return NULL;
     dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
@@ -259,7 +259,7 @@ int od_layout_pack(
     return dnnl_primitive_execute(layout->reorder, layout->runtime->streams[thread], 3, args);
 }
 
-static od_plan *make_plan(od_runtime *runtime, const od_md *a, const od_md *b, const od_md *c, int accumulate) {
+static od_plan *make_plan(od_runtime *runtime, const od_md *a, const od_md *b, const od_md *c, bool accumulate) {
     od_thread_enter();
     od_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return NULL;
@@ -292,19 +292,19 @@ od_plan *od_plan_create(od_runtime *runtime, const od_layout *layout, int64_t m)
     od_md a, c;
     od_md_strided(&a, m, layout->k, layout->type, layout->k, 1);
     od_md_strided(&c, m, layout->n, dnnl_f32, layout->n, 1);
-    od_plan *plan = make_plan(runtime, &a, &layout->md, &c, 0);
+    od_plan *plan = make_plan(runtime, &a, &layout->md, &c, false);
     od_md_release(&a);
     od_md_release(&c);
     return plan;
 }
 
 od_plan *od_plan_create_plain(
-    od_runtime *runtime, int64_t m, int64_t n, int64_t k, int type, int64_t stride_am, int64_t stride_ak) {
+    od_runtime *runtime, int64_t m, int64_t n, int64_t k, int type, bool accumulate) {
     od_md a, b, c;
-    od_md_strided(&a, m, k, data_type(type), stride_am, stride_ak);
+    od_md_strided(&a, m, k, data_type(type), k, 1);
     od_md_strided(&b, k, n, data_type(type), n, 1);
     od_md_strided(&c, m, n, dnnl_f32, n, 1);
-    od_plan *plan = make_plan(runtime, &a, &b, &c, 1);
+    od_plan *plan = make_plan(runtime, &a, &b, &c, accumulate);
     od_md_release(&a);
     od_md_release(&b);
     od_md_release(&c);

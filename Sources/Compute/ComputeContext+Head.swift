@@ -80,7 +80,7 @@ extension ComputeContext {
         if x.rows == 0 { return statistics }
         let products = PanelProducts(self, x, head, user: "head")
         let width = head.panelWidth
-        let blocks = scratch("head.logits", rows: team.threads * Self.longestChunk, columns: width)
+        let blocks = scratch("head.logits", rows: team.threads * RowChunks.longest, columns: width)
         let stride = Int64(head.panelCount)
         inverseTemperature.withUnsafeBufferPointer { scale in
             guard let scale = scale.baseAddress else { return }
@@ -90,7 +90,7 @@ extension ComputeContext {
                 let rows = products.chunks[chunk]
                 let block =
                     kept.map { Self.block(of: $0, head.panelRange(panel), rows: rows) }
-                    ?? blocks.f32 + thread * Self.longestChunk * width
+                    ?? blocks.f32 + thread * RowChunks.longest * width
                 products.run(
                     chunk: chunk, panel: panel, thread: thread, into: block, type: .f32,
                     rowStride: head.panelRange(panel).count, accumulate: false)

@@ -65,9 +65,9 @@ extension ComputeContext {
         let scale = kept == nil ? inverseTemperature : [Float](repeating: 1, count: rows)
         let slope = kept == nil ? coefficient : zip(coefficient, inverseTemperature).map(*)
         let products = kept == nil ? PanelProducts(self, x, head, user: "head") : nil
-        let chunks = Self.rowRanges(rows)
+        let chunks = RowChunks(rows: rows)
         let blocks = scratch(
-            "head.logits", rows: kept == nil ? team.threads * Self.longestChunk : 0, columns: head.panelWidth)
+            "head.logits", rows: kept == nil ? team.threads * RowChunks.longest : 0, columns: head.panelWidth)
         for (index, slab) in transposed.slabs.enumerated() {
             let columns = index * PackedHeadTranspose.slab..<index * PackedHeadTranspose.slab + slab.inputs
             let dz = scratch("head.dz", rows: rows, columns: columns.count, type: x.type)
@@ -80,7 +80,7 @@ extension ComputeContext {
                 let panelColumns = head.panelRange(panel)
                 let block =
                     kept.map { Self.block(of: $0, panelColumns, rows: range) }
-                    ?? blocks.f32 + thread * Self.longestChunk * head.panelWidth
+                    ?? blocks.f32 + thread * RowChunks.longest * head.panelWidth
                 products?.run(
                     chunk: chunk, panel: panel, thread: thread, into: block, type: .f32,
                     rowStride: panelColumns.count, accumulate: false)

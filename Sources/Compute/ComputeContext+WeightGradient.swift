@@ -17,7 +17,15 @@ extension ComputeContext {
             if !accumulate { zero(dW) }
             return
         }
-        if usesOwnMatmul { return gradientByPanels(dy: dy, x: x, into: dW, accumulate: accumulate) }
+        if usesOwnMatmul {
+            gradientByPanels(dy: dy, x: x, into: dW, accumulate: accumulate)
+        } else {
+            gradientByPlans(dy: dy, x: x, into: dW, accumulate: accumulate)
+        }
+    }
+
+    /// The gradient by oneDNN's products of plain matrices, which it has on every CPU.
+    func gradientByPlans(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
         let element: ElementType = emulatesBF16 ? .f32 : dy.type
         let n = dy.columns
         // Chunks of one size: each costs a pass over dW, so none is short.
@@ -52,7 +60,7 @@ extension ComputeContext {
     }
 
     /// The same by the package's own product: x packed as panels, dy widened and walked down its columns.
-    private func gradientByPanels(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
+    func gradientByPanels(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
         let n = dy.columns, width = x.columns, block = Int(kernels.block_columns)
         // A block of x and as many rows of dy stay in the first cache.
         let depth = 256
@@ -90,8 +98,7 @@ extension ComputeContext {
         let key = PlanKey(kind: kind, m: m, n: columns, k: k, type: type)
         if let found = plans[key] { return found }
         let handle = od_plan_create_plain(
-            runtime.handle, Int64(m), Int64(columns), Int64(k), type.code, Int64(k),
-            kind == .addedGradient ? 1 : 0)
+            runtime.handle, Int64(m), Int64(columns), Int64(k), type.code, kind == .addedGradient)
         // Plain strided matrices are what every oneDNN matmul takes.
         guard let made = MatmulPlan(runtime, handle) else {
             fatalError("oneDNN has no matmul \(m) x \(columns) x \(k) \(type.rawValue)")

@@ -1,13 +1,11 @@
 import CKernels
 
-/// The package's own bf16 product for few rows: the time is that of reading the weights, which it does ahead.
+/// The package's own bf16 product for few rows: the time is that of reading the weights, which it does ahead. Used for
+/// the short ones of ``RowChunks``: beyond, oneDNN is as fast.
 ///
 /// It reads oneDNN's packed weights and gives oneDNN's bits, so that either may multiply: what is used for a layout was
 /// compared with oneDNN on this machine first.
 struct FewRowsProduct {
-    /// Most rows it is used for: beyond, oneDNN is as fast.
-    static let mostRows = ComputeContext.remainderChunk
-
     /// oneDNN adds up long sums in parts of so many products, each a chain of its own.
     let part: Int64
 

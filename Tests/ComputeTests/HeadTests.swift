@@ -116,7 +116,7 @@ import Testing
                     c.x, head: head, transposed: transposed, targets: c.targets, inverseTemperature: c.inverse,
                     lse: lse, coefficient: coefficient, dx: again, dW: written)
                 #expect(again.bits == dx.bits)
-                #expect(relativeError(written.floats(), wantW) < tolerance)
+                #expect(relativeError(written.floats(), wantW) < tolerance, "\(backend), \(vocabulary)")
                 // From kept logits: the same but for the rounding of a temperature.
                 let kept = Tensor(rows: rows, columns: vocabulary)
                 let (firstLogprobs, firstLse) = (logprobs, lse)
@@ -128,7 +128,7 @@ import Testing
                     c.x, head: head, transposed: transposed, targets: c.targets, inverseTemperature: c.inverse,
                     lse: lse, coefficient: coefficient, kept: kept, dx: again, dW: written)
                 #expect(relativeError(again.floats(), wantX) < tolerance)
-                #expect(relativeError(written.floats(), wantW) < tolerance)
+                #expect(relativeError(written.floats(), wantW) < tolerance, "\(backend), \(vocabulary)")
             }
             #expect(bits[0] == bits[1])
         }

@@ -66,7 +66,8 @@ import Testing
             threads.insert(thread)
         }
         #expect(threads.count == 1)
-        #expect(!threads.contains(Pinned.thread()))
+        // As long as the actor lives, its thread's name belongs to no other.
+        withExtendedLifetime(actor) { #expect(!threads.contains(Pinned.thread())) }
     }
 
     @Test func machineLimitsArePlausible() {

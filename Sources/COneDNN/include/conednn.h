@@ -4,6 +4,7 @@
 // and reused for every M. A plan is one compiled matmul C[M,N] = A[M,K] B (+ C). Plans run single-threaded
 // on the calling thread; each thread of a team passes its own index, which selects its memory objects.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,9 +51,8 @@ int od_layout_offsets(const od_layout *layout, int64_t *k_offsets, int64_t *n_of
 /// C[m,N] f32 = A[m,K] B, A and C dense: oneDNN 2.6 falls back to its reference for any other row stride of C.
 /// Null when refused.
 od_plan *od_plan_create(od_runtime *runtime, const od_layout *layout, int64_t m);
-/// Dense C[m,n] f32 += A B; A [m,k] element (i,j) at a[i * stride_am + j * stride_ak]; B [k,n] dense.
-od_plan *od_plan_create_plain(
-    od_runtime *runtime, int64_t m, int64_t n, int64_t k, int type, int64_t stride_am, int64_t stride_ak);
+/// C[m,n] f32 = A B, or += when `accumulate`; A [m,k], B [k,n] and C dense. Null when refused.
+od_plan *od_plan_create_plain(od_runtime *runtime, int64_t m, int64_t n, int64_t k, int type, bool accumulate);
 void od_plan_destroy(od_plan *plan);
 const char *od_plan_implementation(const od_plan *plan);
 /// 0 on success.
