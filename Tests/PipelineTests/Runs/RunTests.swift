@@ -132,6 +132,8 @@ import Wire
         let running = Task { try await killed.run() }
         #expect(await eventually { run.recorder.all.metrics.count >= 5 })
         await first.kill()
+        // A process that is killed takes the thread along that writes its checkpoint; this one has to end.
+        try await Task.sleep(for: .milliseconds(500))
         // The members stay, and find that the learner is another one.
         let second = UnigramTrainer()
         let learner = try run.learner(trainer: second, resume: true)
