@@ -4,8 +4,8 @@
 // with row stride ldb. Every element of C is one chain of fused multiply-adds over ascending depth, whatever the
 // tile it falls in: that makes attention's bits independent of how many queries are computed together.
 // In a tile, neighbouring vectors of B are `b_vector` elements apart.
-// `ahead`: what will be wanted next is fetched meanwhile: with every piece of the depth `bytes` of `count` rows, which lie
-// `step` bytes apart.
+// `ahead`: what will be wanted next is fetched meanwhile: with every piece of the depth `bytes` of `count` rows, which
+// lie `step` bytes apart.
 
 enum { K(TILE_PIECE) = 16 };
 

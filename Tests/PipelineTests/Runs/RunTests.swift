@@ -133,7 +133,11 @@ import Wire
         #expect(await eventually { run.recorder.all.metrics.count >= 5 })
         await first.kill()
         // A process that is killed takes the thread along that writes its checkpoint; this one has to end.
-        try await Task.sleep(for: .milliseconds(500))
+        #expect(
+            await eventually {
+                (try? FileManager.default.contentsOfDirectory(atPath: run.store.folder))?
+                    .contains { $0.hasPrefix(".tmp-") } == false
+            })
         // The members stay, and find that the learner is another one.
         let second = UnigramTrainer()
         let learner = try run.learner(trainer: second, resume: true)
