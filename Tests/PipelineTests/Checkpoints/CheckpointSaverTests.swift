@@ -5,7 +5,7 @@ import Testing
 
 @testable import Pipeline
 
-@Suite(.timeLimit(.minutes(15)))
+@Suite(.timeLimit(.minutes(1)))
 struct CheckpointSaverTests {
     let temporary: TemporaryFolder
     let store: CheckpointStore

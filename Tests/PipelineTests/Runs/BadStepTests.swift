@@ -5,7 +5,7 @@ import Testing
 import Wire
 
 /// Numbers gone bad cost a step or end the run, as configured, and never a good checkpoint.
-@Suite(.timeLimit(.minutes(15))) struct BadStepTests {
+@Suite(.timeLimit(.minutes(3))) struct BadStepTests {
     private static let runPlan = plan(steps: 6, prompts: 2, samples: 3, heldout: 2)
 
     private struct Result {

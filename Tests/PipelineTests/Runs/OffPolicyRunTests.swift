@@ -5,7 +5,7 @@ import Testing
 import Wire
 
 /// Runs whose teachers sample and whose student imitates.
-@Suite(.timeLimit(.minutes(15))) struct OffPolicyRunTests {
+@Suite(.timeLimit(.minutes(3))) struct OffPolicyRunTests {
     private static func plan(steps: UInt64 = 8, teachers: [String] = ["default", "other"]) -> RunPlan {
         var plan = PipelineTests.plan(steps: steps, prompts: 4, samples: 3, heldout: 12, teachers: teachers)
         for index in plan.prompts.indices {

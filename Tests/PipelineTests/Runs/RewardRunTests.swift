@@ -5,7 +5,7 @@ import Testing
 import Wire
 
 /// Runs that learn from verifiers: without teachers and scorers, and with both.
-@Suite(.timeLimit(.minutes(15))) struct RewardRunTests {
+@Suite(.timeLimit(.minutes(3))) struct RewardRunTests {
     /// Right is what says 5 and never says 3.
     private static let check = try? AnswerCheck(answer: "", verifier: .rules([.contains("5"), .excludes("3")]))
 

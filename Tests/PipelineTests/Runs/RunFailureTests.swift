@@ -5,7 +5,7 @@ import Testing
 import Wire
 
 /// What goes wrong is said in one line, and ends what it should end and nothing else.
-@Suite(.timeLimit(.minutes(15))) struct RunFailureTests {
+@Suite(.timeLimit(.minutes(3))) struct RunFailureTests {
     private let shortPlan = plan(steps: 2, heldout: 0)
 
     @Test func anotherTokenizerIsRefused() async throws {

@@ -4,7 +4,7 @@ import Pipeline
 import Testing
 import Wire
 
-@Suite(.timeLimit(.minutes(15))) struct RunTests {
+@Suite(.timeLimit(.minutes(3))) struct RunTests {
     /// The run that all others must equal: one worker, one scorer, nothing happens.
     struct Reference: Sendable {
         var metrics: [StepMetrics]

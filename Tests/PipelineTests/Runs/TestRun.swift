@@ -196,7 +196,7 @@ final class TestRun: Sendable {
 }
 
 /// Waits for a condition that other tasks bring about; false after `timeout`.
-func eventually(_ timeout: Duration = .seconds(900), _ condition: () async -> Bool) async -> Bool {
+func eventually(_ timeout: Duration = .seconds(120), _ condition: () async -> Bool) async -> Bool {
     let deadline = ContinuousClock.now + timeout
     while ContinuousClock.now < deadline {
         if await condition() { return true }

@@ -7,7 +7,7 @@ import Wire
 @testable import Pipeline
 
 /// A live run answers whoever asks how it is, and says by itself what it waits for.
-@Suite(.timeLimit(.minutes(15))) struct StatusTests {
+@Suite(.timeLimit(.minutes(3))) struct StatusTests {
     @Test func aLiveRunTellsWhoWaitsForWhom() async throws {
         let run = TestRun(plan: plan(steps: 2, heldout: 0))
         let learner = try run.learner(trainer: UnigramTrainer(), leastSilence: .milliseconds(400))

@@ -5,7 +5,7 @@ import Pipeline
 import Testing
 
 /// Real processes: shell scripts in the roles.
-@Suite(.timeLimit(.minutes(15))) struct SupervisorTests {
+@Suite(.timeLimit(.minutes(2))) struct SupervisorTests {
     // Testing has one too.
     typealias ExitStatus = Pipeline.ExitStatus
     let temporary: TemporaryFolder

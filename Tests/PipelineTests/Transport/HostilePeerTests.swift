@@ -7,7 +7,7 @@ import ZeroMQ
 @testable import Pipeline
 
 /// What peers may do to a bound learner without harm to those who behave.
-@Suite(.serialized, .timeLimit(.minutes(15)))
+@Suite(.serialized, .timeLimit(.minutes(5)))
 struct HostilePeerTests {
     private let log = LineLog()
 

@@ -46,7 +46,7 @@ func untilTrue(_ condition: () -> Bool) async throws {
     while !condition() { try await Task.sleep(for: .milliseconds(10)) }
 }
 
-@Suite(.enabled(if: Context.supports("curve"), "libzmq was built without CURVE"), .timeLimit(.minutes(15)))
+@Suite(.enabled(if: Context.supports("curve"), "libzmq was built without CURVE"), .timeLimit(.minutes(1)))
 struct KeyedTransportTests {
     private let run = KeyedRun()
 

@@ -7,7 +7,7 @@ import ZeroMQ
 
 @testable import Pipeline
 
-@Suite(.timeLimit(.minutes(15)))
+@Suite(.timeLimit(.minutes(1)))
 struct MalformedMessageTests {
     /// Whatever a peer sends, the learner counts it, says so once, and goes on.
     @Test func areCountedLoggedOnceAndDropped() async throws {

@@ -15,7 +15,7 @@ struct Link: Sendable, CustomTestStringConvertible {
 }
 
 /// What every transport does.
-@Suite(.timeLimit(.minutes(15)))
+@Suite(.timeLimit(.minutes(2)))
 struct TransportConformanceTests {
     static let links: [Link] = [
         Link(

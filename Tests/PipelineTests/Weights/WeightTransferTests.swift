@@ -6,7 +6,7 @@ import Wire
 
 @testable import Pipeline
 
-@Suite(.timeLimit(.minutes(15)))
+@Suite(.timeLimit(.minutes(1)))
 struct WeightTransferTests {
     /// A folder that stands in for /dev/shm.
     private let directory = FileManager.default.temporaryDirectory.appending(path: "opd-test-\(UUID().uuidString)").path
