@@ -190,6 +190,8 @@ extension ModelBenchmark.Work {
             )
         }
     }
+
+    /// Of adapters, or with rank 0 of all weights.
     private func trainer(_ files: ModelFiles, rank: Int, _ options: ModelOptions) throws -> Trainer {
         let weights = try ParameterBuffer(reading: files)
         guard rank > 0 else {
