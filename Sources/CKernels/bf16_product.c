@@ -9,8 +9,8 @@
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma,f16c"), min_vector_width(512))), \
     apply_to = function)
+#include "kernels/bf16_store.h"
 #include "kernels/transpose16.h"
-#include "kernels/vector.h"
 
 bool ck_bf16_available(void) { return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512dq"); }
 
@@ -75,12 +75,6 @@ INLINE const char *chain(
     }
     for (; p < pairs; p++) multiply_pair(R, V, acc, x + p * R, w + p * 2 * CK_BF16_BLOCK);
     return next;
-}
-
-INLINE void put(void *y, ck_bf16_store store_as, int64_t at, vf v, int64_t n) {
-    if (store_as == CK_BF16_NARROW) return store_n(y, CK_BF16, at, v, n);
-    if (store_as == CK_BF16_ADD) v = load_n(y, CK_F32, at, n) + v;
-    store_n(y, CK_F32, at, v, n);
 }
 
 /// One tile of R rows, V vectors of a block's outputs; `width` of them are wanted.

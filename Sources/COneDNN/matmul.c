@@ -130,6 +130,9 @@ static int is_blocked(od_runtime *runtime, int type) {
 
 od_runtime *od_runtime_create(int threads) {
     od_thread_enter();
+    // With AMX, oneDNN multiplies few rows by another instruction than many, which adds up in another order: a row's
+    // bits would depend on the rows beside it. Refused once oneDNN is in use, when it was said before.
+    dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx512_core_bf16);
     od_runtime *runtime = calloc(1, sizeof *runtime);
     if (!runtime) return NULL;
     runtime->threads = threads;

@@ -19,6 +19,8 @@ extension ComputeContext {
         }
         if usesOwnMatmul {
             gradientByPanels(dy: dy, x: x, into: dW, accumulate: accumulate)
+        } else if usesTiles && dy.type == .bf16 {
+            gradientByTiles(dy: dy, x: x, into: dW, accumulate: accumulate)
         } else {
             gradientByPlans(dy: dy, x: x, into: dW, accumulate: accumulate)
         }
@@ -28,9 +30,7 @@ extension ComputeContext {
     func gradientByPlans(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
         let element: ElementType = emulatesBF16 ? .f32 : dy.type
         let n = dy.columns
-        // Chunks of one size: each costs a pass over dW, so none is short.
-        let chunks = max(1, (x.rows + Self.gradientDepth / 2) / Self.gradientDepth)
-        let depth = (x.rows + chunks - 1) / chunks
+        let depth = Self.evenDepth(x.rows)
         for start in stride(from: 0, to: x.rows, by: depth) {
             let count = min(depth, x.rows - start)
             // Few distinct depths, few compiled plans: padded with zeros.
@@ -57,6 +57,42 @@ extension ComputeContext {
                     dW.f32 + row * dW.columns)
             }
         }
+    }
+
+    /// The same by AMX tiles: x packed in blocks of 64 columns, dyᵀ one row an output.
+    func gradientByTiles(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
+        let n = dy.columns, width = x.columns, block = Int(CK_BF16_BLOCK)
+        let size = Self.evenPart(of: n, most: 192, multiple: 32)
+        let depth = Self.evenDepth(x.rows)
+        for start in stride(from: 0, to: x.rows, by: depth) {
+            let count = min(depth, x.rows - start)
+            let left = scratch("gradient.left", rows: n, columns: count, type: .bf16)
+            transpose(dy.rows(start..<start + count), into: left)
+            let blockBytes = PackedLayout.pairsByteCount(count, block)
+            let right = scratch(
+                "gradient.pairs", rows: (width + block - 1) / block, columns: blockBytes / 2, type: .bf16)
+            let from = x.bytes + start * width * 2
+            team.run(items: right.rows) { index, _ in
+                let column = index * block
+                ck_bf16_pack(
+                    right.bf16 + index * right.columns, from + column * 2, ElementType.bf16.code, Int64(width), 1,
+                    Int64(count), Int64(min(block, width - column)))
+            }
+            let store = accumulate || start > 0 ? CK_BF16_ADD : CK_BF16_SET
+            team.run(items: (n + size - 1) / size) { slice, _ in
+                let row = slice * size
+                ck_bf16_tiles_product(
+                    dW.f32 + row * width, store, Int64(width), left.bf16 + row * count, right.bf16,
+                    Int64(min(size, n - row)), Int64(count), Int64(width), nil, 0)
+            }
+        }
+    }
+
+    /// Positions reduced by one call when there are `rows`: about `gradientDepth`, all calls alike, since each costs a
+    /// pass over dW.
+    private static func evenDepth(_ rows: Int) -> Int {
+        let chunks = max(1, (rows + gradientDepth / 2) / gradientDepth)
+        return (rows + chunks - 1) / chunks
     }
 
     /// The same by the package's own product: x packed as panels, dy widened and walked down its columns.

@@ -25,6 +25,8 @@ public final class ComputeContext {
     package let emulatesBF16: Bool
     /// Multiplies with the package's own f32 kernel: oneDNN has no blocked one here (or a test asks for it).
     package let usesOwnMatmul: Bool
+    /// Multiplies bf16 matrices with the package's own kernel of AMX tiles: oneDNN's rows depend on their number there.
+    package let usesTiles: Bool
     /// Collects where the time goes; nil costs nothing.
     public var profile: OperationProfile?
     var plans: [PlanKey: MatmulPlan] = [:]
@@ -43,8 +45,10 @@ public final class ComputeContext {
     }
 
     /// `instructionSet`: "portable", "avx2" or "avx512", nil for the best; it must be available. `emulateBF16`: true
-    /// multiplies bf16 in f32 even where oneDNN could do without.
-    package init(threads: Int, instructionSet: String?, emulateBF16: Bool?, ownMatmul: Bool = false) {
+    /// multiplies bf16 in f32 even where oneDNN could do without. `tiles`: false leaves them alone where the CPU has them.
+    package init(
+        threads: Int, instructionSet: String?, emulateBF16: Bool?, ownMatmul: Bool = false, tiles: Bool = true
+    ) {
         team = ThreadTeam(threads: threads)
         let table = instructionSet.map { ck_kernels_named($0) } ?? ck_kernels_best()
         guard let table else { fatalError("no \(instructionSet ?? "portable") kernels on this CPU") }
@@ -52,6 +56,7 @@ public final class ComputeContext {
         runtime = MatmulRuntime(threads: threads)
         usesOwnMatmul = ownMatmul || od_has_blocked_f32(runtime.handle) == 0
         emulatesBF16 = emulateBF16 == true || usesOwnMatmul || od_has_bf16(runtime.handle) == 0
+        usesTiles = tiles && !emulatesBF16 && ck_bf16_tiles_available()
         threadScratch = (0..<threads).map { _ in AlignedStorage(byteCount: ck_attention_scratch()) }
     }
 
@@ -65,7 +70,7 @@ public final class ComputeContext {
         let isa = String(cString: kernels.name)
         let products = usesOwnMatmul ? "own matrix products" : "oneDNN \(String(cString: od_version()))"
         return "\(team.threads) threads, \(isa) kernels, \(products)"
-            + (emulatesBF16 ? ", bf16 multiplied in f32" : "")
+            + (emulatesBF16 ? ", bf16 multiplied in f32" : usesTiles ? ", bf16 by AMX tiles" : "")
     }
 
     struct ScratchKey: Hashable {

@@ -1,113 +1,6 @@
 import CKernels
 import COneDNN
 
-struct LayoutKey: Hashable {
-    let inputs: Int
-    let outputs: Int
-    let type: ElementType
-}
-
-/// A packed form of one panel shape, shared by every matrix with such panels.
-final class PackedLayout {
-    /// oneDNN's layout; nil for the package's own.
-    let handle: OpaquePointer?
-    let byteCount: Int
-    let inputs: Int
-    let outputs: Int
-    private let type: ElementType
-    /// Columns in a block of the package's own layout; 0 for oneDNN's.
-    private let blockColumns: Int
-    /// Where the element of input k and output n lies: at inputs[k] + outputs[n] elements. Nil when oneDNN's layout is
-    /// not made of blocks.
-    private(set) lazy var offsets = makeOffsets()
-    /// How few rows are multiplied; nil: as many are.
-    private(set) var fewRows: FewRowsProduct?
-    /// Outlives the handle, which refers to its engine: a packed matrix may be released after its context.
-    private let runtime: MatmulRuntime
-
-    init?(runtime: MatmulRuntime, key: LayoutKey) {
-        guard
-            let handle = od_layout_create(
-                runtime.handle, Int64(key.inputs), Int64(key.outputs), key.type.code)
-        else { return nil }
-        self.handle = handle
-        self.runtime = runtime
-        byteCount = od_layout_size(handle)
-        inputs = key.inputs
-        outputs = key.outputs
-        type = key.type
-        blockColumns = 0
-    }
-
-    /// The package's own: blocks of `blockColumns` outputs.
-    init(runtime: MatmulRuntime, key: LayoutKey, blockColumns: Int) {
-        handle = nil
-        self.runtime = runtime
-        byteCount = (key.outputs + blockColumns - 1) / blockColumns * blockColumns * key.inputs * key.type.byteCount
-        inputs = key.inputs
-        outputs = key.outputs
-        type = key.type
-        self.blockColumns = blockColumns
-    }
-
-    private func makeOffsets() -> (inputs: [Int64], outputs: [Int64])? {
-        guard let handle else {
-            return (
-                (0..<inputs).map { Int64($0 * blockColumns) },
-                (0..<outputs).map { Int64($0 / blockColumns * blockColumns * inputs + $0 % blockColumns) }
-            )
-        }
-        var k = [Int64](repeating: 0, count: inputs), n = [Int64](repeating: 0, count: outputs)
-        return od_layout_offsets(handle, &k, &n) == 0 ? (k, n) : nil
-    }
-
-    /// Whether it is the layout of ckbf16.h, [outputs / 64][inputs / 2][64][2], and this CPU has its kernels.
-    private(set) lazy var isBlockedForPairs = findWhetherBlockedForPairs()
-
-    private func findWhetherBlockedForPairs() -> Bool {
-        guard type == .bf16, ck_bf16_available() else { return false }
-        let depth = (inputs + 31) / 32 * 32, block = Int(CK_BF16_BLOCK)
-        guard handle != nil, let offsets, byteCount == (outputs + block - 1) / block * block * depth * 2 else {
-            return false
-        }
-        return offsets.inputs.indices.allSatisfy { offsets.inputs[$0] == Int64($0 / 2 * 2 * block + $0 % 2) }
-            && offsets.outputs.indices.allSatisfy {
-                offsets.outputs[$0] == Int64($0 / block * block * depth + $0 % block * 2)
-            }
-    }
-
-    /// Packs a panel whose element (k, n) is at source[k * inputStride + n * outputStride], one stride being 1.
-    ///
-    /// A layout of oneDNN's that is not blocked for pairs must have been prepared for these strides and type.
-    func pack(
-        _ source: UnsafeRawPointer, type: ElementType, inputStride: Int, outputStride: Int, thread: Int,
-        into packed: UnsafeMutableRawPointer, kernels: ck_kernels
-    ) {
-        guard let handle else {
-            kernels.pack_panel(
-                packed, self.type.code, source, type.code, Int64(inputStride), Int64(outputStride), Int64(inputs),
-                Int64(outputs))
-            return
-        }
-        if isBlockedForPairs {
-            ck_bf16_pack(
-                packed.assumingMemoryBound(to: UInt16.self), source, type.code, Int64(inputStride),
-                Int64(outputStride), Int64(inputs), Int64(outputs))
-            return
-        }
-        let status = od_layout_pack(
-            handle, Int32(thread), source, type.code, Int64(inputStride), Int64(outputStride), packed)
-        precondition(status == 0, "oneDNN reorder \(status)")
-    }
-
-    /// Finds out how few rows can be multiplied.
-    func prepareFewRows(context: ComputeContext) {
-        fewRows = FewRowsProduct(self, context: context)
-    }
-
-    deinit { if let handle { od_layout_destroy(handle) } }
-}
-
 /// A matrix W [outputs, inputs] packed for y = x Wᵀ.
 ///
 /// Cut into panels of consecutive outputs; the boundaries depend on the shape and type only. A panel is the unit of
@@ -183,17 +76,19 @@ extension ComputeContext {
     func layout(inputs: Int, outputs: Int, type: ElementType) -> PackedLayout {
         let key = LayoutKey(inputs: inputs, outputs: outputs, type: type)
         if let found = layouts[key] { return found }
-        if usesOwnMatmul {
-            let own = PackedLayout(runtime: runtime, key: key, blockColumns: Int(kernels.block_columns))
-            layouts[key] = own
-            return own
-        }
-        // oneDNN packs any positive shape; only memory can be missing.
-        guard let made = PackedLayout(runtime: runtime, key: key) else {
-            fatalError("oneDNN cannot pack a \(outputs) x \(inputs) \(type.rawValue) matrix")
-        }
+        let made = makeLayout(key)
         layouts[key] = made
-        made.prepareFewRows(context: self)
+        if made.handle != nil { made.prepareFewRows(context: self) }
+        return made
+    }
+
+    private func makeLayout(_ key: LayoutKey) -> PackedLayout {
+        if usesOwnMatmul { return .columns(Int(kernels.block_columns), key: key, runtime: runtime) }
+        if usesTiles && key.type == .bf16 { return .pairs(key, runtime: runtime) }
+        // oneDNN packs any positive shape; only memory can be missing.
+        guard let made = PackedLayout.oneDNN(key, runtime: runtime) else {
+            fatalError("oneDNN cannot pack a \(key.outputs) x \(key.inputs) \(key.type.rawValue) matrix")
+        }
         return made
     }
 

@@ -39,7 +39,7 @@ struct PanelProducts {
         blocks = context.scratch(
             user + ".block", rows: others.isEmpty ? 0 : threads * RowChunks.longest, columns: matrix.panelWidth)
         var plans: [(rows: Int, full: MatmulPlan, last: MatmulPlan)] = []
-        if !context.usesOwnMatmul {
+        if matrix.layout.handle != nil {
             for chunk in others where !plans.contains(where: { $0.rows == chunk.count }) {
                 plans.append(
                     (
@@ -58,39 +58,55 @@ struct PanelProducts {
     ) {
         let rows = chunks[chunk].count
         let width = matrix.panelRange(panel).count
-        if let arranged, chunk >= chunks.longCount, let product = matrix.layout(ofPanel: panel).fewRows {
-            let rowsInOrder = arranged + (chunk - chunks.longCount) * arrangedStride
-            // The thread that multiplies this panel will most likely multiply that one next.
-            let next = panel + threads
-            let isWanted = next < matrix.panelCount
-            let store = type == .bf16 ? CK_BF16_NARROW : accumulate ? CK_BF16_ADD : CK_BF16_SET
-            ck_bf16_product(
-                y, store, Int64(rowStride), rowsInOrder.assumingMemoryBound(to: UInt32.self),
-                matrix.bytes(ofPanel: panel).assumingMemoryBound(to: UInt16.self), Int64(rows), Int64(matrix.inputs),
-                Int64(width), product.part, isWanted ? matrix.bytes(ofPanel: next) : nil,
-                isWanted ? Int64(matrix.layout(ofPanel: next).byteCount) : 0)
+        let x = input.bytes + chunks[chunk].lowerBound * input.columns * input.type.byteCount
+        let weights = matrix.bytes(ofPanel: panel)
+        if case .pairs = matrix.layout.form {
+            let next = panelAfter(panel)
+            ck_bf16_tiles_product(
+                y, Self.store(type, accumulate), Int64(rowStride), x.assumingMemoryBound(to: UInt16.self),
+                weights.assumingMemoryBound(to: UInt16.self), Int64(rows), Int64(matrix.inputs), Int64(width),
+                next.weights, next.byteCount)
             return
         }
-        let x = input.bytes + chunks[chunk].lowerBound * input.columns * input.type.byteCount
+        if let arranged, chunk >= chunks.longCount, let product = matrix.layout(ofPanel: panel).fewRows {
+            let rowsInOrder = arranged + (chunk - chunks.longCount) * arrangedStride
+            let next = panelAfter(panel)
+            ck_bf16_product(
+                y, Self.store(type, accumulate), Int64(rowStride), rowsInOrder.assumingMemoryBound(to: UInt32.self),
+                weights.assumingMemoryBound(to: UInt16.self), Int64(rows), Int64(matrix.inputs), Int64(width),
+                product.part, next.weights, next.byteCount)
+            return
+        }
         let isDirect = type == .f32 && !accumulate && (plans.isEmpty || rowStride == width)
         let block = isDirect ? y : blocks.bytes + thread * RowChunks.longest * matrix.panelWidth * 4
         if plans.isEmpty {
             kernels.panel_product(
                 block.assumingMemoryBound(to: Float.self), Int64(isDirect ? rowStride : width),
-                x.assumingMemoryBound(to: Float.self), matrix.bytes(ofPanel: panel), matrix.storedType.code,
+                x.assumingMemoryBound(to: Float.self), weights, matrix.storedType.code,
                 Int64(rows), Int64(matrix.inputs), Int64(width))
         } else {
             guard let plan = plans.first(where: { $0.rows == rows }) else {
                 preconditionFailure("no plan for \(rows) rows")
             }
             (panel == matrix.panelCount - 1 ? plan.last : plan.full)
-                .run(thread: thread, x, matrix.bytes(ofPanel: panel), block)
+                .run(thread: thread, x, weights, block)
         }
         if !isDirect {
             kernels.store_block(
                 y, type.code, Int64(rowStride), block.assumingMemoryBound(to: Float.self), Int64(width), Int64(rows),
                 accumulate)
         }
+    }
+
+    private static func store(_ type: ElementType, _ accumulate: Bool) -> ck_bf16_store {
+        type == .bf16 ? CK_BF16_NARROW : accumulate ? CK_BF16_ADD : CK_BF16_SET
+    }
+
+    /// The panel that the thread which multiplies `panel` will most likely multiply next, to be fetched meanwhile.
+    private func panelAfter(_ panel: Int) -> (weights: UnsafeMutableRawPointer?, byteCount: Int64) {
+        let next = panel + threads
+        guard next < matrix.panelCount else { return (nil, 0) }
+        return (matrix.bytes(ofPanel: next), Int64(matrix.layout(ofPanel: next).byteCount))
     }
 }
 

@@ -79,17 +79,22 @@ func product(_ a: [Float], _ b: [Float], m: Int, n: Int, k: Int) -> [Double] {
     return c
 }
 
-/// How matrices are multiplied: as this CPU does, bf16 in f32, or the package's own kernels of each instruction set.
+/// How matrices are multiplied: as this CPU does, as it would without AMX tiles, bf16 in f32, or the package's own
+/// kernels of each instruction set.
 enum Backend: Sendable, CustomStringConvertible {
     case native
+    case withoutTiles
     case emulated
     case own(String)
 
-    static let all: [Backend] = [.native, .emulated] + ComputeContext.availableInstructionSets.map(Backend.own)
+    static let all: [Backend] =
+        [.native, .emulated] + ComputeContext.availableInstructionSets.map(Backend.own)
+        + (ck_bf16_tiles_available() ? [.withoutTiles] : [])
 
     func context(threads: Int) -> ComputeContext {
         switch self {
         case .native: ComputeContext(threads: threads)
+        case .withoutTiles: ComputeContext(threads: threads, instructionSet: nil, emulateBF16: nil, tiles: false)
         case .emulated: ComputeContext(threads: threads, instructionSet: nil, emulateBF16: true)
         case .own(let set):
             ComputeContext(threads: threads, instructionSet: set, emulateBF16: nil, ownMatmul: true)
@@ -99,7 +104,7 @@ enum Backend: Sendable, CustomStringConvertible {
     /// Fast enough for real shapes in every run.
     var isFast: Bool {
         switch self {
-        case .native: true
+        case .native, .withoutTiles: true
         case .emulated: false
         case .own(let set): set == "avx512"
         }
@@ -108,6 +113,7 @@ enum Backend: Sendable, CustomStringConvertible {
     var description: String {
         switch self {
         case .native: "native"
+        case .withoutTiles: "without tiles"
         case .emulated: "emulated"
         case .own(let set): "own \(set)"
         }

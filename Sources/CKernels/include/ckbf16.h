@@ -32,3 +32,14 @@ void ck_bf16_arrange(uint32_t *arranged, const uint16_t *x, int64_t rows, int64_
 void ck_bf16_product(
     void *y, ck_bf16_store store, int64_t ldy, const uint32_t *arranged, const uint16_t *panel, int64_t rows,
     int64_t depth, int64_t width, int64_t part, const void *next, int64_t next_bytes);
+
+/// Whether this CPU has AMX tiles of bf16. The first call asks the kernel to let the process use them.
+bool ck_bf16_tiles_available(void);
+/// y [rows][width], row stride ldy = x [rows][depth], dense, times one panel of packed weights, by AMX tiles.
+///
+/// A sum is made of 32 products at a time: those with even and with odd index are a chain each, their sum is added to the
+/// sum so far. Subnormal numbers count as zero. next: packed weights that will be wanted after these, `next_bytes` of
+/// them, or null.
+void ck_bf16_tiles_product(
+    void *y, ck_bf16_store store, int64_t ldy, const uint16_t *x, const uint16_t *panel, int64_t rows, int64_t depth,
+    int64_t width, const void *next, int64_t next_bytes);
