@@ -58,8 +58,12 @@ static void transpose_8x8(uint16_t *dst, int64_t ld, const uint16_t *src, int64_
 static void transpose_16_bit(
     uint16_t *dst, int64_t ld, const uint16_t *src, int64_t src_ld, int64_t rows, int64_t columns) {
     const int64_t whole_rows = rows & ~(int64_t)7, whole_columns = columns & ~(int64_t)7;
-    for (int64_t c = 0; c < whole_columns; c += 8)
-        for (int64_t r = 0; r < whole_rows; r += 8) transpose_8x8(dst + c * ld + r, ld, src + r * src_ld + c, src_ld);
+    // 32 rows at a time, which fill whole cache lines of the destination.
+    for (int64_t from = 0; from < whole_rows; from += 32) {
+        const int64_t to = from + 32 < whole_rows ? from + 32 : whole_rows;
+        for (int64_t c = 0; c < whole_columns; c += 8)
+            for (int64_t r = from; r < to; r += 8) transpose_8x8(dst + c * ld + r, ld, src + r * src_ld + c, src_ld);
+    }
     for (int64_t c = 0; c < columns; c++)
         for (int64_t r = c < whole_columns ? whole_rows : 0; r < rows; r++) dst[c * ld + r] = src[r * src_ld + c];
 }

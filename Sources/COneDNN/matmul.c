@@ -291,11 +291,11 @@ static od_plan *make_plan(od_runtime *runtime, const od_md *a, const od_md *b, c
     return plan;
 }
 
-od_plan *od_plan_create(od_runtime *runtime, const od_layout *layout, int64_t m) {
+od_plan *od_plan_create(od_runtime *runtime, const od_layout *layout, int64_t m, bool accumulate) {
     od_md a, c;
     od_md_strided(&a, m, layout->k, layout->type, layout->k, 1);
     od_md_strided(&c, m, layout->n, dnnl_f32, layout->n, 1);
-    od_plan *plan = make_plan(runtime, &a, &layout->md, &c, false);
+    od_plan *plan = make_plan(runtime, &a, &layout->md, &c, accumulate);
     od_md_release(&a);
     od_md_release(&c);
     return plan;

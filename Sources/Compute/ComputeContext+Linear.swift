@@ -2,15 +2,10 @@ import CKernels
 import COneDNN
 
 struct PlanKey: Hashable {
-    enum Kind: Hashable {
-        /// Against a packed panel.
-        case packed
-        /// dW = dyᵀ x against plain rows.
-        case gradient
-        /// dW += dyᵀ x.
-        case addedGradient
-    }
-    let kind: Kind
+    /// The right matrix is packed.
+    let isPacked: Bool
+    /// The product is added.
+    let accumulates: Bool
     let m: Int
     let n: Int
     let k: Int
@@ -37,13 +32,28 @@ final class MatmulPlan {
 }
 
 extension ComputeContext {
-    func plan(_ layout: PackedLayout, type: ElementType, m: Int) -> MatmulPlan {
-        let key = PlanKey(kind: .packed, m: m, n: layout.outputs, k: layout.inputs, type: type)
+    /// m rows times a matrix in one of oneDNN's layouts.
+    func plan(_ layout: PackedLayout, type: ElementType, m: Int, accumulate: Bool = false) -> MatmulPlan {
+        let key = PlanKey(
+            isPacked: true, accumulates: accumulate, m: m, n: layout.outputs, k: layout.inputs, type: type)
+        return plan(key) { [runtime] in
+            layout.handle.flatMap { od_plan_create(runtime.handle, $0, Int64(m), accumulate) }
+        }
+    }
+
+    /// m rows times a plain matrix [k,n].
+    func plan(plain k: Int, by n: Int, type: ElementType, m: Int, accumulate: Bool) -> MatmulPlan {
+        plan(PlanKey(isPacked: false, accumulates: accumulate, m: m, n: n, k: k, type: type)) { [runtime] in
+            od_plan_create_plain(runtime.handle, Int64(m), Int64(n), Int64(k), type.code, accumulate)
+        }
+    }
+
+    private func plan(_ key: PlanKey, make: () -> OpaquePointer?) -> MatmulPlan {
         if let found = plans[key] { return found }
-        // The layout came from the same library for the same shape: refusal would be a defect.
-        guard let made = MatmulPlan(runtime, layout.handle.flatMap { od_plan_create(runtime.handle, $0, Int64(m)) })
-        else {
-            fatalError("oneDNN has no matmul \(m) x \(layout.outputs) x \(layout.inputs) \(type.rawValue)")
+        // A layout came from the same library for the same shape, and plain matrices are what every oneDNN takes:
+        // refusal would be a defect.
+        guard let made = MatmulPlan(runtime, make()) else {
+            fatalError("oneDNN has no matmul \(key.m) x \(key.n) x \(key.k) \(key.type.rawValue)")
         }
         plans[key] = made
         return made

@@ -1,5 +1,4 @@
 import CKernels
-import COneDNN
 
 extension ComputeContext {
     /// About so many positions are reduced by one matmul call.
@@ -19,73 +18,75 @@ extension ComputeContext {
         }
         if usesOwnMatmul {
             gradientByPanels(dy: dy, x: x, into: dW, accumulate: accumulate)
-        } else if usesTiles && dy.type == .bf16 {
-            gradientByTiles(dy: dy, x: x, into: dW, accumulate: accumulate)
         } else {
-            gradientByPlans(dy: dy, x: x, into: dW, accumulate: accumulate)
+            gradientByRows(dy: dy, x: x, into: dW, accumulate: accumulate)
         }
     }
 
-    /// The gradient by oneDNN's products of plain matrices, which it has on every CPU.
-    func gradientByPlans(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
+    /// The gradient by products of dyᵀ, one row an output, with x: packed once where tiles or oneDNN take that, or plain,
+    /// as oneDNN takes it on every CPU.
+    func gradientByRows(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
         let element: ElementType = emulatesBF16 ? .f32 : dy.type
-        let n = dy.columns
+        let n = dy.columns, width = dW.columns
+        let size = Self.evenPart(of: n, most: 192, multiple: 32)
+        let slices = (n + size - 1) / size, lastSize = n - (slices - 1) * size
         let depth = Self.evenDepth(x.rows)
         for start in stride(from: 0, to: x.rows, by: depth) {
-            let count = min(depth, x.rows - start)
+            let range = start..<min(start + depth, x.rows)
             // Few distinct depths, few compiled plans: padded with zeros.
-            let padded = (count + 31) / 32 * 32
-            // dyᵀ, one row an output: oneDNN reads a plain left matrix faster than a transposed one.
-            let left = scratch("gradient.left", rows: n, columns: padded, type: element)
-            var right = x.rows(start..<start + count)
-            if right.type != element || padded != count {
-                let copy = scratch("gradient.right", rows: padded, columns: x.columns, type: element)
-                convert(from: right, to: copy.rows(0..<count))
-                zero(copy.rows(count..<padded))
-                right = copy
+            let padded = (range.count + 31) / 32 * 32
+            // A slice of dyᵀ is multiplied while it is in the thread's cache. One piece of memory for all depths.
+            let left = scratch("gradient.left", rows: team.threads * size * padded / 32, columns: 32, type: element)
+                .reshaped(rows: team.threads * size, columns: padded)
+            let layout = element == .bf16 ? layout(inputs: padded, outputs: width, type: element) : nil
+            let packed = layout?.isBlockedForPairs == true ? layout : nil
+            let right = packed == nil ? plain(x.rows(range), depth: padded, type: element) : packedPairs(x.rows(range))
+            let adds = accumulate || start > 0
+            func plan(_ rows: Int) -> MatmulPlan? {
+                if usesTiles && packed != nil { return nil }
+                return packed.map { self.plan($0, type: element, m: rows, accumulate: adds) }
+                    ?? self.plan(plain: padded, by: width, type: element, m: rows, accumulate: adds)
             }
-            transpose(dy.rows(start..<start + count), into: left)
-            let size = Self.evenPart(of: n, most: 192, multiple: 16)
-            let slices = (n + size - 1) / size
-            let kind: PlanKey.Kind = accumulate || start > 0 ? .addedGradient : .gradient
-            let full = gradientPlan(kind, m: size, k: padded, columns: x.columns, type: element)
-            let last = gradientPlan(kind, m: n - (slices - 1) * size, k: padded, columns: x.columns, type: element)
+            let plans = (full: plan(size), last: plan(lastSize))
             team.run(items: slices) { slice, thread in
-                let row = slice * size
-                (slice == slices - 1 ? last : full).run(
-                    thread: thread, left.bytes + row * padded * element.byteCount, right.bytes,
-                    dW.f32 + row * dW.columns)
+                let isLast = slice == slices - 1
+                let count = isLast ? lastSize : size
+                let rows = left.rows(thread * size..<thread * size + count)
+                Self.transpose(dy.rows(range), from: slice * size, into: rows)
+                let y = dW.f32 + slice * size * width
+                if let plan = isLast ? plans.last : plans.full {
+                    plan.run(thread: thread, rows.bytes, right.bytes, y)
+                } else {
+                    ck_bf16_tiles_product(
+                        y, adds ? CK_BF16_ADD : CK_BF16_SET, Int64(width), rows.bf16, right.bf16, Int64(count),
+                        Int64(padded), Int64(width), nil, 0)
+                }
             }
         }
     }
 
-    /// The same by AMX tiles: x packed in blocks of 64 columns, dyᵀ one row an output.
-    func gradientByTiles(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
-        let n = dy.columns, width = x.columns, block = Int(CK_BF16_BLOCK)
-        let size = Self.evenPart(of: n, most: 192, multiple: 32)
-        let depth = Self.evenDepth(x.rows)
-        for start in stride(from: 0, to: x.rows, by: depth) {
-            let count = min(depth, x.rows - start)
-            let left = scratch("gradient.left", rows: n, columns: count, type: .bf16)
-            transpose(dy.rows(start..<start + count), into: left)
-            let blockBytes = PackedLayout.pairsByteCount(count, block)
-            let right = scratch(
-                "gradient.pairs", rows: (width + block - 1) / block, columns: blockBytes / 2, type: .bf16)
-            let from = x.bytes + start * width * 2
-            team.run(items: right.rows) { index, _ in
-                let column = index * block
-                ck_bf16_pack(
-                    right.bf16 + index * right.columns, from + column * 2, ElementType.bf16.code, Int64(width), 1,
-                    Int64(count), Int64(min(block, width - column)))
-            }
-            let store = accumulate || start > 0 ? CK_BF16_ADD : CK_BF16_SET
-            team.run(items: (n + size - 1) / size) { slice, _ in
-                let row = slice * size
-                ck_bf16_tiles_product(
-                    dW.f32 + row * width, store, Int64(width), left.bf16 + row * count, right.bf16,
-                    Int64(min(size, n - row)), Int64(count), Int64(width), nil, 0)
-            }
+    /// x as the right matrix [depth, columns], with zeros below it.
+    private func plain(_ x: Tensor, depth: Int, type: ElementType) -> Tensor {
+        if x.type == type && x.rows == depth { return x }
+        let copy = scratch("gradient.right", rows: depth, columns: x.columns, type: type)
+        convert(from: x, to: copy.rows(0..<x.rows))
+        zero(copy.rows(x.rows..<depth))
+        return copy
+    }
+
+    /// x bf16 as the right matrix in the layout of ckbf16.h, one row a block of 64 columns.
+    private func packedPairs(_ x: Tensor) -> Tensor {
+        let block = Int(CK_BF16_BLOCK), blocks = (x.columns + block - 1) / block
+        let blockSize = PackedLayout.pairsByteCount(x.rows, block) / 2
+        let packed = scratch("gradient.pairs", rows: blocks * blockSize / block, columns: block, type: .bf16)
+            .reshaped(rows: blocks, columns: blockSize)
+        team.run(items: packed.rows) { index, _ in
+            let column = index * block
+            ck_bf16_pack(
+                packed.bf16 + index * packed.columns, x.bf16 + column, ElementType.bf16.code, Int64(x.columns), 1,
+                Int64(x.rows), Int64(min(block, x.columns - column)))
         }
+        return packed
     }
 
     /// Positions reduced by one call when there are `rows`: about `gradientDepth`, all calls alike, since each costs a
@@ -130,42 +131,27 @@ extension ComputeContext {
         }
     }
 
-    private func gradientPlan(_ kind: PlanKey.Kind, m: Int, k: Int, columns: Int, type: ElementType) -> MatmulPlan {
-        let key = PlanKey(kind: kind, m: m, n: columns, k: k, type: type)
-        if let found = plans[key] { return found }
-        let handle = od_plan_create_plain(
-            runtime.handle, Int64(m), Int64(columns), Int64(k), type.code, kind == .addedGradient)
-        // Plain strided matrices are what every oneDNN matmul takes.
-        guard let made = MatmulPlan(runtime, handle) else {
-            fatalError("oneDNN has no matmul \(m) x \(columns) x \(k) \(type.rawValue)")
+    /// destination [columns, positions] = columns of source [positions, N] from `column` on; zeros where source has no
+    /// more positions. bf16 widens when destination is f32.
+    private static func transpose(_ source: Tensor, from column: Int, into destination: Tensor) {
+        let rows = source.rows, count = destination.rows, positions = destination.columns
+        let from = source.bytes + column * source.type.byteCount
+        if source.type == destination.type {
+            ck_transpose(
+                destination.bytes, Int64(positions), from, Int64(source.columns), Int64(rows), Int64(count),
+                Int32(source.type.byteCount))
+        } else {
+            let to = destination.f32
+            for row in 0..<rows {
+                let bits = source.bf16 + row * source.columns + column
+                for i in 0..<count { to[i * positions + row] = Float(bitPattern: UInt32(bits[i]) << 16) }
+            }
         }
-        plans[key] = made
-        return made
-    }
-
-    /// dst [columns, dst.columns] = srcᵀ; positions past `rows` become zero. bf16 widens when dst is f32.
-    private func transpose(_ source: Tensor, into dst: Tensor) {
-        let size = Int64(dst.columns), rows = source.rows, stride = source.columns
-        team.run(count: stride, chunk: 64) { range, _ in
-            let to = dst.bytes + range.lowerBound * dst.columns * dst.type.byteCount
-            let from = source.bytes + range.lowerBound * source.type.byteCount
-            if source.type == dst.type {
-                ck_transpose(
-                    to, size, from, Int64(stride), Int64(rows), Int64(range.count), Int32(source.type.byteCount))
-            } else {
-                for row in 0..<rows {
-                    for column in 0..<range.count {
-                        let bits = UInt32(
-                            (from + (row * stride + column) * 2).loadUnaligned(as: UInt16.self))
-                        (to.assumingMemoryBound(to: Float.self))[column * dst.columns + row] = Float(
-                            bitPattern: bits << 16)
-                    }
-                }
-            }
-            for column in range where rows < dst.columns {
-                dst.rows(column..<column + 1).reshaped(rows: dst.columns, columns: 1)
-                    .rows(rows..<dst.columns).fill(0)
-            }
+        let rest = (positions - rows) * destination.type.byteCount
+        guard rest > 0 else { return }
+        for i in 0..<count {
+            (destination.bytes + (i * positions + rows) * destination.type.byteCount)
+                .initializeMemory(as: UInt8.self, repeating: 0, count: rest)
         }
     }
 }

@@ -30,6 +30,7 @@ final class PackedLayout {
     private(set) lazy var isBlockedForPairs = findWhetherBlockedForPairs()
     /// How few rows are multiplied; nil: as many are.
     private(set) var fewRows: FewRowsProduct?
+    private var knowsFewRows = false
     /// Outlives oneDNN's layout, which refers to its engine: a packed matrix may be released after its context.
     private let runtime: MatmulRuntime
 
@@ -132,6 +133,8 @@ final class PackedLayout {
 
     /// Finds out how few rows can be multiplied.
     func prepareFewRows(context: ComputeContext) {
+        guard handle != nil, !knowsFewRows else { return }
+        knowsFewRows = true
         fewRows = FewRowsProduct(self, context: context)
     }
 

@@ -78,8 +78,14 @@ extension ComputeContext {
         if let found = layouts[key] { return found }
         let made = makeLayout(key)
         layouts[key] = made
-        if made.handle != nil { made.prepareFewRows(context: self) }
         return made
+    }
+
+    /// The layout of a panel of weights, which few rows may be multiplied with, too.
+    func panelLayout(inputs: Int, outputs: Int, type: ElementType) -> PackedLayout {
+        let found = layout(inputs: inputs, outputs: outputs, type: type)
+        found.prepareFewRows(context: self)
+        return found
     }
 
     private func makeLayout(_ key: LayoutKey) -> PackedLayout {
@@ -106,8 +112,8 @@ extension ComputeContext {
         let last = outputs - (outputs - 1) / width * width
         let packed = PackedMatrix(
             outputs: outputs, inputs: inputs, type: type, transposed: transposed, panelWidth: width,
-            storedType: stored, operandType: operand, layout: layout(inputs: inputs, outputs: width, type: stored),
-            lastLayout: layout(inputs: inputs, outputs: last, type: stored), arena: arena)
+            storedType: stored, operandType: operand, layout: panelLayout(inputs: inputs, outputs: width, type: stored),
+            lastLayout: panelLayout(inputs: inputs, outputs: last, type: stored), arena: arena)
         repack(w, into: packed)
         return packed
     }

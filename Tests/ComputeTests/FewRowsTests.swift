@@ -11,7 +11,7 @@ import Testing
     static let shapes = [(64, 64), (40, 34), (1, 2), (300, 576), (513, 1536), (130, 1000), (96, 2080)]
 
     static func layout(_ context: ComputeContext, _ shape: (outputs: Int, inputs: Int)) -> PackedLayout {
-        context.layout(inputs: shape.inputs, outputs: shape.outputs, type: .bf16)
+        context.panelLayout(inputs: shape.inputs, outputs: shape.outputs, type: .bf16)
     }
 
     @Test func isUsedWhereOneDNNsKernelIsTheOneItWasMadeFor() {

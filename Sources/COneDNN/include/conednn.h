@@ -48,10 +48,10 @@ int od_layout_prepare_pack(od_layout *layout, int source_type, int64_t stride_k,
 /// Where element (k,n) lies in packed memory: at k_offsets[k] + n_offsets[n] elements from the start. 0 on success.
 int od_layout_offsets(const od_layout *layout, int64_t *k_offsets, int64_t *n_offsets);
 
-/// C[m,N] f32 = A[m,K] B, A and C dense: oneDNN 2.6 falls back to its reference for any other row stride of C.
-/// Null when refused.
-od_plan *od_plan_create(od_runtime *runtime, const od_layout *layout, int64_t m);
-/// C[m,n] f32 = A B, or += when `accumulate`; A [m,k], B [k,n] and C dense. Null when refused.
+/// C[m,N] f32 = A[m,K] B, or += when `accumulate`; A and C dense: oneDNN 2.6 falls back to its reference for any other
+/// row stride of C. Null when refused.
+od_plan *od_plan_create(od_runtime *runtime, const od_layout *layout, int64_t m, bool accumulate);
+/// The same with plain dense B [k,n].
 od_plan *od_plan_create_plain(od_runtime *runtime, int64_t m, int64_t n, int64_t k, int type, bool accumulate);
 void od_plan_destroy(od_plan *plan);
 const char *od_plan_implementation(const od_plan *plan);
