@@ -11,7 +11,7 @@ enum Samples {
         .hello(
             Hello(
                 role: .scorer, name: "scorer-1", incarnation: 0x0102_0304_0506_0708, hostID: "boot@host",
-                modelFingerprint: "m", tokenizerFingerprint: "t", slots: 32, teachers: ["default", "math"],
+                arithmetic: "m", tokenizerFingerprint: "t", slots: 32, teachers: ["default", "math"],
                 processID: 4242)),
         .welcome(
             Welcome(

@@ -1,13 +1,23 @@
 import Distillation
 import Wire
 
+/// What a member says of its engine when it joins a run.
+public protocol MemberBackend: Sendable {
+    /// Identifies everything that maps text to ids; the learner refuses a worker whose tokenizer differs from its own.
+    var tokenizerFingerprint: String { get }
+    /// Equal where log-probabilities have the same bits; empty: not known. The learner warns of a member that differs.
+    var arithmetic: String { get }
+}
+
+extension MemberBackend {
+    public var arithmetic: String { "" }
+}
+
 /// A student that samples: what a rollout worker needs of an engine.
 ///
 /// Conformers are actors on a thread of their own, so that sampling never blocks Swift's cooperative pool. One worker
 /// calls them, one call at a time.
-public protocol RolloutBackend: Sendable {
-    /// Identifies everything that maps text to ids; the learner refuses a worker whose tokenizer differs from its own.
-    var tokenizerFingerprint: String { get }
+public protocol RolloutBackend: MemberBackend {
     /// Bytes of a weight snapshot of this model; nil takes any size.
     var weightByteCount: Int? { get }
     /// Sequences sampled at once; the worker keeps about as many tasks here.
@@ -31,8 +41,7 @@ public protocol RolloutBackend: Sendable {
 }
 
 /// A teacher that grades: what a scorer needs of an engine. An actor on a thread of its own.
-public protocol ScoringBackend: Sendable {
-    var tokenizerFingerprint: String { get }
+public protocol ScoringBackend: MemberBackend {
     /// Log-probabilities in nats of the response tokens `ids[promptCount...]` of every task, at temperature 1.
     ///
     /// Tasks of one group are neighbours.

@@ -84,7 +84,7 @@ public enum TransportBenchmark {
     ) async throws {
         let hello = Message.hello(
             Hello(
-                role: .rollout, name: name, incarnation: 1, hostID: "", modelFingerprint: "", tokenizerFingerprint: "",
+                role: .rollout, name: name, incarnation: 1, hostID: "", tokenizerFingerprint: "",
                 slots: window, processID: 0))
         try transport.send(hello)
         let ids = [Int32](repeating: 7, count: tokens), logprobs = [Float](repeating: -1, count: tokens)

@@ -7,6 +7,7 @@ import Wire
 /// The rollout worker's engine: a student, or a teacher that it imitates, with continuous batching, on a thread of its own.
 public actor StudentSampler: RolloutBackend, ScoringBackend {
     public nonisolated let tokenizerFingerprint: String
+    public nonisolated var arithmetic: String { ComputeContext.arithmetic }
     public nonisolated let weightByteCount: Int?
     public nonisolated let slots: Int
     private nonisolated let executor: PinnedThreadExecutor

@@ -8,6 +8,7 @@ import Training
 /// The learner's engine: master weights, optimizer and the training step, on a thread of its own.
 public actor StudentTrainer: TrainingBackend, SupervisedBackend {
     public nonisolated let tokenizerFingerprint: String
+    public nonisolated var arithmetic: String { ComputeContext.arithmetic }
     private nonisolated let executor: PinnedThreadExecutor
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     private let files: ModelFiles

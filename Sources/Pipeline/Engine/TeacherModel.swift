@@ -6,6 +6,7 @@ import Wire
 /// The scorer's engine: a teacher that grades given tokens, on a thread of its own.
 public actor TeacherModel: ScoringBackend {
     public nonisolated let tokenizerFingerprint: String
+    public nonisolated var arithmetic: String { ComputeContext.arithmetic }
     private nonisolated let executor: PinnedThreadExecutor
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     private let engine: ScoringEngine

@@ -146,7 +146,21 @@ extension Exchange {
             (hello.role == .rollout ? "rollout worker" : "scorer")
             + (teachers.isEmpty ? "" : " of \(teachers.joined(separator: ", "))")
         actions.append(note(.info, "\(hello.name) joined (\(what), process \(hello.processID))"))
+        if let difference = difference(hello) { actions.append(note(.warning, difference)) }
         return actions
+    }
+
+    /// What a member's other arithmetic means; nil when it has the learner's, or one of them is not known.
+    private func difference(_ hello: Hello) -> String? {
+        guard !options.arithmetic.isEmpty, !hello.arithmetic.isEmpty, hello.arithmetic != options.arithmetic else {
+            return nil
+        }
+        let what =
+            hello.role == .rollout
+            ? "importance ratios of its samples are nearly 1 where they should be 1"
+            : "grades depend, in their last digits, on which scorer gives them"
+        return "\(hello.name) rounds otherwise than the learner (another CPU, opd or oneDNN): \(what); "
+            + "a run can be repeated bit for bit on CPUs of one kind only"
     }
 
     /// What a newcomer must not do to those who are there; nil when it does nothing of the kind.

@@ -210,6 +210,8 @@ public struct ExchangeOptions: Sendable, Equatable {
     public var heartbeat: Duration
     /// Of the student's tokenizer; members with another are refused. Empty: not checked.
     public var tokenizerFingerprint: String
+    /// The learner's; a member with another is warned of. Empty: not compared.
+    public var arithmetic = ""
     /// Ids that the student has; results with others are invalid.
     public var vocabularySize: Int32
     /// Invalid results in a row after which a member is refused.

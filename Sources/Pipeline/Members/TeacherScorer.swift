@@ -21,8 +21,9 @@ public actor TeacherScorer: DeskMember {
         self.batchTokens = batchTokens
         teacher = teachers.joined(separator: ", ")
         desk = MemberDesk(
-            options, role: .scorer, tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers,
-            slots: window, window: window, transport: transport, logger: logger)
+            options, role: .scorer, arithmetic: backend.arithmetic,
+            tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, slots: window, window: window,
+            transport: transport, logger: logger)
     }
 
     /// Works until the learner ends the run, refuses, or does not answer; throws what the engine throws.

@@ -40,7 +40,7 @@ extension RunConfiguration {
             }
             let hello = Message.hello(
                 Hello(
-                    role: role, name: "", incarnation: 0, hostID: "", modelFingerprint: "", tokenizerFingerprint: "",
+                    role: role, name: "", incarnation: 0, hostID: "", tokenizerFingerprint: "",
                     slots: 0, teachers: [], processID: 0))
             if learner.policy.refusal(of: hello, from: member.keys.publicKey) != nil {
                 let name = role == .rollout ? "rollout" : "scorer"

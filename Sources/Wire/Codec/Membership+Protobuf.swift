@@ -22,7 +22,7 @@ extension Hello {
         try Check.require(!name.isEmpty, .invalidValue, "hello: the name is empty")
         try Check.string(name, "hello: name", limits)
         try Check.string(hostID, "hello: host id", limits)
-        try Check.string(modelFingerprint, "hello: model fingerprint", limits)
+        try Check.string(arithmetic, "hello: arithmetic", limits)
         try Check.string(tokenizerFingerprint, "hello: tokenizer fingerprint", limits)
         try Check.positive(slots, "hello: slots")
         try Check.items(teachers.count, "teachers", limits)
@@ -32,7 +32,7 @@ extension Hello {
     init(_ value: PBHello, _ limits: WireLimits) throws(WireError) {
         self.init(
             role: try Role(value.role), name: value.name, incarnation: value.incarnation, hostID: value.hostID,
-            protocolVersion: value.protocolVersion, modelFingerprint: value.modelFingerprint,
+            protocolVersion: value.protocolVersion, arithmetic: value.arithmetic,
             tokenizerFingerprint: value.tokenizerFingerprint, slots: Int(value.slots), teachers: value.teachers,
             processID: value.processID)
         try check(limits)
@@ -48,7 +48,7 @@ extension PBHello {
         incarnation = value.incarnation
         hostID = value.hostID
         protocolVersion = value.protocolVersion
-        modelFingerprint = value.modelFingerprint
+        arithmetic = value.arithmetic
         tokenizerFingerprint = value.tokenizerFingerprint
         slots = try Check.uint32(value.slots, "hello: slots")
         teachers = value.teachers

@@ -478,7 +478,8 @@ nonisolated struct PBHello: Sendable {
 
   var protocolVersion: UInt32 = 0
 
-  var modelFingerprint: String = String()
+  /// Equal on processes whose arithmetic has the same bits; empty: not known.
+  var arithmetic: String = String()
 
   var tokenizerFingerprint: String = String()
 
@@ -1574,7 +1575,7 @@ nonisolated extension PBArrayFrame: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Hello"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{1}incarnation\0\u{3}host_id\0\u{3}protocol_version\0\u{3}model_fingerprint\0\u{3}tokenizer_fingerprint\0\u{1}slots\0\u{1}teachers\0\u{3}process_id\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{1}incarnation\0\u{3}host_id\0\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{1}slots\0\u{1}teachers\0\u{3}process_id\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1587,7 +1588,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 3: try { try decoder.decodeSingularFixed64Field(value: &self.incarnation) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.hostID) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.protocolVersion) }()
-      case 6: try { try decoder.decodeSingularStringField(value: &self.modelFingerprint) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.arithmetic) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.tokenizerFingerprint) }()
       case 8: try { try decoder.decodeSingularUInt32Field(value: &self.slots) }()
       case 9: try { try decoder.decodeRepeatedStringField(value: &self.teachers) }()
@@ -1613,8 +1614,8 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if self.protocolVersion != 0 {
       try visitor.visitSingularUInt32Field(value: self.protocolVersion, fieldNumber: 5)
     }
-    if !self.modelFingerprint.isEmpty {
-      try visitor.visitSingularStringField(value: self.modelFingerprint, fieldNumber: 6)
+    if !self.arithmetic.isEmpty {
+      try visitor.visitSingularStringField(value: self.arithmetic, fieldNumber: 6)
     }
     if !self.tokenizerFingerprint.isEmpty {
       try visitor.visitSingularStringField(value: self.tokenizerFingerprint, fieldNumber: 7)
@@ -1637,7 +1638,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs.incarnation != rhs.incarnation {return false}
     if lhs.hostID != rhs.hostID {return false}
     if lhs.protocolVersion != rhs.protocolVersion {return false}
-    if lhs.modelFingerprint != rhs.modelFingerprint {return false}
+    if lhs.arithmetic != rhs.arithmetic {return false}
     if lhs.tokenizerFingerprint != rhs.tokenizerFingerprint {return false}
     if lhs.slots != rhs.slots {return false}
     if lhs.teachers != rhs.teachers {return false}

@@ -14,8 +14,8 @@ public struct Hello: Sendable, Equatable {
     /// Equal on processes that can share memory: boot id and host name.
     public var hostID: String
     public var protocolVersion: UInt32
-    /// Of the model it holds; empty when it takes whatever the learner sends.
-    public var modelFingerprint: String
+    /// Equal on processes whose arithmetic has the same bits; empty: not known.
+    public var arithmetic: String
     public var tokenizerFingerprint: String
     /// Sequences it works on at once, at least 1.
     public var slots: Int
@@ -25,14 +25,14 @@ public struct Hello: Sendable, Equatable {
 
     public init(
         role: Role, name: String, incarnation: UInt64, hostID: String, protocolVersion: UInt32 = Codec.version,
-        modelFingerprint: String, tokenizerFingerprint: String, slots: Int, teachers: [String] = [], processID: UInt64
+        arithmetic: String = "", tokenizerFingerprint: String, slots: Int, teachers: [String] = [], processID: UInt64
     ) {
         self.role = role
         self.name = name
         self.incarnation = incarnation
         self.hostID = hostID
         self.protocolVersion = protocolVersion
-        self.modelFingerprint = modelFingerprint
+        self.arithmetic = arithmetic
         self.tokenizerFingerprint = tokenizerFingerprint
         self.slots = slots
         self.teachers = teachers

@@ -14,13 +14,13 @@ import Wire
     }
 
     private func hello(
-        _ name: String, _ role: Role, incarnation: UInt64 = 1, tokenizer: String = "t", version: UInt32 = Codec.version,
-        teachers: [String]? = nil
+        _ name: String, _ role: Role, incarnation: UInt64 = 1, arithmetic: String = "", tokenizer: String = "t",
+        version: UInt32 = Codec.version, teachers: [String]? = nil
     ) -> Message {
         .hello(
             Hello(
                 role: role, name: name, incarnation: incarnation, hostID: "h", protocolVersion: version,
-                modelFingerprint: "", tokenizerFingerprint: tokenizer, slots: 1,
+                arithmetic: arithmetic, tokenizerFingerprint: tokenizer, slots: 1,
                 teachers: teachers ?? (role == .scorer ? ["default"] : []), processID: 1))
     }
 
@@ -51,6 +51,25 @@ import Wire
             behaviourLogprobs: ids.map { _ in -1 }, policyVersions: PolicyVersions(repeating: version, count: tokens),
             finishReason: .stop,
             temperature: task.sampling.temperature)
+    }
+
+    @Test(arguments: [Role.rollout, .scorer], ["", "a"])
+    func memberWithOtherArithmeticIsWarnedOf(role: Role, ours: String) {
+        var options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t")
+        options.arithmetic = ours
+        for theirs in ["", "a", "b"] {
+            var exchange = Exchange(plan: plan(heldout: 0), options: options, epoch: 9, version: 0)
+            let actions = exchange.receive(
+                hello("w", role, arithmetic: theirs), from: PeerID("w"), now: .zero)
+            let warnings = actions.compactMap { action -> String? in
+                guard case .note(let note) = action, note.level == .warning else { return nil }
+                return note.text
+            }
+            #expect(warnings.count == (ours == "a" && theirs == "b" ? 1 : 0), "\(ours), \(theirs): \(warnings)")
+            #expect(warnings.allSatisfy { $0.hasPrefix("w rounds otherwise than the learner") })
+            // It is let in all the same.
+            #expect(sent(actions).contains { if case .welcome = $0 { true } else { false } })
+        }
     }
 
     @Test func aGroupIsGrantedWholeAndOnce() {

@@ -8,7 +8,7 @@ extension Simulation {
         started += 1
         let name = name ?? "\(role.rawValue)-\(started)"
         let hello = Hello(
-            role: role, name: name, incarnation: started, hostID: "here", modelFingerprint: "",
+            role: role, name: name, incarnation: started, hostID: "here",
             tokenizerFingerprint: "", slots: 4, teachers: role == .scorer ? plan.teachers.sorted() : [],
             processID: started)
         let window = dice.integer(1..<5)

@@ -15,7 +15,7 @@ struct AccessPolicyTests {
     static func hello(_ role: Role, name: String = "x") -> Message {
         .hello(
             Hello(
-                role: role, name: name, incarnation: 1, hostID: "", modelFingerprint: "", tokenizerFingerprint: "",
+                role: role, name: name, incarnation: 1, hostID: "", tokenizerFingerprint: "",
                 slots: 1, teachers: role == .scorer ? ["default"] : [], processID: 1))
     }
 

@@ -302,7 +302,7 @@ struct TransportConformanceTests {
         [
             .hello(
                 Hello(
-                    role: .rollout, name: "w", incarnation: 5, hostID: "h", modelFingerprint: "m",
+                    role: .rollout, name: "w", incarnation: 5, hostID: "h", arithmetic: "a",
                     tokenizerFingerprint: "t", slots: 4, processID: 1)),
             .acknowledge(Acknowledge(items: [])),
             .scoreGrant(
