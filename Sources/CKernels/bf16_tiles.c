@@ -112,6 +112,13 @@ static void put_tile(
         put_tile(o, sums, row, count, column, width); \
     }
 
+INLINE void clear_sums(void) {
+    _tile_zero(C0);
+    _tile_zero(C1);
+    _tile_zero(C2);
+    _tile_zero(C3);
+}
+
 INLINE const char *fetch(const char *next, int64_t lines) {
     if (next)
         for (int64_t l = 0; l < lines; l++, next += 64) _mm_prefetch(next, _MM_HINT_T1);
@@ -126,10 +133,7 @@ static const char *two_by_two(
     const int64_t depth = o->depth, whole = depth / STEP * STEP, lower = rows - TILE;
     const uint16_t *x = o->x + row * depth;
     const size_t stride = (size_t)depth * 2;
-    _tile_zero(C0);
-    _tile_zero(C1);
-    _tile_zero(C2);
-    _tile_zero(C3);
+    clear_sums();
 #define MULTIPLY(upper_rows, lower_rows, stride, k) \
     _tile_loadd(B0, w + (k) * CK_BF16_BLOCK, PAIR_BYTES); \
     _tile_loadd(A0, upper_rows, stride); \
@@ -165,10 +169,7 @@ static const char *one_by_four(
     const int64_t depth = o->depth, whole = depth / STEP * STEP;
     const uint16_t *x = o->x + row * depth;
     const size_t stride = (size_t)depth * 2;
-    _tile_zero(C0);
-    _tile_zero(C1);
-    _tile_zero(C2);
-    _tile_zero(C3);
+    clear_sums();
     // A1 is not needed for rows: weights take turns in three registers.
 #define MULTIPLY(rows_at, stride, k) \
     _tile_loadd(A0, rows_at, stride); \
@@ -206,7 +207,7 @@ void ck_bf16_tiles_product(
     // Rows in twos of tiles, then one tile.
     const int64_t pairs = (rows + TILE - 1) / (2 * TILE), paired = pairs * 2 * TILE < rows ? pairs * 2 * TILE : rows;
     // While a block is multiplied the next one is fetched, each pass its share.
-    const int64_t lines = (2 * STEP + 2 * pairs + (paired < rows) - 1) / (2 * pairs + (paired < rows));
+    const int64_t passes = 2 * pairs + (paired < rows), lines = (2 * STEP + passes - 1) / passes;
     const char *end = (const char *)(panel + (width + CK_BF16_BLOCK - 1) / CK_BF16_BLOCK * block);
     for (int64_t n = 0; n < width; n += CK_BF16_BLOCK, panel += block) {
         const char *next = (const char *)(panel + block);

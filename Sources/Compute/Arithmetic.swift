@@ -5,9 +5,9 @@ extension ComputeContext {
     /// of some, computed once. CPUs with AMX, with AVX-512 and bf16, and others differ, and versions of oneDNN may.
     public static let arithmetic = ComputeContext(threads: 1).arithmeticHash()
 
-    /// FNV-1a over the bits of products in both types, of few rows and of many, and of exponentials.
+    /// Over products in both types, of few rows and of many, and of exponentials.
     func arithmeticHash() -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        var hash = FloatHash()
         for type in ElementType.allCases {
             for (outputs, inputs) in [(96, 576), (40, 100)] {
                 let weights = pack(Self.samples(rows: outputs, columns: inputs, seed: 1), as: type)
@@ -16,13 +16,13 @@ extension ComputeContext {
                     convert(from: Self.samples(rows: rows, columns: inputs, seed: 2), to: x)
                     let y = Tensor(rows: rows, columns: outputs)
                     linear(x, weights, into: y)
-                    for index in 0..<y.count { hash = (hash ^ UInt64(y.f32[index].bitPattern)) &* 0x100_0000_01b3 }
+                    hash.add(UnsafeBufferPointer(start: y.f32, count: y.count))
                     kernels.exp(y.f32, y.f32, Int64(y.count))
-                    for index in 0..<y.count { hash = (hash ^ UInt64(y.f32[index].bitPattern)) &* 0x100_0000_01b3 }
+                    hash.add(UnsafeBufferPointer(start: y.f32, count: y.count))
                 }
             }
         }
-        let digits = String(hash, radix: 16)
+        let digits = String(hash.value, radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 

@@ -66,6 +66,10 @@ final class PackedLayout {
         if case .oneDNN(let handle) = form { handle } else { nil }
     }
 
+    var isForTiles: Bool {
+        if case .pairs = form { true } else { false }
+    }
+
     private static let pairBlock = Int(CK_BF16_BLOCK)
 
     private static func padded(_ inputs: Int) -> Int { (inputs + 31) / 32 * 32 }

@@ -35,7 +35,8 @@ struct PanelProducts {
         arrangedStride =
             hasFewRows ? (FewRowsProduct.arrangedBytes(rows: RowChunks.short, depth: x.columns) + 63) / 64 * 64 : 0
         arranged = hasFewRows ? context.arrange(input, chunks, stride: arrangedStride, user: user) : nil
-        let others = hasFewRows ? chunks[..<chunks.longCount] : chunks[...]
+        // Tiles write where the product is wanted.
+        let others = matrix.layout.isForTiles ? chunks[..<0] : hasFewRows ? chunks[..<chunks.longCount] : chunks[...]
         blocks = context.scratch(
             user + ".block", rows: others.isEmpty ? 0 : threads * RowChunks.longest, columns: matrix.panelWidth)
         var plans: [(rows: Int, full: MatmulPlan, last: MatmulPlan)] = []
@@ -60,7 +61,7 @@ struct PanelProducts {
         let width = matrix.panelRange(panel).count
         let x = input.bytes + chunks[chunk].lowerBound * input.columns * input.type.byteCount
         let weights = matrix.bytes(ofPanel: panel)
-        if case .pairs = matrix.layout.form {
+        if matrix.layout.isForTiles {
             let next = panelAfter(panel)
             ck_bf16_tiles_product(
                 y, Self.store(type, accumulate), Int64(rowStride), x.assumingMemoryBound(to: UInt16.self),

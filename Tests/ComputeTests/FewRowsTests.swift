@@ -21,7 +21,7 @@ import Testing
             return
         }
         let layout = Self.layout(context, (300, 576))
-        // Another implementation of another oneDNN's may have another layout, and is left to it.
+        // Another oneDNN may choose an implementation with another layout, and multiplies few rows itself then.
         guard let handle = layout.handle, String(cString: od_layout_implementation(handle)) == "brg:avx512_core_bf16"
         else { return }
         #expect(layout.isBlockedForPairs)

@@ -100,7 +100,7 @@ import Testing
 }
 
 @Suite struct WeightGradientTests {
-    @Test(arguments: ElementType.allCases, [1, 5, 64, 130, 700])
+    @Test(arguments: ElementType.allCases, [1, 5, 64, 130, 700, 1600])
     func matchesReferenceOnAnyThreads(type: ElementType, rows: Int) {
         var random = Random(UInt64(rows))
         for (n, k) in [(40, 56), (200, 48), (56, 104), (13, 37)] {

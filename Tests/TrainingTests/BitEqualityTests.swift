@@ -201,7 +201,7 @@ struct BitEqualityTests {
         #expect(trainer.gradients.flat.floats().allSatisfy { $0 == 0 })
     }
 
-    @Test("logits kept, kept in parts or computed again: one gradient", arguments: [variants[0], variants[3]])
+    @Test("logits kept, kept in parts or computed again: one gradient", arguments: variants)
     func logits(_ variant: Variant) throws {
         var fixed = SeededGenerator(seed: 6)
         let sequences = randomRequests(variant.configuration, groups: 5, using: &fixed).enumerated().map {

@@ -66,22 +66,12 @@ public struct AdapterSnapshot: Sendable {
     }
 }
 
-/// A fingerprint of a model's values: FNV-1a over the bits of all parameters as f32, in their canonical order.
-struct ParameterFingerprint {
-    private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
-
-    mutating func add(_ values: UnsafeBufferPointer<Float>) {
-        var hash = value
-        for number in values { hash = (hash ^ UInt64(number.bitPattern)) &* 0x100_0000_01b3 }
-        value = hash
-    }
-}
-
 extension ModelFiles {
-    /// A fingerprint of all values, whatever the files are called and however they store them. Reads all of them.
+    /// A fingerprint of all values in their canonical order, whatever the files are called and however they store them.
+    /// Reads all of them.
     public func fingerprint() throws -> UInt64 {
         let reader = TensorReader(self)
-        var fingerprint = ParameterFingerprint()
+        var fingerprint = FloatHash()
         for spec in configuration.parameters { fingerprint.add(try reader.values(of: spec.name)) }
         return fingerprint.value
     }
@@ -90,7 +80,7 @@ extension ModelFiles {
 extension ParameterBuffer {
     /// As `ModelFiles.fingerprint` of the same values. For an f32 layout of a whole model.
     public var fingerprint: UInt64 {
-        var fingerprint = ParameterFingerprint()
+        var fingerprint = FloatHash()
         for entry in layout.entries { fingerprint.add(values(entry)) }
         return fingerprint.value
     }

@@ -211,7 +211,7 @@ public struct ExchangeOptions: Sendable, Equatable {
     /// Of the student's tokenizer; members with another are refused. Empty: not checked.
     public var tokenizerFingerprint: String
     /// The learner's; a member with another is warned of. Empty: not compared.
-    public var arithmetic = ""
+    public var arithmetic: String
     /// Ids that the student has; results with others are invalid.
     public var vocabularySize: Int32
     /// Invalid results in a row after which a member is refused.
@@ -226,13 +226,14 @@ public struct ExchangeOptions: Sendable, Equatable {
 
     public init(
         runID: String, lease: Duration = .seconds(60), heartbeat: Duration = .seconds(2),
-        tokenizerFingerprint: String = "", vocabularySize: Int32 = .max
+        tokenizerFingerprint: String = "", arithmetic: String = "", vocabularySize: Int32 = .max
     ) {
         self.runID = runID
         self.vocabularySize = vocabularySize
         self.lease = lease
         self.heartbeat = heartbeat
         self.tokenizerFingerprint = tokenizerFingerprint
+        self.arithmetic = arithmetic
     }
 
     /// Silence after which a member counts as dead.

@@ -25,15 +25,15 @@ struct MemberDesk<Work: LeasedWork>: Sendable {
 
     /// - Parameter window: tasks to hold at once.
     init(
-        _ options: MemberOptions, role: Role, arithmetic: String, tokenizerFingerprint: String, teachers: [String],
-        slots: Int, window: Int, transport: any Transport, logger: Logger
+        _ options: MemberOptions, role: Role, backend: any MemberBackend, teachers: [String], slots: Int, window: Int,
+        transport: any Transport, logger: Logger
     ) {
         self.transport = transport
         self.logger = logger
         let hello = Hello(
             role: role, name: options.name, incarnation: options.incarnation, hostID: HostID.current(),
-            arithmetic: arithmetic, tokenizerFingerprint: tokenizerFingerprint, slots: slots, teachers: teachers,
-            processID: options.processID)
+            arithmetic: backend.arithmetic, tokenizerFingerprint: backend.tokenizerFingerprint, slots: slots,
+            teachers: teachers, processID: options.processID)
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
 

@@ -28,8 +28,7 @@ public actor RolloutWorker: DeskMember {
         followsWeights = teachers.isEmpty
         version = teachers.isEmpty ? nil : 0
         desk = MemberDesk(
-            options, role: .rollout, arithmetic: backend.arithmetic,
-            tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, slots: backend.slots,
+            options, role: .rollout, backend: backend, teachers: teachers, slots: backend.slots,
             window: max(backend.slots, 1), transport: transport, logger: logger)
         fetcher = Self.makeFetcher(transport, backend, logger)
     }

@@ -21,8 +21,7 @@ public actor TeacherScorer: DeskMember {
         self.batchTokens = batchTokens
         teacher = teachers.joined(separator: ", ")
         desk = MemberDesk(
-            options, role: .scorer, arithmetic: backend.arithmetic,
-            tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, slots: window, window: window,
+            options, role: .scorer, backend: backend, teachers: teachers, slots: window, window: window,
             transport: transport, logger: logger)
     }
 

@@ -93,11 +93,10 @@ public enum LearnerProcess {
         let publisher = WeightPublisher(runID: runID, logger: logger)
         defer { publisher.close() }
         let schedule = configuration.training.learningRateSchedule
-        var exchange = ExchangeOptions(
+        let exchange = ExchangeOptions(
             runID: runID, lease: .seconds(configuration.pipeline.leaseSeconds),
             heartbeat: .seconds(configuration.pipeline.heartbeatSeconds), tokenizerFingerprint: tokenizer.fingerprint,
-            vocabularySize: Int32(student.configuration.vocabularySize))
-        exchange.arithmetic = backend.arithmetic
+            arithmetic: backend.arithmetic, vocabularySize: Int32(student.configuration.vocabularySize))
         var options = LearnerOptions(
             plan: plan, exchange: exchange, objective: configuration.objective.objective,
             learningRate: { schedule.rate(step: Int($0)) })

@@ -55,8 +55,7 @@ import Wire
 
     @Test(arguments: [Role.rollout, .scorer], ["", "a"])
     func memberWithOtherArithmeticIsWarnedOf(role: Role, ours: String) {
-        var options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t")
-        options.arithmetic = ours
+        let options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t", arithmetic: ours)
         for theirs in ["", "a", "b"] {
             var exchange = Exchange(plan: plan(heldout: 0), options: options, epoch: 9, version: 0)
             let actions = exchange.receive(
