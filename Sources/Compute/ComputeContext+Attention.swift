@@ -23,8 +23,7 @@ extension ComputeContext {
                 segment.firstRow >= 0 && segment.firstRow + segment.count <= totalRows, "segment rows out of range")
             precondition(segment.pages.count * PagePool.pagePositions >= end, "segment without pages for its positions")
             precondition(end <= positions, "position \(end - 1) past the rope table's \(positions)")
-            // An array's elements do not move while `segments` is alive and unchanged, which the caller ensures with
-            // withExtendedLifetime.
+            // An array's elements do not move while `segments` is alive and unchanged: see PagePool.withKernelView.
             let pages = segment.pages.withUnsafeBufferPointer { $0.baseAddress }
             guard let pages else { continue }
             let step = rows ?? segment.count
@@ -59,20 +58,15 @@ extension ComputeContext {
         precondition(qkv.columns == shape.fusedColumns && q.columns == shape.queryColumns, "ropeAndCache: columns")
         precondition(q.rows == qkv.rows && rope.cos.columns == shape.headDimension / 2, "ropeAndCache: rows")
         makeAttentionItems(segments, rows: 32, heads: 1, totalRows: qkv.rows, positions: rope.positions)
-        var kernelShape = pool.kernelShape(layer: layer)
         var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon)
-        withExtendedLifetime(segments) {
-            pool.withTable { table in
-                withUnsafePointer(to: &kernelShape) { shape in
-                    withUnsafePointer(to: &kernelRope) { rope in
-                        attentionItems.withUnsafeBufferPointer { items in
-                            team.run(items: items.count) { index, _ in
-                                let item = items[index]
-                                kernels.rope_and_cache(
-                                    q.bytes, qkv.bytes, shape, rope, ck_pages(table: table, ids: item.pages),
-                                    Int64(item.row), Int64(item.row + item.count), Int64(item.position))
-                            }
-                        }
+        pool.withKernelView(layer: layer, of: segments) { shape, table in
+            withUnsafePointer(to: &kernelRope) { rope in
+                attentionItems.withUnsafeBufferPointer { items in
+                    team.run(items: items.count) { index, _ in
+                        let item = items[index]
+                        kernels.rope_and_cache(
+                            q.bytes, qkv.bytes, shape, rope, ck_pages(table: table, ids: item.pages),
+                            Int64(item.row), Int64(item.row + item.count), Int64(item.position))
                     }
                 }
             }
@@ -94,19 +88,14 @@ extension ComputeContext {
         precondition(logSumExp.map { $0.count == q.rows * shape.heads } ?? true, "attention: logSumExp's shape")
         makeAttentionItems(
             segments, rows: Self.attentionRows, heads: shape.keyValueHeads, totalRows: q.rows, positions: Int.max)
-        var kernelShape = pool.kernelShape(layer: layer)
-        withExtendedLifetime(segments) {
-            pool.withTable { table in
-                withUnsafePointer(to: &kernelShape) { shape in
-                    attentionItems.withUnsafeBufferPointer { items in
-                        team.run(items: items.count) { index, thread in
-                            let item = items[index]
-                            kernels.attention(
-                                out.bytes, logSumExp?.f32, q.bytes, shape, ck_pages(table: table, ids: item.pages),
-                                Int32(item.head), Int64(item.row), Int64(item.row + item.count),
-                                Int64(item.position), threadScratch[thread].base)
-                        }
-                    }
+        pool.withKernelView(layer: layer, of: segments) { shape, table in
+            attentionItems.withUnsafeBufferPointer { items in
+                team.run(items: items.count) { index, thread in
+                    let item = items[index]
+                    kernels.attention(
+                        out.bytes, logSumExp?.f32, q.bytes, shape, ck_pages(table: table, ids: item.pages),
+                        Int32(item.head), Int64(item.row), Int64(item.row + item.count), Int64(item.position),
+                        threadScratch[thread].base)
                 }
             }
         }
@@ -135,21 +124,16 @@ extension ComputeContext {
         // Several parts a thread, so that threads end together; long ones, because a part's first keys are not fetched
         // ahead.
         let parts = min(attendTasks.count, team.threads * 4)
-        var kernelShape = pool.kernelShape(layer: layer)
         var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon)
-        withExtendedLifetime(segments) {
-            pool.withTable { table in
-                withUnsafePointer(to: &kernelShape) { shape in
-                    withUnsafePointer(to: &kernelRope) { rope in
-                        attendTasks.withUnsafeBufferPointer { tasks in
-                            team.run(items: parts) { part, thread in
-                                let from = part * tasks.count / parts, to = (part + 1) * tasks.count / parts
-                                guard let first = tasks.baseAddress else { return }
-                                kernels.attend_next(
-                                    out.bytes, qkv.bytes, shape, rope, table, first + from, Int64(to - from),
-                                    threadScratch[thread].base)
-                            }
-                        }
+        pool.withKernelView(layer: layer, of: segments) { shape, table in
+            withUnsafePointer(to: &kernelRope) { rope in
+                attendTasks.withUnsafeBufferPointer { tasks in
+                    team.run(items: parts) { part, thread in
+                        let from = part * tasks.count / parts, to = (part + 1) * tasks.count / parts
+                        guard let first = tasks.baseAddress else { return }
+                        kernels.attend_next(
+                            out.bytes, qkv.bytes, shape, rope, table, first + from, Int64(to - from),
+                            threadScratch[thread].base)
                     }
                 }
             }

@@ -39,7 +39,7 @@ extension ComputeContext {
                 let end = segment.startPosition + segment.count
                 precondition(segment.pages.count * PagePool.pagePositions >= end, "segment without pages")
                 precondition(segment.firstRow >= 0 && segment.rows.upperBound <= q.rows, "segment rows out of range")
-                // The arrays stay alive and unchanged until the end of this function: see withExtendedLifetime.
+                // The arrays stay alive and unchanged until the end of this function: see PagePool.withKernelView.
                 let ids = segment.pages.withUnsafeBufferPointer { $0.baseAddress }
                 spans.append(
                     ck_span(
@@ -50,19 +50,14 @@ extension ComputeContext {
         }
         // Large groups first: the last item decides when all are done.
         ranges.sort { ($0.rows, $1.spans.lowerBound) > ($1.rows, $0.spans.lowerBound) }
-        var kernelShape = pool.kernelShape(layer: layer)
-        withExtendedLifetime(groups) {
-            pool.withTable { table in
-                withUnsafePointer(to: &kernelShape) { kernelShape in
-                    spans.withUnsafeBufferPointer { spans in
-                        team.run(items: ranges.count * shape.keyValueHeads) { item, thread in
-                            let range = ranges[item / shape.keyValueHeads].spans
-                            kernels.attention_backward(
-                                d.f32, dOut.bytes, out.bytes, logSumExp.f32, q.bytes, kernelShape, table,
-                                spans.baseAddress.map { $0 + range.lowerBound }, Int64(range.count),
-                                Int32(item % shape.keyValueHeads), threadScratch[thread].base)
-                        }
-                    }
+        pool.withKernelView(layer: layer, of: groups) { kernelShape, table in
+            spans.withUnsafeBufferPointer { spans in
+                team.run(items: ranges.count * shape.keyValueHeads) { item, thread in
+                    let range = ranges[item / shape.keyValueHeads].spans
+                    kernels.attention_backward(
+                        d.f32, dOut.bytes, out.bytes, logSumExp.f32, q.bytes, kernelShape, table,
+                        spans.baseAddress.map { $0 + range.lowerBound }, Int64(range.count),
+                        Int32(item % shape.keyValueHeads), threadScratch[thread].base)
                 }
             }
         }
@@ -73,14 +68,13 @@ extension ComputeContext {
         _ d: Tensor, qkv: Tensor, qNorm: Tensor?, kNorm: Tensor?, epsilon: Float, rope: RopeTable,
         segments: [Segment], layer: Int, pool: PagePool, into dqkv: Tensor, dQNorm: Tensor?, dKNorm: Tensor?
     ) {
-        var kernelShape = pool.kernelShape(layer: layer)
         var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon)
         makeAttentionItems(
             segments, rows: Self.rowsPerPartial, heads: 1, totalRows: qkv.rows, positions: rope.positions)
         let columns = pool.shape.headDimension
         let norms = scratch("attention.norms", rows: 2 * attentionItems.count, columns: columns)
         if dQNorm != nil || dKNorm != nil { norms.fill(0) }
-        withUnsafePointer(to: &kernelShape) { shape in
+        pool.withKernelView(layer: layer, of: segments) { shape, _ in
             withUnsafePointer(to: &kernelRope) { rope in
                 attentionItems.withUnsafeBufferPointer { items in
                     team.run(items: items.count) { index, _ in

@@ -75,12 +75,10 @@ extension ComputeContext {
         _ use: (_ panel: Int, _ rows: Range<Int>, _ z: UnsafeMutablePointer<Float>) -> Void
     ) -> HeadStatistics {
         precondition(x.columns == head.inputs && x.type == head.type, "head: shapes differ")
-        precondition(kept.map { Self.takesLogits($0, of: x, head) } ?? true, "head: kept logits")
         let statistics = HeadStatistics(self, rows: x.rows, panels: head.panelCount, weighted: weighted)
         if x.rows == 0 { return statistics }
         let products = PanelProducts(self, x, head, user: "head")
-        let width = head.panelWidth
-        let blocks = scratch("head.logits", rows: team.threads * RowChunks.longest, columns: width)
+        let logits = LogitBlocks(self, of: x, head, keeping: kept)
         let stride = Int64(head.panelCount)
         inverseTemperature.withUnsafeBufferPointer { scale in
             guard let scale = scale.baseAddress else { return }
@@ -88,13 +86,11 @@ extension ComputeContext {
                 let panel = item / products.chunks.count
                 let chunk = item % products.chunks.count
                 let rows = products.chunks[chunk]
-                let block =
-                    kept.map { Self.block(of: $0, head.panelRange(panel), rows: rows) }
-                    ?? blocks.f32 + thread * RowChunks.longest * width
-                products.run(
-                    chunk: chunk, panel: panel, thread: thread, into: block, type: .f32,
-                    rowStride: head.panelRange(panel).count, accumulate: false)
                 let columns = head.panelRange(panel).count
+                let block = logits.block(columns: head.panelRange(panel), rows: rows, thread: thread)
+                products.run(
+                    chunk: chunk, panel: panel, thread: thread, into: block, type: .f32, rowStride: columns,
+                    accumulate: false)
                 let at = rows.lowerBound * head.panelCount + panel
                 kernels.panel_stats(
                     block, Int64(columns), Int64(columns), scale + rows.lowerBound, statistics.maxima.f32 + at,
@@ -104,14 +100,29 @@ extension ComputeContext {
         }
         return statistics
     }
+}
 
-    static func takesLogits(_ kept: Tensor, of x: Tensor, _ head: PackedMatrix) -> Bool {
-        kept.rows == x.rows && kept.columns == head.outputs && kept.type == .f32
+/// Where the logits of some rows and one panel lie, densely: in memory that keeps those of all panels, one after the
+/// other, or in a block of the thread's own, until its next panel.
+struct LogitBlocks {
+    private let kept: Tensor?
+    private let own: Tensor
+
+    /// - Parameter kept: [T,V] f32 for the rows of x [T,C].
+    init(_ context: ComputeContext, of x: Tensor, _ head: PackedMatrix, keeping kept: Tensor?) {
+        if let kept {
+            precondition(
+                kept.rows == x.rows && kept.columns == head.outputs && kept.type == .f32, "head: kept logits")
+        }
+        self.kept = kept
+        own = context.scratch(
+            "head.logits", rows: kept == nil ? context.team.threads * RowChunks.longest : 0, columns: head.panelWidth)
     }
 
-    /// Where kept logits of some rows and one panel lie, densely: the panels follow each other.
-    static func block(of kept: Tensor, _ columns: Range<Int>, rows: Range<Int>) -> UnsafeMutablePointer<Float> {
-        kept.f32 + columns.lowerBound * kept.rows + rows.lowerBound * columns.count
+    /// - Parameter columns: of the panel.
+    func block(columns: Range<Int>, rows: Range<Int>, thread: Int) -> UnsafeMutablePointer<Float> {
+        kept.map { $0.f32 + columns.lowerBound * $0.rows + rows.lowerBound * columns.count }
+            ?? own.f32 + thread * RowChunks.longest * own.columns
     }
 }
 

@@ -60,14 +60,12 @@ extension ComputeContext {
             if let dW, !accumulate { zero(dW) }
             return
         }
-        precondition(kept.map { Self.takesLogits($0, of: x, head) } ?? true, "headBackward: kept logits")
         // Kept logits are scaled already.
         let scale = kept == nil ? inverseTemperature : [Float](repeating: 1, count: rows)
         let slope = kept == nil ? coefficient : zip(coefficient, inverseTemperature).map(*)
         let products = kept == nil ? PanelProducts(self, x, head, user: "head") : nil
         let chunks = RowChunks(rows: rows)
-        let blocks = scratch(
-            "head.logits", rows: kept == nil ? team.threads * RowChunks.longest : 0, columns: head.panelWidth)
+        let logits = LogitBlocks(self, of: x, head, keeping: kept)
         for (index, slab) in transposed.slabs.enumerated() {
             let columns = index * PackedHeadTranspose.slab..<index * PackedHeadTranspose.slab + slab.inputs
             let dz = scratch("head.dz", rows: rows, columns: columns.count, type: x.type)
@@ -78,9 +76,7 @@ extension ComputeContext {
                 let chunk = item % chunks.count
                 let range = chunks[chunk]
                 let panelColumns = head.panelRange(panel)
-                let block =
-                    kept.map { Self.block(of: $0, panelColumns, rows: range) }
-                    ?? blocks.f32 + thread * RowChunks.longest * head.panelWidth
+                let block = logits.block(columns: panelColumns, rows: range, thread: thread)
                 products?.run(
                     chunk: chunk, panel: panel, thread: thread, into: block, type: .f32,
                     rowStride: panelColumns.count, accumulate: false)

@@ -137,20 +137,23 @@ public final class PagePool {
         pages[Int(destination)].base.copyMemory(from: pages[Int(source)].base, byteCount: pageBytes)
     }
 
-    func withTable<R>(_ body: (UnsafePointer<UnsafeMutableRawPointer?>) -> R) -> R {
-        addresses.withUnsafeBufferPointer { buffer in
-            guard let base = buffer.baseAddress else { fatalError("attention over a pool without pages") }
-            return body(base)
-        }
-    }
-
-    /// The kernels' view of one layer.
-    func kernelShape(layer: Int) -> ck_attention_shape {
+    /// The kernels' view of one layer, and the addresses of all pages. `owners` stay alive and unchanged meanwhile: the
+    /// segments whose page numbers the kernels are given as pointers.
+    func withKernelView(
+        layer: Int, of owners: some Collection,
+        _ body: (UnsafePointer<ck_attention_shape>, UnsafePointer<UnsafeMutableRawPointer?>) -> Void
+    ) {
         precondition(layer >= 0 && layer < layers, "layer \(layer) of \(layers)")
-        return ck_attention_shape(
+        var view = ck_attention_shape(
             heads: Int32(shape.heads), kv_heads: Int32(shape.keyValueHeads),
             head_dim: Int32(shape.headDimension), v_stride: Int32(valueStride), type: type.code,
             k_bytes: Int64(keyBytes), v_bytes: Int64(valueBytes), k_offset: Int64(layer * layerBytes),
             v_offset: Int64(layer * layerBytes + shape.keyValueHeads * keyBytes))
+        withExtendedLifetime(owners) {
+            addresses.withUnsafeBufferPointer { table in
+                guard let table = table.baseAddress else { fatalError("attention over a pool without pages") }
+                withUnsafePointer(to: &view) { body($0, table) }
+            }
+        }
     }
 }

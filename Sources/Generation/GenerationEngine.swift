@@ -3,7 +3,8 @@ import Models
 
 /// Continuous batching over a paged key/value cache: slots refill as sequences finish.
 ///
-/// Samples of one prompt share its prefill. A sequence's tokens and log-probabilities depend on its own request and the
+/// What prompts begin with in common is computed once for those that start together, and taken from running sequences
+/// by those that start later; so samples of one prompt share its prefill. A sequence's tokens and log-probabilities depend on its own request and the
 /// weights only, to the last bit, not on what runs beside it.
 public final class GenerationEngine {
     /// Most prompt tokens that one step takes in beside the running sequences.
@@ -11,23 +12,21 @@ public final class GenerationEngine {
 
     private let model: LanguageModel
     private let slots: Int
-    private var waiting: [PromptGroup] = []
+    private var waiting = RequestQueue()
     private var running: [RunningSequence] = []
     private var weightVersion: UInt64
+    /// Counts replacements of weights; another learner may call other weights by the same version.
+    private var weightChanges = 0
     private let logits: ScratchTensor
     private var logSumExp: [Float]
     /// Called with every token as it is drawn.
     public var onToken: ((SampledToken) -> Void)?
 
-    /// Requests with equal prompts, prefilled once.
-    private struct PromptGroup {
-        var promptIDs: [Int32]
-        var requests: [SampleRequest]
-    }
-
     /// A sequence in a slot; `pages` hold positions 0..<cached.
     private struct RunningSequence {
         let request: SampleRequest
+        /// `weightChanges` when its prompt was computed.
+        let weightChanges: Int
         var pages: [Int32]
         var cached: Int
         var ids: [Int32] = []
@@ -49,31 +48,19 @@ public final class GenerationEngine {
     /// Sequences in slots.
     public var activeCount: Int { running.count }
     /// Requests not yet in a slot.
-    public var waitingCount: Int { waiting.reduce(0) { $0 + $1.requests.count } }
-    /// Slots that nothing runs in or waits for.
-    public var freeSlots: Int { max(0, slots - activeCount - waitingCount) }
+    public var waitingCount: Int { waiting.count }
 
-    /// Queues requests; neighbours with equal prompts share their prefill.
+    /// Queues requests; those that may run longest start first.
     /// - Throws: `GenerationError` when a prompt is empty, holds an id outside the vocabulary, or leaves no room in the
     ///   context.
     public func submit(_ requests: [SampleRequest]) throws {
         for request in requests { try validate(request) }
-        for request in requests {
-            if let last = waiting.last, last.promptIDs == request.promptIDs, last.requests.count < slots {
-                waiting[waiting.count - 1].requests.append(request)
-            } else {
-                waiting.append(PromptGroup(promptIDs: request.promptIDs, requests: [request]))
-            }
-        }
+        waiting.append(requests)
     }
 
     /// Forgets requests, whether they wait or run.
     public func cancel(where isCancelled: (_ id: UInt64) -> Bool) {
-        waiting = waiting.compactMap { group in
-            var group = group
-            group.requests.removeAll { isCancelled($0.id) }
-            return group.requests.isEmpty ? nil : group
-        }
+        waiting.remove { isCancelled($0.id) }
         running.removeAll { sequence in
             guard isCancelled(sequence.request.id) else { return false }
             release(sequence.pages)
@@ -85,12 +72,14 @@ public final class GenerationEngine {
     public func replaceWeights(_ bytes: UnsafeRawBufferPointer, owner: AnyObject, version: UInt64) {
         model.replaceWeights(bytes, owner: owner)
         weightVersion = version
+        weightChanges += 1
     }
 
     /// Follows new adapters in the same way; `files`: the model that was loaded.
     public func apply(_ adapters: Adapters, to files: ModelFiles, version: UInt64) throws {
         try model.apply(adapters, to: files)
         weightVersion = version
+        weightChanges += 1
     }
 
     /// Prefills what fits, draws one token for every running sequence, and returns those that finished.
@@ -131,46 +120,70 @@ public final class GenerationEngine {
         let lastRow: Int
     }
 
+    /// Positions whose keys and values are there already, and the pages that hold them.
+    private struct Prefix {
+        var count = 0
+        var pages: [Int32] = []
+    }
+
+    /// Fills free slots. Prompts of one step share what they begin with; those that begin like a running sequence
+    /// continue its pages.
     private func admit(into batch: inout TokenBatch) -> [AdmittedGroup] {
-        var admitted: [AdmittedGroup] = []
+        var taken: [(group: RequestQueue.Group, prefix: Prefix?)] = []
         var free = slots - running.count
-        var taken = 0, prefilled = 0
-        for group in waiting {
-            guard group.requests.count <= free,
-                taken == 0 || prefilled + group.promptIDs.count <= Self.prefillTokensPerStep
-            else { break }
+        var prefilled = 0
+        while free > 0, let next = waiting.first {
+            let prefix = runningPrefix(of: next.promptIDs)
+            let tokens = next.promptIDs.count - (prefix?.count ?? 0)
+            guard taken.isEmpty || prefilled + tokens <= Self.prefillTokensPerStep else { break }
+            let group = waiting.takeFirst(atMost: free)
+            taken.append((group, prefix))
+            prefilled += tokens
             free -= group.requests.count
-            prefilled += group.promptIDs.count
-            taken += 1
         }
         let pool = model.transformer.pool
-        let (common, commonPages) = prefillCommonTokens(waiting.prefix(taken).map(\.promptIDs))
-        defer { release(commonPages) }
-        for group in waiting.prefix(taken) {
+        let common = prefillCommonTokens(taken.filter { $0.prefix == nil }.map(\.group.promptIDs))
+        defer { release(common.pages) }
+        return taken.map { group, prefix in
+            let prefix = prefix ?? common
             var copies: [(source: Int32, destination: Int32)] = []
             let pages = pool.allocate(
-                continuing: commonPages, count: common, by: group.promptIDs.count - common, copies: &copies)
+                continuing: prefix.pages, count: prefix.count, by: group.promptIDs.count - prefix.count,
+                copies: &copies)
             for copy in copies { pool.copy(from: copy.source, to: copy.destination) }
-            batch.append(group.promptIDs.dropFirst(common), startPosition: common, pages: pages)
-            admitted.append(
-                AdmittedGroup(
-                    requests: group.requests, pages: pages, promptCount: group.promptIDs.count,
-                    lastRow: batch.ids.count - 1))
+            batch.append(group.promptIDs.dropFirst(prefix.count), startPosition: prefix.count, pages: pages)
+            return AdmittedGroup(
+                requests: group.requests, pages: pages, promptCount: group.promptIDs.count,
+                lastRow: batch.ids.count - 1)
         }
-        waiting.removeFirst(taken)
-        return admitted
+    }
+
+    /// The longest beginning that a prompt has in common with one that a running sequence has computed with the present
+    /// weights. The prompt's last token is left: its output is what the first new token is drawn from.
+    private func runningPrefix(of prompt: [Int32]) -> Prefix? {
+        var best: (count: Int, index: Int)?
+        for (index, sequence) in running.enumerated() where sequence.weightChanges == weightChanges {
+            let count = SharedPrefixBatch.commonTokens(of: prompt, with: sequence.request.promptIDs)
+            if count > best?.count ?? 0 { best = (count, index) }
+        }
+        return best.map { count, index in
+            Prefix(
+                count: count,
+                pages: Array(
+                    running[index].pages.prefix(
+                        (count + PagePool.pagePositions - 1) / PagePool.pagePositions)))
+        }
     }
 
     /// Computes what all prompts begin with, such as a system message, once.
-    /// - Returns: how many tokens that are, and the pages that hold them.
-    private func prefillCommonTokens(_ prompts: [[Int32]]) -> (count: Int, pages: [Int32]) {
+    private func prefillCommonTokens(_ prompts: [[Int32]]) -> Prefix {
         let count = SharedPrefixBatch.commonTokens(prompts)
-        guard count > 0 else { return (0, []) }
+        guard count > 0 else { return Prefix() }
         let pages = model.transformer.pool.allocate(positions: count)
         var batch = TokenBatch()
         batch.append(prompts[0].prefix(count), startPosition: 0, pages: pages)
         _ = model.transformer.forward(batch)
-        return (count, pages)
+        return Prefix(count: count, pages: pages)
     }
 
     /// Gives every sample of a prefilled prompt its own sequence: full pages are shared, the last partial one is copied.
@@ -183,7 +196,9 @@ public final class GenerationEngine {
                 for page in pages.prefix(sharedCount) { pool.retain(page) }
                 for position in sharedCount..<pages.count { pages[position] = pool.copy(pages[position]) }
             }
-            running.append(RunningSequence(request: request, pages: pages, cached: group.promptCount))
+            running.append(
+                RunningSequence(
+                    request: request, weightChanges: weightChanges, pages: pages, cached: group.promptCount))
         }
     }
 

@@ -73,16 +73,15 @@ INLINE void K(panel_block)(
     float *y, int64_t ldy, bool add, const float *x, int64_t x_row, int64_t x_depth, const void *block, int type,
     int64_t rows, int64_t depth, int64_t columns, const char *ahead, int64_t ahead_bytes) {
     const int64_t pieces = (depth + K(TILE_PIECE) - 1) / K(TILE_PIECE);
-    const int64_t tiles = (rows + CK_TILE_ROWS - 1) / CK_TILE_ROWS;
+    const int64_t tiles = K(tile_count)(rows);
     const int64_t share = (ahead_bytes + tiles * pieces - 1) / (tiles * pieces);
     K(rows_ahead) next = {ahead, share, share, 1};
-    for (int64_t r = 0; r < rows; r += CK_TILE_ROWS) {
-        const int64_t tall = rows - r < CK_TILE_ROWS ? rows - r : CK_TILE_ROWS;
+    for (int64_t r = 0, tall, tile = 0; tile < tiles; r += tall, tile++) {
+        tall = K(tile_height)(rows - r, tiles - tile);
         float *c = y + r * ldy;
         // The next tile's sums are fetched meanwhile.
-        for (int64_t i = CK_TILE_ROWS; add && i < 2 * CK_TILE_ROWS && r + i < rows; i++)
-            __builtin_prefetch(c + i * ldy, 1, 3);
-        next.rows = ahead + r / CK_TILE_ROWS * pieces * share;
+        for (int64_t i = tall; add && i < 2 * tall && r + i < rows; i++) __builtin_prefetch(c + i * ldy, 1, 3);
+        next.rows = ahead + tile * pieces * share;
         if (columns == K(BLOCK)) {
             K(panel_tile)(tall, c, ldy, add, x + r * x_row, x_row, x_depth, block, type, depth, next);
             continue;

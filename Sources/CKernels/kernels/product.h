@@ -48,6 +48,13 @@ INLINE void K(tile)(
         for (int v = 0; v < V; v++) store_f32(c + r * ldc + v * LANES, acc[r][v]);
 }
 
+/// Rows are cut into as few tiles as can hold them, about as many to each: a tile of few rows has too few chains of sums
+/// to fill the pipeline.
+INLINE int64_t K(tile_count)(int64_t rows) { return (rows + CK_TILE_ROWS - 1) / CK_TILE_ROWS; }
+
+/// Rows of the next tile when `rows` are left for so many.
+INLINE int64_t K(tile_height)(int64_t rows, int64_t tiles) { return (rows + tiles - 1) / tiles; }
+
 #define TILE_CASE(R, V) \
     case R: \
         if (b_type == CK_F32) K(tile)(R, V, depth, a, a_row, a_depth, b, CK_F32, ldb, LANES, c, ldc, add, ahead); \
@@ -56,7 +63,7 @@ INLINE void K(tile)(
 
 #define TILE_FUNCTION(V, CASES) \
     static void K(tile_rows_##V)( \
-        int rows, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b, int b_type, \
+        int64_t rows, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b, int b_type, \
         int64_t ldb, float *c, int64_t ldc, bool add, K(rows_ahead) ahead) { \
         switch (rows) { CASES } \
     }
@@ -84,11 +91,12 @@ static void K(product)(
     int64_t rows, int64_t vectors, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const void *b,
     int b_type, int64_t ldb, float *c, int64_t ldc, bool add, K(rows_ahead) ahead) {
     const int64_t widest = CK_TILE_VECTORS > 1 ? CK_TILE_VECTORS : rows == 1 ? 4 : rows == 2 ? 2 : 1;
+    const int64_t tiles = K(tile_count)(rows);
     for (int64_t v = 0; v < vectors; v += widest) {
         int64_t wide = vectors - v < widest ? vectors - v : widest;
         const void *bv = (const char *)b + v * LANES * (b_type == CK_F32 ? 4 : 2);
-        for (int64_t r = 0; r < rows; r += CK_TILE_ROWS) {
-            int tall = (int)(rows - r < CK_TILE_ROWS ? rows - r : CK_TILE_ROWS);
+        for (int64_t r = 0, tall, tile = 0; tile < tiles; r += tall, tile++) {
+            tall = K(tile_height)(rows - r, tiles - tile);
             const float *ar = a + r * a_row;
             float *cr = c + r * ldc + v * LANES;
             K(rows_ahead) next = ahead;

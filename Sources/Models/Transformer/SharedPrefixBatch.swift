@@ -107,10 +107,16 @@ package struct SharedPrefixBatch {
     /// are too few to matter.
     package static func commonTokens(_ prompts: [[Int32]]) -> Int {
         guard prompts.count > 1, let first = prompts.first else { return 0 }
-        let common = prompts.dropFirst().reduce(first.count) { common, prompt in
-            min(common, zip(first, prompt).prefix { $0 == $1 }.count, prompt.count - 1)
-        }
+        let common = prompts.dropFirst().map { commonTokens(of: $0, with: first) }.min() ?? 0
         return min(common, first.count - 1) < minimumCommonTokens ? 0 : min(common, first.count - 1)
+    }
+
+    /// How many tokens at its beginning a prompt has in common with another one, and a token of it remains; 0 when they
+    /// are too few to matter.
+    package static func commonTokens(of prompt: [Int32], with other: [Int32]) -> Int {
+        let longest = min(prompt.count - 1, other.count)
+        let common = (0..<max(longest, 0)).first { prompt[$0] != other[$0] } ?? longest
+        return common < minimumCommonTokens ? 0 : common
     }
 }
 

@@ -32,20 +32,11 @@ public final class ModelEvaluator {
 
     /// The responses to every problem, in order; a function of the weights, the problems and the settings alone.
     func responses(to problems: ProblemSet, _ settings: Settings) throws -> [[CompletedSample]] {
-        let engine = GenerationEngine(model: model, slots: max(slots, 1))
         let parameters = SamplingParameters(
             maxTokens: problems.maxTokens, temperature: settings.temperature, stopTokenIDs: problems.stopTokenIDs)
-        try engine.submit(
-            problems.items.enumerated().flatMap { index, item in
-                (0..<settings.samples).map { sample in
-                    SampleRequest(
-                        id: UInt64(index * settings.samples + sample), promptIDs: item.promptIDs,
-                        seed: TaskSeed.evaluation(run: settings.seed, prompt: index), stream: 0,
-                        sample: UInt32(sample), parameters: parameters)
-                }
-            })
-        let completed = engine.run().sorted { $0.id < $1.id }
-        return problems.items.indices.map { Array(completed[$0 * settings.samples..<($0 + 1) * settings.samples]) }
+        return try model.responses(
+            to: problems.items.enumerated().map { ($0, $1.promptIDs) }, samples: settings.samples, parameters,
+            seed: settings.seed, slots: max(slots, 1))
     }
 
     /// Samples and judges.

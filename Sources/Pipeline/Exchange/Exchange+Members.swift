@@ -123,6 +123,8 @@ extension Exchange {
         if let reject = clash(hello, peer) {
             return [.send(.reject(reject), to: peer), note(.warning, "\(peer) was refused: \(reject.message)")]
         }
+        // It may say hello again before it hears the welcome.
+        let isKnown = members[peer]?.name == hello.name
         var actions = remove(peer)
         // A restarted process takes its predecessor's place at once, without waiting for its silence to be noticed.
         for other in members.values where other.name == hello.name {
@@ -141,6 +143,7 @@ extension Exchange {
                         runID: options.runID, epoch: epoch, heartbeatSeconds: options.heartbeat.seconds,
                         leaseSeconds: options.lease.seconds, version: version)), to: peer))
         if hello.role == .rollout { actions.append(.announceWeights(to: peer)) }
+        if isKnown { return actions }
         let teachers = members[peer]?.teachers ?? []
         let what =
             (hello.role == .rollout ? "rollout worker" : "scorer")

@@ -82,24 +82,13 @@ struct HeldoutAnswers {
         by model: String, _ dtype: RunConfiguration.DType, to indices: [Int], temperature: Float = 0
     ) throws -> [String] {
         let sampling = configuration.sampling, pipeline = configuration.pipeline
-        let engine = GenerationEngine(
-            model: try LanguageModel(
-                ModelFiles.open(model), type: dtype.elementType, threads: pipeline.threadCount),
-            slots: min(pipeline.slots, indices.count))
         let parameters = SamplingParameters(
             maxTokens: sampling.maxTokens, temperature: temperature, topP: Float(sampling.topP), topK: sampling.topK,
             stopTokenIDs: data.stopTokenIDs)
-        try engine.submit(
-            indices.map { index in
-                SampleRequest(
-                    id: UInt64(index), promptIDs: data.heldout[index].ids,
-                    seed: TaskSeed.evaluation(run: configuration.seed, prompt: index), stream: 0, sample: 0,
-                    parameters: parameters)
-            })
-        let texts = Dictionary(
-            uniqueKeysWithValues: engine.run().map {
-                ($0.id, data.tokenizer.decode($0.ids, skipSpecialTokens: true))
-            })
-        return indices.map { texts[UInt64($0)] ?? "" }
+        return try LanguageModel(ModelFiles.open(model), type: dtype.elementType, threads: pipeline.threadCount)
+            .responses(
+                to: indices.map { ($0, data.heldout[$0].ids) }, parameters, seed: configuration.seed,
+                slots: min(pipeline.slots, indices.count)
+            ).map { data.tokenizer.decode($0[0].ids, skipSpecialTokens: true) }
     }
 }

@@ -71,6 +71,18 @@ import Wire
         }
     }
 
+    @Test func aHelloThatIsRepeatedIsAnsweredAndNotNotedAgain() {
+        let options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t", arithmetic: "ours")
+        var exchange = Exchange(plan: plan(heldout: 0), options: options, epoch: 9, version: 0)
+        let notes = [Self.worker, Self.worker, PeerID("again")].map { peer in
+            let actions = exchange.receive(hello("w", .rollout, arithmetic: "theirs"), from: peer, now: .zero)
+            #expect(sent(actions).contains { if case .welcome = $0 { true } else { false } })
+            return actions.count { if case .note = $0 { true } else { false } }
+        }
+        // The last one is another process.
+        #expect(notes == [2, 0, 2])
+    }
+
     @Test func aGroupIsGrantedWholeAndOnce() {
         var exchange = exchange()
         let first = join(&exchange, Self.worker, .rollout, window: 2)
