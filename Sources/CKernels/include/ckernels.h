@@ -147,8 +147,9 @@ typedef struct ck_kernels {
 
     void (*adamw)(float *p, const float *g, float *m, float *v, int64_t n, const ck_adamw *options);
     double (*sum_of_squares)(const float *x, int64_t n);
-    /// Sum of n floats in a fixed lane order, to measure read bandwidth.
-    float (*sum)(const float *x, int64_t n);
+    /// Sum of n floats, a multiple of 64, to measure read bandwidth: straight on, or in four places by turns, a quarter
+    /// of them apart.
+    float (*sum)(const float *x, int64_t n, bool in_places);
 
     /// Rows [r0, r1) of out [rows][k] = base + scale * b [rows][rank] a [rank][k]; out may be base. The same bits in
     /// every instruction set.

@@ -28,15 +28,14 @@ static double K(sum_of_squares)(const float *x, int64_t n) {
     return ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]));
 }
 
-static float K(sum)(const float *x, int64_t n) {
+static float K(sum)(const float *x, int64_t n, bool in_places) {
+    const int64_t apart = in_places ? n / 4 : LANES, end = in_places ? apart : n, step = in_places ? LANES : 4 * LANES;
     vf a = 0, b = 0, c = 0, d = 0;
-    int64_t i = 0;
-    for (; i + 4 * LANES <= n; i += 4 * LANES) {
+    for (int64_t i = 0; i < end; i += step) {
         a += load_f32(x + i);
-        b += load_f32(x + i + 16);
-        c += load_f32(x + i + 32);
-        d += load_f32(x + i + 48);
+        b += load_f32(x + i + apart);
+        c += load_f32(x + i + 2 * apart);
+        d += load_f32(x + i + 3 * apart);
     }
-    for (; i < n; i++) a[0] += x[i];
     return sum_lanes((a + b) + (c + d));
 }
