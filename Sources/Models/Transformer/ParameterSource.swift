@@ -14,6 +14,27 @@ extension ParameterSource {
 
 extension ParameterBuffer: ParameterSource {}
 
+/// Memory that one matrix after the other is read into: malloc would scatter them and keep what each leaves. What is far
+/// larger than the next one needs is given up; the vocabulary's matrix comes first.
+private final class MatrixRoom {
+    private static let mostWaste = 16
+    private var room: ScratchTensor
+    private var largest = 0
+
+    init(_ type: ElementType) { room = ScratchTensor(columns: 1, type: type) }
+
+    /// Contents are unspecified; valid until the next call.
+    func tensor(rows: Int, columns: Int) -> Tensor {
+        let count = rows * columns
+        if largest > Self.mostWaste * count {
+            room = ScratchTensor(columns: 1, type: room.type)
+            largest = 0
+        }
+        largest = max(largest, count)
+        return room.tensor(rows: count).reshaped(rows: rows, columns: columns)
+    }
+}
+
 /// Reads parameters out of a model's files when they are asked for, so that no more than one matrix is ever in memory
 /// beside what is packed.
 struct FileParameters: ParameterSource {
@@ -22,11 +43,14 @@ struct FileParameters: ParameterSource {
     let type: ElementType
     let context: ComputeContext
     private let specs: [String: ParameterSpec]
+    private let wholes: MatrixRoom
+    private let parts = MatrixRoom(.f32)
 
     init(_ files: ModelFiles, type: ElementType, context: ComputeContext) {
         self.files = files
         self.type = type
         self.context = context
+        wholes = MatrixRoom(type)
         specs = Dictionary(uniqueKeysWithValues: files.configuration.parameters.map { ($0.name, $0) })
     }
 
@@ -38,14 +62,16 @@ struct FileParameters: ParameterSource {
         let type = isVector ? .f32 : type
         let heights = specs.map { isVector ? 1 : $0.shape[0] }
         let widths = specs.map { $0.shape[$0.shape.count - 1] }
-        let whole = Tensor(
-            rows: isVector ? 1 : heights.reduce(0, +), columns: isVector ? widths.reduce(0, +) : widths[0], type: type)
+        let whole =
+            isVector
+            ? Tensor(rows: 1, columns: widths.reduce(0, +))
+            : wholes.tensor(rows: heights.reduce(0, +), columns: widths[0])
         var offset = 0
         for (spec, (rows, columns)) in zip(specs, zip(heights, widths)) {
             let part = Tensor(
                 viewing: whole.bytes + offset * type.byteCount, rows: rows, columns: columns, type: type, owner: nil)
             offset += part.count
-            let values = type == .f32 ? part : Tensor(rows: rows, columns: columns)
+            let values = type == .f32 ? part : parts.tensor(rows: rows, columns: columns)
             try read(spec.name, into: values)
             if type != .f32 { context.convert(from: values, to: part) }
         }
