@@ -14,7 +14,7 @@ public final class GenerationEngine {
     private let slots: Int
     private var waiting = RequestQueue()
     private var running: [RunningSequence] = []
-    private var weightVersion: UInt64
+    private var weightVersion: UInt64 { didSet { weightChanges += 1 } }
     /// Counts replacements of weights; another learner may call other weights by the same version.
     private var weightChanges = 0
     private let logits: ScratchTensor
@@ -72,14 +72,12 @@ public final class GenerationEngine {
     public func replaceWeights(_ bytes: UnsafeRawBufferPointer, owner: AnyObject, version: UInt64) {
         model.replaceWeights(bytes, owner: owner)
         weightVersion = version
-        weightChanges += 1
     }
 
     /// Follows new adapters in the same way; `files`: the model that was loaded.
     public func apply(_ adapters: Adapters, to files: ModelFiles, version: UInt64) throws {
         try model.apply(adapters, to: files)
         weightVersion = version
-        weightChanges += 1
     }
 
     /// Prefills what fits, draws one token for every running sequence, and returns those that finished.
@@ -120,7 +118,7 @@ public final class GenerationEngine {
         let lastRow: Int
     }
 
-    /// Positions whose keys and values are there already, and the pages that hold them.
+    /// Positions whose keys and values are there already, and the pages that hold them and perhaps more.
     private struct Prefix {
         var count = 0
         var pages: [Int32] = []
@@ -166,13 +164,7 @@ public final class GenerationEngine {
             let count = SharedPrefixBatch.commonTokens(of: prompt, with: sequence.request.promptIDs)
             if count > best?.count ?? 0 { best = (count, index) }
         }
-        return best.map { count, index in
-            Prefix(
-                count: count,
-                pages: Array(
-                    running[index].pages.prefix(
-                        (count + PagePool.pagePositions - 1) / PagePool.pagePositions)))
-        }
+        return best.map { Prefix(count: $0.count, pages: running[$0.index].pages) }
     }
 
     /// Computes what all prompts begin with, such as a system message, once.

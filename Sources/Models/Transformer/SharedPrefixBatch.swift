@@ -6,15 +6,15 @@ extension PagePool {
         (0..<(positions + Self.pagePositions - 1) / Self.pagePositions).map { _ in allocate() }
     }
 
-    /// Pages for a sequence that continues another one: its whole pages are shared. A last partial page must be copied
-    /// once it has been computed.
+    /// Pages for a sequence that continues the first `count` positions of another one, which may have more: whole pages
+    /// are shared. A last partial page must be copied once it has been computed.
     package func allocate(
         continuing pages: [Int32], count: Int, by more: Int, copies: inout [(source: Int32, destination: Int32)]
     ) -> [Int32] {
         let shared = count / Self.pagePositions
         for page in pages.prefix(shared) { retain(page) }
         let own = allocate(positions: count + more - shared * Self.pagePositions)
-        if shared < pages.count { copies.append((pages[shared], own[0])) }
+        if count % Self.pagePositions > 0 { copies.append((pages[shared], own[0])) }
         return pages.prefix(shared) + own
     }
 }
@@ -107,8 +107,8 @@ package struct SharedPrefixBatch {
     /// are too few to matter.
     package static func commonTokens(_ prompts: [[Int32]]) -> Int {
         guard prompts.count > 1, let first = prompts.first else { return 0 }
-        let common = prompts.dropFirst().map { commonTokens(of: $0, with: first) }.min() ?? 0
-        return min(common, first.count - 1) < minimumCommonTokens ? 0 : min(common, first.count - 1)
+        let beginning = Array(first.dropLast())
+        return prompts.dropFirst().map { commonTokens(of: $0, with: beginning) }.min() ?? 0
     }
 
     /// How many tokens at its beginning a prompt has in common with another one, and a token of it remains; 0 when they
