@@ -15,7 +15,11 @@ typedef uint16_t halves __attribute__((ext_vector_type(2 * LANES)));
 /// Sixteen elements as bf16; those past the first `n` are zero.
 INLINE vh rounded(const void *source, int type, int64_t at, int64_t n) {
     if (n <= 0) return 0;
-    return narrow(load_n(source, type, at, n < LANES ? n : LANES));
+    if (type == CK_F32) return narrow(load_n(source, CK_F32, at, n < LANES ? n : LANES));
+    vh v;
+    if (n < LANES) return load_tail_bf16((const uint16_t *)source + at, n);
+    memcpy(&v, (const uint16_t *)source + at, sizeof v);
+    return v;
 }
 
 /// Sixteen pairs from element `at` on; elements past the first `n` are zero.

@@ -11,7 +11,8 @@
 
 #define CK_FMA 1
 #pragma clang attribute push( \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma,f16c,amx-tile,amx-bf16"), min_vector_width(512))), \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma,f16c,prfchw,amx-tile,amx-bf16"), \
+                   min_vector_width(512))), \
     apply_to = function)
 #include "kernels/bf16_store.h"
 
@@ -40,7 +41,8 @@ static bool available;
 static void ask(void) {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18, HAS_BF16 = 1 << 22, HAS_TILES = 1 << 24 };
     unsigned a, b, c, d;
-    if (!__builtin_cpu_supports("avx512dq") || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
+    if (!__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512bf16") ||
+        !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
     if (!(d & HAS_BF16) || !(d & HAS_TILES)) return;
     available = syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
@@ -57,16 +59,17 @@ typedef struct {
     uint8_t rows[16];
 } tile_shapes;
 
-/// For `upper` and `lower` rows of x; lower 0: for one tile of them by four of outputs, where A1 holds weights.
-static void configure(int64_t upper, int64_t lower) {
+/// For 1...32 rows of x; up to 16 of them: for one tile of them by four of outputs, where A1 holds weights.
+static void configure(int64_t rows) {
+    const bool two = rows > TILE;
     tile_shapes shapes = {.palette = 1};
     for (int t = 0; t < 8; t++) {
         shapes.row_bytes[t] = 64;
         shapes.rows[t] = TILE;
     }
-    shapes.rows[C0] = shapes.rows[C1] = shapes.rows[A0] = (uint8_t)upper;
-    shapes.rows[C2] = shapes.rows[C3] = (uint8_t)(lower ? lower : upper);
-    if (lower) shapes.rows[A1] = (uint8_t)lower;
+    shapes.rows[C0] = shapes.rows[C1] = shapes.rows[A0] = (uint8_t)(two ? TILE : rows);
+    shapes.rows[C2] = shapes.rows[C3] = (uint8_t)(two ? rows - TILE : rows);
+    if (two) shapes.rows[A1] = (uint8_t)(rows - TILE);
     _tile_loadconfig(&shapes);
 }
 
@@ -87,29 +90,38 @@ static void copy_rest(uint16_t rest[TILE][STEP], const operands *o, int64_t from
         memcpy(rest[r], o->x + (from + r) * o->depth + whole, (size_t)(o->depth - whole) * 2);
 }
 
-/// 16 sums of `rows` rows; `width` of them are wanted.
-static void put_tile(
-    const operands *o, const float sums[TILE][LANES], int64_t row, int64_t rows, int64_t column, int64_t width) {
-#define EACH_ROW(store_as, n) \
-    for (int64_t r = 0; r < rows; r++) put(o->y, store_as, (row + r) * o->ldy + column, load_f32(sums[r]), n);
-    if (width < LANES) {
-        EACH_ROW(o->store, width)
-    } else if (o->store == CK_BF16_NARROW) {
-        EACH_ROW(CK_BF16_NARROW, LANES)
-    } else {
-        EACH_ROW(CK_BF16_ADD, LANES)
+/// Sums of `rows` rows by 32 outputs, of which `width` are wanted.
+static void put_pair(
+    const operands *o, const float sums[TILE][2 * LANES], int64_t row, int64_t rows, int64_t column, int64_t width) {
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t at = (row + r) * o->ldy + column;
+        const vf left = load_f32(sums[r]), right = load_f32(sums[r] + LANES);
+        if (width < 2 * LANES) {
+            put(o->y, o->store, at, left, width < LANES ? width : LANES);
+            if (width > LANES) put(o->y, o->store, at + LANES, right, width - LANES);
+        } else if (o->store == CK_BF16_NARROW) {
+            // Rounds as `narrow` does, but for the bits of a NaN; subnormal sums are zero before.
+            const __m512bh both = _mm512_cvtne2ps_pbh((__m512)right, (__m512)left);
+            memcpy((uint16_t *)o->y + at, &both, sizeof both);
+        } else {
+            put(o->y, CK_BF16_ADD, at, left, LANES);
+            put(o->y, CK_BF16_ADD, at + LANES, right, LANES);
+        }
     }
-#undef EACH_ROW
 }
 
-/// Writes tile register T, of `count` rows; `width` of its columns are wanted. Whole rows of sums need no detour.
-#define PUT(T, row, count, column, width) \
-    if (o->store == CK_BF16_SET && (width) >= LANES) { \
-        _tile_stored(T, (float *)o->y + (row) * o->ldy + (column), (size_t)o->ldy * 4); \
+/// Writes tile registers L and R, of `count` rows, side by side; `width` of their columns are wanted. Whole rows of sums
+/// need no detour.
+#define PUT_PAIR(L, R, row, count, column, width) \
+    if (o->store == CK_BF16_SET && (width) >= 2 * LANES) { \
+        float *y = (float *)o->y + (row) * o->ldy + (column); \
+        _tile_stored(L, y, (size_t)o->ldy * 4); \
+        _tile_stored(R, y + LANES, (size_t)o->ldy * 4); \
     } else if ((width) > 0) { \
-        _Alignas(64) float sums[TILE][LANES]; \
-        _tile_stored(T, sums, sizeof sums[0]); \
-        put_tile(o, sums, row, count, column, width); \
+        _Alignas(64) float sums[TILE][2 * LANES]; \
+        _tile_stored(L, sums, sizeof sums[0]); \
+        _tile_stored(R, sums[0] + LANES, sizeof sums[0]); \
+        put_pair(o, sums, row, count, column, width); \
     }
 
 INLINE void clear_sums(void) {
@@ -125,6 +137,16 @@ INLINE const char *fetch(const char *next, int64_t lines) {
     return next;
 }
 
+/// Fetches where two rows of sums by 32 outputs will go, for writing: otherwise the stores wait for it.
+INLINE void fetch_target(const operands *o, int64_t row, int64_t column) {
+    const bool narrow = o->store == CK_BF16_NARROW;
+    for (int64_t r = row; r < row + 2; r++) {
+        const char *at = (const char *)o->y + (size_t)((r * o->ldy + column) * (narrow ? 2 : 4));
+        __builtin_prefetch(at, 1, 3);
+        if (!narrow) __builtin_prefetch(at + 64, 1, 3);
+    }
+}
+
 /// 17...32 rows by 32 outputs, whose weights begin at w. Fetches `lines` cache lines from `next` on at every step and
 /// returns where it then is.
 static const char *two_by_two(
@@ -134,18 +156,20 @@ static const char *two_by_two(
     const uint16_t *x = o->x + row * depth;
     const size_t stride = (size_t)depth * 2;
     clear_sums();
+    // Loads first: products that stand between them would hold them up.
 #define MULTIPLY(upper_rows, lower_rows, stride, k) \
     _tile_loadd(B0, w + (k) * CK_BF16_BLOCK, PAIR_BYTES); \
     _tile_loadd(A0, upper_rows, stride); \
-    _tile_dpbf16ps(C0, A0, B0); \
     _tile_loadd(B1, w + (k) * CK_BF16_BLOCK + 2 * TILE, PAIR_BYTES); \
-    _tile_dpbf16ps(C1, A0, B1); \
     _tile_loadd(A1, lower_rows, stride); \
+    _tile_dpbf16ps(C0, A0, B0); \
+    _tile_dpbf16ps(C1, A0, B1); \
     _tile_dpbf16ps(C2, A1, B0); \
     _tile_dpbf16ps(C3, A1, B1);
-    for (int64_t k = 0; k < whole; k += STEP) {
+    for (int64_t k = 0, r = 0; k < whole; k += STEP, r += 2) {
         MULTIPLY(x + k, x + TILE * depth + k, stride, k)
         next = fetch(next, lines);
+        if (r + 2 <= rows) fetch_target(o, row + r, column);
     }
     if (whole < depth) {
         _Alignas(64) uint16_t rest[2][TILE][STEP];
@@ -155,10 +179,8 @@ static const char *two_by_two(
         next = fetch(next, lines);
     }
 #undef MULTIPLY
-    PUT(C0, row, TILE, column, width)
-    PUT(C1, row, TILE, column + TILE, width - TILE)
-    PUT(C2, row + TILE, lower, column, width)
-    PUT(C3, row + TILE, lower, column + TILE, width - TILE)
+    PUT_PAIR(C0, C1, row, TILE, column, width)
+    PUT_PAIR(C2, C3, row + TILE, lower, column, width)
     return next;
 }
 
@@ -192,10 +214,8 @@ static const char *one_by_four(
         next = fetch(next, lines);
     }
 #undef MULTIPLY
-    PUT(C0, row, rows, column, width)
-    PUT(C1, row, rows, column + TILE, width - TILE)
-    PUT(C2, row, rows, column + 2 * TILE, width - 2 * TILE)
-    PUT(C3, row, rows, column + 3 * TILE, width - 3 * TILE)
+    PUT_PAIR(C0, C1, row, rows, column, width)
+    PUT_PAIR(C2, C3, row, rows, column + 2 * TILE, width - 2 * TILE)
     return next;
 }
 
@@ -209,17 +229,18 @@ void ck_bf16_tiles_product(
     // While a block is multiplied the next one is fetched, each pass its share.
     const int64_t passes = 2 * pairs + (paired < rows), lines = (2 * STEP + passes - 1) / passes;
     const char *end = (const char *)(panel + (width + CK_BF16_BLOCK - 1) / CK_BF16_BLOCK * block);
+    int64_t configured = 0;
     for (int64_t n = 0; n < width; n += CK_BF16_BLOCK, panel += block) {
         const char *next = (const char *)(panel + block);
         if (next >= end) next = next_bytes >= 2 * block ? next_panel : NULL;
         for (int64_t h = 0; h < CK_BF16_BLOCK && n + h < width; h += half)
             for (int64_t r = 0; r < paired; r += 2 * TILE) {
                 const int64_t count = paired - r < 2 * TILE ? paired - r : 2 * TILE;
-                if (r == 0 || count < 2 * TILE) configure(TILE, count - TILE);
+                if (configured != count) configure(configured = count);
                 next = two_by_two(&o, r, count, n + h, width - n - h, panel + 2 * h, next, lines);
             }
         if (paired < rows) {
-            configure(rows - paired, 0);
+            if (configured != rows - paired) configure(configured = rows - paired);
             next = one_by_four(&o, paired, rows - paired, n, width - n, panel, next, lines);
         }
     }
