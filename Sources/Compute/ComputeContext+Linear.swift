@@ -86,15 +86,16 @@ extension ComputeContext {
     func multiply(_ x: Tensor, _ w: PackedMatrix, panels: Range<Int>, into y: Tensor, accumulate: Bool) {
         let products = PanelProducts(self, x, w, user: "linear")
         let first = w.panelRange(panels.lowerBound).lowerBound
+        let parts = products.parts(panels: panels.count)
         // Panel by panel, so that a panel is fetched once while the row chunks pass over it.
-        team.run(items: products.chunks.count * panels.count) { item, thread in
-            let panel = panels.lowerBound + item / products.chunks.count
-            let chunk = item % products.chunks.count
+        team.run(items: products.chunks.count * panels.count * parts) { item, thread in
+            let (index, chunk) = item.quotientAndRemainder(dividingBy: products.chunks.count)
+            let panel = panels.lowerBound + index / parts
             let row = products.chunks[chunk].lowerBound
             let at = row * y.columns + w.panelRange(panel).lowerBound - first
             products.run(
-                chunk: chunk, panel: panel, thread: thread, into: y.bytes + at * y.type.byteCount, type: y.type,
-                rowStride: y.columns, accumulate: accumulate)
+                chunk: chunk, panel: panel, part: index % parts, of: parts, thread: thread,
+                into: y.bytes + at * y.type.byteCount, type: y.type, rowStride: y.columns, accumulate: accumulate)
         }
     }
 }

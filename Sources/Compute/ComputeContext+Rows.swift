@@ -11,8 +11,9 @@ extension ComputeContext {
         }
     }
 
-    /// Rows a thread claims at a time, and rows summed into one partial gradient of a norm's weight.
+    /// Rows a thread claims at a time, fewer where they are long and take exponentials, and rows summed into one partial gradient of a norm's weight.
     static let rowsPerItem = 16
+    static let activationRowsPerItem = 4
     static let rowsPerPartial = 64
 
     /// to = from, converted (round to nearest even). Same number of elements; any two types.
@@ -161,7 +162,7 @@ extension ComputeContext {
         profile?.begin(.activation)
         defer { profile?.end() }
         precondition(gateUp.rows == h.rows && gateUp.columns == 2 * h.columns && gateUp.type == h.type, "swiGLU")
-        team.run(count: h.rows, chunk: Self.rowsPerItem) { [kernels] range, _ in
+        team.run(count: h.rows, chunk: Self.activationRowsPerItem) { [kernels] range, _ in
             kernels.swiglu(
                 h.bytes, gateUp.bytes, h.type.code, Int64(h.columns), Int64(range.lowerBound),
                 Int64(range.upperBound))
@@ -175,7 +176,7 @@ extension ComputeContext {
         precondition(
             gateUp.rows == dh.rows && gateUp.columns == 2 * dh.columns && dGateUp.count == gateUp.count
                 && dGateUp.type == gateUp.type && (dh.type == .f32 || dh.type == gateUp.type), "swiGLUBackward")
-        team.run(count: dh.rows, chunk: Self.rowsPerItem) { [kernels] range, _ in
+        team.run(count: dh.rows, chunk: Self.activationRowsPerItem) { [kernels] range, _ in
             kernels.swiglu_backward(
                 dGateUp.bytes, dh.bytes, dh.type.code, gateUp.bytes, gateUp.type.code, Int64(dh.columns),
                 Int64(range.lowerBound), Int64(range.upperBound))

@@ -3,10 +3,18 @@ import CKernels
 extension ComputeContext {
     /// About so many positions are reduced by one matmul call.
     static let gradientDepth = 1024
+    /// Most outputs whose gradients one thread computes at once, and fewest when there are more threads than such slices.
+    static let longestSlice = 192
+    static let shortestSlice = 64
+
+    private func mostInSlice(of outputs: Int) -> Int {
+        max(Self.shortestSlice, min(Self.longestSlice, outputs / team.threads))
+    }
 
     /// dW[N,K] f32 = dyᵀ[N,T] x[T,K], plus dW when `accumulate`; dy and x of one type.
     ///
-    /// Sums over T in chunks of about `gradientDepth` in order; slices depend on N alone, so thread counts do not change the bits.
+    /// Sums over T in chunks of about `gradientDepth` in order, each output in a chain of its own: neither slices nor
+    /// threads change the bits.
     public func weightGradient(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool = false) {
         profile?.begin(.weightGradient, flops: 2.0 * Double(dy.count * x.columns))
         defer { profile?.end() }
@@ -28,7 +36,8 @@ extension ComputeContext {
     func gradientByRows(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
         let element: ElementType = emulatesBF16 ? .f32 : dy.type
         let n = dy.columns, width = dW.columns
-        let size = Self.evenPart(of: n, most: 192, multiple: 32)
+        // oneDNN's slices depend on N alone: its bits may depend on how many rows it multiplies.
+        let size = Self.evenPart(of: n, most: usesTiles ? mostInSlice(of: n) : Self.longestSlice, multiple: 32)
         let slices = (n + size - 1) / size, lastSize = n - (slices - 1) * size
         let depth = Self.evenDepth(x.rows)
         for start in stride(from: 0, to: x.rows, by: depth) {
@@ -104,7 +113,7 @@ extension ComputeContext {
         // Rows are padded: at a stride of a power of two, a column would fall into few sets of the cache.
         let left = scratch("gradient.left", rows: depth, columns: n + 16)
         let right = scratch("gradient.panels", rows: (width + block - 1) / block, columns: depth * block, type: x.type)
-        let size = Self.evenPart(of: n, most: 192, multiple: 6)
+        let size = Self.evenPart(of: n, most: mostInSlice(of: n), multiple: 6)
         for start in stride(from: 0, to: x.rows, by: depth) {
             let count = min(depth, x.rows - start)
             team.run(count: count, chunk: 32) { [kernels] range, _ in

@@ -79,6 +79,14 @@ final class PackedLayout {
         (outputs + pairBlock - 1) / pairBlock * pairBlock * padded(inputs) * 2
     }
 
+    /// What the package's own kernels multiply at once: outputs, and the bytes from one block to the next. A layout of
+    /// oneDNN's that they cannot read is one block.
+    var block: (columns: Int, byteCount: Int) {
+        if case .columns(let columns) = form { return (columns, columns * inputs * type.byteCount) }
+        return isBlockedForPairs
+            ? (Self.pairBlock, Self.pairsByteCount(inputs, Self.pairBlock)) : (outputs, byteCount)
+    }
+
     private var pairOffsets: (inputs: [Int64], outputs: [Int64]) {
         let block = Self.pairBlock
         return (

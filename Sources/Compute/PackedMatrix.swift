@@ -56,6 +56,25 @@ public final class PackedMatrix {
 
     func layout(ofPanel index: Int) -> PackedLayout { index == panelCount - 1 ? lastLayout : layout }
     func bytes(ofPanel index: Int) -> UnsafeMutableRawPointer { storage.base + index * panelStride }
+
+    /// One of `parts` parts of a panel: whole blocks, about as many in each. `columns` count from the
+    /// panel's first; there may be none.
+    func part(_ part: Int, of parts: Int, panel: Int) -> PanelPart {
+        let layout = layout(ofPanel: panel), block = layout.block
+        let blocks = (layout.outputs + block.columns - 1) / block.columns
+        let from = part * blocks / parts, to = (part + 1) * blocks / parts
+        return PanelPart(
+            weights: bytes(ofPanel: panel) + from * block.byteCount,
+            byteCount: (to - from) * block.byteCount,
+            columns: from * block.columns..<min(layout.outputs, to * block.columns))
+    }
+}
+
+/// Consecutive blocks of one panel.
+struct PanelPart {
+    let weights: UnsafeMutableRawPointer
+    let byteCount: Int
+    let columns: Range<Int>
 }
 
 extension ComputeContext {

@@ -52,30 +52,42 @@ struct PanelProducts {
         self.plans = plans
     }
 
-    /// y [rows of the chunk, width of the panel], row stride `rowStride`: written as `type`, or added to (then f32).
+    /// Into how many parts each of `panels` panels is cut, so that every thread gets as many where there are few. 1 where
+    /// oneDNN multiplies, which takes whole panels.
+    func parts(panels: Int) -> Int {
+        let items = panels * chunks.count
+        guard plans.isEmpty, items < 4 * threads else { return 1 }
+        return (1...threads).first { items * $0 % threads == 0 } ?? 1
+    }
+
+    /// y [rows of the chunk, width of the panel], row stride `rowStride`: written as `type`, or added to (then f32); of
+    /// its columns only those of one part of the panel.
     func run(
-        chunk: Int, panel: Int, thread: Int, into y: UnsafeMutableRawPointer, type: ElementType, rowStride: Int,
-        accumulate: Bool
+        chunk: Int, panel: Int, part index: Int = 0, of parts: Int = 1, thread: Int,
+        into panelStart: UnsafeMutableRawPointer, type: ElementType, rowStride: Int, accumulate: Bool
     ) {
+        let part = matrix.part(index, of: parts, panel: panel)
+        if part.columns.isEmpty { return }
+        let y = panelStart + part.columns.lowerBound * type.byteCount
         let rows = chunks[chunk].count
-        let width = matrix.panelRange(panel).count
+        let width = part.columns.count
         let x = input.bytes + chunks[chunk].lowerBound * input.columns * input.type.byteCount
-        let weights = matrix.bytes(ofPanel: panel)
+        let weights = part.weights
         if matrix.layout.isForTiles {
-            let next = panelAfter(panel)
+            let next = partAfter(index, of: parts, panel: panel)
             ck_bf16_tiles_product(
                 y, Self.store(type, accumulate), Int64(rowStride), x.assumingMemoryBound(to: UInt16.self),
                 weights.assumingMemoryBound(to: UInt16.self), Int64(rows), Int64(matrix.inputs), Int64(width),
-                next.weights, next.byteCount)
+                next?.weights, Int64(next?.byteCount ?? 0))
             return
         }
         if let arranged, chunk >= chunks.longCount, let product = matrix.layout(ofPanel: panel).fewRows {
             let rowsInOrder = arranged + (chunk - chunks.longCount) * arrangedStride
-            let next = panelAfter(panel)
+            let next = partAfter(index, of: parts, panel: panel)
             ck_bf16_product(
                 y, Self.store(type, accumulate), Int64(rowStride), rowsInOrder.assumingMemoryBound(to: UInt32.self),
                 weights.assumingMemoryBound(to: UInt16.self), Int64(rows), Int64(matrix.inputs), Int64(width),
-                product.part, next.weights, next.byteCount)
+                product.part, next?.weights, Int64(next?.byteCount ?? 0))
             return
         }
         let isDirect = type == .f32 && !accumulate && (plans.isEmpty || rowStride == width)
@@ -103,11 +115,11 @@ struct PanelProducts {
         type == .bf16 ? CK_BF16_NARROW : accumulate ? CK_BF16_ADD : CK_BF16_SET
     }
 
-    /// The panel that the thread which multiplies `panel` will most likely multiply next, to be fetched meanwhile.
-    private func panelAfter(_ panel: Int) -> (weights: UnsafeMutableRawPointer?, byteCount: Int64) {
-        let next = panel + threads
-        guard next < matrix.panelCount else { return (nil, 0) }
-        return (matrix.bytes(ofPanel: next), Int64(matrix.layout(ofPanel: next).byteCount))
+    /// What the thread that multiplies this part will most likely multiply next, to be fetched meanwhile.
+    private func partAfter(_ index: Int, of parts: Int, panel: Int) -> PanelPart? {
+        let next = panel * parts + index + threads
+        guard next < matrix.panelCount * parts else { return nil }
+        return matrix.part(next % parts, of: parts, panel: next / parts)
     }
 }
 

@@ -10,6 +10,8 @@ import Testing
     func rowsAreIdenticalWhateverTheBatch(type: ElementType, backend: Backend) {
         let one = backend.context(threads: 1)
         let two = backend.context(threads: 2)
+        // More threads than panels: these are cut.
+        let seven = backend.context(threads: 7)
         var random = Random(7)
         let shapes = [
             (960, 576), (576, 1536), (576, 576), (3072, 576), (40, 56), (56, 104), (104, 300), (300, 48), (320, 384),
@@ -20,6 +22,7 @@ import Testing
             let w = random.tensor(n, k)
             let packedOne = one.pack(w, as: type)
             let packedTwo = two.pack(w, as: type)
+            let packedSeven = seven.pack(w, as: type)
             let x = random.tensor(1024, k, type)
             let full = Tensor(rows: 1024, columns: n)
             two.linear(x, packedTwo, into: full)
@@ -32,9 +35,13 @@ import Testing
                 (rows % 2 == 0 ? one : two).linear(
                     x.rows(from..<from + rows), rows % 2 == 0 ? packedOne : packedTwo, into: y)
                 #expect(y.bits == full.rows(from..<from + rows).bits, "\(n) x \(k): \(rows) rows at \(from)")
+                let cut = Tensor(rows: rows, columns: n)
+                seven.linear(x.rows(from..<from + rows), packedSeven, into: cut)
+                #expect(cut.bits == y.bits, "\(n) x \(k): \(rows) rows, 7 threads")
                 // Accumulation adds once, after the whole product.
                 let sum = Tensor(rows: rows, columns: n)
-                two.linear(x.rows(from..<from + rows), packedTwo, into: sum, accumulate: true)
+                (rows % 2 == 0 ? two : seven).linear(
+                    x.rows(from..<from + rows), rows % 2 == 0 ? packedTwo : packedSeven, into: sum, accumulate: true)
                 #expect(sum.floats() == y.floats(), "\(n) x \(k): accumulate \(rows) rows")
             }
         }
@@ -118,7 +125,7 @@ import Testing
             let added = zip(start.floats(), written).map { Double($0) + $1 }
             for (backend, accumulate) in Backend.all.flatMap({ backend in [(backend, false), (backend, true)] }) {
                 var bits: [[UInt8]] = []
-                for threads in [1, 2, 3] {
+                for threads in [1, 2, 7] {
                     let dW = start.copy()
                     backend.context(threads: threads).weightGradient(dy: dy, x: x, into: dW, accumulate: accumulate)
                     #expect(
