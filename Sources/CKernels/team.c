@@ -169,6 +169,26 @@ void ck_team_run(ck_team *team, int64_t items, ck_team_body body, void *context)
     }
 }
 
+/// A Swift closure as it is called: its context comes in a register of its own.
+typedef __attribute__((swiftcall)) void (*closure)(
+    int64_t item, int64_t thread, __attribute__((swift_context)) void *context);
+typedef struct {
+    closure body;
+    void *context;
+} closure_call;
+
+static void call_closure(void *raw, int64_t item, int thread) {
+    const closure_call *call = raw;
+    call->body(item, thread, call->context);
+}
+
+/// For Swift, which declares it: headers cannot say how closures are called. A closure that does not escape stays on
+/// its caller's stack.
+__attribute__((swiftcall)) void ck_team_run_closure(ck_team *team, int64_t items, closure body, void *context) {
+    closure_call call = {body, context};
+    ck_team_run(team, items, call_closure, &call);
+}
+
 void ck_thread_name(const char *name) {
     char cut[16] = {0};
     strncpy(cut, name, sizeof cut - 1);

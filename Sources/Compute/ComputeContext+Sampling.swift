@@ -5,11 +5,12 @@ extension ComputeContext {
     /// - Parameters:
     ///   - lse: [B] log-sum-exp of each row.
     ///   - uniforms: [B] draws in [0, 1); a negative one skips its row.
-    /// - Returns: [B] token ids; -1 where skipped.
-    package func sampleTokens(logits: Tensor, lse: [Float], uniforms: [Double]) -> [Int32] {
+    ///   - tokens: becomes the [B] token ids; -1 where skipped.
+    package func sampleTokens(logits: Tensor, lse: [Float], uniforms: [Double], into tokens: inout [Int32]) {
         profile?.begin(.sampling)
         defer { profile?.end() }
-        var tokens = [Int32](repeating: -1, count: logits.rows)
+        tokens.removeAll(keepingCapacity: true)
+        tokens.append(contentsOf: repeatElement(-1, count: logits.rows))
         let columns = logits.columns
         withUnsafePointer(to: kernels) { kernels in
             tokens.withUnsafeMutableBufferPointer { tokens in
@@ -21,6 +22,5 @@ extension ComputeContext {
                 }
             }
         }
-        return tokens
     }
 }

@@ -32,17 +32,7 @@ public final class ThreadTeam {
             for item in 0..<items { body(item, 0) }
             return
         }
-        withoutActuallyEscaping(body) { escaping in
-            var box = Body(call: escaping)
-            withUnsafeMutablePointer(to: &box) { pointer in
-                ck_team_run(
-                    team, Int64(items),
-                    { context, item, thread in
-                        guard let context else { return }
-                        context.assumingMemoryBound(to: Body.self).pointee.call(Int(item), Int(thread))
-                    }, pointer)
-            }
-        }
+        runClosure(team, items, body)
     }
 
     /// Splits 0 ..< count into runs of at most `chunk` and calls `body` for each.
@@ -51,8 +41,9 @@ public final class ThreadTeam {
             body(item * chunk..<min(count, (item + 1) * chunk), thread)
         }
     }
-
-    private struct Body {
-        let call: (Int, Int) -> Void
-    }
 }
+
+/// `ck_team_run` with a closure, in team.c. A C function's context would have to be a closure that may escape, which takes
+/// memory from the heap for every loop of every token.
+@_silgen_name("ck_team_run_closure")
+private func runClosure(_ team: OpaquePointer, _ items: Int, _ body: (_ item: Int, _ thread: Int) -> Void)

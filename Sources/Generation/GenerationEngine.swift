@@ -4,8 +4,8 @@ import Models
 /// Continuous batching over a paged key/value cache: slots refill as sequences finish.
 ///
 /// What prompts begin with in common is computed once for those that start together, and taken from running sequences
-/// by those that start later; so samples of one prompt share its prefill. A sequence's tokens and log-probabilities depend on its own request and the
-/// weights only, to the last bit, not on what runs beside it.
+/// by those that start later; so samples of one prompt share its prefill. A sequence's tokens and log-probabilities
+/// depend on its own request and the weights only, to the last bit, not on what runs beside it.
 public final class GenerationEngine {
     /// Most prompt tokens that one step takes in beside the running sequences.
     private static let prefillTokensPerStep = 1024
@@ -19,6 +19,12 @@ public final class GenerationEngine {
     private var weightChanges = 0
     private let logits: ScratchTensor
     private var logSumExp: [Float]
+    // Filled anew by every step, and kept: a step allocates nothing but what its sequences grow by.
+    private var batch = TokenBatch()
+    private var rows: [Int32] = []
+    private var inverseTemperatures: [Float] = []
+    private var uniforms: [Double] = []
+    private var tokens: [Int32] = []
     /// Called with every token as it is drawn.
     public var onToken: ((SampledToken) -> Void)?
 
@@ -82,8 +88,8 @@ public final class GenerationEngine {
 
     /// Prefills what fits, draws one token for every running sequence, and returns those that finished.
     public func step() -> [CompletedSample] {
-        var batch = TokenBatch()
-        var rows: [Int32] = []
+        batch.removeAll()
+        rows.removeAll(keepingCapacity: true)
         for index in running.indices {
             extend(&running[index].pages, to: running[index].cached + 1)
             let sequence = running[index]
@@ -98,7 +104,7 @@ public final class GenerationEngine {
         guard !batch.ids.isEmpty else { return [] }
         let x = model.transformer.forward(batch)
         for group in admitted { fork(group) }
-        sample(x, rows: rows)
+        sample(x)
         return collectFinished()
     }
 
@@ -210,17 +216,21 @@ public final class GenerationEngine {
 
     // MARK: - Drawing tokens
 
-    private func sample(_ x: Tensor, rows: [Int32]) {
+    /// Draws a token for each running sequence, from rows `rows` of the residual stream.
+    private func sample(_ x: Tensor) {
         let input = model.transformer.headInput(x, rows: rows)
-        let inverseTemperatures = running.map { $0.request.parameters.inverseTemperature }
+        inverseTemperatures.removeAll(keepingCapacity: true)
+        uniforms.removeAll(keepingCapacity: true)
+        for sequence in running {
+            let parameters = sequence.request.parameters
+            inverseTemperatures.append(parameters.inverseTemperature)
+            uniforms.append(parameters.isPlain ? uniform(for: sequence) : -1)
+        }
         let z = logits.tensor(rows: rows.count)
         model.context.headLogits(
             input, head: model.transformer.weights.head, inverseTemperature: inverseTemperatures, into: z,
             lse: &logSumExp)
-        let uniforms = running.map { sequence in
-            sequence.request.parameters.isPlain ? uniform(for: sequence) : -1
-        }
-        let tokens = model.context.sampleTokens(logits: z, lse: logSumExp, uniforms: uniforms)
+        model.context.sampleTokens(logits: z, lse: logSumExp, uniforms: uniforms, into: &tokens)
         let vocabulary = model.configuration.vocabularySize
         for index in running.indices {
             let row = UnsafeBufferPointer(start: z.f32 + index * vocabulary, count: vocabulary)

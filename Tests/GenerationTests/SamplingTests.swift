@@ -36,6 +36,13 @@ struct SamplingTests {
         return Float(Double(top) + log(row.reduce(0.0) { $0 + exp(Double($1 - top)) }))
     }
 
+    private func draw(_ context: ComputeContext, logits: Tensor, lse: [Float], uniforms: [Double]) -> [Int32] {
+        // What was in it is forgotten.
+        var tokens: [Int32] = [7]
+        context.sampleTokens(logits: logits, lse: lse, uniforms: uniforms, into: &tokens)
+        return tokens
+    }
+
     @Test("inverse CDF: shares match probabilities, ends are reached", arguments: [5, 64, 1024, 1500, 5000])
     func inverseCDF(vocabulary: Int) {
         let context = ComputeContext(threads: 2)
@@ -46,8 +53,8 @@ struct SamplingTests {
         var counts = [Int](repeating: 0, count: vocabulary)
         for start in stride(from: 0, to: draws, by: 8) {
             let uniforms = (start..<start + 8).map { (Double($0) + 0.5) / Double(draws) }
-            let tokens = context.sampleTokens(
-                logits: logits, lse: [Float](repeating: lse, count: 8), uniforms: uniforms)
+            let tokens = draw(
+                context, logits: logits, lse: [Float](repeating: lse, count: 8), uniforms: uniforms)
             for token in tokens { counts[Int(token)] += 1 }
         }
         var mass = 0.0, drawn = 0
@@ -57,8 +64,8 @@ struct SamplingTests {
             // Stratified draws: the cumulative count is exact to one draw and rounding.
             #expect(abs(Double(drawn) - mass * Double(draws)) < 1.5)
         }
-        let ends = context.sampleTokens(
-            logits: Tensor(floats: row + row, rows: 2, columns: vocabulary), lse: [lse, lse],
+        let ends = draw(
+            context, logits: Tensor(floats: row + row, rows: 2, columns: vocabulary), lse: [lse, lse],
             uniforms: [0, 1 - 0x1p-53])
         #expect(ends == [0, Int32(vocabulary - 1)])
     }
@@ -67,9 +74,9 @@ struct SamplingTests {
         let context = ComputeContext(threads: 1)
         let row: [Float] = [-.infinity, 0, -.infinity, 0, -.infinity]
         for uniform in [0, 0.25, 0.499, 0.5, 0.75, 1 - 0x1p-53] {
-            let token = context.sampleTokens(
-                logits: Tensor(floats: row, rows: 1, columns: 5), lse: [logSumExp(row)], uniforms: [uniform])[0]
-            #expect(token == (uniform < 0.5 ? 1 : 3))
+            let tokens = draw(
+                context, logits: Tensor(floats: row, rows: 1, columns: 5), lse: [logSumExp(row)], uniforms: [uniform])
+            #expect(tokens == [uniform < 0.5 ? 1 : 3])
         }
     }
 

@@ -12,6 +12,12 @@ package struct TokenBatch {
         self.segments = segments
     }
 
+    /// Forgets all tokens, but keeps the memory they took.
+    package mutating func removeAll() {
+        ids.removeAll(keepingCapacity: true)
+        segments.removeAll(keepingCapacity: true)
+    }
+
     /// Adds the next tokens of a sequence, whose pages must reach position `startPosition + ids.count`.
     package mutating func append(_ newIDs: some Collection<Int32>, startPosition: Int, pages: [Int32]) {
         segments.append(
