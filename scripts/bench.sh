@@ -3,10 +3,10 @@
 # weights, messages, and whole steps of the pipeline. When PEERS_PYTHON names a Python that has them, the same work by
 # transformers (with torch), llama.cpp (llama-cpp-python, gguf), pyzmq and TRL stands beside it.
 #
-# A peer gets PEER_SECONDS: without bf16 in hardware, for instance, transformers take many minutes for a batch. With 80
+# A peer gets PEER_SECONDS: without bf16 in hardware, for instance, transformers take many minutes for a batch. With 70
 # all of it takes less than 15 minutes there too.
 #
-# usage: scripts/bench.sh PATH_OF_OPD MODELS_FOLDER      THREADS (2), PEERS_PYTHON (none), PEER_SECONDS (80)
+# usage: scripts/bench.sh PATH_OF_OPD MODELS_FOLDER      THREADS (2), PEERS_PYTHON (none), PEER_SECONDS (70)
 set -euo pipefail
 opd=${1:?usage: scripts/bench.sh PATH_OF_OPD MODELS_FOLDER}
 models=${2:?usage: scripts/bench.sh PATH_OF_OPD MODELS_FOLDER}
@@ -24,7 +24,7 @@ measure() { # dtype what batch [options]
 peer() { # script arguments
     [ -n "${PEERS_PYTHON:-}" ] || return 0
     say "$1"
-    local status=0 limit=${PEER_SECONDS:-80}
+    local status=0 limit=${PEER_SECONDS:-70}
     # In the foreground, so that Ctrl-C reaches it.
     timeout --foreground "$limit" "$PEERS_PYTHON" "$here/peers/$1" "${@:2}" >"$work/figures" 2>"$work/error" || status=$?
     grep '^{' "$work/figures" >>"$results" || true
