@@ -17,12 +17,16 @@
 // step, shorter than what another process would miss.
 enum { SPIN_NANOSECONDS = 40000, SPINS_BETWEEN_CLOCKS = 32 };
 
+/// A Swift closure as it is called: its context comes in a register of its own. It may lie on the caller's stack.
+typedef __attribute__((swiftcall)) void (*closure)(
+    int64_t item, int64_t thread, __attribute__((swift_context)) void *context);
+
 struct ck_team {
     int threads;
     pthread_t *ids;
     void (*enter)(void);
     // The job. Read only by a thread that owns an unfinished item, which keeps the job alive.
-    ck_team_body body;
+    closure body;
     void *context;
     int64_t items;
     // High half: run number; low half: items not claimed yet. One word, so that a late thread cannot claim an item
@@ -83,7 +87,7 @@ static void work(ck_team *team, int thread) {
                 &team->ticket, &ticket, ticket - 1, memory_order_acq_rel, memory_order_acquire))
             continue;
         int64_t items = team->items;
-        team->body(team->context, items - (int64_t)(uint32_t)ticket, thread);
+        team->body(items - (int64_t)(uint32_t)ticket, thread, team->context);
         uint32_t done = atomic_fetch_add_explicit(&team->done, 1, memory_order_seq_cst) + 1;
         if (done == (uint32_t)items && thread != 0 && atomic_load_explicit(&team->caller_sleeps, memory_order_seq_cst))
             futex_wake(&team->done, 1);
@@ -144,10 +148,12 @@ void ck_team_destroy(ck_team *team) {
     free(team);
 }
 
-void ck_team_run(ck_team *team, int64_t items, ck_team_body body, void *context) {
+/// Calls body for items 0 ..< items, each claimed by one thread; returns when all are done. One caller at a time. Declared
+/// in ThreadTeam.swift: headers cannot say how closures are called.
+__attribute__((swiftcall)) void ck_team_run(ck_team *team, int64_t items, closure body, void *context) {
     if (items <= 0) return;
     if (items == 1 || team->threads == 1 || items > INT32_MAX) {
-        for (int64_t i = 0; i < items; i++) body(context, i, 0);
+        for (int64_t i = 0; i < items; i++) body(i, 0, context);
         return;
     }
     team->body = body;
@@ -167,26 +173,6 @@ void ck_team_run(ck_team *team, int64_t items, ck_team_body body, void *context)
         if (done != (uint32_t)items) futex_wait(&team->done, done);
         atomic_store_explicit(&team->caller_sleeps, 0, memory_order_seq_cst);
     }
-}
-
-/// A Swift closure as it is called: its context comes in a register of its own.
-typedef __attribute__((swiftcall)) void (*closure)(
-    int64_t item, int64_t thread, __attribute__((swift_context)) void *context);
-typedef struct {
-    closure body;
-    void *context;
-} closure_call;
-
-static void call_closure(void *raw, int64_t item, int thread) {
-    const closure_call *call = raw;
-    call->body(item, thread, call->context);
-}
-
-/// For Swift, which declares it: headers cannot say how closures are called. A closure that does not escape stays on
-/// its caller's stack.
-__attribute__((swiftcall)) void ck_team_run_closure(ck_team *team, int64_t items, closure body, void *context) {
-    closure_call call = {body, context};
-    ck_team_run(team, items, call_closure, &call);
 }
 
 void ck_thread_name(const char *name) {

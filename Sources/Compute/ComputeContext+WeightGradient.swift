@@ -3,18 +3,18 @@ import CKernels
 extension ComputeContext {
     /// About so many positions are reduced by one matmul call.
     static let gradientDepth = 1024
-    /// Most outputs whose gradients one thread computes at once, and fewest when there are more threads than such slices.
+    /// Most outputs in a slice, whose gradients one thread computes at once.
     static let longestSlice = 192
-    static let shortestSlice = 64
 
+    /// The same where slices change no bit, and may be shorter so that every thread has one.
     private func mostInSlice(of outputs: Int) -> Int {
-        max(Self.shortestSlice, min(Self.longestSlice, outputs / team.threads))
+        max(64, min(Self.longestSlice, outputs / team.threads))
     }
 
     /// dW[N,K] f32 = dyᵀ[N,T] x[T,K], plus dW when `accumulate`; dy and x of one type.
     ///
-    /// Sums over T in chunks of about `gradientDepth` in order, each output in a chain of its own: neither slices nor
-    /// threads change the bits.
+    /// Sums over T in chunks of about `gradientDepth` in order. Slices depend on N, and on the number of threads only where
+    /// the package's own products compute every output alone: threads do not change the bits.
     public func weightGradient(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool = false) {
         profile?.begin(.weightGradient, flops: 2.0 * Double(dy.count * x.columns))
         defer { profile?.end() }
@@ -36,7 +36,7 @@ extension ComputeContext {
     func gradientByRows(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
         let element: ElementType = emulatesBF16 ? .f32 : dy.type
         let n = dy.columns, width = dW.columns
-        // oneDNN's slices depend on N alone: its bits may depend on how many rows it multiplies.
+        // oneDNN's bits may depend on how many rows it multiplies.
         let size = Self.evenPart(of: n, most: usesTiles ? mostInSlice(of: n) : Self.longestSlice, multiple: 32)
         let slices = (n + size - 1) / size, lastSize = n - (slices - 1) * size
         let depth = Self.evenDepth(x.rows)

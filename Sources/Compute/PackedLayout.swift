@@ -87,6 +87,8 @@ final class PackedLayout {
             ? (Self.pairBlock, Self.pairsByteCount(inputs, Self.pairBlock)) : (outputs, byteCount)
     }
 
+    var blockCount: Int { (outputs + block.columns - 1) / block.columns }
+
     private var pairOffsets: (inputs: [Int64], outputs: [Int64]) {
         let block = Self.pairBlock
         return (

@@ -57,11 +57,9 @@ public final class PackedMatrix {
     func layout(ofPanel index: Int) -> PackedLayout { index == panelCount - 1 ? lastLayout : layout }
     func bytes(ofPanel index: Int) -> UnsafeMutableRawPointer { storage.base + index * panelStride }
 
-    /// One of `parts` parts of a panel: whole blocks, about as many in each. `columns` count from the
-    /// panel's first; there may be none.
+    /// One of `parts` parts of a panel: whole blocks, about as many in each, none where there are too few.
     func part(_ part: Int, of parts: Int, panel: Int) -> PanelPart {
-        let layout = layout(ofPanel: panel), block = layout.block
-        let blocks = (layout.outputs + block.columns - 1) / block.columns
+        let layout = layout(ofPanel: panel), block = layout.block, blocks = layout.blockCount
         let from = part * blocks / parts, to = (part + 1) * blocks / parts
         return PanelPart(
             weights: bytes(ofPanel: panel) + from * block.byteCount,
@@ -74,6 +72,7 @@ public final class PackedMatrix {
 struct PanelPart {
     let weights: UnsafeMutableRawPointer
     let byteCount: Int
+    /// Counted from the panel's first.
     let columns: Range<Int>
 }
 

@@ -52,12 +52,13 @@ struct PanelProducts {
         self.plans = plans
     }
 
-    /// Into how many parts each of `panels` panels is cut, so that every thread gets as many where there are few. 1 where
-    /// oneDNN multiplies, which takes whole panels.
+    /// Into how many parts each of `panels` panels is cut, so that every thread gets as many where there are few: at most
+    /// as many as it has blocks, and 1 where oneDNN multiplies, which takes whole panels.
     func parts(panels: Int) -> Int {
         let items = panels * chunks.count
         guard plans.isEmpty, items < 4 * threads else { return 1 }
-        return (1...threads).first { items * $0 % threads == 0 } ?? 1
+        let even = (1...threads).first { items * $0 % threads == 0 } ?? 1
+        return min(even, matrix.layout.blockCount)
     }
 
     /// y [rows of the chunk, width of the panel], row stride `rowStride`: written as `type`, or added to (then f32); of

@@ -32,7 +32,7 @@ public final class ThreadTeam {
             for item in 0..<items { body(item, 0) }
             return
         }
-        runClosure(team, items, body)
+        runOnTeam(team, items, body)
     }
 
     /// Splits 0 ..< count into runs of at most `chunk` and calls `body` for each.
@@ -43,7 +43,7 @@ public final class ThreadTeam {
     }
 }
 
-/// `ck_team_run` with a closure, in team.c. A C function's context would have to be a closure that may escape, which takes
-/// memory from the heap for every loop of every token.
-@_silgen_name("ck_team_run_closure")
-private func runClosure(_ team: OpaquePointer, _ items: Int, _ body: (_ item: Int, _ thread: Int) -> Void)
+/// Of team.c, which calls closures as Swift does. A C function's context would have to be a closure that may escape, which
+/// takes memory from the heap for every loop of every token.
+@_silgen_name("ck_team_run")
+private func runOnTeam(_ team: OpaquePointer, _ items: Int, _ body: (_ item: Int, _ thread: Int) -> Void)
