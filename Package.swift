@@ -20,6 +20,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 }
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let deques: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 let package = Package(
     name: "opd",
@@ -49,24 +51,35 @@ let package = Package(
         module("Training", ["Models", "Compute"]),
         module("Distillation", ["Patterns"]),
         module("Locking", []),
-        module("ZeroMQ", ["CZeroMQ"]),
+        module("Wording", []),
+        module("Files", ["CPlatform"]),
+        module("ZeroMQ", ["CZeroMQ", "Wording"]),
         module(
             "Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["Protos"]),
         module("Telemetry", ["Distillation", "Locking", logging]),
         module("Configuration", ["Distillation", .product(name: "Yams", package: "Yams")]),
+        module("RunFiles", ["Files", "Telemetry", "Wire", "CPlatform"]),
+        module("Transport", ["Wire", "ZeroMQ", "Locking", "Wording", "CPlatform", logging, deques]),
+        module("Exchange", ["Wire", "Distillation", "Wording", deques]),
+        module("Engines", ["Wire", "Distillation", "Files"]),
+        module(
+            "NativeEngine",
+            ["Engines", "Wording", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers", "Compute"]),
         module(
             "Pipeline",
+            ["Exchange", "Transport", "Engines", "RunFiles", "Telemetry", "Locking", "Wording", "Files", logging]),
+        module("Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
+        module(
+            "Runs",
             [
-                "Configuration", "Telemetry", "Locking", "Wire", "ZeroMQ", "Distillation", "Training", "Generation",
-                "Models", "Tokenizers", "Compute", "CPlatform", logging,
-                .product(name: "DequeModule", package: "swift-collections"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                "Pipeline", "NativeEngine", "Supervision", "Configuration", "Telemetry", "Training", "Generation",
+                "Models", "Tokenizers", "Compute", logging,
             ]),
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Pipeline", "Configuration", "Distillation", "Telemetry", "Locking", "Training", "Generation", "Models",
-                "Tokenizers", "Compute", logging,
+                "Runs", "Pipeline", "Configuration", "Distillation", "Telemetry", "Locking", "Training", "Generation",
+                "Models", "Tokenizers", "Compute", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
@@ -81,7 +94,7 @@ let package = Package(
         tests("Wire", ["Distillation"]),
         tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", ["Distillation", "Telemetry"]),
-        tests("Pipeline", ["Distillation", "Wire", "ZeroMQ", "Configuration", "Telemetry", "Locking", "Models"]),
+        tests("Pipeline", ["Runs", "NativeEngine", "Supervision", "Exchange", "Transport", "Engines", "RunFiles", "ZeroMQ"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers"], swiftSettings: swiftSettings),
     ],
@@ -92,6 +105,7 @@ if fuzzing {
     package.products.append(.executable(name: "opd-fuzz", targets: ["opd-fuzz"]))
     package.targets.append(
         .executableTarget(
-            name: "opd-fuzz", dependencies: ["Wire", "Models", "Tokenizers", "Configuration", "Pipeline"],
+            name: "opd-fuzz",
+            dependencies: ["Wire", "Models", "Tokenizers", "Configuration", "Pipeline", "Exchange", "RunFiles"],
             path: "Fuzz/Targets", swiftSettings: swiftSettings))
 }

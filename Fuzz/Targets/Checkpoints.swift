@@ -1,4 +1,5 @@
 import Foundation
+import RunFiles
 
 @testable import Pipeline
 

@@ -1,6 +1,6 @@
 import Distillation
+import Exchange
 
-@testable import Pipeline
 @testable import Wire
 
 extension FuzzTarget {

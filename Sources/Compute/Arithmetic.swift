@@ -3,7 +3,7 @@ import CKernels
 extension ComputeContext {
     /// Sixteen hexadecimal digits that are equal on machines whose products and exponentials have the same bits: a hash
     /// of some, computed once. CPUs with AMX, with AVX-512 and bf16, and others differ, and versions of oneDNN may.
-    public static let arithmetic = ComputeContext(threads: 1).arithmeticHash()
+    package static let arithmetic = ComputeContext(threads: 1).arithmeticHash()
 
     /// Over products in both types, of few rows and of many, and of exponentials.
     func arithmeticHash() -> String {

@@ -2,30 +2,30 @@
 ///
 /// The root starts at position 0; every other segment starts where the one it continues ends, and its rows see their
 /// own segment and all those it descends from. Rows are those of the whole batch.
-public struct AttentionGroup: Sendable {
+package struct AttentionGroup: Sendable {
     /// A segment and how many of those that follow it in the list continue it, directly or not.
-    public struct Node: Sendable {
-        public var segment: Segment
-        public var descendants: Int
+    package struct Node: Sendable {
+        package var segment: Segment
+        package var descendants: Int
 
-        public init(_ segment: Segment, descendants: Int = 0) {
+        package init(_ segment: Segment, descendants: Int = 0) {
             self.segment = segment
             self.descendants = descendants
         }
     }
 
     /// In pre-order: a segment before those that continue it.
-    public var nodes: [Node]
+    package var nodes: [Node]
 
-    public init(_ nodes: [Node]) { self.nodes = nodes }
+    package init(_ nodes: [Node]) { self.nodes = nodes }
 
     /// A prompt with the responses that continue it.
-    public init(prompt: Segment, responses: [Segment] = []) {
+    package init(prompt: Segment, responses: [Segment] = []) {
         nodes = [Node(prompt, descendants: responses.count)] + responses.map { Node($0) }
     }
 
     /// A segment that several groups continue, and those groups.
-    public init(root: Segment, continuedBy groups: [AttentionGroup]) {
+    package init(root: Segment, continuedBy groups: [AttentionGroup]) {
         let rest = groups.flatMap(\.nodes)
         nodes = [Node(root, descendants: rest.count)] + rest
     }

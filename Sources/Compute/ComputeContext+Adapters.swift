@@ -5,7 +5,7 @@ extension ComputeContext {
     /// out = base + scale * B A. base and out [N,K], which may be one tensor, b [N,R], a [R,K], all f32.
     ///
     /// Sums over R in order, every operation rounded to f32: the same bits with any number of threads, on any CPU.
-    public func addAdapter(base: Tensor, a: Tensor, b: Tensor, scale: Float, into out: Tensor) {
+    package func addAdapter(base: Tensor, a: Tensor, b: Tensor, scale: Float, into out: Tensor) {
         profile?.begin(.packing)
         defer { profile?.end() }
         check(base, a, b, out)
@@ -15,7 +15,7 @@ extension ComputeContext {
     }
 
     /// The same on the calling thread, which may be any: it uses nothing of the context that ever changes.
-    public func addAdapterAlone(base: Tensor, a: Tensor, b: Tensor, scale: Float, into out: Tensor) {
+    package func addAdapterAlone(base: Tensor, a: Tensor, b: Tensor, scale: Float, into out: Tensor) {
         check(base, a, b, out)
         addAdapter(base: base, a: a, b: b, scale: scale, rows: 0..<base.rows, into: out)
     }
@@ -33,7 +33,7 @@ extension ComputeContext {
     }
 
     /// Columns `columns` of x [T,N] of any type, as f32 [T, columns.count].
-    public func copyColumns(_ columns: Range<Int>, of x: Tensor, into y: Tensor) {
+    package func copyColumns(_ columns: Range<Int>, of x: Tensor, into y: Tensor) {
         profile?.begin(.conversion)
         defer { profile?.end() }
         precondition(

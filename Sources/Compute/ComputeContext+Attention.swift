@@ -48,7 +48,7 @@ extension ComputeContext {
     /// Normalises (when norms are given) and rotates queries and keys; writes q, and k and v into the pages.
     ///
     /// qkv [T,(H+2KV)D] A, q [T,HD] A, norms [1,D] f32 or nil. Half-split rotary form: pairs (i, i + D/2).
-    public func ropeAndCache(
+    package func ropeAndCache(
         qkv: Tensor, shape: AttentionShape, qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6,
         rope: RopeTable, segments: [Segment], layer: Int, pool: PagePool, into q: Tensor
     ) {
@@ -77,7 +77,7 @@ extension ComputeContext {
     ///
     /// q and out [T,HD] A; logSumExp [T,H] f32 when given. A query's bits do not depend on its neighbours: one at a
     /// time, a whole segment or a split prefill agree.
-    public func attention(
+    package func attention(
         q: Tensor, shape: AttentionShape, segments: [Segment], layer: Int, pool: PagePool, into out: Tensor,
         logSumExp: Tensor? = nil
     ) {
@@ -104,7 +104,7 @@ extension ComputeContext {
     /// ``ropeAndCache(qkv:shape:qNorm:kNorm:epsilon:rope:segments:layer:pool:into:)`` and
     /// ``attention(q:shape:segments:layer:pool:into:logSumExp:)`` in one pass, with their bits, for segments of one row:
     /// the next token of each sequence.
-    public func attendNext(
+    package func attendNext(
         qkv: Tensor, shape: AttentionShape, qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6,
         rope: RopeTable, segments: [Segment], layer: Int, pool: PagePool, into out: Tensor
     ) {

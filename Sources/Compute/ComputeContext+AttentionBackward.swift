@@ -6,7 +6,7 @@ extension ComputeContext {
     ///
     /// Groups are whole: from position 0 to the last continuation; their pages hold this layer's keys and values.
     /// Writes dqkv [T,(H+2KV)D] A for the rows of the groups, accumulates dQNorm and dKNorm [1,D] f32.
-    public func attentionBackward(
+    package func attentionBackward(
         dOut: Tensor, out: Tensor, logSumExp: Tensor, qkv: Tensor, q: Tensor, shape: AttentionShape,
         qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6, rope: RopeTable, groups: [AttentionGroup],
         layer: Int, pool: PagePool, into dqkv: Tensor, dQNorm: Tensor? = nil, dKNorm: Tensor? = nil

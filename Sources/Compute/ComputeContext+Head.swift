@@ -12,7 +12,7 @@ extension ComputeContext {
     ///
     /// x [T,C] A, head [V,C]; arrays have T elements. A row's bits do not depend on its batch. T x V is not stored,
     /// unless the caller has the memory: `keeping` [T,V] f32 takes z for ``headBackward``, in an order of its own.
-    public func headLogprobs(
+    package func headLogprobs(
         _ x: Tensor, head: PackedMatrix, targets: [Int32], inverseTemperature: [Float], logprobs: inout [Float],
         lse: inout [Float], entropy: UnsafeMutablePointer<[Float]>? = nil, keeping kept: Tensor? = nil
     ) {
@@ -47,7 +47,7 @@ extension ComputeContext {
     ///
     /// z[b][token] - lse[b] has the bits of ``headLogprobs(_:head:targets:inverseTemperature:logprobs:lse:entropy:)``.
     /// panelMaxima, when given, [B, head.panelCount] f32: the largest z of each panel.
-    public func headLogits(
+    package func headLogits(
         _ x: Tensor, head: PackedMatrix, inverseTemperature: [Float], into logits: Tensor, lse: inout [Float],
         panelMaxima: Tensor? = nil
     ) {

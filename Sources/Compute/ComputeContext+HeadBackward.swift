@@ -1,10 +1,10 @@
 import CKernels
 
 /// W [V,C] packed for dx = dz W, cut along the vocabulary into slabs that are walked in order.
-public final class PackedHeadTranspose {
+package final class PackedHeadTranspose {
     /// Vocabulary columns in a slab: whole panels of the head.
-    public static let slab = 2048
-    public let vocabularySize: Int
+    package static let slab = 2048
+    package let vocabularySize: Int
     let slabs: [PackedMatrix]
 
     init(vocabularySize: Int, slabs: [PackedMatrix]) {
@@ -12,12 +12,12 @@ public final class PackedHeadTranspose {
         self.slabs = slabs
     }
 
-    public var byteCount: Int { slabs.reduce(0) { $0 + $1.byteCount } }
+    package var byteCount: Int { slabs.reduce(0) { $0 + $1.byteCount } }
 }
 
 extension ComputeContext {
     /// Packs the head W [V,C] for ``headBackward``.
-    public func packHeadTranspose(_ w: Tensor, as type: ElementType) -> PackedHeadTranspose {
+    package func packHeadTranspose(_ w: Tensor, as type: ElementType) -> PackedHeadTranspose {
         let slabs = stride(from: 0, to: w.rows, by: PackedHeadTranspose.slab).map { start in
             pack(w.rows(start..<min(w.rows, start + PackedHeadTranspose.slab)), as: type, transposed: true)
         }
@@ -25,7 +25,7 @@ extension ComputeContext {
     }
 
     /// Packs new values of the same shape in place.
-    public func repack(_ w: Tensor, into p: PackedHeadTranspose) {
+    package func repack(_ w: Tensor, into p: PackedHeadTranspose) {
         profile?.begin(.packing)
         defer { profile?.end() }
         precondition(w.rows == p.vocabularySize, "repacking \(w.rows) rows into \(p.vocabularySize)")
@@ -40,7 +40,7 @@ extension ComputeContext {
     /// x [T,C] A; arrays have T elements; lse as headLogprobs gave it. dx [T,C] f32 is written, so is dW [V,C]
     /// f32 (nil: not wanted), or added to when `accumulate`. z is `kept`, as headLogprobs kept it, or else computed
     /// again slab by slab.
-    public func headBackward(
+    package func headBackward(
         _ x: Tensor, head: PackedMatrix, transposed: PackedHeadTranspose, targets: [Int32],
         inverseTemperature: [Float], lse: [Float], coefficient: [Float], kept: Tensor? = nil, dx: Tensor, dW: Tensor?,
         accumulate: Bool = false

@@ -62,7 +62,7 @@ extension ComputeContext {
     /// y[T,N] = x[T,K] Wᵀ, plus y when `accumulate` (then y is f32).
     ///
     /// x.type == w.type; y is f32 or w.type. A row's bits depend on that row and W alone.
-    public func linear(_ x: Tensor, _ w: PackedMatrix, into y: Tensor, accumulate: Bool = false) {
+    package func linear(_ x: Tensor, _ w: PackedMatrix, into y: Tensor, accumulate: Bool = false) {
         profile?.begin(.linear, flops: 2.0 * Double(x.rows * w.inputs * w.outputs))
         defer { profile?.end() }
         precondition(x.columns == w.inputs && y.columns == w.outputs && x.rows == y.rows, "linear: shapes differ")
@@ -73,7 +73,7 @@ extension ComputeContext {
     }
 
     /// Only the output columns of one panel: y is [T, width of that panel], f32.
-    public func linearPanel(_ x: Tensor, _ w: PackedMatrix, panel: Int, into y: Tensor) {
+    package func linearPanel(_ x: Tensor, _ w: PackedMatrix, panel: Int, into y: Tensor) {
         profile?.begin(.linear, flops: 2.0 * Double(y.count * w.inputs))
         defer { profile?.end() }
         precondition(x.columns == w.inputs && x.rows == y.rows && x.type == w.type, "linearPanel: shapes differ")

@@ -12,7 +12,7 @@ extension ComputeContext {
     ///
     /// All tensors f32 with the same number of elements. `step` counts from 1. Loshchilov and Hutter, 2019.
     /// - Returns: ``sumOfSquares(_:)`` of the new parameters, taken while they are in the cache.
-    @discardableResult public func adamW(
+    @discardableResult package func adamW(
         parameters: Tensor, gradients: Tensor, m: Tensor, v: Tensor, learningRate: Float, beta1: Float, beta2: Float,
         epsilon: Float, weightDecay: Float, step: Int, gradientScale: Float = 1
     ) -> Double {
@@ -34,7 +34,7 @@ extension ComputeContext {
     }
 
     /// Sum of the squares of all elements, in double; fixed chunks added in order.
-    public func sumOfSquares(_ x: Tensor) -> Double {
+    package func sumOfSquares(_ x: Tensor) -> Double {
         profile?.begin(.optimizer)
         defer { profile?.end() }
         return sumOverChunks(of: x.count) { kernels.sum_of_squares(x.f32 + $0.lowerBound, Int64($0.count)) }

@@ -3,7 +3,7 @@ import CKernels
 /// Row kernels. A is the activation type: f32, or bf16 in bf16 mode. T rows.
 extension ComputeContext {
     /// Fills with zeros, on every thread.
-    public func zero(_ t: Tensor) {
+    package func zero(_ t: Tensor) {
         guard t.count > 0 else { return }
         team.run(count: t.count, chunk: 1 << 18) { range, _ in
             (t.bytes + range.lowerBound * t.type.byteCount)
@@ -17,7 +17,7 @@ extension ComputeContext {
     static let rowsPerPartial = 64
 
     /// to = from, converted (round to nearest even). Same number of elements; any two types.
-    public func convert(from: Tensor, to: Tensor) {
+    package func convert(from: Tensor, to: Tensor) {
         profile?.begin(.conversion)
         defer { profile?.end() }
         precondition(from.count == to.count, "convert: \(from.count) elements to \(to.count)")
@@ -29,7 +29,7 @@ extension ComputeContext {
     }
 
     /// x[t] = table[ids[t]]. table [V,C] any type, x [T,C] f32.
-    public func embed(ids: [Int32], table: Tensor, into x: Tensor) {
+    package func embed(ids: [Int32], table: Tensor, into x: Tensor) {
         profile?.begin(.embedding)
         defer { profile?.end() }
         precondition(x.rows == ids.count && x.columns == table.columns && x.type == .f32, "embed: shapes differ")
@@ -46,7 +46,7 @@ extension ComputeContext {
     /// x[t] = row ids[t] of the matrix W [V,C] that was packed. x [T,C] f32; `packed.hasReadableRows` must hold.
     ///
     /// So that tied embeddings need no second copy beside the head.
-    public func embed(ids: [Int32], packed: PackedMatrix, into x: Tensor) {
+    package func embed(ids: [Int32], packed: PackedMatrix, into x: Tensor) {
         profile?.begin(.embedding)
         defer { profile?.end() }
         precondition(x.rows == ids.count && x.columns == packed.inputs && x.type == .f32, "embed: shapes differ")
@@ -67,7 +67,7 @@ extension ComputeContext {
     }
 
     /// dTable[ids[t]] += dx[t], t ascending. dx [T,C] f32, dTable [V,C] f32.
-    public func embedBackward(ids: [Int32], dx: Tensor, into dTable: Tensor) {
+    package func embedBackward(ids: [Int32], dx: Tensor, into dTable: Tensor) {
         profile?.begin(.embedding)
         defer { profile?.end() }
         precondition(dx.rows == ids.count && dx.columns == dTable.columns, "embedBackward: shapes differ")
@@ -82,7 +82,7 @@ extension ComputeContext {
     }
 
     /// y = x / sqrt(mean(x²) + epsilon) * weight, row by row. x [T,C] f32, weight [1,C] f32, y [T,C] A.
-    public func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float, into y: Tensor) {
+    package func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float, into y: Tensor) {
         profile?.begin(.norm)
         defer { profile?.end() }
         precondition(x.rows == y.rows && x.columns == y.columns && weight.count == x.columns, "rmsNorm: shapes")
@@ -94,7 +94,7 @@ extension ComputeContext {
     }
 
     /// Gradient of ``rmsNorm(_:weight:epsilon:into:)``: dx += ..., dWeight += ... Both f32; dy [T,C] any type.
-    public func rmsNormBackward(
+    package func rmsNormBackward(
         dy: Tensor, x: Tensor, weight: Tensor, epsilon: Float, dx: Tensor, dWeight: Tensor
     ) {
         profile?.begin(.normGradient)
@@ -127,7 +127,7 @@ extension ComputeContext {
     }
 
     /// y[t] += bias. bias [1,N] f32, y [T,N] any type.
-    public func addBias(_ bias: Tensor, to y: Tensor) {
+    package func addBias(_ bias: Tensor, to y: Tensor) {
         profile?.begin(.conversion)
         defer { profile?.end() }
         precondition(bias.count == y.columns, "addBias: shapes differ")
@@ -138,7 +138,7 @@ extension ComputeContext {
     }
 
     /// db += sum of dy's rows, in order. dy [T,N] any type, db [1,N] f32.
-    public func accumulateColumnSums(_ dy: Tensor, into db: Tensor) {
+    package func accumulateColumnSums(_ dy: Tensor, into db: Tensor) {
         profile?.begin(.weightGradient)
         defer { profile?.end() }
         precondition(db.count == dy.columns, "accumulateColumnSums: shapes differ")
@@ -150,7 +150,7 @@ extension ComputeContext {
     }
 
     /// y += x, elementwise; both f32.
-    public func add(_ x: Tensor, to y: Tensor) {
+    package func add(_ x: Tensor, to y: Tensor) {
         precondition(x.count == y.count, "add: shapes differ")
         team.run(count: x.count, chunk: 1 << 15) { [kernels] range, _ in
             kernels.add(y.f32 + range.lowerBound, x.f32 + range.lowerBound, Int64(range.count))
@@ -158,7 +158,7 @@ extension ComputeContext {
     }
 
     /// h = silu(gate) * up. gateUp [T,2I] A with the gate first, h [T,I] A.
-    public func swiGLU(_ gateUp: Tensor, into h: Tensor) {
+    package func swiGLU(_ gateUp: Tensor, into h: Tensor) {
         profile?.begin(.activation)
         defer { profile?.end() }
         precondition(gateUp.rows == h.rows && gateUp.columns == 2 * h.columns && gateUp.type == h.type, "swiGLU")
@@ -170,7 +170,7 @@ extension ComputeContext {
     }
 
     /// Gradient of ``swiGLU(_:into:)``. dh [T,I] f32 or A, gateUp and dGateUp [T,2I] A.
-    public func swiGLUBackward(dh: Tensor, gateUp: Tensor, into dGateUp: Tensor) {
+    package func swiGLUBackward(dh: Tensor, gateUp: Tensor, into dGateUp: Tensor) {
         profile?.begin(.activationGradient)
         defer { profile?.end() }
         precondition(

@@ -15,7 +15,7 @@ extension ComputeContext {
     ///
     /// Sums over T in chunks of about `gradientDepth` in order. Slices depend on N, and on the number of threads only where
     /// the package's own products compute every output alone: threads do not change the bits.
-    public func weightGradient(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool = false) {
+    package func weightGradient(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool = false) {
         profile?.begin(.weightGradient, flops: 2.0 * Double(dy.count * x.columns))
         defer { profile?.end() }
         precondition(dy.rows == x.rows && dW.rows == dy.columns && dW.columns == x.columns, "gradient: shapes differ")

@@ -17,8 +17,8 @@ final class MatmulRuntime {
 /// Where computation happens: a thread team, the compiled matmuls, scratch memory.
 ///
 /// Used from one thread or actor at a time. Results never depend on the number of threads.
-public final class ComputeContext {
-    public let team: ThreadTeam
+package final class ComputeContext {
+    package let team: ThreadTeam
     package let kernels: ck_kernels
     let runtime: MatmulRuntime
     /// bf16 matrices are multiplied in f32, because oneDNN has no bf16 matmul here (or a test asks for it).
@@ -28,7 +28,7 @@ public final class ComputeContext {
     /// Multiplies bf16 matrices with the package's own kernel of AMX tiles: oneDNN's rows depend on their number there.
     package let usesTiles: Bool
     /// Collects where the time goes; nil costs nothing.
-    public var profile: OperationProfile?
+    package var profile: OperationProfile?
     var plans: [PlanKey: MatmulPlan] = [:]
     var layouts: [LayoutKey: PackedLayout] = [:]
     var scratchTensors: [ScratchKey: ScratchTensor] = [:]
@@ -40,7 +40,7 @@ public final class ComputeContext {
     var attendTasks: [ck_attend] = []
 
     /// `threads`: compute threads, the caller included.
-    public convenience init(threads: Int) {
+    package convenience init(threads: Int) {
         self.init(threads: threads, instructionSet: nil, emulateBF16: nil)
     }
 
@@ -66,7 +66,7 @@ public final class ComputeContext {
     }
 
     /// One line for logs: kernels, oneDNN and how bf16 is multiplied.
-    public var summary: String {
+    package var summary: String {
         let isa = String(cString: kernels.name)
         let products = usesOwnMatmul ? "own matrix products" : "oneDNN \(String(cString: od_version()))"
         return "\(team.threads) threads, \(isa) kernels, \(products)"

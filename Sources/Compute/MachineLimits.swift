@@ -1,9 +1,9 @@
 import CKernels
 
 /// What this machine can do, measured now: the roofs under which everything else is judged.
-public enum MachineLimits {
+package enum MachineLimits {
     /// FLOP/s of bf16 or f32 matmul on a context's threads: 256 x 3072 x 576, packed weights.
-    public static func matmulRate(context: ComputeContext, type: ElementType) -> Double {
+    package static func matmulRate(context: ComputeContext, type: ElementType) -> Double {
         let w = filled(rows: 3072, columns: 576)
         let input = filled(rows: 256, columns: 576)
         let x = Tensor(rows: 256, columns: 576, type: type)
@@ -17,7 +17,7 @@ public enum MachineLimits {
 
     /// Bytes/s read by `threads` threads from 256 MiB, each in one place or in four by turns, whichever is faster: the
     /// hardware that runs ahead of a reader follows several at once.
-    public static func memoryBandwidth(threads: Int) -> Double {
+    package static func memoryBandwidth(threads: Int) -> Double {
         let context = ComputeContext(threads: threads)
         let data = filled(rows: 1 << 8, columns: 1 << 18)
         var sums = [Float](repeating: 0, count: data.rows)

@@ -1,8 +1,8 @@
 /// Where a context's time goes: calls, seconds and floating-point operations of each kind of work.
 ///
 /// Set `ComputeContext.profile` to collect one. An operation that uses others is booked whole, under its own name.
-public final class OperationProfile {
-    public enum Operation: String, CaseIterable, Sendable {
+package final class OperationProfile {
+    package enum Operation: String, CaseIterable, Sendable {
         case linear, head, attention, rope, norm, activation, embedding, conversion, sampling, packing, optimizer
         case weightGradient = "weight gradient"
         case headGradient = "head gradient"
@@ -11,22 +11,22 @@ public final class OperationProfile {
         case activationGradient = "activation gradient"
     }
 
-    public struct Entry: Sendable {
-        public var calls = 0
-        public var seconds = 0.0
+    package struct Entry: Sendable {
+        package var calls = 0
+        package var seconds = 0.0
         /// Multiplications and additions of its matrix products; 0 for work that is bound by memory.
-        public var flops = 0.0
+        package var flops = 0.0
     }
 
-    public private(set) var entries: [Operation: Entry] = [:]
+    package private(set) var entries: [Operation: Entry] = [:]
     private let started = ContinuousClock.now
     private var depth = 0
     private var current = (operation: Operation.linear, flops: 0.0, start: ContinuousClock.now)
 
-    public init() {}
+    package init() {}
 
     /// Seconds since the profile was made.
-    public var elapsed: Double { (ContinuousClock.now - started) / .seconds(1) }
+    package var elapsed: Double { (ContinuousClock.now - started) / .seconds(1) }
 
     func begin(_ operation: Operation, flops: Double = 0) {
         depth += 1

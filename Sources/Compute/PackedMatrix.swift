@@ -5,15 +5,15 @@ import COneDNN
 ///
 /// Cut into panels of consecutive outputs; the boundaries depend on the shape and type only. A panel is the unit of
 /// work of one thread and the unit in which the vocabulary is walked. Belongs to the context that packed it.
-public final class PackedMatrix {
+package final class PackedMatrix {
     /// N, the columns of y.
-    public let outputs: Int
+    package let outputs: Int
     /// K, the columns of x.
-    public let inputs: Int
+    package let inputs: Int
     /// Type of x, and of the weights as rounded.
-    public let type: ElementType
+    package let type: ElementType
     /// Built from the transpose of the tensor it was packed from.
-    public let transposed: Bool
+    package let transposed: Bool
     let panelWidth: Int
     /// Type of the packed elements: f32 for a bf16 matrix that oneDNN multiplies in f32.
     let storedType: ElementType
@@ -43,16 +43,16 @@ public final class PackedMatrix {
     }
 
     /// Bytes of packed memory.
-    public var byteCount: Int { storage.byteCount }
-    public var panelCount: Int { (outputs + panelWidth - 1) / panelWidth }
+    package var byteCount: Int { storage.byteCount }
+    package var panelCount: Int { (outputs + panelWidth - 1) / panelWidth }
 
     /// Output columns of panel `index`.
-    public func panelRange(_ index: Int) -> Range<Int> {
+    package func panelRange(_ index: Int) -> Range<Int> {
         index * panelWidth..<min(outputs, (index + 1) * panelWidth)
     }
 
     /// Whether ``ComputeContext/embed(ids:packed:into:)`` can read rows back out of it.
-    public var hasReadableRows: Bool { layout.offsets != nil && lastLayout.offsets != nil }
+    package var hasReadableRows: Bool { layout.offsets != nil && lastLayout.offsets != nil }
 
     func layout(ofPanel index: Int) -> PackedLayout { index == panelCount - 1 ? lastLayout : layout }
     func bytes(ofPanel index: Int) -> UnsafeMutableRawPointer { storage.base + index * panelStride }
@@ -117,10 +117,10 @@ extension ComputeContext {
     }
 
     /// Packs W [N,K] as `type` (bf16: round to nearest even).
-    public func pack(_ w: Tensor, as type: ElementType) -> PackedMatrix { pack(w, as: type, transposed: false) }
+    package func pack(_ w: Tensor, as type: ElementType) -> PackedMatrix { pack(w, as: type, transposed: false) }
 
     /// Packs W [N,K], or its transpose as a matrix of K outputs and N inputs, for dx = dy W.
-    public func pack(_ w: Tensor, as type: ElementType, transposed: Bool) -> PackedMatrix {
+    package func pack(_ w: Tensor, as type: ElementType, transposed: Bool) -> PackedMatrix {
         let outputs = transposed ? w.columns : w.rows
         let inputs = transposed ? w.rows : w.columns
         precondition(outputs > 0 && inputs > 0, "packing an empty matrix")
@@ -137,7 +137,7 @@ extension ComputeContext {
     }
 
     /// Packs new values of the same shape into `p`, in parallel, without allocating.
-    public func repack(_ w: Tensor, into p: PackedMatrix) {
+    package func repack(_ w: Tensor, into p: PackedMatrix) {
         profile?.begin(.packing)
         defer { profile?.end() }
         precondition(

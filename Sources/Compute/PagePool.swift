@@ -1,14 +1,14 @@
 import CKernels
 
 /// Geometry of grouped-query attention.
-public struct AttentionShape: Sendable, Equatable {
-    public let heads: Int
-    public let keyValueHeads: Int
+package struct AttentionShape: Sendable, Equatable {
+    package let heads: Int
+    package let keyValueHeads: Int
     /// A multiple of 8, at most 256.
-    public let headDimension: Int
+    package let headDimension: Int
 
     /// `heads` is a multiple of `keyValueHeads`.
-    public init(heads: Int, keyValueHeads: Int, headDimension: Int) {
+    package init(heads: Int, keyValueHeads: Int, headDimension: Int) {
         precondition(heads > 0 && keyValueHeads > 0 && heads % keyValueHeads == 0, "heads do not divide")
         precondition(
             headDimension > 0 && headDimension % 8 == 0 && headDimension <= Int(CK_MAX_HEAD),
@@ -19,54 +19,54 @@ public struct AttentionShape: Sendable, Equatable {
     }
 
     /// Columns of q: heads times head dimension.
-    public var queryColumns: Int { heads * headDimension }
+    package var queryColumns: Int { heads * headDimension }
     /// Columns of a fused row: queries, keys, values.
-    public var fusedColumns: Int { (heads + 2 * keyValueHeads) * headDimension }
+    package var fusedColumns: Int { (heads + 2 * keyValueHeads) * headDimension }
 }
 
 /// Cosines and sines of the rotary angles, [positions, headDimension / 2] f32 each.
-public struct RopeTable {
-    public let cos: Tensor
-    public let sin: Tensor
+package struct RopeTable {
+    package let cos: Tensor
+    package let sin: Tensor
 
-    public init(cos: Tensor, sin: Tensor) {
+    package init(cos: Tensor, sin: Tensor) {
         precondition(cos.rows == sin.rows && cos.columns == sin.columns, "rope tables differ in shape")
         precondition(cos.type == .f32 && sin.type == .f32, "rope tables are f32")
         self.cos = cos
         self.sin = sin
     }
 
-    public var positions: Int { cos.rows }
+    package var positions: Int { cos.rows }
 }
 
 /// New tokens of one sequence: rows firstRow ..< firstRow + count at positions startPosition ..< startPosition + count.
-public struct Segment: Sendable {
-    public var firstRow: Int
-    public var count: Int
-    public var startPosition: Int
+package struct Segment: Sendable {
+    package var firstRow: Int
+    package var count: Int
+    package var startPosition: Int
     /// Pages of the positions 0 ..< startPosition + count, 64 a page.
-    public var pages: [Int32]
+    package var pages: [Int32]
 
-    public init(firstRow: Int, count: Int, startPosition: Int, pages: [Int32]) {
+    package init(firstRow: Int, count: Int, startPosition: Int, pages: [Int32]) {
         self.firstRow = firstRow
         self.count = count
         self.startPosition = startPosition
         self.pages = pages
     }
 
-    public var rows: Range<Int> { firstRow..<firstRow + count }
+    package var rows: Range<Int> { firstRow..<firstRow + count }
 }
 
 /// Reference-counted pages of keys and values, 64 positions each, all layers together.
 ///
 /// In a page, for each layer: K of each KV head as [headDimension][64], then V of each as [64][headDimension], the
 /// latter's rows padded to 16 elements. Grows on demand. Belongs to one engine.
-public final class PagePool {
-    public static let pagePositions = Int(CK_PAGE)
+package final class PagePool {
+    package static let pagePositions = Int(CK_PAGE)
 
-    public let shape: AttentionShape
-    public let layers: Int
-    public let type: ElementType
+    package let shape: AttentionShape
+    package let layers: Int
+    package let type: ElementType
     private let arena = StorageArena()
     private var pages: [AlignedStorage] = []
     private var addresses: [UnsafeMutableRawPointer?] = []
@@ -74,7 +74,7 @@ public final class PagePool {
     private var free: [Int32] = []
 
     /// `pageCount`: pages made now; more are made when needed.
-    public init(shape: AttentionShape, layers: Int, type: ElementType, pageCount: Int) {
+    package init(shape: AttentionShape, layers: Int, type: ElementType, pageCount: Int) {
         self.shape = shape
         self.layers = layers
         self.type = type
@@ -88,10 +88,10 @@ public final class PagePool {
     var layerBytes: Int { shape.keyValueHeads * (keyBytes + valueBytes) }
 
     /// Bytes of one page.
-    public var pageBytes: Int { layers * layerBytes }
+    package var pageBytes: Int { layers * layerBytes }
     /// Pages that exist, in use or not.
-    public var capacity: Int { pages.count }
-    public var pagesInUse: Int { pages.count - free.count }
+    package var capacity: Int { pages.count }
+    package var pagesInUse: Int { pages.count - free.count }
 
     private func makePage() -> Int32 {
         let page = arena.allocate(byteCount: pageBytes)
@@ -102,37 +102,37 @@ public final class PagePool {
     }
 
     /// A page with one reference. Contents are unspecified.
-    public func allocate() -> Int32 {
+    package func allocate() -> Int32 {
         let page = free.popLast() ?? makePage()
         references[Int(page)] = 1
         return page
     }
 
     /// Adds a reference.
-    public func retain(_ page: Int32) {
+    package func retain(_ page: Int32) {
         precondition(references[Int(page)] > 0, "page \(page) is free")
         references[Int(page)] += 1
     }
 
     /// Drops a reference; the page is free when none is left.
-    public func release(_ page: Int32) {
+    package func release(_ page: Int32) {
         precondition(references[Int(page)] > 0, "page \(page) released twice")
         references[Int(page)] -= 1
         if references[Int(page)] == 0 { free.append(page) }
     }
 
     /// How many hold the page.
-    public func referenceCount(_ page: Int32) -> Int { Int(references[Int(page)]) }
+    package func referenceCount(_ page: Int32) -> Int { Int(references[Int(page)]) }
 
     /// A new page with the same contents and one reference.
-    public func copy(_ page: Int32) -> Int32 {
+    package func copy(_ page: Int32) -> Int32 {
         let made = allocate()
         copy(from: page, to: made)
         return made
     }
 
     /// Overwrites one page with another's contents. The page may be shared already, by sequences that are yet to come.
-    public func copy(from source: Int32, to destination: Int32) {
+    package func copy(from source: Int32, to destination: Int32) {
         precondition(references[Int(destination)] > 0, "page \(destination) is free")
         pages[Int(destination)].base.copyMemory(from: pages[Int(source)].base, byteCount: pageBytes)
     }

@@ -10,11 +10,11 @@ import CKernels
 ///
 /// An actor returns it from `unownedExecutor` and must keep it alive. Jobs run in order of submission; the thread ends
 /// when the executor is released, after the jobs already submitted.
-public final class PinnedThreadExecutor: SerialExecutor {
+package final class PinnedThreadExecutor: SerialExecutor {
     private let queue: JobQueue
 
     /// `name`: shown by debuggers and top, cut to 15 bytes.
-    public init(name: String = "compute") {
+    package init(name: String = "compute") {
         queue = JobQueue()
         let start = Unmanaged.passRetained(Start(queue: queue, name: name))
         var attributes = pthread_attr_t()
@@ -37,7 +37,7 @@ public final class PinnedThreadExecutor: SerialExecutor {
 
     deinit { queue.close() }
 
-    public func enqueue(_ job: consuming ExecutorJob) {
+    package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         let executor = asUnownedSerialExecutor()
         // The thread holds the executor until the job has run: an actor released during its last job stays valid.
@@ -47,7 +47,7 @@ public final class PinnedThreadExecutor: SerialExecutor {
         }
     }
 
-    public func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+    package func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
 
     private final class Start {
         let queue: JobQueue

@@ -9,23 +9,23 @@ import CKernels
 /// A contiguous row-major matrix, or a view of consecutive rows of one.
 ///
 /// A reference to storage: copies share elements. Not Sendable: a tensor lives where its compute context lives.
-public struct Tensor {
-    public let rows: Int
-    public let columns: Int
-    public let type: ElementType
+package struct Tensor {
+    package let rows: Int
+    package let columns: Int
+    package let type: ElementType
     /// First element. Valid while this value or a copy of it lives.
-    public let bytes: UnsafeMutableRawPointer
+    package let bytes: UnsafeMutableRawPointer
     private let owner: AnyObject?
 
     /// A zero-filled matrix with storage of its own, 64-byte aligned.
-    public init(rows: Int, columns: Int, type: ElementType = .f32) {
+    package init(rows: Int, columns: Int, type: ElementType = .f32) {
         precondition(rows >= 0 && columns >= 0, "negative tensor size")
         let storage = AlignedStorage(byteCount: rows * columns * type.byteCount)
         self.init(viewing: storage.base, rows: rows, columns: columns, type: type, owner: storage)
     }
 
     /// An f32 matrix holding a copy of `floats`, row by row.
-    public init(floats: [Float], rows: Int, columns: Int) {
+    package init(floats: [Float], rows: Int, columns: Int) {
         precondition(floats.count == rows * columns, "\(floats.count) floats for \(rows) x \(columns)")
         self.init(rows: rows, columns: columns)
         floats.withUnsafeBytes { if let from = $0.baseAddress { memcpy(bytes, from, $0.count) } }
@@ -33,7 +33,7 @@ public struct Tensor {
 
     /// A view of memory that `owner` keeps alive (a parameter arena, a mapped file). The memory must stay put; reads
     /// of whole vectors never pass its end.
-    public init(
+    package init(
         viewing bytes: UnsafeMutableRawPointer, rows: Int, columns: Int, type: ElementType, owner: AnyObject?
     ) {
         self.bytes = bytes
@@ -43,11 +43,11 @@ public struct Tensor {
         self.owner = owner
     }
 
-    public var count: Int { rows * columns }
-    public var byteCount: Int { count * type.byteCount }
+    package var count: Int { rows * columns }
+    package var byteCount: Int { count * type.byteCount }
 
     /// Rows `range`, sharing this tensor's elements.
-    public func rows(_ range: Range<Int>) -> Tensor {
+    package func rows(_ range: Range<Int>) -> Tensor {
         precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) of \(rows)")
         return Tensor(
             viewing: bytes + range.lowerBound * columns * type.byteCount, rows: range.count, columns: columns,
@@ -55,7 +55,7 @@ public struct Tensor {
     }
 
     /// The same elements with another row length; `rows * columns` must stay.
-    public func reshaped(rows: Int, columns: Int) -> Tensor {
+    package func reshaped(rows: Int, columns: Int) -> Tensor {
         precondition(rows * columns == count, "\(count) elements as \(rows) x \(columns)")
         return Tensor(viewing: bytes, rows: rows, columns: columns, type: type, owner: owner)
     }
@@ -71,7 +71,7 @@ public struct Tensor {
     }
 
     /// A converted copy of all elements, row by row. For tests and small reads.
-    public func floats() -> [Float] {
+    package func floats() -> [Float] {
         [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
             if let to = buffer.baseAddress {
                 switch type {
@@ -84,7 +84,7 @@ public struct Tensor {
     }
 
     /// Sets every element.
-    public func fill(_ value: Float) {
+    package func fill(_ value: Float) {
         switch type {
         case .f32: f32.update(repeating: value, count: count)
         case .bf16:
@@ -99,19 +99,19 @@ public struct Tensor {
 /// Memory reused for tensors of changing row counts: grows, never shrinks, so that a steady state allocates nothing.
 ///
 /// Every tensor it hands out shares the same memory; contents do not survive a growth.
-public final class ScratchTensor {
-    public let columns: Int
-    public let type: ElementType
+package final class ScratchTensor {
+    package let columns: Int
+    package let type: ElementType
     private var storage: Tensor
 
-    public init(columns: Int, type: ElementType = .f32) {
+    package init(columns: Int, type: ElementType = .f32) {
         self.columns = columns
         self.type = type
         storage = Tensor(rows: 0, columns: columns, type: type)
     }
 
     /// The first `rows` rows, grown when needed. Contents are unspecified.
-    public func tensor(rows: Int) -> Tensor {
+    package func tensor(rows: Int) -> Tensor {
         if rows > storage.rows {
             let room = max(rows, storage.rows + storage.rows / 4)
             // The old memory goes before the new is made.

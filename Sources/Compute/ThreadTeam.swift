@@ -5,12 +5,12 @@ import COneDNN
 ///
 /// Idle threads spin about 40 microseconds and then sleep, since several processes share the cores. One caller at a
 /// time; which thread runs which item is not defined, so results must not depend on it.
-public final class ThreadTeam {
-    public let threads: Int
+package final class ThreadTeam {
+    package let threads: Int
     private let team: OpaquePointer
 
     /// `threads` at least 1.
-    public init(threads: Int) {
+    package init(threads: Int) {
         precondition(threads >= 1, "a thread team of \(threads)")
         // Thread creation fails only when the system is out of resources.
         guard let team = ck_team_create(Int32(threads), od_thread_enter) else {
@@ -25,7 +25,7 @@ public final class ThreadTeam {
     /// Calls `body` once for each item in 0 ..< items and returns when all are done.
     ///
     /// Items are claimed in ascending order. Runs on the caller alone when there is one item or one thread.
-    public func run(items: Int, _ body: (_ item: Int, _ thread: Int) -> Void) {
+    package func run(items: Int, _ body: (_ item: Int, _ thread: Int) -> Void) {
         if items <= 0 { return }
         od_thread_enter()
         if items == 1 || threads == 1 {

@@ -1,5 +1,5 @@
 /// Which process needs a file; a worker on another machine need not have the prompts.
-public enum FileUse: Sendable, CaseIterable {
+package enum FileUse: Sendable, CaseIterable {
     case student, teachers, data
     /// Of the learner; of whoever connects to it; of rollout workers; of scorers.
     case learnerKeys, memberKeys, rolloutKeys, scorerKeys

@@ -2,30 +2,30 @@ import Distillation
 import Foundation
 
 /// One line of a prompt file: a conversation that the student answers.
-public struct Prompt: Sendable, Equatable {
-    public struct Message: Sendable, Equatable {
-        public var role: String
-        public var content: String
+package struct Prompt: Sendable, Equatable {
+    package struct Message: Sendable, Equatable {
+        package var role: String
+        package var content: String
 
-        public init(role: String, content: String) {
+        package init(role: String, content: String) {
             self.role = role
             self.content = content
         }
     }
 
     /// At least one; the last is the user's or a tool's. `{"prompt": "..."}` is one user message.
-    public var messages: [Message]
+    package var messages: [Message]
     /// A reference answer, for verifiers and evaluations.
-    public var answer: String?
+    package var answer: String?
     /// Label of the teacher that grades this prompt; empty where there are no teachers.
-    public var teacher: String
-    public var tags: [String]
+    package var teacher: String
+    package var tags: [String]
     /// A response to imitate.
-    public var response: String?
+    package var response: String?
     /// What judges responses, where the line names a verifier.
-    public var check: AnswerCheck?
+    package var check: AnswerCheck?
 
-    public init(
+    package init(
         messages: [Message], answer: String? = nil, teacher: String, tags: [String] = [], response: String? = nil,
         check: AnswerCheck? = nil
     ) {
@@ -40,9 +40,9 @@ public struct Prompt: Sendable, Equatable {
 
 /// Reads prompt files: JSON lines of `{"prompt": "..."}` or `{"messages": [{"role": ..., "content": ...}]}`, optionally
 /// with `answer`, `verifier`, `response`, `teacher` and `tags`. Blank lines are skipped.
-public enum PromptFile {
+package enum PromptFile {
     /// What the lines' responses are for.
-    public enum Responses: Sendable {
+    package enum Responses: Sendable {
         /// Nothing: they are only checked.
         case unused
         /// A last message of the assistant is one, too.
@@ -66,7 +66,7 @@ public enum PromptFile {
     ///   - responses: whether each line may or must have a response to imitate: `response`, or a last message of the
     ///     assistant.
     /// - Throws: ``ConfigurationError`` with every problem and its line, or when there is no prompt.
-    public static func read(
+    package static func read(
         _ path: String, teachers: [String], defaultTeacher: String?, responses: Responses = .unused
     ) throws -> [Prompt] {
         guard let bytes = FileManager.default.contents(atPath: path) else {
@@ -78,7 +78,7 @@ public enum PromptFile {
     }
 
     /// Reads the prompts that a run trains on or, with `heldout`, is evaluated on.
-    public static func read(_ path: String, for configuration: RunConfiguration) throws -> [Prompt] {
+    package static func read(_ path: String, for configuration: RunConfiguration) throws -> [Prompt] {
         let isTraining = path == configuration.data.prompts
         return try read(
             path, teachers: configuration.usedTeachers.keys.sorted(), defaultTeacher: configuration.defaultTeacher,
@@ -86,7 +86,7 @@ public enum PromptFile {
     }
 
     /// Reads the bytes of a prompt file; `source` names it in problems.
-    public static func parse(
+    package static func parse(
         _ bytes: Data, source: String, teachers: [String], defaultTeacher: String?, responses: Responses = .unused
     ) throws -> [Prompt] {
         var prompts: [Prompt] = []

@@ -1,6 +1,6 @@
 extension RunConfiguration {
     /// How a run goes on from a checkpoint.
-    public enum Continuation: Sendable, CaseIterable {
+    package enum Continuation: Sendable, CaseIterable {
         /// As the same run: its values must be those of a run that was never interrupted.
         case resume
         /// As another run, with the weights, the optimizer and the place in the prompts of the checkpoint.
@@ -34,7 +34,7 @@ extension RunConfiguration {
     /// What a checkpoint's configuration forbids: `training.learning_rate is 0.1 now and was 0.01`, one a key.
     ///
     /// A path counts as the same when its last part is: folders move between machines.
-    public func refusedChanges(since old: RunConfiguration, to continue: Continuation) -> [String] {
+    package func refusedChanges(since old: RunConfiguration, to continue: Continuation) -> [String] {
         var changes: [String] = []
         for key in ConfigurationSchema.keys where !`continue`.allowsChange(of: key.path) {
             let labels = key.path.contains("*") ? Set(teachers.keys).union(old.teachers.keys).sorted() : [""]

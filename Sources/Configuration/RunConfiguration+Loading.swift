@@ -1,10 +1,10 @@
 import Foundation
 
 /// A configuration that has been read and checked.
-public struct LoadedConfiguration: Sendable {
-    public var configuration: RunConfiguration
+package struct LoadedConfiguration: Sendable {
+    package var configuration: RunConfiguration
     /// Settings that are allowed and probably not meant, one line each.
-    public var warnings: [String]
+    package var warnings: [String]
 }
 
 extension RunConfiguration {
@@ -17,7 +17,7 @@ extension RunConfiguration {
     /// - Throws: ``ConfigurationError`` with every problem found.
     ///
     /// A relative path in the file is looked up in the current directory, then beside the file.
-    public static func load(
+    package static func load(
         _ path: String, overrides: [String] = [], requiring: Set<FileUse> = Set(FileUse.allCases)
     ) throws -> LoadedConfiguration {
         guard let bytes = FileManager.default.contents(atPath: path) else {
@@ -31,7 +31,7 @@ extension RunConfiguration {
     }
 
     /// Reads and checks the text of a configuration file; `source` names it in problems. See ``load(_:overrides:requiring:)``.
-    public static func parse(
+    package static func parse(
         _ text: String, source: String, overrides: [String] = [], requiring: Set<FileUse> = Set(FileUse.allCases)
     ) throws -> LoadedConfiguration {
         var reader = ConfigurationReader(source: source)

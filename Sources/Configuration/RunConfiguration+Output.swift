@@ -2,7 +2,7 @@ extension RunConfiguration {
     /// The whole configuration as YAML that ``load(_:overrides:requiring:)`` reads back to an equal value.
     ///
     /// - Parameter markingDefaults: adds `# default` to values that the file could leave out.
-    public func yaml(markingDefaults: Bool = false) -> String {
+    package func yaml(markingDefaults: Bool = false) -> String {
         var lines: [String] = []
         var section: [String] = []
         for key in ConfigurationSchema.keys {
@@ -40,7 +40,7 @@ extension RunConfiguration {
     }
 
     /// Settings that are allowed and probably not meant, one line each.
-    public var warnings: [String] {
+    package var warnings: [String] {
         var warnings: [String] = []
         if sampling.topP < 1 || sampling.topK > 0, !objective.kind.teachersSample {
             warnings.append(

@@ -2,126 +2,126 @@
 ///
 /// Sections and keys are named as in the file (`training.learning_rate` is `training.learningRate`); ranges, defaults
 /// and meanings are in ``ConfigurationSchema`` and docs/configuration.md.
-public struct RunConfiguration: Sendable, Equatable {
+package struct RunConfiguration: Sendable, Equatable {
     /// Names the run and, unless `run_folder` is given, its folder.
-    public var name = ""
+    package var name = ""
     /// Seed of every random choice of the run: prompt order and sampling.
-    public var seed: UInt64 = 1
+    package var seed: UInt64 = 1
     /// Where the run writes; `runs/<name>` unless given.
-    public var runFolder = ""
-    public var student = Model()
+    package var runFolder = ""
+    package var student = Model()
     /// Of a model that is made from scratch, instead of `student.model`.
-    public var shape = Shape()
+    package var shape = Shape()
     /// Adapters that are trained instead of all weights.
-    public var lora = LoRA()
+    package var lora = LoRA()
     /// Teachers by label; a prompt names its teacher with its `teacher` field.
-    public var teachers: [String: Model] = [:]
-    public var data = Data()
-    public var sampling = Sampling()
-    public var objective = Objective()
-    public var training = Training()
-    public var pipeline = Pipeline()
-    public var security = Security()
-    public var evaluation = Evaluation()
-    public var checkpoint = Checkpoint()
+    package var teachers: [String: Model] = [:]
+    package var data = Data()
+    package var sampling = Sampling()
+    package var objective = Objective()
+    package var training = Training()
+    package var pipeline = Pipeline()
+    package var security = Security()
+    package var evaluation = Evaluation()
+    package var checkpoint = Checkpoint()
 
-    public init() {}
+    package init() {}
 
     /// Element type of weights and activations; log-probabilities and the optimizer are always f32.
-    public enum DType: String, Sendable, CaseIterable { case bf16, f32 }
+    package enum DType: String, Sendable, CaseIterable { case bf16, f32 }
 
     /// A model and the precision it is run in.
-    public struct Model: Sendable, Equatable {
+    package struct Model: Sendable, Equatable {
         /// Hugging Face folder, GGUF file, or folder with one GGUF.
-        public var model = ""
-        public var dtype = DType.bf16
-        public init() {}
+        package var model = ""
+        package var dtype = DType.bf16
+        package init() {}
     }
 
     /// The shape of a model from scratch.
-    public struct Shape: Sendable, Equatable {
+    package struct Shape: Sendable, Equatable {
         /// 0: no model is made.
-        public var layers = 0
-        public var hidden = 128
-        public var heads = 4
-        public var keyValueHeads = 4
-        public var intermediate = 384
-        public var context = 256
+        package var layers = 0
+        package var hidden = 128
+        package var heads = 4
+        package var keyValueHeads = 4
+        package var intermediate = 384
+        package var context = 256
         /// Of the random weights.
-        public var seed = 1
-        public init() {}
+        package var seed = 1
+        package init() {}
     }
 
     /// Low-rank adapters.
-    public struct LoRA: Sendable, Equatable {
+    package struct LoRA: Sendable, Equatable {
         /// 0: all weights are trained.
-        public var rank = 0
+        package var rank = 0
         /// What the adapters add is multiplied by `alpha / rank`.
-        public var alpha = 32.0
+        package var alpha = 32.0
         /// Projections that have adapters; empty: all.
-        public var targets: [String] = []
+        package var targets: [String] = []
         /// Of the random values that they begin with.
-        public var seed = 1
-        public init() {}
+        package var seed = 1
+        package init() {}
 
         /// Names that `targets` may have.
-        public static let targetNames = [
+        package static let targetNames = [
             "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
         ]
     }
 
-    public struct Data: Sendable, Equatable {
+    package struct Data: Sendable, Equatable {
         /// JSON lines of training prompts.
-        public var prompts = ""
+        package var prompts = ""
         /// JSON lines of held-out prompts; empty: those of the task, or no evaluation.
-        public var heldout = ""
+        package var heldout = ""
         /// A generated task instead of `prompts`.
-        public var task = ""
+        package var task = ""
         /// Different training problems of the task that are asked; supervised runs take as many as they need.
-        public var taskPrompts = 4096
+        package var taskPrompts = 4096
         /// Held-out problems of the task.
-        public var heldoutCount = 128
+        package var heldoutCount = 128
         /// `auto` or the name of a chat template.
-        public var template = Template.auto
-        public var promptsPerStep = 8
-        public var samplesPerPrompt = 4
+        package var template = Template.auto
+        package var promptsPerStep = 8
+        package var samplesPerPrompt = 4
         /// Whether each pass over the prompts has an order of its own, drawn from the seed.
-        public var shuffle = true
-        public init() {}
+        package var shuffle = true
+        package init() {}
 
-        public enum Template: String, Sendable, CaseIterable { case auto, chatml, llama3, mistral, plain }
+        package enum Template: String, Sendable, CaseIterable { case auto, chatml, llama3, mistral, plain }
     }
 
-    public struct Sampling: Sendable, Equatable {
-        public var maxTokens = 128
-        public var temperature = 1.0
-        public var topP = 1.0
+    package struct Sampling: Sendable, Equatable {
+        package var maxTokens = 128
+        package var temperature = 1.0
+        package var topP = 1.0
         /// 0: no limit.
-        public var topK = 0
-        public init() {}
+        package var topK = 0
+        package init() {}
     }
 
-    public struct Objective: Sendable, Equatable {
-        public var kind = Kind.distillation
-        public var loss = Loss.importanceSampling
-        public var advantage = Advantage.behaviour
-        public var baseline = Baseline.none
-        public var klCoefficient = 1.0
-        public var klDiscount = 0.0
+    package struct Objective: Sendable, Equatable {
+        package var kind = Kind.distillation
+        package var loss = Loss.importanceSampling
+        package var advantage = Advantage.behaviour
+        package var baseline = Baseline.none
+        package var klCoefficient = 1.0
+        package var klDiscount = 0.0
         /// The ratio is clipped to `1 - clipLow ... 1 + clipHigh` (`ppo_clip`).
-        public var clipLow = 0.2
-        public var clipHigh = 0.2
+        package var clipLow = 0.2
+        package var clipHigh = 0.2
         /// The ratio is capped at this value (`truncated_importance_sampling`).
-        public var truncation = 2.0
+        package var truncation = 2.0
         /// Multiplies the group-relative reward.
-        public var rewardCoefficient = 1.0
-        public var rewardScale = RewardScale.none
-        public init() {}
+        package var rewardCoefficient = 1.0
+        package var rewardScale = RewardScale.none
+        package init() {}
 
-        public enum RewardScale: String, Sendable, CaseIterable { case none, deviation }
+        package enum RewardScale: String, Sendable, CaseIterable { case none, deviation }
 
         /// What the student learns from.
-        public enum Kind: String, Sendable, CaseIterable {
+        package enum Kind: String, Sendable, CaseIterable {
             /// Teachers' grades of its own responses.
             case distillation
             /// Verifiers' rewards of its own responses.
@@ -134,128 +134,128 @@ public struct RunConfiguration: Sendable, Equatable {
             case supervised
 
             /// Whether teachers take part.
-            public var usesTeachers: Bool { teachersGrade || teachersSample }
+            package var usesTeachers: Bool { teachersGrade || teachersSample }
             /// Whether teachers grade what the student samples.
-            public var teachersGrade: Bool { self == .distillation || self == .mixed }
+            package var teachersGrade: Bool { self == .distillation || self == .mixed }
             /// Whether teachers sample what the student imitates.
-            public var teachersSample: Bool { self == .offPolicy }
+            package var teachersSample: Bool { self == .offPolicy }
             /// Whether verifiers' rewards are trained on.
-            public var usesReward: Bool { self == .reinforcement || self == .mixed }
+            package var usesReward: Bool { self == .reinforcement || self == .mixed }
             /// Whether held-out prompts are answered in the learner's process: no worker has the student.
-            public var evaluatesInLearner: Bool { teachersSample || !samples }
+            package var evaluatesInLearner: Bool { teachersSample || !samples }
             /// Whether responses are sampled, so that workers are needed.
-            public var samples: Bool { self != .supervised }
+            package var samples: Bool { self != .supervised }
         }
 
-        public enum Baseline: String, Sendable, CaseIterable {
+        package enum Baseline: String, Sendable, CaseIterable {
             case none
             case batchMean = "batch_mean"
             case leastVariance = "least_variance"
         }
 
-        public enum Loss: String, Sendable, CaseIterable {
+        package enum Loss: String, Sendable, CaseIterable {
             case importanceSampling = "importance_sampling"
             case ppoClip = "ppo_clip"
             case truncatedImportanceSampling = "truncated_importance_sampling"
         }
-        public enum Advantage: String, Sendable, CaseIterable { case behaviour, current }
+        package enum Advantage: String, Sendable, CaseIterable { case behaviour, current }
     }
 
-    public struct Training: Sendable, Equatable {
-        public var steps = 100
-        public var learningRate = 1e-4
+    package struct Training: Sendable, Equatable {
+        package var steps = 100
+        package var learningRate = 1e-4
         /// Where `linear` and `cosine` schedules end.
-        public var minLearningRate = 0.0
-        public var warmupSteps = 0
-        public var schedule = Schedule.constant
-        public var beta1 = 0.9
-        public var beta2 = 0.95
-        public var epsilon = 1e-8
-        public var weightDecay = 0.0
+        package var minLearningRate = 0.0
+        package var warmupSteps = 0
+        package var schedule = Schedule.constant
+        package var beta1 = 0.9
+        package var beta2 = 0.95
+        package var epsilon = 1e-8
+        package var weightDecay = 0.0
         /// 0: no clipping.
-        public var clipGradNorm = 1.0
+        package var clipGradNorm = 1.0
         /// Tokens of one forward and backward pass; a batch of more is accumulated over several.
-        public var tokenBudget = 1024
+        package var tokenBudget = 1024
         /// What becomes of a step that would spoil the student.
-        public var onBadStep = BadStep.skip
+        package var onBadStep = BadStep.skip
         /// Bad steps in a row after which the run stops.
-        public var badStepsInARow = 3
+        package var badStepsInARow = 3
         /// Largest mean divergence of a batch that is trained on, in nats a token; 0: any.
-        public var klLimit = 0.0
+        package var klLimit = 0.0
         /// Share of a batch's responses that may be empty.
-        public var emptyLimit = 0.9
-        public init() {}
+        package var emptyLimit = 0.9
+        package init() {}
 
-        public enum BadStep: String, Sendable, CaseIterable { case skip, stop }
+        package enum BadStep: String, Sendable, CaseIterable { case skip, stop }
 
-        public enum Schedule: String, Sendable, CaseIterable { case constant, linear, cosine }
+        package enum Schedule: String, Sendable, CaseIterable { case constant, linear, cosine }
     }
 
-    public struct Pipeline: Sendable, Equatable {
+    package struct Pipeline: Sendable, Equatable {
         /// How many versions behind the learner a sample's weights may be when it is trained on.
-        public var maxStaleness = 0
+        package var maxStaleness = 0
         /// Processes that `opd run` starts.
-        public var workers = 1
-        public var scorers = 1
+        package var workers = 1
+        package var scorers = 1
         /// Where the learner binds; `*` as the port picks a free one.
-        public var endpoint = "tcp://127.0.0.1:*"
+        package var endpoint = "tcp://127.0.0.1:*"
         /// How long a process waits for the learner before it gives up.
-        public var connectTimeoutSeconds = 60.0
-        public var leaseSeconds = 60.0
-        public var heartbeatSeconds = 2.0
+        package var connectTimeoutSeconds = 60.0
+        package var leaseSeconds = 60.0
+        package var heartbeatSeconds = 2.0
         /// Sequences that a rollout worker samples at once.
-        public var slots = 64
+        package var slots = 64
         /// Compute threads a process; 0: as many as there are cores.
-        public var threads = 0
+        package var threads = 0
         /// Permits an endpoint beyond loopback without encryption.
-        public var allowPlaintext = false
-        public init() {}
+        package var allowPlaintext = false
+        package init() {}
     }
 
     /// Files of keys. Any of them: everything is encrypted, and only known keys are let in.
-    public struct Security: Sendable, Equatable {
+    package struct Security: Sendable, Equatable {
         /// Secret key of the learner.
-        public var learnerKey = ""
+        package var learnerKey = ""
         /// Public keys that may join as rollout workers, and as scorers.
-        public var rolloutClients = ""
-        public var scorerClients = ""
+        package var rolloutClients = ""
+        package var scorerClients = ""
         /// The learner's public key, for those that connect to it.
-        public var learnerPublicKey = ""
+        package var learnerPublicKey = ""
         /// Secret keys of rollout workers and of scorers.
-        public var rolloutKey = ""
-        public var scorerKey = ""
-        public init() {}
+        package var rolloutKey = ""
+        package var scorerKey = ""
+        package init() {}
     }
 
-    public struct Evaluation: Sendable, Equatable {
+    package struct Evaluation: Sendable, Equatable {
         /// Steps between evaluations; 0: none.
-        public var every = 10
+        package var every = 10
         /// Held-out pass@1 at which the run ends; 0: none.
-        public var stopAtPassRate = 0.0
+        package var stopAtPassRate = 0.0
         /// Held-out divergence at which the run ends, in nats a token; 0: none.
-        public var stopAtKL = 0.0
+        package var stopAtKL = 0.0
         /// Whether the teachers answer the held-out prompts too, before the run.
-        public var teachers = false
-        public init() {}
+        package var teachers = false
+        package init() {}
     }
 
-    public struct Checkpoint: Sendable, Equatable {
+    package struct Checkpoint: Sendable, Equatable {
         /// Steps between checkpoints; 0: only at the end and when interrupted.
-        public var every = 10
-        public var keepLast = 3
+        package var every = 10
+        package var keepLast = 3
         /// Steps between checkpoints that are kept for ever; 0: none.
-        public var keepEvery = 0
-        public init() {}
+        package var keepEvery = 0
+        package init() {}
     }
 
     /// The label of the teacher of a prompt which names none: `default`, or the only one there is.
-    public var defaultTeacher: String? {
+    package var defaultTeacher: String? {
         teachers["default"] != nil ? "default" : (teachers.count == 1 ? teachers.keys.first : nil)
     }
 
     /// The teachers that take part: none where the objective has no use for them.
-    public var usedTeachers: [String: Model] { objective.kind.usesTeachers ? teachers : [:] }
+    package var usedTeachers: [String: Model] { objective.kind.usesTeachers ? teachers : [:] }
 
     /// Trajectories of one optimizer step.
-    public var rolloutsPerStep: Int { data.promptsPerStep * data.samplesPerPrompt }
+    package var rolloutsPerStep: Int { data.promptsPerStep * data.samplesPerPrompt }
 }

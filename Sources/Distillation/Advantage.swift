@@ -1,7 +1,7 @@
 /// How much better than the student's own choice the teacher finds a token.
 ///
 /// Source: "On-Policy Distillation", K. Lu and others, Thinking Machines, October 2025.
-public enum AdvantageKind: String, Sendable, Codable, CaseIterable {
+package enum AdvantageKind: String, Sendable, Codable, CaseIterable {
     /// A = -c (b - t), from the log-probability recorded while sampling.
     case behaviour
     /// A = stopgrad(c (t - s)), from the policy being trained: for rollouts that may be stale.
@@ -12,7 +12,7 @@ public enum AdvantageKind: String, Sendable, Codable, CaseIterable {
 ///
 /// A constant times the gradient of a sampled token's log-probability has expectation 0, so a baseline leaves the
 /// gradient's mean as it is and takes noise out of it: Williams, 1992 (REINFORCE).
-public enum BaselineKind: String, Sendable, Codable, CaseIterable {
+package enum BaselineKind: String, Sendable, Codable, CaseIterable {
     case none
     /// The mean over the batch's response tokens, under the policy that sampled them.
     case batchMean = "batch_mean"
@@ -32,7 +32,7 @@ public enum BaselineKind: String, Sendable, Codable, CaseIterable {
 /// - Parameters:
 ///   - policy: log-probability of each sampled token under the student (b while sampling, or s while training).
 ///   - teacher: t, log-probability of the same tokens under the teacher. Same length.
-public func reverseKL(policy: [Float], teacher: [Float]) -> [Double] {
+package func reverseKL(policy: [Float], teacher: [Float]) -> [Double] {
     precondition(policy.count == teacher.count, "one teacher log-probability a token")
     return zip(policy, teacher).map { Double($0) - Double($1) }
 }
@@ -44,7 +44,7 @@ public func reverseKL(policy: [Float], teacher: [Float]) -> [Double] {
 ///   - reverseKL: k of one response, in order of its tokens.
 ///   - coefficient: c, at least 0.
 ///   - discount: 0 ... 1.
-public func advantages(reverseKL: [Double], coefficient: Double, discount: Double) -> [Double] {
+package func advantages(reverseKL: [Double], coefficient: Double, discount: Double) -> [Double] {
     guard discount != 0 else { return reverseKL.map { -coefficient * $0 } }
     var result = reverseKL
     var tail = 0.0

@@ -1,8 +1,8 @@
 /// What a training step observes about its batch; sums in Double, added up in batch order, so that equal batches give
 /// equal bits.
-public struct BatchStatistics: Sendable, Equatable, Codable {
-    public private(set) var tokens = 0
-    public private(set) var trajectories = 0
+package struct BatchStatistics: Sendable, Equatable, Codable {
+    package private(set) var tokens = 0
+    package private(set) var trajectories = 0
     private var lossSum = 0.0
     private var ratioSum = 0.0
     private var ratioPeak = 0.0
@@ -18,10 +18,10 @@ public struct BatchStatistics: Sendable, Equatable, Codable {
     private var judgedTrajectories = 0
     private var passedTrajectories = 0
 
-    public init() {}
+    package init() {}
 
     /// Adds a token's loss and importance ratio.
-    public mutating func add(_ token: TokenLoss, ratio: Double) {
+    package mutating func add(_ token: TokenLoss, ratio: Double) {
         lossSum += token.value
         ratioSum += ratio
         ratioPeak = max(ratioPeak, ratio)
@@ -29,16 +29,16 @@ public struct BatchStatistics: Sendable, Equatable, Codable {
     }
 
     /// Adds a token that is imitated, which no policy sampled.
-    public mutating func add(supervised token: TokenLoss) { lossSum += token.value }
+    package mutating func add(supervised token: TokenLoss) { lossSum += token.value }
 
     /// Adds an example's length.
-    public mutating func add(exampleOf tokenCount: Int) {
+    package mutating func add(exampleOf tokenCount: Int) {
         trajectories += 1
         tokens += tokenCount
     }
 
     /// Adds a trajectory's length, reverse KL and staleness at `version` completed steps.
-    public mutating func add(_ scored: ScoredTrajectory, version: UInt64) {
+    package mutating func add(_ scored: ScoredTrajectory, version: UInt64) {
         let trajectory = scored.trajectory
         trajectories += 1
         tokens += trajectory.responseIDs.count
@@ -62,7 +62,7 @@ public struct BatchStatistics: Sendable, Equatable, Codable {
     }
 
     /// Adds entropies, in nats, of the policy at response tokens.
-    public mutating func add(entropies: some Sequence<Float>) {
+    package mutating func add(entropies: some Sequence<Float>) {
         for entropy in entropies {
             entropySum += Double(entropy)
             entropyTokens += 1
@@ -70,28 +70,28 @@ public struct BatchStatistics: Sendable, Equatable, Codable {
     }
 
     /// L: mean loss a token.
-    public var loss: Double { lossSum / Double(max(tokens, 1)) }
+    package var loss: Double { lossSum / Double(max(tokens, 1)) }
     /// Mean of b - t a token, in nats.
-    public var teacherKL: Double { reverseKLSum / Double(max(tokens, 1)) }
+    package var teacherKL: Double { reverseKLSum / Double(max(tokens, 1)) }
     /// Whether a teacher has graded every trajectory.
-    public var isGraded: Bool { ungradedTrajectories == 0 }
+    package var isGraded: Bool { ungradedTrajectories == 0 }
     /// Mean reward of the trajectories that a verifier judged, nil when there is none.
-    public var rewardMean: Double? { judgedTrajectories == 0 ? nil : rewardSum / Double(judgedTrajectories) }
+    package var rewardMean: Double? { judgedTrajectories == 0 ? nil : rewardSum / Double(judgedTrajectories) }
     /// Share of them that passed.
-    public var passRate: Double? {
+    package var passRate: Double? {
         judgedTrajectories == 0 ? nil : Double(passedTrajectories) / Double(judgedTrajectories)
     }
     /// Mean entropy a token in nats, nil when none was measured.
-    public var entropy: Double? { entropyTokens == 0 ? nil : entropySum / Double(entropyTokens) }
-    public var ratioMean: Double { ratioSum / Double(max(tokens, 1)) }
-    public var ratioMax: Double { ratioPeak }
+    package var entropy: Double? { entropyTokens == 0 ? nil : entropySum / Double(entropyTokens) }
+    package var ratioMean: Double { ratioSum / Double(max(tokens, 1)) }
+    package var ratioMax: Double { ratioPeak }
     /// Share of tokens at which the surrogate's bound acted.
-    public var clipFraction: Double { Double(clippedTokens) / Double(max(tokens, 1)) }
+    package var clipFraction: Double { Double(clippedTokens) / Double(max(tokens, 1)) }
     /// Mean of completed steps minus policy version, over tokens.
-    public var stalenessMean: Double { Double(stalenessSum) / Double(max(tokens, 1)) }
-    public var stalenessMax: UInt64 { stalenessPeak }
+    package var stalenessMean: Double { Double(stalenessSum) / Double(max(tokens, 1)) }
+    package var stalenessMax: UInt64 { stalenessPeak }
     /// Response tokens a trajectory.
-    public var responseLengthMean: Double { Double(tokens) / Double(max(trajectories, 1)) }
+    package var responseLengthMean: Double { Double(tokens) / Double(max(trajectories, 1)) }
     /// Share of responses cut by the token limit.
-    public var truncatedFraction: Double { Double(truncatedTrajectories) / Double(max(trajectories, 1)) }
+    package var truncatedFraction: Double { Double(truncatedTrajectories) / Double(max(trajectories, 1)) }
 }

@@ -1,18 +1,18 @@
 /// A prompt and the response to imitate, tokenised.
-public struct SupervisedExample: Sendable, Equatable {
+package struct SupervisedExample: Sendable, Equatable {
     /// At least one token; carries no loss.
-    public var promptIDs: [Int32]
+    package var promptIDs: [Int32]
     /// At least one token, the stop token included.
-    public var responseIDs: [Int32]
+    package var responseIDs: [Int32]
 
-    public init(promptIDs: [Int32], responseIDs: [Int32]) {
+    package init(promptIDs: [Int32], responseIDs: [Int32]) {
         self.promptIDs = promptIDs
         self.responseIDs = responseIDs
     }
 }
 
 /// The cross-entropy of a given token: L = -s, dL/ds = -1, s being its log-probability under the weights being trained.
-public func crossEntropyLoss(logprob s: Double) -> TokenLoss { TokenLoss(value: -s, gradient: -1) }
+package func crossEntropyLoss(logprob s: Double) -> TokenLoss { TokenLoss(value: -s, gradient: -1) }
 
 /// dL/ds of every response token of one example, L = -(1/N) sum_i s_i being the mean over the batch; statistics are
 /// added to `statistics`.
@@ -21,7 +21,7 @@ public func crossEntropyLoss(logprob s: Double) -> TokenLoss { TokenLoss(value: 
 /// - Parameters:
 ///   - current: s, one a response token.
 ///   - tokenCount: N, response tokens of the whole batch.
-public func crossEntropyGradient(
+package func crossEntropyGradient(
     current: [Float], tokenCount: Int, statistics: inout BatchStatistics
 ) -> [Float] {
     let scale = 1 / Double(max(tokenCount, 1))
@@ -33,39 +33,39 @@ public func crossEntropyGradient(
 }
 
 /// The endless order of examples that a supervised run learns from: a batch is a function of the step alone.
-public protocol ExampleSource: Sendable {
+package protocol ExampleSource: Sendable {
     /// The examples of the step after so many completed ones.
     mutating func batch(step: UInt64) throws -> [SupervisedExample]
 }
 
 /// Examples of a file: every pass holds each once, shuffled anew.
-public struct ListedExamples: ExampleSource {
+package struct ListedExamples: ExampleSource {
     private let examples: [SupervisedExample]
     private let batchSize: Int
     private var order: PromptOrder
 
     /// - Parameter examples: at least one.
-    public init(_ examples: [SupervisedExample], batchSize: Int, seed: UInt64, shuffled: Bool) {
+    package init(_ examples: [SupervisedExample], batchSize: Int, seed: UInt64, shuffled: Bool) {
         self.examples = examples
         self.batchSize = batchSize
         order = PromptOrder(count: examples.count, seed: seed, shuffled: shuffled)
     }
 
-    public mutating func batch(step: UInt64) -> [SupervisedExample] {
+    package mutating func batch(step: UInt64) -> [SupervisedExample] {
         let first = step * UInt64(batchSize)
         return (first..<first + UInt64(batchSize)).map { examples[order.index(of: $0)] }
     }
 }
 
 /// Worked responses to training problems of a task, as many as are asked for.
-public struct GeneratedExamples: ExampleSource {
+package struct GeneratedExamples: ExampleSource {
     private let task: TaskSpec
     private let seed: UInt64
     private let batchSize: Int
     private let encode: @Sendable (Problem) throws -> SupervisedExample
 
     /// - Parameter encode: renders and tokenises a problem.
-    public init(
+    package init(
         _ task: TaskSpec, seed: UInt64, batchSize: Int,
         encode: @escaping @Sendable (Problem) throws -> SupervisedExample
     ) {
@@ -75,7 +75,7 @@ public struct GeneratedExamples: ExampleSource {
         self.encode = encode
     }
 
-    public func batch(step: UInt64) throws -> [SupervisedExample] {
+    package func batch(step: UInt64) throws -> [SupervisedExample] {
         let first = step * UInt64(batchSize)
         return try (first..<first + UInt64(batchSize)).map {
             try encode(task.problem(.training, seed: seed, index: $0))

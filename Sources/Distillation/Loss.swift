@@ -10,7 +10,7 @@
 ///
 /// All three are functions of the importance ratio r = exp(s - b) and the advantage A, which is a constant:
 /// no gradient flows through it. (Differentiating k = s - t directly has a gradient in which the teacher cancels.)
-public enum LossKind: String, Sendable, Codable, CaseIterable {
+package enum LossKind: String, Sendable, Codable, CaseIterable {
     /// L = -r A.
     case importanceSampling = "importance_sampling"
     /// L = -min(r A, clip(r, 1 - low, 1 + high) A): Schulman and others, arXiv:1707.06347, equation 7.
@@ -20,15 +20,15 @@ public enum LossKind: String, Sendable, Codable, CaseIterable {
 }
 
 /// A token's loss and its derivative, before the division by the batch's number of tokens.
-public struct TokenLoss: Sendable, Equatable {
+package struct TokenLoss: Sendable, Equatable {
     /// L of this token.
-    public var value: Double
+    package var value: Double
     /// dL/ds, s being the token's log-probability under the weights that are trained.
-    public var gradient: Double
+    package var gradient: Double
     /// Whether the bound of the surrogate changed value or gradient.
-    public var clipped: Bool
+    package var clipped: Bool
 
-    public init(value: Double, gradient: Double, clipped: Bool = false) {
+    package init(value: Double, gradient: Double, clipped: Bool = false) {
         self.value = value
         self.gradient = gradient
         self.clipped = clipped
@@ -36,17 +36,17 @@ public struct TokenLoss: Sendable, Equatable {
 }
 
 /// r = exp(s - b), the importance ratio. Exactly 1 for identical log-probabilities.
-public func importanceRatio(current: Float, behaviour: Float) -> Double {
+package func importanceRatio(current: Float, behaviour: Float) -> Double {
     exp(Double(current) - Double(behaviour))
 }
 
 /// L = -r A, dL/ds = -r A.
-public func importanceSamplingLoss(ratio r: Double, advantage a: Double) -> TokenLoss {
+package func importanceSamplingLoss(ratio r: Double, advantage a: Double) -> TokenLoss {
     TokenLoss(value: -r * a, gradient: -r * a)
 }
 
 /// L = -min(r A, clip(r, 1 - low, 1 + high) A); dL/ds = -r A while the unclipped term is the smaller, else 0.
-public func ppoClipLoss(ratio r: Double, advantage a: Double, low: Double, high: Double) -> TokenLoss {
+package func ppoClipLoss(ratio r: Double, advantage a: Double, low: Double, high: Double) -> TokenLoss {
     let bounded = min(max(r, 1 - low), 1 + high)
     guard bounded * a < r * a else { return importanceSamplingLoss(ratio: r, advantage: a) }
     return TokenLoss(value: -bounded * a, gradient: 0, clipped: true)
@@ -57,7 +57,7 @@ public func ppoClipLoss(ratio r: Double, advantage a: Double, low: Double, high:
 /// The weight min(r, c) is a constant (stopgrad) and the gradient that of -min(r, c) A s; the value is the
 /// continuous function of s with exactly this derivative, so that it can be compared across tokens and checked by
 /// finite differences.
-public func truncatedImportanceSamplingLoss(ratio r: Double, advantage a: Double, bound c: Double) -> TokenLoss {
+package func truncatedImportanceSamplingLoss(ratio r: Double, advantage a: Double, bound c: Double) -> TokenLoss {
     guard r > c else { return importanceSamplingLoss(ratio: r, advantage: a) }
     return TokenLoss(value: -c * (1 + log(r / c)) * a, gradient: -c * a, clipped: true)
 }

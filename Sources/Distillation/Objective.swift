@@ -4,26 +4,26 @@ import Glibc
 ///
 /// L = (1/N) sum_i loss(exp(s_i - b_i), A_i), N being the number of response tokens of the whole batch. Prompt tokens
 /// carry no loss.
-public struct Objective: Sendable, Equatable, Codable {
-    public var loss: LossKind
-    public var advantage: AdvantageKind
-    public var baseline: BaselineKind
+package struct Objective: Sendable, Equatable, Codable {
+    package var loss: LossKind
+    package var advantage: AdvantageKind
+    package var baseline: BaselineKind
     /// Scale of the reverse KL in the advantage; at least 0.
-    public var klCoefficient: Double
+    package var klCoefficient: Double
     /// Discount of later tokens' reverse KL, 0 ... 1; 0: each token answers for itself.
-    public var klDiscount: Double
+    package var klDiscount: Double
     /// PPO clip: the ratio is bounded to 1 - clipLow ... 1 + clipHigh.
-    public var clipLow: Double
-    public var clipHigh: Double
+    package var clipLow: Double
+    package var clipHigh: Double
     /// Truncated importance sampling: bound of the ratio's weight; at least 1.
-    public var truncation: Double
+    package var truncation: Double
     /// Scale of the group-relative reward in the advantage; 0: rewards are only measured.
-    public var rewardCoefficient: Double
-    public var rewardScale: RewardScale
+    package var rewardCoefficient: Double
+    package var rewardScale: RewardScale
     /// Whether responses are imitated, by their cross-entropy, whoever sampled them: then nothing else here counts.
-    public var imitates: Bool
+    package var imitates: Bool
 
-    public init(
+    package init(
         loss: LossKind = .importanceSampling, advantage: AdvantageKind = .behaviour,
         baseline: BaselineKind = .none, klCoefficient: Double = 1, klDiscount: Double = 0, clipLow: Double = 0.2,
         clipHigh: Double = 0.2, truncation: Double = 2, rewardCoefficient: Double = 0, rewardScale: RewardScale = .none,
@@ -44,13 +44,13 @@ public struct Objective: Sendable, Equatable, Codable {
 
     /// Advantages of one response by its teacher: constants of the loss, 0 where no teacher grades.
     /// - Parameter current: s, log-probabilities under the weights that are trained; used when `advantage` is `current`.
-    public func advantages(of scored: ScoredTrajectory, current: [Float]) -> [Double] {
+    package func advantages(of scored: ScoredTrajectory, current: [Float]) -> [Double] {
         advantages(of: scored, policy: advantage == .behaviour ? scored.trajectory.behaviourLogprobs : current)
     }
 
     /// B, which is subtracted from every advantage of the batch: 0, or a mean advantage of its response tokens under the
     /// policy that sampled them, plain or weighted with (1 - p)^2.
-    public func baseline(of batch: [ScoredTrajectory]) -> Double {
+    package func baseline(of batch: [ScoredTrajectory]) -> Double {
         guard baseline != .none else { return 0 }
         var sum = 0.0, weights = 0.0
         for scored in batch {
@@ -72,10 +72,10 @@ public struct Objective: Sendable, Equatable, Codable {
     }
 
     /// The temperature of s: what is imitated is learnt at 1, however it was sampled.
-    public func temperature(of trajectory: Trajectory) -> Float { imitates ? 1 : trajectory.temperature }
+    package func temperature(of trajectory: Trajectory) -> Float { imitates ? 1 : trajectory.temperature }
 
     /// Loss and gradient of one token, before normalisation.
-    public func tokenLoss(ratio: Double, advantage: Double) -> TokenLoss {
+    package func tokenLoss(ratio: Double, advantage: Double) -> TokenLoss {
         switch loss {
         case .importanceSampling:
             importanceSamplingLoss(ratio: ratio, advantage: advantage)
@@ -96,7 +96,7 @@ public struct Objective: Sendable, Equatable, Codable {
     ///   - rewardAdvantage: of this trajectory, `rewardAdvantages(of:)` the whole batch.
     ///   - tokenCount: N, response tokens of the whole batch (`responseTokenCount`).
     ///   - version: completed steps before this one, from which staleness is counted.
-    public func gradient(
+    package func gradient(
         of scored: ScoredTrajectory, current: [Float], baseline: Double, rewardAdvantage: Double = 0, tokenCount: Int,
         version: UInt64, statistics: inout BatchStatistics
     ) -> [Float] {
@@ -122,6 +122,6 @@ public struct Objective: Sendable, Equatable, Codable {
 }
 
 /// N: the response tokens of a batch.
-public func responseTokenCount(_ batch: [ScoredTrajectory]) -> Int {
+package func responseTokenCount(_ batch: [ScoredTrajectory]) -> Int {
     batch.reduce(0) { $0 + $1.trajectory.responseIDs.count }
 }

@@ -2,32 +2,32 @@
 /// new weights a few times, if at all.
 ///
 /// As a sequence it has one version a token.
-public struct PolicyVersions: Sendable, Equatable {
-    public struct Run: Sendable, Equatable {
-        public var version: UInt64
+package struct PolicyVersions: Sendable, Equatable {
+    package struct Run: Sendable, Equatable {
+        package var version: UInt64
         /// Tokens, at least 1.
-        public var count: Int
+        package var count: Int
 
-        public init(version: UInt64, count: Int) {
+        package init(version: UInt64, count: Int) {
             self.version = version
             self.count = count
         }
     }
 
     /// Neighbours differ, so that equal versions have equal runs.
-    public private(set) var runs: [Run] = []
+    package private(set) var runs: [Run] = []
     /// Tokens of all runs.
-    public private(set) var count = 0
+    package private(set) var count = 0
 
-    public init(_ versions: some Sequence<UInt64>) {
+    package init(_ versions: some Sequence<UInt64>) {
         for version in versions { append(version) }
     }
 
     /// `count` tokens of one version.
-    public init(repeating version: UInt64, count: Int) { append(version, count: count) }
+    package init(repeating version: UInt64, count: Int) { append(version, count: count) }
 
     /// Adds `count` tokens; none when it is 0.
-    public mutating func append(_ version: UInt64, count: Int = 1) {
+    package mutating func append(_ version: UInt64, count: Int = 1) {
         precondition(count >= 0, "a run has no fewer than 0 tokens")
         guard count > 0 else { return }
         self.count += count
@@ -39,19 +39,19 @@ public struct PolicyVersions: Sendable, Equatable {
     }
 
     /// The newest; nil for an empty response.
-    public var newest: UInt64? { runs.lazy.map(\.version).max() }
+    package var newest: UInt64? { runs.lazy.map(\.version).max() }
     /// That of the last token; nil for an empty response.
-    public var last: UInt64? { runs.last?.version }
+    package var last: UInt64? { runs.last?.version }
 }
 
 extension PolicyVersions: Sequence {
-    public var underestimatedCount: Int { count }
+    package var underestimatedCount: Int { count }
 
-    public func makeIterator() -> some IteratorProtocol<UInt64> {
+    package func makeIterator() -> some IteratorProtocol<UInt64> {
         runs.lazy.flatMap { repeatElement($0.version, count: $0.count) }.makeIterator()
     }
 }
 
 extension PolicyVersions: ExpressibleByArrayLiteral {
-    public init(arrayLiteral versions: UInt64...) { self.init(versions) }
+    package init(arrayLiteral versions: UInt64...) { self.init(versions) }
 }

@@ -1,18 +1,18 @@
 /// A prompt as the pipeline handles it: already rendered and tokenised.
-public struct Prompt: Sendable, Equatable {
-    public var ids: [Int32]
+package struct Prompt: Sendable, Equatable {
+    package var ids: [Int32]
     /// Name of the teacher that grades its responses; empty: none does.
-    public var teacher: String
+    package var teacher: String
     /// Label of the teacher that samples its responses; empty: the student does.
-    public var sampler: String
+    package var sampler: String
     /// What a person reads in `samples.jsonl`.
-    public var text: String
+    package var text: String
     /// What judges its responses.
-    public var check: AnswerCheck?
+    package var check: AnswerCheck?
     /// A response whose cross-entropy an evaluation measures, stop token included; empty: none.
-    public var responseIDs: [Int32]
+    package var responseIDs: [Int32]
 
-    public init(
+    package init(
         ids: [Int32], teacher: String, sampler: String = "", text: String = "", check: AnswerCheck? = nil,
         responseIDs: [Int32] = []
     ) {
@@ -29,17 +29,17 @@ public struct Prompt: Sendable, Equatable {
 ///
 /// Group g of the run is prompt `prompts[index(of: g)]`; the order depends on nothing but the seed and the number of
 /// prompts, so a cursor (the first group not trained yet) is all there is to save.
-public struct PromptOrder: Sendable {
-    public let count: Int
-    public let seed: UInt64
+package struct PromptOrder: Sendable {
+    package let count: Int
+    package let seed: UInt64
     /// Whether every epoch is shuffled; else each has the order of the file.
-    public let shuffled: Bool
+    package let shuffled: Bool
     private var epochs: [UInt64: [Int32]] = [:]
 
     /// - Parameters:
     ///   - count: number of prompts, at least 1.
     ///   - seed: the run's seed.
-    public init(count: Int, seed: UInt64, shuffled: Bool = true) {
+    package init(count: Int, seed: UInt64, shuffled: Bool = true) {
         precondition(count > 0, "a prompt order needs at least one prompt")
         self.count = count
         self.seed = seed
@@ -47,7 +47,7 @@ public struct PromptOrder: Sendable {
     }
 
     /// Index of the prompt of a group, 0 ..< count.
-    public mutating func index(of group: UInt64) -> Int {
+    package mutating func index(of group: UInt64) -> Int {
         let (epoch, position) = group.quotientAndRemainder(dividingBy: UInt64(count))
         return shuffled ? Int(permutation(of: epoch)[Int(position)]) : Int(position)
     }
@@ -67,21 +67,21 @@ public struct PromptOrder: Sendable {
 }
 
 /// Seeds of a run's tasks, each a function of the run's seed alone.
-public enum TaskSeed {
+package enum TaskSeed {
     /// Seed of the training rollouts of a group; a sampler mixes in sample and position.
-    public static func training(run seed: UInt64, group: UInt64) -> UInt64 {
+    package static func training(run seed: UInt64, group: UInt64) -> UInt64 {
         CounterRandom(key: seed, 0x7472_6169_6E).bits(group)
     }
 
     /// Seed of a held-out prompt's rollout, the same at every evaluation of the run.
-    public static func evaluation(run seed: UInt64, prompt: Int) -> UInt64 {
+    package static func evaluation(run seed: UInt64, prompt: Int) -> UInt64 {
         CounterRandom(key: seed, 0x6576_616C).bits(UInt64(prompt))
     }
 }
 
 extension Prompt {
     /// Identifies a list of prompts: FNV-1a over ids and teachers, in 16 hexadecimal digits.
-    public static func digest(_ prompts: [Prompt]) -> String {
+    package static func digest(_ prompts: [Prompt]) -> String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         func add(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         func add(_ word: UInt32) { for shift in [0, 8, 16, 24] { add(UInt8(truncatingIfNeeded: word >> shift)) } }

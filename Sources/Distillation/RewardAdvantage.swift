@@ -5,7 +5,7 @@
 #endif
 
 /// How the rewards of a prompt's samples are scaled.
-public enum RewardScale: String, Sendable, Codable, CaseIterable {
+package enum RewardScale: String, Sendable, Codable, CaseIterable {
     /// r - mean: Liu and others, arXiv:2503.20783, whose gradient weighs easy and hard prompts alike.
     case none
     /// (r - mean) / (deviation + 1e-4): Shao and others, arXiv:2402.03300, equation 3.
@@ -16,7 +16,7 @@ public enum RewardScale: String, Sendable, Codable, CaseIterable {
 ///
 /// All are 0 where the samples are equally good: such a prompt teaches nothing.
 /// - Parameter rewards: of the samples of one prompt.
-public func groupAdvantages(rewards: [Double], scale: RewardScale) -> [Double] {
+package func groupAdvantages(rewards: [Double], scale: RewardScale) -> [Double] {
     guard !rewards.isEmpty else { return [] }
     let mean = rewards.reduce(0, +) / Double(rewards.count)
     let centred = rewards.map { $0 - mean }
@@ -29,7 +29,7 @@ extension Objective {
     /// What the reward adds to the advantage of every token of each trajectory: the coefficient times its group-relative
     /// advantage; 0 without a coefficient, and for what no verifier judged.
     /// - Parameter batch: with all samples of a prompt next to each other, as sorting by id puts them.
-    public func rewardAdvantages(of batch: [ScoredTrajectory]) -> [Double] {
+    package func rewardAdvantages(of batch: [ScoredTrajectory]) -> [Double] {
         var result = [Double](repeating: 0, count: batch.count)
         guard rewardCoefficient != 0 else { return result }
         var start = 0

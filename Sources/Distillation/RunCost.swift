@@ -3,34 +3,34 @@
 ///
 /// Every trajectory counts for itself, as if nothing that prompts have in common were shared, and evaluations do not
 /// count. So the figures compare methods, not machines or caches, and are the same for any number of workers.
-public struct RunCost: Sendable, Equatable, Codable {
+package struct RunCost: Sendable, Equatable, Codable {
     /// Of whoever samples the responses of the batches: the student, or the teachers that it imitates.
-    public var sampling: Double
+    package var sampling: Double
     /// Of teachers, to grade them.
-    public var scoring: Double
+    package var scoring: Double
     /// Of the student, forward and backward.
-    public var training: Double
+    package var training: Double
 
-    public init(sampling: Double = 0, scoring: Double = 0, training: Double = 0) {
+    package init(sampling: Double = 0, scoring: Double = 0, training: Double = 0) {
         self.sampling = sampling
         self.scoring = scoring
         self.training = training
     }
 
-    public var total: Double { sampling + scoring + training }
+    package var total: Double { sampling + scoring + training }
 }
 
 /// What passes over sequences cost the models of a run.
-public struct CostModel: Sendable {
+package struct CostModel: Sendable {
     /// Operations of a forward pass over a prompt and a response of so many tokens, with the head on the response.
-    public typealias Forward = @Sendable (_ prompt: Int, _ response: Int) -> Double
+    package typealias Forward = @Sendable (_ prompt: Int, _ response: Int) -> Double
 
-    public var student: Forward
+    package var student: Forward
     /// Of the student's forward and backward pass: three forward passes, unless it is given.
-    public var training: Forward
-    public var teachers: [String: Forward]
+    package var training: Forward
+    package var teachers: [String: Forward]
 
-    public init(student: @escaping Forward, training: Forward? = nil, teachers: [String: Forward] = [:]) {
+    package init(student: @escaping Forward, training: Forward? = nil, teachers: [String: Forward] = [:]) {
         self.student = student
         self.training = training ?? { 3 * student($0, $1) }
         self.teachers = teachers
@@ -38,7 +38,7 @@ public struct CostModel: Sendable {
 
     /// Adds a batch that was sampled, by the student or a teacher, and, where teachers grade, graded.
     /// - Parameter isTrained: false for one that was given up.
-    public func add(_ batch: [ScoredTrajectory], isTrained: Bool, to cost: inout RunCost) {
+    package func add(_ batch: [ScoredTrajectory], isTrained: Bool, to cost: inout RunCost) {
         for scored in batch {
             let prompt = scored.trajectory.promptIDs.count, response = scored.trajectory.responseIDs.count
             cost.sampling += (scored.sampler.isEmpty ? student : teachers[scored.sampler])?(prompt, response) ?? 0
@@ -50,25 +50,25 @@ public struct CostModel: Sendable {
     }
 
     /// Adds a batch of given responses.
-    public func add(_ examples: [SupervisedExample], to cost: inout RunCost) {
+    package func add(_ examples: [SupervisedExample], to cost: inout RunCost) {
         for example in examples { cost.training += training(example.promptIDs.count, example.responseIDs.count) }
     }
 }
 
 /// What a run aims at: it ends at the first evaluation that has it.
-public struct RunTarget: Sendable, Equatable {
+package struct RunTarget: Sendable, Equatable {
     /// Share of held-out responses that pass; 0: none.
-    public var passRate: Double
+    package var passRate: Double
     /// Held-out reverse KL in nats a token; 0: none.
-    public var teacherKL: Double
+    package var teacherKL: Double
 
-    public init(passRate: Double = 0, teacherKL: Double = 0) {
+    package init(passRate: Double = 0, teacherKL: Double = 0) {
         self.passRate = passRate
         self.teacherKL = teacherKL
     }
 
     /// What of it an evaluation has; nil: nothing.
-    public func reached(by evaluation: EvaluationMetrics) -> String? {
+    package func reached(by evaluation: EvaluationMetrics) -> String? {
         if passRate > 0, let rate = evaluation.passRate, rate >= passRate {
             return "pass@1 \(rate) has reached \(passRate)"
         }

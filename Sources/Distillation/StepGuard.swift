@@ -1,21 +1,21 @@
 /// What a run does with a step that would spoil the student.
-public struct StepGuard: Sendable, Equatable {
-    public enum Reaction: String, Sendable, CaseIterable {
+package struct StepGuard: Sendable, Equatable {
+    package enum Reaction: String, Sendable, CaseIterable {
         /// The batch is given up, and the run goes on with the next.
         case skip
         /// The run ends with an error.
         case stop
     }
 
-    public var reaction: Reaction
+    package var reaction: Reaction
     /// Bad steps in a row after which the run ends, though each could be skipped.
-    public var limitInARow: Int
+    package var limitInARow: Int
     /// Largest mean of b - t a token, in nats, that is trained on; 0: any.
-    public var klLimit: Double
+    package var klLimit: Double
     /// Share of a batch's responses that may be empty; 1: all.
-    public var emptyLimit: Double
+    package var emptyLimit: Double
 
-    public init(reaction: Reaction = .skip, limitInARow: Int = 3, klLimit: Double = 0, emptyLimit: Double = 1) {
+    package init(reaction: Reaction = .skip, limitInARow: Int = 3, klLimit: Double = 0, emptyLimit: Double = 1) {
         self.reaction = reaction
         self.limitInARow = limitInARow
         self.klLimit = klLimit
@@ -23,7 +23,7 @@ public struct StepGuard: Sendable, Equatable {
     }
 
     /// What is wrong with a batch before anything is computed from it; nil: nothing.
-    public func flaw(in batch: [ScoredTrajectory]) -> StepFlaw? {
+    package func flaw(in batch: [ScoredTrajectory]) -> StepFlaw? {
         // What a teacher sampled says nothing of the student's weights.
         let sampler = batch.first { !$0.sampler.isEmpty }?.sampler
         let unsampled = batch.filter { !$0.trajectory.behaviourLogprobs.areFinite }
@@ -61,19 +61,19 @@ public struct StepGuard: Sendable, Equatable {
     }
 
     /// What is wrong with a step whose gradient is there and whose update is not done; nil: nothing.
-    public static func flaw(loss: Double, gradNorm: Double, batch: [ScoredTrajectory]) -> StepFlaw? {
+    package static func flaw(loss: Double, gradNorm: Double, batch: [ScoredTrajectory]) -> StepFlaw? {
         guard !loss.isFinite || !gradNorm.isFinite else { return nil }
         return StepFlaw(.notFinite, "the loss is \(loss) and the gradient's norm \(gradNorm)", batch)
     }
 
     /// Whether the run ends with a bad step.
     /// - Parameter inARow: bad steps since the last good one, this one included.
-    public func ends(inARow: Int) -> Bool { reaction == .stop || inARow >= limitInARow }
+    package func ends(inARow: Int) -> Bool { reaction == .stop || inARow >= limitInARow }
 }
 
 /// Why a step must not be taken.
-public struct StepFlaw: Sendable, Equatable {
-    public enum Kind: Sendable {
+package struct StepFlaw: Sendable, Equatable {
+    package enum Kind: Sendable {
         /// A grade, the loss or the gradient is no number.
         case notFinite
         /// The student does not know how probable its own tokens are.
@@ -86,33 +86,33 @@ public struct StepFlaw: Sendable, Equatable {
         case silentTeacher
     }
 
-    public var kind: Kind
+    package var kind: Kind
     /// One line for a person.
-    public var text: String
+    package var text: String
     /// Trajectories worth a look, the worst first; a bounded number.
-    public var offenders: [ScoredTrajectory]
+    package var offenders: [ScoredTrajectory]
 
     static let offendersKept = 16
 
     /// - Parameter offenders: of which the first are kept.
-    public init(_ kind: Kind, _ text: String, _ offenders: [ScoredTrajectory]) {
+    package init(_ kind: Kind, _ text: String, _ offenders: [ScoredTrajectory]) {
         self.kind = kind
         self.text = text
         self.offenders = Array(offenders.prefix(Self.offendersKept))
     }
 
     /// Whether the student's present weights are to blame: then they must not replace an older checkpoint.
-    public var blamesWeights: Bool { kind != .notFinite && kind != .silentTeacher }
+    package var blamesWeights: Bool { kind != .notFinite && kind != .silentTeacher }
 }
 
 extension Trajectory {
     /// Whether the response says nothing: no token, or none but the one that stops it.
-    public var isEmpty: Bool { responseIDs.isEmpty || (responseIDs.count == 1 && finishReason == .stop) }
+    package var isEmpty: Bool { responseIDs.isEmpty || (responseIDs.count == 1 && finishReason == .stop) }
 }
 
 extension ScoredTrajectory {
     /// Whether every log-probability of student and teacher is a number.
-    public var isFinite: Bool {
+    package var isFinite: Bool {
         trajectory.behaviourLogprobs.areFinite && teacherLogprobs.areFinite
     }
 

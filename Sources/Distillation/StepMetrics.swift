@@ -3,24 +3,24 @@
 /// Telemetry writes the fields in snake case (`teacherKL` as `teacher_kl`, `evaluation.teacherKL` as
 /// `eval_teacher_kl`, `lr` for the learning rate), nested structs flattened, absent ones left out. Everything but
 /// `timing` is the same for two synchronous runs of one configuration and seed.
-public struct StepMetrics: Sendable, Equatable, Codable {
+package struct StepMetrics: Sendable, Equatable, Codable {
     /// Completed steps; 0 is the line of the evaluation before training.
-    public var step: UInt64
+    package var step: UInt64
     /// Version of the weights after these steps.
-    public var version: UInt64
+    package var version: UInt64
     /// What the step did; nil in the line of step 0, and of a step that was skipped.
-    public var training: TrainingMetrics?
+    package var training: TrainingMetrics?
     /// Why the step's batch was given up; nil when it was trained.
-    public var skipped: String?
+    package var skipped: String?
     /// Cumulative token counts when the step ended.
-    public var tokens: TokenCounts
+    package var tokens: TokenCounts
     /// Cumulative operations when the step ended; nil: not counted.
-    public var cost: RunCost?
+    package var cost: RunCost?
     /// Held-out evaluation of weights `version`, when one was due.
-    public var evaluation: EvaluationMetrics?
-    public var timing: TimingMetrics
+    package var evaluation: EvaluationMetrics?
+    package var timing: TimingMetrics
 
-    public init(
+    package init(
         step: UInt64, version: UInt64, training: TrainingMetrics?, tokens: TokenCounts,
         cost: RunCost? = nil, skipped: String? = nil, evaluation: EvaluationMetrics? = nil,
         timing: TimingMetrics = TimingMetrics()
@@ -37,29 +37,29 @@ public struct StepMetrics: Sendable, Equatable, Codable {
 }
 
 /// What a training step saw and did.
-public struct TrainingMetrics: Sendable, Equatable, Codable {
-    public var loss: Double
+package struct TrainingMetrics: Sendable, Equatable, Codable {
+    package var loss: Double
     /// Nil without teachers.
-    public var teacherKL: Double?
-    public var entropy: Double?
+    package var teacherKL: Double?
+    package var entropy: Double?
     /// Importance ratios; nil where responses are imitated.
-    public var ratioMean: Double?
-    public var ratioMax: Double?
-    public var clipFraction: Double?
+    package var ratioMean: Double?
+    package var ratioMax: Double?
+    package var clipFraction: Double?
     /// Of the responses that verifiers judged, nil when there are none.
-    public var rewardMean: Double?
-    public var passRate: Double?
+    package var rewardMean: Double?
+    package var passRate: Double?
     /// Global norm of the gradient before clipping.
-    public var gradNorm: Double
-    public var learningRate: Double
-    public var responseLengthMean: Double
-    public var truncatedFraction: Double
-    public var stalenessMean: Double
-    public var stalenessMax: UInt64
+    package var gradNorm: Double
+    package var learningRate: Double
+    package var responseLengthMean: Double
+    package var truncatedFraction: Double
+    package var stalenessMean: Double
+    package var stalenessMax: UInt64
     /// Response tokens of the batch.
-    public var batchTokens: Int
+    package var batchTokens: Int
 
-    public init(_ statistics: BatchStatistics, gradNorm: Double, learningRate: Double) {
+    package init(_ statistics: BatchStatistics, gradNorm: Double, learningRate: Double) {
         self.init(supervised: statistics, gradNorm: gradNorm, learningRate: learningRate)
         teacherKL = statistics.isGraded ? statistics.teacherKL : nil
         ratioMean = statistics.ratioMean
@@ -68,7 +68,7 @@ public struct TrainingMetrics: Sendable, Equatable, Codable {
     }
 
     /// Of a step that imitates responses, whether they are given or a teacher's.
-    public init(supervised statistics: BatchStatistics, gradNorm: Double, learningRate: Double) {
+    package init(supervised statistics: BatchStatistics, gradNorm: Double, learningRate: Double) {
         loss = statistics.loss
         entropy = statistics.entropy
         rewardMean = statistics.rewardMean
@@ -84,28 +84,28 @@ public struct TrainingMetrics: Sendable, Equatable, Codable {
 }
 
 /// Response tokens of training rollouts since the start of the run: generated = trained + discarded + in flight.
-public struct TokenCounts: Sendable, Equatable, Codable {
+package struct TokenCounts: Sendable, Equatable, Codable {
     /// Accepted from rollout workers.
-    public var generated: UInt64
-    public var trained: UInt64
+    package var generated: UInt64
+    package var trained: UInt64
     /// Accepted and given up, as those in flight in a checkpoint are when a run resumes.
-    public var discarded: UInt64
+    package var discarded: UInt64
     /// Accepted, not trained yet.
-    public var inFlight: UInt64
+    package var inFlight: UInt64
 
     /// Without what is in flight: as if it had not come yet.
-    public var settled: TokenCounts {
+    package var settled: TokenCounts {
         TokenCounts(generated: generated - inFlight, trained: trained, discarded: discarded)
     }
 
-    public init(generated: UInt64 = 0, trained: UInt64 = 0, discarded: UInt64 = 0, inFlight: UInt64 = 0) {
+    package init(generated: UInt64 = 0, trained: UInt64 = 0, discarded: UInt64 = 0, inFlight: UInt64 = 0) {
         self.generated = generated
         self.trained = trained
         self.discarded = discarded
         self.inFlight = inFlight
     }
 
-    public var balances: Bool {
+    package var balances: Bool {
         // Without overflow, whatever a file says.
         var rest = generated
         for part in [trained, discarded, inFlight] {
@@ -117,23 +117,23 @@ public struct TokenCounts: Sendable, Equatable, Codable {
 }
 
 /// A held-out evaluation: prompts, seeds and limits are the same at every one of a run.
-public struct EvaluationMetrics: Sendable, Equatable, Codable {
+package struct EvaluationMetrics: Sendable, Equatable, Codable {
     /// Token mean of b - t over the held-out responses, in nats; nil without teachers.
-    public var teacherKL: Double?
+    package var teacherKL: Double?
     /// Share of the responses that pass their verifier, pass@1; nil where none was judged.
-    public var passRate: Double?
-    public var rewardMean: Double?
+    package var passRate: Double?
+    package var rewardMean: Double?
     /// Mean of -s over the tokens of given responses to the held-out prompts, in nats; nil where it is not measured.
-    public var crossEntropy: Double?
+    package var crossEntropy: Double?
     /// `passRate` of the teachers on the same prompts; nil where it was not asked for.
-    public var teacherPassRate: Double?
-    public var responses: Int
-    public var tokens: Int
-    public var responseLengthMean: Double
-    public var truncatedFraction: Double
+    package var teacherPassRate: Double?
+    package var responses: Int
+    package var tokens: Int
+    package var responseLengthMean: Double
+    package var truncatedFraction: Double
 
     /// Sums in the order given; pass the trajectories sorted by id.
-    public init(_ evaluated: [ScoredTrajectory], crossEntropy: Double? = nil) {
+    package init(_ evaluated: [ScoredTrajectory], crossEntropy: Double? = nil) {
         var statistics = BatchStatistics()
         for scored in evaluated { statistics.add(scored, version: 0) }
         teacherKL = statistics.isGraded ? statistics.teacherKL : nil
@@ -148,25 +148,25 @@ public struct EvaluationMetrics: Sendable, Equatable, Codable {
 }
 
 /// Where a step's time went.
-public struct TimingMetrics: Sendable, Equatable, Codable {
+package struct TimingMetrics: Sendable, Equatable, Codable {
     /// Response tokens accepted from rollout workers a second, since the previous step.
-    public var samplingTokensPerSecond: Double
+    package var samplingTokensPerSecond: Double
     /// Response tokens graded a second, since the previous step.
-    public var scoringTokensPerSecond: Double
+    package var scoringTokensPerSecond: Double
     /// Batch tokens a second of the trainer's own time.
-    public var trainingTokensPerSecond: Double
+    package var trainingTokensPerSecond: Double
     /// Seconds the learner waited while rollouts of its batch were missing.
-    public var waitRolloutsSeconds: Double
+    package var waitRolloutsSeconds: Double
     /// Seconds it waited with every rollout there and grades missing.
-    public var waitScoresSeconds: Double
+    package var waitScoresSeconds: Double
     /// Seconds it waited for a held-out evaluation.
-    public var waitEvaluationSeconds: Double
+    package var waitEvaluationSeconds: Double
     /// Seconds of training, the part in `stepSeconds` that is no wait.
-    public var trainSeconds: Double
+    package var trainSeconds: Double
     /// Seconds from the end of the previous step to the end of this one.
-    public var stepSeconds: Double
+    package var stepSeconds: Double
 
-    public init(
+    package init(
         samplingTokensPerSecond: Double = 0, scoringTokensPerSecond: Double = 0, trainingTokensPerSecond: Double = 0,
         waitRolloutsSeconds: Double = 0, waitScoresSeconds: Double = 0, waitEvaluationSeconds: Double = 0,
         trainSeconds: Double = 0, stepSeconds: Double = 0

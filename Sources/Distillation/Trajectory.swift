@@ -2,29 +2,29 @@
 ///
 /// Ordered by group, then by sample: the learner sorts a batch by it before packing, so that a step's arithmetic
 /// does not depend on who delivered what when.
-public struct RolloutID: Hashable, Comparable, Sendable, Codable {
+package struct RolloutID: Hashable, Comparable, Sendable, Codable {
     /// Counts prompts drawn since the start of the run.
-    public var group: UInt64
+    package var group: UInt64
     /// 0 ..< samples per prompt.
-    public var sample: UInt32
+    package var sample: UInt32
 
-    public init(group: UInt64, sample: UInt32) {
+    package init(group: UInt64, sample: UInt32) {
         self.group = group
         self.sample = sample
     }
 
-    public static func < (left: RolloutID, right: RolloutID) -> Bool {
+    package static func < (left: RolloutID, right: RolloutID) -> Bool {
         (left.group, left.sample) < (right.group, right.sample)
     }
 }
 
 extension RolloutID: CustomStringConvertible {
     /// `group.sample`, as logs show it.
-    public var description: String { "\(group).\(sample)" }
+    package var description: String { "\(group).\(sample)" }
 }
 
 /// What a rollout is for.
-public enum RolloutKind: String, Sendable, Codable, CaseIterable {
+package enum RolloutKind: String, Sendable, Codable, CaseIterable {
     /// Enters a training batch.
     case train
     /// Only measured: its tokens are never trained on.
@@ -32,7 +32,7 @@ public enum RolloutKind: String, Sendable, Codable, CaseIterable {
 }
 
 /// Why a response ended.
-public enum FinishReason: String, Sendable, Codable, CaseIterable {
+package enum FinishReason: String, Sendable, Codable, CaseIterable {
     /// The model emitted a stop token (which is the response's last id).
     case stop
     /// The token limit was reached.
@@ -42,22 +42,22 @@ public enum FinishReason: String, Sendable, Codable, CaseIterable {
 /// One sampled response, as its rollout worker saw it.
 ///
 /// `responseIDs`, `behaviourLogprobs` and `policyVersions` have one entry a response token.
-public struct Trajectory: Sendable, Equatable {
-    public var id: RolloutID
-    public var kind: RolloutKind
+package struct Trajectory: Sendable, Equatable {
+    package var id: RolloutID
+    package var kind: RolloutKind
     /// Name of the teacher that grades it, a key of the configuration's `teachers`; empty: none does.
-    public var teacher: String
-    public var promptIDs: [Int32]
-    public var responseIDs: [Int32]
+    package var teacher: String
+    package var promptIDs: [Int32]
+    package var responseIDs: [Int32]
     /// Log-probability in nats of each token under the (tempered) policy that sampled it.
-    public var behaviourLogprobs: [Float]
+    package var behaviourLogprobs: [Float]
     /// Version of the weights each token was sampled with.
-    public var policyVersions: PolicyVersions
-    public var finishReason: FinishReason
+    package var policyVersions: PolicyVersions
+    package var finishReason: FinishReason
     /// Sampling temperature; the policy is softmax(logits / temperature).
-    public var temperature: Float
+    package var temperature: Float
 
-    public init(
+    package init(
         id: RolloutID, kind: RolloutKind, teacher: String, promptIDs: [Int32], responseIDs: [Int32],
         behaviourLogprobs: [Float], policyVersions: PolicyVersions, finishReason: FinishReason, temperature: Float
     ) {
@@ -73,21 +73,21 @@ public struct Trajectory: Sendable, Equatable {
     }
 
     /// Whether a teacher grades it.
-    public var isGraded: Bool { !teacher.isEmpty }
+    package var isGraded: Bool { !teacher.isEmpty }
 }
 
 /// A trajectory with its teacher's grades and its verifier's verdict.
-public struct ScoredTrajectory: Sendable, Equatable {
-    public var trajectory: Trajectory
+package struct ScoredTrajectory: Sendable, Equatable {
+    package var trajectory: Trajectory
     /// Log-probability in nats of each response token under the teacher, one a response token; none where no teacher
     /// grades.
-    public var teacherLogprobs: [Float]
+    package var teacherLogprobs: [Float]
     /// What the prompt's verifier says; nil where it has none.
-    public var verdict: Verdict?
+    package var verdict: Verdict?
     /// Label of the teacher that sampled it; empty: the student did.
-    public var sampler: String
+    package var sampler: String
 
-    public init(
+    package init(
         trajectory: Trajectory, teacherLogprobs: [Float], verdict: Verdict? = nil, sampler: String = ""
     ) {
         self.trajectory = trajectory
@@ -99,7 +99,7 @@ public struct ScoredTrajectory: Sendable, Equatable {
 
 extension [Float] {
     /// Whether all are numbers.
-    public var areFinite: Bool {
+    package var areFinite: Bool {
         // One more than the largest exponent runs over into the sign's bit. No way out of the loop, so that it is done
         // many at a time.
         reduce(0) { $0 | (($1.bitPattern & 0x7fff_ffff) + 0x0080_0000) } < 0x8000_0000
@@ -108,7 +108,7 @@ extension [Float] {
 
 extension [Int32] {
     /// Whether all are token ids of a vocabulary of this size.
-    public func areTokens(vocabularySize: Int32) -> Bool {
+    package func areTokens(vocabularySize: Int32) -> Bool {
         // Negative when the id is, or when it is past the last. No way out of the loop here either.
         reduce(0) { $0 | $1 | (vocabularySize &- 1 &- $1) } >= 0
     }

@@ -6,7 +6,7 @@ import Models
 /// What prompts begin with in common is computed once for those that start together, and taken from running sequences
 /// by those that start later; so samples of one prompt share its prefill. A sequence's tokens and log-probabilities
 /// depend on its own request and the weights only, to the last bit, not on what runs beside it.
-public final class GenerationEngine {
+package final class GenerationEngine {
     /// Most prompt tokens that one step takes in beside the running sequences.
     private static let prefillTokensPerStep = 1024
 
@@ -26,7 +26,7 @@ public final class GenerationEngine {
     private var uniforms: [Double] = []
     private var tokens: [Int32] = []
     /// Called with every token as it is drawn.
-    public var onToken: ((SampledToken) -> Void)?
+    package var onToken: ((SampledToken) -> Void)?
 
     /// A sequence in a slot; `pages` hold positions 0..<cached.
     private struct RunningSequence {
@@ -43,7 +43,7 @@ public final class GenerationEngine {
     /// - Parameters:
     ///   - slots: most sequences that run at a time, at least 1.
     ///   - weightVersion: version of the weights the model holds now.
-    public init(model: LanguageModel, slots: Int, weightVersion: UInt64 = 0) {
+    package init(model: LanguageModel, slots: Int, weightVersion: UInt64 = 0) {
         self.model = model
         self.slots = slots
         self.weightVersion = weightVersion
@@ -52,20 +52,20 @@ public final class GenerationEngine {
     }
 
     /// Sequences in slots.
-    public var activeCount: Int { running.count }
+    package var activeCount: Int { running.count }
     /// Requests not yet in a slot.
-    public var waitingCount: Int { waiting.count }
+    package var waitingCount: Int { waiting.count }
 
     /// Queues requests; those that may run longest start first.
     /// - Throws: `GenerationError` when a prompt is empty, holds an id outside the vocabulary, or leaves no room in the
     ///   context.
-    public func submit(_ requests: [SampleRequest]) throws {
+    package func submit(_ requests: [SampleRequest]) throws {
         for request in requests { try validate(request) }
         waiting.append(requests)
     }
 
     /// Forgets requests, whether they wait or run.
-    public func cancel(where isCancelled: (_ id: UInt64) -> Bool) {
+    package func cancel(where isCancelled: (_ id: UInt64) -> Bool) {
         waiting.remove { isCancelled($0.id) }
         running.removeAll { sequence in
             guard isCancelled(sequence.request.id) else { return false }
@@ -75,19 +75,19 @@ public final class GenerationEngine {
     }
 
     /// Follows new weights: tokens drawn from now on carry `version`. Caches of running sequences stay.
-    public func replaceWeights(_ bytes: UnsafeRawBufferPointer, owner: AnyObject, version: UInt64) {
+    package func replaceWeights(_ bytes: UnsafeRawBufferPointer, owner: AnyObject, version: UInt64) {
         model.replaceWeights(bytes, owner: owner)
         weightVersion = version
     }
 
     /// Follows new adapters in the same way; `files`: the model that was loaded.
-    public func apply(_ adapters: Adapters, to files: ModelFiles, version: UInt64) throws {
+    package func apply(_ adapters: Adapters, to files: ModelFiles, version: UInt64) throws {
         try model.apply(adapters, to: files)
         weightVersion = version
     }
 
     /// Prefills what fits, draws one token for every running sequence, and returns those that finished.
-    public func step() -> [CompletedSample] {
+    package func step() -> [CompletedSample] {
         batch.removeAll()
         rows.removeAll(keepingCapacity: true)
         for index in running.indices {
@@ -109,7 +109,7 @@ public final class GenerationEngine {
     }
 
     /// Runs until everything submitted has finished.
-    public func run() -> [CompletedSample] {
+    package func run() -> [CompletedSample] {
         var completed: [CompletedSample] = []
         while activeCount + waitingCount > 0 { completed.append(contentsOf: step()) }
         return completed

@@ -1,17 +1,17 @@
 /// How tokens are drawn.
-public struct SamplingParameters: Sendable, Codable, Equatable {
+package struct SamplingParameters: Sendable, Codable, Equatable {
     /// Most tokens to sample, at least 1.
-    public var maxTokens: Int
+    package var maxTokens: Int
     /// 0 takes the most probable token; otherwise logits are divided by it.
-    public var temperature: Float
+    package var temperature: Float
     /// Smallest set of most probable tokens whose mass reaches this, 0 < topP <= 1; 1 is off.
-    public var topP: Float
+    package var topP: Float
     /// This many most probable tokens; 0 is off.
-    public var topK: Int
+    package var topK: Int
     /// Sampling stops after one of these; it is part of the sample.
-    public var stopTokenIDs: [Int32]
+    package var stopTokenIDs: [Int32]
 
-    public init(
+    package init(
         maxTokens: Int, temperature: Float = 1, topP: Float = 1, topK: Int = 0, stopTokenIDs: [Int32] = []
     ) {
         self.maxTokens = maxTokens
@@ -28,17 +28,17 @@ public struct SamplingParameters: Sendable, Codable, Equatable {
 }
 
 /// One sequence to sample.
-public struct SampleRequest: Sendable {
+package struct SampleRequest: Sendable {
     /// The caller's name for it.
-    public var id: UInt64
-    public var promptIDs: [Int32]
+    package var id: UInt64
+    package var promptIDs: [Int32]
     /// Coordinates of its random numbers: run seed, task, sample within the task.
-    public var seed: UInt64
-    public var stream: UInt64
-    public var sample: UInt32
-    public var parameters: SamplingParameters
+    package var seed: UInt64
+    package var stream: UInt64
+    package var sample: UInt32
+    package var parameters: SamplingParameters
 
-    public init(
+    package init(
         id: UInt64, promptIDs: [Int32], seed: UInt64, stream: UInt64, sample: UInt32, parameters: SamplingParameters
     ) {
         self.id = id
@@ -51,22 +51,22 @@ public struct SampleRequest: Sendable {
 }
 
 /// A finished sequence.
-public struct CompletedSample: Sendable {
-    public enum FinishReason: String, Sendable { case stop, length }
+package struct CompletedSample: Sendable {
+    package enum FinishReason: String, Sendable { case stop, length }
 
-    public let id: UInt64
+    package let id: UInt64
     /// Sampled tokens, the stop token included.
-    public let ids: [Int32]
+    package let ids: [Int32]
     /// Log-probability of each under the distribution it was drawn from.
-    public let logprobs: [Float]
+    package let logprobs: [Float]
     /// Weight version each was drawn with.
-    public let versions: [UInt64]
-    public let finishReason: FinishReason
+    package let versions: [UInt64]
+    package let finishReason: FinishReason
 }
 
 /// A token just sampled, for streaming.
-public struct SampledToken: Sendable {
-    public let requestID: UInt64
-    public let token: Int32
-    public let logprob: Float
+package struct SampledToken: Sendable {
+    package let requestID: UInt64
+    package let token: Int32
+    package let logprob: Float
 }

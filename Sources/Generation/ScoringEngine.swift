@@ -2,12 +2,12 @@ import Compute
 import Models
 
 /// Teacher-forced log-probabilities of given tokens: one forward pass over packed sequences.
-public final class ScoringEngine {
+package final class ScoringEngine {
     private let model: LanguageModel
     private let tokenBudget: Int
 
     /// - Parameter tokenBudget: most tokens of one forward pass; a longer sequence runs alone, in pieces.
-    public init(model: LanguageModel, tokenBudget: Int = 1024) {
+    package init(model: LanguageModel, tokenBudget: Int = 1024) {
         self.model = model
         self.tokenBudget = tokenBudget
     }
@@ -17,7 +17,7 @@ public final class ScoringEngine {
     ///   - sequences: token ids, each at least 1 long and within the vocabulary and context.
     ///   - starts: first scored position of each, at least 1; all 1 when nil.
     /// - Returns: for a sequence of n ids, n - start values, in the order given.
-    public func score(_ sequences: [[Int32]], from starts: [Int]? = nil) throws -> [[Float]] {
+    package func score(_ sequences: [[Int32]], from starts: [Int]? = nil) throws -> [[Float]] {
         for (index, sequence) in sequences.enumerated() { try validate(sequence, index: index) }
         var results: [[Float]] = []
         results.reserveCapacity(sequences.count)

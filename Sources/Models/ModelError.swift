@@ -1,6 +1,6 @@
 /// What is wrong with a model or its files.
-public struct ModelError: Error, Sendable, Equatable, CustomStringConvertible {
-    public enum Code: String, Sendable {
+package struct ModelError: Error, Sendable, Equatable, CustomStringConvertible {
+    package enum Code: String, Sendable {
         /// A file or folder is missing, or cannot be read.
         case unreadable
         /// A file's bytes contradict themselves or its format.
@@ -15,14 +15,14 @@ public struct ModelError: Error, Sendable, Equatable, CustomStringConvertible {
         case unwritable
     }
 
-    public let code: Code
+    package let code: Code
     /// One line: the file, what is wrong in it, what to do.
-    public let message: String
+    package let message: String
 
-    public init(_ code: Code, _ message: String) {
+    package init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
     }
 
-    public var description: String { message }
+    package var description: String { message }
 }

@@ -2,11 +2,11 @@ import Glibc
 import Locking
 
 /// Standard error of a process: log lines above, one live line below that is redrawn in place on a terminal.
-public final class Console: Sendable {
+package final class Console: Sendable {
     /// The console of this process.
-    public static let standardError = Console(descriptor: STDERR_FILENO)
+    package static let standardError = Console(descriptor: STDERR_FILENO)
 
-    public let isTerminal: Bool
+    package let isTerminal: Bool
     private let descriptor: Int32
     private let live = Locked("")
 
@@ -16,19 +16,19 @@ public final class Console: Sendable {
     }
 
     /// Columns of the terminal; 80 when unknown.
-    public var width: Int {
+    package var width: Int {
         var size = winsize()
         guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
         return Int(size.ws_col)
     }
 
     /// Writes a line; the live line stays below it.
-    public func print(_ line: String) {
+    package func print(_ line: String) {
         live.withLock { live in put(live.isEmpty ? line + "\n" : "\r\u{1b}[K" + line + "\n" + live) }
     }
 
     /// Redraws the live line; does nothing when this is no terminal.
-    public func redraw(_ line: String) {
+    package func redraw(_ line: String) {
         guard isTerminal else { return }
         live.withLock { live in
             guard line != live else { return }
@@ -38,7 +38,7 @@ public final class Console: Sendable {
     }
 
     /// Leaves the live line where it is; what is written next goes below it.
-    public func endLive() {
+    package func endLive() {
         live.withLock { live in
             if !live.isEmpty { put("\n") }
             live = ""

@@ -1,15 +1,15 @@
 import Distillation
 
 /// One response of an evaluation, as a line of a prompt file: what was asked, what came, and how it was judged.
-public struct EvaluationSample: Sendable, Equatable {
+package struct EvaluationSample: Sendable, Equatable {
     /// Role and text of every message that was answered.
-    public var messages: [(role: String, content: String)]
+    package var messages: [(role: String, content: String)]
     /// The response's text, special tokens left out.
-    public var response: String
-    public var check: AnswerCheck?
-    public var judged: JudgedResponse
+    package var response: String
+    package var check: AnswerCheck?
+    package var judged: JudgedResponse
 
-    public init(
+    package init(
         messages: [(role: String, content: String)], response: String, check: AnswerCheck?, judged: JudgedResponse
     ) {
         self.messages = messages
@@ -19,7 +19,7 @@ public struct EvaluationSample: Sendable, Equatable {
     }
 
     /// The line. A response without text is null: there is nothing in it to imitate.
-    public var jsonLine: String {
+    package var jsonLine: String {
         var fields: [(name: String, json: String)] = []
         if messages.count == 1, messages[0].role == "user" {
             fields.append(("prompt", JSONText.string(messages[0].content)))
@@ -44,5 +44,5 @@ public struct EvaluationSample: Sendable, Equatable {
         return JSONText.object(fields)
     }
 
-    public static func == (a: EvaluationSample, b: EvaluationSample) -> Bool { a.jsonLine == b.jsonLine }
+    package static func == (a: EvaluationSample, b: EvaluationSample) -> Bool { a.jsonLine == b.jsonLine }
 }

@@ -1,16 +1,16 @@
 import Distillation
 
 /// What an evaluation was of.
-public struct EvaluationSubject: Sendable, Equatable {
-    public var model: String
-    public var task: String
-    public var teacher: String?
-    public var temperature: Double
-    public var maxTokens: Int
-    public var seed: UInt64
-    public var seconds: Double
+package struct EvaluationSubject: Sendable, Equatable {
+    package var model: String
+    package var task: String
+    package var teacher: String?
+    package var temperature: Double
+    package var maxTokens: Int
+    package var seed: UInt64
+    package var seconds: Double
 
-    public init(
+    package init(
         model: String, task: String, teacher: String?, temperature: Double, maxTokens: Int, seed: UInt64,
         seconds: Double
     ) {
@@ -26,7 +26,7 @@ public struct EvaluationSubject: Sendable, Equatable {
 
 extension EvaluationReport {
     /// The report as lines for a person.
-    public func text(of subject: EvaluationSubject) -> String {
+    package func text(of subject: EvaluationSubject) -> String {
         func percent(_ value: Double) -> String { ProgressLine.fixed(100 * value, 1) + "%" }
         func shares(_ estimate: Estimate) -> String {
             "\(percent(estimate.mean))  (95%: \(percent(estimate.low)) to \(percent(estimate.high)))"
@@ -54,7 +54,7 @@ extension EvaluationReport {
     }
 
     /// The report as one JSON object.
-    public func json(of subject: EvaluationSubject) -> String {
+    package func json(of subject: EvaluationSubject) -> String {
         func number(_ value: Double) -> String { JSONText.number(value) }
         func estimate(_ value: Estimate) -> String {
             JSONText.object([("mean", number(value.mean)), ("low", number(value.low)), ("high", number(value.high))])

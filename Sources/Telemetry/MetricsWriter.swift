@@ -1,23 +1,23 @@
 import Distillation
 
 /// Writes `metrics.jsonl`: one line a step, flushed as it is written.
-public final class MetricsWriter: Sendable {
+package final class MetricsWriter: Sendable {
     private let file: JSONLinesFile
 
     /// - Parameters:
     ///   - folder: the run folder.
     ///   - lastStep: lines of later steps are cut; nil starts an empty file.
-    public init(folder: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
+    package init(folder: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
         file = try JSONLinesFile(path: "\(folder)/metrics.jsonl", resumingAfter: lastStep)
     }
 
     /// Appends a step; throws when the disk is full, which a run survives.
-    public func append(_ metrics: StepMetrics) throws(TelemetryError) { try file.append(metrics.jsonLine) }
+    package func append(_ metrics: StepMetrics) throws(TelemetryError) { try file.append(metrics.jsonLine) }
 }
 
 extension StepMetrics {
     /// The step as `metrics.jsonl` has it: fields in a fixed order; what was not measured, or is no number, is `null`.
-    public var jsonLine: String {
+    package var jsonLine: String {
         func field(_ value: Double?) -> String { JSONText.number(value ?? .nan) }
         var fields: [(name: String, json: String)] = [
             ("step", String(step)), ("version", String(version)),

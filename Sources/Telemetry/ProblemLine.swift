@@ -2,7 +2,7 @@ import Distillation
 
 extension Problem {
     /// The problem as a line of a prompt file, with its worked response and its verifier.
-    public var jsonLine: String {
+    package var jsonLine: String {
         JSONText.object([
             ("prompt", JSONText.string(prompt)), ("response", JSONText.string(response)),
             ("answer", JSONText.string(check.answer)), ("verifier", check.verifier.json),

@@ -1,25 +1,25 @@
 import Distillation
 
 /// What the live line of a run shows, and how it is put into words; no terminal here.
-public struct ProgressLine: Sendable, Equatable {
+package struct ProgressLine: Sendable, Equatable {
     /// Steps of the whole run.
-    public var steps: Int
+    package var steps: Int
     /// Steps done.
-    public var step: Int
+    package var step: Int
     /// The last step recorded.
-    public var last: StepMetrics?
+    package var last: StepMetrics?
     /// What the line shows of the steps done, oldest first: divergence, else reward, else loss.
-    public var history: [Double] = []
+    package var history: [Double] = []
     /// Seconds of the latest steps, oldest first.
-    public var durations: [Double] = []
+    package var durations: [Double] = []
     /// Rollouts of the current step that have been sampled and scored, of how many.
-    public var sampled = 0
-    public var scored = 0
-    public var wanted = 0
+    package var sampled = 0
+    package var scored = 0
+    package var wanted = 0
     /// What the run is doing when it is not in a step: "evaluating", "waiting for a rollout worker".
-    public var activity = ""
+    package var activity = ""
 
-    public init(steps: Int, startingAfter step: Int = 0) {
+    package init(steps: Int, startingAfter step: Int = 0) {
         self.steps = steps
         self.step = step
     }
@@ -32,7 +32,7 @@ public struct ProgressLine: Sendable, Equatable {
     private var teacherPassRate: Double?
 
     /// Takes in a finished step.
-    public mutating func record(_ metrics: StepMetrics) {
+    package mutating func record(_ metrics: StepMetrics) {
         last = metrics
         step = Int(metrics.step)
         passRate = metrics.evaluation?.passRate ?? passRate
@@ -50,13 +50,13 @@ public struct ProgressLine: Sendable, Equatable {
     }
 
     /// Seconds the remaining steps will take at the pace of the latest ones; nil before the first.
-    public var secondsLeft: Double? {
+    package var secondsLeft: Double? {
         guard !durations.isEmpty else { return nil }
         return Double(max(0, steps - step)) * durations.reduce(0, +) / Double(durations.count)
     }
 
     /// The live line in at most `width` columns; what matters least goes first when it does not fit.
-    public func live(width: Int) -> String {
+    package func live(width: Int) -> String {
         var parts: [(text: String, rank: Int)] = [("step \(step)/\(steps)", 0)]
         if let value = history.last {
             parts.append(("\(headline) \(Self.fixed(value, 3))\(Self.trend(history))", 1))
@@ -81,7 +81,7 @@ public struct ProgressLine: Sendable, Equatable {
 
     /// The line that stays above the live one after an evaluation: the share of held-out problems that the student has
     /// right as a bar of 100%, with a mark where its teachers are. Nil when the last step had no such evaluation.
-    public func bar(width: Int) -> String? {
+    package func bar(width: Int) -> String? {
         guard let passRate = last?.evaluation?.passRate else { return nil }
         let total = String(steps)
         let done = String(repeating: " ", count: max(0, total.count - String(step).count)) + String(step)
@@ -97,7 +97,7 @@ public struct ProgressLine: Sendable, Equatable {
     }
 
     /// The line printed after each step when there is no terminal.
-    public var plain: String {
+    package var plain: String {
         var parts = ["step \(step)/\(steps)"]
         if last?.skipped != nil { parts.append("skipped") }
         if let training = last?.training {

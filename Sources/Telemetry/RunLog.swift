@@ -2,7 +2,7 @@ import Glibc
 import Logging
 
 /// How much a process says on standard error; its log file always has everything from `info` up.
-public enum Verbosity: Sendable {
+package enum Verbosity: Sendable {
     case quiet, normal, verbose
 
     package var consoleLevel: Logger.Level {
@@ -17,13 +17,13 @@ public enum Verbosity: Sendable {
 }
 
 /// A process's log: a file with everything, and standard error with what a person asked for.
-public enum RunLog {
+package enum RunLog {
     /// Directs every `Logger` of this process; to be called once, before the first is made.
     ///
     /// - Parameters:
     ///   - path: the log file, appended to; nil: standard error only.
     ///   - name: what the process is called on standard error, such as `rollout-1`.
-    public static func bootstrap(path: String?, name: String, verbosity: Verbosity) throws(TelemetryError) {
+    package static func bootstrap(path: String?, name: String, verbosity: Verbosity) throws(TelemetryError) {
         let sink = try LogSink(path: path)
         LoggingSystem.bootstrap { label in
             RunLogHandler(

@@ -6,7 +6,7 @@ import Locking
 /// elsewhere, nothing when quiet.
 ///
 /// Every call returns at once and may come from any thread.
-public final class RunProgress: Sendable {
+package final class RunProgress: Sendable {
     private struct State: Sendable {
         var line: ProgressLine
         var lastDrawn: Double = -1
@@ -19,7 +19,7 @@ public final class RunProgress: Sendable {
     /// - Parameters:
     ///   - steps: steps of the whole run.
     ///   - step: steps done before, when a run resumes.
-    public init(
+    package init(
         steps: Int, startingAfter step: Int = 0, verbosity: Verbosity = .normal, console: Console = .standardError
     ) {
         self.console = console
@@ -28,10 +28,10 @@ public final class RunProgress: Sendable {
     }
 
     /// The run goes on after so many steps that were done before.
-    public func resume(after step: Int) { state.withLock { $0.line.step = step } }
+    package func resume(after step: Int) { state.withLock { $0.line.step = step } }
 
     /// A step is done.
-    public func record(_ metrics: StepMetrics) {
+    package func record(_ metrics: StepMetrics) {
         let width = console.width
         let (plain, bar) = state.withLock { state in
             state.line.record(metrics)
@@ -48,7 +48,7 @@ public final class RunProgress: Sendable {
     }
 
     /// How far the current step is: rollouts sampled and scored, of how many.
-    public func stepProgress(sampled: Int, scored: Int, of wanted: Int) {
+    package func stepProgress(sampled: Int, scored: Int, of wanted: Int) {
         state.withLock { state in
             (state.line.sampled, state.line.scored, state.line.wanted) = (sampled, scored, wanted)
             state.line.activity = ""
@@ -57,13 +57,13 @@ public final class RunProgress: Sendable {
     }
 
     /// What the run does outside a step, such as "evaluating 12/32"; empty: back to the step.
-    public func activity(_ text: String) {
+    package func activity(_ text: String) {
         state.withLock { $0.line.activity = text }
         draw()
     }
 
     /// Ends the live line; what is printed next goes below it.
-    public func finish() { if !isQuiet { console.endLive() } }
+    package func finish() { if !isQuiet { console.endLive() } }
 
     /// Redraws at most ten times a second.
     private func draw() {

@@ -1,48 +1,48 @@
 import Distillation
 
 /// What a person reads at the end of a run.
-public struct RunSummary: Sendable, Equatable {
-    public var name: String
-    public var steps: Int
-    public var seconds: Double
+package struct RunSummary: Sendable, Equatable {
+    package var name: String
+    package var steps: Int
+    package var seconds: Double
     /// Held-out reverse KL in nats a token; nil when there was no evaluation.
-    public var klBefore: Double?
-    public var klAfter: Double?
+    package var klBefore: Double?
+    package var klAfter: Double?
     /// Cross-entropy of given held-out responses in nats a token; nil where it was not measured.
-    public var crossEntropyBefore: Double?
-    public var crossEntropyAfter: Double?
+    package var crossEntropyBefore: Double?
+    package var crossEntropyAfter: Double?
     /// Share of held-out responses that passed their verifier; nil when none was judged.
-    public var passBefore: Double?
-    public var passAfter: Double?
+    package var passBefore: Double?
+    package var passAfter: Double?
     /// The same of the teachers; nil when they were not asked.
-    public var teacherPass: Double?
-    public var tokensGenerated = 0
-    public var tokensTrained = 0
-    public var tokensDiscarded = 0
+    package var teacherPass: Double?
+    package var tokensGenerated = 0
+    package var tokensTrained = 0
+    package var tokensDiscarded = 0
     /// Floating-point operations; nil: not counted.
-    public var cost: RunCost?
+    package var cost: RunCost?
     /// Why the run has ended before its last step, such as that it has reached its target; empty: it has not.
-    public var reached = ""
+    package var reached = ""
     /// Held-out prompts with the student's answers and the teacher's.
-    public var examples: [Example] = []
+    package var examples: [Example] = []
     /// The generated task of the run, and a question of it to talk about; empty, nil: none.
-    public var task = ""
-    public var question: String?
+    package var task = ""
+    package var question: String?
     /// Folder of the final model.
-    public var modelPath: String
+    package var modelPath: String
     /// Why the run ended early, such as "interrupted"; empty when it did all its steps.
-    public var endedEarly = ""
+    package var endedEarly = ""
     /// How `opd` is called from where the run was started.
-    public var program = "opd"
+    package var program = "opd"
     /// The command that continues a run that ended early.
-    public var resumeCommand = ""
+    package var resumeCommand = ""
 
     /// An answer, and whether a verifier finds it right; nil: none judges.
-    public struct Attempt: Sendable, Equatable {
-        public var text: String
-        public var isRight: Bool?
+    package struct Attempt: Sendable, Equatable {
+        package var text: String
+        package var isRight: Bool?
 
-        public init(_ text: String, isRight: Bool? = nil) {
+        package init(_ text: String, isRight: Bool? = nil) {
             self.text = text
             self.isRight = isRight
         }
@@ -50,16 +50,16 @@ public struct RunSummary: Sendable, Equatable {
         var marked: String { (isRight.map { $0 ? "✓ " : "✗ " } ?? "") + text }
     }
 
-    public struct Example: Sendable, Equatable {
-        public var prompt: String
-        public var before: Attempt
-        public var after: Attempt
+    package struct Example: Sendable, Equatable {
+        package var prompt: String
+        package var before: Attempt
+        package var after: Attempt
         /// Nil without a teacher.
-        public var teacher: Attempt?
+        package var teacher: Attempt?
         /// The right answer, where it is known.
-        public var answer: String?
+        package var answer: String?
 
-        public init(prompt: String, before: Attempt, after: Attempt, teacher: Attempt?, answer: String? = nil) {
+        package init(prompt: String, before: Attempt, after: Attempt, teacher: Attempt?, answer: String? = nil) {
             self.prompt = prompt
             self.before = before
             self.after = after
@@ -68,7 +68,7 @@ public struct RunSummary: Sendable, Equatable {
         }
     }
 
-    public init(name: String, steps: Int, seconds: Double, modelPath: String) {
+    package init(name: String, steps: Int, seconds: Double, modelPath: String) {
         self.name = name
         self.steps = steps
         self.seconds = seconds
@@ -76,7 +76,7 @@ public struct RunSummary: Sendable, Equatable {
     }
 
     /// The summary as lines of at most `width` columns; paths and commands are never broken.
-    public func text(width: Int = 80) -> String {
+    package func text(width: Int = 80) -> String {
         var lines = [
             "",
             "\(name): \(endedEarly.isEmpty ? "done" : endedEarly) after \(steps) steps in \(ProgressLine.duration(seconds))",

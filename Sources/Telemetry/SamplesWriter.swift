@@ -1,15 +1,15 @@
 import Distillation
 
 /// One response as `samples.jsonl` keeps it, for people to read.
-public struct SampleRecord: Sendable, Equatable {
+package struct SampleRecord: Sendable, Equatable {
     /// The step that trained on it, or after which it was evaluated.
-    public var step: Int
+    package var step: Int
     /// The prompt as the model saw it.
-    public var prompt: String
-    public var response: String
-    public var scored: ScoredTrajectory
+    package var prompt: String
+    package var response: String
+    package var scored: ScoredTrajectory
 
-    public init(step: Int, prompt: String, response: String, scored: ScoredTrajectory) {
+    package init(step: Int, prompt: String, response: String, scored: ScoredTrajectory) {
         self.step = step
         self.prompt = prompt
         self.response = response
@@ -17,7 +17,7 @@ public struct SampleRecord: Sendable, Equatable {
     }
 
     /// The record as one line of JSON: texts, ids, and the log-probabilities of student and teacher, one a token.
-    public var jsonLine: String { JSONText.object(fields) }
+    package var jsonLine: String { JSONText.object(fields) }
 
     var fields: [(name: String, json: String)] {
         let trajectory = scored.trajectory, isTeachers = !scored.sampler.isEmpty
@@ -42,14 +42,14 @@ public struct SampleRecord: Sendable, Equatable {
 }
 
 /// Writes `samples.jsonl`.
-public final class SamplesWriter: Sendable {
+package final class SamplesWriter: Sendable {
     private let file: JSONLinesFile
 
     /// See ``MetricsWriter/init(folder:resumingAfter:)``.
-    public init(folder: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
+    package init(folder: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
         file = try JSONLinesFile(path: "\(folder)/samples.jsonl", resumingAfter: lastStep)
     }
 
     /// Appends a response; throws when the disk is full, which a run survives.
-    public func append(_ record: SampleRecord) throws(TelemetryError) { try file.append(record.jsonLine) }
+    package func append(_ record: SampleRecord) throws(TelemetryError) { try file.append(record.jsonLine) }
 }

@@ -3,21 +3,21 @@ import Locking
 /// Writes `suspects.jsonl`: trajectories that spoilt a step, or that did not fit their task, each with what is wrong.
 ///
 /// The file is for a look, and a broken member can send such things for days: beyond a size no more are taken.
-public final class SuspectsWriter: Sendable {
+package final class SuspectsWriter: Sendable {
     /// Most bytes of the file.
-    public static let limit = 16 << 20
+    package static let limit = 16 << 20
 
     private let file: JSONLinesFile
     private let written: Locked<Int>
 
     /// See ``MetricsWriter/init(folder:resumingAfter:)``.
-    public init(folder: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
+    package init(folder: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
         file = try JSONLinesFile(path: "\(folder)/suspects.jsonl", resumingAfter: lastStep)
         written = Locked(file.keptByteCount)
     }
 
     /// Appends a trajectory, when there is room; throws when the disk is full, which a run survives.
-    public func append(_ record: SampleRecord, flaw: String) throws(TelemetryError) {
+    package func append(_ record: SampleRecord, flaw: String) throws(TelemetryError) {
         var fields = record.fields
         fields.insert(("flaw", JSONText.string(flaw)), at: 1)
         let line = JSONText.object(fields)

@@ -1,13 +1,13 @@
 /// A run's record could not be written or read.
-public struct TelemetryError: Error, Sendable, Equatable, CustomStringConvertible {
-    public enum Code: Sendable { case cannotOpen, cannotWrite, cannotRead }
-    public var code: Code
-    public var message: String
+package struct TelemetryError: Error, Sendable, Equatable, CustomStringConvertible {
+    package enum Code: Sendable { case cannotOpen, cannotWrite, cannotRead }
+    package var code: Code
+    package var message: String
 
-    public init(_ code: Code, _ message: String) {
+    package init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
     }
 
-    public var description: String { message }
+    package var description: String { message }
 }

@@ -1,6 +1,6 @@
 extension ChatTemplate {
     /// The template with this name: "chatml", "llama3", "mistral" or "plain", without any model's variations.
-    public static func named(_ name: String) throws(TokenizerError) -> ChatTemplate {
+    package static func named(_ name: String) throws(TokenizerError) -> ChatTemplate {
         guard let kind = Kind(rawValue: name) else {
             let known = Kind.allCases.map(\.rawValue).joined(separator: ", ")
             throw TokenizerError(.unsupported, "chat template '\(name)' is unknown; auto, \(known) are known")
@@ -15,7 +15,7 @@ extension ChatTemplate {
     /// one, get plain with a reason.
     ///
     /// `beginOfSequence`, `endOfSequence`: what `bos_token` and `eos_token` stand for in it.
-    public static func recognizing(
+    package static func recognizing(
         jinja: String?, beginOfSequence: String?, endOfSequence: String?
     ) -> ChatTemplate {
         guard let jinja, !jinja.isEmpty else { return ChatTemplate(.plain, reason: "the model has no chat template") }

@@ -1,10 +1,10 @@
 /// One turn of a conversation.
-public struct ChatMessage: Sendable, Codable, Equatable {
+package struct ChatMessage: Sendable, Codable, Equatable {
     /// "system", "user" or "assistant".
-    public var role: String
-    public var content: String
+    package var role: String
+    package var content: String
 
-    public init(role: String, content: String) {
+    package init(role: String, content: String) {
         self.role = role
         self.content = content
     }
@@ -13,8 +13,8 @@ public struct ChatMessage: Sendable, Codable, Equatable {
 /// How a conversation becomes one text: one of four known forms, with the variations of the model's own template.
 ///
 /// Two templates are equal when they render every conversation alike.
-public struct ChatTemplate: Sendable, Equatable {
-    public enum Kind: String, Sendable, Codable, CaseIterable {
+package struct ChatTemplate: Sendable, Equatable {
+    package enum Kind: String, Sendable, Codable, CaseIterable {
         /// `<|im_start|>role\n...<|im_end|>\n` (Qwen, SmolLM2).
         case chatml
         /// `<|start_header_id|>role<|end_header_id|>\n\n...<|eot_id|>`.
@@ -25,11 +25,11 @@ public struct ChatTemplate: Sendable, Equatable {
         case plain
     }
 
-    public let kind: Kind
+    package let kind: Kind
     /// What stands as the system message of conversations that have none.
-    public let defaultSystem: String?
+    package let defaultSystem: String?
     /// Where the template comes from, or why it is plain: a sentence for a person.
-    public let reason: String
+    package let reason: String
 
     /// Text before the first turn (`<|begin_of_text|>`).
     var beginning = ""
@@ -59,7 +59,7 @@ public struct ChatTemplate: Sendable, Equatable {
     }
 
     /// Tokens that end an answer.
-    public var stopTokens: [String] {
+    package var stopTokens: [String] {
         switch kind {
         case .chatml: ["<|im_end|>"]
         case .llama3: ["<|eot_id|>"]
@@ -68,7 +68,7 @@ public struct ChatTemplate: Sendable, Equatable {
         }
     }
 
-    public static func == (a: ChatTemplate, b: ChatTemplate) -> Bool {
+    package static func == (a: ChatTemplate, b: ChatTemplate) -> Bool {
         a.kind == b.kind && a.defaultSystem == b.defaultSystem && a.beginning == b.beginning
             && a.trimsContent == b.trimsContent && a.systemPreamble == b.systemPreamble && a.mistral == b.mistral
     }
@@ -76,7 +76,7 @@ public struct ChatTemplate: Sendable, Equatable {
     /// The text of a conversation; with `addGenerationPrompt`, up to where the assistant's answer begins.
     ///
     /// Special tokens are written out, so encode it without adding any (but a plain text with).
-    public func render(_ messages: [ChatMessage], addGenerationPrompt: Bool) -> String {
+    package func render(_ messages: [ChatMessage], addGenerationPrompt: Bool) -> String {
         var turns = messages
         if trimsContent { for index in turns.indices { turns[index].content = turns[index].content.trimmed } }
         if let first = turns.first, first.role != "system", let defaultSystem {

@@ -1,18 +1,18 @@
 /// Decodes ids one by one as they are sampled; characters whose bytes span tokens come out whole.
 ///
 /// The pieces joined are `decode` of all ids.
-public struct IncrementalDecoder: Sendable {
+package struct IncrementalDecoder: Sendable {
     private let tokenizer: Tokenizer
     private let skipSpecialTokens: Bool
     private var pending: [UInt8] = []
 
-    public init(_ tokenizer: Tokenizer, skipSpecialTokens: Bool = false) {
+    package init(_ tokenizer: Tokenizer, skipSpecialTokens: Bool = false) {
         self.tokenizer = tokenizer
         self.skipSpecialTokens = skipSpecialTokens
     }
 
     /// The text that this id completes; empty while a character is incomplete.
-    public mutating func append(_ id: Int32) -> String {
+    package mutating func append(_ id: Int32) -> String {
         if skipSpecialTokens, tokenizer.isSpecial(id) { return "" }
         pending += tokenizer.bytes(of: id)
         let held = Self.incompleteSuffix(pending)
@@ -22,7 +22,7 @@ public struct IncrementalDecoder: Sendable {
     }
 
     /// What is left: U+FFFD when the last character never got complete.
-    public mutating func finish() -> String {
+    package mutating func finish() -> String {
         defer { pending = [] }
         return String(decoding: pending, as: UTF8.self)
     }

@@ -1,7 +1,7 @@
 extension Tokenizer {
     /// A hash over everything that maps text to ids (without the template of special tokens around it): equal for
     /// tokenizers that give equal ids. 32 hexadecimal digits, FNV-1a of 128 bits. Computed on every call.
-    public var fingerprint: String {
+    package var fingerprint: String {
         var hash = FNV128()
         func add(_ text: String) { hash.add(text) }
         for id in 0..<Int32(vocabularySize) { add(token(id) ?? "") }

@@ -1,7 +1,7 @@
 @_spi(_Unicode) import Swift
 
 /// A byte-level BPE tokenizer: text to ids and back, the same ids as the Hugging Face library with the same file.
-public struct Tokenizer: Sendable {
+package struct Tokenizer: Sendable {
     /// Everything that a tokenizer.json says; what ``ModelWriter`` writes.
     package let definition: TokenizerDefinition
     private let rawTokens: AddedTokenMatcher
@@ -15,9 +15,9 @@ public struct Tokenizer: Sendable {
     private let decoded: [(bytes: [UInt8], isSpecial: Bool)]
 
     /// Tokens that end a sequence, from the model's configuration.
-    public var endOfSequenceIDs: [Int32] = []
+    package var endOfSequenceIDs: [Int32] = []
     /// The token that starts a sequence, from the model's configuration.
-    public var beginOfSequenceID: Int32?
+    package var beginOfSequenceID: Int32?
 
     /// Largest id there may be: a bound on what a hostile file makes us allocate. A small vocabulary may have gaps, but
     /// not be all gap.
@@ -117,18 +117,18 @@ public struct Tokenizer: Sendable {
     }
 
     /// Number of ids: one more than the largest.
-    public var vocabularySize: Int { tokens.count }
+    package var vocabularySize: Int { tokens.count }
 
     /// The id of a token as it is written in the vocabulary (`Ġthe`, `<|im_end|>`).
-    public func id(of token: String) -> Int32? { ids[Array(token.utf8)] }
+    package func id(of token: String) -> Int32? { ids[Array(token.utf8)] }
 
     /// The token of an id as it is written in the vocabulary.
-    public func token(_ id: Int32) -> String? {
+    package func token(_ id: Int32) -> String? {
         id >= 0 && Int(id) < tokens.count ? tokens[Int(id)] : nil
     }
 
     /// Whether `decode(skipSpecialTokens: true)` leaves the id out.
-    public func isSpecial(_ id: Int32) -> Bool {
+    package func isSpecial(_ id: Int32) -> Bool {
         id >= 0 && Int(id) < decoded.count && decoded[Int(id)].isSpecial
     }
 
@@ -136,7 +136,7 @@ public struct Tokenizer: Sendable {
     ///
     /// `addSpecialTokens` puts the ids of the file's template around it (Llama 3's begin-of-text). Throws
     /// ``TokenizerError`` when a pattern of the file gives up on the text.
-    public func encode(_ text: String, addSpecialTokens: Bool = false) throws(TokenizerError) -> [Int32] {
+    package func encode(_ text: String, addSpecialTokens: Bool = false) throws(TokenizerError) -> [Int32] {
         var result: [Int32] = addSpecialTokens ? definition.template.prefix : []
         let bytes = Array(text.utf8)
         for piece in rawTokens.split(bytes) {
@@ -167,7 +167,7 @@ public struct Tokenizer: Sendable {
     func bytes(of id: Int32) -> [UInt8] { id >= 0 && Int(id) < decoded.count ? decoded[Int(id)].bytes : [] }
 
     /// The text of ids; bytes that are no UTF-8 become U+FFFD, ids outside the vocabulary nothing.
-    public func decode(_ ids: some Sequence<Int32>, skipSpecialTokens: Bool = false) -> String {
+    package func decode(_ ids: some Sequence<Int32>, skipSpecialTokens: Bool = false) -> String {
         var bytes: [UInt8] = []
         for id in ids where !(skipSpecialTokens && isSpecial(id)) { bytes += self.bytes(of: id) }
         return String(decoding: bytes, as: UTF8.self)

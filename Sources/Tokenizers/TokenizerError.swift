@@ -1,6 +1,6 @@
 /// What is wrong with a tokenizer, its file, or a text it cannot split.
-public struct TokenizerError: Error, Sendable, Equatable, CustomStringConvertible {
-    public enum Code: String, Sendable {
+package struct TokenizerError: Error, Sendable, Equatable, CustomStringConvertible {
+    package enum Code: String, Sendable {
         /// A file is missing or cannot be read.
         case unreadable
         /// The definition contradicts itself or its format.
@@ -11,14 +11,14 @@ public struct TokenizerError: Error, Sendable, Equatable, CustomStringConvertibl
         case pattern
     }
 
-    public let code: Code
+    package let code: Code
     /// One line: what is wrong, where, what to do.
-    public let message: String
+    package let message: String
 
-    public init(_ code: Code, _ message: String) {
+    package init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
     }
 
-    public var description: String { message }
+    package var description: String { message }
 }

@@ -5,7 +5,7 @@ extension Trainer {
     /// Writes the weights as a Hugging Face folder in f32, with what adapters add to them.
     /// - Parameter source: the model whose tokenizer and generation settings go with them.
     /// - Throws: `ModelError` when a file cannot be written (disk full).
-    public func saveModel(to folder: String, copyingTokenizerFrom source: ModelFiles) throws {
+    package func saveModel(to folder: String, copyingTokenizerFrom source: ModelFiles) throws {
         // Lives until the writer asks for the next. Merged here, not by the context's threads: another thread may train.
         var merged: Tensor?
         try ModelWriter.write(
@@ -20,7 +20,7 @@ extension Trainer {
 
     /// Continues from weights that `saveModel` wrote.
     /// - Throws: `ModelError` naming the file or tensor that does not fit this model.
-    public func loadModel(from folder: String) throws {
+    package func loadModel(from folder: String) throws {
         let files = try ModelFiles.open(folder)
         guard files.configuration.parameters == configuration.parameters else {
             throw ModelError(
@@ -37,7 +37,7 @@ extension Trainer {
     /// Writes the adapters alone, as Hugging Face's peft reads them; nothing when all weights are trained.
     /// - Parameter base: the model below them.
     /// - Throws: `ModelError` when a file cannot be written (disk full).
-    public func saveAdapters(to folder: String, base: ModelFiles) throws {
+    package func saveAdapters(to folder: String, base: ModelFiles) throws {
         guard let adaptation else { return }
         try AdapterFolder.write(
             adaptation.adapters, to: folder, base: base, fingerprint: adaptation.snapshot.baseFingerprint)
@@ -45,7 +45,7 @@ extension Trainer {
 
     /// Continues from adapters that `saveAdapters` wrote.
     /// - Throws: `ModelError` naming the file or tensor that does not fit this model.
-    public func loadAdapters(from folder: String) throws {
+    package func loadAdapters(from folder: String) throws {
         guard let adaptation else { preconditionFailure("no adapters are trained") }
         try AdapterFolder.read(folder, into: adaptation.adapters)
         guard isFinite else {
@@ -56,10 +56,10 @@ extension Trainer {
 
     /// Whether adapters that `saveAdapters` wrote were trained on the base weights that this has.
     /// - Throws: `ModelError` when there are none.
-    public func hasBase(ofAdaptersIn folder: String) throws -> Bool {
+    package func hasBase(ofAdaptersIn folder: String) throws -> Bool {
         try AdapterFolder.baseFingerprint(in: folder) == adaptation?.snapshot.baseFingerprint
     }
 
     /// Whether adapters alone are trained.
-    public var trainsAdapters: Bool { adaptation != nil }
+    package var trainsAdapters: Bool { adaptation != nil }
 }

@@ -9,7 +9,7 @@ extension Trainer {
     }
 
     /// - Throws: `ModelError` when the file cannot be written (disk full).
-    public func saveOptimizer(to path: String) throws {
+    package func saveOptimizer(to path: String) throws {
         let entries = moments.flatMap { prefix, buffer in
             buffer.layout.entries.map { SafetensorsWriter.Entry(prefix + $0.spec.name, .f32, $0.spec.shape) }
         }
@@ -22,7 +22,7 @@ extension Trainer {
     }
 
     /// - Throws: `ModelError` naming the tensor that is missing or misshapen.
-    public func loadOptimizer(from path: String) throws {
+    package func loadOptimizer(from path: String) throws {
         let file = try SafetensorsFile.open(path)
         guard let step = file.metadata[Self.stepKey].flatMap({ Int($0) }), step >= 0 else {
             throw ModelError(.malformed, "\(path): its metadata lack '\(Self.stepKey)'; use another checkpoint")

@@ -5,21 +5,21 @@
 #endif
 
 /// Learning rate as a function of the step.
-public struct Schedule: Sendable, Equatable {
+package struct Schedule: Sendable, Equatable {
     /// What follows the warm-up.
-    public enum Shape: String, Sendable, CaseIterable { case constant, linear, cosine }
+    package enum Shape: String, Sendable, CaseIterable { case constant, linear, cosine }
 
-    public var shape: Shape
+    package var shape: Shape
     /// Highest rate, reached at the end of the warm-up.
-    public var peak: Double
+    package var peak: Double
     /// Lowest rate of the linear and cosine shapes, reached at the last step.
-    public var minimum: Double
+    package var minimum: Double
     /// Steps over which the rate rises linearly; the first step already moves.
-    public var warmupSteps: Int
+    package var warmupSteps: Int
     /// Steps of the run.
-    public var totalSteps: Int
+    package var totalSteps: Int
 
-    public init(shape: Shape = .constant, peak: Double, minimum: Double = 0, warmupSteps: Int = 0, totalSteps: Int) {
+    package init(shape: Shape = .constant, peak: Double, minimum: Double = 0, warmupSteps: Int = 0, totalSteps: Int) {
         self.shape = shape
         self.peak = peak
         self.minimum = minimum
@@ -28,7 +28,7 @@ public struct Schedule: Sendable, Equatable {
     }
 
     /// The rate of a step, counted from 0.
-    public func rate(step: Int) -> Double {
+    package func rate(step: Int) -> Double {
         if step < warmupSteps { return peak * Double(step + 1) / Double(warmupSteps) }
         let remaining = max(1, totalSteps - warmupSteps - 1)
         let progress = min(1, Double(step - warmupSteps) / Double(remaining))

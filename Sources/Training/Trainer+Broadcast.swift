@@ -17,13 +17,13 @@ package struct Adaptation {
 
 extension Trainer {
     /// How all weights are broadcast: matrices in the compute type, vectors in f32.
-    public var broadcastLayout: ParameterLayout { ParameterLayout(configuration, matrixType: type) }
+    package var broadcastLayout: ParameterLayout { ParameterLayout(configuration, matrixType: type) }
 
     /// Bytes of a broadcast: of all weights or, where these alone are trained, of the adapters.
-    public var broadcastByteCount: Int { adaptation?.snapshot.byteCount ?? broadcastLayout.byteCount }
+    package var broadcastByteCount: Int { adaptation?.snapshot.byteCount ?? broadcastLayout.byteCount }
 
     /// Writes the current weights as they are broadcast into `broadcastByteCount` bytes, 64-byte aligned.
-    public func writeBroadcast(into memory: UnsafeMutableRawBufferPointer) {
+    package func writeBroadcast(into memory: UnsafeMutableRawBufferPointer) {
         precondition(memory.count == broadcastByteCount, "the broadcast buffer has another model's size")
         if let adaptation {
             adaptation.snapshot.write(adaptation.adapters, into: memory)

@@ -5,24 +5,24 @@ import Models
 ///
 /// The step sees the batch in the order given and reduces in one fixed order: same batch, same bits, whatever the number
 /// of threads.
-public final class Trainer {
+package final class Trainer {
     /// What one optimizer step reports.
-    public struct StepStatistics: Sendable {
+    package struct StepStatistics: Sendable {
         /// Global norm of the gradient before clipping.
-        public let gradientNorm: Double
+        package let gradientNorm: Double
         /// False when the gradient was not finite, or the update was called off: the weights were left as they were.
-        public let applied: Bool
+        package let applied: Bool
         /// Whether the weights are ``Trainer/isFinite`` after the step, if it was applied.
-        public let leavesFinite: Bool
+        package let leavesFinite: Bool
         /// Of each sequence of the batch, under the weights before the step.
-        public let evaluations: [ResponseEvaluation]
+        package let evaluations: [ResponseEvaluation]
     }
 
-    public let configuration: ModelConfiguration
-    public let type: ElementType
-    public let options: OptimizerOptions
+    package let configuration: ModelConfiguration
+    package let type: ElementType
+    package let options: OptimizerOptions
     /// Optimizer steps taken.
-    public package(set) var stepCount = 0
+    package var stepCount = 0
 
     /// What is trained: all parameters, or adapters.
     package let masters: ParameterBuffer
@@ -44,7 +44,7 @@ public final class Trainer {
     ///   - masters: f32 weights to start from; owned from here on.
     ///   - type: compute type of the forward and backward passes.
     ///   - tokenBudget: most tokens of a micro-batch; gradients accumulate over them.
-    public convenience init(
+    package convenience init(
         configuration: ModelConfiguration, masters: ParameterBuffer, type: ElementType, threads: Int,
         options: OptimizerOptions = OptimizerOptions(), tokenBudget: Int = 1024
     ) {
@@ -57,7 +57,7 @@ public final class Trainer {
     /// - Parameters:
     ///   - base: f32 weights that stay as they are; owned from here on.
     ///   - adapters: to start from; owned from here on.
-    public convenience init(
+    package convenience init(
         configuration: ModelConfiguration, base: ParameterBuffer, adapters: Adapters, type: ElementType, threads: Int,
         options: OptimizerOptions = OptimizerOptions(), tokenBudget: Int = 1024
     ) {
@@ -98,7 +98,7 @@ public final class Trainer {
     ///     normalisation of the whole batch included.
     ///   - beforeUpdate: called when the gradient is complete and before weights or moments change; false calls the
     ///     update off.
-    public func step(
+    package func step(
         _ sequences: [TrainingSequence], learningRate: Float, beforeUpdate: () -> Bool = { true },
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> StepStatistics {
@@ -147,7 +147,7 @@ public final class Trainer {
     private static let largestNorm = 1e18
 
     /// Whether every weight is a number; of adapters, whether they are small enough that what they add is one.
-    public var isFinite: Bool { isFinite(sumOfSquares: context.sumOfSquares(masters.flat)) }
+    package var isFinite: Bool { isFinite(sumOfSquares: context.sumOfSquares(masters.flat)) }
 
     private func isFinite(sumOfSquares sum: Double) -> Bool { adaptation == nil ? sum.isFinite : sum < 1e30 }
 

@@ -1,13 +1,13 @@
 /// One prompt with its response, the tokens that carry loss.
-public struct TrainingSequence: Sendable {
+package struct TrainingSequence: Sendable {
     /// At least one token; carries no loss.
-    public var promptIDs: [Int32]
-    public var responseIDs: [Int32]
+    package var promptIDs: [Int32]
+    package var responseIDs: [Int32]
     /// The temperature the response was drawn at; log-probabilities are taken at the same, so that ratios compare like
     /// with like. 0 counts as 1.
-    public var temperature: Float
+    package var temperature: Float
 
-    public init(promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1) {
+    package init(promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1) {
         self.promptIDs = promptIDs
         self.responseIDs = responseIDs
         self.temperature = temperature
@@ -19,24 +19,24 @@ public struct TrainingSequence: Sendable {
 }
 
 /// What the model being trained says of one response.
-public struct ResponseEvaluation: Sendable, Equatable {
+package struct ResponseEvaluation: Sendable, Equatable {
     /// Log-probability of each response token.
-    public let logprobs: [Float]
+    package let logprobs: [Float]
     /// Entropy in nats of the distribution each was drawn from.
-    public let entropies: [Float]
+    package let entropies: [Float]
 }
 
 /// AdamW and clipping.
-public struct OptimizerOptions: Sendable, Equatable {
-    public var beta1: Float
-    public var beta2: Float
-    public var epsilon: Float
+package struct OptimizerOptions: Sendable, Equatable {
+    package var beta1: Float
+    package var beta2: Float
+    package var epsilon: Float
     /// Decoupled, on every parameter.
-    public var weightDecay: Float
+    package var weightDecay: Float
     /// Largest global norm of the gradient; 0 or less is off.
-    public var clipGradNorm: Float
+    package var clipGradNorm: Float
 
-    public init(
+    package init(
         beta1: Float = 0.9, beta2: Float = 0.95, epsilon: Float = 1e-8, weightDecay: Float = 0,
         clipGradNorm: Float = 1
     ) {

@@ -1,12 +1,12 @@
 /// Immutable memory that frames may point into without copying it.
-public protocol ByteStorage: AnyObject, Sendable {
+package protocol ByteStorage: AnyObject, Sendable {
     /// Valid, and unchanged, for as long as the object lives.
     var bytes: UnsafeRawBufferPointer { get }
 }
 
 extension ByteStorage {
     /// Calls `body` with the bytes, keeping the object alive meanwhile: a bare `object.bytes` may outlive the object.
-    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         try withExtendedLifetime(self) { try body(bytes) }
     }
 }
@@ -14,7 +14,7 @@ extension ByteStorage {
 /// One frame of a message: immutable bytes, owned or a slice of a shared storage.
 ///
 /// Received frames may start at any address: copy elements out, never bind the memory to a wider type.
-public struct Frame: Sendable {
+package struct Frame: Sendable {
     private enum Content: Sendable {
         case array([UInt8])
         case slice(any ByteStorage, Range<Int>)
@@ -23,17 +23,17 @@ public struct Frame: Sendable {
     private let content: Content
 
     /// A frame that owns `bytes`.
-    public init(_ bytes: [UInt8]) { content = .array(bytes) }
+    package init(_ bytes: [UInt8]) { content = .array(bytes) }
 
     /// A frame over `range` (default: all) of `storage`, which it keeps alive. Nothing is copied.
-    public init(storage: any ByteStorage, range: Range<Int>? = nil) {
+    package init(storage: any ByteStorage, range: Range<Int>? = nil) {
         let range = range ?? 0..<storage.bytes.count
         precondition(range.lowerBound >= 0 && range.upperBound <= storage.bytes.count, "frame outside its storage")
         content = .slice(storage, range)
     }
 
     /// Bytes in the frame.
-    public var count: Int {
+    package var count: Int {
         switch content {
         case .array(let bytes): bytes.count
         case .slice(_, let range): range.count
@@ -41,12 +41,12 @@ public struct Frame: Sendable {
     }
 
     /// The object that keeps the bytes alive and unchanged; nil when the frame owns an array.
-    public var storage: (any ByteStorage)? {
+    package var storage: (any ByteStorage)? {
         if case .slice(let storage, _) = content { storage } else { nil }
     }
 
     /// Calls `body` with the bytes, which are valid during the call only.
-    public func withUnsafeBytes<Result, Failure: Error>(
+    package func withUnsafeBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         switch content {
@@ -61,13 +61,13 @@ public struct Frame: Sendable {
     }
 
     /// A copy of the bytes.
-    public var array: [UInt8] {
+    package var array: [UInt8] {
         if case .array(let bytes) = content { bytes } else { withUnsafeBytes { Array($0) } }
     }
 }
 
 extension Frame: Equatable {
-    public static func == (left: Frame, right: Frame) -> Bool {
+    package static func == (left: Frame, right: Frame) -> Bool {
         left.withUnsafeBytes { a in right.withUnsafeBytes { b in a.elementsEqual(b) } }
     }
 }

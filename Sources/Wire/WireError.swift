@@ -1,6 +1,6 @@
 /// Why bytes are not a message this version understands, or why a message cannot be encoded.
-public struct WireError: Error, Equatable, CustomStringConvertible {
-    public enum Code: String, Sendable {
+package struct WireError: Error, Equatable, CustomStringConvertible {
+    package enum Code: String, Sendable {
         /// Frame 0 is missing or is not ours.
         case notAMessage
         /// Another protocol version.
@@ -17,36 +17,36 @@ public struct WireError: Error, Equatable, CustomStringConvertible {
         case invalidValue
     }
 
-    public var code: Code
+    package var code: Code
     /// What is wrong, for a person.
-    public var reason: String
+    package var reason: String
 
-    public init(_ code: Code, _ reason: String) {
+    package init(_ code: Code, _ reason: String) {
         self.code = code
         self.reason = reason
     }
 
-    public var description: String { reason }
+    package var description: String { reason }
 }
 
 /// What a decoder accepts. Everything is checked before memory is taken for it.
-public struct WireLimits: Sendable, Equatable {
+package struct WireLimits: Sendable, Equatable {
     /// Frames of a message, frame 0 and header included.
-    public var frames = 8
+    package var frames = 8
     /// Bytes of the protobuf header.
-    public var headerBytes = 4 << 20
+    package var headerBytes = 4 << 20
     /// Bytes of one array frame.
-    public var frameBytes = 256 << 20
+    package var frameBytes = 256 << 20
     /// Tasks, trajectories, scores, leases or ids in one message.
-    public var items = 16384
+    package var items = 16384
     /// Tokens of one sequence.
-    public var sequenceTokens = 1 << 20
+    package var sequenceTokens = 1 << 20
     /// UTF-8 bytes of one string.
-    public var stringBytes = 4096
+    package var stringBytes = 4096
     /// Bytes of a weight snapshot.
-    public var snapshotBytes = 1 << 40
+    package var snapshotBytes = 1 << 40
 
-    public init() {}
+    package init() {}
 
-    public static let standard = WireLimits()
+    package static let standard = WireLimits()
 }

@@ -4,28 +4,28 @@ internal import CZeroMQ
 ///
 /// Make it before a server binds, and close it after the server: libzmq takes a missing handler for consent, and then
 /// frames have no `user`. Use it from one thread.
-public final class Authenticator {
+package final class Authenticator {
     /// A client at the door.
-    public struct Request: Sendable, Equatable {
+    package struct Request: Sendable, Equatable {
         /// Where it connects from, without a port.
-        public var address: String
+        package var address: String
         /// What it has proved to hold the secret half of.
-        public var key: CurveKey
+        package var key: CurveKey
     }
 
     /// Readable when `answer` has something to do.
-    public let socket: Socket
+    package let socket: Socket
 
-    public init(_ context: Context) throws(ZeroMQError) {
+    package init(_ context: Context) throws(ZeroMQError) {
         socket = try Socket(context, .reply)
         try socket.bind("inproc://zeromq.zap.01")
     }
 
-    public func close() { socket.close() }
+    package func close() { socket.close() }
 
     /// Answers every waiting request. A client that is let in is known by its key from then on: see
     /// `SocketFrame.user`.
-    public func answer(_ admits: (Request) -> Bool) throws(ZeroMQError) {
+    package func answer(_ admits: (Request) -> Bool) throws(ZeroMQError) {
         while let frames = try socket.tryReceive(keeping: 8) {
             let request = frames.map(\.array)
             let admitted = Self.request(request).flatMap { admits($0) ? $0 : nil }
@@ -48,10 +48,10 @@ public final class Authenticator {
 
 extension SocketFrame {
     /// The key that an `Authenticator` admitted the sender's connection with; nil on a socket without one.
-    public var user: String? { property("User-Id").flatMap { $0.isEmpty ? nil : $0 } }
+    package var user: String? { property("User-Id").flatMap { $0.isEmpty ? nil : $0 } }
 
     /// The descriptor of the connection that the frame came over; nil for in-process ones.
-    public var descriptor: Int32? {
+    package var descriptor: Int32? {
         // Deprecated in libzmq for fear of reuse; it is in the metadata for as long as there are any.
         let descriptor = zmq_msg_get(message, ZMQ_SRCFD)
         return descriptor < 0 ? nil : descriptor

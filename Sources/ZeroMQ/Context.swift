@@ -9,11 +9,11 @@ internal import CZeroMQ
 /// libzmq's own threads and the names of in-process endpoints. Sockets keep their context alive.
 ///
 /// `@unchecked Sendable`: a libzmq context may be used from any thread.
-public final class Context: @unchecked Sendable {
+package final class Context: @unchecked Sendable {
     let handle: UnsafeMutableRawPointer
 
     /// - Parameter ioThreads: libzmq's background threads; one carries about 1 GB/s.
-    public init(ioThreads: Int = 1) throws(ZeroMQError) {
+    package init(ioThreads: Int = 1) throws(ZeroMQError) {
         guard let handle = zmq_ctx_new() else { throw .last("creating a ZeroMQ context") }
         self.handle = handle
         zmq_ctx_set(handle, ZMQ_IO_THREADS, Int32(ioThreads))
@@ -27,12 +27,12 @@ public final class Context: @unchecked Sendable {
     }
 
     /// libzmq's version, such as "4.3.4".
-    public static var libraryVersion: String {
+    package static var libraryVersion: String {
         var (major, minor, patch): (Int32, Int32, Int32) = (0, 0, 0)
         zmq_version(&major, &minor, &patch)
         return "\(major).\(minor).\(patch)"
     }
 
     /// Whether libzmq was built with a transport or mechanism: "ipc", "curve", ...
-    public static func supports(_ capability: String) -> Bool { zmq_has(capability) == 1 }
+    package static func supports(_ capability: String) -> Bool { zmq_has(capability) == 1 }
 }

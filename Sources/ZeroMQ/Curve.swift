@@ -1,17 +1,17 @@
 internal import CZeroMQ
 
 /// A public CurveZMQ key: 32 bytes, written as 40 Z85 characters.
-public struct CurveKey: Sendable, Hashable, CustomStringConvertible {
-    public let text: String
+package struct CurveKey: Sendable, Hashable, CustomStringConvertible {
+    package let text: String
 
     /// Nil unless `text` is 40 Z85 characters that decode.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         guard z85Decode(text) != nil else { return nil }
         self.text = text
     }
 
     /// Nil unless there are 32 of them.
-    public init?(bytes: [UInt8]) {
+    package init?(bytes: [UInt8]) {
         guard bytes.count == 32 else { return nil }
         var text = [CChar](repeating: 0, count: 41)
         guard zmq_z85_encode(&text, bytes, bytes.count) != nil else { return nil }
@@ -20,24 +20,24 @@ public struct CurveKey: Sendable, Hashable, CustomStringConvertible {
 
     var bytes: [UInt8] { z85Decode(text) ?? [] }
 
-    public var description: String { text }
+    package var description: String { text }
 }
 
 /// A secret CurveZMQ key. Printing it, or anything that holds it, shows nothing of it.
-public struct CurveSecretKey: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
+package struct CurveSecretKey: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
     /// For the key's own file, and nothing else.
-    public let text: String
+    package let text: String
 
     /// Nil unless `text` is 40 Z85 characters that decode.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         guard z85Decode(text) != nil else { return nil }
         self.text = text
     }
 
     /// The other half.
-    public var publicKey: CurveKey? {
+    package var publicKey: CurveKey? {
         var publicText = [CChar](repeating: 0, count: 41)
         guard zmq_curve_public(&publicText, text) == 0 else { return nil }
         return CurveKey(string(publicText))
@@ -45,23 +45,23 @@ public struct CurveSecretKey: Sendable, Hashable, CustomStringConvertible, Custo
 
     var bytes: [UInt8] { z85Decode(text) ?? [] }
 
-    public var description: String { "(secret)" }
-    public var debugDescription: String { description }
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    package var description: String { "(secret)" }
+    package var debugDescription: String { description }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// A CurveZMQ identity: the public half may be told to anyone.
-public struct CurveKeyPair: Sendable {
-    public let publicKey: CurveKey
-    public let secretKey: CurveSecretKey
+package struct CurveKeyPair: Sendable {
+    package let publicKey: CurveKey
+    package let secretKey: CurveSecretKey
 
-    public init(publicKey: CurveKey, secretKey: CurveSecretKey) {
+    package init(publicKey: CurveKey, secretKey: CurveSecretKey) {
         self.publicKey = publicKey
         self.secretKey = secretKey
     }
 
     /// A new random pair. Throws when libzmq was built without CURVE.
-    public static func generate() throws(ZeroMQError) -> CurveKeyPair {
+    package static func generate() throws(ZeroMQError) -> CurveKeyPair {
         var publicText = [CChar](repeating: 0, count: 41)
         var secretText = [CChar](repeating: 0, count: 41)
         guard zmq_curve_keypair(&publicText, &secretText) == 0,
@@ -83,7 +83,7 @@ private func string(_ text: [CChar]) -> String {
 
 extension Socket {
     /// Encrypts, and proves itself to clients, with `keys`. Set before `bind`.
-    public func setCurveServer(_ keys: CurveKeyPair) throws(ZeroMQError) {
+    package func setCurveServer(_ keys: CurveKeyPair) throws(ZeroMQError) {
         var on: Int32 = 1
         let status = withHandle { zmq_setsockopt($0, ZMQ_CURVE_SERVER, &on, MemoryLayout<Int32>.size) }
         guard status == 0 else { throw .last("making the socket a CURVE server") }
@@ -91,7 +91,7 @@ extension Socket {
     }
 
     /// Encrypts with `keys`, to the server that owns `server` only. Set before `connect`.
-    public func setCurveClient(_ keys: CurveKeyPair, server: CurveKey) throws(ZeroMQError) {
+    package func setCurveClient(_ keys: CurveKeyPair, server: CurveKey) throws(ZeroMQError) {
         try set(ZMQ_CURVE_SERVERKEY, server.bytes, "CURVE server key")
         try set(ZMQ_CURVE_PUBLICKEY, keys.publicKey.bytes, "CURVE public key")
         try set(ZMQ_CURVE_SECRETKEY, keys.secretKey.bytes, "CURVE secret key")

@@ -7,7 +7,7 @@ internal import CZeroMQ
 #endif
 
 /// Something that happened to a connection of a socket.
-public enum ConnectionEvent: Sendable, Equatable {
+package enum ConnectionEvent: Sendable, Equatable {
     /// A peer has connected; nothing is known of it yet.
     case accepted(descriptor: Int32)
     /// The connection of this descriptor has ended. The descriptor may be another's from here on.
@@ -21,7 +21,7 @@ public enum ConnectionEvent: Sendable, Equatable {
 }
 
 /// Why a handshake did not succeed, as far as libzmq tells.
-public enum HandshakeFailure: Sendable, Equatable {
+package enum HandshakeFailure: Sendable, Equatable {
     /// One side encrypts and the other does not.
     case mechanism
     /// What should decrypt does not: a wrong key.
@@ -33,13 +33,13 @@ public enum HandshakeFailure: Sendable, Equatable {
 }
 
 /// Tells of the connections of a socket. Use it from the socket's thread, and close it before the socket.
-public final class ConnectionMonitor {
+package final class ConnectionMonitor {
     /// Readable when `next` has something.
-    public let socket: Socket
+    package let socket: Socket
     private let monitored: Socket
     private var isClosed = false
 
-    public init(_ monitored: Socket) throws(ZeroMQError) {
+    package init(_ monitored: Socket) throws(ZeroMQError) {
         self.monitored = monitored
         let endpoint = "inproc://monitor-\(monitored.withHandle { UInt(bitPattern: $0) })"
         let events =
@@ -58,7 +58,7 @@ public final class ConnectionMonitor {
     deinit { close() }
 
     /// Stops monitoring. Closing twice is fine.
-    public func close() {
+    package func close() {
         guard !isClosed else { return }
         isClosed = true
         // In this order: an event for a monitor that is gone would hold up libzmq's thread.
@@ -67,7 +67,7 @@ public final class ConnectionMonitor {
     }
 
     /// The next event, nil when there is none now.
-    public func next() throws(ZeroMQError) -> ConnectionEvent? {
+    package func next() throws(ZeroMQError) -> ConnectionEvent? {
         while let frames = try socket.tryReceive() {
             if let event = frames.first.flatMap({ Self.event($0.bytes) }) { return event }
         }

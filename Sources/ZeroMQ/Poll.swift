@@ -1,3 +1,5 @@
+import Wording
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -5,18 +7,18 @@
 #endif
 
 /// What to wait for, and what happened.
-public struct PollEvents: OptionSet, Sendable {
-    public let rawValue: Int16
-    public init(rawValue: Int16) { self.rawValue = rawValue }
+package struct PollEvents: OptionSet, Sendable {
+    package let rawValue: Int16
+    package init(rawValue: Int16) { self.rawValue = rawValue }
 
     /// A message (or, for a descriptor, a byte) can be read.
-    public static let readable = PollEvents(rawValue: Int16(POLLIN))
+    package static let readable = PollEvents(rawValue: Int16(POLLIN))
     /// A message can be sent.
-    public static let writable = PollEvents(rawValue: Int16(POLLOUT))
+    package static let writable = PollEvents(rawValue: Int16(POLLOUT))
 }
 
 /// One thing to wait on.
-public enum PollItem {
+package enum PollItem {
     case socket(Socket, PollEvents)
     case descriptor(Int32, PollEvents)
 }
@@ -25,7 +27,7 @@ public enum PollItem {
 /// of each item.
 ///
 /// In place of libzmq's own, which asks each socket twice a call, with system calls each time.
-public func poll(_ items: [PollItem], milliseconds: Int) throws(ZeroMQError) -> [PollEvents] {
+package func poll(_ items: [PollItem], milliseconds: Int) throws(ZeroMQError) -> [PollEvents] {
     let deadline = ContinuousClock.now + .milliseconds(max(0, milliseconds))
     var left = milliseconds
     var descriptors: [pollfd] = []
@@ -70,14 +72,6 @@ extension PollItem {
             guard case .socket(let socket, let wanted) = self, !wanted.isEmpty else { return [] }
             return try socket.events.intersection(wanted)
         }
-    }
-}
-
-extension Duration {
-    /// Rounded up, so that a wait for it does not end too soon.
-    fileprivate var wholeMilliseconds: Int {
-        let (seconds, attoseconds) = components
-        return Int(seconds) * 1000 + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
 }
 

@@ -7,7 +7,7 @@ internal import CZeroMQ
 #endif
 
 /// Socket options with a whole number as value.
-public enum IntegerOption: Sendable {
+package enum IntegerOption: Sendable {
     /// Milliseconds a closed socket keeps sending; -1 is for ever.
     case linger
     /// Messages a peer's outgoing queue holds; 0 is no limit.
@@ -89,7 +89,7 @@ public enum IntegerOption: Sendable {
 
 extension Socket {
     /// Sets a numeric option. Most take effect for later binds and connects only.
-    public func set(_ option: IntegerOption, to value: Int) throws(ZeroMQError) {
+    package func set(_ option: IntegerOption, to value: Int) throws(ZeroMQError) {
         let status = withHandle { handle in
             if option == .maximumMessageBytes {
                 var wide = Int64(value)
@@ -102,17 +102,17 @@ extension Socket {
     }
 
     /// Sets the identity by which a ROUTER knows this socket: 1 ... 255 bytes, the first not zero.
-    public func setRoutingID(_ identity: [UInt8]) throws(ZeroMQError) {
+    package func setRoutingID(_ identity: [UInt8]) throws(ZeroMQError) {
         try set(ZMQ_ROUTING_ID, identity, "routing id")
     }
 
     /// Subscribes to messages that start with `prefix` (SUB); empty is all.
-    public func subscribe(_ prefix: [UInt8] = []) throws(ZeroMQError) {
+    package func subscribe(_ prefix: [UInt8] = []) throws(ZeroMQError) {
         try set(ZMQ_SUBSCRIBE, prefix, "subscription")
     }
 
     /// Reads a numeric option back.
-    public func get(_ option: IntegerOption) throws(ZeroMQError) -> Int {
+    package func get(_ option: IntegerOption) throws(ZeroMQError) -> Int {
         var wide: Int64 = 0
         var narrow: Int32 = 0
         let status = withHandle { handle in
@@ -129,7 +129,7 @@ extension Socket {
 
     /// Becomes readable when something about the socket changes, and stays so until the socket is used: nothing may be
     /// waiting (`tryReceive` gave nil) when one begins to wait for it.
-    public var descriptor: Int32 { get throws(ZeroMQError) { try number(ZMQ_FD, "descriptor") } }
+    package var descriptor: Int32 { get throws(ZeroMQError) { try number(ZMQ_FD, "descriptor") } }
 
     /// What is ready now.
     var events: PollEvents {

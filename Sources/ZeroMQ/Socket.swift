@@ -7,7 +7,7 @@ internal import CZeroMQ
 #endif
 
 /// How a socket routes messages.
-public enum SocketType: Sendable {
+package enum SocketType: Sendable {
     case pair, dealer, router, publish, subscribe, push, pull, request, reply
 
     var rawValue: Int32 {
@@ -28,11 +28,11 @@ public enum SocketType: Sendable {
 /// A libzmq socket. Use it from one thread at a time; it is not Sendable.
 ///
 /// Its linger is 0 (unsent messages are dropped when it closes) until set otherwise.
-public final class Socket {
+package final class Socket {
     let context: Context
     private var handle: UnsafeMutableRawPointer?
 
-    public init(_ context: Context, _ type: SocketType) throws(ZeroMQError) {
+    package init(_ context: Context, _ type: SocketType) throws(ZeroMQError) {
         guard let handle = zmq_socket(context.handle, type.rawValue) else { throw .last("creating a socket") }
         self.context = context
         self.handle = handle
@@ -42,19 +42,19 @@ public final class Socket {
     deinit { close() }
 
     /// Closes the socket; queued messages are still sent during its linger. Closing twice is fine.
-    public func close() {
+    package func close() {
         if let handle { zmq_close(handle) }
         handle = nil
     }
 
     /// Listens at `endpoint`; port `*` takes a free one, which `lastEndpoint` then tells.
-    public func bind(_ endpoint: String) throws(ZeroMQError) {
+    package func bind(_ endpoint: String) throws(ZeroMQError) {
         try checkPort(of: endpoint)
         guard zmq_bind(handle, endpoint) == 0 else { throw .last("bind", endpoint: endpoint) }
     }
 
     /// Connects to `endpoint` in the background, and again whenever the connection breaks.
-    public func connect(_ endpoint: String) throws(ZeroMQError) {
+    package func connect(_ endpoint: String) throws(ZeroMQError) {
         try checkPort(of: endpoint)
         guard zmq_connect(handle, endpoint) == 0 else { throw .last("connect", endpoint: endpoint) }
     }
@@ -68,7 +68,7 @@ public final class Socket {
     }
 
     /// The endpoint last bound or connected, with wildcards filled in.
-    public var lastEndpoint: String {
+    package var lastEndpoint: String {
         get throws(ZeroMQError) {
             var buffer = [CChar](repeating: 0, count: 1024)
             var count = buffer.count
@@ -81,7 +81,7 @@ public final class Socket {
 
     /// Sends one frame without waiting. False when the socket cannot take it now (nothing was sent, the frame is
     /// intact); true consumes the frame. Later frames of a message whose first was taken are always taken.
-    public func trySend(_ frame: SocketFrame, more: Bool) throws(ZeroMQError) -> Bool {
+    package func trySend(_ frame: SocketFrame, more: Bool) throws(ZeroMQError) -> Bool {
         let flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)
         while zmq_msg_send(frame.message, handle, flags) < 0 {
             switch zmq_errno() {
@@ -94,7 +94,7 @@ public final class Socket {
     }
 
     /// Sends a whole message, waiting until the socket takes it.
-    public func send(_ frames: [[UInt8]]) throws(ZeroMQError) {
+    package func send(_ frames: [[UInt8]]) throws(ZeroMQError) {
         for (index, bytes) in frames.enumerated() {
             let frame = try SocketFrame(bytes)
             while zmq_msg_send(frame.message, handle, index + 1 < frames.count ? ZMQ_SNDMORE : 0) < 0 {
@@ -105,14 +105,14 @@ public final class Socket {
 
     /// The frames of the next message, or nil when none is waiting. Frames after the first `maximum` are read and
     /// dropped; `each` sees the size of every one.
-    public func tryReceive(
+    package func tryReceive(
         keeping maximum: Int = .max, each: (Int) -> Void = { _ in }
     ) throws(ZeroMQError) -> [SocketFrame]? {
         try receive(flags: ZMQ_DONTWAIT, keeping: maximum, each: each)
     }
 
     /// All frames of the next message, waiting for it. Throws when `receiveTimeout` passes without one.
-    public func receive() throws(ZeroMQError) -> [SocketFrame] {
+    package func receive() throws(ZeroMQError) -> [SocketFrame] {
         guard let frames = try receive(flags: 0, keeping: .max, each: { _ in }) else {
             throw ZeroMQError(code: EAGAIN, message: "no message arrived in time")
         }

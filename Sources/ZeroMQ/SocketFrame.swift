@@ -4,7 +4,7 @@ internal import CZeroMQ
 ///
 /// `@unchecked Sendable`: the bytes do not change after the initializer or the receiving call returns, and sending
 /// consumes the object.
-public final class SocketFrame: @unchecked Sendable {
+package final class SocketFrame: @unchecked Sendable {
     /// libzmq wants a stable address.
     let message: UnsafeMutablePointer<zmq_msg_t>
 
@@ -24,13 +24,13 @@ public final class SocketFrame: @unchecked Sendable {
     }
 
     /// A frame with a copy of `bytes`.
-    public convenience init(copying bytes: UnsafeRawBufferPointer) throws(ZeroMQError) {
+    package convenience init(copying bytes: UnsafeRawBufferPointer) throws(ZeroMQError) {
         try self.init(count: bytes.count)
         if let source = bytes.baseAddress { zmq_msg_data(message).copyMemory(from: source, byteCount: bytes.count) }
     }
 
     /// A frame with a copy of `bytes`.
-    public convenience init(_ bytes: [UInt8]) throws(ZeroMQError) {
+    package convenience init(_ bytes: [UInt8]) throws(ZeroMQError) {
         try self.init(count: bytes.count)
         bytes.withUnsafeBytes { source in
             UnsafeMutableRawBufferPointer(start: zmq_msg_data(message), count: source.count).copyMemory(from: source)
@@ -39,7 +39,7 @@ public final class SocketFrame: @unchecked Sendable {
 
     /// A frame over `bytes` themselves. libzmq keeps `owner` alive until it has sent them, and releases it on one of
     /// its own threads; the bytes must stay unchanged for as long as `owner` lives.
-    public init(referencing bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable) throws(ZeroMQError) {
+    package init(referencing bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable) throws(ZeroMQError) {
         message = .allocate(capacity: 1)
         let retained = Unmanaged<AnyObject>.passRetained(owner)
         let status = zmq_msg_init_data(
@@ -58,15 +58,15 @@ public final class SocketFrame: @unchecked Sendable {
     }
 
     /// The bytes, valid for as long as the object lives.
-    public var bytes: UnsafeRawBufferPointer {
+    package var bytes: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: zmq_msg_data(message), count: zmq_msg_size(message))
     }
 
-    public var count: Int { zmq_msg_size(message) }
+    package var count: Int { zmq_msg_size(message) }
 
     /// A copy of the bytes.
-    public var array: [UInt8] { Array(bytes) }
+    package var array: [UInt8] { Array(bytes) }
 
     /// Whether another frame of the same message follows (received frames).
-    public var hasMore: Bool { zmq_msg_more(message) != 0 }
+    package var hasMore: Bool { zmq_msg_more(message) != 0 }
 }

@@ -7,18 +7,18 @@ internal import CZeroMQ
 #endif
 
 /// A failed libzmq call.
-public struct ZeroMQError: Error, Equatable, CustomStringConvertible {
+package struct ZeroMQError: Error, Equatable, CustomStringConvertible {
     /// `errno` after the call, or one of libzmq's own numbers.
-    public var code: Int32
+    package var code: Int32
     /// What was attempted, where it failed, and what to do, in one line.
-    public var message: String
+    package var message: String
 
-    public init(code: Int32, message: String) {
+    package init(code: Int32, message: String) {
         self.code = code
         self.message = message
     }
 
-    public var description: String { message }
+    package var description: String { message }
 
     /// The error of the libzmq call that just failed on this thread.
     static func last(_ operation: String, endpoint: String? = nil) -> ZeroMQError {

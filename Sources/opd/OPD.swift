@@ -1,6 +1,6 @@
 import ArgumentParser
 import Glibc
-import Pipeline
+import Supervision
 
 /// The `opd` command: one subcommand a file, no logic here.
 @main

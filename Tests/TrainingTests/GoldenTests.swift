@@ -1,4 +1,5 @@
 import Compute
+import Distillation
 import Foundation
 import Generation
 import Models

@@ -1,15 +1,15 @@
 /// One response to a problem, judged.
-public struct JudgedResponse: Sendable, Equatable {
+package struct JudgedResponse: Sendable, Equatable {
     /// Nil where the problem has no verifier.
-    public var verdict: Verdict?
+    package var verdict: Verdict?
     /// Response tokens, the stop token included.
-    public var tokens: Int
+    package var tokens: Int
     /// Whether the token limit cut it.
-    public var isTruncated: Bool
+    package var isTruncated: Bool
     /// Sum over its tokens of b - t, in nats; nil without a teacher.
-    public var teacherKL: Double?
+    package var teacherKL: Double?
 
-    public init(verdict: Verdict?, tokens: Int, isTruncated: Bool, teacherKL: Double? = nil) {
+    package init(verdict: Verdict?, tokens: Int, isTruncated: Bool, teacherKL: Double? = nil) {
         self.verdict = verdict
         self.tokens = tokens
         self.isTruncated = isTruncated
@@ -18,27 +18,27 @@ public struct JudgedResponse: Sendable, Equatable {
 }
 
 /// How well a model does on the problems of a task.
-public struct EvaluationReport: Sendable, Equatable {
-    public var problems: Int
+package struct EvaluationReport: Sendable, Equatable {
+    package var problems: Int
     /// Samples a problem.
-    public var samples: Int
+    package var samples: Int
     /// Chance that one sample passes. Wilson's interval, a problem being one trial: the samples of a problem are not
     /// independent, so several of them make the interval no narrower. Nil where nothing was judged.
-    public var passAt1: Estimate?
+    package var passAt1: Estimate?
     /// pass@k for k = 2, 4, ... and `samples`, by the unbiased estimator, with bootstrap intervals over problems.
-    public var passAtK: [(k: Int, estimate: Estimate)]
+    package var passAtK: [(k: Int, estimate: Estimate)]
     /// Nil where nothing was judged.
-    public var rewardMean: Double?
-    public var tokens: Int
-    public var responseLengthMean: Double
-    public var truncatedFraction: Double
+    package var rewardMean: Double?
+    package var tokens: Int
+    package var responseLengthMean: Double
+    package var truncatedFraction: Double
     /// Token mean of b - t, in nats, with a bootstrap interval over problems; nil without a teacher.
-    public var teacherKL: Estimate?
+    package var teacherKL: Estimate?
     /// Responses that their verifier could not judge, and why the first of them.
-    public var flaws: (count: Int, first: String?)
+    package var flaws: (count: Int, first: String?)
 
     /// - Parameter judged: the responses to every problem, as many for each; all with a verdict, or none.
-    public init(_ judged: [[JudgedResponse]]) {
+    package init(_ judged: [[JudgedResponse]]) {
         let all = judged.flatMap { $0 }
         problems = judged.count
         let samples = judged.first?.count ?? 0
@@ -76,7 +76,7 @@ public struct EvaluationReport: Sendable, Equatable {
         flaws = (flawed.count, flawed.first)
     }
 
-    public static func == (a: EvaluationReport, b: EvaluationReport) -> Bool {
+    package static func == (a: EvaluationReport, b: EvaluationReport) -> Bool {
         a.problems == b.problems && a.samples == b.samples && a.passAt1 == b.passAt1
             && a.passAtK.elementsEqual(b.passAtK, by: ==) && a.rewardMean == b.rewardMean && a.tokens == b.tokens
             && a.truncatedFraction == b.truncatedFraction && a.teacherKL == b.teacherKL && a.flaws == b.flaws

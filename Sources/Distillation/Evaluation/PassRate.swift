@@ -5,12 +5,12 @@
 #endif
 
 /// An estimate with a 95% confidence interval.
-public struct Estimate: Sendable, Equatable, Codable {
-    public var mean: Double
-    public var low: Double
-    public var high: Double
+package struct Estimate: Sendable, Equatable, Codable {
+    package var mean: Double
+    package var low: Double
+    package var high: Double
 
-    public init(mean: Double, low: Double, high: Double) {
+    package init(mean: Double, low: Double, high: Double) {
         self.mean = mean
         self.low = low
         self.high = high
@@ -24,7 +24,7 @@ private let z95 = 1.959963984540054
 /// - Parameters:
 ///   - rate: 0 ... 1, the share of trials that succeeded; a mean of shares where a trial is several samples.
 ///   - trials: independent trials, at least 1.
-public func wilsonInterval(rate: Double, trials: Int) -> Estimate {
+package func wilsonInterval(rate: Double, trials: Int) -> Estimate {
     let n = Double(max(trials, 1)), z2 = z95 * z95
     let centre = (rate + z2 / (2 * n)) / (1 + z2 / n)
     let half = z95 / (1 + z2 / n) * (rate * (1 - rate) / n + z2 / (4 * n * n)).squareRoot()
@@ -37,7 +37,7 @@ public func wilsonInterval(rate: Double, trials: Int) -> Estimate {
 ///   - samples: n, at least k.
 ///   - passed: c, 0 ... n.
 ///   - k: at least 1.
-public func passAtK(samples n: Int, passed c: Int, k: Int) -> Double {
+package func passAtK(samples n: Int, passed c: Int, k: Int) -> Double {
     precondition(k >= 1 && k <= n && (0...n).contains(c), "pass@k needs at least k samples")
     guard n - c >= k else { return 1 }
     // As a product, for the binomials themselves are too large: of i = n-c+1 ... n, the factors 1 - k / i.
@@ -49,7 +49,7 @@ public func passAtK(samples n: Int, passed c: Int, k: Int) -> Double {
 /// The ratio of two sums over problems, with the percentile bootstrap interval over problems: Efron, 1979.
 ///
 /// With `weights` nil it is the mean of `values`. The resamples are drawn from a fixed seed: same values, same interval.
-public func bootstrap(_ values: [Double], weights: [Double]? = nil, resamples: Int = 2000) -> Estimate {
+package func bootstrap(_ values: [Double], weights: [Double]? = nil, resamples: Int = 2000) -> Estimate {
     precondition(weights == nil || weights?.count == values.count, "one weight a value")
     guard !values.isEmpty else { return Estimate(mean: .nan, low: .nan, high: .nan) }
     func ratio(_ sum: Double, _ weight: Double) -> Double { weight == 0 ? 0 : sum / weight }

@@ -1,12 +1,12 @@
 /// One question of a task, with an answer worked out and what judges others' answers.
-public struct Problem: Sendable, Equatable {
-    public var prompt: String
+package struct Problem: Sendable, Equatable {
+    package var prompt: String
     /// A right response in full, steps included: what supervised learning imitates.
-    public var response: String
-    public var check: AnswerCheck
-    public var tags: [String]
+    package var response: String
+    package var check: AnswerCheck
+    package var tags: [String]
 
-    public init(prompt: String, response: String, check: AnswerCheck, tags: [String] = []) {
+    package init(prompt: String, response: String, check: AnswerCheck, tags: [String] = []) {
         self.prompt = prompt
         self.response = response
         self.check = check
@@ -15,13 +15,13 @@ public struct Problem: Sendable, Equatable {
 }
 
 /// A part of a task's problems. A problem belongs to one of them, whatever the seed.
-public enum TaskSplit: String, Sendable, CaseIterable {
+package enum TaskSplit: String, Sendable, CaseIterable {
     case training = "train"
     /// One in eight: never trained on.
     case heldout
 
     /// By the prompt alone: so no seed, count or other setting can bring a problem from one split into the other.
-    public init(of prompt: String) {
+    package init(of prompt: String) {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in prompt.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         // FNV's low bits alone are weak.

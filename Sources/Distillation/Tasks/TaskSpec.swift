@@ -1,5 +1,5 @@
 /// A generated task by name, with its parameters: `arithmetic`, `arithmetic:digits=3,operations=add+sub`.
-public struct TaskSpec: Sendable, Equatable, CustomStringConvertible {
+package struct TaskSpec: Sendable, Equatable, CustomStringConvertible {
     enum Kind: Sendable, Equatable {
         case arithmetic(ArithmeticTask)
         case format(FormatTask)
@@ -7,18 +7,18 @@ public struct TaskSpec: Sendable, Equatable, CustomStringConvertible {
 
     let kind: Kind
     /// As given.
-    public let description: String
+    package let description: String
 
-    public static let names = ["arithmetic", "format"]
+    package static let names = ["arithmetic", "format"]
 
     /// Whether a text means a task and not a file: a task's name, alone or before a colon.
-    public static func isTask(_ text: String) -> Bool {
+    package static func isTask(_ text: String) -> Bool {
         names.contains(text.split(separator: ":", maxSplits: 1).first.map(String.init) ?? "")
     }
 
     /// Reads `name` or `name:key=value,key=value`.
     /// - Throws: ``TaskError`` that says what was expected.
-    public init(_ text: String) throws(TaskError) {
+    package init(_ text: String) throws(TaskError) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         var parameters = TaskParameters(task: parts[0])
         if parts.count > 1 { try parameters.read(parts[1]) }
@@ -35,7 +35,7 @@ public struct TaskSpec: Sendable, Equatable, CustomStringConvertible {
 
     /// The problem at one place of the endless order of a split: a pure function of the task, the seed and the place.
     /// Problems come again now and then, as they do where there are few.
-    public func problem(_ split: TaskSplit, seed: UInt64, index: UInt64) -> Problem {
+    package func problem(_ split: TaskSplit, seed: UInt64, index: UInt64) -> Problem {
         // One in eight is held out, so that the chance of no fit in so many draws is nothing; a task that has no
         // problem of a split at all has been refused by `problems`.
         var problem = draw(TaskRandom(seed, split.word, index, 0))
@@ -47,7 +47,7 @@ public struct TaskSpec: Sendable, Equatable, CustomStringConvertible {
 
     /// The first `count` different problems of a split's order.
     /// - Throws: ``TaskError`` when the task has not so many.
-    public func problems(_ split: TaskSplit, seed: UInt64, count: Int) throws(TaskError) -> [Problem] {
+    package func problems(_ split: TaskSplit, seed: UInt64, count: Int) throws(TaskError) -> [Problem] {
         var found: [Problem] = []
         var seen: Set<String> = []
         let attempts = UInt64(count) * 4 + 20_000
@@ -65,7 +65,7 @@ public struct TaskSpec: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Bytes of the longest prompt and of the longest response there can be.
-    public var longest: (prompt: Int, response: Int) {
+    package var longest: (prompt: Int, response: Int) {
         switch kind {
         case .arithmetic(let task): task.longest
         case .format(let task): task.longest
@@ -81,10 +81,10 @@ public struct TaskSpec: Sendable, Equatable, CustomStringConvertible {
 }
 
 /// A task that cannot be: one line for a person.
-public struct TaskError: Error, Sendable, Equatable, CustomStringConvertible {
-    public var message: String
+package struct TaskError: Error, Sendable, Equatable, CustomStringConvertible {
+    package var message: String
     init(_ message: String) { self.message = message }
-    public var description: String { message }
+    package var description: String { message }
 }
 
 /// Draws of one problem, one after the other.

@@ -1,5 +1,5 @@
 /// A rule about a response's form that a program checks, written `name argument`: `max_words 5`, `items dash a b c`.
-public enum FormatRule: Sendable, Equatable, CustomStringConvertible {
+package enum FormatRule: Sendable, Equatable, CustomStringConvertible {
     /// Every letter is a capital, or none is; at least one letter.
     case uppercase, lowercase
     /// Words are what white space separates.
@@ -18,10 +18,10 @@ public enum FormatRule: Sendable, Equatable, CustomStringConvertible {
     case sorted(Separator), descending(Separator)
 
     /// What stands between items.
-    public enum Separator: String, Sendable, CaseIterable {
+    package enum Separator: String, Sendable, CaseIterable {
         case comma, dash, dot, plus, slash, space
 
-        public var text: Character {
+        package var text: Character {
             switch self {
             case .comma: ","
             case .dash: "-"
@@ -34,14 +34,14 @@ public enum FormatRule: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Names of all rules, as prompt files write them.
-    public static let names = [
+    package static let names = [
         "uppercase", "lowercase", "words", "min_words", "max_words", "lines", "max_characters", "starts_with",
         "ends_with", "contains", "excludes", "enclosed", "items", "sequence", "sorted", "descending",
     ]
 
     /// Reads `name argument`.
     /// - Throws: ``VerifierError`` that says what was expected.
-    public init(_ text: String) throws(VerifierError) {
+    package init(_ text: String) throws(VerifierError) {
         let parts = text.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
         let name = parts.first.map(String.init) ?? "", argument = parts.count > 1 ? String(parts[1]) : ""
         func number() throws(VerifierError) -> Int {
@@ -94,7 +94,7 @@ public enum FormatRule: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .uppercase: "uppercase"
         case .lowercase: "lowercase"

@@ -1,9 +1,9 @@
 import Patterns
 
 /// A regular expression (PCRE2, Unicode) that responses are searched for, with bounds on what a match may cost.
-public struct ResponsePattern: Sendable, Equatable {
+package struct ResponsePattern: Sendable, Equatable {
     private let pattern: CompiledPattern
-    public var source: String { pattern.source }
+    package var source: String { pattern.source }
 
     /// Steps after which a match is given up: some milliseconds.
     static let matchLimit: UInt32 = 1_000_000
@@ -13,7 +13,7 @@ public struct ResponsePattern: Sendable, Equatable {
     static let lengthLimit = 4096
 
     /// - Throws: ``VerifierError`` that says where the pattern is wrong.
-    public init(_ source: String) throws(VerifierError) {
+    package init(_ source: String) throws(VerifierError) {
         let length = source.utf8.count
         guard length > 0, length <= Self.lengthLimit else {
             throw VerifierError(
@@ -45,5 +45,5 @@ public struct ResponsePattern: Sendable, Equatable {
         }
     }
 
-    public static func == (a: ResponsePattern, b: ResponsePattern) -> Bool { a.source == b.source }
+    package static func == (a: ResponsePattern, b: ResponsePattern) -> Bool { a.source == b.source }
 }

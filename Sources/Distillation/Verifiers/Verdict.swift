@@ -1,13 +1,13 @@
 /// What a verifier says of a response.
-public struct Verdict: Sendable, Equatable {
+package struct Verdict: Sendable, Equatable {
     /// 0 ... 1.
-    public var reward: Double
+    package var reward: Double
     /// Whether the response counts as right.
-    public var passed: Bool
+    package var passed: Bool
     /// Why the response could not be judged, for a person; nil: it could.
-    public var flaw: String?
+    package var flaw: String?
 
-    public init(reward: Double, passed: Bool, flaw: String? = nil) {
+    package init(reward: Double, passed: Bool, flaw: String? = nil) {
         self.reward = reward
         self.passed = passed
         self.flaw = flaw
@@ -18,12 +18,12 @@ public struct Verdict: Sendable, Equatable {
 }
 
 /// How one problem's responses are judged: its verifier, and the answer that it compares with.
-public struct AnswerCheck: Sendable, Equatable {
-    public var answer: String
-    public var verifier: Verifier
+package struct AnswerCheck: Sendable, Equatable {
+    package var answer: String
+    package var verifier: Verifier
 
     /// - Throws: ``VerifierError`` when the verifier cannot use the answer.
-    public init(answer: String, verifier: Verifier) throws(VerifierError) {
+    package init(answer: String, verifier: Verifier) throws(VerifierError) {
         self.answer = answer
         self.verifier = verifier
         switch verifier {
@@ -42,12 +42,12 @@ public struct AnswerCheck: Sendable, Equatable {
     }
 
     /// Judges a response's text, special tokens left out.
-    public func verdict(on response: String) -> Verdict { verifier.verdict(on: response, answer: answer) }
+    package func verdict(on response: String) -> Verdict { verifier.verdict(on: response, answer: answer) }
 }
 
 /// A verifier that cannot be: one line for a person.
-public struct VerifierError: Error, Sendable, Equatable, CustomStringConvertible {
-    public var message: String
-    public init(_ message: String) { self.message = message }
-    public var description: String { message }
+package struct VerifierError: Error, Sendable, Equatable, CustomStringConvertible {
+    package var message: String
+    package init(_ message: String) { self.message = message }
+    package var description: String { message }
 }

@@ -2,7 +2,7 @@
 ///
 /// `after` is a marker that must stand in the response: what is judged begins behind its last occurrence. A response
 /// without it fails, so that a worked answer that was cut short is not right by accident.
-public enum Verifier: Sendable, Equatable {
+package enum Verifier: Sendable, Equatable {
     /// The response is the answer, but for white space around it.
     case exact(after: String?, ignoresCase: Bool)
     /// The last number of the response is the answer, to within `tolerance`.
@@ -13,9 +13,9 @@ public enum Verifier: Sendable, Equatable {
     case rules([FormatRule])
 
     /// Names, as prompt files write them.
-    public static let names = ["exact", "numeric", "regex", "rules"]
+    package static let names = ["exact", "numeric", "regex", "rules"]
 
-    public var name: String {
+    package var name: String {
         switch self {
         case .exact: "exact"
         case .numeric: "numeric"

@@ -1,7 +1,7 @@
 import Tokenizers
 
 /// Adapters on disk, as Hugging Face's peft reads them: `adapter_model.safetensors` and `adapter_config.json`.
-public enum AdapterFolder {
+package enum AdapterFolder {
     private static let weightsName = "adapter_model.safetensors"
     private static let prefix = "base_model.model."
     private static let fingerprintKey = "base_fingerprint"

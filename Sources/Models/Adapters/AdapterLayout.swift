@@ -3,9 +3,9 @@ import Compute
 /// Which matrices have low-rank adapters, and how strong these are: W' = W + (alpha / rank) B A.
 ///
 /// Hu and others, "LoRA: Low-Rank Adaptation of Large Language Models", 2021.
-public struct AdapterShape: Sendable, Equatable {
+package struct AdapterShape: Sendable, Equatable {
     /// A projection of every layer, as Hugging Face checkpoints name it.
-    public enum Target: String, Sendable, CaseIterable {
+    package enum Target: String, Sendable, CaseIterable {
         case query = "q_proj"
         case key = "k_proj"
         case value = "v_proj"
@@ -16,33 +16,33 @@ public struct AdapterShape: Sendable, Equatable {
     }
 
     /// Rows of A and columns of B, at least 1.
-    public var rank: Int
-    public var alpha: Float
+    package var rank: Int
+    package var alpha: Float
     /// In the order of `Target.allCases`.
-    public let targets: [Target]
+    package let targets: [Target]
 
-    public init(rank: Int, alpha: Float, targets: Set<Target>) {
+    package init(rank: Int, alpha: Float, targets: Set<Target>) {
         self.rank = rank
         self.alpha = alpha
         self.targets = Target.allCases.filter { targets.contains($0) }
     }
 
     /// What B A is multiplied by.
-    public var scale: Float { alpha / Float(rank) }
+    package var scale: Float { alpha / Float(rank) }
 }
 
 /// Where the adapters of a model lie in one f32 buffer: for each adapted matrix [N,K] `….lora_A.weight` [rank, K] and
 /// `….lora_B.weight` [N, rank].
-public struct AdapterLayout: Sendable {
-    public let shape: AdapterShape
-    public let parameters: ParameterLayout
+package struct AdapterLayout: Sendable {
+    package let shape: AdapterShape
+    package let parameters: ParameterLayout
     let layerCount: Int
     /// Outputs of every matrix of the model.
     private let heights: [String: Int]
     private let adapted: Set<String>
 
     /// - Throws: `ModelError` when the rank is above what a matrix can have.
-    public init(_ configuration: ModelConfiguration, _ shape: AdapterShape) throws {
+    package init(_ configuration: ModelConfiguration, _ shape: AdapterShape) throws {
         precondition(shape.rank > 0, "adapters have a rank")
         self.shape = shape
         layerCount = configuration.layerCount
@@ -82,5 +82,5 @@ public struct AdapterLayout: Sendable {
     }
 
     /// Trained values.
-    public var count: Int { parameters.entries.reduce(0) { $0 + $1.spec.count } }
+    package var count: Int { parameters.entries.reduce(0) { $0 + $1.spec.count } }
 }

@@ -5,12 +5,12 @@ import Compute
 ///
 /// The head: `OPDLORA1`, rank (u32), scale (f32), one bit a target (u32), 4 zero bytes, the base model's fingerprint
 /// (u64), zeros.
-public struct AdapterSnapshot: Sendable {
-    public let layout: AdapterLayout
+package struct AdapterSnapshot: Sendable {
+    package let layout: AdapterLayout
     /// Of the base model's values: adapters are of one model, and mean nothing on another.
-    public let baseFingerprint: UInt64
+    package let baseFingerprint: UInt64
 
-    public init(layout: AdapterLayout, baseFingerprint: UInt64) {
+    package init(layout: AdapterLayout, baseFingerprint: UInt64) {
         self.layout = layout
         self.baseFingerprint = baseFingerprint
     }
@@ -18,7 +18,7 @@ public struct AdapterSnapshot: Sendable {
     private static let headByteCount = 64
     private static let magic = Array("OPDLORA1".utf8)
 
-    public var byteCount: Int { Self.headByteCount + layout.parameters.byteCount }
+    package var byteCount: Int { Self.headByteCount + layout.parameters.byteCount }
 
     private var head: [UInt8] {
         var head = Self.magic
@@ -47,7 +47,7 @@ public struct AdapterSnapshot: Sendable {
 
     /// The adapters in a snapshot, as a view of its bytes, which `owner` keeps alive.
     /// - Throws: `ModelError` when they are not adapters of this shape and base model.
-    public func read(_ bytes: UnsafeRawBufferPointer, owner: AnyObject) throws -> Adapters {
+    package func read(_ bytes: UnsafeRawBufferPointer, owner: AnyObject) throws -> Adapters {
         func refuse(_ message: String) -> ModelError { ModelError(.invalidArgument, message) }
         guard bytes.count == byteCount, bytes.starts(with: Self.magic) else {
             throw refuse("they are not \(byteCount) bytes of adapters")
@@ -69,7 +69,7 @@ public struct AdapterSnapshot: Sendable {
 extension ModelFiles {
     /// A fingerprint of all values in their canonical order, whatever the files are called and however they store them.
     /// Reads all of them.
-    public func fingerprint() throws -> UInt64 {
+    package func fingerprint() throws -> UInt64 {
         let reader = TensorReader(self)
         var fingerprint = FloatHash()
         for spec in configuration.parameters { fingerprint.add(try reader.values(of: spec.name)) }
@@ -79,7 +79,7 @@ extension ModelFiles {
 
 extension ParameterBuffer {
     /// As `ModelFiles.fingerprint` of the same values. For an f32 layout of a whole model.
-    public var fingerprint: UInt64 {
+    package var fingerprint: UInt64 {
         var fingerprint = FloatHash()
         for entry in layout.entries { fingerprint.add(values(entry)) }
         return fingerprint.value

@@ -1,12 +1,12 @@
 import Compute
 
 /// The adapters of a model, or those of one version of it.
-public final class Adapters {
-    public let layout: AdapterLayout
+package final class Adapters {
+    package let layout: AdapterLayout
     /// f32, in the layout's places.
-    public let values: ParameterBuffer
+    package let values: ParameterBuffer
 
-    public init(layout: AdapterLayout, values: ParameterBuffer) {
+    package init(layout: AdapterLayout, values: ParameterBuffer) {
         precondition(values.layout.byteCount == layout.parameters.byteCount, "values of other adapters")
         self.layout = layout
         self.values = values
@@ -14,7 +14,7 @@ public final class Adapters {
 
     /// Adapters to begin with, which change nothing: B is zero, A uniform in ±1 / sqrt(inputs), the variance of
     /// Kaiming's initialization with a = sqrt(5), as peft has it. Equal seeds give equal adapters on every machine.
-    public convenience init(layout: AdapterLayout, seed: UInt64) {
+    package convenience init(layout: AdapterLayout, seed: UInt64) {
         self.init(layout: layout, values: ParameterBuffer(layout: layout.parameters))
         for (index, entry) in layout.parameters.entries.enumerated() where entry.spec.name.hasSuffix(".lora_A.weight") {
             var random = SplitMix64(seed: seed, stream: UInt64(index))
@@ -95,7 +95,7 @@ public final class Adapters {
 extension LanguageModel {
     /// Follows new adapters: the weights are those of `files` with what the adapters add.
     /// - Parameter files: the model that this was loaded from.
-    public func apply(_ adapters: Adapters, to files: ModelFiles) throws {
+    package func apply(_ adapters: Adapters, to files: ModelFiles) throws {
         try adapters.pack(onto: FileParameters(files, type: .f32, context: context), into: transformer)
     }
 }

@@ -5,13 +5,13 @@ extension ModelConfiguration {
     /// - Parameters:
     ///   - prompt: tokens without a log-probability.
     ///   - response: tokens with one.
-    public func forwardOperations(prompt: Int, response: Int) -> Double {
+    package func forwardOperations(prompt: Int, response: Int) -> Double {
         matrixOperations(prompt: prompt, response: response) + attentionOperations(tokens: prompt + response)
     }
 
     /// Multiplications and additions of a forward and backward pass that trains adapters alone: forward once more for
     /// what flows back through the frozen matrices, 4 a token for every value of the adapters, and attention three times.
-    public func adapterTrainingOperations(prompt: Int, response: Int, adapters: AdapterLayout) -> Double {
+    package func adapterTrainingOperations(prompt: Int, response: Int, adapters: AdapterLayout) -> Double {
         2 * matrixOperations(prompt: prompt, response: response) + 3 * attentionOperations(tokens: prompt + response)
             + 4 * Double(adapters.count) * Double(prompt + response)
     }

@@ -1,10 +1,10 @@
 /// The families of decoder-only transformers that this engine runs.
-public enum ModelFamily: String, Sendable, Codable, CaseIterable {
+package enum ModelFamily: String, Sendable, Codable, CaseIterable {
     case llama, mistral, qwen2, qwen3
 }
 
 /// How rotary frequencies are changed for contexts longer than the model was first trained on.
-public enum RopeScaling: Sendable, Equatable, Codable {
+package enum RopeScaling: Sendable, Equatable, Codable {
     case none
     /// Positions divided by `factor`.
     case linear(factor: Double)
@@ -17,36 +17,36 @@ public enum RopeScaling: Sendable, Equatable, Codable {
 ///
 /// Sizes are positive and bounded, `headCount` is a multiple of `keyValueHeadCount`, `headDimension` is one of
 /// 8, 16 ... 256: ``validate(in:)`` has seen to it for every configuration read from a file.
-public struct ModelConfiguration: Sendable, Equatable, Codable {
-    public var family: ModelFamily
-    public var vocabularySize: Int
-    public var hiddenSize: Int
-    public var intermediateSize: Int
-    public var layerCount: Int
-    public var headCount: Int
-    public var keyValueHeadCount: Int
-    public var headDimension: Int
-    public var rmsNormEpsilon: Float
-    public var ropeTheta: Double
-    public var ropeScaling: RopeScaling
+package struct ModelConfiguration: Sendable, Equatable, Codable {
+    package var family: ModelFamily
+    package var vocabularySize: Int
+    package var hiddenSize: Int
+    package var intermediateSize: Int
+    package var layerCount: Int
+    package var headCount: Int
+    package var keyValueHeadCount: Int
+    package var headDimension: Int
+    package var rmsNormEpsilon: Float
+    package var ropeTheta: Double
+    package var ropeScaling: RopeScaling
     /// Positions the model was made for: the context.
-    public var maxPositions: Int
+    package var maxPositions: Int
     /// The head shares the embedding's weights.
-    public var tiedEmbeddings: Bool
+    package var tiedEmbeddings: Bool
     /// Biases on the q, k and v projections.
-    public var attentionInputBias: Bool
+    package var attentionInputBias: Bool
     /// A bias on the o projection.
-    public var attentionOutputBias: Bool
+    package var attentionOutputBias: Bool
     /// Biases on gate, up and down projections.
-    public var mlpBias: Bool
+    package var mlpBias: Bool
     /// RMS norms on every query and key head (Qwen 3).
-    public var qkNorm: Bool
-    public var bosTokenID: Int?
-    public var padTokenID: Int?
+    package var qkNorm: Bool
+    package var bosTokenID: Int?
+    package var padTokenID: Int?
     /// Every token that ends a sequence: union of config.json and generation_config.json, in that order.
-    public var eosTokenIDs: [Int]
+    package var eosTokenIDs: [Int]
 
-    public init(
+    package init(
         family: ModelFamily, vocabularySize: Int, hiddenSize: Int, intermediateSize: Int, layerCount: Int,
         headCount: Int, keyValueHeadCount: Int, headDimension: Int, rmsNormEpsilon: Float = 1e-6,
         ropeTheta: Double = 10000, ropeScaling: RopeScaling = .none, maxPositions: Int = 2048,
@@ -77,7 +77,7 @@ public struct ModelConfiguration: Sendable, Equatable, Codable {
     }
 
     /// Checks that sizes are positive, bounded and fit each other; `file` is named in the error.
-    public func validate(in file: String) throws {
+    package func validate(in file: String) throws {
         func check(_ condition: Bool, _ message: @autoclosure () -> String) throws {
             guard condition else { throw ModelError(.malformed, "\(file): \(message())") }
         }

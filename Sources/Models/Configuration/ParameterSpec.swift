@@ -1,25 +1,25 @@
 /// One parameter of a model: its Hugging Face name and shape.
-public struct ParameterSpec: Sendable, Equatable {
+package struct ParameterSpec: Sendable, Equatable {
     /// As in a Hugging Face checkpoint, e.g. `model.layers.0.self_attn.q_proj.weight`.
-    public let name: String
+    package let name: String
     /// `[outputs, inputs]` for a matrix, `[count]` for a vector.
-    public let shape: [Int]
+    package let shape: [Int]
 
-    public init(name: String, shape: [Int]) {
+    package init(name: String, shape: [Int]) {
         self.name = name
         self.shape = shape
     }
 
     /// Number of values.
-    public var count: Int { shape.reduce(1, *) }
+    package var count: Int { shape.reduce(1, *) }
     /// Matrices are stored and broadcast in the compute type, vectors (norms, biases) always in f32.
-    public var isMatrix: Bool { shape.count == 2 }
+    package var isMatrix: Bool { shape.count == 2 }
 }
 
 extension ModelConfiguration {
     /// Every parameter in the canonical order: the order of the trainer's arena, of weight snapshots and of files
     /// we write. q, k, v and gate, up are adjacent, so that a fused matrix is a slice of the arena.
-    public var parameters: [ParameterSpec] {
+    package var parameters: [ParameterSpec] {
         var specs: [ParameterSpec] = []
         func add(_ name: String, _ shape: Int...) { specs.append(ParameterSpec(name: name, shape: shape)) }
         let queries = headCount * headDimension
@@ -59,5 +59,5 @@ extension ModelConfiguration {
     }
 
     /// Number of trainable values.
-    public var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
+    package var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
 }

@@ -2,7 +2,7 @@ import Tokenizers
 
 extension ModelFiles {
     /// The model's tokenizer, with the tokens that start and end a sequence.
-    public func loadTokenizer() throws -> Tokenizer {
+    package func loadTokenizer() throws -> Tokenizer {
         var tokenizer: Tokenizer
         switch origin {
         case .folder: tokenizer = try Self.tokenizer(json: path.appendingPath("tokenizer.json"))
@@ -21,7 +21,7 @@ extension ModelFiles {
     }
 
     /// The tokenizer of a model folder, a tokenizer.json or a GGUF file; weights need not be there.
-    public static func openTokenizer(_ path: String) throws -> Tokenizer {
+    package static func openTokenizer(_ path: String) throws -> Tokenizer {
         if FileSystem.isDirectory(path) {
             let json = path.appendingPath("tokenizer.json")
             if FileSystem.isFile(json) { return try tokenizer(json: json) }
@@ -45,7 +45,7 @@ extension ModelFiles {
     /// ("chatml", "llama3", "mistral", "plain").
     ///
     /// A name that is the form of the model's own template gives that, with its variations.
-    public func chatTemplate(named name: String = "auto") throws -> ChatTemplate {
+    package func chatTemplate(named name: String = "auto") throws -> ChatTemplate {
         let (jinja, bos, eos) = try chatTemplateSource()
         let own = ChatTemplate.recognizing(jinja: jinja, beginOfSequence: bos, endOfSequence: eos)
         if name == "auto" || name == own.kind.rawValue { return own }
@@ -53,7 +53,7 @@ extension ModelFiles {
     }
 
     /// Ids that end an answer: the model's end-of-sequence tokens and the template's.
-    public func stopTokenIDs(_ tokenizer: Tokenizer, _ template: ChatTemplate) -> [Int32] {
+    package func stopTokenIDs(_ tokenizer: Tokenizer, _ template: ChatTemplate) -> [Int32] {
         var ids = configuration.eosTokenIDs.map(Int32.init)
         for id in template.stopTokens.compactMap(tokenizer.id(of:)) where !ids.contains(id) { ids.append(id) }
         return ids

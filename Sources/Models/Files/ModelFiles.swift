@@ -4,10 +4,10 @@ import Tokenizers
 ///
 /// Weights stay in the memory-mapped files until ``read(_:into:)`` converts them. Opening has checked that every
 /// parameter of the configuration is there with its shape.
-public struct ModelFiles: Sendable {
+package struct ModelFiles: Sendable {
     /// As given to ``open(_:)``.
-    public let path: String
-    public let configuration: ModelConfiguration
+    package let path: String
+    package let configuration: ModelConfiguration
     let source: any TensorSource
     let origin: Origin
 
@@ -18,7 +18,7 @@ public struct ModelFiles: Sendable {
     }
 
     /// Opens and checks a model. Throws ``ModelError`` naming file, key or tensor.
-    public static func open(_ path: String) throws -> ModelFiles {
+    package static func open(_ path: String) throws -> ModelFiles {
         guard FileSystem.isDirectory(path) else {
             guard FileSystem.isFile(path) else {
                 throw ModelError(.unreadable, "\(path): no such model folder or GGUF file")
@@ -66,18 +66,18 @@ public struct ModelFiles: Sendable {
     }
 
     /// The type of most of the stored weights: "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1".
-    public var storedType: String { source.storedType }
+    package var storedType: String { source.storedType }
 
     /// Hugging Face names of all stored tensors, whatever the file calls them.
-    public var tensorNames: [String] { source.names }
+    package var tensorNames: [String] { source.names }
 
-    public func shape(of name: String) throws -> [Int] {
+    package func shape(of name: String) throws -> [Int] {
         guard let shape = source.shape(of: name) else { throw ModelError(.tensor, "\(path): no tensor '\(name)'") }
         return shape
     }
 
     /// Reads a tensor as row-major f32, dequantized; `destination` has room for exactly its values.
-    public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
+    package func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
         let count = try shape(of: name).reduce(1, *)
         guard destination.count == count else {
             throw ModelError(
@@ -87,7 +87,7 @@ public struct ModelFiles: Sendable {
     }
 
     /// Checks that every parameter of the configuration is stored with its shape.
-    public func validate() throws {
+    package func validate() throws {
         for parameter in configuration.parameters {
             guard let shape = source.shape(of: parameter.name) else {
                 throw ModelError(

@@ -1,19 +1,19 @@
 import Tokenizers
 
 /// The shape of a model that is made from scratch: a Llama that reads bytes, with tied embeddings.
-public struct ModelShape: Sendable, Equatable {
-    public var layers: Int
+package struct ModelShape: Sendable, Equatable {
+    package var layers: Int
     /// Width of the residual stream; a multiple of `heads`.
-    public var hidden: Int
-    public var heads: Int
+    package var hidden: Int
+    package var heads: Int
     /// Divides `heads`.
-    public var keyValueHeads: Int
+    package var keyValueHeads: Int
     /// Width of the feed-forward layers.
-    public var intermediate: Int
+    package var intermediate: Int
     /// Longest sequence, in tokens.
-    public var context: Int
+    package var context: Int
 
-    public init(layers: Int, hidden: Int, heads: Int, keyValueHeads: Int, intermediate: Int, context: Int) {
+    package init(layers: Int, hidden: Int, heads: Int, keyValueHeads: Int, intermediate: Int, context: Int) {
         self.layers = layers
         self.hidden = hidden
         self.heads = heads
@@ -23,7 +23,7 @@ public struct ModelShape: Sendable, Equatable {
     }
 
     /// - Throws: `ModelError` when the sizes do not fit each other; `source` is named in it.
-    public func configuration(source: String) throws -> ModelConfiguration {
+    package func configuration(source: String) throws -> ModelConfiguration {
         guard heads > 0, hidden % heads == 0 else {
             throw ModelError(.invalidArgument, "\(source): hidden \(hidden) is not a multiple of heads \(heads)")
         }
@@ -38,7 +38,7 @@ public struct ModelShape: Sendable, Equatable {
 }
 
 /// Makes models from scratch.
-public enum ModelInitializer {
+package enum ModelInitializer {
     /// Ends a response.
     static let specialTokens = ["<|end|>"]
     /// Standard deviation of matrices, as in GPT-2; those that write into the residual stream have it divided by the
@@ -48,7 +48,7 @@ public enum ModelInitializer {
     /// Writes a Hugging Face folder with random f32 weights and a tokenizer of bytes. Equal shapes and seeds give equal
     /// files, on every machine.
     /// - Throws: `ModelError` when the sizes do not fit or a file cannot be written.
-    public static func write(to folder: String, shape: ModelShape, seed: UInt64) throws {
+    package static func write(to folder: String, shape: ModelShape, seed: UInt64) throws {
         let configuration = try shape.configuration(source: folder)
         try FileSystem.createFolder(folder)
         for (name, text) in tokenizerFiles(context: shape.context) {

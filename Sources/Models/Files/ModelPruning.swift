@@ -1,10 +1,10 @@
 /// Makes a smaller model by leaving layers out.
-public enum ModelPruning {
+package enum ModelPruning {
     /// Writes `source` without the layers in `dropped` (numbered from 0) as a Hugging Face folder; the others keep
     /// their order and are renumbered.
     ///
     /// Throws ``ModelError`` for a layer that is not there or named twice, and when none would be left.
-    public static func prune(
+    package static func prune(
         from source: ModelFiles, to folder: String, dropping dropped: [Int], type: ModelWriter.WeightType? = nil
     ) throws {
         try ModelWriter.refuseSame(source, folder)

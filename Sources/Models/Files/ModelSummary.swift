@@ -1,25 +1,25 @@
 import Tokenizers
 
 /// What a person wants to know about a model: the data of `opd inspect`.
-public struct ModelSummary: Sendable {
-    public let path: String
+package struct ModelSummary: Sendable {
+    package let path: String
     /// "Hugging Face folder" or "GGUF file".
-    public let format: String
-    public let configuration: ModelConfiguration
-    public let parameterCount: Int
+    package let format: String
+    package let configuration: ModelConfiguration
+    package let parameterCount: Int
     /// Types of the stored weights with the number of values of each, the most common first.
-    public let storedTypes: [(type: String, count: Int)]
+    package let storedTypes: [(type: String, count: Int)]
     /// Bytes of the weights on disk.
-    public let byteCount: Int
+    package let byteCount: Int
     /// "byte-level BPE, 49152 tokens, 17 special", or why there is none.
-    public let tokenizer: String
-    public let tokenizerFingerprint: String?
+    package let tokenizer: String
+    package let tokenizerFingerprint: String?
     /// The chat template, or nil when its files cannot be read.
-    public let template: ChatTemplate?
+    package let template: ChatTemplate?
     /// Tokens that end an answer.
-    public let stopTokens: [String]
+    package let stopTokens: [String]
 
-    public init(_ model: ModelFiles) {
+    package init(_ model: ModelFiles) {
         path = model.path
         switch model.origin {
         case .folder: format = "Hugging Face folder"
@@ -50,7 +50,7 @@ public struct ModelSummary: Sendable {
     }
 
     /// Label and text of every fact, in the order a person reads them.
-    public var lines: [(label: String, text: String)] {
+    package var lines: [(label: String, text: String)] {
         let c = configuration
         var facts = [
             c.tiedEmbeddings ? "tied head" : "own head"

@@ -1,9 +1,9 @@
 import Tokenizers
 
 /// Writes Hugging Face folders that transformers loads unchanged.
-public enum ModelWriter {
+package enum ModelWriter {
     /// The type that weights are written in.
-    public enum WeightType: String, Sendable, Codable, CaseIterable {
+    package enum WeightType: String, Sendable, Codable, CaseIterable {
         case f32 = "F32"
         case bf16 = "BF16"
 
@@ -18,7 +18,7 @@ public enum ModelWriter {
     /// `parameters` gives the values of each parameter in the canonical order; its buffer must stay valid until the
     /// next call. Every file is written under a temporary name, flushed and renamed; config.json comes last, so that
     /// a folder with one is whole. Weights above `maximumShardByteCount` are split over several files.
-    public static func write(
+    package static func write(
         to folder: String, configuration: ModelConfiguration, type: WeightType,
         copyingTokenizerFrom tokenizerSource: ModelFiles? = nil, maximumShardByteCount: Int = 4 << 30,
         parameters: (ParameterSpec) throws -> UnsafeBufferPointer<Float>
@@ -98,7 +98,7 @@ public enum ModelWriter {
     }
 
     /// Writes any model as a Hugging Face folder. Without `type`, BF16 for BF16 weights and F32 for all others.
-    public static func convert(from source: ModelFiles, to folder: String, type: WeightType? = nil) throws {
+    package static func convert(from source: ModelFiles, to folder: String, type: WeightType? = nil) throws {
         try refuseSame(source, folder)
         let reader = TensorReader(source)
         try write(
@@ -117,7 +117,7 @@ public enum ModelWriter {
 
 extension ModelFiles {
     /// The type that loses nothing: BF16 for BF16 weights, F32 for all others.
-    public var naturalWeightType: ModelWriter.WeightType { storedType == "BF16" ? .bf16 : .f32 }
+    package var naturalWeightType: ModelWriter.WeightType { storedType == "BF16" ? .bf16 : .f32 }
 }
 
 /// Memory for one tensor at a time of a model that is copied; grows to the largest.

@@ -1,7 +1,7 @@
 import Tokenizers
 
 /// An element type of the safetensors format.
-public enum SafetensorsType: String, Sendable, CaseIterable {
+package enum SafetensorsType: String, Sendable, CaseIterable {
     case bool = "BOOL"
     case u8 = "U8"
     case i8 = "I8"
@@ -18,7 +18,7 @@ public enum SafetensorsType: String, Sendable, CaseIterable {
     case i64 = "I64"
     case u64 = "U64"
 
-    public var byteCount: Int {
+    package var byteCount: Int {
         switch self {
         case .bool, .u8, .i8, .f8E5M2, .f8E4M3: 1
         case .i16, .u16, .f16, .bf16: 2
@@ -29,15 +29,15 @@ public enum SafetensorsType: String, Sendable, CaseIterable {
 }
 
 /// A tensor of a safetensors file.
-public struct SafetensorsEntry: Sendable, Equatable {
-    public let name: String
-    public let type: SafetensorsType
-    public let shape: [Int]
+package struct SafetensorsEntry: Sendable, Equatable {
+    package let name: String
+    package let type: SafetensorsType
+    package let shape: [Int]
     /// Where its bytes stand in the file.
-    public let range: Range<Int>
+    package let range: Range<Int>
 
     /// Number of values.
-    public var count: Int { range.count / type.byteCount }
+    package var count: Int { range.count / type.byteCount }
 }
 
 /// A memory-mapped safetensors file. Opening checks every length and offset, so that reading a tensor cannot fail
@@ -45,19 +45,19 @@ public struct SafetensorsEntry: Sendable, Equatable {
 ///
 /// Format: 8 bytes little-endian header length, a JSON header, then the tensors' bytes without gaps
 /// (github.com/huggingface/safetensors).
-public struct SafetensorsFile: Sendable {
-    public let path: String
+package struct SafetensorsFile: Sendable {
+    package let path: String
     /// Tensors in the order of their bytes.
-    public let entries: [SafetensorsEntry]
+    package let entries: [SafetensorsEntry]
     /// The header's `__metadata__`.
-    public let metadata: [String: String]
+    package let metadata: [String: String]
     private let index: [String: Int]
     private let file: MappedFile
 
     /// The reference implementation's bound on the header.
     static let maximumHeaderByteCount = 100_000_000
 
-    public static func open(_ path: String) throws -> SafetensorsFile { try SafetensorsFile(path) }
+    package static func open(_ path: String) throws -> SafetensorsFile { try SafetensorsFile(path) }
 
     private init(_ path: String) throws {
         self.path = path
@@ -153,24 +153,24 @@ public struct SafetensorsFile: Sendable {
     }
 
     /// Names in the order of their bytes.
-    public var names: [String] { entries.map(\.name) }
+    package var names: [String] { entries.map(\.name) }
 
-    public func contains(_ name: String) -> Bool { index[name] != nil }
+    package func contains(_ name: String) -> Bool { index[name] != nil }
 
     /// The tensor called `name`; throws a ``ModelError`` that names file and tensor when there is none.
-    public func entry(_ name: String) throws -> SafetensorsEntry {
+    package func entry(_ name: String) throws -> SafetensorsEntry {
         guard let position = index[name] else { throw ModelError(.tensor, "\(path): no tensor '\(name)'") }
         return entries[position]
     }
 
     /// Calls `body` with the bytes of a tensor, little-endian as stored, at any alignment.
-    public func withBytes<R>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
+    package func withBytes<R>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
         let entry = try entry(name)
         return try file.withBytes(entry.range, body)
     }
 
     /// Reads a tensor of floats as f32 into `destination`, which has room for exactly its values.
-    public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
+    package func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
         let entry = try entry(name)
         guard destination.count == entry.count else {
             throw ModelError(
@@ -189,7 +189,7 @@ public struct SafetensorsFile: Sendable {
     }
 
     /// The values of a tensor of floats.
-    public func floats(_ name: String) throws -> [Float] {
+    package func floats(_ name: String) throws -> [Float] {
         let count = try entry(name).count
         return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
             try read(name, into: UnsafeMutableBufferPointer(rebasing: buffer[0..<count]))
@@ -198,7 +198,7 @@ public struct SafetensorsFile: Sendable {
     }
 
     /// The values of a tensor of integers (I32, I64, U8, BOOL) that fit 32 bits.
-    public func int32s(_ name: String) throws -> [Int32] {
+    package func int32s(_ name: String) throws -> [Int32] {
         let entry = try entry(name)
         return try withBytes(name) { bytes in
             switch entry.type {

@@ -1,20 +1,20 @@
 import Tokenizers
 
 /// Writes a safetensors file tensor by tensor; it appears under its name when ``finish()`` has put it on disk.
-public struct SafetensorsWriter: ~Copyable {
+package struct SafetensorsWriter: ~Copyable {
     /// A tensor to come.
-    public struct Entry: Sendable, Equatable {
-        public let name: String
-        public let type: SafetensorsType
-        public let shape: [Int]
+    package struct Entry: Sendable, Equatable {
+        package let name: String
+        package let type: SafetensorsType
+        package let shape: [Int]
 
-        public init(_ name: String, _ type: SafetensorsType, _ shape: [Int]) {
+        package init(_ name: String, _ type: SafetensorsType, _ shape: [Int]) {
             self.name = name
             self.type = type
             self.shape = shape
         }
 
-        public var byteCount: Int { shape.reduce(type.byteCount, *) }
+        package var byteCount: Int { shape.reduce(type.byteCount, *) }
     }
 
     private var file: AtomicFile
@@ -24,7 +24,7 @@ public struct SafetensorsWriter: ~Copyable {
 
     /// Starts a file that will hold `entries` in this order. `metadata` goes to `__metadata__`; transformers wants
     /// `format: pt`.
-    public init(_ path: String, entries: [Entry], metadata: [String: String] = ["format": "pt"]) throws {
+    package init(_ path: String, entries: [Entry], metadata: [String: String] = ["format": "pt"]) throws {
         var file = try AtomicFile(path)
         var header = JSONObject()
         if !metadata.isEmpty {
@@ -57,7 +57,7 @@ public struct SafetensorsWriter: ~Copyable {
     }
 
     /// Adds bytes (little-endian) of the tensor whose turn it is; a tensor may come in several pieces.
-    public mutating func append(_ bytes: UnsafeRawBufferPointer) throws {
+    package mutating func append(_ bytes: UnsafeRawBufferPointer) throws {
         var rest = bytes[...]
         while !rest.isEmpty {
             while missing == 0, next + 1 < entries.count {
@@ -75,7 +75,7 @@ public struct SafetensorsWriter: ~Copyable {
     }
 
     /// Adds f32 values to a tensor of type F32 or BF16 (rounded to nearest even).
-    public mutating func append(floats: UnsafeBufferPointer<Float>, as type: SafetensorsType) throws {
+    package mutating func append(floats: UnsafeBufferPointer<Float>, as type: SafetensorsType) throws {
         switch type {
         case .f32: try append(UnsafeRawBufferPointer(floats))
         case .bf16:
@@ -98,7 +98,7 @@ public struct SafetensorsWriter: ~Copyable {
     }
 
     /// Flushes to disk and gives the file its name. Throws when tensors are incomplete.
-    public mutating func finish() throws {
+    package mutating func finish() throws {
         let complete = missing == 0 && entries.dropFirst(next + 1).allSatisfy { $0.byteCount == 0 }
         guard complete else {
             throw ModelError(.invalidArgument, "\(file.path): tensor '\(entries[next].name)' was not given whole")
@@ -107,7 +107,7 @@ public struct SafetensorsWriter: ~Copyable {
     }
 
     /// Writes a whole file at once.
-    public static func write(
+    package static func write(
         to path: String, _ tensors: [(entry: Entry, bytes: UnsafeRawBufferPointer)],
         metadata: [String: String] = ["format": "pt"]
     ) throws {

@@ -2,7 +2,7 @@ import Tokenizers
 
 extension ModelFiles {
     /// Names and texts of the tokenizer files that belong to this model in a Hugging Face folder.
-    public func tokenizerFiles() throws -> [(name: String, text: String)] {
+    package func tokenizerFiles() throws -> [(name: String, text: String)] {
         switch origin {
         case .folder:
             return try [

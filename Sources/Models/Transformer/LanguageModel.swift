@@ -1,9 +1,9 @@
 import Compute
 
 /// A model ready to compute: configuration, packed weights and a thread team. Belongs to one actor.
-public final class LanguageModel {
-    public let configuration: ModelConfiguration
-    public let type: ElementType
+package final class LanguageModel {
+    package let configuration: ModelConfiguration
+    package let type: ElementType
     package let transformer: Transformer
     package let context: ComputeContext
 
@@ -13,7 +13,7 @@ public final class LanguageModel {
     ///   - type: compute type of matrices and activations.
     ///   - threads: size of the compute team, at least 1.
     /// - Throws: `ModelError` naming the tensor that is missing or misshapen.
-    public convenience init(_ files: ModelFiles, type: ElementType, threads: Int) throws {
+    package convenience init(_ files: ModelFiles, type: ElementType, threads: Int) throws {
         let context = ComputeContext(threads: threads)
         try self.init(
             configuration: files.configuration, source: FileParameters(files, type: type, context: context), type: type,
@@ -21,7 +21,7 @@ public final class LanguageModel {
     }
 
     /// Packs parameters that are already in memory; they are not kept.
-    public convenience init(
+    package convenience init(
         configuration: ModelConfiguration, parameters: ParameterBuffer, type: ElementType, context: ComputeContext
     ) {
         self.init(configuration: configuration, source: parameters, type: type, context: context)
@@ -37,7 +37,7 @@ public final class LanguageModel {
     }
 
     /// Replaces all weights in place by a broadcast version laid out as `broadcastLayout`.
-    public func replaceWeights(_ bytes: UnsafeRawBufferPointer, owner: AnyObject) {
+    package func replaceWeights(_ bytes: UnsafeRawBufferPointer, owner: AnyObject) {
         precondition(bytes.count == broadcastLayout.byteCount, "weights belong to another model")
         // The buffer is only read; the view type has no read-only form.
         let base = UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
@@ -45,8 +45,8 @@ public final class LanguageModel {
     }
 
     /// How weights of this model travel: matrices in the compute type, vectors in f32.
-    public var broadcastLayout: ParameterLayout { ParameterLayout(configuration, matrixType: type) }
+    package var broadcastLayout: ParameterLayout { ParameterLayout(configuration, matrixType: type) }
 
     /// Longest sequence the model was made for, in tokens.
-    public var contextLength: Int { configuration.maxPositions }
+    package var contextLength: Int { configuration.maxPositions }
 }

@@ -4,15 +4,15 @@ import Compute
 ///
 /// Parameters follow `ModelConfiguration.parameters`; those that one matrix product uses together (q, k, v; gate, up;
 /// and their biases) are adjacent, so that a fused matrix is a view. Groups start on 64-byte boundaries.
-public struct ParameterLayout: Sendable {
+package struct ParameterLayout: Sendable {
     /// One parameter's place.
-    public struct Entry: Sendable {
+    package struct Entry: Sendable {
         /// Hugging Face name and shape.
-        public let spec: ParameterSpec
+        package let spec: ParameterSpec
         /// Vectors (norm weights, biases) are always f32; matrices have the layout's matrix type.
-        public let type: ElementType
+        package let type: ElementType
         /// From the start of the buffer.
-        public let byteOffset: Int
+        package let byteOffset: Int
 
         /// A vector of n is seen as [1, n].
         var rows: Int { spec.shape.count == 1 ? 1 : spec.shape[0] }
@@ -20,14 +20,14 @@ public struct ParameterLayout: Sendable {
         var byteCount: Int { rows * columns * type.byteCount }
     }
 
-    public let entries: [Entry]
-    public let matrixType: ElementType
+    package let entries: [Entry]
+    package let matrixType: ElementType
     /// Size of the whole buffer, padding included.
-    public let byteCount: Int
+    package let byteCount: Int
     private let indexByName: [String: Int]
 
     /// - Parameter matrixType: how matrices are stored; f32 for masters and gradients, the compute type for broadcasts.
-    public init(_ configuration: ModelConfiguration, matrixType: ElementType) {
+    package init(_ configuration: ModelConfiguration, matrixType: ElementType) {
         self.init(configuration.parameters, matrixType: matrixType, isGrouped: true)
     }
 
@@ -48,7 +48,7 @@ public struct ParameterLayout: Sendable {
     }
 
     /// The entry of a parameter, nil when the model has none of that name.
-    public subscript(name: String) -> Entry? { indexByName[name].map { entries[$0] } }
+    package subscript(name: String) -> Entry? { indexByName[name].map { entries[$0] } }
 
     private static func continuesGroup(_ name: String) -> Bool {
         name.contains(".k_proj.") || name.contains(".v_proj.") || name.contains(".up_proj.")
@@ -56,13 +56,13 @@ public struct ParameterLayout: Sendable {
 }
 
 /// A model's parameters in one buffer: masters, gradients, or a broadcast version.
-public final class ParameterBuffer {
-    public let layout: ParameterLayout
+package final class ParameterBuffer {
+    package let layout: ParameterLayout
     private let storage: Tensor
     private let owner: AnyObject
 
     /// All zero.
-    public init(layout: ParameterLayout) {
+    package init(layout: ParameterLayout) {
         self.layout = layout
         let memory = AlignedStorage(byteCount: layout.byteCount)
         owner = memory
@@ -70,7 +70,7 @@ public final class ParameterBuffer {
     }
 
     /// A view of memory that `owner` keeps alive, `layout.byteCount` bytes long.
-    public init(layout: ParameterLayout, viewing bytes: UnsafeMutableRawPointer, owner: AnyObject) {
+    package init(layout: ParameterLayout, viewing bytes: UnsafeMutableRawPointer, owner: AnyObject) {
         self.layout = layout
         self.owner = owner
         storage = Tensor(viewing: bytes, rows: 1, columns: layout.byteCount / 4, type: .f32, owner: owner)
@@ -78,14 +78,14 @@ public final class ParameterBuffer {
 
     /// Reads every parameter of a model file as f32.
     /// - Throws: `ModelError` naming the tensor that is missing, misshapen or unreadable.
-    public convenience init(reading files: ModelFiles) throws {
+    package convenience init(reading files: ModelFiles) throws {
         self.init(layout: ParameterLayout(files.configuration, matrixType: .f32))
         try read(files)
     }
 
     /// Overwrites an f32 buffer with the parameters of a model file.
     /// - Throws: `ModelError` naming the tensor that is missing, misshapen or unreadable.
-    public func read(_ files: ModelFiles) throws {
+    package func read(_ files: ModelFiles) throws {
         for entry in layout.entries {
             let values = tensor(entry).f32
             try files.read(

@@ -1,5 +1,8 @@
+import Engines
+import Files
 import Locking
 import Logging
+import RunFiles
 
 /// Saves the checkpoints of a run, one after the other, while training goes on: the files are written on a thread of
 /// their own, and the next step goes as far as its update meanwhile.

@@ -1,16 +1,19 @@
 import Distillation
+import Engines
+import Exchange
+import Locking
 import Wire
 
 /// Answers the held-out prompts of a run in the learner's own process, with the weights that are trained: where no
 /// worker has them.
-public struct HeldoutEvaluator: Sendable {
+package struct HeldoutEvaluator: Sendable {
     private let sampler: any RolloutBackend & ScoringBackend
     private let judge: ResponseJudge
 
     /// - Parameters:
     ///   - sampler: takes the weights that are trained, samples and scores with them; one evaluation at a time.
     ///   - judge: judges responses whose prompts have verifiers.
-    public init(sampler: any RolloutBackend & ScoringBackend, judge: ResponseJudge) {
+    package init(sampler: any RolloutBackend & ScoringBackend, judge: ResponseJudge) {
         self.sampler = sampler
         self.judge = judge
     }

@@ -4,24 +4,24 @@ import Logging
 import Tokenizers
 
 /// Judges responses by the verifiers of their prompts.
-public struct ResponseJudge: Sendable {
+package struct ResponseJudge: Sendable {
     private let decode: @Sendable ([Int32]) -> String
     private let logger: Logger
     private let complained = Locked(false)
 
     /// - Parameter decode: ids to text, special tokens left out.
-    public init(logger: Logger, decode: @escaping @Sendable ([Int32]) -> String) {
+    package init(logger: Logger, decode: @escaping @Sendable ([Int32]) -> String) {
         self.decode = decode
         self.logger = logger
     }
 
-    public init(_ tokenizer: Tokenizer, logger: Logger) {
+    package init(_ tokenizer: Tokenizer, logger: Logger) {
         self.init(logger: logger) { tokenizer.decode($0, skipSpecialTokens: true) }
     }
 
     /// The trajectories with the verdicts on them; without a verifier there is none. Blocks while it works.
     /// - Parameter prompts: of each trajectory.
-    public func judged(_ trajectories: [ScoredTrajectory], prompts: [Prompt]) -> [ScoredTrajectory] {
+    package func judged(_ trajectories: [ScoredTrajectory], prompts: [Prompt]) -> [ScoredTrajectory] {
         zip(trajectories, prompts).map { scored, prompt in
             guard let check = prompt.check else { return scored }
             var scored = scored

@@ -1,5 +1,8 @@
 import Distillation
+import Exchange
 import Foundation
+import Locking
+import RunFiles
 import Wire
 
 /// What a learner remembers between steps, beside the exchange.

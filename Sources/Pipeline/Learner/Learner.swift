@@ -1,12 +1,17 @@
 import Distillation
+import Engines
+import Exchange
 import Logging
+import RunFiles
+import Transport
 import Wire
+import Wording
 
 /// The one process with state: hands out work, trains, publishes weights, keeps the books and the checkpoints.
 ///
 /// The exchange decides, the backend trains on a thread of its own; this actor carries messages between them, so
 /// heartbeats and leases are answered while a step is trained or a checkpoint written.
-public actor Learner {
+package actor Learner {
     let options: LearnerOptions
     let transport: any Transport
     let backend: any TrainingBackend
@@ -38,7 +43,7 @@ public actor Learner {
     /// - Parameters:
     ///   - checkpoints: nil keeps none.
     ///   - resuming: the checkpoint to go on from, with its state; the backend's weights are read from it in `run`.
-    public init(
+    package init(
         options: LearnerOptions, transport: any Transport, backend: any TrainingBackend, publisher: WeightPublisher,
         checkpoints: CheckpointStore?, resuming: (checkpoint: Checkpoint, state: CheckpointState)? = nil,
         recorder: any RunRecorder, logger: Logger
@@ -68,7 +73,7 @@ public actor Learner {
     var now: Duration { origin.duration(to: .now) }
 
     /// Ends the run after the step that is being trained: with a checkpoint, and a shutdown for every member.
-    public func stop(_ reason: String) {
+    package func stop(_ reason: String) {
         guard stopReason == nil else { return }
         stopReason = reason
         changed()
@@ -78,7 +83,7 @@ public actor Learner {
     package func cutOff() async { await transport.close() }
 
     /// Runs to the last step, or until stopped.
-    public func run() async throws -> LearnerOutcome {
+    package func run() async throws -> LearnerOutcome {
         let pump = Task { await receiveAll() }
         let ticker = Task { await tickAll() }
         defer {

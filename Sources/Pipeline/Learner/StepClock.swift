@@ -1,4 +1,6 @@
 import Distillation
+import Exchange
+import Wording
 
 /// Adds up where the time of a step goes.
 struct StepClock {

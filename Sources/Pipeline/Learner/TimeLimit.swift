@@ -2,13 +2,13 @@
 ///
 /// A stop lets the step that is being trained end and then saves. Both take as long as the longest so far, with half of
 /// it to spare.
-public struct TimeLimit: Sendable, Equatable {
+package struct TimeLimit: Sendable, Equatable {
     /// From the start of the process.
-    public let limit: Duration
+    package let limit: Duration
     private var training: Duration = .zero
     private var saving: Duration?
 
-    public init(_ limit: Duration) { self.limit = limit }
+    package init(_ limit: Duration) { self.limit = limit }
 
     /// A step was trained in this time.
     package mutating func trained(in time: Duration) { training = max(training, time) }
@@ -26,7 +26,7 @@ public struct TimeLimit: Sendable, Equatable {
 
 extension TimeLimit {
     /// Reads `90m`, `3600s`, `1.5h`, `3600` (seconds), `1:30:00` or `30:00`; nil for anything else, zero included.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         let seconds: Double?
         if text.contains(":") {
             let parts = text.split(separator: ":", omittingEmptySubsequences: false).map { part in

@@ -1,4 +1,7 @@
+import Engines
+import Exchange
 import Logging
+import Transport
 import Wire
 
 /// What every member has before it: its session with the learner, the tasks that wait and those under way, and how it

@@ -1,16 +1,18 @@
+import Exchange
 import Wire
+import Wording
 
 /// How a member presents itself and how long it waits.
-public struct MemberOptions: Sendable {
+package struct MemberOptions: Sendable {
     /// Unique among the processes of a run, such as `rollout-1`.
-    public var name: String
+    package var name: String
     /// Random, drawn when the process started.
-    public var incarnation: UInt64
+    package var incarnation: UInt64
     /// How long to wait for a learner that does not answer.
-    public var patience: Duration
-    public var processID: UInt64
+    package var patience: Duration
+    package var processID: UInt64
 
-    public init(
+    package init(
         name: String, incarnation: UInt64 = .random(in: 1 ... .max), patience: Duration = .seconds(60),
         processID: UInt64 = 0
     ) {
@@ -21,21 +23,21 @@ public struct MemberOptions: Sendable {
     }
 
     /// Names this process among all that ever connect: what a transport is opened with.
-    public var identity: String { "\(name)-\(String(incarnation, radix: 16))" }
+    package var identity: String { "\(name)-\(String(incarnation, radix: 16))" }
 }
 
 /// A member cannot go on.
-public struct MemberError: Error, Sendable, Equatable, CustomStringConvertible {
-    public var message: String
+package struct MemberError: Error, Sendable, Equatable, CustomStringConvertible {
+    package var message: String
 
-    public init(_ message: String) { self.message = message }
+    package init(_ message: String) { self.message = message }
 
-    public var description: String { message }
+    package var description: String { message }
 }
 
 extension MemberEnd {
     /// Exit status: 0 after the learner's shutdown, 2 where another try would end in the same way, 1 otherwise.
-    public var exitCode: Int32 {
+    package var exitCode: Int32 {
         switch self {
         case .shutdown: 0
         case .rejected(let reject): reject.code == .invalidRequest || reject.code == .nameInUse ? 1 : 2
@@ -45,7 +47,7 @@ extension MemberEnd {
     }
 
     /// One line for a person; nil for an orderly end.
-    public var failure: String? {
+    package var failure: String? {
         switch self {
         case .shutdown, .stopped: nil
         case .rejected(let reject): "the learner refused this process: \(reject.message)"

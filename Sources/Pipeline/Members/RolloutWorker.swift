@@ -1,5 +1,8 @@
 import Distillation
+import Engines
+import Exchange
 import Logging
+import Transport
 import Wire
 
 /// Samples rollouts under lease, with the learner's weights, which it follows, or with a teacher's. It has no state that
@@ -7,7 +10,7 @@ import Wire
 ///
 /// The session decides what to say to the learner; the backend samples on a thread of its own in bounded slices,
 /// between which new weights and tasks are taken in. Heartbeats go on while a slice runs.
-public actor RolloutWorker: DeskMember {
+package actor RolloutWorker: DeskMember {
     var desk: MemberDesk<RolloutTask>
     private let backend: any RolloutBackend
     /// Whether its weights are the learner's; a teacher's never change, and are version 0.
@@ -20,7 +23,7 @@ public actor RolloutWorker: DeskMember {
     private var fetchFailures = 0
 
     /// - Parameter teachers: names under which prompts ask for the teacher that it holds; none: it holds the student.
-    public init(
+    package init(
         options: MemberOptions, teachers: [String] = [], transport: any Transport, backend: any RolloutBackend,
         logger: Logger
     ) {
@@ -34,14 +37,14 @@ public actor RolloutWorker: DeskMember {
     }
 
     /// Works until the learner ends the run, refuses, or does not answer; throws what the engine throws.
-    public func run() async throws -> MemberEnd {
+    package func run() async throws -> MemberEnd {
         followFetcher()
         defer { fetching?.cancel() }
         return try await serve()
     }
 
     /// Leaves the run: the learner issues what is held here again at once.
-    public func stop(_ reason: String) { desk.stop(reason) }
+    package func stop(_ reason: String) { desk.stop(reason) }
 
     func closeDown() async { await fetcher.stop() }
 

@@ -1,9 +1,12 @@
 import Distillation
+import Engines
+import Exchange
 import Logging
+import Transport
 import Wire
 
 /// Grades trajectories with one teacher under lease. It has no state: kill it at will.
-public actor TeacherScorer: DeskMember {
+package actor TeacherScorer: DeskMember {
     var desk: MemberDesk<ScoreTask>
     private let backend: any ScoringBackend
     private let batchTokens: Int
@@ -13,7 +16,7 @@ public actor TeacherScorer: DeskMember {
     ///   - teachers: names under which prompts ask for this teacher.
     ///   - batchTokens: tokens of the sequences that are graded at once; a longer one is graded alone.
     ///   - window: sequences to hold at once.
-    public init(
+    package init(
         options: MemberOptions, teachers: [String], transport: any Transport, backend: any ScoringBackend,
         batchTokens: Int = 4096, window: Int = 64, logger: Logger
     ) {
@@ -26,10 +29,10 @@ public actor TeacherScorer: DeskMember {
     }
 
     /// Works until the learner ends the run, refuses, or does not answer; throws what the engine throws.
-    public func run() async throws -> MemberEnd { try await serve() }
+    package func run() async throws -> MemberEnd { try await serve() }
 
     /// Leaves the run: the learner issues what is held here again at once.
-    public func stop(_ reason: String) { desk.stop(reason) }
+    package func stop(_ reason: String) { desk.stop(reason) }
 
     func work() async throws {
         while desk.end == nil {

@@ -1,3 +1,5 @@
+import Wording
+
 /// Tokens a second over the last seconds of work, and in total.
 struct TokenRate: Sendable {
     private(set) var total: UInt64 = 0

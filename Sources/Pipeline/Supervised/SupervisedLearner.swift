@@ -1,13 +1,17 @@
 import Distillation
+import Engines
+import Exchange
 import Logging
+import RunFiles
 import Wire
+import Wording
 
 /// Trains a model to imitate given responses: supervised fine-tuning, and pre-training from scratch.
 ///
 /// There is nobody to share work with, so this is a plain loop over the same backend, checkpoints and records as a
 /// learner's. A step is a function of the weights, the optimizer and the step's number: a run that was stopped and goes
 /// on from a checkpoint gives the same bits as one that was not.
-public actor SupervisedLearner {
+package actor SupervisedLearner {
     private let options: SupervisedOptions
     private let backend: any SupervisedBackend
     private var source: any ExampleSource
@@ -33,7 +37,7 @@ public actor SupervisedLearner {
     ///   - evaluator: nil: no evaluation.
     ///   - checkpoints: nil keeps none.
     ///   - resuming: the checkpoint to go on from, with its state.
-    public init(
+    package init(
         options: SupervisedOptions, backend: any SupervisedBackend, source: any ExampleSource,
         evaluator: HeldoutEvaluator?, checkpoints: CheckpointStore?,
         resuming: (checkpoint: Checkpoint, state: CheckpointState)? = nil, recorder: any RunRecorder, logger: Logger
@@ -67,10 +71,10 @@ public actor SupervisedLearner {
     private var now: Duration { origin.duration(to: .now) }
 
     /// Ends the run after the step that is being trained, with a checkpoint.
-    public func stop(_ reason: String) { stopReason = stopReason ?? reason }
+    package func stop(_ reason: String) { stopReason = stopReason ?? reason }
 
     /// Runs to the last step, or until stopped.
-    public func run() async throws -> LearnerOutcome {
+    package func run() async throws -> LearnerOutcome {
         do {
             try await train()
         } catch {

@@ -1,28 +1,31 @@
+import Engines
+import Files
 import Foundation
+import Locking
 import Logging
 import Wire
 
 /// A complete weight version.
-public struct FetchedWeights: Sendable {
-    public enum Source: String, Sendable { case sharedMemory, chunks }
+package struct FetchedWeights: Sendable {
+    package enum Source: String, Sendable { case sharedMemory, chunks }
 
-    public var version: UInt64
-    public var bytes: WeightBytes
+    package var version: UInt64
+    package var bytes: WeightBytes
     /// `f32` or `bf16`: how matrices are stored.
-    public var elementType: String
-    public var source: Source
+    package var elementType: String
+    package var source: Source
 }
 
 /// A weight version that could not be had.
-public struct WeightFetchError: Error, Sendable, Equatable, CustomStringConvertible {
-    public var version: UInt64
+package struct WeightFetchError: Error, Sendable, Equatable, CustomStringConvertible {
+    package var version: UInt64
     /// One line for a person.
-    public var message: String
+    package var message: String
 
-    public var description: String { message }
+    package var description: String { message }
 }
 
-public enum WeightFetchOutcome: Sendable {
+package enum WeightFetchOutcome: Sendable {
     case fetched(FetchedWeights)
     case failed(WeightFetchError)
 }
@@ -31,20 +34,20 @@ public enum WeightFetchOutcome: Sendable {
 /// `outcomes`, of which a slow reader gets the newest only.
 ///
 /// Checksums of whole snapshots are computed on a thread of their own, never on Swift's cooperative pool.
-public actor WeightFetcher {
-    public struct Options: Sendable {
+package actor WeightFetcher {
+    package struct Options: Sendable {
         /// Chunks asked for ahead.
-        public var window = 4
+        package var window = 4
         /// Silence after which chunks are asked for again.
-        public var timeout: Duration = .seconds(5)
+        package var timeout: Duration = .seconds(5)
         /// Repetitions without progress after which a version is given up.
-        public var attempts = 6
+        package var attempts = 6
 
-        public init() {}
+        package init() {}
     }
 
     /// Ends after `stop`.
-    public nonisolated let outcomes: AsyncStream<WeightFetchOutcome>
+    package nonisolated let outcomes: AsyncStream<WeightFetchOutcome>
 
     private let continuation: AsyncStream<WeightFetchOutcome>.Continuation
     private let expectedByteCount: Int?
@@ -63,7 +66,7 @@ public actor WeightFetcher {
     ///   - expectedByteCount: bytes of the worker's model; an announcement of another size is refused. Nil takes any.
     ///   - directory: where snapshot files are; an announced path that leads elsewhere is not opened.
     ///   - send: queues a request to the learner, without blocking.
-    public init(
+    package init(
         hostID: String = HostID.current(), expectedByteCount: Int?, directory: String = "/dev/shm",
         options: Options = .init(), logger: Logger,
         send: @escaping @Sendable (WeightsRequest) -> Void
@@ -79,7 +82,7 @@ public actor WeightFetcher {
     }
 
     /// The learner has a version, newer or not.
-    public func receive(_ announce: WeightsAnnounce) {
+    package func receive(_ announce: WeightsAnnounce) {
         if let expectedByteCount, announce.byteCount != expectedByteCount {
             let message =
                 "weights \(announce.version) have \(announce.byteCount) bytes, but this worker's model has "
@@ -91,7 +94,7 @@ public actor WeightFetcher {
     }
 
     /// A chunk came. Copies it to its place: about 1 ms for 4 MiB.
-    public func receive(_ chunk: WeightsChunk) {
+    package func receive(_ chunk: WeightsChunk) {
         guard let assembly, assembly.announce.version == chunk.version, assembly.fits(chunk) else { return }
         let intact = chunk.payload.withUnsafeBytes { crc32($0) } == chunk.checksum
         handle(.chunk(version: chunk.version, index: chunk.index, intact: intact), chunk: chunk)
@@ -99,7 +102,7 @@ public actor WeightFetcher {
 
     /// Forgets every version. Call it when the learner's epoch changed: a resumed learner may count from a lower
     /// version.
-    public func reset() {
+    package func reset() {
         machine.forget()
         assembly = nil
         generation += 1
@@ -107,7 +110,7 @@ public actor WeightFetcher {
     }
 
     /// Gives up whatever is under way and ends `outcomes`.
-    public func stop() {
+    package func stop() {
         stopped = true
         timer?.cancel()
         assembly = nil

@@ -1,3 +1,4 @@
+import Engines
 import Locking
 import Logging
 import Wire
@@ -6,7 +7,7 @@ import Wire
 ///
 /// The trainer writes it into a file in shared memory, which a process of the same host and user maps; others ask for
 /// chunks, as many at a time as they gave credit for. Chunks are slices of the one snapshot: nothing is copied.
-public final class WeightPublisher: Sendable {
+package final class WeightPublisher: Sendable {
     private struct State: Sendable {
         var files: SnapshotFiles?
         var current: Current?
@@ -32,7 +33,7 @@ public final class WeightPublisher: Sendable {
     /// - Parameters:
     ///   - directory: where snapshot files go; nil, or one that cannot be written: chunks only.
     ///   - chunkByteCount: bytes of a chunk, at most `WireLimits.frameBytes`.
-    public init(
+    package init(
         runID: String, hostID: String = HostID.current(), directory: String? = "/dev/shm",
         chunkByteCount: Int = 4 << 20, logger: Logger
     ) {
@@ -48,7 +49,7 @@ public final class WeightPublisher: Sendable {
     ///
     /// Has them written to shared memory and computes their checksum: tens of milliseconds for 270 MB, so call it from
     /// a thread that may block.
-    public func publish(_ weights: TrainedWeights, version: UInt64) -> WeightsAnnounce {
+    package func publish(_ weights: TrainedWeights, version: UInt64) -> WeightsAnnounce {
         // One publisher thread: the files are taken out, so that requests are answered while they are written.
         var files = state.withLock { state in
             defer { state.files = nil }
@@ -81,11 +82,11 @@ public final class WeightPublisher: Sendable {
     }
 
     /// The newest version, for a worker that has just joined; nil before the first `publish`.
-    public var announcement: WeightsAnnounce? { state.withLock { $0.current?.announce } }
+    package var announcement: WeightsAnnounce? { state.withLock { $0.current?.announce } }
 
     /// What to send to the asker: the chunks it gave credit for or, when it asks for anything but the newest version,
     /// the newest announcement.
-    public func replies(to request: WeightsRequest) -> [Message] {
+    package func replies(to request: WeightsRequest) -> [Message] {
         guard let current = state.withLock({ $0.current }) else { return [] }
         let announce = current.announce
         guard request.version == announce.version else { return [.weightsAnnounce(announce)] }
@@ -102,10 +103,10 @@ public final class WeightPublisher: Sendable {
     }
 
     /// Chunks that one request may ask for.
-    public static let maximumCredit = 64
+    package static let maximumCredit = 64
 
     /// Removes the snapshot files. Chunks are still handed out.
-    public func close() {
+    package func close() {
         state.withLock { state in
             state.closed = true
             state.removeFiles()

@@ -4,9 +4,9 @@ internal import SwiftProtobuf
 ///
 /// Frame 0 is `OPD` and the version byte, frame 1 a protobuf header, frames 2... raw little-endian arrays that the
 /// header describes.
-public enum Codec {
+package enum Codec {
     /// The protocol version this code speaks: the last byte of frame 0.
-    public static let version: UInt32 = 1
+    package static let version: UInt32 = 1
 
     static let magic: [UInt8] = [0x4f, 0x50, 0x44]
 
@@ -16,7 +16,7 @@ public enum Codec {
     ///
     /// Throws `WireError` when the message is not one a peer would accept: counts that disagree, values out of
     /// range, above `limits`.
-    public static func encode(_ message: Message, limits: WireLimits = .standard) throws(WireError) -> [Frame] {
+    package static func encode(_ message: Message, limits: WireLimits = .standard) throws(WireError) -> [Frame] {
         var arrays = ArrayWriter(limits: limits)
         var envelope = PBEnvelope()
         envelope.body = try body(of: message, arrays: &arrays, limits: limits)
@@ -39,7 +39,7 @@ public enum Codec {
     ///
     /// Every size and count is checked before memory is taken for it. Unknown header fields and unknown array frames
     /// are ignored. Throws `WireError`.
-    public static func decode(_ frames: [Frame], limits: WireLimits = .standard) throws(WireError) -> Message {
+    package static func decode(_ frames: [Frame], limits: WireLimits = .standard) throws(WireError) -> Message {
         guard let first = frames.first, first.count == 4 else {
             throw WireError(.notAMessage, "frame 0 is not the 4 bytes 'OPD' and version")
         }

@@ -1,7 +1,7 @@
 /// Everything the processes of a run say to each other.
 ///
 /// Members (rollout workers and scorers) talk to the learner only. Arrows give the direction.
-public enum Message: Sendable, Equatable {
+package enum Message: Sendable, Equatable {
     /// member → learner: first message of a connection, and again after `reject(.unknownPeer)`.
     case hello(Hello)
     /// learner → member: the answer to an accepted hello.
@@ -47,7 +47,7 @@ public enum Message: Sendable, Equatable {
 
 extension Message {
     /// The message's name as docs/protocol.md and logs write it.
-    public var name: String {
+    package var name: String {
         switch self {
         case .hello: "hello"
         case .welcome: "welcome"

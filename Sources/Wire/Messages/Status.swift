@@ -1,14 +1,14 @@
 /// How a run is: who is there, what waits for whom. Anybody who reaches the learner may ask.
-public struct Status: Sendable, Equatable {
+package struct Status: Sendable, Equatable {
     /// How far a batch is.
-    public struct Batch: Sendable, Equatable {
-        public var total: Int
+    package struct Batch: Sendable, Equatable {
+        package var total: Int
         /// Without a trajectory.
-        public var missing: Int
+        package var missing: Int
         /// With trajectory and grades.
-        public var ready: Int
+        package var ready: Int
 
-        public init(total: Int = 0, missing: Int = 0, ready: Int = 0) {
+        package init(total: Int = 0, missing: Int = 0, ready: Int = 0) {
             self.total = total
             self.missing = missing
             self.ready = ready
@@ -16,31 +16,31 @@ public struct Status: Sendable, Equatable {
     }
 
     /// Trajectories that wait for a scorer of a teacher.
-    public struct Queue: Sendable, Equatable {
-        public var teacher: String
-        public var waiting: Int
+    package struct Queue: Sendable, Equatable {
+        package var teacher: String
+        package var waiting: Int
 
-        public init(teacher: String, waiting: Int) {
+        package init(teacher: String, waiting: Int) {
             self.teacher = teacher
             self.waiting = waiting
         }
     }
 
-    public struct Member: Sendable, Equatable {
-        public var name: String
-        public var role: Role
-        public var teachers: [String]
-        public var leases: Int
-        public var tasks: Int
+    package struct Member: Sendable, Equatable {
+        package var name: String
+        package var role: Role
+        package var teachers: [String]
+        package var leases: Int
+        package var tasks: Int
         /// Tasks it asked to hold.
-        public var window: Int
-        public var state: String
-        public var tokensPerSecond: Double
+        package var window: Int
+        package var state: String
+        package var tokensPerSecond: Double
         /// Weight version in use; `Heartbeat.noVersion`: none yet.
-        public var version: UInt64
-        public var silenceSeconds: Double
+        package var version: UInt64
+        package var silenceSeconds: Double
 
-        public init(
+        package init(
             name: String, role: Role, teachers: [String], leases: Int, tasks: Int, window: Int, state: String,
             tokensPerSecond: Double, version: UInt64, silenceSeconds: Double
         ) {
@@ -57,33 +57,33 @@ public struct Status: Sendable, Equatable {
         }
     }
 
-    public var runID: String
-    public var epoch: UInt64
+    package var runID: String
+    package var epoch: UInt64
     /// Completed steps.
-    public var version: UInt64
+    package var version: UInt64
     /// Steps of the whole run.
-    public var steps: UInt64
-    public var uptimeSeconds = 0.0
+    package var steps: UInt64
+    package var uptimeSeconds = 0.0
     /// What the learner does, for a person.
-    public var doing = ""
+    package var doing = ""
     /// Who is waited for, for a person; empty: nobody.
-    public var waitingFor = ""
+    package var waitingFor = ""
     /// Since the last rollout or grade that came in.
-    public var waitingSeconds = 0.0
-    public var batch = Batch()
+    package var waitingSeconds = 0.0
+    package var batch = Batch()
     /// Of the evaluation under way; total 0: none.
-    public var evaluation = Batch()
+    package var evaluation = Batch()
     /// Prompts that wait for a rollout worker.
-    public var pendingGroups = 0
-    public var queues: [Queue] = []
-    public var leases = 0
-    public var generated: UInt64 = 0
-    public var trained: UInt64 = 0
-    public var discarded: UInt64 = 0
-    public var inFlight: UInt64 = 0
-    public var members: [Member] = []
+    package var pendingGroups = 0
+    package var queues: [Queue] = []
+    package var leases = 0
+    package var generated: UInt64 = 0
+    package var trained: UInt64 = 0
+    package var discarded: UInt64 = 0
+    package var inFlight: UInt64 = 0
+    package var members: [Member] = []
 
-    public init(runID: String, epoch: UInt64, version: UInt64, steps: UInt64) {
+    package init(runID: String, epoch: UInt64, version: UInt64, steps: UInt64) {
         self.runID = runID
         self.epoch = epoch
         self.version = version

@@ -1,20 +1,20 @@
 /// A weight version that can be fetched.
-public struct WeightsAnnounce: Sendable, Equatable {
-    public var version: UInt64
-    public var byteCount: Int
+package struct WeightsAnnounce: Sendable, Equatable {
+    package var version: UInt64
+    package var byteCount: Int
     /// Bytes of every chunk but the last, which holds the rest.
-    public var chunkByteCount: Int
+    package var chunkByteCount: Int
     /// `byteCount / chunkByteCount`, rounded up.
-    public var chunkCount: Int
+    package var chunkCount: Int
     /// CRC-32 (zlib's) of all bytes.
-    public var checksum: UInt32
+    package var checksum: UInt32
     /// File that holds the bytes, for processes with the same `hostID`.
-    public var sharedMemoryPath: String?
-    public var hostID: String
+    package var sharedMemoryPath: String?
+    package var hostID: String
     /// `f32` or `bf16`: how matrices are stored.
-    public var elementType: String
+    package var elementType: String
 
-    public init(
+    package init(
         version: UInt64, byteCount: Int, chunkByteCount: Int, chunkCount: Int, checksum: UInt32,
         sharedMemoryPath: String?, hostID: String, elementType: String
     ) {
@@ -30,13 +30,13 @@ public struct WeightsAnnounce: Sendable, Equatable {
 }
 
 /// Asks for chunks `firstChunk ..< firstChunk + credit` of a version.
-public struct WeightsRequest: Sendable, Equatable {
-    public var version: UInt64
-    public var firstChunk: Int
+package struct WeightsRequest: Sendable, Equatable {
+    package var version: UInt64
+    package var firstChunk: Int
     /// At least 1. Chunks past the last are not sent.
-    public var credit: Int
+    package var credit: Int
 
-    public init(version: UInt64, firstChunk: Int, credit: Int) {
+    package init(version: UInt64, firstChunk: Int, credit: Int) {
         self.version = version
         self.firstChunk = firstChunk
         self.credit = credit
@@ -44,14 +44,14 @@ public struct WeightsRequest: Sendable, Equatable {
 }
 
 /// One chunk of a version.
-public struct WeightsChunk: Sendable, Equatable {
-    public var version: UInt64
-    public var index: Int
+package struct WeightsChunk: Sendable, Equatable {
+    package var version: UInt64
+    package var index: Int
     /// CRC-32 (zlib's) of the payload.
-    public var checksum: UInt32
-    public var payload: Frame
+    package var checksum: UInt32
+    package var payload: Frame
 
-    public init(version: UInt64, index: Int, checksum: UInt32, payload: Frame) {
+    package init(version: UInt64, index: Int, checksum: UInt32, payload: Frame) {
         self.version = version
         self.index = index
         self.checksum = checksum

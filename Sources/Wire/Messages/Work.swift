@@ -1,42 +1,42 @@
 import Distillation
 
 /// One piece of work: a rollout and what it is for.
-public struct WorkItem: Hashable, Sendable {
-    public var id: RolloutID
-    public var kind: RolloutKind
+package struct WorkItem: Hashable, Sendable {
+    package var id: RolloutID
+    package var kind: RolloutKind
 
-    public init(id: RolloutID, kind: RolloutKind) {
+    package init(id: RolloutID, kind: RolloutKind) {
         self.id = id
         self.kind = kind
     }
 }
 
 /// A member asks for tasks.
-public struct LeaseRequest: Sendable, Equatable {
+package struct LeaseRequest: Sendable, Equatable {
     /// How many leases the member wants to hold at once, at least 1: groups for a rollout worker, sequences for a
     /// scorer. It stands until the next request, so repeating it changes nothing.
-    public var count: Int
-    public var epoch: UInt64
+    package var count: Int
+    package var epoch: UInt64
 
-    public init(count: Int, epoch: UInt64) {
+    package init(count: Int, epoch: UInt64) {
         self.count = count
         self.epoch = epoch
     }
 }
 
 /// How to sample a response.
-public struct SamplingSettings: Sendable, Hashable {
-    public var maxTokens: Int
+package struct SamplingSettings: Sendable, Hashable {
+    package var maxTokens: Int
     /// 0 is greedy.
-    public var temperature: Float
+    package var temperature: Float
     /// 0 < topP <= 1; 1 is off.
-    public var topP: Float
+    package var topP: Float
     /// 0 is off.
-    public var topK: Int
+    package var topK: Int
     /// Ids that end a response, as its last id.
-    public var stopTokenIDs: [Int32]
+    package var stopTokenIDs: [Int32]
 
-    public init(maxTokens: Int, temperature: Float, topP: Float, topK: Int, stopTokenIDs: [Int32]) {
+    package init(maxTokens: Int, temperature: Float, topP: Float, topK: Int, stopTokenIDs: [Int32]) {
         self.maxTokens = maxTokens
         self.temperature = temperature
         self.topP = topP
@@ -46,19 +46,19 @@ public struct SamplingSettings: Sendable, Hashable {
 }
 
 /// A response to sample, under a lease.
-public struct RolloutTask: Sendable, Equatable {
-    public var id: RolloutID
-    public var kind: RolloutKind
-    public var promptIDs: [Int32]
-    public var teacher: String
-    public var sampling: SamplingSettings
+package struct RolloutTask: Sendable, Equatable {
+    package var id: RolloutID
+    package var kind: RolloutKind
+    package var promptIDs: [Int32]
+    package var teacher: String
+    package var sampling: SamplingSettings
     /// With the id it keys the counter-based random numbers.
-    public var seed: UInt64
+    package var seed: UInt64
     /// Oldest weight version the first token may be sampled with.
-    public var minimumVersion: UInt64
-    public var leaseID: UInt64
+    package var minimumVersion: UInt64
+    package var leaseID: UInt64
 
-    public init(
+    package init(
         id: RolloutID, kind: RolloutKind, promptIDs: [Int32], teacher: String, sampling: SamplingSettings,
         seed: UInt64, minimumVersion: UInt64, leaseID: UInt64
     ) {
@@ -74,37 +74,37 @@ public struct RolloutTask: Sendable, Equatable {
 }
 
 /// Tasks for a rollout worker; empty when there is nothing to do now.
-public struct RolloutGrant: Sendable, Equatable {
-    public var tasks: [RolloutTask]
+package struct RolloutGrant: Sendable, Equatable {
+    package var tasks: [RolloutTask]
 
-    public init(tasks: [RolloutTask]) { self.tasks = tasks }
+    package init(tasks: [RolloutTask]) { self.tasks = tasks }
 }
 
 /// Results of a rollout worker.
-public struct Trajectories: Sendable, Equatable {
-    public var trajectories: [Trajectory]
+package struct Trajectories: Sendable, Equatable {
+    package var trajectories: [Trajectory]
     /// Epoch in which the leases were granted.
-    public var epoch: UInt64
+    package var epoch: UInt64
 
-    public init(trajectories: [Trajectory], epoch: UInt64) {
+    package init(trajectories: [Trajectory], epoch: UInt64) {
         self.trajectories = trajectories
         self.epoch = epoch
     }
 }
 
 /// A sequence to grade, under a lease.
-public struct ScoreTask: Sendable, Equatable {
-    public var id: RolloutID
-    public var kind: RolloutKind
+package struct ScoreTask: Sendable, Equatable {
+    package var id: RolloutID
+    package var kind: RolloutKind
     /// The teacher to grade with, one of the scorer's.
-    public var teacher: String
+    package var teacher: String
     /// Prompt and response.
-    public var ids: [Int32]
+    package var ids: [Int32]
     /// 1 ... ids.count: where the response starts. Answered by `ids.count - promptCount` log-probabilities.
-    public var promptCount: Int
-    public var leaseID: UInt64
+    package var promptCount: Int
+    package var leaseID: UInt64
 
-    public init(
+    package init(
         id: RolloutID, kind: RolloutKind, teacher: String, ids: [Int32], promptCount: Int, leaseID: UInt64
     ) {
         self.id = id
@@ -117,20 +117,20 @@ public struct ScoreTask: Sendable, Equatable {
 }
 
 /// Tasks for a scorer; empty when there is nothing to do now.
-public struct ScoreGrant: Sendable, Equatable {
-    public var tasks: [ScoreTask]
+package struct ScoreGrant: Sendable, Equatable {
+    package var tasks: [ScoreTask]
 
-    public init(tasks: [ScoreTask]) { self.tasks = tasks }
+    package init(tasks: [ScoreTask]) { self.tasks = tasks }
 }
 
 /// A teacher's grades of one rollout.
-public struct Score: Sendable, Equatable {
-    public var id: RolloutID
-    public var kind: RolloutKind
+package struct Score: Sendable, Equatable {
+    package var id: RolloutID
+    package var kind: RolloutKind
     /// In nats, one a response token.
-    public var logprobs: [Float]
+    package var logprobs: [Float]
 
-    public init(id: RolloutID, kind: RolloutKind, logprobs: [Float]) {
+    package init(id: RolloutID, kind: RolloutKind, logprobs: [Float]) {
         self.id = id
         self.kind = kind
         self.logprobs = logprobs
@@ -138,27 +138,27 @@ public struct Score: Sendable, Equatable {
 }
 
 /// Results of a scorer.
-public struct Scores: Sendable, Equatable {
-    public var scores: [Score]
+package struct Scores: Sendable, Equatable {
+    package var scores: [Score]
     /// Epoch in which the leases were granted.
-    public var epoch: UInt64
+    package var epoch: UInt64
 
-    public init(scores: [Score], epoch: UInt64) {
+    package init(scores: [Score], epoch: UInt64) {
         self.scores = scores
         self.epoch = epoch
     }
 }
 
 /// Results the learner has, or no longer wants: their sender forgets them.
-public struct Acknowledge: Sendable, Equatable {
-    public var items: [WorkItem]
+package struct Acknowledge: Sendable, Equatable {
+    package var items: [WorkItem]
 
-    public init(items: [WorkItem]) { self.items = items }
+    package init(items: [WorkItem]) { self.items = items }
 }
 
 /// Work that is void: its holder stops and forgets it.
-public struct Revoke: Sendable, Equatable {
-    public var items: [WorkItem]
+package struct Revoke: Sendable, Equatable {
+    package var items: [WorkItem]
 
-    public init(items: [WorkItem]) { self.items = items }
+    package init(items: [WorkItem]) { self.items = items }
 }

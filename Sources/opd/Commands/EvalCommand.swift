@@ -2,8 +2,9 @@ import ArgumentParser
 import Distillation
 import Foundation
 import Models
-import Pipeline
+import Runs
 import Telemetry
+import Wording
 
 struct EvalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

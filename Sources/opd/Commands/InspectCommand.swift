@@ -2,7 +2,7 @@ import ArgumentParser
 import Configuration
 import Foundation
 import Models
-import Pipeline
+import RunFiles
 import Telemetry
 import Tokenizers
 

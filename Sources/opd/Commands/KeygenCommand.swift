@@ -1,5 +1,5 @@
 import ArgumentParser
-import Pipeline
+import Transport
 
 struct KeygenCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

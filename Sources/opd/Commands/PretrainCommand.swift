@@ -1,8 +1,11 @@
 import ArgumentParser
 import Configuration
+import Distillation
 import Foundation
 import Logging
 import Pipeline
+import RunFiles
+import Runs
 import Telemetry
 
 struct PretrainCommand: AsyncParsableCommand {

@@ -1,8 +1,11 @@
 import ArgumentParser
 import Configuration
+import Distillation
 import Foundation
 import Logging
-import Pipeline
+import RunFiles
+import Runs
+import Supervision
 import Telemetry
 
 struct LearnerCommand: AsyncParsableCommand {
@@ -34,10 +37,11 @@ struct LearnerCommand: AsyncParsableCommand {
         let loaded = try RunConfiguration.load(
             options.config, overrides: options.overrides, requiring: [.student, .teachers, .data, .learnerKeys])
         let configuration = loaded.configuration
-        let folder = try RunFolder.open(configuration.runFolder, resume: resume)
+        let folder = try RunFolder.open(
+            configuration.runFolder, resume: resume, isManaged: ChildProcess.isManaged)
         try RunLog.bootstrap(path: folder.log("learner"), name: "", verbosity: verbosity.level)
         let logger = Logger(label: "learner")
-        if !ChildProcess.isSupervised { for warning in loaded.warnings { logger.warning("\(warning)") } }
+        if !ChildProcess.isManaged { for warning in loaded.warnings { logger.warning("\(warning)") } }
         let progress = RunProgress(steps: configuration.training.steps, verbosity: verbosity.level)
         var end: LearnerProcess.End
         do {
@@ -45,15 +49,15 @@ struct LearnerCommand: AsyncParsableCommand {
                 configuration, folder: folder, bind: bind,
                 start: fork.path.map { .from($0) } ?? (resume ? .resume : .fresh),
                 resumeCommand: CommandLineText.resuming(
-                    ChildProcess.isSupervised ? "run" : "learner", options, workers: nil, scorers: nil),
+                    ChildProcess.isManaged ? "run" : "learner", options, workers: nil, scorers: nil),
                 timeLimit: time.timeLimit, progress: progress, logger: logger)
         } catch {
             progress.finish()
-            if !ChildProcess.isSupervised && !resume { folder.removeIfUnused() }
+            if !ChildProcess.isManaged && !resume { folder.removeIfUnused() }
             throw error
         }
         end.summary.program = CommandLineText.program
-        if ChildProcess.isSupervised && !end.summary.endedEarly.isEmpty {
+        if ChildProcess.isManaged && !end.summary.endedEarly.isEmpty {
             // The supervisor was asked to stop, and says how to go on.
             end.summary.endedEarly = "stopped"
             end.summary.resumeCommand = ""

@@ -1,8 +1,12 @@
 import ArgumentParser
 import Configuration
+import Distillation
 import Foundation
 import Logging
 import Pipeline
+import RunFiles
+import Runs
+import Supervision
 import Telemetry
 
 struct RunCommand: AsyncParsableCommand {

@@ -1,8 +1,10 @@
 import ArgumentParser
 import Configuration
+import Distillation
 import Foundation
 import Logging
-import Pipeline
+import RunFiles
+import Runs
 import Telemetry
 
 struct StatusCommand: AsyncParsableCommand {

@@ -1,8 +1,9 @@
 import ArgumentParser
 import Configuration
 import Glibc
-import Pipeline
+import RunFiles
 import Telemetry
+import Wording
 
 /// An error of a subcommand: one line for a person, and the exit status.
 struct CommandError: Error {
@@ -24,7 +25,7 @@ struct Failure {
         switch error {
         case let error as CommandError: (lines, status) = (["error: \(error.message)"], error.status)
         case let error as ConfigurationError: (lines, status) = (error.problems.map { "error: \($0)" }, 2)
-        case let error as ProcessError: (lines, status) = (["error: \(error)"], 2)
+        case let error as UsageError: (lines, status) = (["error: \(error)"], 2)
         case let error as RunFolderError: (lines, status) = (["error: \(error)"], error.isPassing ? 1 : 2)
         case is ClosedOutput: status = 0
         default:

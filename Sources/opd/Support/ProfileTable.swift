@@ -1,5 +1,6 @@
 import Compute
 import Telemetry
+import Wording
 
 /// A profile as a table for a person, the longest operation first; `between` is the time outside all operations.
 /// - Parameter total: seconds that the profile covers.

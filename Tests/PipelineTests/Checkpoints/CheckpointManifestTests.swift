@@ -1,5 +1,5 @@
 import Glibc
-import Pipeline
+import RunFiles
 import Testing
 
 @Suite struct CheckpointManifestTests {

@@ -1,6 +1,7 @@
 import Distillation
 import Foundation
 import Logging
+import RunFiles
 import Testing
 
 @testable import Pipeline

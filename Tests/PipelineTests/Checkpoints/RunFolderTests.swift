@@ -1,5 +1,5 @@
 import Glibc
-import Pipeline
+import RunFiles
 import Testing
 
 @Suite struct RunFolderTests {
@@ -12,7 +12,7 @@ import Testing
     }
 
     @Test func aNewFolderIsMade() throws {
-        let folder = try RunFolder.open(path + "/", resume: false, supervised: false)
+        let folder = try RunFolder.open(path + "/", resume: false)
         #expect(folder.path == path)
         #expect(names(path) == ["checkpoints", "logs"])
         #expect(folder.log("rollout-0") == "\(path)/logs/rollout-0.log")
@@ -23,7 +23,7 @@ import Testing
 
     /// A run folder may have come from elsewhere, links and all.
     @Test func nothingIsWrittenThroughALink() throws {
-        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        let folder = try RunFolder.open(path, resume: false)
         try temporary.write("mine", "mine.txt")
         let target = "\(temporary.path)/mine.txt"
         for link in [folder.configuration, "\(folder.configuration).tmp\(getpid())", folder.endpoint] {
@@ -36,19 +36,19 @@ import Testing
     }
 
     @Test func anExistingOneIsRefusedInOneLine() throws {
-        _ = try RunFolder.open(path, resume: false, supervised: false)
+        _ = try RunFolder.open(path, resume: false)
         let error = #expect(throws: RunFolderError.self) {
-            _ = try RunFolder.open(path, resume: false, supervised: false)
+            _ = try RunFolder.open(path, resume: false)
         }
         #expect(error?.description == "\(path) exists; continue it with --resume or choose another name")
-        _ = try RunFolder.open(path, resume: true, supervised: false)
-        _ = try RunFolder.open(path, resume: false, supervised: true)
+        _ = try RunFolder.open(path, resume: true)
+        _ = try RunFolder.open(path, resume: false, isManaged: true)
     }
 
     @Test func anEarlierRunIsSetAside() throws {
         #expect(try RunFolder.setAside(path) == nil)
         for number in 1...2 {
-            let folder = try RunFolder.open(path, resume: false, hasAgain: true, supervised: false)
+            let folder = try RunFolder.open(path, resume: false, hasAgain: true)
             try folder.write("a: \(number)\n", to: folder.configuration)
             #expect(try RunFolder.setAside(path + "/") == "\(path)-\(number)")
         }
@@ -58,7 +58,7 @@ import Testing
 
     /// Neither a run that goes on nor a folder that no run has made is moved.
     @Test func whatIsNoFinishedRunStays() throws {
-        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        let folder = try RunFolder.open(path, resume: false)
         let lock = try folder.lock()
         var error = #expect(throws: RunFolderError.self) { try RunFolder.setAside(path) }
         #expect(error?.description == "\(path) is in use by another learner; wait for it to end or stop it")
@@ -69,22 +69,22 @@ import Testing
     }
 
     @Test func resumingNothingBegins() throws {
-        let folder = try RunFolder.open(path, resume: true, supervised: false)
+        let folder = try RunFolder.open(path, resume: true)
         #expect(names(path) == ["checkpoints", "logs"])
         #expect(CheckpointStore(folder: folder.checkpoints).latest() == nil)
     }
 
     @Test func aFileInItsPlaceIsNamed() throws {
         try temporary.write("", "runs")
-        #expect(throws: RunFolderError.self) { _ = try RunFolder.open(path, resume: false, supervised: false) }
+        #expect(throws: RunFolderError.self) { _ = try RunFolder.open(path, resume: false) }
         let error = #expect(throws: RunFolderError.self) {
-            _ = try RunFolder.open("\(temporary.path)/runs", resume: true, supervised: false)
+            _ = try RunFolder.open("\(temporary.path)/runs", resume: true)
         }
         #expect(error?.description.contains("runs is not a folder") == true)
     }
 
     @Test func oneLearnerAtATime() throws {
-        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        let folder = try RunFolder.open(path, resume: false)
         var lock: RunFolderLock? = try folder.lock()
         let error = #expect(throws: RunFolderError.self) { _ = try folder.lock() }
         #expect(error?.description == "\(path) is in use by another learner; wait for it to end or stop it")
@@ -94,7 +94,7 @@ import Testing
     }
 
     @Test func theEndpointIsReadOnceItIsWhole() throws {
-        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        let folder = try RunFolder.open(path, resume: false)
         #expect(folder.readEndpoint() == nil)
         try writeText("tcp://127.0.0.1:1", to: folder.endpoint)
         #expect(folder.readEndpoint() == nil, "no line yet")
@@ -106,7 +106,7 @@ import Testing
     }
 
     @Test func recordsOfAnAbandonedBeginningAreKept() throws {
-        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        let folder = try RunFolder.open(path, resume: false)
         #expect(try folder.setAside() == [])
         try writeText("{\"step\": 1}\n", to: folder.metrics)
         try writeText("", to: folder.samples)
@@ -118,7 +118,7 @@ import Testing
     }
 
     @Test func onlyAnUnusedFolderIsRemoved() throws {
-        let folder = try RunFolder.open(path, resume: false, supervised: false)
+        let folder = try RunFolder.open(path, resume: false)
         try writeText("x", to: folder.log("rollout-0"))
         try folder.write("name: x\n", to: folder.configuration)
         for precious in ["notes.txt", "metrics.jsonl", "samples.jsonl"] {

@@ -1,5 +1,5 @@
 import Glibc
-import Pipeline
+import RunFiles
 import Testing
 
 /// A folder under the system's temporary one, removed with the last reference.

@@ -1,6 +1,6 @@
 import Distillation
+import Exchange
 import Foundation
-import Pipeline
 import Testing
 import Wire
 

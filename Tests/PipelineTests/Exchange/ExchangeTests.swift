@@ -1,5 +1,5 @@
 import Distillation
-import Pipeline
+import Exchange
 import Testing
 import Wire
 

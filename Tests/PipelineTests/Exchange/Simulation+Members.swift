@@ -1,5 +1,5 @@
 import Distillation
-import Pipeline
+import Exchange
 import Wire
 
 /// Members, and what happens to them.

@@ -1,5 +1,5 @@
 import Distillation
-import Pipeline
+import Exchange
 import Wire
 
 /// A seeded source of everything that happens in a simulation.

@@ -2,6 +2,8 @@ import Distillation
 import Foundation
 import Logging
 import Pipeline
+import RunFiles
+import Runs
 import Telemetry
 import Testing
 

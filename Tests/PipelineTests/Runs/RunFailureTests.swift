@@ -1,4 +1,5 @@
 import Distillation
+import Exchange
 import Foundation
 import Pipeline
 import Testing

@@ -1,7 +1,9 @@
 import Distillation
+import Exchange
 import Foundation
 import Logging
 import Pipeline
+import RunFiles
 import Testing
 import Wire
 

@@ -1,8 +1,12 @@
 import Distillation
+import Exchange
 import Foundation
 import Logging
 import Pipeline
+import RunFiles
+import Runs
 import Synchronization
+import Transport
 import Wire
 
 /// What a run would write to its folder; survives the learner's death as files do.

@@ -1,9 +1,9 @@
 import Distillation
 import Testing
+import Transport
 import Wire
 import ZeroMQ
 
-@testable import Pipeline
 
 struct AccessPolicyTests {
     private static let worker = try! CurveKeyPair.generate().publicKey

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
+import Transport
 import ZeroMQ
 
-@testable import Pipeline
 
 struct KeyFileTests {
     private func mode(_ path: String) throws -> Int {

@@ -1,8 +1,8 @@
 import Foundation
+import Supervision
 import Testing
 
 @testable import Models
-@testable import Pipeline
 
 struct MappedFileFailureTests {
     @Test func aMappedFileThatIsCutShortEndsTheProcessWithOneLine() async throws {

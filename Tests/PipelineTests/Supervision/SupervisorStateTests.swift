@@ -1,5 +1,6 @@
+import Configuration
 import Glibc
-import Pipeline
+import Supervision
 import Testing
 
 @Suite struct SupervisorStateTests {

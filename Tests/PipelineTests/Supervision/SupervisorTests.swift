@@ -1,13 +1,14 @@
 import Configuration
 import Glibc
 import Logging
-import Pipeline
+import RunFiles
+import Supervision
 import Testing
 
 /// Real processes: shell scripts in the roles.
 @Suite(.timeLimit(.minutes(2))) struct SupervisorTests {
     // Testing has one too.
-    typealias ExitStatus = Pipeline.ExitStatus
+    typealias ExitStatus = Supervision.ExitStatus
     let temporary: TemporaryFolder
     var folder: String { temporary.path }
 
@@ -53,7 +54,7 @@ import Testing
     @Test func aRunEndsWithItsLearner() async throws {
         let status = await run(
             learner: "while [ ! -s member.pid ]; do sleep 0.02; done; echo said",
-            members: ["rollout-0": "echo \"at $1 $OPD_TEST $OPD_SUPERVISED\"; echo $$ > member.pid; exec sleep 1000"])
+            members: ["rollout-0": "echo \"at $1 $OPD_TEST $OPD_CHILD\"; echo $$ > member.pid; exec sleep 1000"])
         #expect(status == ExitStatus(code: 0))
         #expect(try isGone("member.pid"))
         #expect(temporary.read("rollout-0.log") == "at tcp://x:1 given \(getpid())\n")

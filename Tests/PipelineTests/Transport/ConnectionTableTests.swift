@@ -1,7 +1,7 @@
 import Testing
+import Transport
 import ZeroMQ
 
-@testable import Pipeline
 
 struct ConnectionTableTests {
     private static func table(_ change: (inout ConnectionLimits) -> Void = { _ in }) -> ConnectionTable {

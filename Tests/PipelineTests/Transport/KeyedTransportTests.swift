@@ -1,11 +1,12 @@
 import Distillation
+import Engines
 import Foundation
 import Logging
 import Testing
+import Transport
 import Wire
 import ZeroMQ
 
-@testable import Pipeline
 
 /// A learner that lets in one worker's key and one scorer's.
 struct KeyedRun: Sendable {

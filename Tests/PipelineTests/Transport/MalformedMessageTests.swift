@@ -2,10 +2,10 @@ import Foundation
 import Locking
 import Logging
 import Testing
+import Transport
 import Wire
 import ZeroMQ
 
-@testable import Pipeline
 
 @Suite(.timeLimit(.minutes(1)))
 struct MalformedMessageTests {

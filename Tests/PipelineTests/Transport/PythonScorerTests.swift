@@ -1,9 +1,9 @@
 import Distillation
 import Foundation
 import Testing
+import Transport
 import Wire
 
-@testable import Pipeline
 
 /// A Python with pyzmq: `OPD_PYTHON`, or python3 on the path.
 private enum Python {

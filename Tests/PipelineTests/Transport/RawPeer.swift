@@ -1,7 +1,7 @@
 import Foundation
+import Locking
 import Testing
 
-@testable import Pipeline
 
 /// A TCP connection that says whatever a test wants, byte by byte.
 final class RawPeer: Sendable {

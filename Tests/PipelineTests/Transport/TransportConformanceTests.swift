@@ -1,11 +1,13 @@
 import Distillation
+import Engines
+import Files
 import Foundation
 import Locking
 import Logging
 import Testing
+import Transport
 import Wire
 
-@testable import Pipeline
 
 /// A way to make connected transports.
 struct Link: Sendable, CustomTestStringConvertible {

@@ -1,7 +1,10 @@
+import Engines
+import Files
 import Foundation
 import Locking
 import Logging
 import Testing
+import Transport
 import Wire
 
 @testable import Pipeline

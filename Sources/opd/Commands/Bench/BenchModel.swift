@@ -5,6 +5,7 @@ import Glibc
 import Models
 import Telemetry
 import Training
+import Wording
 
 /// Tokens a second of one kind of work on a model.
 struct ModelBenchmark: ParsableArguments {

@@ -2,8 +2,10 @@ import ArgumentParser
 import Configuration
 import Foundation
 import Logging
-import Pipeline
+import RunFiles
+import Supervision
 import Telemetry
+import Wording
 
 struct BenchPipelineCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

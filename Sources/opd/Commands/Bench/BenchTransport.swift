@@ -1,7 +1,9 @@
 import ArgumentParser
 import Logging
-import Pipeline
+import Runs
 import Telemetry
+import Wire
+import Wording
 
 struct BenchTransportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Logging
 import Models
-import Pipeline
+import Runs
 import Telemetry
 
 struct BenchWeightsCommand: AsyncParsableCommand {

@@ -1,0 +1,79 @@
+import Foundation
+
+/// Snapshot files in shared memory: `opd-RUN-VERSION`, for the eyes of this user only.
+///
+/// A file holds its version until two newer ones exist, so that a worker that was told of it finds it. Then the next
+/// version is written over it, because the kernel takes several times as long to find memory as it takes to fill it;
+/// or it is removed, where somebody still reads it: workers hold a shared lock (`flock`) on what they have mapped. Its
+/// owner holds a lock of another kind, so that files of killed processes are known by their missing lock.
+package struct SnapshotFiles: Sendable {
+    /// What their names begin with.
+    package static let prefix = "opd-"
+    /// Files beside the one that is written.
+    private static let kept = 2
+
+    private let directory: String
+    private let prefix: String
+    /// The oldest first.
+    private var files: [SnapshotFile] = []
+
+    /// - Parameter runID: anything that is not a letter, digit, `-`, `_` or `.` is replaced in file names.
+    package init(directory: String, runID: String) {
+        self.directory = directory
+        // The process id keeps two runs of one name apart.
+        let safe = runID.map { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) ? $0 : "-" }
+        prefix = Self.prefix + "\(String(safe))-\(ProcessInfo.processInfo.processIdentifier)"
+        Self.removeAbandoned(in: directory)
+    }
+
+    /// Removes snapshots of this user whose owner died without doing so.
+    private static func removeAbandoned(in directory: String) {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        where name.hasPrefix(prefix) {
+            let path = "\(directory)/\(name)"
+            // Anybody may put anything there: a pipe would be waited for.
+            let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+            guard descriptor >= 0 else { continue }
+            var status = stat()
+            let isOwn =
+                fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_uid == geteuid()
+            if isOwn, !SnapshotFile.isOwned(descriptor) { unlink(path) }
+            _ = close(descriptor)
+        }
+    }
+
+    /// Has `weights` written to a file, and returns its path and a view of it.
+    package mutating func write(
+        _ weights: TrainedWeights, version: UInt64
+    ) throws(WeightFileError) -> (path: String, bytes: WeightBytes) {
+        let path = "\(directory)/\(prefix)-\(version)"
+        remove { $0.path == path }
+        let file: SnapshotFile
+        if let free = reused(as: path, byteCount: weights.byteCount) {
+            file = free
+        } else {
+            file = try SnapshotFile(creating: path, byteCount: weights.byteCount)
+        }
+        weights.write(file.memory)
+        file.share()
+        files.append(file)
+        return (path, file.view)
+    }
+
+    /// The file that is not kept any longer, where it can be had.
+    private mutating func reused(as path: String, byteCount: Int) -> SnapshotFile? {
+        guard files.count > Self.kept else { return nil }
+        var oldest = files.removeFirst()
+        if oldest.reuse(as: path, byteCount: byteCount) { return oldest }
+        oldest.remove()
+        return nil
+    }
+
+    private mutating func remove(where isUnwanted: (SnapshotFile) -> Bool) {
+        for file in files where isUnwanted(file) { file.remove() }
+        files.removeAll(where: isUnwanted)
+    }
+
+    /// Removes all files.
+    package mutating func removeAll() { remove { _ in true } }
+}

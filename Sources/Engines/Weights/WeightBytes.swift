@@ -1,0 +1,98 @@
+import Files
+import Foundation
+import Wire
+
+/// The bytes of one weight snapshot: immutable, 64-byte aligned, shared between threads, never copied.
+///
+/// `@unchecked Sendable`: the memory is written in the initializer only (or by the one `WeightAssembly` that has not
+/// handed it out yet), or by the owner of what is viewed, which keeps it as it is while a view lives.
+package final class WeightBytes: ByteStorage, @unchecked Sendable {
+    package let bytes: UnsafeRawBufferPointer
+    private enum Backing {
+        case allocated(UnsafeMutableRawPointer)
+        case mapped(UnsafeMutableRawPointer, Int, lock: Int32)
+        case viewed(any AnyObject & Sendable)
+    }
+    private let backing: Backing
+    private static let hugePage = 2 << 20
+
+    /// Fresh memory of `count` bytes that `initialize` fills.
+    package init(count: Int, initialize: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
+        // Large pages where the system has them: a snapshot is hundreds of megabytes, made anew for every version.
+        let isLarge = count >= Self.hugePage
+        let alignment = isLarge ? Self.hugePage : 64
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1), alignment: alignment)
+        if isLarge { madvise(memory, count, Int32(MADV_HUGEPAGE)) }
+        do {
+            try initialize(UnsafeMutableRawBufferPointer(start: memory, count: count))
+        } catch {
+            memory.deallocate()
+            throw error
+        }
+        bytes = UnsafeRawBufferPointer(start: memory, count: count)
+        backing = .allocated(memory)
+    }
+
+    /// A view of memory that stays valid and unchanged for as long as `owner` lives.
+    package init(viewing bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable) {
+        self.bytes = bytes
+        backing = .viewed(owner)
+    }
+
+    /// A read-only mapping of the file at `path`, which must be a snapshot in `directory`, hold exactly `count` bytes,
+    /// be a regular file, and belong to this user with nobody else allowed to write to it: it could be truncated under
+    /// us.
+    package init(mapping path: String, in directory: String, count: Int) throws(WeightFileError) {
+        // The path is the learner's word. It names a snapshot, and nothing else is opened for it.
+        let prefix = "\(directory)/\(SnapshotFiles.prefix)"
+        guard path.hasPrefix(prefix), !path.dropFirst(prefix.count).contains("/") else {
+            throw WeightFileError("\(path) is not a snapshot in \(directory)")
+        }
+        // Not blocking: a pipe of this name would be waited for.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard descriptor >= 0 else { throw WeightFileError("cannot open \(path): \(systemMessage())") }
+        var isMapped = false
+        defer { if !isMapped { _ = close(descriptor) } }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw WeightFileError("cannot read \(path): \(systemMessage())") }
+        guard status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid() else {
+            throw WeightFileError("\(path) is not a regular file of this user")
+        }
+        guard status.st_mode & 0o022 == 0 else { throw WeightFileError("\(path) may be written by others") }
+        guard Int(status.st_size) == count, count > 0 else {
+            throw WeightFileError("\(path) has \(status.st_size) bytes, but \(count) were announced")
+        }
+        // While this lock is held the learner does not write another version into the file.
+        guard flock(descriptor, LOCK_SH | LOCK_NB) == 0 else {
+            throw WeightFileError("\(path) is being written anew")
+        }
+        let memory = mmap(nil, count, PROT_READ, MAP_SHARED | Int32(MAP_POPULATE), descriptor, 0)
+        guard let memory, memory != MAP_FAILED else {
+            throw WeightFileError("cannot map \(path): \(systemMessage())")
+        }
+        isMapped = true
+        bytes = UnsafeRawBufferPointer(start: memory, count: count)
+        backing = .mapped(memory, count, lock: descriptor)
+    }
+
+    deinit {
+        switch backing {
+        case .allocated(let memory): memory.deallocate()
+        case .mapped(let memory, let count, let lock):
+            munmap(memory, count)
+            _ = close(lock)
+        case .viewed: break
+        }
+    }
+
+    package var count: Int { bytes.count }
+
+    /// CRC-32 (zlib's) of all bytes.
+    package var checksum: UInt32 { SnapshotChecksums(self, chunkByteCount: 4 << 20).whole }
+}
+
+/// Why a snapshot file could not be written or read.
+package struct WeightFileError: Error, CustomStringConvertible {
+    package var description: String
+    package init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,96 @@
+import Distillation
+import Wire
+
+extension Exchange {
+    /// Grants what is pending to members that want work, the emptiest-handed first.
+    package mutating func pump(now: Duration) -> [Action] {
+        guard finished == nil else { return [] }
+        return grantRollouts(now) + grantScores(now)
+    }
+
+    private mutating func grantRollouts(_ now: Duration) -> [Action] {
+        var grants: [PeerID: [RolloutTask]] = [:]
+        while let (key, peer) = nextRollouts() {
+            let items = table.missing(key)
+            let id = lease(items, group: key, to: peer, now)
+            table.lease(key, id)
+            guard let group = table.groups[key] else { continue }
+            let sampling = key.kind == .train ? plan.sampling : plan.evaluationSampling
+            grants[peer, default: []] += items.map {
+                RolloutTask(
+                    id: $0.id, kind: $0.kind, promptIDs: group.prompt.ids, teacher: group.prompt.teacher,
+                    sampling: sampling, seed: group.seed, minimumVersion: group.minimumVersion, leaseID: id)
+            }
+        }
+        return grants.sorted { $0.key.description < $1.key.description }
+            .map { .send(.rolloutGrant(RolloutGrant(tasks: $0.value)), to: $0.key) }
+    }
+
+    /// The first prompt for which some rollout worker has room.
+    private func nextRollouts() -> (WorkTable.GroupKey, PeerID)? {
+        var busy: Set<String> = []
+        for key in table.pendingGroups.elements {
+            let sampler = table.groups[key]?.prompt.sampler ?? ""
+            guard !busy.contains(sampler) else { continue }
+            let tried = doubts.isEmpty ? [] : Set(table.missing(key).flatMap { doubts[$0] ?? [] })
+            if let peer = neediest(except: tried, where: { $0.samples(with: sampler) }) { return (key, peer) }
+            // Without teachers that sample every group waits for the same workers.
+            guard !sampler.isEmpty else { return nil }
+            busy.insert(sampler)
+        }
+        return nil
+    }
+
+    private mutating func grantScores(_ now: Duration) -> [Action] {
+        var grants: [PeerID: [ScoreTask]] = [:]
+        while let (item, peer) = nextScore() {
+            guard case .unscored(let trajectory, _) = table.items[item] else { break }
+            let id = lease([item], group: nil, to: peer, now)
+            table.leaseScore(item, id)
+            grants[peer, default: []].append(
+                ScoreTask(
+                    id: item.id, kind: item.kind, teacher: trajectory.teacher,
+                    ids: trajectory.promptIDs + trajectory.responseIDs, promptCount: trajectory.promptIDs.count,
+                    leaseID: id))
+        }
+        return grants.sorted { $0.key.description < $1.key.description }
+            .map { .send(.scoreGrant(ScoreGrant(tasks: $0.value)), to: $0.key) }
+    }
+
+    /// The first trajectory for which some scorer has room.
+    private func nextScore() -> (WorkItem, PeerID)? {
+        let waiting = table.pendingScores.compactMap { teacher, queue in queue.first.map { (teacher, $0) } }
+        for (teacher, key) in waiting.sorted(by: { $0.1 < $1.1 }) {
+            let tried = Set(doubts[key.item] ?? [])
+            if let peer = neediest(except: tried, where: { $0.role == .scorer && $0.teachers.contains(teacher) }) {
+                return (key.item, peer)
+            }
+        }
+        return nil
+    }
+
+    /// Of the members with room the one that holds least, and of equals the one whose last grant is oldest.
+    /// - Parameter tried: who has had no numbers for this work, and gets it again only when nobody else has room.
+    private func neediest(except tried: Set<PeerID>, where fits: (Member) -> Bool) -> PeerID? {
+        func order(_ member: Member) -> (Int, Int, UInt64, String) {
+            (tried.contains(member.peer) ? 1 : 0, member.tasks, member.lastGrant, member.name)
+        }
+        var best: Member?
+        for member in members.values where member.room && fits(member) {
+            if let best, order(best) < order(member) { continue }
+            best = member
+        }
+        return best?.peer
+    }
+
+    private mutating func lease(
+        _ items: [WorkItem], group: WorkTable.GroupKey?, to peer: PeerID, _ now: Duration
+    ) -> UInt64 {
+        lastLease += 1
+        grantCount += 1
+        counters.grants += 1
+        leases[lastLease] = Lease(holder: peer, items: Set(items), group: group, deadline: now + options.lease)
+        members[peer]?.take(lastLease, tasks: items.count, grant: grantCount)
+        return lastLease
+    }
+}

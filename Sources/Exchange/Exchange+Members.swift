@@ -1,0 +1,272 @@
+import Distillation
+import Wire
+import Wording
+
+extension Exchange {
+    /// Takes what has come, or could not be sent, and says what to do: for all of it together, so that work is handed
+    /// out once, and a peer's results are acknowledged in one message.
+    package mutating func receive(_ events: [TransportEvent], now: Duration) -> [Action] {
+        var actions: [Action] = []
+        for event in events {
+            switch event {
+            case .message(let message, let peer): actions += take(message, peer, now)
+            case .undeliverable(let message, let peer): actions += takeBack(message, peer)
+            }
+        }
+        // Before the grants: a member does not begin again what it is still delivering.
+        return acknowledgements() + actions + pump(now: now)
+    }
+
+    /// Takes a message and says what to do.
+    package mutating func receive(_ message: Message, from peer: PeerID, now: Duration) -> [Action] {
+        receive([.message(message, from: peer)], now: now)
+    }
+
+    private mutating func take(_ message: Message, _ peer: PeerID, _ now: Duration) -> [Action] {
+        if case .hello(let hello) = message { return welcome(hello, peer, now) }
+        if case .statusRequest = message { return [.reportStatus(to: peer)] }
+        guard members[peer] != nil else {
+            if case .goodbye = message { return [] }
+            return [.send(.reject(Reject(code: .unknownPeer, message: "say hello first")), to: peer)]
+        }
+        members[peer]?.hear(now)
+        switch message {
+        case .heartbeat(let heartbeat): return beat(heartbeat, peer, now)
+        case .leaseRequest(let request):
+            if let outdated = outdated(request.epoch, peer) { return outdated }
+            members[peer]?.window = request.count
+            return []
+        case .trajectories(let message):
+            if let outdated = outdated(message.epoch, peer) { return outdated }
+            return take(message.trajectories, peer, now)
+        case .scores(let message):
+            if let outdated = outdated(message.epoch, peer) { return outdated }
+            return take(message.scores, peer, now)
+        case .goodbye(let goodbye):
+            let left = note(.info, "\(name(peer)) left: \(goodbye.reason)")
+            return [left] + remove(peer)
+        case .weightsRequest(let request):
+            guard members[peer]?.role == .rollout else { return [wrongRole(peer, "a request for weights")] }
+            return [.serveWeights(request, to: peer)]
+        case .hello, .welcome, .reject, .heartbeatReply, .shutdown, .rolloutGrant, .scoreGrant, .acknowledge, .revoke,
+            .weightsAnnounce, .weightsChunk, .statusRequest, .status:
+            counters.invalid += 1
+            return [note(.debug, "\(name(peer)) sent \(message.name), which only a learner sends")]
+        }
+    }
+
+    /// A message could not be sent: what was granted in it is free again.
+    private mutating func takeBack(_ message: Message, _ peer: PeerID) -> [Action] {
+        guard members[peer] != nil else { return [] }
+        switch message {
+        case .rolloutGrant(let grant):
+            for task in grant.tasks { release(task.leaseID) }
+        case .scoreGrant(let grant):
+            for task in grant.tasks { release(task.leaseID) }
+        default: return []
+        }
+        // It may have gone; whether it has is for its silence to tell.
+        members[peer]?.reachable = false
+        return [note(.debug, "a grant did not reach \(name(peer))")]
+    }
+
+    /// Takes back what silent members and overdue leases hold. Call it about once a second.
+    package mutating func tick(now: Duration) -> [Action] {
+        forgive(now)
+        var actions: [Action] = []
+        for member in members.values.sorted(by: { $0.name < $1.name }) where now - member.lastSign > options.silence {
+            counters.membersLost += 1
+            actions.append(
+                note(
+                    .warning,
+                    "\(member.name) has been silent for \((now - member.lastSign).components.seconds) s: "
+                        + "its \(member.held.count) leases are issued again"))
+            actions += remove(member.peer)
+        }
+        for (id, lease) in leases.sorted(by: { $0.key < $1.key }) where now > lease.deadline {
+            actions.append(
+                note(
+                    .warning,
+                    "\(name(lease.holder)) has neither delivered nor renewed a lease for "
+                        + "\(options.lease.components.seconds) s: it is issued again"))
+            actions.append(.send(.revoke(Revoke(items: lease.items.sorted(by: <))), to: lease.holder))
+            release(id)
+            counters.reissued += 1
+        }
+        return actions + pump(now: now)
+    }
+
+    /// When this process itself was stopped for a while, others are not to blame for what it did not hear.
+    private mutating func forgive(_ now: Duration) {
+        let missed = now - (lastTick ?? now)
+        lastTick = now
+        guard missed > .seconds(5) else { return }
+        for peer in members.keys { members[peer]?.lastSign += missed }
+        for id in leases.keys { leases[id]?.deadline += missed }
+    }
+
+    /// The run is over: tells every member, and whoever comes later.
+    package mutating func finish(reason: String) -> [Action] {
+        finished = reason
+        return members.values.sorted { $0.name < $1.name }
+            .map { .send(.shutdown(Shutdown(reason: reason)), to: $0.peer) }
+    }
+
+    // MARK: Membership
+
+    private mutating func welcome(_ hello: Hello, _ peer: PeerID, _ now: Duration) -> [Action] {
+        if let finished { return [.send(.shutdown(Shutdown(reason: finished)), to: peer)] }
+        if let reject = refusal(hello) {
+            return remove(peer) + [
+                .send(.reject(reject), to: peer), note(.warning, "\(hello.name) was refused: \(reject.message)"),
+            ]
+        }
+        if let reject = clash(hello, peer) {
+            return [.send(.reject(reject), to: peer), note(.warning, "\(peer) was refused: \(reject.message)")]
+        }
+        // It may say hello again before it hears the welcome.
+        let isKnown = members[peer]?.name == hello.name
+        var actions = remove(peer)
+        // A restarted process takes its predecessor's place at once, without waiting for its silence to be noticed.
+        for other in members.values where other.name == hello.name {
+            actions += remove(other.peer)
+            let message = "another process has joined as '\(hello.name)'; give every process a name of its own"
+            actions.append(.send(.reject(Reject(code: .nameInUse, message: message)), to: other.peer))
+        }
+        members[peer] = Member(
+            peer: peer, name: hello.name, role: hello.role,
+            // A peer may claim any number of teachers: those of the run are enough to remember.
+            teachers: Set(hello.teachers).intersection(known(hello.role)).sorted(), lastSign: now)
+        actions.append(
+            .send(
+                .welcome(
+                    Welcome(
+                        runID: options.runID, epoch: epoch, heartbeatSeconds: options.heartbeat.seconds,
+                        leaseSeconds: options.lease.seconds, version: version)), to: peer))
+        if hello.role == .rollout { actions.append(.announceWeights(to: peer)) }
+        if isKnown { return actions }
+        let teachers = members[peer]?.teachers ?? []
+        let what =
+            (hello.role == .rollout ? "rollout worker" : "scorer")
+            + (teachers.isEmpty ? "" : " of \(teachers.joined(separator: ", "))")
+        actions.append(note(.info, "\(hello.name) joined (\(what), process \(hello.processID))"))
+        if let difference = difference(hello) { actions.append(note(.warning, difference)) }
+        return actions
+    }
+
+    /// What a member's other arithmetic means; nil when it has the learner's, or one of them is not known.
+    private func difference(_ hello: Hello) -> String? {
+        guard !options.arithmetic.isEmpty, !hello.arithmetic.isEmpty, hello.arithmetic != options.arithmetic else {
+            return nil
+        }
+        let what =
+            hello.role == .rollout
+            ? "importance ratios of its samples are nearly 1 where they should be 1"
+            : "grades depend, in their last digits, on which scorer gives them"
+        return "\(hello.name) rounds otherwise than the learner (another CPU, opd or oneDNN): \(what); "
+            + "a run can be repeated bit for bit on CPUs of one kind only"
+    }
+
+    /// What a newcomer must not do to those who are there; nil when it does nothing of the kind.
+    private func clash(_ hello: Hello, _ peer: PeerID) -> Reject? {
+        if members[peer] == nil, members.count >= options.memberLimit {
+            return Reject(code: .invalidRequest, message: "the run has \(members.count) members, which is the most")
+        }
+        guard members.values.contains(where: { $0.name == hello.name && $0.peer.key != peer.key }) else { return nil }
+        return Reject(
+            code: .nameInUse,
+            message: "a process with another key has joined as '\(hello.name)'; give every process a name of its own")
+    }
+
+    private func refusal(_ hello: Hello) -> Reject? {
+        guard hello.protocolVersion == Codec.version else {
+            return Reject(
+                code: .protocolVersion,
+                message: "\(hello.name) speaks protocol \(hello.protocolVersion), the learner \(Codec.version); "
+                    + "use the same opd on both sides")
+        }
+        let expected = options.tokenizerFingerprint
+        guard expected.isEmpty || hello.tokenizerFingerprint.isEmpty || hello.tokenizerFingerprint == expected else {
+            let what =
+                !hello.teachers.isEmpty
+                ? "the tokenizer of teacher '\(hello.teachers.first ?? "?")'" : "the tokenizer of \(hello.name)"
+            return Reject(
+                code: .tokenizerMismatch,
+                message: "\(what) differs from the student's; a teacher must read the very tokens that the student "
+                    + "writes: choose models with one tokenizer")
+        }
+        let known = known(hello.role)
+        if hello.role == .rollout, hello.teachers.isEmpty || known.isEmpty { return clash(of: hello, known) }
+        guard let unknown = hello.teachers.first(where: { !known.contains($0) }),
+            hello.teachers.allSatisfy({ !known.contains($0) })
+        else { return nil }
+        return Reject(
+            code: .unknownTeacher,
+            message: "no prompt of this run asks for teacher '\(unknown)'; teachers: "
+                + known.sorted().joined(separator: ", "))
+    }
+
+    /// Teachers that members of a role may hold.
+    private func known(_ role: Role) -> Set<String> { role == .rollout ? plan.samplers : plan.teachers }
+
+    /// A worker samples with the student or with a teacher, and so does a run.
+    private func clash(of hello: Hello, _ samplers: Set<String>) -> Reject? {
+        guard hello.teachers.isEmpty != samplers.isEmpty else { return nil }
+        let (theirs, ours) = samplers.isEmpty ? ("a teacher", "the student") : ("the student", "teachers")
+        return Reject(
+            code: .unknownTeacher,
+            message:
+                "\(hello.name) samples with \(theirs), and this run with \(ours); give both the same objective.kind")
+    }
+
+    private mutating func beat(_ heartbeat: Heartbeat, _ peer: PeerID, _ now: Duration) -> [Action] {
+        if let outdated = outdated(heartbeat.epoch, peer) { return outdated }
+        for id in heartbeat.leaseIDs where leases[id]?.holder == peer { leases[id]?.deadline = now + options.lease }
+        members[peer]?.heartbeat = heartbeat
+        members[peer]?.heartbeat?.leaseIDs = []
+        let reply = Action.send(.heartbeatReply(HeartbeatReply(epoch: epoch, version: version)), to: peer)
+        // An announcement that was lost is made up for; one that is known already costs nothing.
+        let behind = members[peer]?.role == .rollout && heartbeat.version != version
+        return behind ? [reply, .announceWeights(to: peer)] : [reply]
+    }
+
+    /// The answer to a message of another epoch, by which its sender learns of this one.
+    private mutating func outdated(_ theirs: UInt64, _ peer: PeerID) -> [Action]? {
+        guard theirs != epoch else { return nil }
+        counters.outdated += 1
+        return [.send(.heartbeatReply(HeartbeatReply(epoch: epoch, version: version)), to: peer)]
+    }
+
+    /// Forgets a member; what it holds is free.
+    mutating func remove(_ peer: PeerID) -> [Action] {
+        guard let member = members[peer] else { return [] }
+        counters.reissued += member.held.count
+        for id in member.held.sorted() { release(id) }
+        members[peer] = nil
+        return []
+    }
+
+    // MARK: Leases
+
+    /// Ends a lease; what is left of it can be granted again.
+    mutating func release(_ id: UInt64) {
+        guard let lease = leases.removeValue(forKey: id) else { return }
+        members[lease.holder]?.held.remove(id)
+        members[lease.holder]?.tasks -= lease.items.count
+        if let group = lease.group {
+            table.release(group)
+        } else {
+            for item in lease.items { table.releaseScore(item) }
+        }
+    }
+
+    func name(_ peer: PeerID) -> String { members[peer]?.name ?? peer.description }
+
+    func note(_ level: Note.Level, _ text: String) -> Action { .note(Note(level: level, text: text)) }
+}
+
+extension WorkItem {
+    package static func < (left: WorkItem, right: WorkItem) -> Bool {
+        WorkTable.ItemKey(item: left) < WorkTable.ItemKey(item: right)
+    }
+}

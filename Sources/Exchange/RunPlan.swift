@@ -1,0 +1,78 @@
+import Distillation
+import Wire
+
+/// What a run does, as far as the exchange is concerned: prompts, shapes and bounds.
+package struct RunPlan: Sendable {
+    package var prompts: [Prompt]
+    /// Held-out prompts; none: no evaluation.
+    package var heldout: [Prompt]
+    package var seed: UInt64
+    /// Whether every pass over the prompts has an order of its own.
+    package var shuffle = true
+    /// Training steps of the whole run.
+    package var steps: UInt64
+    /// P: groups (prompts) a step.
+    package var promptsPerStep: Int
+    /// S: rollouts a group.
+    package var samplesPerPrompt: Int
+    /// How many versions behind the learner a token's weights may be when it is trained on.
+    package var maxStaleness: UInt64 = 0
+    /// Steps that are sampled before their turn where the sampling weights never change, so that nothing gets stale; nil:
+    /// what `maxStaleness` allows.
+    package var stepsAhead: UInt64?
+    /// Steps between evaluations; 0: none.
+    package var evaluationEvery: UInt64 = 0
+    package var sampling: SamplingSettings
+    /// How held-out responses are sampled.
+    package var evaluationSampling: SamplingSettings
+
+    package init(
+        prompts: [Prompt], heldout: [Prompt] = [], seed: UInt64, steps: UInt64, promptsPerStep: Int,
+        samplesPerPrompt: Int, maxStaleness: UInt64 = 0, evaluationEvery: UInt64 = 0, sampling: SamplingSettings,
+        evaluationSampling: SamplingSettings? = nil
+    ) {
+        self.prompts = prompts
+        self.heldout = heldout
+        self.seed = seed
+        self.steps = steps
+        self.promptsPerStep = promptsPerStep
+        self.samplesPerPrompt = samplesPerPrompt
+        self.maxStaleness = maxStaleness
+        self.evaluationEvery = evaluationEvery
+        self.sampling = sampling
+        self.evaluationSampling = evaluationSampling ?? sampling
+    }
+
+    /// Whether the weights of `version` are evaluated: the first, the last, and every so many between.
+    package func evaluates(version: UInt64) -> Bool {
+        evaluationEvery > 0 && !heldout.isEmpty && (version == steps || version % evaluationEvery == 0)
+    }
+
+    /// First group that must not be issued yet at `version` completed steps.
+    package func groupLimit(version: UInt64) -> UInt64 {
+        min(version + (stepsAhead ?? maxStaleness) + 1, steps) * UInt64(promptsPerStep)
+    }
+
+    /// Step that trains a group.
+    package func step(of group: UInt64) -> UInt64 { group / UInt64(promptsPerStep) }
+
+    /// Oldest weights that may sample a group's rollouts.
+    package func minimumVersion(group: UInt64) -> UInt64 {
+        guard stepsAhead == nil else { return 0 }
+        let step = step(of: group)
+        return step > maxStaleness ? step - maxStaleness : 0
+    }
+
+    /// Rollouts of one step.
+    package var rolloutsPerStep: Int { promptsPerStep * samplesPerPrompt }
+
+    /// Names of the teachers that the prompts ask for grades.
+    package var teachers: Set<String> { Set(prompts.map(\.teacher) + heldout.map(\.teacher)).subtracting([""]) }
+
+    /// Names of the teachers that sample; none: the student does.
+    package var samplers: Set<String> { Set(prompts.map(\.sampler)).subtracting([""]) }
+
+    /// What the books are when a step ends. What is sampled ahead of its turn counts with its step, so that the books
+    /// do not depend on who was how fast.
+    package func boundary(_ counts: TokenCounts) -> TokenCounts { stepsAhead == nil ? counts : counts.settled }
+}

@@ -1,0 +1,190 @@
+import Distillation
+import Wire
+
+/// Every rollout that is open, from the moment it may be issued until its batch is trained.
+///
+/// Knows nothing of members: a lease is a number here.
+struct WorkTable: Sendable {
+    /// Rollouts that are leased together: the samples of one prompt.
+    struct GroupKey: Hashable, Comparable, Sendable {
+        var kind: RolloutKind
+        var group: UInt64
+
+        /// Held-out groups first, for the next step waits for them; then in the order of the run.
+        static func < (left: GroupKey, right: GroupKey) -> Bool {
+            if left.kind != right.kind { return left.kind == .evaluation }
+            return left.group < right.group
+        }
+    }
+
+    struct Group: Sendable {
+        var prompt: Prompt
+        var seed: UInt64
+        var minimumVersion: UInt64
+        /// Samples without a result, ascending.
+        var missing: [UInt32]
+        var lease: UInt64?
+    }
+
+    enum State: Sendable {
+        case missing
+        case unscored(Trajectory, lease: UInt64?)
+        case ready(ScoredTrajectory)
+    }
+
+    /// Ordered as groups are.
+    struct ItemKey: Comparable, Sendable {
+        var item: WorkItem
+        static func < (left: ItemKey, right: ItemKey) -> Bool {
+            if left.item.kind != right.item.kind { return left.item.kind == .evaluation }
+            return left.item.id < right.item.id
+        }
+    }
+
+    private(set) var groups: [GroupKey: Group] = [:]
+    private(set) var items: [WorkItem: State] = [:]
+    /// Groups with missing samples and no lease.
+    private(set) var pendingGroups = OrderedQueue<GroupKey>()
+    /// Trajectories to be graded and not leased, by teacher.
+    private(set) var pendingScores: [String: OrderedQueue<ItemKey>] = [:]
+
+    mutating func open(_ key: GroupKey, prompt: Prompt, seed: UInt64, minimumVersion: UInt64, samples: Int) {
+        let samples = (0..<UInt32(samples)).map { $0 }
+        groups[key] = Group(prompt: prompt, seed: seed, minimumVersion: minimumVersion, missing: samples, lease: nil)
+        for sample in samples {
+            items[WorkItem(id: RolloutID(group: key.group, sample: sample), kind: key.kind)] = .missing
+        }
+        pendingGroups.insert(key)
+    }
+
+    func key(of item: WorkItem) -> GroupKey { GroupKey(kind: item.kind, group: item.id.group) }
+
+    /// Samples of a group that have no result yet.
+    func missing(_ key: GroupKey) -> [WorkItem] {
+        (groups[key]?.missing ?? []).map {
+            WorkItem(id: RolloutID(group: key.group, sample: $0), kind: key.kind)
+        }
+    }
+
+    // MARK: Rollouts
+
+    mutating func lease(_ key: GroupKey, _ lease: UInt64) {
+        groups[key]?.lease = lease
+        pendingGroups.remove(key)
+    }
+
+    /// Makes a group's missing samples available again.
+    mutating func release(_ key: GroupKey) {
+        guard groups[key] != nil else { return }
+        groups[key]?.lease = nil
+        if groups[key]?.missing.isEmpty == false { pendingGroups.insert(key) }
+    }
+
+    /// Takes a result. The item must be missing.
+    mutating func accept(_ trajectory: Trajectory, _ item: WorkItem) {
+        let key = key(of: item)
+        groups[key]?.missing.removeAll { $0 == item.id.sample }
+        if groups[key]?.missing.isEmpty == true { pendingGroups.remove(key) }
+        if trajectory.responseIDs.isEmpty || !trajectory.isGraded {
+            items[item] = .ready(
+                ScoredTrajectory(
+                    trajectory: trajectory, teacherLogprobs: [], sampler: groups[key]?.prompt.sampler ?? ""))
+        } else {
+            items[item] = .unscored(trajectory, lease: nil)
+            pendingScores[trajectory.teacher, default: .init()].insert(ItemKey(item: item))
+        }
+    }
+
+    // MARK: Scores
+
+    /// The first trajectory that one of `teachers` can grade.
+    func nextToScore(teachers: [String]) -> WorkItem? {
+        teachers.compactMap { pendingScores[$0]?.first }.min()?.item
+    }
+
+    mutating func leaseScore(_ item: WorkItem, _ lease: UInt64) {
+        guard case .unscored(let trajectory, _) = items[item] else { return }
+        items[item] = .unscored(trajectory, lease: lease)
+        pendingScores[trajectory.teacher]?.remove(ItemKey(item: item))
+    }
+
+    mutating func releaseScore(_ item: WorkItem) {
+        guard case .unscored(let trajectory, _) = items[item] else { return }
+        items[item] = .unscored(trajectory, lease: nil)
+        pendingScores[trajectory.teacher, default: .init()].insert(ItemKey(item: item))
+    }
+
+    /// Takes grades. The item must be unscored.
+    mutating func accept(_ logprobs: [Float], _ item: WorkItem) {
+        guard case .unscored(let trajectory, _) = items[item] else { return }
+        pendingScores[trajectory.teacher]?.remove(ItemKey(item: item))
+        items[item] = .ready(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: logprobs))
+    }
+
+    // MARK: Batches
+
+    /// How many items of the groups are in which state.
+    func progress(_ keys: some Sequence<GroupKey>) -> BatchProgress {
+        var progress = BatchProgress()
+        for key in keys {
+            guard let group = groups[key] else { continue }
+            progress.missing += group.missing.count
+            forEachItem(of: key) { _, state in
+                progress.total += 1
+                if case .ready = state { progress.ready += 1 }
+            }
+        }
+        return progress
+    }
+
+    /// The trajectories of the groups, sorted by id, when all are ready.
+    func collect(_ keys: some Sequence<GroupKey>) -> [ScoredTrajectory]? {
+        var batch: [ScoredTrajectory] = []
+        var complete = true
+        for key in keys {
+            forEachItem(of: key) { _, state in
+                if case .ready(let scored) = state { batch.append(scored) } else { complete = false }
+            }
+        }
+        guard complete else { return nil }
+        return batch.sorted { $0.trajectory.id < $1.trajectory.id }
+    }
+
+    mutating func close(_ keys: some Sequence<GroupKey>) {
+        for key in keys {
+            var closed: [WorkItem] = []
+            forEachItem(of: key) { item, _ in closed.append(item) }
+            for item in closed { items[item] = nil }
+            groups[key] = nil
+            pendingGroups.remove(key)
+        }
+    }
+
+    private func forEachItem(of key: GroupKey, _ body: (WorkItem, State) -> Void) {
+        var sample: UInt32 = 0
+        while true {
+            let item = WorkItem(id: RolloutID(group: key.group, sample: sample), kind: key.kind)
+            guard let state = items[item] else { return }
+            body(item, state)
+            sample += 1
+        }
+    }
+}
+
+/// How far a batch is.
+package struct BatchProgress: Sendable, Equatable {
+    package var total = 0
+    /// Without a trajectory.
+    package var missing = 0
+    /// With a trajectory and its grades.
+    package var ready = 0
+    /// With a trajectory that is not graded.
+    package var unscored: Int { total - missing - ready }
+    package var isReady: Bool { ready == total }
+
+    package init(total: Int = 0, missing: Int = 0, ready: Int = 0) {
+        self.total = total
+        self.missing = missing
+        self.ready = ready
+    }
+}

@@ -1,0 +1,4 @@
+import Glibc
+
+/// The text of `errno`.
+package func systemMessage() -> String { String(cString: strerror(errno)) }

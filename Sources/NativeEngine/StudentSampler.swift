@@ -1,0 +1,105 @@
+import Compute
+import Distillation
+import Engines
+import Generation
+import Models
+import Wire
+
+/// The rollout worker's engine: a student, or a teacher that it imitates, with continuous batching, on a thread of its own.
+package actor StudentSampler: RolloutBackend, ScoringBackend {
+    package nonisolated let tokenizerFingerprint: String
+    package nonisolated var arithmetic: String { ComputeContext.arithmetic }
+    package nonisolated let weightByteCount: Int?
+    package nonisolated let slots: Int
+    private nonisolated let executor: PinnedThreadExecutor
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let type: ElementType
+    /// Where adapters alone are broadcast: the model below them, and what they look like.
+    private let adapted: (files: ModelFiles, snapshot: AdapterSnapshot)?
+    private let model: LanguageModel
+    private let engine: GenerationEngine
+    private var tasks: [UInt64: RolloutTask] = [:]
+    private var nextRequest: UInt64 = 0
+
+    /// Loads the model.
+    /// - Parameters:
+    ///   - slots: sequences sampled at once.
+    ///   - threads: compute threads.
+    ///   - adapters: of the run; nil: all weights are trained.
+    package init(
+        _ files: ModelFiles, type: ElementType, slots: Int, threads: Int, adapters: AdapterLayout? = nil
+    ) throws {
+        tokenizerFingerprint = try files.loadTokenizer().fingerprint
+        executor = PinnedThreadExecutor(name: "sampler")
+        self.slots = slots
+        self.type = type
+        let model = try LanguageModel(files, type: type, threads: threads)
+        self.model = model
+        adapted = try adapters.map { layout in
+            (files, AdapterSnapshot(layout: layout, baseFingerprint: try files.fingerprint()))
+        }
+        weightByteCount = adapted?.snapshot.byteCount ?? model.broadcastLayout.byteCount
+        engine = GenerationEngine(model: model, slots: slots)
+    }
+
+    package func replaceWeights(_ bytes: WeightBytes, elementType: String, version: UInt64) throws {
+        guard elementType == type.rawValue else {
+            throw EngineError(
+                "the learner sends \(elementType) weights, but this worker computes in \(type.rawValue); "
+                    + "give both the same student.dtype")
+        }
+        guard bytes.count == weightByteCount else {
+            throw EngineError(
+                "weights of version \(version) have \(bytes.count) bytes, but this worker's student takes "
+                    + "\(weightByteCount ?? 0); give learner and worker the same student.model and lora section")
+        }
+        if let (files, snapshot) = adapted {
+            do {
+                let adapters = try snapshot.read(bytes.bytes, owner: bytes)
+                return try engine.apply(adapters, to: files, version: version)
+            } catch {
+                throw EngineError("weights of version \(version): \(error)")
+            }
+        }
+        engine.replaceWeights(bytes.bytes, owner: bytes, version: version)
+    }
+
+    package func submit(_ newTasks: [RolloutTask]) throws {
+        let requests = newTasks.map { task in
+            nextRequest += 1
+            tasks[nextRequest] = task
+            let sampling = task.sampling
+            return SampleRequest(
+                id: nextRequest, promptIDs: task.promptIDs, seed: task.seed, stream: 0, sample: task.id.sample,
+                parameters: SamplingParameters(
+                    maxTokens: sampling.maxTokens, temperature: sampling.temperature, topP: sampling.topP,
+                    topK: sampling.topK, stopTokenIDs: sampling.stopTokenIDs))
+        }
+        try engine.submit(requests)
+    }
+
+    package func advance() -> [Trajectory] {
+        engine.step().compactMap { sample in
+            guard let task = tasks.removeValue(forKey: sample.id) else { return nil }
+            return Trajectory(
+                id: task.id, kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs,
+                responseIDs: sample.ids, behaviourLogprobs: sample.logprobs,
+                policyVersions: PolicyVersions(sample.versions),
+                finishReason: sample.finishReason == .stop ? .stop : .length, temperature: task.sampling.temperature)
+        }
+    }
+
+    /// With the weights that it samples with.
+    package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
+        try ScoringEngine(model: model).score(tasks.map(\.ids), from: tasks.map(\.promptCount))
+    }
+
+    package func cancel(_ items: Set<WorkItem>) {
+        engine.cancel { id in
+            guard let task = tasks[id], items.contains(WorkItem(id: task.id, kind: task.kind)) else { return false }
+            tasks[id] = nil
+            return true
+        }
+    }
+}

@@ -1,0 +1,25 @@
+import Compute
+import Engines
+import Generation
+import Models
+import Wire
+
+/// The scorer's engine: a teacher that grades given tokens, on a thread of its own.
+package actor TeacherModel: ScoringBackend {
+    package nonisolated let tokenizerFingerprint: String
+    package nonisolated var arithmetic: String { ComputeContext.arithmetic }
+    private nonisolated let executor: PinnedThreadExecutor
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+    private let engine: ScoringEngine
+
+    /// Loads the teacher.
+    package init(_ files: ModelFiles, type: ElementType, threads: Int) throws {
+        tokenizerFingerprint = try files.loadTokenizer().fingerprint
+        executor = PinnedThreadExecutor(name: "scorer")
+        engine = ScoringEngine(model: try LanguageModel(files, type: type, threads: threads))
+    }
+
+    package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
+        try engine.score(tasks.map(\.ids), from: tasks.map(\.promptCount))
+    }
+}

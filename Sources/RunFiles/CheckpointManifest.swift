@@ -1,0 +1,129 @@
+import CPlatform
+import Files
+import Glibc
+
+/// The file `manifest` of a checkpoint: size, CRC-32 and name of every other file in it, one a line, and the CRC-32 of
+/// those lines at the end.
+///
+/// A rename makes a checkpoint whole or not there; the manifest tells what happened to it afterwards: a bad disk, a
+/// copy that was cut off, a file that somebody removed.
+package struct CheckpointManifest {
+    static let fileName = "manifest"
+    private static let header = "opd checkpoint manifest 1"
+
+    /// Lists what is in a folder and writes the manifest into it, without putting it on disk.
+    static func write(into folder: String) throws(FileTreeError) {
+        var text = header + "\n"
+        for name in try files(in: folder, below: "") {
+            let (size, checksum) = try measure("\(folder)/\(name)")
+            text += "\(hex(checksum)) \(size) \(name)\n"
+        }
+        text += "\(hex(checksum(text))) end\n"
+        try FileTree.write(text, to: "\(folder)/\(fileName)")
+    }
+
+    /// What is wrong with the checkpoint in `folder`, in a few words that begin with a file's name; nil when every
+    /// file is as it was written. Reads all of it.
+    package static func flaw(in folder: String) -> String? {
+        guard FileTree.kind("\(folder)/\(fileName)") == .other,
+            let text = FileTree.read("\(folder)/\(fileName)", limit: 1 << 20)
+        else { return "\(fileName) is missing" }
+        guard let entries = entries(of: text) else { return "\(fileName) is damaged" }
+        for entry in entries {
+            guard isPlain(entry.name) else { return "\(fileName) names a file outside the checkpoint" }
+            // No part of a name may be a link: what it leads to is not part of the checkpoint.
+            var path = folder
+            let parts = entry.name.split(separator: "/")
+            for (index, part) in parts.enumerated() {
+                path += "/\(part)"
+                switch FileTree.kind(path) {
+                case .missing: return "\(entry.name) is missing"
+                case .link: return "\(entry.name) is a link"
+                case .folder: if index == parts.count - 1 { return "\(entry.name) is a folder" }
+                case .other: if index < parts.count - 1 { return "\(entry.name) is missing" }
+                }
+            }
+            do {
+                // The size alone tells of a cut-off file, without reading it.
+                let size = try FileTree.size(path)
+                guard size == entry.size else { return "\(entry.name) has \(size) bytes, not \(entry.size)" }
+                guard try measure(path).checksum == entry.checksum else { return "\(entry.name) has a wrong checksum" }
+            } catch {
+                return "\(entry.name) cannot be read: \(String(cString: strerror(error.code)))"
+            }
+        }
+        return nil
+    }
+
+    private struct Entry {
+        var name: String
+        var size: UInt64
+        var checksum: UInt32
+    }
+
+    /// The entries of a manifest; nil when it is not whole.
+    private static func entries(of text: String) -> [Entry]? {
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.popLast() == "", let last = lines.popLast(), lines.first == Substring(header) else { return nil }
+        let listed = lines.joined(separator: "\n") + "\n"
+        guard last == "\(hex(checksum(listed))) end" else { return nil }
+        var entries: [Entry] = []
+        for line in lines.dropFirst() {
+            let parts = line.split(separator: " ", maxSplits: 2)
+            guard parts.count == 3, let checksum = UInt32(parts[0], radix: 16), let size = UInt64(parts[1]) else {
+                return nil
+            }
+            entries.append(Entry(name: String(parts[2]), size: size, checksum: checksum))
+        }
+        return entries
+    }
+
+    /// Whether a name leads to something below the checkpoint's folder.
+    private static func isPlain(_ name: String) -> Bool {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        return !parts.isEmpty && parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
+    }
+
+    /// Names of all files, those in folders with a path, sorted.
+    private static func files(in folder: String, below prefix: String) throws(FileTreeError) -> [String] {
+        var files: [String] = []
+        for name in try FileTree.names(in: folder) {
+            let path = "\(folder)/\(name)"
+            switch FileTree.kind(path) {
+            case .folder: files += try Self.files(in: path, below: "\(prefix)\(name)/")
+            case .other: if prefix + name != fileName { files.append(prefix + name) }
+            // A link has no bytes of its own that could be damaged, and none is ever written.
+            case .link, .missing: break
+            }
+        }
+        return files
+    }
+
+    /// Size and CRC-32 of a file.
+    private static func measure(_ path: String) throws(FileTreeError) -> (size: UInt64, checksum: UInt32) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard descriptor >= 0 else { throw FileTreeError(path, errno) }
+        defer { close(descriptor) }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+        defer { buffer.deallocate() }
+        var size: UInt64 = 0
+        var checksum: UInt32 = 0
+        while true {
+            let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+            if count == 0 { return (size, checksum) }
+            guard count > 0 else {
+                if errno == EINTR { continue }
+                throw FileTreeError(path, errno)
+            }
+            size += UInt64(count)
+            checksum = cplatform_crc32(checksum, buffer.baseAddress, count)
+        }
+    }
+
+    private static func checksum(_ text: String) -> UInt32 { Array(text.utf8).withUnsafeBytes { crc32($0) } }
+
+    private static func hex(_ value: UInt32) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 8 - digits.count) + digits
+    }
+}

@@ -1,0 +1,172 @@
+import Files
+import Glibc
+
+/// A run folder cannot be used.
+package struct RunFolderError: Error, Sendable, Equatable, CustomStringConvertible {
+    package var message: String
+    /// Whether the same command can succeed later, as on a disk that is full now: exit status 1 then, otherwise 2.
+    package var isPassing: Bool
+
+    package init(_ message: String, isPassing: Bool = false) {
+        self.message = message
+        self.isPassing = isPassing
+    }
+    package var description: String { message }
+}
+
+/// The folder of a run, and what is where in it.
+package struct RunFolder: Sendable, Equatable {
+    package let path: String
+
+    /// Names the folder; touches nothing.
+    package init(_ path: String) {
+        var path = path
+        while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
+        self.path = path
+    }
+
+    /// One line a step.
+    package var metrics: String { "\(path)/metrics.jsonl" }
+    /// Sampled texts with their log-probabilities.
+    package var samples: String { "\(path)/samples.jsonl" }
+    /// Trajectories that spoilt a step or were refused, and why.
+    package var suspects: String { "\(path)/suspects.jsonl" }
+    /// The resolved configuration.
+    package var configuration: String { "\(path)/config.yaml" }
+    /// Where the learner listens.
+    package var endpoint: String { "\(path)/endpoint" }
+    package var checkpoints: String { "\(path)/checkpoints" }
+    package var logs: String { "\(path)/logs" }
+    /// The log of the process with this name, such as `rollout-0`.
+    package func log(_ name: String) -> String { "\(logs)/\(name).log" }
+
+    /// Makes the folder of a new run, or takes that of an earlier one.
+    ///
+    /// - Parameters:
+    ///   - resume: whether an earlier run is to be continued, if there is one; without it a folder that exists is
+    ///     refused. A job that may be started again and again can always say so.
+    ///   - hasAgain: whether the command can begin anew (`--again`), for the refusal.
+    ///   - isManaged: whether this process was started by a supervisor, which has made the folder.
+    package static func open(
+        _ path: String, resume: Bool, hasAgain: Bool = false, isManaged: Bool = false
+    ) throws(RunFolderError) -> RunFolder {
+        let folder = RunFolder(path)
+        do {
+            let kind = FileTree.kind(folder.path)
+            if kind != .missing, !FileTree.leadsToFolder(folder.path) {
+                throw RunFolderError("\(folder.path) is not a folder; choose another name or run_folder")
+            }
+            if kind == .missing {
+                try FileTree.createFolder(folder.path)
+            } else if !resume, !isManaged {
+                throw RunFolderError(
+                    "\(folder.path) exists; continue it with --resume\(hasAgain ? ", begin anew with --again" : "") or choose "
+                        + "another name")
+            }
+            try FileTree.createFolder(folder.logs)
+            try FileTree.createFolder(folder.checkpoints)
+        } catch let error as RunFolderError {
+            throw error
+        } catch {
+            throw RunFolderError("\(error); the run folder cannot be made; choose another with run_folder")
+        }
+        return folder
+    }
+
+    /// Gives the folder of an earlier run another name (`runs/x-1`), so that a run of its name can begin anew.
+    /// - Returns: the new path; nil when there was no folder.
+    /// - Throws: when the folder is no run's, or the run goes on.
+    package static func setAside(_ path: String) throws(RunFolderError) -> String? {
+        let folder = RunFolder(path)
+        guard FileTree.kind(folder.path) != .missing else { return nil }
+        guard FileTree.leadsToFolder(folder.checkpoints), FileTree.leadsToFolder(folder.logs) else {
+            throw RunFolderError("\(folder.path) is not the folder of a run; choose another name or run_folder")
+        }
+        let lock = try folder.lock()
+        defer { withExtendedLifetime(lock) {} }
+        var number = 1
+        while FileTree.kind("\(folder.path)-\(number)") != .missing { number += 1 }
+        let kept = "\(folder.path)-\(number)"
+        do { try FileTree.rename(folder.path, to: kept) } catch { throw RunFolderError("\(error)") }
+        return kept
+    }
+
+    /// Claims the folder for the learner of this process, until the lock is let go or the process ends.
+    package func lock() throws(RunFolderError) -> RunFolderLock {
+        let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw RunFolderError("\(FileTreeError(path, errno))") }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let code = errno
+            close(descriptor)
+            throw RunFolderError(
+                code == EWOULDBLOCK
+                    ? "\(path) is in use by another learner; wait for it to end or stop it"
+                    : "\(FileTreeError(path, code))")
+        }
+        return RunFolderLock(descriptor: descriptor)
+    }
+
+    /// Writes a file that is there whole or not at all.
+    package func write(_ text: String, to path: String) throws(RunFolderError) {
+        do { try FileTree.write(text, to: path) } catch { throw RunFolderError("\(error)", isPassing: true) }
+    }
+
+    /// Says where the learner listens; to be called when it does.
+    package func writeEndpoint(_ endpoint: String) throws(RunFolderError) {
+        try write(endpoint + "\n", to: self.endpoint)
+    }
+
+    /// Where the learner listens; nil while it has not said so.
+    package func readEndpoint() -> String? {
+        guard let text = FileTree.read(endpoint), text.hasSuffix("\n") else { return nil }
+        let endpoint = String(text.dropLast())
+        return endpoint.isEmpty ? nil : endpoint
+    }
+
+    /// Removes the endpoint that an earlier learner wrote.
+    package func removeEndpoint() { unlink(endpoint) }
+
+    /// Gives the metrics and samples of a run that starts again from the beginning other names (`metrics-1.jsonl`).
+    ///
+    /// A run that ended before its first checkpoint has nothing to go on from but its configuration: its steps are
+    /// done again, and what it recorded of them is kept aside.
+    ///
+    /// - Returns: the new paths, empty when there was nothing.
+    package func setAside() throws(RunFolderError) -> [String] {
+        var kept: [String] = []
+        for file in [metrics, samples, suspects] where (FileTree.read(file, limit: 1) ?? "") != "" {
+            let stem = file.dropLast(".jsonl".count)
+            var number = 1
+            while FileTree.kind("\(stem)-\(number).jsonl") != .missing { number += 1 }
+            do {
+                try FileTree.rename(file, to: "\(stem)-\(number).jsonl")
+            } catch {
+                throw RunFolderError("\(error)")
+            }
+            kept.append("\(stem)-\(number).jsonl")
+        }
+        return kept
+    }
+
+    /// Removes the folder of a run that ended before its first step, such as one whose configuration was refused, so
+    /// that the mended run is not refused for it. Does nothing when there is a checkpoint, a metric, or a file that no
+    /// run makes.
+    package func removeIfUnused() {
+        let own: Set = [
+            "checkpoints", "logs", "config.yaml", "endpoint", "metrics.jsonl", "samples.jsonl", "suspects.jsonl",
+            "initial",
+        ]
+        guard let names = try? FileTree.names(in: path), own.isSuperset(of: names),
+            (FileTree.read(metrics, limit: 1) ?? "").isEmpty, (FileTree.read(samples, limit: 1) ?? "").isEmpty,
+            CheckpointStore(folder: checkpoints).latest() == nil
+        else { return }
+        try? FileTree.remove(path)
+    }
+}
+
+/// A learner's claim on its run folder, given up with the last reference to this.
+package final class RunFolderLock: Sendable {
+    private let descriptor: Int32
+    init(descriptor: Int32) { self.descriptor = descriptor }
+    deinit { close(descriptor) }
+}

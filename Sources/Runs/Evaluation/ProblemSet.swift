@@ -1,0 +1,96 @@
+import Configuration
+import Distillation
+import Models
+import Tokenizers
+import Wording
+
+/// Problems as a model reads them: rendered and tokenised, each with what judges its responses, or all without.
+package struct ProblemSet: Sendable {
+    /// One problem.
+    package struct Item: Sendable {
+        package var promptIDs: [Int32]
+        package var messages: [ChatMessage]
+        /// Nil where responses are not judged.
+        package var check: AnswerCheck?
+    }
+
+    package var items: [Item]
+    package var stopTokenIDs: [Int32]
+    /// Longest response that is asked for.
+    package var maxTokens: Int
+    let tokenizer: Tokenizer
+
+    /// Reads held-out problems of a generated task, or a prompt file.
+    /// - Parameters:
+    ///   - name: a task such as `arithmetic:digits=2`, or a path.
+    ///   - count: problems to take; nil takes 200 of a task, all of a file.
+    ///   - template: chat template by name; `auto`: the model's own.
+    ///   - needsVerifiers: whether the prompts of a file must have verifiers; else all or none must.
+    ///   - maxTokens: nil: what the task's longest response takes, or 256 for a file, or what fits.
+    /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend.
+    package init(
+        _ name: String, for model: ModelFiles, count: Int?, seed: UInt64, template: String = "auto",
+        needsVerifiers: Bool = true, maxTokens: Int? = nil
+    ) throws {
+        let tokenizer = try model.loadTokenizer(), template = try model.chatTemplate(named: template)
+        var longest = 256
+        let problems: [(messages: [ChatMessage], check: AnswerCheck?)]
+        if TaskSpec.isTask(name) {
+            let task = try TaskSpec.named(name)
+            longest = task.longest.response + 1
+            problems = try task.drawn(.heldout, seed: seed, count: count ?? 200).map {
+                ([ChatMessage(role: "user", content: $0.prompt)], $0.check)
+            }
+        } else {
+            let prompts = try PromptFile.read(name, teachers: [], defaultTeacher: nil)
+            let isJudged = needsVerifiers || prompts.contains { $0.check != nil }
+            problems = try prompts.prefix(count ?? prompts.count).enumerated().map { index, prompt in
+                guard prompt.check != nil || !isJudged else {
+                    throw UsageError(
+                        "\(name): prompt \(index + 1) has no 'verifier', which an evaluation needs of every prompt"
+                            + (needsVerifiers ? ", or else a --teacher" : " or of none"))
+                }
+                return (prompt.chat, prompt.check)
+            }
+        }
+        let context = model.configuration.maxPositions
+        let items = try problems.map { messages, check in
+            let text = template.render(messages, addGenerationPrompt: true)
+            let ids = try tokenizer.encode(text, addSpecialTokens: template.kind == .plain)
+            return Item(promptIDs: ids, messages: messages, check: check)
+        }
+        let room = context - (items.map(\.promptIDs.count).max() ?? 0)
+        guard room >= maxTokens ?? 1, items.allSatisfy({ !$0.promptIDs.isEmpty }) else {
+            throw UsageError(
+                "\(name): the longest prompt leaves \(max(room, 0)) of the model's context of \(context) for "
+                    + "\(maxTokens ?? 1) new tokens; lower --max-tokens or take a shorter task")
+        }
+        self.items = items
+        self.tokenizer = tokenizer
+        self.maxTokens = maxTokens ?? min(longest, room)
+        stopTokenIDs = model.stopTokenIDs(tokenizer, template)
+    }
+
+    /// A response's text, special tokens left out.
+    func text(of ids: [Int32]) -> String { tokenizer.decode(ids, skipSpecialTokens: true) }
+}
+
+extension TaskSpec {
+    /// The task of this name; what is wrong with it is the user's to mend.
+    static func named(_ text: String) throws(UsageError) -> TaskSpec {
+        do {
+            return try TaskSpec(text)
+        } catch {
+            throw UsageError(error.message)
+        }
+    }
+
+    /// Its problems; that it has too few is the user's to mend.
+    func drawn(_ split: TaskSplit, seed: UInt64, count: Int) throws(UsageError) -> [Problem] {
+        do {
+            return try problems(split, seed: seed, count: count)
+        } catch {
+            throw UsageError(error.message)
+        }
+    }
+}

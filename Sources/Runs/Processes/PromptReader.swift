@@ -1,0 +1,146 @@
+import Configuration
+import Distillation
+import Models
+import Tokenizers
+import Wording
+
+/// Reads what a run asks and imitates, from files or from a generated task, rendered and tokenised for its student.
+struct PromptReader: Sendable {
+    let configuration: RunConfiguration
+    let student: ModelFiles
+    let tokenizer: Tokenizer
+    let template: ChatTemplate
+    let stopTokenIDs: [Int32]
+    let task: TaskSpec?
+
+    /// Held-out problems are the same for every run of a task, and for `opd eval` unless it is told otherwise.
+    static let heldoutSeed: UInt64 = 1
+
+    init(_ configuration: RunConfiguration, student: ModelFiles, tokenizer: Tokenizer) throws {
+        self.configuration = configuration
+        self.student = student
+        self.tokenizer = tokenizer
+        template = try student.chatTemplate(named: configuration.data.template.rawValue)
+        stopTokenIDs = student.stopTokenIDs(tokenizer, template)
+        task = configuration.data.task.isEmpty ? nil : try TaskSpec.named(configuration.data.task)
+    }
+
+    private var context: Int { student.configuration.maxPositions }
+    /// The teacher of what names none; empty where there are none.
+    private var defaultTeacher: String { configuration.usedTeachers.isEmpty ? "" : configuration.defaultTeacher ?? "" }
+
+    /// The prompts to train on.
+    func training() throws -> [Distillation.Prompt] {
+        guard let task else {
+            return try read(configuration.data.prompts, isHeldout: false)
+        }
+        let problems = try task.drawn(.training, seed: configuration.seed, count: configuration.data.taskPrompts)
+        return try problems.enumerated().map { try prompt($1, number: $0 + 1, isHeldout: false) }
+    }
+
+    /// The prompts to be evaluated on; none: no evaluation.
+    func heldout() throws -> [Distillation.Prompt] {
+        if !configuration.data.heldout.isEmpty { return try read(configuration.data.heldout, isHeldout: true) }
+        guard let task else { return [] }
+        let problems = try task.drawn(.heldout, seed: Self.heldoutSeed, count: configuration.data.heldoutCount)
+        return try problems.enumerated().map { try prompt($1, number: $0 + 1, isHeldout: true) }
+    }
+
+    private func read(_ path: String, isHeldout: Bool) throws -> [Distillation.Prompt] {
+        try PromptFile.read(path, for: configuration).enumerated().map { index, prompt in
+            if !isHeldout, configuration.objective.kind.usesReward, prompt.check == nil {
+                throw UsageError(
+                    "\(path): prompt \(index + 1) has no 'verifier', which gives objective.kind "
+                        + "'\(configuration.objective.kind.rawValue)' its reward")
+            }
+            return try self.prompt(
+                prompt.chat, teacher: prompt.teacher, check: prompt.check, response: isHeldout ? prompt.response : nil,
+                named: "\(path): prompt \(index + 1)")
+        }
+    }
+
+    private func prompt(_ problem: Problem, number: Int, isHeldout: Bool) throws -> Distillation.Prompt {
+        try prompt(
+            problem.chat, teacher: defaultTeacher, check: problem.check, response: isHeldout ? problem.response : nil,
+            named: "task '\(configuration.data.task)': problem \(number)")
+    }
+
+    /// - Parameter response: one whose cross-entropy is measured, where the learner evaluates.
+    private func prompt(
+        _ messages: [ChatMessage], teacher: String, check: AnswerCheck?, response: String?, named name: String
+    ) throws -> Distillation.Prompt {
+        let text = template.render(messages, addGenerationPrompt: true)
+        let ids = try encode(text)
+        let room = context - configuration.sampling.maxTokens
+        guard !ids.isEmpty, ids.count <= room else {
+            throw UsageError(
+                ids.isEmpty
+                    ? "\(name) has no tokens; give it some text"
+                    : "\(name) has \(ids.count) tokens, but with sampling.max_tokens "
+                        + "\(configuration.sampling.maxTokens) only \(max(room, 0)) fit into the student's context of "
+                        + "\(context); shorten it or lower sampling.max_tokens")
+        }
+        let kind = configuration.objective.kind, samples = kind.teachersSample
+        let given = kind.evaluatesInLearner ? try response.map { try example(messages, $0, named: name) } : nil
+        return Distillation.Prompt(
+            ids: ids, teacher: samples ? "" : teacher, sampler: samples ? teacher : "", text: text, check: check,
+            responseIDs: given?.responseIDs ?? [])
+    }
+
+    /// A chat template writes its special tokens itself.
+    private func encode(_ text: String) throws -> [Int32] {
+        try tokenizer.encode(text, addSpecialTokens: template.kind == .plain)
+    }
+
+    // MARK: Examples
+
+    /// What a supervised run imitates, and prompts that stand for it in checkpoints.
+    func examples() throws -> (source: any ExampleSource, identity: [Distillation.Prompt]) {
+        let seed = configuration.seed, batchSize = configuration.data.promptsPerStep
+        if let task {
+            // One that does not fit is found before the run, as far as the first problems tell.
+            for index in 0..<64 as Range<UInt64> {
+                _ = try example(task.problem(.training, seed: seed, index: index), task)
+            }
+            let identity = Distillation.Prompt(ids: task.description.utf8.map { Int32($0) }, teacher: "")
+            let source = GeneratedExamples(task, seed: seed, batchSize: batchSize) { try example($0, task) }
+            return (source, [identity])
+        }
+        let path = configuration.data.prompts
+        let examples = try PromptFile.read(path, for: configuration).enumerated().map { index, prompt in
+            try example(prompt.chat, prompt.response ?? "", named: "\(path): prompt \(index + 1)")
+        }
+        let identity = examples.map { Distillation.Prompt(ids: $0.promptIDs + [-1] + $0.responseIDs, teacher: "") }
+        let source = ListedExamples(
+            examples, batchSize: batchSize, seed: seed, shuffled: configuration.data.shuffle)
+        return (source, identity)
+    }
+
+    private func example(_ problem: Problem, _ task: TaskSpec) throws -> SupervisedExample {
+        try example(problem.chat, problem.response, named: "task '\(task)': problem '\(problem.prompt)'")
+    }
+
+    private func example(
+        _ messages: [ChatMessage], _ response: String, named name: String
+    ) throws -> SupervisedExample {
+        let promptIDs = try encode(template.render(messages, addGenerationPrompt: true))
+        let responseIDs = try tokenizer.encode(response) + stopTokenIDs.prefix(1)
+        let count = promptIDs.count + responseIDs.count
+        guard !promptIDs.isEmpty, !responseIDs.isEmpty, count <= context else {
+            throw UsageError(
+                count <= context
+                    ? "\(name) has a prompt or a response without tokens; give it some text"
+                    : "\(name) has \(count) tokens with its response, but the student's context is \(context); "
+                        + "shorten it, or choose a model with a longer one")
+        }
+        return SupervisedExample(promptIDs: promptIDs, responseIDs: responseIDs)
+    }
+}
+
+extension Configuration.Prompt {
+    var chat: [ChatMessage] { messages.map { ChatMessage(role: $0.role, content: $0.content) } }
+}
+
+extension Problem {
+    var chat: [ChatMessage] { [ChatMessage(role: "user", content: prompt)] }
+}

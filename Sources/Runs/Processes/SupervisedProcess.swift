@@ -1,0 +1,106 @@
+import Configuration
+import Distillation
+import Foundation
+import Logging
+import Models
+import NativeEngine
+import Pipeline
+import RunFiles
+import Supervision
+import Telemetry
+import Training
+import Wire
+import Wording
+
+/// A supervised run as a process: from a configuration to the end of its run. It needs no other.
+package enum SupervisedProcess {
+    /// Trains until all steps are done or a signal comes.
+    /// - Parameters:
+    ///   - resumeCommand: what a person types to go on.
+    ///   - timeLimit: for this process, its loading included.
+    /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
+    package static func run(
+        _ given: RunConfiguration, folder: RunFolder, start: LearnerProcess.Start, resumeCommand: String,
+        timeLimit: TimeLimit? = nil, progress: RunProgress, logger: Logger
+    ) async throws -> LearnerProcess.End {
+        let startedAt = ContinuousClock.now
+        let lock = try folder.lock()
+        defer { withExtendedLifetime(lock) {} }
+        var configuration = given
+        if configuration.shape.layers > 0 {
+            configuration.student.model = try makeStudent(configuration, in: folder, logger: logger)
+        }
+        try folder.write(given.yaml(markingDefaults: false), to: folder.configuration)
+        progress.activity("loading the student")
+        let student = try ModelFiles.open(configuration.student.model)
+        let data = try PreparedData(configuration, student: student)
+        guard let examples = data.examples else { preconditionFailure("a supervised run has examples") }
+        let plan = LearnerProcess.runPlan(configuration, data)
+        let store = CheckpointStore(folder: folder.checkpoints)
+        try store.prepare()
+        if case .from(let path) = start {
+            try await LearnerProcess.adopt(path, store, given, plan, data.tokenizer, logger)
+        }
+        let resuming =
+            start == .fresh
+            ? nil : try await LearnerProcess.restorePoint(store, folder, given, plan, data.tokenizer, logger)
+        if let resuming { progress.resume(after: resuming.checkpoint.step) }
+
+        let threads = configuration.pipeline.threadCount
+        let backend = try StudentTrainer(
+            student, type: configuration.student.elementType, threads: threads,
+            options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget,
+            adapters: try configuration.adapters(of: student))
+        let tokenizer = data.tokenizer
+        let recorder = try FolderRecorder(
+            folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
+            decode: { tokenizer.decode($0) }, logger: logger)
+        let schedule = configuration.training.learningRateSchedule
+        var options = SupervisedOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
+        options.stepGuard = configuration.training.stepGuard
+        options.costModel = try configuration.costModel(student: student)
+        options.target = configuration.evaluation.target
+        options.checkpoints = configuration.checkpoint.schedule
+        options.configurationText = given.yaml()
+        options.timeLimit = timeLimit
+        options.startedAt = startedAt
+        let learner = SupervisedLearner(
+            options: options, backend: backend, source: examples,
+            evaluator: try LearnerProcess.evaluator(configuration, student, data, logger), checkpoints: store,
+            resuming: resuming,
+            recorder: recorder, logger: logger)
+        let stopping = StopSignal(isLearner: true) { signal in await learner.stop("stopped by \(signal)") }
+        defer { stopping.end() }
+        let outcome = try await learner.run()
+        progress.finish()
+        if let failure = outcome.checkpointFailure { logger.warning("the last checkpoint is missing: \(failure)") }
+        return LearnerProcess.End(
+            exitCode: !outcome.end.isStop
+                ? 0 : (stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode),
+            summary: await LearnerProcess.summary(
+                outcome, configuration: configuration, data: data, folder: folder, resumeCommand: resumeCommand,
+                logger: logger))
+    }
+
+    /// Writes the model that a run from scratch begins with, unless it is there already.
+    private static func makeStudent(
+        _ configuration: RunConfiguration, in folder: RunFolder, logger: Logger
+    ) throws -> String {
+        let shape = configuration.shape
+        let path = "\(folder.path)/initial"
+        let made = ModelShape(
+            layers: shape.layers, hidden: shape.hidden, heads: shape.heads, keyValueHeads: shape.keyValueHeads,
+            intermediate: shape.intermediate, context: shape.context)
+        let expected: ModelConfiguration
+        do {
+            expected = try made.configuration(source: "shape")
+        } catch {
+            throw UsageError("\(error)")
+        }
+        if !FileManager.default.fileExists(atPath: "\(path)/config.json") {
+            try ModelInitializer.write(to: path, shape: made, seed: UInt64(shape.seed))
+        }
+        logger.info("\(path): \(expected.parameterCount) parameters, drawn from seed \(shape.seed)")
+        return path
+    }
+}

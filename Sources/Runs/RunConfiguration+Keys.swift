@@ -1,0 +1,69 @@
+import Configuration
+import Transport
+import Wire
+import Wording
+import ZeroMQ
+
+extension RunConfiguration {
+    /// Whether the configuration has any key: then nothing of the run is sent in plain text.
+    var hasKeys: Bool { security != Security() }
+
+    /// The learner's keys; nil when the configuration has none at all.
+    func learnerKeys() throws(UsageError) -> LearnerKeys? {
+        guard try usesKeys() else { return nil }
+        let keys = try KeyFile.secret(named("learner_key", security.learnerKey, "a learner"))
+        let rollout = security.rolloutClients.isEmpty ? [] : try KeyFile.clients(security.rolloutClients)
+        let scorer = security.scorerClients.isEmpty ? [] : try KeyFile.clients(security.scorerClients)
+        guard !rollout.isEmpty, !scorer.isEmpty else {
+            let key = rollout.isEmpty ? "security.rollout_clients" : "security.scorer_clients"
+            throw UsageError("\(key) names no key, so no such process could join: list the public keys of those that may")
+        }
+        return LearnerKeys(keys: keys, policy: AccessPolicy(rollout: rollout, scorer: scorer))
+    }
+
+    /// The keys of a worker or scorer; nil when the configuration has none at all.
+    func memberKeys(_ role: Role) throws(UsageError) -> MemberKeys? {
+        guard try usesKeys() else { return nil }
+        let (name, path) = role == .rollout ? ("rollout_key", security.rolloutKey) : ("scorer_key", security.scorerKey)
+        let keys = try KeyFile.secret(named(name, path, "a \(role.text)"))
+        let learner = try KeyFile.publicKey(named("learner_public_key", security.learnerPublicKey, "a \(role.text)"))
+        return MemberKeys(keys: keys, learner: learner)
+    }
+
+    /// Checks, before any is started, that the processes of a run on one machine have keys that fit together.
+    package func checkKeys() throws(UsageError) {
+        guard let learner = try learnerKeys() else { return }
+        for role in [Role.rollout, .scorer] {
+            guard let member = try memberKeys(role) else { return }
+            guard member.learner == learner.keys.publicKey else {
+                throw UsageError(
+                    "\(security.learnerPublicKey) is not the public key of \(security.learnerKey); "
+                        + "set security.learner_public_key to the file that was made with it")
+            }
+            let hello = Message.hello(
+                Hello(
+                    role: role, name: "", incarnation: 0, hostID: "", tokenizerFingerprint: "",
+                    slots: 0, teachers: [], processID: 0))
+            if learner.policy.refusal(of: hello, from: member.keys.publicKey) != nil {
+                let name = role == .rollout ? "rollout" : "scorer"
+                throw UsageError(
+                    "security.\(name)_key: its public key \(member.keys.publicKey) is not in security.\(name)_clients; add it there"
+                )
+            }
+        }
+    }
+
+    private func usesKeys() throws(UsageError) -> Bool {
+        guard hasKeys else { return false }
+        guard Context.supports("curve") else {
+            throw UsageError("this libzmq was built without CURVE, so keys cannot be used; install one with libsodium")
+        }
+        return true
+    }
+
+    /// A path that must be set: what has some keys must not fall back to plain text for want of others.
+    private func named(_ name: String, _ path: String, _ who: String) throws(UsageError) -> String {
+        guard path.isEmpty else { return path }
+        throw UsageError("security.\(name) is missing, which \(who) needs when the configuration has keys")
+    }
+}

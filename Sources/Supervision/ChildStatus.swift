@@ -1,0 +1,42 @@
+import Glibc
+
+/// How a child process ended.
+package enum ChildStatus: Sendable, Equatable, CustomStringConvertible {
+    case exited(Int32)
+    case signalled(Int32)
+    /// It could not be started; why.
+    case notStarted(String)
+
+    /// Continues a sentence that begins with the process's name.
+    package var description: String {
+        switch self {
+        case .exited(let code): "ended with exit status \(code)"
+        case .signalled(let signal): "was killed by signal \(signal)\(Self.names[signal].map { " (\($0))" } ?? "")"
+        case .notStarted(let reason): "could not be started: \(reason)"
+        }
+    }
+
+    private static let names: [Int32: String] = [
+        SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGTRAP: "SIGTRAP",
+        SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGSEGV: "SIGSEGV", SIGPIPE: "SIGPIPE",
+        SIGTERM: "SIGTERM", SIGUSR1: "SIGUSR1", SIGXCPU: "SIGXCPU",
+        SIGKILL: "SIGKILL; the system does that when memory runs out",
+    ]
+}
+
+/// With what the run of a supervisor ends.
+package struct ExitStatus: Sendable, Equatable {
+    /// For `exit`: 0 done, 1 failed, 2 refused its configuration, 75 stopped by its time limit,
+    /// 128 plus its number stopped by a signal.
+    package var code: Int32
+    /// What went wrong, for a person; nil when nothing did or the learner has said it on standard error already.
+    package var error: String?
+    /// What to do next; nil when there is nothing.
+    package var hint: String?
+
+    package init(code: Int32, error: String? = nil, hint: String? = nil) {
+        self.code = code
+        self.error = error
+        self.hint = hint
+    }
+}

@@ -1,0 +1,52 @@
+
+/// A process that a supervisor keeps.
+package struct ProcessSpec: Sendable, Equatable {
+    /// `learner`: the run begins and ends with it. `member`: is started once the learner listens, and again when it
+    /// dies.
+    package enum Role: Sendable { case learner, member }
+
+    /// Stands for where the learner listens in a member's arguments.
+    package static let endpointPlaceholder = "{endpoint}"
+
+    /// What it is called in messages, such as `rollout-0`; no two of a plan are alike.
+    package var name: String
+    package var role: Role
+    /// Path of the program.
+    package var executable: String
+    /// Without the program's name.
+    package var arguments: [String]
+    /// Added to the supervisor's own environment.
+    package var environment: [String: String]
+    /// File that standard output and error are appended to; nil: they are the supervisor's own.
+    package var logPath: String?
+
+    package init(
+        name: String, role: Role, executable: String, arguments: [String], environment: [String: String] = [:],
+        logPath: String? = nil
+    ) {
+        self.name = name
+        self.role = role
+        self.executable = executable
+        self.arguments = arguments
+        self.environment = environment
+        self.logPath = logPath
+    }
+}
+
+/// How a supervisor learns where the learner listens.
+package enum EndpointSource: Sendable, Equatable {
+    case fixed(String)
+    /// The learner writes a line into this file.
+    case file(String)
+
+    /// Where a process of the same machine connects to for an endpoint that listens at every address.
+    package static func local(_ endpoint: String) -> String {
+        for (every, one) in [
+            ("tcp://*:", "tcp://127.0.0.1:"), ("tcp://0.0.0.0:", "tcp://127.0.0.1:"), ("tcp://[::]:", "tcp://[::1]:"),
+        ]
+        where endpoint.hasPrefix(every) {
+            return one + endpoint.dropFirst(every.count)
+        }
+        return endpoint
+    }
+}

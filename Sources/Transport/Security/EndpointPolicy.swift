@@ -1,0 +1,23 @@
+import Wording
+
+/// Where a process may listen or connect without encryption.
+package enum EndpointPolicy {
+    /// Refuses plain TCP off this machine unless the configuration allows it in as many words.
+    package static func check(_ endpoint: String, allowPlaintext: Bool, isEncrypted: Bool) throws(UsageError) {
+        guard !allowPlaintext, !isEncrypted, endpoint.hasPrefix("tcp://") else { return }
+        var host = Substring(endpoint.dropFirst("tcp://".count))
+        if let colon = host.lastIndex(of: ":") { host = host[..<colon] }
+        // A source address may stand before the semicolon.
+        if let semicolon = host.lastIndex(of: ";") { host = host[host.index(after: semicolon)...] }
+        let isLoopback = host == "localhost" || host == "[::1]" || host == "::1" || isLoopbackAddress(host)
+        guard !isLoopback else { return }
+        throw UsageError(
+            "\(endpoint) leaves this machine unencrypted, where anyone on the network can read and write the run; "
+                + "make keys with 'opd keygen', or set pipeline.allow_plaintext: true if that is meant")
+    }
+
+    private static func isLoopbackAddress(_ host: Substring) -> Bool {
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
+        return parts.count == 4 && !parts.contains(nil) && parts[0] == 127
+    }
+}

@@ -1,0 +1,104 @@
+import Logging
+import Wire
+import Wording
+import ZeroMQ
+
+/// A transport over a ZeroMQ socket: ROUTER at the learner, DEALER at a member.
+///
+/// One thread of its own owns the socket. Senders queue and wake it; the consumer of `events` is fed through a
+/// bounded queue, and while that is full the socket is not read, so that TCP slows the senders down.
+package final class ZeroMQTransport: Transport {
+    /// Where it listens or connects to, with the port filled in.
+    package let endpoint: String
+    private let loop: SocketLoop
+
+    private init(endpoint: String, loop: SocketLoop) {
+        self.endpoint = endpoint
+        self.loop = loop
+        loop.start()
+    }
+
+    deinit { loop.requestClose() }
+
+    /// Listens at `endpoint` (`tcp://ADDRESS:PORT`, port `*` for a free one). Throws `ZeroMQError` when it cannot.
+    ///
+    /// - Parameter keys: encrypts, and lets in whom its policy admits; nil: anybody, in plain text.
+    package static func learner(
+        bind endpoint: String, keys: LearnerKeys? = nil, options: TransportOptions = .init(), logger: Logger
+    ) throws -> ZeroMQTransport {
+        let context = try Context()
+        let socket = try makeSocket(context, .router, endpoint, options)
+        try socket.set(.routerMandatory, to: 1)
+        try socket.set(.handshakeInterval, to: options.connections.handshake.milliseconds)
+        try socket.set(.backlog, to: 256)
+        if let keys {
+            // Without handover nobody takes over the routing id of a connection that stands.
+            try socket.setCurveServer(keys.keys)
+        } else {
+            try socket.set(.routerHandover, to: 1)
+        }
+        let gate = try LearnerGate(socket, context: context, keys: keys, options: options, logger: logger)
+        try socket.bind(endpoint)
+        let bound = try socket.lastEndpoint
+        return ZeroMQTransport(
+            endpoint: bound,
+            loop: try SocketLoop(
+                socket: socket, side: .learner(gate), isEncrypted: keys != nil, options: options, logger: logger))
+    }
+
+    /// Connects to a learner in the background, again and again until it is there. Whether it answers is for the
+    /// caller to find out, by a hello.
+    ///
+    /// - Parameters:
+    ///   - identity: 1 ... 255 bytes; another live process with the same one takes this one's place. With keys it is
+    ///     not used: the learner assigns one to each connection.
+    ///   - keys: encrypts, and talks to the learner they name only; nil: plain text.
+    package static func member(
+        connect endpoint: String, identity: String, keys: MemberKeys? = nil, options: TransportOptions = .init(),
+        logger: Logger
+    ) throws -> ZeroMQTransport {
+        let socket = try makeSocket(Context(), .dealer, endpoint, options)
+        if let keys {
+            try socket.setCurveClient(keys.keys, server: keys.learner)
+        } else {
+            try socket.setRoutingID(Array(identity.utf8))
+        }
+        let watch = try MemberWatch(socket, endpoint: endpoint, keys: keys, logger: logger)
+        try socket.connect(endpoint)
+        return ZeroMQTransport(
+            endpoint: endpoint,
+            loop: try SocketLoop(
+                socket: socket, side: .member(watch), isEncrypted: keys != nil, options: options, logger: logger))
+    }
+
+    package func send(_ message: Message, to peer: PeerID) throws(WireError) {
+        let frames = try Codec.encode(message, limits: loop.options.limits)
+        loop.enqueue(OutgoingMessage(peer: peer, message: message, frames: frames))
+    }
+
+    package var events: TransportEvents { TransportEvents(channel: loop.channel) }
+
+    package func close() async { await loop.close() }
+
+    package var statistics: TransportStatistics { loop.statistics }
+
+    private static func makeSocket(
+        _ context: Context, _ type: SocketType, _ endpoint: String, _ options: TransportOptions
+    ) throws(ZeroMQError) -> Socket {
+        let socket = try Socket(context, type)
+        try socket.set(.sendHighWaterMark, to: options.socketMessages)
+        try socket.set(.receiveHighWaterMark, to: options.socketMessages)
+        try socket.set(.maximumMessageBytes, to: max(options.limits.frameBytes, options.limits.headerBytes))
+        // Not libzmq's heartbeats: a socket that is not read, because its consumer is slow, takes its peer for dead, and
+        // libzmq to 4.3.5 aborts the process when a heartbeat falls due after such a peer was killed. The protocol
+        // has heartbeats of its own; TCP finds dead connections.
+        try socket.set(.tcpKeepalive, to: 1)
+        try socket.set(.tcpKeepaliveIdle, to: 15)
+        try socket.set(.tcpKeepaliveInterval, to: 5)
+        try socket.set(.tcpKeepaliveCount, to: 3)
+        try socket.set(.reconnectInterval, to: 100)
+        try socket.set(.reconnectIntervalMaximum, to: 2000)
+        if endpoint.contains("[") { try socket.set(.ipv6, to: 1) }
+        return socket
+    }
+}
