@@ -236,6 +236,18 @@ put(
     '{"messages":[{"role":"system","content":"x"},{"role":"user","content":"\\u00e9"}],"answer":"56",'
     '"teacher":"math","tags":["a"]}\n\n{"prompt":"a","answer":null}\n',
 )
+verified = [
+    {"prompt": "12 and 4, or 7", "answer": "7", "verifier": "numeric"},
+    {
+        "prompt": "a:b",
+        "answer": "B",
+        "verifier": {"name": "exact", "after": ":", "ignore_case": True},
+        "response": "b",
+    },
+    {"prompt": "aaa", "verifier": {"name": "regex", "pattern": "^(a+)+$"}},
+    {"prompt": "A-B", "verifier": {"name": "rules", "rules": ["items dash a b", "uppercase", "max_words 5"]}},
+]
+put("prompts", "verifiers", "".join(json.dumps(prompt) + "\n" for prompt in verified))
 
 put(
     "template",
@@ -309,7 +321,14 @@ words = {
     "yaml": """name: student: teachers: data: sampling: objective: training: pipeline: evaluation: checkpoint: model:
         dtype: prompts: steps: &a *a <<: !!str !!binary !!int !!merge --- ... %YAML ? | > [[[[ {{{{ .inf .nan 0x7f
         1_000 ~ null true""".split(),
-    "prompts": quoted("prompt messages role content user assistant system tool answer teacher tags"),
+    "prompts": quoted(
+        """prompt messages role content user assistant system tool answer teacher tags response verifier name exact
+        numeric regex rules after pattern tolerance ignore_case""",
+        '"max_words 5"',
+        '"items dash a b"',
+        '"enclosed []"',
+        '"sorted comma"',
+    ),
     "template": """<|im_start|> <|im_end|> message['role'] message.content |trim [INST] [/INST] <<SYS>> bos_token
         <|start_header_id|> <|end_header_id|> <|eot_id|> '+' strftime_now system""".split(),
     "text": r"<|im_start|> <|im_end|> <tool> \xcc\x81 \xe1\xa0\x8e \xf0\x9f\x98\x80 \xff 's".split(),
