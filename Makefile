@@ -11,7 +11,8 @@ OPD    := .build/release/opd
 .PHONY: help setup build run smollm2 test lint fuzz sanitize chaos soak models pretrain bench growth study clean
 
 help: ## Say what there is.
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1|/' | column -t -s '|'
+	@sed -nE 's/^([a-z0-9]+):.*## /\1 /p' $(MAKEFILE_LIST) | \
+		while read -r target what; do printf '  make %-8s  %s\n' "$$target" "$$what"; done
 
 setup: ## Install the system libraries that are missing (Debian, Ubuntu).
 	@scripts/setup.sh
