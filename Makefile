@@ -35,8 +35,9 @@ test: build ## Run all tests, with real models and processes.
 	$(SWIFT) test --skip-build --filter '^PipelineTests\.'
 	$(SWIFT) test --skip-build --filter '^EndToEndTests\.'
 
-lint: ## Check the format of all Swift files.
+lint: ## Check Swift, shell scripts and Python (installs shellcheck and ruff where they are missing).
 	$(SWIFT) format lint --strict -r Sources Tests Fuzz Package.swift
+	@scripts/lint.sh
 
 fuzz: setup ## Fuzz the readers of files and messages, FUZZ_SECONDS each (TARGETS="gguf wire"); fail on any finding.
 	OPD_FUZZ=1 $(SWIFT) build -c release --scratch-path .build-fuzz --product opd-fuzz --sanitize=fuzzer \
