@@ -17,7 +17,9 @@ help: ## Say what there is.
 setup: ## Install the system libraries that are missing (Debian, Ubuntu).
 	@scripts/setup.sh
 
+# SwiftPM says how far it is, but not that this is long.
 build: setup ## Build the release binary.
+	@[ -e $(OPD) ] || echo "building opd: about 5 minutes the first time on two cores"
 	$(SWIFT) build -c release --product opd
 
 # A second 'make run' begins anew and keeps what the first one made; ARGS=--resume goes on.
