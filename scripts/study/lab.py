@@ -145,6 +145,8 @@ class Lab:
 
     def keep(self, result):
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        # An evaluation of what is in the repository can be the first of all, before any run makes this folder.
+        (ROOT / RUNS).mkdir(parents=True, exist_ok=True)
         with self.lock, open(ROOT / RUNS / "lock", "w") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             # What another sitting has added meanwhile stays.
