@@ -11,12 +11,15 @@ OPD    := .build/release/opd
 .PHONY: help setup build run smollm2 test lint fuzz sanitize chaos soak models pretrain bench growth study clean
 
 help: ## Say what there is.
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1|/' | column -t -s '|'
+	@sed -nE 's/^([a-z0-9]+):.*## /\1 /p' $(MAKEFILE_LIST) | \
+		while read -r target what; do printf '  make %-8s  %s\n' "$$target" "$$what"; done
 
 setup: ## Install the system libraries that are missing (Debian, Ubuntu).
 	@scripts/setup.sh
 
+# SwiftPM says how far it is, but not that this is long.
 build: setup ## Build the release binary.
+	@[ -e $(OPD) ] || echo "building opd: about 5 minutes the first time on two cores"
 	$(SWIFT) build -c release --product opd
 
 # A second 'make run' begins anew and keeps what the first one made; ARGS=--resume goes on.
@@ -34,8 +37,9 @@ test: build ## Run all tests, with real models and processes.
 	$(SWIFT) test --skip-build --filter '^PipelineTests\.'
 	$(SWIFT) test --skip-build --filter '^EndToEndTests\.'
 
-lint: ## Check the format of all Swift files.
+lint: ## Check Swift, shell scripts and Python (installs shellcheck and ruff where they are missing).
 	$(SWIFT) format lint --strict -r Sources Tests Fuzz Package.swift
+	@scripts/lint.sh
 
 fuzz: setup ## Fuzz the readers of files and messages, FUZZ_SECONDS each (TARGETS="gguf wire"); fail on any finding.
 	OPD_FUZZ=1 $(SWIFT) build -c release --scratch-path .build-fuzz --product opd-fuzz --sanitize=fuzzer \

@@ -1,6 +1,13 @@
 #!/usr/bin/env python3
 """Writes Fuzz/Corpus: small well-formed inputs for every fuzz target, from the fixtures of Tests and Examples."""
-import json, os, re, shutil, struct, zlib
+
+import json
+import math
+import os
+import re
+import shutil
+import struct
+import zlib
 
 here = os.path.dirname(os.path.abspath(__file__))
 root = os.path.dirname(here)
@@ -24,21 +31,23 @@ def compact(value):
 
 # wire: a mode byte, the header with its length, array frames with theirs (Fuzz/Targets/Wire.swift).
 golden = read("Tests/WireTests/Golden.swift").decode()
-golden = re.search(r'"""\n(.*?)"""', golden, re.S).group(1).replace("\\\n", "").replace(" " * 8, "")
+golden = re.search(r'"""\n(.*?)"""', golden, re.DOTALL).group(1).replace("\\\n", "").replace(" " * 8, "")
 for line in golden.strip().split("\n"):
     name, frames = line.split(" ")
     header, *arrays = [bytes.fromhex(frame) for frame in frames.split("|")[1:]]
-    sized = b"".join(struct.pack("<H", len(part)) + part for part in [header] + arrays)
+    sized = b"".join(struct.pack("<H", len(part)) + part for part in [header, *arrays])
     put("wire", name, b"\0" + sized)
     if arrays:
         put("wire", name + "-fitted", b"\1" + struct.pack("<H", len(header)) + header)
 
 # exchange: events (Fuzz/Targets/Exchanges.swift): a worker and a scorer join, ask, deliver, and a step is trained.
-put("exchange", "step", bytes([
-    1, 0, 0, 0, 0, 1, 3 | 2 << 4, 1, 0, 3, 0, 1, 1, 7, 0,
-    2, 0, 3, 0, 2, 0, 0, 0, 1, 1, 0, 0, 0, 2, 2, 0, 0, 0, 0,
-    2, 0, 1, 3, 2, 0, 0, 0, 0,
-    3, 1, 3, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 3, 1, 1, 3, 0, 0, 0, 9, 0, 6, 0, 70, 5, 0]))
+step = [
+    [1, 0, 0, 0, 0, 1, 3 | 2 << 4, 1, 0, 3, 0, 1, 1, 7, 0],
+    [2, 0, 3, 0, 2, 0, 0, 0, 1, 1, 0, 0, 0, 2, 2, 0, 0, 0, 0],
+    [2, 0, 1, 3, 2, 0, 0, 0, 0],
+    [3, 1, 3, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 3, 1, 1, 3, 0, 0, 0, 9, 0, 6, 0, 70, 5, 0],
+]
+put("exchange", "step", b"".join(map(bytes, step)))
 put("exchange", "leave", bytes([0, 0, 0, 2, 1, 0, 0, 5, 0, 7, 0, 4, 0, 0, 6, 0, 200, 7, 0, 0, 9, 1, 5, 0]))
 
 
@@ -53,10 +62,21 @@ def safetensors(tensors, metadata=None):
 
 
 floats = struct.pack("<4f", 1, -2, 0.5, 3)
-put("safetensors", "mixed", safetensors(
-    [("a", "F32", [2, 2], floats), ("b", "BF16", [2], b"\x80\x3f\x00\xc0"), ("c", "F16", [1, 1], b"\0\x3c"),
-     ("d", "I64", [1], struct.pack("<q", -7)), ("e", "U8", [3], b"abc"), ("f", "F32", [0, 4], b"")],
-    {"format": "pt"}))
+put(
+    "safetensors",
+    "mixed",
+    safetensors(
+        [
+            ("a", "F32", [2, 2], floats),
+            ("b", "BF16", [2], b"\x80\x3f\x00\xc0"),
+            ("c", "F16", [1, 1], b"\0\x3c"),
+            ("d", "I64", [1], struct.pack("<q", -7)),
+            ("e", "U8", [3], b"abc"),
+            ("f", "F32", [0, 4], b""),
+        ],
+        {"format": "pt"},
+    ),
+)
 put("safetensors", "one", safetensors([("model.norm.weight", "F32", [4], floats)]))
 
 # gguf: whole models of one layer
@@ -72,44 +92,69 @@ def gguf(metadata, tensors):
     out = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))
     for key, kind, value in metadata:
         out += text(key) + struct.pack("<I", kind)
-        if kind == TEXT: out += text(value)
-        elif kind == U32: out += struct.pack("<I", value)
-        elif kind == F32: out += struct.pack("<f", value)
-        elif kind == BOOL: out += bytes([value])
-        elif isinstance(value[0], str): out += struct.pack("<IQ", TEXT, len(value)) + b"".join(map(text, value))
-        else: out += struct.pack("<IQ", I32, len(value)) + struct.pack(f"<{len(value)}i", *value)
+        if kind == TEXT:
+            out += text(value)
+        elif kind == U32:
+            out += struct.pack("<I", value)
+        elif kind == F32:
+            out += struct.pack("<f", value)
+        elif kind == BOOL:
+            out += bytes([value])
+        elif isinstance(value[0], str):
+            out += struct.pack("<IQ", TEXT, len(value)) + b"".join(map(text, value))
+        else:
+            out += struct.pack("<IQ", I32, len(value)) + struct.pack(f"<{len(value)}i", *value)
     data = b""
     for name, dimensions, kind in tensors:
         data += b"\0" * (-len(data) % 32)
         out += text(name) + struct.pack("<I", len(dimensions)) + struct.pack(f"<{len(dimensions)}Q", *dimensions)
         out += struct.pack("<IQ", kind, len(data))
         count, size = {0: (1, 4), 1: (1, 2), 30: (1, 2), 8: (32, 34), 2: (32, 18), 3: (32, 20)}[kind]
-        total = 1
-        for dimension in dimensions: total *= dimension
-        data += bytes(total // count * size)
+        data += bytes(math.prod(dimensions) // count * size)
     return out + b"\0" * (-len(out) % 32) + data
 
 
 tokens = ["a", "b", "ab", "Ġ", "<s>", "</s>"]
-for family, kind, pre in [("llama", 0, "llama-bpe"), ("qwen2", 30, "qwen2"), ("qwen3", 1, "smollm"), ("llama", 8, "gpt-2"), ("llama", 2, "gpt-2"), ("llama", 3, "gpt-2")]:
+for family, kind, pre in [
+    ("llama", 0, "llama-bpe"),
+    ("qwen2", 30, "qwen2"),
+    ("qwen3", 1, "smollm"),
+    ("llama", 8, "gpt-2"),
+    ("llama", 2, "gpt-2"),
+    ("llama", 3, "gpt-2"),
+]:
     width = 32 if kind in (8, 2, 3) else 4
     metadata = [
-        ("general.architecture", TEXT, family), (f"{family}.block_count", U32, 1),
-        (f"{family}.context_length", U32, 64), (f"{family}.embedding_length", U32, width),
-        (f"{family}.feed_forward_length", U32, width), (f"{family}.attention.head_count", U32, 2),
-        (f"{family}.attention.head_count_kv", U32, 1), (f"{family}.attention.layer_norm_rms_epsilon", F32, 1e-5),
-        (f"{family}.rope.freq_base", F32, 10000.0), ("tokenizer.ggml.model", TEXT, "gpt2"),
-        ("tokenizer.ggml.pre", TEXT, pre), ("tokenizer.ggml.tokens", LIST, tokens),
-        ("tokenizer.ggml.token_type", LIST, [1, 1, 1, 1, 3, 3]), ("tokenizer.ggml.merges", LIST, ["a b"]),
-        ("tokenizer.ggml.bos_token_id", U32, 4), ("tokenizer.ggml.eos_token_id", U32, 5),
+        ("general.architecture", TEXT, family),
+        (f"{family}.block_count", U32, 1),
+        (f"{family}.context_length", U32, 64),
+        (f"{family}.embedding_length", U32, width),
+        (f"{family}.feed_forward_length", U32, width),
+        (f"{family}.attention.head_count", U32, 2),
+        (f"{family}.attention.head_count_kv", U32, 1),
+        (f"{family}.attention.layer_norm_rms_epsilon", F32, 1e-5),
+        (f"{family}.rope.freq_base", F32, 10000.0),
+        ("tokenizer.ggml.model", TEXT, "gpt2"),
+        ("tokenizer.ggml.pre", TEXT, pre),
+        ("tokenizer.ggml.tokens", LIST, tokens),
+        ("tokenizer.ggml.token_type", LIST, [1, 1, 1, 1, 3, 3]),
+        ("tokenizer.ggml.merges", LIST, ["a b"]),
+        ("tokenizer.ggml.bos_token_id", U32, 4),
+        ("tokenizer.ggml.eos_token_id", U32, 5),
         ("tokenizer.ggml.add_bos_token", BOOL, 1),
         ("tokenizer.chat_template", TEXT, "{{'<|im_start|>'+message['role']+'\n'+message['content']+'<|im_end|>'}}"),
     ]
     keys = width // 2
     tensors = [("token_embd.weight", [width, 6], kind), ("output_norm.weight", [width], 0)]
     for name, dimensions in [
-        ("attn_norm", [width]), ("attn_q", [width, width]), ("attn_k", [width, keys]), ("attn_v", [width, keys]),
-        ("attn_output", [width, width]), ("ffn_norm", [width]), ("ffn_gate", [width, width]), ("ffn_up", [width, width]),
+        ("attn_norm", [width]),
+        ("attn_q", [width, width]),
+        ("attn_k", [width, keys]),
+        ("attn_v", [width, keys]),
+        ("attn_output", [width, width]),
+        ("ffn_norm", [width]),
+        ("ffn_gate", [width, width]),
+        ("ffn_up", [width, width]),
         ("ffn_down", [width, width]),
     ]:
         tensors.append((f"blk.0.{name}.weight", dimensions, 0 if len(dimensions) == 1 else kind))
@@ -122,13 +167,21 @@ for family, kind, pre in [("llama", 0, "llama-bpe"), ("qwen2", 30, "qwen2"), ("q
     put("gguf", f"{family}-{kind}", gguf(metadata, tensors))
 
 # tokenizer.json, with the parts of every variant of the tests and few tokens
-small = {"model": {"type": "BPE", "vocab": {token: id for id, token in enumerate(tokens)}, "merges": ["a b"]},
-         "added_tokens": [{"id": 4, "content": "<s>", "special": True}, {"id": 5, "content": "</s>", "special": False,
-                           "lstrip": True, "rstrip": True, "single_word": True}],
-         "normalizer": {"type": "NFC"}, "decoder": {"type": "ByteLevel"},
-         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
-         "post_processor": {"type": "TemplateProcessing", "single": [
-             {"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {"<s>": {"ids": [4]}}}}
+small = {
+    "model": {"type": "BPE", "vocab": {token: number for number, token in enumerate(tokens)}, "merges": ["a b"]},
+    "added_tokens": [
+        {"id": 4, "content": "<s>", "special": True},
+        {"id": 5, "content": "</s>", "special": False, "lstrip": True, "rstrip": True, "single_word": True},
+    ],
+    "normalizer": {"type": "NFC"},
+    "decoder": {"type": "ByteLevel"},
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
+    "post_processor": {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
+        "special_tokens": {"<s>": {"ids": [4]}},
+    },
+}
 put("tokenizer", "small", compact(small))
 for base in ["bpe-llama3", "bpe-qwen"]:
     file = json.loads(read(f"Tests/Fixtures/golden/{base}.tokenizer.json"))
@@ -148,70 +201,148 @@ for case in ["llama-tied", "llama3-rope", "qwen2", "qwen3"]:
     config = compact(json.loads(read(f"Tests/Fixtures/golden/{case}/config.json")))
     generation = compact(json.loads(read(f"Tests/Fixtures/golden/{case}/generation_config.json")))
     put("config", case, config + "\0" + generation)
-put("config", "mistral", compact({
-    "model_type": "mistral", "vocab_size": 32, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
-    "num_attention_heads": 2, "num_key_value_heads": None, "sliding_window": None, "eos_token_id": [2, 3],
-    "rope_scaling": {"type": "linear", "factor": 2.0}}))
+put(
+    "config",
+    "mistral",
+    compact(
+        {
+            "model_type": "mistral",
+            "vocab_size": 32,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "num_key_value_heads": None,
+            "sliding_window": None,
+            "eos_token_id": [2, 3],
+            "rope_scaling": {"type": "linear", "factor": 2.0},
+        }
+    ),
+)
 
 put("yaml", "smollm2", read("Examples/smollm2.yaml"))
-put("yaml", "small", "name: a\nstudent: {model: m}\nteachers: {default: {model: t}, math: {model: u, dtype: f32}}\n"
-    "data: {prompts: p}\ntraining: {learning_rate: 1e-4, steps: 1_000}\n")
+put(
+    "yaml",
+    "small",
+    "name: a\nstudent: {model: m}\nteachers: {default: {model: t}, math: {model: u, dtype: f32}}\n"
+    "data: {prompts: p}\ntraining: {learning_rate: 1e-4, steps: 1_000}\n",
+)
 put("yaml", "anchors", "a: &x {model: m}\nstudent: *x\nteachers:\n  default: *x\n<<: *x\n")
 
 put("prompts", "examples", b"\n".join(read("Examples/prompts.jsonl").split(b"\n")[:3]))
-put("prompts", "chat", '{"messages":[{"role":"system","content":"x"},{"role":"user","content":"\\u00e9"}],"answer":"56",'
-    '"teacher":"math","tags":["a"]}\n\n{"prompt":"a","answer":null}\n')
+put(
+    "prompts",
+    "chat",
+    '{"messages":[{"role":"system","content":"x"},{"role":"user","content":"\\u00e9"}],"answer":"56",'
+    '"teacher":"math","tags":["a"]}\n\n{"prompt":"a","answer":null}\n',
+)
+verified = [
+    {"prompt": "12 and 4, or 7", "answer": "7", "verifier": "numeric"},
+    {
+        "prompt": "a:b",
+        "answer": "B",
+        "verifier": {"name": "exact", "after": ":", "ignore_case": True},
+        "response": "b",
+    },
+    {"prompt": "aaa", "verifier": {"name": "regex", "pattern": "^(a+)+$"}},
+    {"prompt": "A-B", "verifier": {"name": "rules", "rules": ["items dash a b", "uppercase", "max_words 5"]}},
+]
+put("prompts", "verifiers", "".join(json.dumps(prompt) + "\n" for prompt in verified))
 
-put("template", "chatml", "{% for message in messages %}{{ '<|im_start|>system\nYou are kind<|im_end|>\n' }}"
-    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>'}}{% endfor %}{{bos_token}}\0<s>\0</s>")
-put("template", "llama3", "{{bos_token}}{{'<|start_header_id|>' + message['role'] + '<|end_header_id|>' + "
-    "message['content'] | trim + '<|eot_id|>'}}Cutting Knowledge Date: December 2023\0<s>\0</s>")
-put("template", "mistral", "{{bos_token}}[SYSTEM_PROMPT]'[INST] ' + message['content'] + ' [/INST]' ' '+message['content'] "
-    "loop.last and system_message default_system_message\0<s>\0</s>")
+put(
+    "template",
+    "chatml",
+    "{% for message in messages %}{{ '<|im_start|>system\nYou are kind<|im_end|>\n' }}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>'}}{% endfor %}{{bos_token}}"
+    "\0<s>\0</s>",
+)
+put(
+    "template",
+    "llama3",
+    "{{bos_token}}{{'<|start_header_id|>' + message['role'] + '<|end_header_id|>' + "
+    "message['content'] | trim + '<|eot_id|>'}}Cutting Knowledge Date: December 2023\0<s>\0</s>",
+)
+put(
+    "template",
+    "mistral",
+    "{{bos_token}}[SYSTEM_PROMPT]'[INST] ' + message['content'] + ' [/INST]' "
+    "' '+message['content'] loop.last and system_message default_system_message\0<s>\0</s>",
+)
 
 # checkpoint: state.json, then the manifest
-state = compact({
-    "format": 1, "step": 2, "cursor": 4, "seed": 1, "promptsPerStep": 2, "samplesPerPrompt": 2, "promptsDigest": "d",
-    "tokenizerFingerprint": "t", "tokens": {"generated": 9, "trained": 6, "discarded": 1, "inFlight": 2}}).encode()
+state = compact(
+    {
+        "format": 1,
+        "step": 2,
+        "cursor": 4,
+        "seed": 1,
+        "promptsPerStep": 2,
+        "samplesPerPrompt": 2,
+        "promptsDigest": "d",
+        "tokenizerFingerprint": "t",
+        "tokens": {"generated": 9, "trained": 6, "discarded": 1, "inFlight": 2},
+    }
+).encode()
 lines = b"opd checkpoint manifest 1\n%08x %d state.json\n" % (zlib.crc32(state), len(state))
 put("checkpoint", "small", state + b"\0" + lines + b"%08x end\n" % zlib.crc32(lines))
 
+
 # Dictionaries: the words that readers look for.
+def quoted(text, *others):
+    """The words of `text` in quotation marks, and others as they are."""
+    return [*(f'"{word}"' for word in text.split()), *others]
+
+
 words = {
-    "json": ["true", "false", "null", "\\u", "\\ud800", "1e999", "-0", "[[[[", "{\"a\":", "9223372036854775808"],
-    "tokenizer": [f'"{word}"' for word in """model vocab merges added_tokens normalizer NFC pre_tokenizer Sequence
-        pretokenizers normalizers processors decoders ByteLevel Split Digits pattern Regex String behavior Isolated Removed
-        MergedWithPrevious MergedWithNext Contiguous invert individual_digits add_prefix_space use_regex post_processor
-        TemplateProcessing single SpecialToken id special_tokens ids decoder content special lstrip rstrip single_word
-        normalized ignore_merges unk_token fuse_unk byte_fallback dropout type BPE""".split()]
-    + ["\\\\p{L}", "\\\\s+(?!\\\\S)", "(?i:", "(a+)+$", "(?R)", "\\\\K", "{1,3}", "(?<=", "[^", "*+", "true", "null"],
-    "config": [f'"{word}"' for word in """model_type llama mistral qwen2 qwen3 architectures vocab_size hidden_size
-        intermediate_size num_hidden_layers num_attention_heads num_key_value_heads head_dim max_position_embeddings
-        rms_norm_eps rope_theta rope_scaling rope_parameters rope_type linear llama3 factor low_freq_factor
-        high_freq_factor original_max_position_embeddings tie_word_embeddings attention_bias mlp_bias bos_token_id
-        eos_token_id pad_token_id sliding_window use_sliding_window layer_types max_window_layers hidden_act silu
-        quantization_config partial_rotary_factor""".split()] + ["null", "1e308", "-1", "4611686018427387904"],
-    "safetensors": ['"dtype"', '"shape"', '"data_offsets"', '"F32"', '"BF16"', '"I64"', '"__metadata__"', "[0,",
-                    "4611686018427387904"],
-    "gguf": """general.architecture general.alignment llama. qwen2. qwen3. block_count context_length embedding_length
+    "json": ["true", "false", "null", "\\u", "\\ud800", "1e999", "-0", "[[[[", '{"a":', "9223372036854775808"],
+    "tokenizer": quoted(
+        """model vocab merges added_tokens normalizer NFC pre_tokenizer Sequence pretokenizers normalizers processors
+        decoders ByteLevel Split Digits pattern Regex String behavior Isolated Removed MergedWithPrevious MergedWithNext
+        Contiguous invert individual_digits add_prefix_space use_regex post_processor TemplateProcessing single
+        SpecialToken id special_tokens ids decoder content special lstrip rstrip single_word normalized ignore_merges
+        unk_token fuse_unk byte_fallback dropout type BPE""",
+        *r"\\p{L} \\s+(?!\\S) (?i: (a+)+$ (?R) \\K {1,3} (?<= [^ *+ true null".split(),
+    ),
+    "config": quoted(
+        """model_type llama mistral qwen2 qwen3 architectures vocab_size hidden_size intermediate_size num_hidden_layers
+        num_attention_heads num_key_value_heads head_dim max_position_embeddings rms_norm_eps rope_theta rope_scaling
+        rope_parameters rope_type linear llama3 factor low_freq_factor high_freq_factor original_max_position_embeddings
+        tie_word_embeddings attention_bias mlp_bias bos_token_id eos_token_id pad_token_id sliding_window
+        use_sliding_window layer_types max_window_layers hidden_act silu quantization_config partial_rotary_factor""",
+        *"null 1e308 -1 4611686018427387904".split(),
+    ),
+    "safetensors": quoted("dtype shape data_offsets F32 BF16 I64 __metadata__", "[0,", "4611686018427387904"),
+    "gguf": r"""general.architecture general.alignment llama. qwen2. qwen3. block_count context_length embedding_length
         feed_forward_length attention.head_count attention.head_count_kv attention.key_length attention.value_length
         rope.freq_base rope.dimension_count rope.scaling.type rope.scaling.factor rope.scale_linear linear llama3
         rope.scaling.original_context_length attention.sliding_window expert_count rope_freqs.weight output.weight
-        tokenizer.ggml.pre tokenizer.ggml.tokens tokenizer.ggml.merges tokenizer.ggml.token_type""".split()
-    + ["\\x00\\x00\\x00\\x00\\x00\\x80\\x00\\x00", "\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x7f"],
+        tokenizer.ggml.pre tokenizer.ggml.tokens tokenizer.ggml.merges tokenizer.ggml.token_type
+        \x00\x00\x00\x00\x00\x80\x00\x00 \xff\xff\xff\xff\xff\xff\xff\x7f""".split(),
     "yaml": """name: student: teachers: data: sampling: objective: training: pipeline: evaluation: checkpoint: model:
         dtype: prompts: steps: &a *a <<: !!str !!binary !!int !!merge --- ... %YAML ? | > [[[[ {{{{ .inf .nan 0x7f
         1_000 ~ null true""".split(),
-    "prompts": [f'"{word}"' for word in "prompt messages role content user assistant system tool answer teacher tags".split()],
+    "prompts": quoted(
+        """prompt messages role content user assistant system tool answer teacher tags response verifier name exact
+        numeric regex rules after pattern tolerance ignore_case""",
+        '"max_words 5"',
+        '"items dash a b"',
+        '"enclosed []"',
+        '"sorted comma"',
+    ),
     "template": """<|im_start|> <|im_end|> message['role'] message.content |trim [INST] [/INST] <<SYS>> bos_token
         <|start_header_id|> <|end_header_id|> <|eot_id|> '+' strftime_now system""".split(),
-    "text": ["<|im_start|>", "<|im_end|>", "<tool>", "\\xcc\\x81", "\\xe1\\xa0\\x8e", "\\xf0\\x9f\\x98\\x80", "\\xff", "'s"],
-    "checkpoint": [f'"{word}"' for word in """format step cursor seed promptsPerStep samplesPerPrompt promptsDigest
-        tokenizerFingerprint tokens generated trained discarded inFlight pending before after training timing
-        evaluation version""".split()] + ["18446744073709551615", "-1", "../", " end"],
+    "text": r"<|im_start|> <|im_end|> <tool> \xcc\x81 \xe1\xa0\x8e \xf0\x9f\x98\x80 \xff 's".split(),
+    "checkpoint": quoted(
+        """format step cursor seed promptsPerStep samplesPerPrompt promptsDigest tokenizerFingerprint tokens generated
+        trained discarded inFlight pending before after training timing evaluation version""",
+        "18446744073709551615",
+        "-1",
+        "../",
+        " end",
+    ),
 }
 os.makedirs(f"{here}/Dictionaries", exist_ok=True)
-for target, list in words.items():
-    quoted = [word if "\\x" in word else word.replace("\\", "\\\\") for word in list]
+for target, entries in words.items():
+    escaped = [word if "\\x" in word else word.replace("\\", "\\\\") for word in entries]
     with open(f"{here}/Dictionaries/{target}.dict", "w") as file:
-        file.writelines('"' + word.replace('"', '\\"') + '"\n' for word in quoted)
+        file.writelines('"' + word.replace('"', '\\"') + '"\n' for word in escaped)

@@ -26,7 +26,8 @@ peer() { # script arguments
     say "$1"
     local status=0 limit=${PEER_SECONDS:-70}
     # In the foreground, so that Ctrl-C reaches it.
-    timeout --foreground "$limit" "$PEERS_PYTHON" "$here/peers/$1" "${@:2}" >"$work/figures" 2>"$work/error" || status=$?
+    timeout --foreground "$limit" "$PEERS_PYTHON" "$here/peers/$1" "${@:2}" >"$work/figures" 2>"$work/error" ||
+        status=$?
     grep '^{' "$work/figures" >>"$results" || true
     case $status in
     0) ;;
@@ -43,8 +44,9 @@ row() { # grep patterns that all match; prints the first such result, or nothing
 field() { sed -nE "s/.*\"$2\": *\"?([^\",}]*).*/\1/p" <<<"$1"; } # JSON NAME
 
 peer transformers_bench.py "$models/smollm2" bf16 "$threads"
-gguf=$(ls "$models"/*.gguf 2>/dev/null | head -1 || true)
-[ -z "$gguf" ] || peer llamacpp_bench.py "$gguf" "$threads"
+ggufs=("$models"/*.gguf)
+# Without a match the pattern itself is the only one.
+[ ! -e "${ggufs[0]}" ] || peer llamacpp_bench.py "${ggufs[0]}" "$threads"
 for batch in 1 16 64; do measure bf16 generate "$batch"; done
 measure bf16 generate 32 --tokens 136
 measure bf16 generate 32 --mixed
@@ -68,8 +70,8 @@ while read -r line; do
     case "$(field "$line" mixed)/$(field "$line" new)" in
     true/*) name="$name, mixed lengths" ;;
     false/64 | /)
-        transformers=$(row '"transformers"' "\"what\": \"$what\"" "\"dtype\": \"$dtype\"" "\"batch\": $batch[,}]")
-        llama=$(row '"llama.cpp"' "\"what\": \"$what\"" "\"dtype\": \"$dtype\"" "\"batch\": $batch[,}]") ;;
+        transformers=$(row '"transformers"' "\"what\": \"$what\"" "\"dtype\": \"$dtype\"" "\"batch\": ${batch}[,}]")
+        llama=$(row '"llama.cpp"' "\"what\": \"$what\"" "\"dtype\": \"$dtype\"" "\"batch\": ${batch}[,}]") ;;
     esac
     rate=$(field "$line" tokens_per_second)
     beside() { # peer's result
@@ -84,9 +86,11 @@ done < <(grep '"peer": "opd"' "$results")
 full=$(row '"opd"' '"new": 136' '"mixed": "?false') mixed=$(row '"opd"' '"mixed": "?true')
 first=$(row '"opd"' '"what": "score"' '"bf16"')
 echo
-echo "sampling requests of mixed lengths: $(ratio "$(field "$mixed" tokens_per_second)" "$(field "$full" tokens_per_second)") of the rate of a full batch"
-awk -v flops="$(field "$first" matmul_flops)" -v bytes="$(field "$first" memory_bytes_per_second)" \
-    'BEGIN { printf "limits: %.0f GFLOP/s (bf16 product, packed weights), %.1f GB/s (reading)\n", flops / 1e9, bytes / 1e9 }'
+echo "sampling requests of mixed lengths:" \
+    "$(ratio "$(field "$mixed" tokens_per_second)" "$(field "$full" tokens_per_second)") of the rate of a full batch"
+awk -v flops="$(field "$first" matmul_flops)" -v bytes="$(field "$first" memory_bytes_per_second)" 'BEGIN {
+    printf "limits: %.0f GFLOP/s (bf16 product, packed weights), %.1f GB/s (reading)\n", flops / 1e9, bytes / 1e9
+}'
 
 say "weights"
 "$opd" bench weights "$models/smollm2" --threads "$threads"
@@ -96,7 +100,8 @@ for bytes in 1024 65536; do
     peer pyzmq_bench.py "$bytes" 8000
     ours=$(field "$(row '"opd"' '"transport"' "\"bytes\": $bytes,")" messages_per_second)
     theirs=$(field "$(row '"pyzmq"' "\"bytes\": $bytes,")" messages_per_second)
-    echo "transport: $(number "$ours") trajectories/s of $bytes bytes; raw pyzmq $(number "$theirs") ($(ratio "$theirs" "$ours") of ours)"
+    echo "transport: $(number "$ours") trajectories/s of $bytes bytes; raw pyzmq $(number "$theirs")" \
+        "($(ratio "$theirs" "$ours") of ours)"
 done
 
 # The pipeline on the models and shapes of the TRL script: half of the layers, 16 prompts, 64 new tokens.

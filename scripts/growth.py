@@ -78,7 +78,8 @@ def write_random_model(folder, vocabulary, hidden, layers, heads, kv_heads, head
         at += size
     generator = random.Random(0)
     # A prime number of values, so that rows do not repeat.
-    block = array.array("H", (0x3C00 | generator.getrandbits(7) | generator.getrandbits(1) << 15 for _ in range(1048573)))
+    values = (0x3C00 | generator.getrandbits(7) | generator.getrandbits(1) << 15 for _ in range(1048573))
+    block = array.array("H", values)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with open(folder / "model.safetensors", "wb") as file:
@@ -88,13 +89,12 @@ def write_random_model(folder, vocabulary, hidden, layers, heads, kv_heads, head
             if len(shape) == 1:
                 file.write((array.array("H", [0x3F80]) * count).tobytes())
                 continue
-            for start in range(0, count, len(block)):
-                file.write(block[: min(len(block), count - start)].tobytes())
+            file.writelines(block[: min(len(block), count - start)].tobytes() for start in range(0, count, len(block)))
 
 
 def measure(opd, results, series, x, *arguments):
     print(f"growth: {series} {x}: opd bench {' '.join(map(str, arguments))}", file=sys.stderr)
-    run = subprocess.run([opd, "bench", *map(str, arguments), "--json"], capture_output=True, text=True)
+    run = subprocess.run([opd, "bench", *map(str, arguments), "--json"], capture_output=True, text=True, check=False)
     if run.returncode:
         sys.exit(f"growth: opd bench {arguments[0]} failed: {run.stderr.strip()}")
     result = {"series": series, "x": x} | json.loads(run.stdout)
@@ -123,7 +123,8 @@ def measure_speed(opd, models):
         prompts = Path(folder) / "prompts.jsonl"
         topics = "rain bread trains moons chess bicycles salt volcanoes tea maps glass bees paper clocks rivers music"
         prompts.write_text(
-            "".join(json.dumps({"prompt": f"Write two sentences about {topic}."}) + "\n" for topic in topics.split()))
+            "".join(json.dumps({"prompt": f"Write two sentences about {topic}."}) + "\n" for topic in topics.split())
+        )
         configuration = Path(folder) / "run.yaml"
         models = Path(models).resolve()
         configuration.write_text(
@@ -131,17 +132,54 @@ def measure_speed(opd, models):
             f"teachers: {{ default: {{ model: {models}/smollm2 }} }}\n"
             f"data: {{ prompts: {prompts}, prompts_per_step: 16, samples_per_prompt: 1 }}\n"
             "sampling: { max_tokens: 64 }\ntraining: { steps: 6, learning_rate: 1.0e-5 }\n"
-            "pipeline: { max_staleness: 2 }\n")
+            "pipeline: { max_staleness: 2 }\n"
+        )
         for workers in (1, 2, 3, 4):
-            measure(opd, results, "workers", workers, "pipeline", configuration, "--steps", 6, "--set",
-                    f"pipeline.workers={workers}")
+            measure(
+                opd,
+                results,
+                "workers",
+                workers,
+                "pipeline",
+                configuration,
+                "--steps",
+                6,
+                "--set",
+                f"pipeline.workers={workers}",
+            )
     for context in (128, 256, 512, 1024, 2048, 4096):
         # Sampling the last 32 tokens of the context; scoring and training 4096 tokens in all.
-        measure(opd, results, "context", context, "generate", smol, "--batch", 4, "--prompt", context - 32,
-                "--tokens", 32, "--repetitions", 1)
+        measure(
+            opd,
+            results,
+            "context",
+            context,
+            "generate",
+            smol,
+            "--batch",
+            4,
+            "--prompt",
+            context - 32,
+            "--tokens",
+            32,
+            "--repetitions",
+            1,
+        )
         for work in ("score", "train"):
-            measure(opd, results, "context", context, work, smol, "--batch", 4096 // context, "--tokens", context - 1,
-                    "--repetitions", 1)
+            measure(
+                opd,
+                results,
+                "context",
+                context,
+                work,
+                smol,
+                "--batch",
+                4096 // context,
+                "--tokens",
+                context - 1,
+                "--repetitions",
+                1,
+            )
 
 
 def keep(name, results):
@@ -177,9 +215,10 @@ def measure_steps(opd, models, steps=1000):
             f"name: steps\nstudent: {{ model: {models}/smollm2-26 }}\n"
             f"teachers: {{ default: {{ model: {models}/smollm2 }} }}\n"
             "data: { prompts: prompts.jsonl, prompts_per_step: 2, samples_per_prompt: 1 }\n"
-            f"sampling: {{ max_tokens: 16 }}\ntraining: {{ steps: {steps}, learning_rate: 1.0e-6 }}\n")
-        log = open(Path(folder) / "log", "w")
-        run = subprocess.Popen([os.path.abspath(opd), "run", "run.yaml"], cwd=folder, stdout=log, stderr=log)
+            f"sampling: {{ max_tokens: 16 }}\ntraining: {{ steps: {steps}, learning_rate: 1.0e-6 }}\n"
+        )
+        with open(Path(folder) / "log", "w") as log:
+            run = subprocess.Popen([os.path.abspath(opd), "run", "run.yaml"], cwd=folder, stdout=log, stderr=log)
         metrics = Path(folder) / "runs" / "steps" / "metrics.jsonl"
         while run.poll() is None:
             time.sleep(2)
@@ -211,8 +250,14 @@ def plot_speed(plt, results):
                 continue
             x = [r["x"] for r in points]
             speed.plot(x, [r["tokens_per_second"] for r in points], "o-", color=colour, label=names[work], ms=4)
-            speed.plot(x, [r["limit_tokens_per_second"] for r in points], "--", color=colour, alpha=0.6,
-                       label=f"{names[work]}, limit")
+            speed.plot(
+                x,
+                [r["limit_tokens_per_second"] for r in points],
+                "--",
+                color=colour,
+                alpha=0.6,
+                label=f"{names[work]}, limit",
+            )
             memory.plot(x, [r["peak_rss_bytes"] / 1e9 for r in points], "o-", color=colour, label=names[work], ms=4)
         for axes, label in ((speed, "tokens/s"), (memory, "peak resident memory, GB")):
             axes.set_xlabel(title.split(" (")[0])

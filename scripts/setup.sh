@@ -17,16 +17,4 @@ command -v git >/dev/null || missing+=(git ca-certificates)
 command -v unzip >/dev/null || command -v python3 >/dev/null || missing+=(unzip)
 if ! command -v python3 >/dev/null || ! python3 -m pip --version >/dev/null 2>&1; then missing+=(python3-pip); fi
 
-[ ${#missing[@]} -eq 0 ] && exit 0
-if ! command -v apt-get >/dev/null; then
-    echo "error: missing ${missing[*]} (Debian names), and there is no apt-get; install them with your package manager" >&2
-    exit 1
-fi
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || { echo "error: missing ${missing[*]}; run as root: apt-get install ${missing[*]}" >&2; exit 1; }
-    as_root=(sudo)
-fi
-echo "installing ${missing[*]}"
-"${as_root[@]}" apt-get update -q
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+[ ${#missing[@]} -eq 0 ] || "$(dirname "$0")/apt.sh" "${missing[@]}"

@@ -102,8 +102,8 @@ def double(fields, key):
 
 def item_of(fields):
     """(group, sample, kind): what names a piece of work."""
-    id = message(fields, 1)
-    return number(id, 1), number(id, 2), number(fields, 2)
+    rollout = message(fields, 1)
+    return number(rollout, 1), number(rollout, 2), number(fields, 2)
 
 
 # ---- teachers ----
@@ -168,14 +168,16 @@ class Scorer:
                 data.byteswap()
             arrays = [(1, encode((1, LOGPROBS), (2, len(data))))]
             frames = [data.tobytes()]
-        self.socket.send_multipart([PREAMBLE, encode(*arrays, (kind, body))] + frames)
+        self.socket.send_multipart([PREAMBLE, encode(*arrays, (kind, body)), *frames])
 
     def run(self):
         """Works until the learner ends the run; returns the exit status."""
         while True:
             now = time.monotonic()
             if now - self.heard > self.options.patience:
-                print(f"error: {self.options.connect} has not answered for {self.options.patience:.0f} s", file=sys.stderr)
+                print(
+                    f"error: {self.options.connect} has not answered for {self.options.patience:.0f} s", file=sys.stderr
+                )
                 return 1
             self.keep_in_touch(now)
             self.grade()
@@ -237,7 +239,7 @@ class Scorer:
         self.heard = time.monotonic()
         envelope = decode(frames[1])
         arrays = {}
-        for description, frame in zip(envelope.get(1, []), frames[2:]):
+        for description, frame in zip(envelope.get(1, []), frames[2:], strict=False):
             arrays[number(decode(description), 1)] = frame
         kind = next((key for key in envelope if key >= 16), None)
         body = message(envelope, kind)
@@ -293,10 +295,14 @@ class Scorer:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connect", required=True, metavar="ENDPOINT", help="the learner, tcp://ADDRESS:PORT")
-    parser.add_argument("--teacher", action="append", metavar="NAME", help="name in the configuration's `teachers` (default)")
+    parser.add_argument(
+        "--teacher", action="append", metavar="NAME", help="name in the configuration's `teachers` (default)"
+    )
     parser.add_argument("--name", default=f"python-scorer-{os.getpid()}", help="unique among the processes of the run")
     parser.add_argument("--slots", type=int, default=32, help="sequences to hold at once")
-    parser.add_argument("--patience", type=float, default=60, metavar="SECONDS", help="how long to wait for the learner")
+    parser.add_argument(
+        "--patience", type=float, default=60, metavar="SECONDS", help="how long to wait for the learner"
+    )
     parser.add_argument("--tokenizer-fingerprint", default="", help="empty: you vouch for the tokenizer")
     parser.add_argument("--key", metavar="FILE", help="secret key of this scorer, made by 'opd keygen'")
     parser.add_argument("--learner-key", metavar="FILE", help="public key of the learner")

@@ -28,8 +28,9 @@ import Testing
 
     @Test func everyExampleConfigurationIsValid() throws {
         let folder = "\(Self.repository)/Examples"
-        let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".yaml") }
+        let names = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.hasSuffix(".yaml") }
         #expect(names.contains("smollm2.yaml"))
+        #expect(names.contains("study/opd.yaml"))
         for name in names { _ = try RunConfiguration.load("\(folder)/\(name)", requiring: []) }
     }
 

@@ -6,6 +6,7 @@ Needs llama-cpp-python and gguf. The GGUF's weights are widened to bf16 first, i
 """
 
 import ctypes
+import functools
 import json
 import os
 import random
@@ -84,9 +85,7 @@ def decode(context, batch):
 
 def generate(context, batch, sequences, prompt, new):
     llama.llama_memory_clear(llama.llama_get_memory(context), True)
-    rows = [
-        (random.randrange(3, vocabulary), p, s, p == prompt - 1) for s in range(sequences) for p in range(prompt)
-    ]
+    rows = [(random.randrange(3, vocabulary), p, s, p == prompt - 1) for s in range(sequences) for p in range(prompt)]
     for start in range(0, len(rows), 2048):
         fill(batch, rows[start : start + 2048])
         decode(context, batch)
@@ -117,5 +116,6 @@ def report(what, tokens, body, **shape):
 batch = llama.llama_batch_init(2048, 0, 1)
 for sequences in (1, 16, 64):
     context = make_context(sequences, 128)
-    report("generate", sequences * 64, lambda: generate(context, batch, sequences, 32, 64), batch=sequences)
+    body = functools.partial(generate, context, batch, sequences, 32, 64)
+    report("generate", sequences * 64, body, batch=sequences)
     llama.llama_free(context)

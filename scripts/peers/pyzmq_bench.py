@@ -44,7 +44,7 @@ def main():
     for _ in range(2):
         start = None
         for _ in range(count):
-            peer, header, payload = router.recv_multipart()
+            peer, header, _ = router.recv_multipart()
             start = start or time.perf_counter()
             router.send_multipart([peer, header, b"ok"])
         rates.append(count / (time.perf_counter() - start))

@@ -13,9 +13,7 @@ from transformers import AutoModelForCausalLM
 folder, dtype, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
 torch.set_num_threads(threads)
 torch.manual_seed(0)
-model = AutoModelForCausalLM.from_pretrained(
-    folder, dtype={"bf16": torch.bfloat16, "f32": torch.float32}[dtype]
-)
+model = AutoModelForCausalLM.from_pretrained(folder, dtype={"bf16": torch.bfloat16, "f32": torch.float32}[dtype])
 vocabulary = model.config.vocab_size
 
 
@@ -53,7 +51,7 @@ with torch.no_grad():
         report(
             "generate",
             batch * 64,
-            lambda: model.generate(
+            lambda prompt=prompt: model.generate(
                 prompt,
                 attention_mask=torch.ones_like(prompt),
                 min_new_tokens=64,

@@ -49,6 +49,7 @@ class Chaos:
             return False
         child.send(signal.SIGSTOP)
         self.later(seconds, lambda: child.send(signal.SIGCONT))
+        return None
 
     def suspend_member(self):
         # Longer than a lease; now and then longer than silence counts as death.
@@ -63,6 +64,7 @@ class Chaos:
         if len(self.pipeline.of(role)) > 2:
             return False
         self.pipeline.start(role)
+        return None
 
     def remove_member(self):
         name = self.member()
@@ -73,6 +75,7 @@ class Chaos:
         child.send(signal.SIGCONT)
         self.pipeline.remove(name)
         self.later(30, lambda: None if child.ended() else self.pipeline.surprises.append(f"{name} does not end"))
+        return None
 
     def cut(self):
         self.pipeline.proxies[self.member()].cut()
@@ -88,12 +91,15 @@ class Chaos:
         weights are sent out, or when results were acknowledged of which nothing is trained yet."""
         # Messages of an encrypted run cannot be told apart.
         messages = [] if self.keys else ["broadcast", "acknowledgement"]
-        moment = self.dice.choice(["checkpoint", "step", "any"] + messages)
+        moment = self.dice.choice(["checkpoint", "step", "any", *messages])
         pattern = f"{self.pipeline.folder}/runs/tiny/checkpoints/.*"
         state = {
-            "checkpoint": lambda: bool(glob.glob(pattern)), "step": self.pipeline.steps, "any": lambda: None,
+            "checkpoint": lambda: bool(glob.glob(pattern)),
+            "step": self.pipeline.steps,
+            "any": lambda: None,
             "broadcast": lambda: self.pipeline.seen("broadcast"),
-            "acknowledgement": lambda: self.pipeline.seen("acknowledgement")}[moment]
+            "acknowledgement": lambda: self.pipeline.seen("acknowledgement"),
+        }[moment]
         before, deadline = moment != "checkpoint" and state(), time.monotonic() + 3
         while moment != "any" and state() <= before:
             # The run may stand still.
@@ -124,9 +130,10 @@ class Chaos:
             return False
         self.pipeline.learner.send(signal.SIGKILL)
         self.pipeline.learner.wait()
-        newest = sorted(glob.glob(f"{self.pipeline.folder}/runs/tiny/checkpoints/step-*"))[-1]
+        newest = max(glob.glob(f"{self.pipeline.folder}/runs/tiny/checkpoints/step-*"))
         path = self.dice.choice(
-            [f"{newest}/model/model.safetensors", f"{newest}/optimizer.safetensors", f"{newest}/state.json"])
+            [f"{newest}/model/model.safetensors", f"{newest}/optimizer.safetensors", f"{newest}/state.json"]
+        )
         with open(path, "r+b") as file:
             file.seek(self.dice.randrange(os.path.getsize(path)))
             byte = file.read(1)
@@ -135,6 +142,7 @@ class Chaos:
         self.corrupted_at = newest
         self.corrupted_step = int(newest.split("-")[-1])
         self.pipeline.start_learner()
+        return None
 
     def progressed(self):
         return self.corrupted_at is None or self.pipeline.steps() > self.corrupted_step + 6
@@ -144,6 +152,7 @@ class Chaos:
             return False
         self.disk.fill()
         self.later(self.dice.uniform(0.5, 3), self.disk.free)
+        return None
 
     def refused_by_full_disk(self):
         """Whether the learner could not start for a full disk, and said so with the status of a failure."""
@@ -155,7 +164,8 @@ class Chaos:
         if not pipeline.HAS_CLOCKS:
             return False
         clock = self.dice.choice([-1, 1, 30]) * 86400
-        uptime = float(open("/proc/uptime").read().split()[0])
+        with open("/proc/uptime") as file:
+            uptime = float(file.read().split()[0])
         clock = max(clock, -int(uptime) // 2)
         if self.dice.random() < 0.3:
             return self.stop_learner(signal.SIGKILL, clock)
@@ -164,19 +174,33 @@ class Chaos:
         child.send(signal.SIGKILL)
         child.wait()
         self.pipeline.start(name.split("-")[0], name, clock)
+        return None
 
     def move_wall_clock(self):
         """The wall clock of a running process, or of all, is set to another day."""
         if not self.pipeline.wall_clocks:
             return False
-        names = ["learner"] + sorted(self.pipeline.members)
+        names = ["learner", *sorted(self.pipeline.members)]
         for name in names if self.dice.random() < 0.3 else [self.dice.choice(names)]:
             self.pipeline.wall_clocks.set(name, int(self.dice.choice([-1, 1]) * 10 ** self.dice.uniform(1, 8)))
+        return None
 
-    FAULTS = [
-        (kill_member, 4), (suspend_member, 4), (suspend_learner, 2), (add_member, 2), (remove_member, 2), (cut, 4),
-        (slow, 2), (silence, 3), (kill_learner, 5), (interrupt_learner, 1), (corrupt_checkpoint, 1), (fill_disk, 2),
-        (move_clock, 2), (move_wall_clock, 2)]
+    FAULTS = (
+        (kill_member, 4),
+        (suspend_member, 4),
+        (suspend_learner, 2),
+        (add_member, 2),
+        (remove_member, 2),
+        (cut, 4),
+        (slow, 2),
+        (silence, 3),
+        (kill_learner, 5),
+        (interrupt_learner, 1),
+        (corrupt_checkpoint, 1),
+        (fill_disk, 2),
+        (move_clock, 2),
+        (move_wall_clock, 2),
+    )
 
     # Time
 
@@ -220,8 +244,9 @@ class Chaos:
                 next_at = time.monotonic() + self.dice.uniform(0, 0.4)
             time.sleep(0.02)
         self.settle()
-        if self.pipeline.learner.process.returncode != 0:
-            return f"the learner ended with {self.pipeline.learner.process.returncode}: {tail(self.pipeline.learner.log)}"
+        learner = self.pipeline.learner
+        if learner.process.returncode != 0:
+            return f"the learner ended with {learner.process.returncode}: {tail(learner.log)}"
         if done < self.wanted:
             return f"the run was over after {done} faults"
         return None
@@ -285,17 +310,31 @@ def main():
     begun = time.monotonic()
     # Steps that nobody grades are soon over.
     steps = options.faults * (12 if options.kind == "off_policy" else 3)
-    missing = [what for what, there in [
-        ("full disks", pipeline.IS_ROOT), ("moved clocks", pipeline.HAS_CLOCKS),
-        ("workers with a host name of their own", pipeline.HAS_HOSTS)] if not there]
+    missing = [
+        what
+        for what, there in [
+            ("full disks", pipeline.IS_ROOT),
+            ("moved clocks", pipeline.HAS_CLOCKS),
+            ("workers with a host name of their own", pipeline.HAS_HOSTS),
+        ]
+        if not there
+    ]
     if missing:
         print("without root there are no " + ", no ".join(missing), flush=True)
     if not pipeline.COMPILER:
         print("without a C compiler there are no moved wall clocks", flush=True)
     try:
         found, metrics, problems, survived = whole_run(
-            opd, f"{folder}/disturbed", steps, options.staleness, options.kind, options.faults, options.seed,
-            options.only, options.keys)
+            opd,
+            f"{folder}/disturbed",
+            steps,
+            options.staleness,
+            options.kind,
+            options.faults,
+            options.seed,
+            options.only,
+            options.keys,
+        )
         if found:
             state = found[1]
             books = state["tokens"]

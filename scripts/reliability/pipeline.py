@@ -1,5 +1,6 @@
 """The processes of a run, as a supervisor that means harm has them."""
 
+import contextlib
 import json
 import os
 import random
@@ -16,7 +17,8 @@ IS_ROOT = os.geteuid() == 0
 
 
 def works(*command):
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    run = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return run.returncode == 0
 
 
 # A time namespace has a monotonic clock of its own; another host name makes a worker fetch its weights in chunks
@@ -57,25 +59,28 @@ class Child:
         self.name, self.stopped, self.expected = name, False, False
         command = arguments
         if host and HAS_HOSTS:
-            command = ["unshare", "-u", "sh", "-c", 'hostname "$0"; exec "$@"', host] + command
+            command = ["unshare", "-u", "sh", "-c", 'hostname "$0"; exec "$@"', host, *command]
         if clock and HAS_CLOCKS:
-            command = ["unshare", "-T", "--monotonic", str(clock), "--boottime", str(clock)] + command
+            command = ["unshare", "-T", "--monotonic", str(clock), "--boottime", str(clock), *command]
         os.makedirs(f"{folder}/out", exist_ok=True)
         self.log = f"{folder}/out/{name}.log"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **(environment or {})})
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **(environment or {})},
+            )
         self.pid = self.process.pid
 
     def send(self, number):
         """A signal; whatever comes of it is no surprise."""
         if number in (signal.SIGKILL, signal.SIGTERM):
             self.expected = True
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
-        except ProcessLookupError:
-            pass
         self.stopped = (self.stopped or number == signal.SIGSTOP) and number != signal.SIGCONT
 
     def ended(self):
@@ -120,7 +125,14 @@ class Pipeline:
             self.count[role] += 1
             self.proxies[name] = Proxy(self.port)
         arguments = [
-            self.opd, role, "run.yaml", "--connect", f"tcp://127.0.0.1:{self.proxies[name].port}", "--name", name]
+            self.opd,
+            role,
+            "run.yaml",
+            "--connect",
+            f"tcp://127.0.0.1:{self.proxies[name].port}",
+            "--name",
+            name,
+        ]
         arguments += self.teacher
         # Every other worker lives on a machine of its own.
         host = name if role == "rollout" and int(name.split("-")[1]) % 2 else None
@@ -146,8 +158,9 @@ class Pipeline:
         lines = []
         try:
             with open(f"{self.folder}/runs/tiny/metrics.jsonl") as file:
+                # One by one: those before a line that is being written count.
                 for line in file:
-                    lines.append(json.loads(line))
+                    lines.append(json.loads(line))  # noqa: PERF401
         except (FileNotFoundError, json.JSONDecodeError):
             pass
         return lines

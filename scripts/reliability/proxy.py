@@ -1,5 +1,6 @@
 """A TCP proxy whose connections can be cut, slowed and silenced."""
 
+import contextlib
 import re
 import socket
 import threading
@@ -70,10 +71,8 @@ class Proxy:
         with self.lock:
             self.pairs.discard(pair)
         for end in pair:
-            try:
+            with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             end.close()
 
     def cut(self):

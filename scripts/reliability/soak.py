@@ -26,8 +26,10 @@ def sample(pid):
     with open(f"/proc/{pid}/status") as file:
         fields = dict(line.split(":", 1) for line in file)
     return {
-        "rss_kb": int(fields["VmRSS"].split()[0]), "threads": int(fields["Threads"]),
-        "fds": len(os.listdir(f"/proc/{pid}/fd"))}
+        "rss_kb": int(fields["VmRSS"].split()[0]),
+        "threads": int(fields["Threads"]),
+        "fds": len(os.listdir(f"/proc/{pid}/fd")),
+    }
 
 
 def mean(values):
@@ -39,8 +41,8 @@ def verdict(samples):
     third = len(samples) // 3
     grown = []
     for name, (factor, slack) in GROWTH.items():
-        before = mean([each[name] for each in samples[third:2 * third]])
-        after = mean([each[name] for each in samples[2 * third:]])
+        before = mean([each[name] for each in samples[third : 2 * third]])
+        after = mean([each[name] for each in samples[2 * third :]])
         if after > before * factor + slack:
             grown.append(f"{name} grew from {before:.0f} to {after:.0f}")
     return grown
@@ -91,15 +93,17 @@ def main():
                 print_at = now + 60
                 latest = ", ".join(
                     f"{name} {h[-1]['rss_kb'] // 1024} MiB {h[-1]['fds']} fds {h[-1]['threads']} threads"
-                    for name, h in history.items())
+                    for name, h in history.items()
+                )
                 print(f"{int(now - begun) // 60} min, step {run.steps()}: {latest}", flush=True)
             time.sleep(0.1)
         grown = {name: verdict(samples) for name, samples in history.items()}
         for name, samples in history.items():
             third = len(samples) // 3
-            middle, last = samples[third:2 * third], samples[2 * third:]
+            middle, last = samples[third : 2 * third], samples[2 * third :]
             figures = ", ".join(
-                f"{key} {mean([s[key] for s in middle]):.0f} -> {mean([s[key] for s in last]):.0f}" for key in GROWTH)
+                f"{key} {mean([s[key] for s in middle]):.0f} -> {mean([s[key] for s in last]):.0f}" for key in GROWTH
+            )
             print(f"{name}: {figures}: {'; '.join(grown[name]) or 'flat'}")
         for surprise in run.surprises:
             print(f"error: {surprise}", file=sys.stderr)

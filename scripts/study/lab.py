@@ -4,6 +4,7 @@ A run that was stopped goes on from its checkpoint. Paths are relative to the re
 machine mean the same on another.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,10 +20,19 @@ RESULTS = ROOT / "docs" / "study" / "results.jsonl"
 RUNS = Path("runs") / "study"
 # What of a metrics line is kept at each evaluation.
 KEPT = {
-    "step": "step", "eval_pass_at_1": "pass", "eval_teacher_kl": "kl", "eval_response_length_mean": "length",
-    "sampling_flops": "sampling_flops", "scoring_flops": "scoring_flops", "training_flops": "training_flops",
-    "tokens_trained": "tokens", "entropy": "entropy", "staleness_mean": "staleness", "ratio_max": "ratio_max",
-    "teacher_kl": "batch_kl", "reward_mean": "reward",
+    "step": "step",
+    "eval_pass_at_1": "pass",
+    "eval_teacher_kl": "kl",
+    "eval_response_length_mean": "length",
+    "sampling_flops": "sampling_flops",
+    "scoring_flops": "scoring_flops",
+    "training_flops": "training_flops",
+    "tokens_trained": "tokens",
+    "entropy": "entropy",
+    "staleness_mean": "staleness",
+    "ratio_max": "ratio_max",
+    "teacher_kl": "batch_kl",
+    "reward_mean": "reward",
 }
 
 
@@ -63,11 +73,18 @@ class Lab:
             if metrics.get("eval_responses"):
                 curve.append({new: metrics.get(old) for old, new in KEPT.items()} | {"wall_s": round(wall, 2)})
             last = metrics
-        return self.keep({
-            "name": name, "command": "opd " + " ".join(arguments), "seed": seed, "steps": last["step"],
-            "wall_s": round(wall, 1), "cpu_s": None if resumed else round(cpu, 1),
-            **{new: last.get(old) for old, new in KEPT.items() if new.endswith("flops") or new == "tokens"},
-            "curve": curve})
+        return self.keep(
+            {
+                "name": name,
+                "command": "opd " + " ".join(arguments),
+                "seed": seed,
+                "steps": last["step"],
+                "wall_s": round(wall, 1),
+                "cpu_s": None if resumed else round(cpu, 1),
+                **{new: last.get(old) for old, new in KEPT.items() if new.endswith("flops") or new == "tokens"},
+                "curve": curve,
+            }
+        )
 
     def evaluate(self, name, model, task, **options):
         """The result of `opd eval`; options by their names."""
@@ -79,10 +96,18 @@ class Lab:
         _, output = self.call(name, arguments)
         measured = json.loads(output)
         first = measured["pass_at"]["1"]
-        return self.keep({
-            "name": name, "command": "opd " + " ".join(arguments), "pass": first["mean"], "low": first["low"],
-            "high": first["high"], "kl": (measured["teacher_kl"] or {}).get("mean"), "problems": measured["problems"],
-            "length": measured["response_length_mean"]})
+        return self.keep(
+            {
+                "name": name,
+                "command": "opd " + " ".join(arguments),
+                "pass": first["mean"],
+                "low": first["low"],
+                "high": first["high"],
+                "kl": (measured["teacher_kl"] or {}).get("mean"),
+                "problems": measured["problems"],
+                "length": measured["response_length_mean"],
+            }
+        )
 
     def model(self, name):
         """The final model of a run."""
@@ -94,8 +119,13 @@ class Lab:
             if self.stopped:
                 raise KeyboardInterrupt
             process = subprocess.Popen(
-                [self.opd, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                start_new_session=True)
+                [self.opd, *arguments],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
             self.running.add(process)
         errors = []
         reader = threading.Thread(target=lambda: errors.append(process.stderr.read()))
@@ -108,12 +138,15 @@ class Lab:
         if self.stopped:
             raise KeyboardInterrupt
         if process.returncode:
-            raise RuntimeError(f"{name}: status {process.returncode}: {errors[0].strip()[-500:]}\n"
-                               f"  opd {' '.join(arguments)}")
+            raise RuntimeError(
+                f"{name}: status {process.returncode}: {errors[0].strip()[-500:]}\n  opd {' '.join(arguments)}"
+            )
         return usage.ru_utime + usage.ru_stime, output
 
     def keep(self, result):
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        # An evaluation of what is in the repository can be the first of all, before any run makes this folder.
+        (ROOT / RUNS).mkdir(parents=True, exist_ok=True)
         with self.lock, open(ROOT / RUNS / "lock", "w") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             # What another sitting has added meanwhile stays.
@@ -129,7 +162,5 @@ class Lab:
         """Ends what runs, after a checkpoint each."""
         self.stopped = True
         for process in list(self.running):
-            try:
+            with contextlib.suppress(OSError):
                 process.send_signal(signal.SIGTERM)
-            except OSError:
-                pass

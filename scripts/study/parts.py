@@ -17,22 +17,28 @@ STEPS = 150
 
 def measured(name, config, seed, teacher=TEACHER, **settings):
     """A run, and the accuracy and divergence from `teacher` of what it made."""
+
     def work(lab):
         lab.train(name, f"{CONFIGS}/{config}.yaml", seed, **settings)
         lab.evaluate(name + "-accuracy", lab.model(name), TASK, count=1000, teacher=teacher)
+
     return work
 
 
 def same_target(seeds):
     """Each method from the same student to the same held-out accuracy."""
+
     def chain(method, seed):
         return lambda lab: lab.train(
-            f"1/{method}-{seed}", f"{CONFIGS}/{method}.yaml", seed, evaluation__stop_at_pass_rate=TARGET)
+            f"1/{method}-{seed}", f"{CONFIGS}/{method}.yaml", seed, evaluation__stop_at_pass_rate=TARGET
+        )
+
     return [chain(method, seed) for method in reversed(METHODS) for seed in seeds]
 
 
 def back_into_itself(seeds):
     """What reinforcement found, distilled into the model it started from."""
+
     def chain(seed):
         def work(lab):
             source = f"2/reinforcement-{seed}"
@@ -41,10 +47,16 @@ def back_into_itself(seeds):
             # On the same problems, and not by one lucky evaluation.
             reached = sum(point["pass"] for point in made["curve"][-3:]) / 3
             lab.train(
-                f"2/opd-{seed}", f"{CONFIGS}/opd.yaml", seed, teachers__default__model=lab.model(source),
-                evaluation__stop_at_pass_rate=round(reached, 3))
+                f"2/opd-{seed}",
+                f"{CONFIGS}/opd.yaml",
+                seed,
+                teachers__default__model=lab.model(source),
+                evaluation__stop_at_pass_rate=round(reached, 3),
+            )
             lab.evaluate(f"2/opd-{seed}-accuracy", lab.model(f"2/opd-{seed}"), TASK, count=1000)
+
         return work
+
     return [chain(seed) for seed in seeds]
 
 
@@ -53,10 +65,19 @@ PROMPTS = [1, 4, 16, 64, 4096]
 
 def few_prompts(seeds):
     """The same number of samples from few prompts or from many."""
+
     def chain(count, seed):
         each = min(count, 64)
-        return measured(f"3/prompts-{count}-{seed}", "opd", seed, training__steps=STEPS, data__task_prompts=count,
-                        data__prompts_per_step=each, data__samples_per_prompt=256 // each)
+        return measured(
+            f"3/prompts-{count}-{seed}",
+            "opd",
+            seed,
+            training__steps=STEPS,
+            data__task_prompts=count,
+            data__prompts_per_step=each,
+            data__samples_per_prompt=256 // each,
+        )
+
     return [chain(count, seed) for count in PROMPTS for seed in seeds]
 
 
@@ -71,8 +92,10 @@ def write_facts(folder, seed, replay):
     while len(facts) < 64:
         facts[f"city {word()}="] = word()
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps({"prompt": prompt, "response": answer, "answer": answer, "verifier": "exact"})
-             for prompt, answer in facts.items()]
+    lines = [
+        json.dumps({"prompt": prompt, "response": answer, "answer": answer, "verifier": "exact"})
+        for prompt, answer in facts.items()
+    ]
     (folder / "facts.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "replay.jsonl").write_text("\n".join(lines + replay) + "\n")
     return folder.relative_to(ROOT)
@@ -80,6 +103,7 @@ def write_facts(folder, seed, replay):
 
 def facts_and_behaviour(seeds):
     """New facts, what they cost in followed instructions, and the recovery by distillation from the earlier self."""
+
     def chain(seed):
         def work(lab):
             before = f"4/before-{seed}"
@@ -89,16 +113,29 @@ def facts_and_behaviour(seeds):
             stages = [before]
             for mix in ("facts", "replay"):
                 learned, recovered = f"4/{mix}-learned-{seed}", f"4/{mix}-recovered-{seed}"
-                lab.train(learned, f"{CONFIGS}/facts.yaml", seed, student__model=lab.model(before),
-                          data__prompts=data / f"{mix}.jsonl", data__heldout=data / "facts.jsonl",
-                          data__prompts_per_step=32 if mix == "facts" else 64)
-                lab.train(recovered, f"{CONFIGS}/recover.yaml", seed, student__model=lab.model(learned),
-                          teachers__default__model=lab.model(before))
+                lab.train(
+                    learned,
+                    f"{CONFIGS}/facts.yaml",
+                    seed,
+                    student__model=lab.model(before),
+                    data__prompts=data / f"{mix}.jsonl",
+                    data__heldout=data / "facts.jsonl",
+                    data__prompts_per_step=32 if mix == "facts" else 64,
+                )
+                lab.train(
+                    recovered,
+                    f"{CONFIGS}/recover.yaml",
+                    seed,
+                    student__model=lab.model(learned),
+                    teachers__default__model=lab.model(before),
+                )
                 stages += [learned, recovered]
             for stage in stages:
                 lab.evaluate(stage + "-format", lab.model(stage), "format", count=1000)
                 lab.evaluate(stage + "-facts", lab.model(stage), data / "facts.jsonl", samples=8)
+
         return work
+
     return [chain(seed) for seed in seeds]
 
 
@@ -107,9 +144,19 @@ RATES = ["1e-5", "1e-4", "3e-4", "1e-3"]
 
 def own_samples(seeds):
     """Imitating one's own samples, against distillation from a fixed copy of oneself."""
+
     def chain(method, rate, seed):
-        return measured(f"5/{method}-{rate}-{seed}", method, seed, STUDENT, training__steps=100,
-                        training__learning_rate=rate, training__schedule="constant", teachers__default__model=STUDENT)
+        return measured(
+            f"5/{method}-{rate}-{seed}",
+            method,
+            seed,
+            STUDENT,
+            training__steps=100,
+            training__learning_rate=rate,
+            training__schedule="constant",
+            teachers__default__model=STUDENT,
+        )
+
     chains = [chain(method, rate, seed) for method in ("off_policy", "opd") for rate in RATES for seed in seeds]
     return [lambda lab: lab.evaluate("5/start-accuracy", STUDENT, TASK, count=1000, teacher=TEACHER), *chains]
 
@@ -120,10 +167,19 @@ LOSSES = ["importance_sampling", "ppo_clip", "truncated_importance_sampling"]
 
 def staleness(seeds):
     """How old samples may be, for each way to use the ratio."""
+
     def chain(loss, age, seed):
-        return measured(f"6/{loss}-{age}-{seed}", "opd", seed, training__steps=100, objective__loss=loss,
-                        objective__advantage="current" if age else "behaviour", pipeline__max_staleness=age,
-                        evaluation__every=0)
+        return measured(
+            f"6/{loss}-{age}-{seed}",
+            "opd",
+            seed,
+            training__steps=100,
+            objective__loss=loss,
+            objective__advantage="current" if age else "behaviour",
+            pipeline__max_staleness=age,
+            evaluation__every=0,
+        )
+
     return [chain(loss, age, seed) for loss in LOSSES for age in STALENESS for seed in seeds]
 
 
@@ -133,13 +189,21 @@ RANKS = [1, 4, 16, 64]
 
 def budgets_and_ranks(seeds):
     """How much of a response is sampled, and how much of the weights is trained."""
+
     def chain(name, seed, **settings):
         return measured(name, "opd", seed, training__steps=STEPS, evaluation__every=0, **settings)
+
     return [
-        *[chain(f"6/budget-{budget}-{seed}", seed, sampling__max_tokens=budget)
-          for budget in BUDGETS for seed in seeds],
-        *[chain(f"6/rank-{rank}-{seed}", seed, lora__rank=rank, lora__alpha=2 * rank)
-          for rank in RANKS for seed in seeds],
+        *[
+            chain(f"6/budget-{budget}-{seed}", seed, sampling__max_tokens=budget)
+            for budget in BUDGETS
+            for seed in seeds
+        ],
+        *[
+            chain(f"6/rank-{rank}-{seed}", seed, lora__rank=rank, lora__alpha=2 * rank)
+            for rank in RANKS
+            for seed in seeds
+        ],
     ]
 
 

@@ -9,8 +9,11 @@ from parts import BUDGETS, LOSSES, METHODS, PROMPTS, RANKS, RATES, STALENESS, TA
 STUDY = ROOT / "docs" / "study.md"
 PLOTS = ROOT / "docs" / "study"
 TITLES = {
-    "opd": "OPD", "supervised": "supervised (worked responses)", "off_policy": "off-policy distillation",
-    "mixed": "OPD + reward", "reinforcement": "reinforcement (PPO clip)",
+    "opd": "OPD",
+    "supervised": "supervised (worked responses)",
+    "off_policy": "off-policy distillation",
+    "mixed": "OPD + reward",
+    "reinforcement": "reinforcement (PPO clip)",
 }
 
 
@@ -22,11 +25,15 @@ def write_report(results):
             print(f"study: no results yet for the table '{name}'")
             continue
         pattern = rf"(<!-- table {name} -->\n).*?(<!-- end -->)"
-        if not re.search(pattern, text, re.S):
+        if not re.search(pattern, text, re.DOTALL):
             raise SystemExit(f"study: {STUDY} has no place for the table '{name}'")
-        text = re.sub(pattern, lambda match: match[1] + table(rows) + match[2], text, flags=re.S)
-    text = re.sub(r"(<!-- table commands -->\n).*?(<!-- end -->)",
-                  lambda match: match[1] + commands(results) + match[2], text, flags=re.S)
+        text = re.sub(pattern, lambda match, rows=rows: match[1] + table(rows) + match[2], text, flags=re.DOTALL)
+    text = re.sub(
+        r"(<!-- table commands -->\n).*?(<!-- end -->)",
+        lambda match: match[1] + commands(results) + match[2],
+        text,
+        flags=re.DOTALL,
+    )
     STUDY.write_text(text)
     draw(results)
 
@@ -88,8 +95,20 @@ def total_flops(runs):
 
 
 def same_target(results):
-    rows = [["method", "reached", "steps", "of OPD", "TFLOP, student", "of OPD", "TFLOP, with teacher", "of OPD",
-             "CPU time, of OPD", "accuracy at the end"]]
+    rows = [
+        [
+            "method",
+            "reached",
+            "steps",
+            "of OPD",
+            "TFLOP, student",
+            "of OPD",
+            "TFLOP, with teacher",
+            "of OPD",
+            "CPU time, of OPD",
+            "accuracy at the end",
+        ]
+    ]
     base = [run for run in of(results, "1/opd") if reached(run)]
     for method in METHODS:
         runs = of(results, f"1/{method}")
@@ -98,25 +117,41 @@ def same_target(results):
             continue
         # Where some seed has not reached the target, all are counted to where they ended: a lower bound.
         counted, mark = (good, "") if len(good) == len(runs) else (runs, "> ")
-        def cells(value, form):
+
+        def cells(value, form, counted=counted, mark=mark):
             return [mark + spread(list(map(value, counted)), form), mark + ratio(counted, base, value)]
-        rows.append([
-            TITLES[method], f"{len(good)} of {len(runs)}", *cells(lambda run: run["steps"], "{:.0f}"),
-            *cells(own_flops, "{:.2f}"), *cells(all_flops, "{:.2f}"),
-            mark + ratio(counted, base, lambda run: run["cpu_s"]), percent([run["curve"][-1] for run in runs])])
+
+        rows.append(
+            [
+                TITLES[method],
+                f"{len(good)} of {len(runs)}",
+                *cells(lambda run: run["steps"], "{:.0f}"),
+                *cells(own_flops, "{:.2f}"),
+                *cells(all_flops, "{:.2f}"),
+                mark + ratio(counted, base, lambda run: run["cpu_s"]),
+                percent([run["curve"][-1] for run in runs]),
+            ]
+        )
     return rows
 
 
 def back_into_itself(results):
     rows = [["", "steps", "TFLOP, student", "TFLOP, with teacher", "accuracy of 1000"]]
-    for method, title in (("reinforcement", "reinforcement, from the cold start"),
-                          ("opd", "OPD from that model, from the cold start")):
+    for method, title in (
+        ("reinforcement", "reinforcement, from the cold start"),
+        ("opd", "OPD from that model, from the cold start"),
+    ):
         runs = of(results, f"2/{method}")
         if runs:
-            rows.append([
-                title, spread([run["steps"] for run in runs], "{:.0f}"),
-                spread(list(map(own_flops, runs)), "{:.2f}"), total_flops(runs),
-                percent(of(results, f"2/{method}", "-accuracy"))])
+            rows.append(
+                [
+                    title,
+                    spread([run["steps"] for run in runs], "{:.0f}"),
+                    spread(list(map(own_flops, runs)), "{:.2f}"),
+                    total_flops(runs),
+                    percent(of(results, f"2/{method}", "-accuracy")),
+                ]
+            )
     return rows
 
 
@@ -125,32 +160,40 @@ def accuracy(rows, results, entries):
     for title, prefix in entries:
         runs, measured = of(results, prefix), of(results, prefix, "-accuracy")
         if measured:
-            rows.append([title, percent(measured), spread([run["kl"] for run in measured], "{:.3f}"),
-                         total_flops(runs)])
+            rows.append(
+                [title, percent(measured), spread([run["kl"] for run in measured], "{:.3f}"), total_flops(runs)]
+            )
     return rows
 
 
 def few_prompts(results):
-    return accuracy([["different prompts", "accuracy of 1000", "reverse KL", "TFLOP"]], results,
-                    [(count, f"3/prompts-{count}") for count in PROMPTS])
+    return accuracy(
+        [["different prompts", "accuracy of 1000", "reverse KL", "TFLOP"]],
+        results,
+        [(count, f"3/prompts-{count}") for count in PROMPTS],
+    )
 
 
 def facts(results):
     rows = [["stage", "instructions followed, of 1000", "facts known, of 64 (8 samples each)"]]
     for title, stage in (
-        ("before", "before"), ("facts learned", "facts-learned"), ("then OPD from the earlier self", "facts-recovered"),
+        ("before", "before"),
+        ("facts learned", "facts-learned"),
+        ("then OPD from the earlier self", "facts-recovered"),
         ("facts learned among 64 old examples", "replay-learned"),
         ("then OPD from the earlier self", "replay-recovered"),
     ):
         if of(results, f"4/{stage}", "-format"):
-            rows.append([title, percent(of(results, f"4/{stage}", "-format")),
-                         percent(of(results, f"4/{stage}", "-facts"))])
+            rows.append(
+                [title, percent(of(results, f"4/{stage}", "-format")), percent(of(results, f"4/{stage}", "-facts"))]
+            )
     return rows
 
 
 def own_samples(results):
-    rows = [["learning rate", "imitation: accuracy", "imitation: KL to the start", "OPD: accuracy",
-             "OPD: KL to the start"]]
+    rows = [
+        ["learning rate", "imitation: accuracy", "imitation: KL to the start", "OPD: accuracy", "OPD: KL to the start"]
+    ]
     for rate in RATES:
         cells = []
         for method in ("off_policy", "opd"):
@@ -165,8 +208,10 @@ def staleness(results):
     for age in STALENESS:
         cells = []
         for loss in LOSSES:
-            cells += [percent(of(results, f"6/{loss}-{age}", "-accuracy")),
-                      spread(relative_walls(results, loss, age), "{:.2f}")]
+            cells += [
+                percent(of(results, f"6/{loss}-{age}", "-accuracy")),
+                spread(relative_walls(results, loss, age), "{:.2f}"),
+            ]
         rows.append([age, *cells])
     return rows if any(cell != "-" for row in rows[1:] for cell in row[1:]) else rows[:1]
 
@@ -176,13 +221,19 @@ def relative_walls(results, loss, age):
 
 
 def budgets(results):
-    return accuracy([["tokens of a response that are sampled", "accuracy of 1000", "reverse KL", "TFLOP"]],
-                    results, [(budget, f"6/budget-{budget}") for budget in BUDGETS])
+    return accuracy(
+        [["tokens of a response that are sampled", "accuracy of 1000", "reverse KL", "TFLOP"]],
+        results,
+        [(budget, f"6/budget-{budget}") for budget in BUDGETS],
+    )
 
 
 def ranks(results):
-    return accuracy([["trained", "accuracy of 1000", "reverse KL", "TFLOP"]], results,
-                    [(f"rank {rank}", f"6/rank-{rank}") for rank in RANKS] + [("all weights", f"6/budget-{BUDGETS[-1]}")])
+    return accuracy(
+        [["trained", "accuracy of 1000", "reverse KL", "TFLOP"]],
+        results,
+        [*((f"rank {rank}", f"6/rank-{rank}") for rank in RANKS), ("all weights", f"6/budget-{BUDGETS[-1]}")],
+    )
 
 
 def commands(results):
@@ -195,8 +246,14 @@ def commands(results):
 
 
 TABLES = {
-    "1": same_target, "2": back_into_itself, "3": few_prompts, "4": facts, "5": own_samples, "6-staleness": staleness,
-    "6-budget": budgets, "6-rank": ranks,
+    "1": same_target,
+    "2": back_into_itself,
+    "3": few_prompts,
+    "4": facts,
+    "5": own_samples,
+    "6-staleness": staleness,
+    "6-budget": budgets,
+    "6-rank": ranks,
 }
 
 
@@ -204,7 +261,7 @@ def draw(results):
     try:
         import matplotlib
     except ImportError:
-        raise SystemExit("study: the tables are written; the plots need matplotlib (python3-matplotlib)")
+        raise SystemExit("study: the tables are written; the plots need matplotlib (python3-matplotlib)") from None
     matplotlib.use("Agg")
     # Text stays text, and the same results give the same file.
     matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "study", "font.size": 9}
@@ -220,16 +277,22 @@ def draw(results):
 def curves(plt, results):
     """Accuracy of each method over steps and operations; a line a seed."""
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained", sharey=True)
-    x = {"steps": lambda run, point: point["step"],
-         "TFLOP, student": lambda run, point: own_flops(point | {"name": run["name"]}),
-         "TFLOP, with teacher": lambda run, point: all_flops(point)}
+    x = {
+        "steps": lambda _, point: point["step"],
+        "TFLOP, student": lambda run, point: own_flops(point | {"name": run["name"]}),
+        "TFLOP, with teacher": lambda _, point: all_flops(point),
+    }
     for index, method in enumerate(METHODS):
         for run in of(results, f"1/{method}"):
-            for each, (label, value) in zip(axes, x.items()):
-                each.plot([value(run, point) for point in run["curve"]],
-                          [100 * point["pass"] for point in run["curve"]],
-                          color=f"C{index}", alpha=0.7, lw=1,
-                          label=TITLES[method] if run["seed"] == 1 else None)
+            for each, (label, value) in zip(axes, x.items(), strict=True):
+                each.plot(
+                    [value(run, point) for point in run["curve"]],
+                    [100 * point["pass"] for point in run["curve"]],
+                    color=f"C{index}",
+                    alpha=0.7,
+                    lw=1,
+                    label=TITLES[method] if run["seed"] == 1 else None,
+                )
                 each.set_xlabel(label)
     for each in axes:
         each.axhline(100 * TARGET, color="k", lw=0.6, ls=":")
@@ -263,12 +326,21 @@ def stale(plt, results):
     for index, loss in enumerate(LOSSES):
         ages = [age for age in STALENESS if of(results, f"6/{loss}-{age}", "-accuracy")]
         drawn = drawn or bool(ages)
-        quality.plot(ages, [100 * mean(run["pass"] for run in of(results, f"6/{loss}-{age}", "-accuracy"))
-                            for age in ages], "o-", color=f"C{index}", label=loss)
+        quality.plot(
+            ages,
+            [100 * mean(run["pass"] for run in of(results, f"6/{loss}-{age}", "-accuracy")) for age in ages],
+            "o-",
+            color=f"C{index}",
+            label=loss,
+        )
         # A seed without a run of staleness 0 has nothing to compare with.
         walls = {age: relative_walls(results, loss, age) for age in ages}
-        time.plot([age for age in ages if walls[age]], [mean(walls[age]) for age in ages if walls[age]], "o-",
-                  color=f"C{index}")
+        time.plot(
+            [age for age in ages if walls[age]],
+            [mean(walls[age]) for age in ages if walls[age]],
+            "o-",
+            color=f"C{index}",
+        )
     quality.set_ylabel("held-out accuracy, %")
     time.set_ylabel("wall time, of staleness 0")
     time.set_ylim(bottom=0)
@@ -286,8 +358,14 @@ def drift(plt, results):
         for rate in RATES:
             runs = of(results, f"5/{method}-{rate}", "-accuracy")
             drawn = drawn or bool(runs)
-            axes.plot([float(rate)] * len(runs), [100 * run["pass"] for run in runs], "o", color=f"C{index}",
-                      alpha=0.7, label=title if rate == RATES[0] else None)
+            axes.plot(
+                [float(rate)] * len(runs),
+                [100 * run["pass"] for run in runs],
+                "o",
+                color=f"C{index}",
+                alpha=0.7,
+                label=title if rate == RATES[0] else None,
+            )
     axes.set_xscale("log")
     axes.set_xlabel("learning rate")
     axes.set_ylabel("held-out accuracy, %")
@@ -300,12 +378,14 @@ def drift(plt, results):
 PLOTS_BY_NAME = {
     "methods": curves,
     "prompts": lambda plt, results: bars(
-        plt, results, [(count, f"3/prompts-{count}") for count in PROMPTS], "different prompts"),
+        plt, results, [(count, f"3/prompts-{count}") for count in PROMPTS], "different prompts"
+    ),
     "drift": drift,
     "staleness": stale,
     "budget": lambda plt, results: bars(
-        plt, results, [(each, f"6/budget-{each}") for each in BUDGETS], "tokens of a response that are sampled"),
+        plt, results, [(each, f"6/budget-{each}") for each in BUDGETS], "tokens of a response that are sampled"
+    ),
     "rank": lambda plt, results: bars(
-        plt, results,
-        [(rank, f"6/rank-{rank}") for rank in RANKS] + [("all", f"6/budget-{BUDGETS[-1]}")], "LoRA rank"),
+        plt, results, [(rank, f"6/rank-{rank}") for rank in RANKS] + [("all", f"6/budget-{BUDGETS[-1]}")], "LoRA rank"
+    ),
 }

@@ -4,8 +4,8 @@
 usage: study.py OPD [1 2 3 4 5 6 report] [--jobs N] [--seeds 1 2 3]
 
 Each number is a part of the study (docs/study.md says what each asks); report writes docs/study.md and its plots from
-docs/study/results.jsonl, and needs matplotlib. Without a choice all is done. What has a result is not done again: remove
-its line to repeat it. Ctrl-C stops after checkpoints; the same command goes on.
+docs/study/results.jsonl, and needs matplotlib. Without a choice all is done. What has a result is not done again:
+remove its line to repeat it. Ctrl-C stops after checkpoints; the same command goes on.
 """
 
 import argparse
