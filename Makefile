@@ -43,7 +43,7 @@ lint: ## Check Swift, shell scripts and Python (installs shellcheck and ruff whe
 
 fuzz: setup ## Fuzz the readers of files and messages, FUZZ_SECONDS each (TARGETS="gguf wire"); fail on any finding.
 	OPD_FUZZ=1 $(SWIFT) build -c release --scratch-path .build-fuzz --product opd-fuzz --sanitize=fuzzer \
-		-Xswiftc -sanitize=fuzzer,address -Xcc -fsanitize=fuzzer-no-link,address -Xswiftc -enable-testing
+		-Xswiftc -sanitize=fuzzer,address -Xcc -fsanitize=fuzzer-no-link,address
 	@scripts/fuzz.sh .build-fuzz/release/opd-fuzz $(TARGETS)
 
 sanitize: setup ## Run the tests under AddressSanitizer and ThreadSanitizer.

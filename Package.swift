@@ -4,7 +4,7 @@ import PackageDescription
 // CI turns warnings into errors; a user's newer toolchain with new warnings still builds.
 let strict = Context.environment["OPD_WARNINGS_AS_ERRORS"] != nil
 let swiftSettings: [SwiftSetting] = strict ? [.treatAllWarnings(as: .error)] : []
-// Fuzz targets link only with -sanitize=fuzzer: 'make fuzz' asks for them.
+// The fuzzer's program links only with -sanitize=fuzzer: 'make fuzz' asks for it.
 let fuzzing = Context.environment["OPD_FUZZ"] != nil
 // Kernels are optimised in debug builds too: tests run them on real models.
 let kernelSettings: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"])]
@@ -95,6 +95,15 @@ let package = Package(
         tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", ["Distillation", "Telemetry"]),
         tests("Pipeline", ["Runs", "NativeEngine", "Supervision", "Exchange", "Transport", "Engines", "RunFiles", "ZeroMQ"]),
+        // Readers of foreign bytes: built always, so that they go with what they read.
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "Wire", "Models", "Tokenizers", "Configuration", "Distillation", "Exchange", "Pipeline", "RunFiles",
+            ],
+            path: "Fuzz/Targets", swiftSettings: swiftSettings),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets", "Distillation"], swiftSettings: swiftSettings),
         .testTarget(
             name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers"], swiftSettings: swiftSettings),
     ],
@@ -105,7 +114,6 @@ if fuzzing {
     package.products.append(.executable(name: "opd-fuzz", targets: ["opd-fuzz"]))
     package.targets.append(
         .executableTarget(
-            name: "opd-fuzz",
-            dependencies: ["Wire", "Models", "Tokenizers", "Configuration", "Pipeline", "Exchange", "RunFiles"],
-            path: "Fuzz/Targets", swiftSettings: swiftSettings))
+            name: "opd-fuzz", dependencies: ["FuzzTargets"], path: "Fuzz/Entry", swiftSettings: swiftSettings)
+    )
 }

@@ -1,7 +1,6 @@
 import Foundation
+import Pipeline
 import RunFiles
-
-@testable import Pipeline
 
 extension FuzzTarget {
     /// A checkpoint's `state.json` and, after a NUL, its manifest.
@@ -16,13 +15,14 @@ extension FuzzTarget {
         let text = String(decoding: parts[0], as: UTF8.self)
         guard let state = try? CheckpointState.parse(text, path: CheckpointState.fileName) else { return }
         guard state.step > 0, state.tokens.balances, state.lastRecordedStep <= state.step else {
-            broken("the counts of an accepted checkpoint add up")
+            throw BrokenPromise("the counts of an accepted checkpoint add up")
         }
     }
 
     private static let checkpointFolder: String = {
         var template = Array("/tmp/opd-fuzz-XXXXXX".utf8CString)
         guard let path = mkdtemp(&template) else { fatalError("no scratch folder in /tmp") }
+        atexit { try? FileManager.default.removeItem(atPath: checkpointFolder) }
         return String(cString: path)
     }()
 }

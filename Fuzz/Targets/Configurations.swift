@@ -1,8 +1,7 @@
 import Configuration
 import Foundation
+import Models
 import Tokenizers
-
-@testable import Models
 
 extension FuzzTarget {
     /// config.json and, after a NUL, generation_config.json.
@@ -19,36 +18,44 @@ extension FuzzTarget {
             let again = try? ModelConfiguration(
                 huggingFace: configuration.huggingFaceJSON(type: "float32"), generation: configuration.generationJSON,
                 file: "written"), again == configuration
-        else { broken("a written configuration is read back") }
+        else { throw BrokenPromise("a written configuration is read back") }
     }
 
     static let runConfiguration = FuzzTarget(name: "yaml") { bytes in
         guard let text = String(bytes: bytes, encoding: .utf8) else { return }
-        let loaded: LoadedConfiguration
-        do {
-            loaded = try RunConfiguration.parse(text, source: "run.yaml", requiring: [])
-        } catch {
-            _ = "\(error)"
+        guard let loaded = accepted({ try RunConfiguration.parse(text, source: "run.yaml", requiring: []) }) else {
             return
         }
         let written = loaded.configuration.yaml(markingDefaults: true)
         guard let again = try? RunConfiguration.parse(written, source: "written", requiring: []),
             again.configuration == loaded.configuration
-        else { broken("a written run configuration is read back") }
+        else { throw BrokenPromise("a written run configuration is read back") }
+    }
+
+    /// What a reader accepts, or nil once its refusal has been put into words.
+    private static func accepted<Value>(_ read: () throws -> Value) -> Value? {
+        do {
+            return try read()
+        } catch {
+            _ = "\(error)"
+            return nil
+        }
     }
 
     static let prompts = FuzzTarget(name: "prompts") { bytes in
-        do {
-            let prompts = try PromptFile.parse(
-                Data(bytes), source: "prompts.jsonl", teachers: ["default", "math"], defaultTeacher: "default")
-            guard prompts.allSatisfy({ !$0.messages.isEmpty && ["default", "math"].contains($0.teacher) }) else {
-                broken("every prompt has a message and a teacher")
-            }
-            // A verifier that a stranger wrote, on a text that a stranger wrote.
-            if let judged = prompts.first(where: { $0.check != nil }), let check = judged.check {
-                let verdict = check.verdict(on: judged.messages[0].content)
-                guard (0...1).contains(verdict.reward) else { broken("a reward is from 0 to 1") }
-            }
-        } catch { _ = "\(error)" }
+        guard
+            let prompts = accepted({
+                try PromptFile.parse(
+                    Data(bytes), source: "prompts.jsonl", teachers: ["default", "math"], defaultTeacher: "default")
+            })
+        else { return }
+        guard prompts.allSatisfy({ !$0.messages.isEmpty && ["default", "math"].contains($0.teacher) }) else {
+            throw BrokenPromise("every prompt has a message and a teacher")
+        }
+        // A verifier that a stranger wrote, on a text that a stranger wrote.
+        if let judged = prompts.first(where: { $0.check != nil }), let check = judged.check {
+            let verdict = check.verdict(on: judged.messages[0].content)
+            guard (0...1).contains(verdict.reward) else { throw BrokenPromise("a reward is from 0 to 1") }
+        }
     }
 }

@@ -1,14 +1,15 @@
 import Distillation
 import Exchange
-
-@testable import Wire
+import Wire
 
 extension FuzzTarget {
     /// Any conversation of three peers with the learner: well-formed messages in any order, with any numbers in them.
     static let exchange = FuzzTarget(name: "exchange") { bytes in
         var conversation = Conversation(bytes)
         while conversation.step() {
-            if let flaw = conversation.exchange.audit() { broken("the exchange's books are in order: \(flaw)") }
+            if let flaw = conversation.exchange.audit() {
+                throw BrokenPromise("the exchange's books are in order: \(flaw)")
+            }
         }
     }
 }
@@ -59,7 +60,7 @@ private struct Conversation {
             let flags = next()
             let hello = Hello(
                 role: flags & 1 == 0 ? .rollout : .scorer, name: "n\(flags >> 1 & 3)", incarnation: 1, hostID: "h",
-                modelFingerprint: "", tokenizerFingerprint: flags & 8 == 0 ? "" : "t", slots: 1,
+                tokenizerFingerprint: flags & 8 == 0 ? "" : "t", slots: 1,
                 teachers: [["a"], ["b"], ["a", "b"], []][flags >> 4 & 3], processID: 1)
             actions = exchange.receive(.hello(hello), from: peer, now: now)
         case 1:
@@ -71,7 +72,7 @@ private struct Conversation {
         case 2: actions = exchange.receive(trajectories(), from: peer, now: now)
         case 3: actions = exchange.receive(grades(), from: peer, now: now)
         case 4:
-            let leases = exchange.leases.keys.sorted().prefix(next() % 4)
+            let leases = (rollouts.map(\.leaseID) + scores.map(\.leaseID)).suffix(next() % 4)
             let heartbeat = Heartbeat(
                 state: "", leaseIDs: Array(leases) + [number(0)], tokens: number(1), version: number(exchange.version),
                 epoch: number(Self.epoch))

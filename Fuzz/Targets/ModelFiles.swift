@@ -1,4 +1,4 @@
-@testable import Models
+import Models
 
 extension FuzzTarget {
     static let gguf = FuzzTarget(name: "gguf") { bytes in
@@ -11,9 +11,9 @@ extension FuzzTarget {
                 }
             }
         }
-        if let tokenizer = try? ModelFiles.openTokenizer(path) { tokenizer.exercise() }
+        if let tokenizer = try? ModelFiles.openTokenizer(path) { try tokenizer.exercise() }
         guard let model = try? ModelFiles.open(path) else { return }
-        model.exercise()
+        try model.exercise()
     }
 
     static let safetensors = FuzzTarget(name: "safetensors") { bytes in
@@ -27,14 +27,14 @@ extension FuzzTarget {
 
 extension ModelFiles {
     /// All that commands ask of an opened model, short of computing with it.
-    fileprivate func exercise() {
+    fileprivate func exercise() throws {
         _ = ModelSummary(self).lines
         _ = try? tokenizerFiles()
         if let tokenizer = try? loadTokenizer(), let template = try? chatTemplate() {
             _ = stopTokenIDs(tokenizer, template)
         }
         for name in tensorNames {
-            guard let shape = try? shape(of: name) else { broken("a listed tensor has a shape") }
+            guard let shape = try? shape(of: name) else { throw BrokenPromise("a listed tensor has a shape") }
             var values = [Float](repeating: 0, count: shape.reduce(1, *))
             _ = try? values.withUnsafeMutableBufferPointer { try read(name, into: $0) }
         }

@@ -1,4 +1,4 @@
-@testable import Wire
+import Wire
 
 extension FuzzTarget {
     static let wire = FuzzTarget(name: "wire") { bytes in
@@ -7,7 +7,7 @@ extension FuzzTarget {
         // What was accepted can be sent on, and says the same: to the last bit, for no number equals one that is none.
         guard let encoded = try? Codec.encode(message), let again = try? Codec.decode(encoded),
             let sameAgain = try? Codec.encode(again), sameAgain.map(\.array) == encoded.map(\.array)
-        else { broken("a decoded message is encoded and decoded to itself") }
+        else { throw BrokenPromise("a decoded message is encoded and decoded to itself") }
     }
 }
 
@@ -28,9 +28,8 @@ struct WireInput {
         let header = take(length())
         var frames = [Frame(Codec.magic + [UInt8(Codec.version)]), Frame(header)]
         if fits {
-            let envelope = try? PBEnvelope(serializedBytes: header)
-            for array in envelope?.arrays ?? [] {
-                let count = Int(min(array.count, 1024)) * (array.kind == .weightBytes ? 1 : 4)
+            for array in Codec.arrays(announcedBy: header) {
+                let count = Int(min(array.count, 1024)) * (array.stride ?? 4)
                 // Small ids and finite numbers, until the input says otherwise.
                 var elements = take(count)
                 elements += [UInt8](repeating: 0, count: count - elements.count)

@@ -26,7 +26,7 @@ package struct Exchange: Sendable {
     /// First group that has not been opened.
     var nextGroup: UInt64
     /// Version whose evaluation is open.
-    var evaluating: UInt64?
+    package var evaluating: UInt64?
     var members: [PeerID: Member] = [:]
     var leases: [UInt64: Lease] = [:]
     var lastLease: UInt64 = 0

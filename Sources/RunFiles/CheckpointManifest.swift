@@ -8,7 +8,7 @@ import Glibc
 /// A rename makes a checkpoint whole or not there; the manifest tells what happened to it afterwards: a bad disk, a
 /// copy that was cut off, a file that somebody removed.
 package struct CheckpointManifest {
-    static let fileName = "manifest"
+    package static let fileName = "manifest"
     private static let header = "opd checkpoint manifest 1"
 
     /// Lists what is in a folder and writes the manifest into it, without putting it on disk.

@@ -1,8 +1,8 @@
 /// The letters that stand for bytes in byte-level vocabularies: printable Latin-1 bytes for themselves, the others
 /// from U+0100 on (GPT-2's `bytes_to_unicode`).
-enum ByteAlphabet {
+package enum ByteAlphabet {
     /// The letter of every byte.
-    static let letters: [Unicode.Scalar] = {
+    package static let letters: [Unicode.Scalar] = {
         var next: UInt32 = 256
         return (0..<256).map { byte in
             switch byte {

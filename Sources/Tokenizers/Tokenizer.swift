@@ -176,7 +176,7 @@ package struct Tokenizer: Sendable {
 
 extension String {
     /// Unicode normalization form C.
-    var normalizedNFC: String {
+    package var normalizedNFC: String {
         var scalars = String.UnicodeScalarView()
         scalars.append(contentsOf: _nfc)
         return String(scalars)

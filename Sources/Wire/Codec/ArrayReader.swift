@@ -38,7 +38,7 @@ struct ArrayReader {
     }
 
     /// Bytes of an element; nil for kinds this version does not know, whose frames are ignored.
-    private static func stride(of kind: PBArrayKind) -> Int? {
+    static func stride(of kind: PBArrayKind) -> Int? {
         switch kind {
         case .tokenIds, .logprobs: 4
         case .weightBytes: 1

@@ -8,7 +8,7 @@ package enum Codec {
     /// The protocol version this code speaks: the last byte of frame 0.
     package static let version: UInt32 = 1
 
-    static let magic: [UInt8] = [0x4f, 0x50, 0x44]
+    package static let magic: [UInt8] = [0x4f, 0x50, 0x44]
 
     private static let preamble = Frame(magic + [UInt8(version)])
 
@@ -82,6 +82,13 @@ package enum Codec {
         let message = try self.message(of: body, arrays: &arrays, limits: limits)
         try arrays.finish(message.name)
         return message
+    }
+
+    /// The elements of each array frame that `header` announces and the bytes of one, nil for a kind that this version
+    /// does not know: for whoever makes frames to fit a header. Nothing for bytes that are not a header.
+    package static func arrays(announcedBy header: [UInt8]) -> [(count: UInt64, stride: Int?)] {
+        let envelope = try? PBEnvelope(serializedBytes: header)
+        return (envelope?.arrays ?? []).map { ($0.count, ArrayReader.stride(of: $0.kind)) }
     }
 
     private static func body(

@@ -13,30 +13,30 @@ enum GGUFValue: Sendable, Equatable {
 }
 
 /// A tensor of a GGUF file.
-struct GGUFTensor: Sendable, Equatable {
+package struct GGUFTensor: Sendable, Equatable {
     let name: String
-    let type: GGUFType
+    package let type: GGUFType
     /// Rows first, as everywhere else here (the file has the fastest dimension first).
     let shape: [Int]
     /// Where its bytes stand in the file.
     let range: Range<Int>
 
-    var count: Int { shape.reduce(1, *) }
+    package var count: Int { shape.reduce(1, *) }
 }
 
 /// A memory-mapped GGUF file, version 2 or 3, little-endian. Opening checks every count, length and offset.
 ///
 /// Format: github.com/ggml-org/ggml/blob/master/docs/gguf.md
-struct GGUFFile: Sendable {
+package struct GGUFFile: Sendable {
     let path: String
     let metadata: [String: GGUFValue]
-    let tensors: [GGUFTensor]
+    package let tensors: [GGUFTensor]
     private let file: MappedFile
 
     /// Metadata of real files, of which tokens and merges are most, have some 20 MB.
     static let maximumMetadataByteCount = 1 << 28
 
-    init(_ path: String) throws {
+    package init(_ path: String) throws {
         self.path = path
         file = try MappedFile(path)
         var reader = GGUFReader(bytes: file.bytes, path: path)
@@ -127,7 +127,7 @@ struct GGUFFile: Sendable {
     }
 
     /// The bytes of a tensor.
-    func withBytes<R>(of tensor: GGUFTensor, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+    package func withBytes<R>(of tensor: GGUFTensor, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         try file.withBytes(tensor.range, body)
     }
 

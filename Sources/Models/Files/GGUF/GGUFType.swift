@@ -1,7 +1,7 @@
 import CKernels
 
 /// The element types of GGUF tensors that are read.
-enum GGUFType: UInt32, Sendable, CustomStringConvertible {
+package enum GGUFType: UInt32, Sendable, CustomStringConvertible {
     case f32 = 0
     case f16 = 1
     case q40 = 2
@@ -9,7 +9,7 @@ enum GGUFType: UInt32, Sendable, CustomStringConvertible {
     case q80 = 8
     case bf16 = 30
 
-    var description: String { Self.name(of: rawValue) }
+    package var description: String { Self.name(of: rawValue) }
 
     static let list = "F32, F16, BF16, Q8_0, Q4_0 and Q4_1"
 
@@ -60,7 +60,7 @@ enum GGUFType: UInt32, Sendable, CustomStringConvertible {
     }
 
     /// Converts `out.count` values, whole blocks, to f32.
-    func dequantize(_ bytes: UnsafeRawBufferPointer, into out: UnsafeMutableBufferPointer<Float>) {
+    package func dequantize(_ bytes: UnsafeRawBufferPointer, into out: UnsafeMutableBufferPointer<Float>) {
         precondition(out.count % block.count == 0 && bytes.count == out.count / block.count * block.byteCount)
         guard let source = bytes.baseAddress, let base = out.baseAddress else { return }
         switch self {
