@@ -15,7 +15,7 @@ struct GGUFSource: TensorSource {
             guard let name = Self.huggingFaceName(tensor.name) else {
                 throw ModelError(
                     .unsupported,
-                    "\(file.path): tensor '\(tensor.name)' is not one of a \(configuration.family.rawValue) model")
+                    "\(file.path): tensor '\(tensor.name)' is not one of a \(configuration.family.name) model")
             }
             index[name] = position
             names.append(name)
@@ -23,9 +23,9 @@ struct GGUFSource: TensorSource {
         self.file = file
         self.index = index
         self.names = names
-        // Only llama's converter reorders rows, for a rotary embedding of neighbouring pairs.
         interleaved =
-            configuration.family == .llama ? (configuration.headCount, configuration.keyValueHeadCount) : nil
+            configuration.family.gguf.interleavesRotaryRows
+            ? (configuration.headCount, configuration.keyValueHeadCount) : nil
         storedType = commonType(file.tensors.map { ($0.type.description, $0.count) })
         byteCount = file.tensors.reduce(0) { $0 + $1.range.count }
     }
