@@ -1,7 +1,7 @@
 import Tokenizers
 
 /// A family of decoder-only transformers, described by data: how its files are recognised, what absent keys of
-/// config.json stand for, what the keys of its own mean, and what its parameters are called.
+/// config.json stand for, what the keys of its own mean, and what parameters it has.
 ///
 /// Each family has a file that bears its name; ``all`` lists them. Families are equal when their names are.
 package struct Family: Sendable {
@@ -12,6 +12,8 @@ package struct Family: Sendable {
     /// The class that transformers loads, `architectures` in config.json.
     package let architecture: String
     let defaults: Defaults
+    /// What the parameters are called, here and in GGUF files, and their shapes.
+    let schema: ModelSchema
     let gguf: GGUFForm
     /// Reads the keys of config.json that mean something in this family alone, into a configuration that has the common
     /// ones. Throws for what they ask for and the engine does not do.

@@ -6,6 +6,7 @@ extension Family {
     package static let llama = Family(
         name: "llama", title: "Llama", architecture: "LlamaForCausalLM",
         defaults: Defaults(maxPositions: 2048, bosTokenID: 1, eosTokenIDs: [2]),
+        schema: ModelSchema(layer: .preNorm),
         gguf: GGUFForm(
             architecture: "llama", interleavesRotaryRows: true,
             refusal: { $0.qkNorm ? "q/k norms in a llama model are not supported" : nil }),

@@ -5,6 +5,7 @@ extension Family {
     package static let qwen2 = Family(
         name: "qwen2", title: "Qwen 2", architecture: "Qwen2ForCausalLM",
         defaults: Defaults(keyValueHeadCount: 32, maxPositions: 32768),
+        schema: ModelSchema(layer: .preNorm),
         gguf: GGUFForm(
             architecture: "qwen2",
             // A file without these would be read as another model.

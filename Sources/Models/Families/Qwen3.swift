@@ -5,6 +5,7 @@ extension Family {
     package static let qwen3 = Family(
         name: "qwen3", title: "Qwen 3", architecture: "Qwen3ForCausalLM",
         defaults: Defaults(keyValueHeadCount: 32, headDimension: 128, maxPositions: 32768),
+        schema: ModelSchema(layer: .preNorm),
         gguf: GGUFForm(
             architecture: "qwen3",
             // A file without these would be read as another model.
