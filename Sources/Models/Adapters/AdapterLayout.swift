@@ -18,7 +18,7 @@ package struct AdapterShape: Sendable, Equatable {
     /// Rows of A and columns of B, at least 1.
     package var rank: Int
     package var alpha: Float
-    /// In the order of `Target.allCases`.
+    /// The matrices that have adapters, in the order of `Target.allCases`.
     package let targets: [Target]
 
     package init(rank: Int, alpha: Float, targets: Set<Target>) {

@@ -1,9 +1,9 @@
-/// The parameters of a decoder layer as a table: what each is for, what it is called, its shape, what it is packed with.
+/// The parameters of a decoder layer as a table: what each is for, its names, its shape, what it is packed with.
 ///
 /// Everything that needs to know a layer's parameters follows from it: their order and names, which are adjacent in a
 /// buffer, how they are packed, which can have adapters, what they begin with, and what llama.cpp calls them.
 struct LayerSchema: Sendable {
-    /// In the canonical order; within a group all weights come first, then all biases.
+    /// All groups in the canonical order; within a group all weights come first, then all biases.
     let groups: [Group]
 
     /// What one operation uses together.

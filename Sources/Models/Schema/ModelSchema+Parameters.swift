@@ -13,7 +13,8 @@ extension ModelConfiguration {
         let names = schema.names(layer: index)
         return schema.layer.groups.filter { $0.isPresent(self) }.flatMap { group in
             let weights = group.modules.map { $0.weight(in: self, prefix: names.prefix) }
-            let biases = group.hasBias?(self) == true
+            let biases =
+                group.hasBias?(self) == true
                 ? group.modules.map { $0.bias(in: self, prefix: names.prefix) } : []
             return Self.adjacent(weights) + Self.adjacent(biases)
         }

@@ -1,6 +1,6 @@
 /// One parameter of a model: its Hugging Face name and shape, and what the model's schema says of it.
 package struct ParameterSpec: Sendable, Equatable {
-    /// As in a Hugging Face checkpoint, e.g. `model.layers.0.self_attn.q_proj.weight`.
+    /// The name in a Hugging Face checkpoint, e.g. `model.layers.0.self_attn.q_proj.weight`.
     package let name: String
     /// `[outputs, inputs]` for a matrix, `[count]` for a vector.
     package let shape: [Int]

@@ -11,7 +11,7 @@ package struct ParameterLayout: Sendable {
         package let spec: ParameterSpec
         /// Vectors (norm weights, biases) are always f32; matrices have the layout's matrix type.
         package let type: ElementType
-        /// From the start of the buffer.
+        /// The place of its first byte, from the start of the buffer.
         package let byteOffset: Int
 
         /// A vector of n is seen as [1, n].

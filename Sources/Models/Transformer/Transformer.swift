@@ -137,7 +137,8 @@ package final class Transformer {
     ) -> Tensor {
         let count = x.rows
         let normalized = normed.tensor(rows: count)
-        context.rmsNorm(x, weight: layer.norm(.attentionInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        context.rmsNorm(
+            x, weight: layer.norm(.attentionInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
         let qkv = activations?.queryKeyValue(layer: index) ?? queryKeyValue.tensor(rows: count)
         context.linear(normalized, layer[.queryKeyValue], into: qkv)
         if let bias = layer.bias(.queryKeyValue) { context.addBias(bias, to: qkv) }
@@ -167,7 +168,8 @@ package final class Transformer {
     ) -> Tensor {
         let count = x.rows
         let normalized = normed.tensor(rows: count)
-        context.rmsNorm(x, weight: layer.norm(.feedForwardInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        context.rmsNorm(
+            x, weight: layer.norm(.feedForwardInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
         let gates = activations?.gateUp(layer: index) ?? gateUp.tensor(rows: count)
         context.linear(normalized, layer[.gateUp], into: gates)
         if let bias = layer.bias(.gateUp) { context.addBias(bias, to: gates) }

@@ -7,7 +7,7 @@ package final class TransformerBackward {
     private let model: Transformer
     let transposed: TransposedWeights
     private let gradients: ParameterBuffer
-    /// Where adapters alone are trained: takes the gradients of matrices; nothing else has any.
+    /// Takes the gradients of matrices where adapters alone are trained; nothing else has any then. Nil elsewhere.
     let adapters: AdapterBackward?
     /// Gradients that a pass adds to piece by piece; the others are products, which it writes whole.
     private let summed: [Tensor]
@@ -134,7 +134,8 @@ package final class TransformerBackward {
         let dNormed = normGradient.tensor(rows: count)
         context.linear(dGateUp, transposed.layers[index][.gateUp], into: dNormed)
         context.rmsNormBackward(
-            dy: dNormed, x: middle, weight: layer.norm(.feedForwardInput)!, epsilon: configuration.rmsNormEpsilon, dx: dx,
+            dy: dNormed, x: middle, weight: layer.norm(.feedForwardInput)!, epsilon: configuration.rmsNormEpsilon,
+            dx: dx,
             dWeight: vectorGradient(names.weight(.feedForwardInput)))
     }
 
@@ -157,7 +158,8 @@ package final class TransformerBackward {
             groups: batch.groups, layer: index, pool: model.pool, into: dQKV,
             dQNorm: gradients.fused(names.weight(.query)), dKNorm: gradients.fused(names.weight(.key)))
         let normalized = normed.tensor(rows: count)
-        context.rmsNorm(input, weight: layer.norm(.attentionInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        context.rmsNorm(
+            input, weight: layer.norm(.attentionInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
         weightGradient(.queryKeyValue, names, dy: dQKV, x: normalized, accumulate)
         accumulateBias(dQKV, into: gradients.fused(names.biases(.queryKeyValue)))
         let dNormed = normGradient.tensor(rows: count)
