@@ -39,7 +39,7 @@ package struct ModelShape: Sendable, Equatable {
 
 /// Makes models from scratch.
 package enum ModelInitializer {
-    /// Ends a response.
+    /// The token that ends a response.
     static let specialTokens = ["<|end|>"]
 
     /// Writes a Hugging Face folder with random f32 weights and a tokenizer of bytes. Equal shapes and seeds give equal

@@ -42,7 +42,8 @@ struct GGUFSource: TensorSource {
     func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
         guard let tensor = tensor(name) else { throw ModelError(.tensor, "\(file.path): no tensor '\(name)'") }
         file.withBytes(of: tensor) { bytes in
-            guard let heads = index[name]?.interleavedHeads, !destination.isEmpty, tensor.shape[0] % (2 * heads) == 0 else {
+            guard let heads = index[name]?.interleavedHeads, !destination.isEmpty, tensor.shape[0] % (2 * heads) == 0
+            else {
                 return tensor.type.dequantize(bytes, into: destination)
             }
             let rows = tensor.shape[0]
