@@ -14,7 +14,7 @@ package struct AttentionGroup: Sendable {
         }
     }
 
-    /// In pre-order: a segment before those that continue it.
+    /// The segments in pre-order: each before those that continue it.
     package var nodes: [Node]
 
     package init(_ nodes: [Node]) { self.nodes = nodes }

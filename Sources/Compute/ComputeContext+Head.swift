@@ -8,7 +8,7 @@ import CKernels
 
 /// The language-model head, walked one vocabulary panel at a time. z = x Wᵀ * inverseTemperature.
 extension ComputeContext {
-    /// For each row t: the log-sum-exp of z, z[targets[t]] minus it, and optionally the entropy of softmax(z).
+    /// Computes for each row t the log-sum-exp of z, z[targets[t]] minus it, and optionally the entropy of softmax(z).
     ///
     /// x [T,C] A, head [V,C]; arrays have T elements. A row's bits do not depend on its batch. T x V is not stored,
     /// unless the caller has the memory: `keeping` [T,V] f32 takes z for ``headBackward``, in an order of its own.

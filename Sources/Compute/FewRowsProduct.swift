@@ -51,7 +51,7 @@ struct FewRowsProduct {
         4 * Int(ck_bf16_arranged_words(Int64(rows), Int64(depth)))
     }
 
-    /// Rows x in the order in which ``run(_:store:rowStride:arranged:panel:rows:depth:width:next:nextBytes:)`` reads them.
+    /// Writes rows x in the order in which `ck_bf16_product` reads them.
     static func arrange(_ x: Tensor, into arranged: UnsafeMutableRawPointer) {
         ck_bf16_arrange(
             arranged.assumingMemoryBound(to: UInt32.self), x.bytes.assumingMemoryBound(to: UInt16.self),

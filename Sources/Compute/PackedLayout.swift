@@ -43,7 +43,7 @@ final class PackedLayout {
         type = key.type
     }
 
-    /// Nil when oneDNN refuses.
+    /// Asks oneDNN for its layout; nil when it refuses.
     static func oneDNN(_ key: LayoutKey, runtime: MatmulRuntime) -> PackedLayout? {
         od_layout_create(runtime.handle, Int64(key.inputs), Int64(key.outputs), key.type.code).map {
             PackedLayout(.oneDNN($0), byteCount: od_layout_size($0), key: key, runtime: runtime)

@@ -121,9 +121,6 @@ package final class PagePool {
         if references[Int(page)] == 0 { free.append(page) }
     }
 
-    /// How many hold the page.
-    package func referenceCount(_ page: Int32) -> Int { Int(references[Int(page)]) }
-
     /// A new page with the same contents and one reference.
     package func copy(_ page: Int32) -> Int32 {
         let made = allocate()

@@ -43,7 +43,8 @@ package final class ThreadTeam {
     }
 }
 
-/// Of team.c, which calls closures as Swift does. A C function's context would have to be a closure that may escape, which
-/// takes memory from the heap for every loop of every token.
+/// The team's loop in team.c, which calls closures as Swift does: that convention is the toolchain's, and a test bears its
+/// name. A C function's context would have to be a closure that may escape, which takes memory from the heap for every
+/// loop of every token.
 @_silgen_name("ck_team_run")
 private func runOnTeam(_ team: OpaquePointer, _ items: Int, _ body: (_ item: Int, _ thread: Int) -> Void)

@@ -32,7 +32,7 @@ struct AddedTokenMatcher: Sendable {
                     node = nodes.count - 1
                 }
             }
-            // Of two tokens with one content the first wins.
+            // The first of two tokens with one content wins.
             if nodes[node].token < 0 {
                 nodes[node].token = Int32(tokens.count)
                 tokens.append(token)

@@ -71,7 +71,7 @@ struct BytePairEncoder: Sendable {
         result.append(contentsOf: symbols)
     }
 
-    /// For short words: looks through all pairs for every merge.
+    /// Merges a short word: looks through all pairs for every merge.
     private func mergeScanning(_ symbols: inout [Int32]) {
         guard symbols.count > 1 else { return }
         // pairs[i] is the merge of symbols i and i + 1.
@@ -85,7 +85,7 @@ struct BytePairEncoder: Sendable {
         }
     }
 
-    /// For long words: a linked list of symbols and a heap of merges by rank and position; n log n.
+    /// Merges a long word with a linked list of symbols and a heap of merges by rank and position, in n log n steps.
     private func mergeWithHeap(_ symbols: inout [Int32]) {
         let count = symbols.count
         var next = Array(1...count)

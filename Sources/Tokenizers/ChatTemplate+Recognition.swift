@@ -39,7 +39,7 @@ extension ChatTemplate {
 /// A Jinja template made comparable: one kind of quotes, no spaces around `+` and `|`, members by subscript.
 private struct JinjaSource {
     let text: String
-    /// As written, with escaped newlines as newlines.
+    /// The text as written, with escaped newlines as newlines.
     let raw: String
 
     init(_ jinja: String) {
@@ -49,7 +49,7 @@ private struct JinjaSource {
         self.text = text.replacing("message.content", with: "message['content']")
     }
 
-    /// In one pass: a file may have thousands of spaces in a row.
+    /// The text is gone through once: a file may have thousands of spaces in a row.
     private static func withoutSpacesAroundOperators(_ text: String) -> String {
         var result: [UInt8] = []
         result.reserveCapacity(text.utf8.count)

@@ -1,3 +1,6 @@
+// `String._nfc` of the standard library's Unicode interface is the only normalization form C without Foundation. With a
+// toolchain that drops it this file does not compile; Foundation's `precomposedStringWithCanonicalMapping` gives the
+// same.
 @_spi(_Unicode) import Swift
 
 /// A byte-level BPE tokenizer: text to ids and back, the same ids as the Hugging Face library with the same file.
@@ -9,7 +12,7 @@ package struct Tokenizer: Sendable {
     private let preTokenization: PreTokenization
     private let encoder: BytePairEncoder
     private let ids: [[UInt8]: Int32]
-    /// By id; nil where the vocabulary has a gap.
+    /// The token of every id; nil where the vocabulary has a gap.
     private let tokens: [String?]
     /// The bytes every id stands for, and whether it is special.
     private let decoded: [(bytes: [UInt8], isSpecial: Bool)]
@@ -44,7 +47,7 @@ package struct Tokenizer: Sendable {
         let normalizes = !definition.normalizers.isEmpty
         let normalized = definition.addedTokens.map { token in
             var token = token
-            // As the Hugging Face library keeps them: decoding gives the normalised form, too.
+            // The Hugging Face library keeps them so: decoding gives the normalised form, too.
             if token.isNormalized, normalizes { token.content = token.content.normalizedNFC }
             return token
         }

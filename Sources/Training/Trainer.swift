@@ -14,7 +14,7 @@ package final class Trainer {
         package let applied: Bool
         /// Whether the weights are ``Trainer/isFinite`` after the step, if it was applied.
         package let leavesFinite: Bool
-        /// Of each sequence of the batch, under the weights before the step.
+        /// The evaluation of each sequence of the batch, under the weights before the step.
         package let evaluations: [ResponseEvaluation]
     }
 

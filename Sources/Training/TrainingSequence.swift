@@ -1,6 +1,6 @@
 /// One prompt with its response, the tokens that carry loss.
 package struct TrainingSequence: Sendable {
-    /// At least one token; carries no loss.
+    /// The prompt, at least one token; it carries no loss.
     package var promptIDs: [Int32]
     package var responseIDs: [Int32]
     /// The temperature the response was drawn at; log-probabilities are taken at the same, so that ratios compare like
@@ -31,7 +31,7 @@ package struct OptimizerOptions: Sendable, Equatable {
     package var beta1: Float
     package var beta2: Float
     package var epsilon: Float
-    /// Decoupled, on every parameter.
+    /// The decay of weights, apart from the gradient (Loshchilov and Hutter, 2017), on every parameter.
     package var weightDecay: Float
     /// Largest global norm of the gradient; 0 or less is off.
     package var clipGradNorm: Float

@@ -24,6 +24,27 @@ import Testing
         }
     }
 
+    /// team.c calls a Swift closure by the convention of Swift: two arguments in registers, the context in one of its
+    /// own. A toolchain with another convention gives wrong arguments or captures here, or ends the process.
+    @Test func teamCallsSwiftClosuresBySwiftsConvention() {
+        let threads = 3, items = 257
+        let team = ThreadTeam(threads: threads)
+        let seen = (0..<items).map { _ in Counter() }
+        // Captures of several sizes, of which one is changed between the runs.
+        let factor = 31, text = "a text too long for a string without memory of its own", offset = 7.5
+        var round = 0
+        for _ in 0..<20 {
+            round += 1
+            team.run(items: items) { item, thread in
+                let isRight = thread >= 0 && thread < threads && text.utf8.count == 54 && offset == 7.5
+                seen[item].value.add(isRight ? item * factor + round : -1, ordering: .relaxed)
+            }
+        }
+        for (item, counter) in seen.enumerated() {
+            #expect(counter.value.load(ordering: .relaxed) == 20 * item * factor + 210)
+        }
+    }
+
     final class Counter: Sendable {
         let value = Atomic<Int>(0)
     }

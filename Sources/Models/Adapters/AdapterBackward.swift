@@ -21,8 +21,9 @@ final class AdapterBackward {
         self.gradients = gradients
         self.context = context
         narrow = ScratchTensor(columns: adapters.layout.shape.rank)
-        for layer in 0..<adapters.layout.layerCount {
-            for name in MatrixGroup.allCases.flatMap({ $0.names(LayerNames(layer: layer)) }) {
+        let configuration = adapters.layout.configuration
+        for layer in 0..<configuration.layerCount {
+            for name in MatrixGroup.allCases.flatMap(configuration.schema.names(layer: layer).weights) {
                 guard let (a, b) = adapters.factors(of: name) else { continue }
                 packed[name] = (
                     context.pack(times(a), as: .f32), context.pack(times(b), as: .f32, transposed: true)

@@ -18,7 +18,7 @@ package struct AdapterShape: Sendable, Equatable {
     /// Rows of A and columns of B, at least 1.
     package var rank: Int
     package var alpha: Float
-    /// In the order of `Target.allCases`.
+    /// The matrices that have adapters, in the order of `Target.allCases`.
     package let targets: [Target]
 
     package init(rank: Int, alpha: Float, targets: Set<Target>) {
@@ -36,7 +36,7 @@ package struct AdapterShape: Sendable, Equatable {
 package struct AdapterLayout: Sendable {
     package let shape: AdapterShape
     package let parameters: ParameterLayout
-    let layerCount: Int
+    let configuration: ModelConfiguration
     /// Outputs of every matrix of the model.
     private let heights: [String: Int]
     private let adapted: Set<String>
@@ -45,15 +45,12 @@ package struct AdapterLayout: Sendable {
     package init(_ configuration: ModelConfiguration, _ shape: AdapterShape) throws {
         precondition(shape.rank > 0, "adapters have a rank")
         self.shape = shape
-        layerCount = configuration.layerCount
+        self.configuration = configuration
         var specs: [ParameterSpec] = []
         var heights: [String: Int] = [:], adapted: Set<String> = []
         for spec in configuration.parameters where spec.isMatrix {
             heights[spec.name] = spec.shape[0]
-            let parts = spec.name.split(separator: ".")
-            guard parts.count > 1, let target = AdapterShape.Target(rawValue: String(parts[parts.count - 2])),
-                shape.targets.contains(target)
-            else { continue }
+            guard let target = spec.target, shape.targets.contains(target) else { continue }
             let limit = min(spec.shape[0], spec.shape[1])
             guard shape.rank <= limit else {
                 throw ModelError(
@@ -61,13 +58,13 @@ package struct AdapterLayout: Sendable {
                     "\(shape.rank) is above \(limit), the smaller side of \(spec.name) \(spec.shape)")
             }
             let (a, b) = Self.names(adapting: spec.name)
-            specs.append(ParameterSpec(name: a, shape: [shape.rank, spec.shape[1]]))
-            specs.append(ParameterSpec(name: b, shape: [spec.shape[0], shape.rank]))
+            specs.append(ParameterSpec(name: a, shape: [shape.rank, spec.shape[1]], initialization: .uniform))
+            specs.append(ParameterSpec(name: b, shape: [spec.shape[0], shape.rank], initialization: .zeros))
             adapted.insert(spec.name)
         }
         self.heights = heights
         self.adapted = adapted
-        parameters = ParameterLayout(specs, matrixType: .f32, isGrouped: false)
+        parameters = ParameterLayout(specs, matrixType: .f32)
     }
 
     func adapts(_ name: String) -> Bool { adapted.contains(name) }

@@ -7,7 +7,7 @@ import Compute
 /// (u64), zeros.
 package struct AdapterSnapshot: Sendable {
     package let layout: AdapterLayout
-    /// Of the base model's values: adapters are of one model, and mean nothing on another.
+    /// The fingerprint of the base model's values: adapters are of one model, and mean nothing on another.
     package let baseFingerprint: UInt64
 
     package init(layout: AdapterLayout, baseFingerprint: UInt64) {
@@ -15,7 +15,7 @@ package struct AdapterSnapshot: Sendable {
         self.baseFingerprint = baseFingerprint
     }
 
-    private static let headByteCount = 64
+    static let headByteCount = 64
     private static let magic = Array("OPDLORA1".utf8)
 
     package var byteCount: Int { Self.headByteCount + layout.parameters.byteCount }
@@ -78,7 +78,7 @@ extension ModelFiles {
 }
 
 extension ParameterBuffer {
-    /// As `ModelFiles.fingerprint` of the same values. For an f32 layout of a whole model.
+    /// The number that `ModelFiles.fingerprint` gives for the same values. The layout is that of a whole model, in f32.
     package var fingerprint: UInt64 {
         var fingerprint = FloatHash()
         for entry in layout.entries { fingerprint.add(values(entry)) }

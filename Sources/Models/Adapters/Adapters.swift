@@ -12,15 +12,15 @@ package final class Adapters {
         self.values = values
     }
 
-    /// Adapters to begin with, which change nothing: B is zero, A uniform in ±1 / sqrt(inputs), the variance of
-    /// Kaiming's initialization with a = sqrt(5), as peft has it. Equal seeds give equal adapters on every machine.
+    /// Adapters to begin with, which change nothing: B is zero, A uniform in ±1 / sqrt(inputs). Equal seeds give equal
+    /// adapters on every machine.
     package convenience init(layout: AdapterLayout, seed: UInt64) {
         self.init(layout: layout, values: ParameterBuffer(layout: layout.parameters))
-        for (index, entry) in layout.parameters.entries.enumerated() where entry.spec.name.hasSuffix(".lora_A.weight") {
+        for (index, entry) in layout.parameters.entries.enumerated() {
             var random = SplitMix64(seed: seed, stream: UInt64(index))
-            let to = values.tensor(entry)
-            let bound = 1 / Float(entry.columns).squareRoot()
-            for place in 0..<to.count { to.f32[place] = bound * random.uniform() }
+            entry.spec.initialization.fill(
+                UnsafeMutableBufferPointer(mutating: values.values(entry)), inputs: entry.columns,
+                layers: layout.configuration.layerCount, random: &random)
         }
     }
 
@@ -62,10 +62,10 @@ package final class Adapters {
         _ body: (_ group: MatrixGroup, _ layer: Int, _ merged: Tensor) -> Void
     ) throws(Base.Failure) {
         let room = ScratchTensor(columns: 1)
-        for layer in 0..<layout.layerCount {
-            let layerNames = LayerNames(layer: layer)
+        for layer in 0..<layout.configuration.layerCount {
+            let layerNames = layout.configuration.schema.names(layer: layer)
             for group in MatrixGroup.allCases {
-                let names = group.names(layerNames)
+                let names = layerNames.weights(group)
                 guard names.contains(where: layout.adapts), let matrix = try base.fused(names) else { continue }
                 let merged = room.tensor(rows: matrix.count).reshaped(rows: matrix.rows, columns: matrix.columns)
                 merge(names, base: matrix, into: merged, context: context)

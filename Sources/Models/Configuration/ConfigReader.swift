@@ -49,13 +49,18 @@ struct ConfigReader {
         }
     }
 
-    func family() throws -> ModelFamily {
+    /// An integer, or nil for null; an absent key stands for `fallback`.
+    func int(_ key: String, absent fallback: Int?) throws -> Int? {
+        json[key] == nil ? fallback : try optionalInt(key)
+    }
+
+    func family() throws -> Family {
         guard json.object != nil else { throw malformed("not a JSON object") }
         guard let type = json["model_type"]?.string else {
-            throw malformed("model_type is missing; this engine runs \(ModelFamily.list)")
+            throw malformed("model_type is missing; this engine runs \(Family.list)")
         }
-        guard let family = ModelFamily(rawValue: type) else {
-            throw unsupported("model_type '\(type)' is not supported; this engine runs \(ModelFamily.list)")
+        guard let family = Family.named(type) else {
+            throw unsupported("model_type '\(type)' is not supported; this engine runs \(Family.list)")
         }
         if let architectures = json["architectures"]?.array?.compactMap(\.string), let first = architectures.first,
             !architectures.contains(family.architecture), first != family.architecture.replacingForBase
@@ -65,8 +70,8 @@ struct ConfigReader {
         return family
     }
 
-    /// Refuses, by name, what a config can ask for and the engine does not do.
-    func refuseUnsupported(family: ModelFamily) throws {
+    /// Refuses, by name, what the config of any family can ask for and the engine does not do.
+    func refuseUnsupported() throws {
         if let quantization = json["quantization_config"], !quantization.isNull {
             let method = quantization["quant_method"]?.string ?? "unknown"
             throw unsupported("quantization_config (\(method)) is not supported; use the unquantized model or a GGUF")
@@ -80,25 +85,10 @@ struct ConfigReader {
         if let factor = try optionalDouble("partial_rotary_factor"), factor != 1 {
             throw unsupported("partial_rotary_factor \(factor) is not supported")
         }
-        try refuseSlidingWindow(family: family)
     }
 
-    private func refuseSlidingWindow(family: ModelFamily) throws {
-        var window: Int?
-        switch family {
-        case .llama: return
-        case .mistral:
-            // An absent key means transformers' default, 4096; null means none.
-            window = json["sliding_window"] == nil ? 4096 : try optionalInt("sliding_window")
-        case .qwen2, .qwen3:
-            guard try bool("use_sliding_window", default: false) else { return }
-            window = json["sliding_window"] == nil ? 4096 : try optionalInt("sliding_window")
-            let layers = try optionalInt("num_hidden_layers") ?? 0
-            let types = json["layer_types"]?.array?.compactMap(\.string)
-            let firstWindowLayer = try optionalInt("max_window_layers") ?? 28
-            if !(types?.contains("sliding_attention") ?? (firstWindowLayer < layers)) { window = nil }
-        }
-        let context = try optionalInt("max_position_embeddings") ?? (family == .mistral ? 131072 : 32768)
+    /// Refuses a window that a sequence of `context` tokens would leave; nil is none.
+    func refuseSlidingWindow(_ window: Int?, context: Int) throws {
         if let window, window < context {
             throw unsupported(
                 "sliding_window \(window) within a context of \(context) is not supported; only full attention is")
@@ -107,7 +97,8 @@ struct ConfigReader {
 
     /// Rotary base and scaling from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (4).
     /// A file with both is read as transformers does: a `rope_scaling` that says something wins.
-    func rope(maxPositions: Int) throws -> (theta: Double, scaling: RopeScaling) {
+    /// - Parameter absentTheta: the family's base where the file has none.
+    func rope(absentTheta: Double, maxPositions: Int) throws -> (theta: Double, scaling: RopeScaling) {
         var section = "rope_scaling"
         var nested = json[section]
         if nested == nil || nested?.isNull == true || nested?.object?.members.isEmpty == true {
@@ -115,10 +106,10 @@ struct ConfigReader {
             nested = json[section]
         }
         let topTheta = try optionalDouble("rope_theta")
-        guard let nested, !nested.isNull else { return (topTheta ?? 10000, .none) }
+        guard let nested, !nested.isNull else { return (topTheta ?? absentTheta, .none) }
         guard nested.object != nil else { throw malformed("\(section) is \(nested.kindName); it must be an object") }
         let reader = ConfigReader(json: nested, file: file)
-        let theta = try reader.optionalDouble("rope_theta") ?? topTheta ?? 10000
+        let theta = try reader.optionalDouble("rope_theta") ?? topTheta ?? absentTheta
         if let factor = try reader.optionalDouble("partial_rotary_factor"), factor != 1 {
             throw unsupported("\(section): partial_rotary_factor \(factor) is not supported")
         }

@@ -17,9 +17,7 @@ extension ModelConfiguration {
     }
 
     private func matrixOperations(prompt: Int, response: Int) -> Double {
-        let queries = headCount * headDimension, keys = keyValueHeadCount * headDimension
-        let layer = hiddenSize * (2 * queries + 2 * keys) + 3 * hiddenSize * intermediateSize
-        return 2 * Double(layerCount) * Double(layer) * Double(prompt + response)
+        2 * Double(layerCount) * Double(layerMatrixCount) * Double(prompt + response)
             + 2 * Double(hiddenSize * vocabularySize) * Double(response)
     }
 

@@ -6,53 +6,36 @@ extension ModelConfiguration {
     /// Reads a config.json (and generation_config.json when given). `file` is named in errors.
     package init(huggingFace config: JSONValue, generation: JSONValue? = nil, file: String) throws {
         let reader = ConfigReader(json: config, file: file)
-        let family = try reader.family()
+        let family = try reader.family(), defaults = family.defaults
         let heads = try reader.int("num_attention_heads")
         let hidden = try reader.int("hidden_size")
-        try reader.refuseUnsupported(family: family)
+        try reader.refuseUnsupported()
 
         // null means "as many as heads"; an absent key means the class's own default, which differs by family.
-        let absentKeyValueHeads = family == .mistral ? 8 : family == .llama ? heads : 32
-        let keyValueHeads: Int
-        switch reader.value("num_key_value_heads") {
-        case nil: keyValueHeads = absentKeyValueHeads
-        case .null?: keyValueHeads = heads
-        default: keyValueHeads = try reader.int("num_key_value_heads")
-        }
-        var headDimension = try reader.optionalInt("head_dim")
+        let keyValueHeads = try reader.int("num_key_value_heads", absent: defaults.keyValueHeadCount) ?? heads
+        var headDimension = try reader.int("head_dim", absent: defaults.headDimension)
         if headDimension == nil {
-            if family == .qwen3, reader.value("head_dim") == nil {
-                headDimension = 128
-            } else {
-                guard heads > 0, hidden % heads == 0 else {
-                    throw reader.malformed("hidden_size \(hidden) is not a multiple of num_attention_heads \(heads)")
-                }
-                headDimension = hidden / heads
+            guard heads > 0, hidden % heads == 0 else {
+                throw reader.malformed("hidden_size \(hidden) is not a multiple of num_attention_heads \(heads)")
             }
+            headDimension = hidden / heads
         }
-        let maxPositions =
-            try reader.optionalInt("max_position_embeddings")
-            ?? (family == .llama ? 2048 : family == .mistral ? 131072 : 32768)
-        let (theta, scaling) = try reader.rope(maxPositions: maxPositions)
-        let attentionBias = try reader.bool("attention_bias", default: false)
+        let maxPositions = try reader.optionalInt("max_position_embeddings") ?? defaults.maxPositions
+        let (theta, scaling) = try reader.rope(absentTheta: defaults.ropeTheta, maxPositions: maxPositions)
 
         self.init(
             family: family, vocabularySize: try reader.int("vocab_size"), hiddenSize: hidden,
             intermediateSize: try reader.int("intermediate_size"), layerCount: try reader.int("num_hidden_layers"),
             headCount: heads, keyValueHeadCount: keyValueHeads, headDimension: headDimension ?? 0,
-            rmsNormEpsilon: Float(try reader.optionalDouble("rms_norm_eps") ?? 1e-6), ropeTheta: theta,
-            ropeScaling: scaling, maxPositions: maxPositions,
-            tiedEmbeddings: try reader.bool("tie_word_embeddings", default: false),
-            attentionInputBias: family == .qwen2 || (family != .mistral && attentionBias),
-            attentionOutputBias: (family == .llama || family == .qwen3) && attentionBias,
-            mlpBias: family == .llama ? try reader.bool("mlp_bias", default: false) : false,
-            qkNorm: family == .qwen3, bosTokenID: try reader.tokenIDs("bos_token_id").first,
-            padTokenID: try reader.tokenIDs("pad_token_id").first, eosTokenIDs: try reader.tokenIDs("eos_token_id"))
-        if family == .llama || family == .mistral {
-            // These classes name the tokens of the first Llama when a file names none.
-            if reader.value("bos_token_id") == nil { bosTokenID = 1 }
-            if reader.value("eos_token_id") == nil { eosTokenIDs = [2] }
-        }
+            rmsNormEpsilon: Float(try reader.optionalDouble("rms_norm_eps") ?? defaults.rmsNormEpsilon),
+            ropeTheta: theta, ropeScaling: scaling, maxPositions: maxPositions,
+            tiedEmbeddings: try reader.bool("tie_word_embeddings", default: defaults.tiedEmbeddings),
+            bosTokenID: reader.value("bos_token_id") == nil
+                ? defaults.bosTokenID : try reader.tokenIDs("bos_token_id").first,
+            padTokenID: try reader.tokenIDs("pad_token_id").first,
+            eosTokenIDs: reader.value("eos_token_id") == nil
+                ? defaults.eosTokenIDs : try reader.tokenIDs("eos_token_id"))
+        try family.readKeys(reader, &self)
         if let generation {
             let generationReader = ConfigReader(json: generation, file: file.parentPath + "/generation_config.json")
             for id in try generationReader.tokenIDs("eos_token_id") where !eosTokenIDs.contains(id) {
@@ -71,7 +54,7 @@ extension ModelConfiguration {
     package func huggingFaceJSON(type: String) -> JSONValue {
         var json: JSONObject = [
             "architectures": [.string(family.architecture)],
-            "model_type": .string(family.rawValue),
+            "model_type": .string(family.name),
             "vocab_size": .integer(vocabularySize),
             "hidden_size": .integer(hiddenSize),
             "intermediate_size": .integer(intermediateSize),
@@ -87,15 +70,7 @@ extension ModelConfiguration {
             "use_cache": true,
             "tie_word_embeddings": .bool(tiedEmbeddings),
         ]
-        if family == .llama || family == .qwen3 {
-            json["attention_bias"] = .bool(attentionInputBias)
-        }
-        if family == .llama { json["mlp_bias"] = .bool(mlpBias) }
-        if family == .mistral { json["sliding_window"] = .null }
-        if family == .qwen2 || family == .qwen3 {
-            json["use_sliding_window"] = false
-            json["sliding_window"] = .null
-        }
+        family.writeKeys(self, &json)
         // transformers 4 reads rope_theta and rope_scaling, transformers 5 rope_parameters.
         var parameters: JSONObject = ["rope_theta": .number(ropeTheta)]
         var scaling: JSONObject = [:]
@@ -133,19 +108,4 @@ extension ModelConfiguration {
     private static func tokenIDs(_ ids: [Int]) -> JSONValue {
         ids.isEmpty ? .null : ids.count == 1 ? .integer(ids[0]) : .array(ids.map(JSONValue.integer))
     }
-}
-
-extension ModelFamily {
-    /// The class that transformers loads.
-    package var architecture: String {
-        switch self {
-        case .llama: "LlamaForCausalLM"
-        case .mistral: "MistralForCausalLM"
-        case .qwen2: "Qwen2ForCausalLM"
-        case .qwen3: "Qwen3ForCausalLM"
-        }
-    }
-
-    /// "llama, mistral, qwen2, qwen3", for messages.
-    static var list: String { allCases.map(\.rawValue).joined(separator: ", ") }
 }

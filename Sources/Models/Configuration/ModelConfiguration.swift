@@ -1,10 +1,5 @@
-/// The families of decoder-only transformers that this engine runs.
-package enum ModelFamily: String, Sendable, Codable, CaseIterable {
-    case llama, mistral, qwen2, qwen3
-}
-
 /// How rotary frequencies are changed for contexts longer than the model was first trained on.
-package enum RopeScaling: Sendable, Equatable, Codable {
+package enum RopeScaling: Sendable, Equatable {
     case none
     /// Positions divided by `factor`.
     case linear(factor: Double)
@@ -17,8 +12,8 @@ package enum RopeScaling: Sendable, Equatable, Codable {
 ///
 /// Sizes are positive and bounded, `headCount` is a multiple of `keyValueHeadCount`, `headDimension` is one of
 /// 8, 16 ... 256: ``validate(in:)`` has seen to it for every configuration read from a file.
-package struct ModelConfiguration: Sendable, Equatable, Codable {
-    package var family: ModelFamily
+package struct ModelConfiguration: Sendable, Equatable {
+    package var family: Family
     package var vocabularySize: Int
     package var hiddenSize: Int
     package var intermediateSize: Int
@@ -47,7 +42,7 @@ package struct ModelConfiguration: Sendable, Equatable, Codable {
     package var eosTokenIDs: [Int]
 
     package init(
-        family: ModelFamily, vocabularySize: Int, hiddenSize: Int, intermediateSize: Int, layerCount: Int,
+        family: Family, vocabularySize: Int, hiddenSize: Int, intermediateSize: Int, layerCount: Int,
         headCount: Int, keyValueHeadCount: Int, headDimension: Int, rmsNormEpsilon: Float = 1e-6,
         ropeTheta: Double = 10000, ropeScaling: RopeScaling = .none, maxPositions: Int = 2048,
         tiedEmbeddings: Bool = false, attentionInputBias: Bool = false, attentionOutputBias: Bool = false,

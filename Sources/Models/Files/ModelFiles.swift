@@ -5,7 +5,7 @@ import Tokenizers
 /// Weights stay in the memory-mapped files until ``read(_:into:)`` converts them. Opening has checked that every
 /// parameter of the configuration is there with its shape.
 package struct ModelFiles: Sendable {
-    /// As given to ``open(_:)``.
+    /// The path that was given to ``open(_:)``.
     package let path: String
     package let configuration: ModelConfiguration
     let source: any TensorSource

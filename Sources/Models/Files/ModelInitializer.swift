@@ -39,11 +39,8 @@ package struct ModelShape: Sendable, Equatable {
 
 /// Makes models from scratch.
 package enum ModelInitializer {
-    /// Ends a response.
+    /// The token that ends a response.
     static let specialTokens = ["<|end|>"]
-    /// Standard deviation of matrices, as in GPT-2; those that write into the residual stream have it divided by the
-    /// root of their number, 2 L.
-    static let deviation: Float = 0.02
 
     /// Writes a Hugging Face folder with random f32 weights and a tokenizer of bytes. Equal shapes and seeds give equal
     /// files, on every machine.
@@ -54,7 +51,6 @@ package enum ModelInitializer {
         for (name, text) in tokenizerFiles(context: shape.context) {
             try FileSystem.write(text, to: folder.appendingPath(name))
         }
-        let residual = deviation / Float(2 * shape.layers).squareRoot()
         var buffer = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
         defer { buffer.deallocate() }
         var index: UInt64 = 0
@@ -65,10 +61,8 @@ package enum ModelInitializer {
             buffer = .allocate(capacity: parameter.count)
             var random = SplitMix64(seed: seed, stream: index)
             index += 1
-            let writesResidual =
-                parameter.name.hasSuffix("o_proj.weight") || parameter.name.hasSuffix("down_proj.weight")
-            let scale = writesResidual ? residual : deviation
-            for place in 0..<parameter.count { buffer[place] = parameter.isMatrix ? scale * random.normal() : 1 }
+            parameter.initialization.fill(
+                buffer, inputs: parameter.columns, layers: shape.layers, random: &random)
             return UnsafeBufferPointer(buffer)
         }
     }

@@ -24,19 +24,16 @@ package enum ModelPruning {
         }
         var configuration = source.configuration
         configuration.layerCount = kept.count
+        // The names in the whole model of the parameters of the smaller one's layers.
+        let names = Dictionary(
+            uniqueKeysWithValues: kept.enumerated().flatMap { new, old in
+                zip(configuration.parameters(layer: new), source.configuration.parameters(layer: old))
+                    .map { ($0.name, $1.name) }
+            })
         let reader = TensorReader(source)
         try ModelWriter.write(
             to: folder, configuration: configuration, type: type ?? source.naturalWeightType,
             copyingTokenizerFrom: source
-        ) { try reader.values(of: renumbered($0.name, kept)) }
-    }
-
-    /// The name in the whole model of a parameter of the smaller one.
-    private static func renumbered(_ name: String, _ kept: [Int]) -> String {
-        let prefix = "model.layers."
-        guard name.hasPrefix(prefix) else { return name }
-        let rest = name.dropFirst(prefix.count)
-        guard let dot = rest.firstIndex(of: "."), let layer = Int(rest[..<dot]) else { return name }
-        return prefix + "\(kept[layer])" + rest[dot...]
+        ) { try reader.values(of: names[$0.name] ?? $0.name) }
     }
 }

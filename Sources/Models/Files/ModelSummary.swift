@@ -68,7 +68,7 @@ package struct ModelSummary: Sendable {
         let total = max(1, storedTypes.reduce(0) { $0 + $1.count })
         let types = storedTypes.map { "\($0.type) \($0.count * 100 / total)%" }.joined(separator: ", ")
         var result = [
-            ("model", path), ("format", format), ("family", c.family.rawValue),
+            ("model", path), ("format", format), ("family", c.family.name),
             ("parameters", "\(parameterCount)"), ("stored as", "\(types), \(byteCount / 1_000_000) MB"),
             (
                 "shape",

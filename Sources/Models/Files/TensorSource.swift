@@ -1,6 +1,6 @@
 /// Where a model's tensors come from, under their Hugging Face names.
 protocol TensorSource: Sendable {
-    /// In file order.
+    /// The names of all tensors, in the order of the files.
     var names: [String] { get }
     /// "F32", "BF16", "Q4_1": the type of most of the weights.
     var storedType: String { get }

@@ -11,12 +11,12 @@ package struct ParameterLayout: Sendable {
         package let spec: ParameterSpec
         /// Vectors (norm weights, biases) are always f32; matrices have the layout's matrix type.
         package let type: ElementType
-        /// From the start of the buffer.
+        /// The place of its first byte, from the start of the buffer.
         package let byteOffset: Int
 
         /// A vector of n is seen as [1, n].
         var rows: Int { spec.shape.count == 1 ? 1 : spec.shape[0] }
-        var columns: Int { spec.shape[spec.shape.count - 1] }
+        var columns: Int { spec.columns }
         var byteCount: Int { rows * columns * type.byteCount }
     }
 
@@ -28,15 +28,14 @@ package struct ParameterLayout: Sendable {
 
     /// - Parameter matrixType: how matrices are stored; f32 for masters and gradients, the compute type for broadcasts.
     package init(_ configuration: ModelConfiguration, matrixType: ElementType) {
-        self.init(configuration.parameters, matrixType: matrixType, isGrouped: true)
+        self.init(configuration.parameters, matrixType: matrixType)
     }
 
-    /// - Parameter isGrouped: whether parameters that one matrix product uses together are adjacent.
-    init(_ specs: [ParameterSpec], matrixType: ElementType, isGrouped: Bool) {
+    init(_ specs: [ParameterSpec], matrixType: ElementType) {
         var entries: [Entry] = []
         var offset = 0
         for spec in specs {
-            if !(isGrouped && Self.continuesGroup(spec.name)) { offset = (offset + 63) / 64 * 64 }
+            if !spec.followsPrevious { offset = (offset + 63) / 64 * 64 }
             let entry = Entry(spec: spec, type: spec.shape.count == 1 ? .f32 : matrixType, byteOffset: offset)
             offset += entry.byteCount
             entries.append(entry)
@@ -49,10 +48,6 @@ package struct ParameterLayout: Sendable {
 
     /// The entry of a parameter, nil when the model has none of that name.
     package subscript(name: String) -> Entry? { indexByName[name].map { entries[$0] } }
-
-    private static func continuesGroup(_ name: String) -> Bool {
-        name.contains(".k_proj.") || name.contains(".v_proj.") || name.contains(".up_proj.")
-    }
 }
 
 /// A model's parameters in one buffer: masters, gradients, or a broadcast version.

@@ -137,20 +137,21 @@ package final class Transformer {
     ) -> Tensor {
         let count = x.rows
         let normalized = normed.tensor(rows: count)
-        context.rmsNorm(x, weight: layer.inputNorm, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        context.rmsNorm(
+            x, weight: layer.norm(.attentionInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
         let qkv = activations?.queryKeyValue(layer: index) ?? queryKeyValue.tensor(rows: count)
-        context.linear(normalized, layer.queryKeyValue, into: qkv)
-        if let bias = layer.queryKeyValueBias { context.addBias(bias, to: qkv) }
+        context.linear(normalized, layer[.queryKeyValue], into: qkv)
+        if let bias = layer.bias(.queryKeyValue) { context.addBias(bias, to: qkv) }
         let out = activations?.attended(layer: index) ?? attended.tensor(rows: count)
         if activations == nil, batch.segments.allSatisfy({ $0.count == 1 }) {
             context.attendNext(
-                qkv: qkv, shape: shape, qNorm: layer.queryNorm, kNorm: layer.keyNorm,
+                qkv: qkv, shape: shape, qNorm: layer.norm(.query), kNorm: layer.norm(.key),
                 epsilon: configuration.rmsNormEpsilon, rope: rope, segments: batch.segments, layer: index, pool: pool,
                 into: out)
         } else {
             let q = activations?.query(layer: index) ?? query.tensor(rows: count)
             context.ropeAndCache(
-                qkv: qkv, shape: shape, qNorm: layer.queryNorm, kNorm: layer.keyNorm,
+                qkv: qkv, shape: shape, qNorm: layer.norm(.query), kNorm: layer.norm(.key),
                 epsilon: configuration.rmsNormEpsilon, rope: rope, segments: batch.segments, layer: index, pool: pool,
                 into: q)
             context.attention(
@@ -158,7 +159,7 @@ package final class Transformer {
                 logSumExp: activations?.logSumExp(layer: index))
         }
         return addProjection(
-            of: out, layer.output, bias: layer.outputBias, to: x, keeping: activations?.middle(layer: index))
+            of: out, layer[.output], bias: layer.bias(.output), to: x, keeping: activations?.middle(layer: index))
     }
 
     /// x + Down(SiLU(Gate(norm(x))) * Up(norm(x))).
@@ -167,14 +168,15 @@ package final class Transformer {
     ) -> Tensor {
         let count = x.rows
         let normalized = normed.tensor(rows: count)
-        context.rmsNorm(x, weight: layer.postAttentionNorm, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        context.rmsNorm(
+            x, weight: layer.norm(.feedForwardInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
         let gates = activations?.gateUp(layer: index) ?? gateUp.tensor(rows: count)
-        context.linear(normalized, layer.gateUp, into: gates)
-        if let bias = layer.gateUpBias { context.addBias(bias, to: gates) }
+        context.linear(normalized, layer[.gateUp], into: gates)
+        if let bias = layer.bias(.gateUp) { context.addBias(bias, to: gates) }
         let hidden = activated.tensor(rows: count)
         context.swiGLU(gates, into: hidden)
         return addProjection(
-            of: hidden, layer.down, bias: layer.downBias, to: x, keeping: activations?.input(layer: index + 1))
+            of: hidden, layer[.down], bias: layer.bias(.down), to: x, keeping: activations?.input(layer: index + 1))
     }
 
     /// x + y Wᵀ + bias, in place, or into `destination` when the backward pass still needs x.

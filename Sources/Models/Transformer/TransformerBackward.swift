@@ -7,7 +7,7 @@ package final class TransformerBackward {
     private let model: Transformer
     let transposed: TransposedWeights
     private let gradients: ParameterBuffer
-    /// Where adapters alone are trained: takes the gradients of matrices; nothing else has any.
+    /// Takes the gradients of matrices where adapters alone are trained; nothing else has any then. Nil elsewhere.
     let adapters: AdapterBackward?
     /// Gradients that a pass adds to piece by piece; the others are products, which it writes whole.
     private let summed: [Tensor]
@@ -37,14 +37,14 @@ package final class TransformerBackward {
         self.model = model
         self.gradients = gradients
         self.adapters = adapters.map { AdapterBackward($0, gradients: gradients, context: model.context) }
+        let configuration = model.configuration, schema = configuration.schema
         summed =
             adapters != nil
             ? []
             : gradients.layout.entries.filter { entry in
                 entry.spec.shape.count == 1
-                    || entry.spec.name == embeddingName && gradients.layout[headName] != nil
+                    || entry.spec.name == schema.embedding.weight && !configuration.tiedEmbeddings
             }.map(gradients.tensor)
-        let configuration = model.configuration
         transposed = TransposedWeights(
             parameters, configuration: configuration, type: model.type, context: model.context)
         let hiddenSize = configuration.hiddenSize, intermediate = configuration.intermediateSize
@@ -83,7 +83,7 @@ package final class TransformerBackward {
             headInput, head: model.weights.head, transposed: transposed.head, targets: Array(batch.targets[part]),
             inverseTemperature: inverseTemperature, lse: logSumExp, coefficient: coefficient, kept: logits,
             dx: selectedGradient.tensor(rows: batch.headRows.count).rows(part),
-            dW: gradients.tensor(headName) ?? gradients.tensor(embeddingName), accumulate: accumulate)
+            dW: gradients.tensor(configuration.headName), accumulate: accumulate)
     }
 
     /// Back-propagates through all layers what ``runHead`` wrote.
@@ -101,76 +101,78 @@ package final class TransformerBackward {
         dGathered.fill(0)
         context.rmsNormBackward(
             dy: dSelected, x: gathered, weight: model.weights.finalNorm, epsilon: configuration.rmsNormEpsilon,
-            dx: dGathered, dWeight: vectorGradient(finalNormName))
+            dx: dGathered, dWeight: vectorGradient([configuration.schema.finalNorm.weight]))
         context.embedBackward(ids: rows, dx: dGathered, into: dx)
 
         for index in stride(from: configuration.layerCount - 1, through: 0, by: -1) {
             feedForward(index, activations, dx: dx, accumulate: accumulate)
             attention(index, batch, activations, dx: dx, accumulate: accumulate)
         }
-        if let embeddingGradient = gradients.tensor(embeddingName) {
+        if let embeddingGradient = gradients.tensor(configuration.schema.embedding.weight) {
             context.embedBackward(ids: batch.ids, dx: dx, into: embeddingGradient)
         }
     }
 
     private func feedForward(_ index: Int, _ activations: Activations, dx: Tensor, accumulate: Bool) {
-        let layer = model.weights.layers[index], names = LayerNames(layer: index), count = dx.rows
+        let layer = model.weights.layers[index], names = configuration.schema.names(layer: index), count = dx.rows
         let gateUp = activations.gateUp(layer: index), middle = activations.middle(layer: index)
         let dy = typed.tensor(rows: count)
         context.convert(from: dx, to: dy)
         let h = hidden.tensor(rows: count)
         context.swiGLU(gateUp, into: h)
         weightGradient(.down, names, dy: dy, x: h, accumulate)
-        accumulateBias(dy, into: gradients.tensor(names.down("bias")))
+        accumulateBias(dy, into: gradients.fused(names.biases(.down)))
         let dh = hiddenGradient.tensor(rows: count)
-        context.linear(dy, transposed.layers[index].down, into: dh)
+        context.linear(dy, transposed.layers[index][.down], into: dh)
         let dGateUp = gateUpGradient.tensor(rows: count)
         context.swiGLUBackward(dh: dh, gateUp: gateUp, into: dGateUp)
         let normalized = normed.tensor(rows: count)
         context.rmsNorm(
-            middle, weight: layer.postAttentionNorm, epsilon: configuration.rmsNormEpsilon, into: normalized)
+            middle, weight: layer.norm(.feedForwardInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
         weightGradient(.gateUp, names, dy: dGateUp, x: normalized, accumulate)
-        accumulateBias(dGateUp, into: gradients.fused(names.gateUp("bias")))
+        accumulateBias(dGateUp, into: gradients.fused(names.biases(.gateUp)))
         let dNormed = normGradient.tensor(rows: count)
-        context.linear(dGateUp, transposed.layers[index].gateUp, into: dNormed)
+        context.linear(dGateUp, transposed.layers[index][.gateUp], into: dNormed)
         context.rmsNormBackward(
-            dy: dNormed, x: middle, weight: layer.postAttentionNorm, epsilon: configuration.rmsNormEpsilon, dx: dx,
-            dWeight: vectorGradient(names.postAttentionNorm))
+            dy: dNormed, x: middle, weight: layer.norm(.feedForwardInput)!, epsilon: configuration.rmsNormEpsilon,
+            dx: dx,
+            dWeight: vectorGradient(names.weight(.feedForwardInput)))
     }
 
     private func attention(
         _ index: Int, _ batch: SharedPrefixBatch, _ activations: Activations, dx: Tensor, accumulate: Bool
     ) {
-        let layer = model.weights.layers[index], names = LayerNames(layer: index), count = dx.rows
+        let layer = model.weights.layers[index], names = configuration.schema.names(layer: index), count = dx.rows
         let input = activations.input(layer: index), attended = activations.attended(layer: index)
         let dy = typed.tensor(rows: count)
         context.convert(from: dx, to: dy)
         weightGradient(.output, names, dy: dy, x: attended, accumulate)
-        accumulateBias(dy, into: gradients.tensor(names.output("bias")))
+        accumulateBias(dy, into: gradients.fused(names.biases(.output)))
         let dAttended = attendedGradient.tensor(rows: count)
-        context.linear(dy, transposed.layers[index].output, into: dAttended)
+        context.linear(dy, transposed.layers[index][.output], into: dAttended)
         let dQKV = queryKeyValueGradient.tensor(rows: count)
         context.attentionBackward(
             dOut: dAttended, out: attended, logSumExp: activations.logSumExp(layer: index),
             qkv: activations.queryKeyValue(layer: index), q: activations.query(layer: index), shape: model.shape,
-            qNorm: layer.queryNorm, kNorm: layer.keyNorm, epsilon: configuration.rmsNormEpsilon, rope: model.rope,
+            qNorm: layer.norm(.query), kNorm: layer.norm(.key), epsilon: configuration.rmsNormEpsilon, rope: model.rope,
             groups: batch.groups, layer: index, pool: model.pool, into: dQKV,
-            dQNorm: gradients.tensor(names.queryNorm), dKNorm: gradients.tensor(names.keyNorm))
+            dQNorm: gradients.fused(names.weight(.query)), dKNorm: gradients.fused(names.weight(.key)))
         let normalized = normed.tensor(rows: count)
-        context.rmsNorm(input, weight: layer.inputNorm, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        context.rmsNorm(
+            input, weight: layer.norm(.attentionInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
         weightGradient(.queryKeyValue, names, dy: dQKV, x: normalized, accumulate)
-        accumulateBias(dQKV, into: gradients.fused(names.queryKeyValue("bias")))
+        accumulateBias(dQKV, into: gradients.fused(names.biases(.queryKeyValue)))
         let dNormed = normGradient.tensor(rows: count)
-        context.linear(dQKV, transposed.layers[index].queryKeyValue, into: dNormed)
+        context.linear(dQKV, transposed.layers[index][.queryKeyValue], into: dNormed)
         context.rmsNormBackward(
-            dy: dNormed, x: input, weight: layer.inputNorm, epsilon: configuration.rmsNormEpsilon, dx: dx,
-            dWeight: vectorGradient(names.inputNorm))
+            dy: dNormed, x: input, weight: layer.norm(.attentionInput)!, epsilon: configuration.rmsNormEpsilon, dx: dx,
+            dWeight: vectorGradient(names.weight(.attentionInput)))
     }
 
     private func weightGradient(
         _ group: MatrixGroup, _ names: LayerNames, dy: Tensor, x: Tensor, _ accumulate: Bool
     ) {
-        let names = group.names(names)
+        let names = names.weights(group)
         if let adapters {
             adapters.run(names, dy: dy, x: x, accumulate: accumulate)
         } else {
@@ -179,8 +181,8 @@ package final class TransformerBackward {
     }
 
     /// Where the gradient of a norm's weight goes: [1, C].
-    private func vectorGradient(_ name: String) -> Tensor {
-        gradients.tensor(name)
+    private func vectorGradient(_ names: [String]) -> Tensor {
+        gradients.fused(names)
             ?? frozen.tensor(rows: configuration.hiddenSize).reshaped(rows: 1, columns: configuration.hiddenSize)
     }
 

@@ -6,27 +6,16 @@ import Compute
 package final class TransformerWeights {
     /// One decoder layer.
     package struct Layer {
-        let inputNorm: Tensor  // [1, C]
-        let queryKeyValue: PackedMatrix  // [(H + 2 KV) D, C]
-        let queryKeyValueBias: Tensor?
-        let queryNorm: Tensor?  // [1, D]
-        let keyNorm: Tensor?  // [1, D]
-        let output: PackedMatrix  // [C, H D]
-        let outputBias: Tensor?
-        let postAttentionNorm: Tensor  // [1, C]
-        let gateUp: PackedMatrix  // [2 I, C]
-        let gateUpBias: Tensor?
-        let down: PackedMatrix  // [C, I]
-        let downBias: Tensor?
+        /// Query, key and value [(H + 2 KV) D, C], output [C, H D], gate and up [2 I, C], down [C, I].
+        fileprivate let matrices: RoleTable<MatrixGroup, PackedMatrix>
+        /// [1, rows of the matrix], where a model has it.
+        fileprivate let biases: RoleTable<MatrixGroup, Tensor?>
+        /// [1, C], of queries and keys [1, D]; nil where a model has no such norm.
+        fileprivate let norms: RoleTable<NormRole, Tensor?>
 
-        subscript(group: MatrixGroup) -> PackedMatrix {
-            switch group {
-            case .queryKeyValue: queryKeyValue
-            case .output: output
-            case .gateUp: gateUp
-            case .down: down
-            }
-        }
+        subscript(group: MatrixGroup) -> PackedMatrix { matrices[group] }
+        func bias(_ group: MatrixGroup) -> Tensor? { biases[group] }
+        func norm(_ role: NormRole) -> Tensor? { norms[role] }
     }
 
     /// [V, C] in the compute type, for look-up by row. Nil where `head` is the same matrix and its rows can be read.
@@ -44,34 +33,28 @@ package final class TransformerWeights {
     ) throws(Source.Failure) {
         self.configuration = configuration
         self.type = type
+        let schema = configuration.schema
         func copied(_ tensor: Tensor, as type: ElementType = .f32) -> Tensor {
             let copy = Tensor(rows: tensor.rows, columns: tensor.columns, type: type)
             context.convert(from: tensor, to: copy)
             return copy
         }
-        func vector(_ name: String) throws(Source.Failure) -> Tensor? { try source.tensor(name).map { copied($0) } }
         func vector(_ names: [String]) throws(Source.Failure) -> Tensor? { try source.fused(names).map { copied($0) } }
-        func packed(_ names: [String]) throws(Source.Failure) -> PackedMatrix {
-            context.pack(try source.fused(names)!, as: type)
-        }
 
-        head = try packed([configuration.tiedEmbeddings ? embeddingName : headName])
+        head = context.pack(try source.fused([configuration.headName])!, as: type)
         embedding =
             configuration.tiedEmbeddings && head.hasReadableRows
-            ? nil : copied(try source.tensor(embeddingName)!, as: type)
+            ? nil : copied(try source.tensor(schema.embedding.weight)!, as: type)
         layers = try (0..<configuration.layerCount).map { index throws(Source.Failure) -> Layer in
-            let names = LayerNames(layer: index)
+            let names = schema.names(layer: index)
             return Layer(
-                inputNorm: try vector(names.inputNorm)!,
-                queryKeyValue: try packed(names.queryKeyValue("weight")),
-                queryKeyValueBias: try vector(names.queryKeyValue("bias")),
-                queryNorm: try vector(names.queryNorm), keyNorm: try vector(names.keyNorm),
-                output: try packed([names.output("weight")]), outputBias: try vector(names.output("bias")),
-                postAttentionNorm: try vector(names.postAttentionNorm)!,
-                gateUp: try packed(names.gateUp("weight")), gateUpBias: try vector(names.gateUp("bias")),
-                down: try packed([names.down("weight")]), downBias: try vector(names.down("bias")))
+                matrices: try RoleTable { group throws(Source.Failure) in
+                    context.pack(try source.fused(names.weights(group))!, as: type)
+                },
+                biases: try RoleTable { group throws(Source.Failure) in try vector(names.biases(group)) },
+                norms: try RoleTable { role throws(Source.Failure) in try vector(names.weight(role)) })
         }
-        finalNorm = try vector(finalNormName)!
+        finalNorm = try vector([schema.finalNorm.weight])!
     }
 
     /// x[t] = the embedding of ids[t], [T, C] f32.
@@ -85,75 +68,51 @@ package final class TransformerWeights {
 
     /// Replaces every weight in place: no allocation, sequences in flight keep their caches.
     func update(from parameters: ParameterBuffer, context: ComputeContext) {
-        func copy(_ name: String, to destination: Tensor?) {
-            if let destination, let source = parameters.tensor(name) { context.convert(from: source, to: destination) }
-        }
+        let schema = configuration.schema
         func copy(_ names: [String], to destination: Tensor?) {
             if let destination, let source = parameters.fused(names) { context.convert(from: source, to: destination) }
         }
-        copy(embeddingName, to: embedding)
+        copy([schema.embedding.weight], to: embedding)
         for (index, layer) in layers.enumerated() {
-            let names = LayerNames(layer: index)
-            copy(names.inputNorm, to: layer.inputNorm)
-            copy(names.queryKeyValue("bias"), to: layer.queryKeyValueBias)
-            copy(names.queryNorm, to: layer.queryNorm)
-            copy(names.keyNorm, to: layer.keyNorm)
-            copy(names.output("bias"), to: layer.outputBias)
-            copy(names.postAttentionNorm, to: layer.postAttentionNorm)
-            copy(names.gateUp("bias"), to: layer.gateUpBias)
-            copy(names.down("bias"), to: layer.downBias)
-            context.repack(parameters.fused(names.queryKeyValue("weight"))!, into: layer.queryKeyValue)
-            context.repack(parameters.tensor(names.output("weight"))!, into: layer.output)
-            context.repack(parameters.fused(names.gateUp("weight"))!, into: layer.gateUp)
-            context.repack(parameters.tensor(names.down("weight"))!, into: layer.down)
+            let names = schema.names(layer: index)
+            for role in NormRole.allCases { copy(names.weight(role), to: layer.norm(role)) }
+            for group in MatrixGroup.allCases {
+                copy(names.biases(group), to: layer.bias(group))
+                context.repack(parameters.fused(names.weights(group))!, into: layer[group])
+            }
         }
-        copy(finalNormName, to: finalNorm)
-        context.repack(parameters.tensor(headName) ?? parameters.tensor(embeddingName)!, into: head)
+        copy([schema.finalNorm.weight], to: finalNorm)
+        context.repack(parameters.tensor(configuration.headName)!, into: head)
     }
+}
+
+extension ModelConfiguration {
+    /// The name of the matrix that the head multiplies with: the embedding's where heads are tied.
+    var headName: String { tiedEmbeddings ? schema.embedding.weight : schema.head.weight }
 }
 
 /// The same matrices packed for dx = dy W, which only training needs.
 final class TransposedWeights {
-    struct Layer {
-        let queryKeyValue: PackedMatrix
-        let output: PackedMatrix
-        let gateUp: PackedMatrix
-        let down: PackedMatrix
-
-        subscript(group: MatrixGroup) -> PackedMatrix {
-            switch group {
-            case .queryKeyValue: queryKeyValue
-            case .output: output
-            case .gateUp: gateUp
-            case .down: down
-            }
-        }
-    }
-    let layers: [Layer]
+    let layers: [RoleTable<MatrixGroup, PackedMatrix>]
     let head: PackedHeadTranspose
+    private let configuration: ModelConfiguration
 
     init(_ parameters: ParameterBuffer, configuration: ModelConfiguration, type: ElementType, context: ComputeContext) {
-        func packed(_ tensor: Tensor?) -> PackedMatrix { context.pack(tensor!, as: type, transposed: true) }
+        self.configuration = configuration
         layers = (0..<configuration.layerCount).map { index in
-            let names = LayerNames(layer: index)
-            return Layer(
-                queryKeyValue: packed(parameters.fused(names.queryKeyValue("weight"))),
-                output: packed(parameters.tensor(names.output("weight"))),
-                gateUp: packed(parameters.fused(names.gateUp("weight"))),
-                down: packed(parameters.tensor(names.down("weight"))))
+            let names = configuration.schema.names(layer: index)
+            return RoleTable { context.pack(parameters.fused(names.weights($0))!, as: type, transposed: true) }
         }
-        head = context.packHeadTranspose(
-            parameters.tensor(headName) ?? parameters.tensor(embeddingName)!, as: type)
+        head = context.packHeadTranspose(parameters.tensor(configuration.headName)!, as: type)
     }
 
     func update(from parameters: ParameterBuffer, context: ComputeContext) {
         for (index, layer) in layers.enumerated() {
-            let names = LayerNames(layer: index)
-            context.repack(parameters.fused(names.queryKeyValue("weight"))!, into: layer.queryKeyValue)
-            context.repack(parameters.tensor(names.output("weight"))!, into: layer.output)
-            context.repack(parameters.fused(names.gateUp("weight"))!, into: layer.gateUp)
-            context.repack(parameters.tensor(names.down("weight"))!, into: layer.down)
+            let names = configuration.schema.names(layer: index)
+            for group in MatrixGroup.allCases {
+                context.repack(parameters.fused(names.weights(group))!, into: layer[group])
+            }
         }
-        context.repack(parameters.tensor(headName) ?? parameters.tensor(embeddingName)!, into: head)
+        context.repack(parameters.tensor(configuration.headName)!, into: head)
     }
 }

@@ -22,7 +22,7 @@ extension TokenizerDefinition {
             "version": .string("1.0"),
             "truncation": .null,
             "padding": .null,
-            // In their order: those that the vocabulary lacks are numbered by it.
+            // They stay in their order: those that the vocabulary lacks are numbered by it.
             "added_tokens": .array(addedTokens.map(\.json)),
             "normalizer": Self.sequence(
                 normalizers.map { ["type": .string($0.rawValue)] }, key: "normalizers"),

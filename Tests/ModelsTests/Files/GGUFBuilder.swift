@@ -63,7 +63,7 @@ struct GGUFBuilder {
     /// The model of a Hugging Face folder as llama.cpp's converter would write it, in F32.
     static func converting(_ model: ModelFiles, pre: String? = nil) throws -> GGUFBuilder {
         let c = model.configuration
-        let architecture = c.family == .mistral ? "llama" : c.family.rawValue
+        let architecture = c.family == .mistral ? "llama" : c.family.name
         var builder = GGUFBuilder()
         builder.metadata = [
             ("general.architecture", .string(architecture)),

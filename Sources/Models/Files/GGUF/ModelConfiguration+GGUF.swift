@@ -5,11 +5,9 @@ extension ModelConfiguration {
     init(gguf file: GGUFFile) throws {
         let reader = GGUFMetadata(file: file)
         let architecture = try reader.string("general.architecture")
-        guard let family = ModelFamily(rawValue: architecture), family != .mistral else {
+        guard let family = Family.gguf(architecture) else {
             throw ModelError(
-                .unsupported,
-                "\(file.path): architecture '\(architecture)' is not supported; llama (with Mistral), qwen2 and qwen3 are"
-            )
+                .unsupported, "\(file.path): architecture '\(architecture)' is not supported; \(Family.ggufList) are")
         }
         func key(_ name: String) -> String { "\(architecture).\(name)" }
         if let experts = try reader.optionalInt(key("expert_count")), experts > 0 {
@@ -36,7 +34,7 @@ extension ModelConfiguration {
         if let window = try reader.optionalInt(key("attention.sliding_window")), window > 0, window < context {
             throw ModelError(.unsupported, "\(file.path): sliding_window \(window) is not supported; full attention is")
         }
-        let theta = try reader.optionalDouble(key("rope.freq_base")) ?? 10000
+        let theta = try reader.optionalDouble(key("rope.freq_base")) ?? family.defaults.ropeTheta
         var eos: [Int] = []
         for name in ["eos_token_id", "eot_token_id"] {
             if let id = try reader.optionalInt("tokenizer.ggml.\(name)"), !eos.contains(id) { eos.append(id) }
@@ -60,14 +58,7 @@ extension ModelConfiguration {
         if let id = bosTokenID, !(0..<vocabularySize).contains(id) { bosTokenID = nil }
         if let id = padTokenID, !(0..<vocabularySize).contains(id) { padTokenID = nil }
         try validate(in: file.path)
-        // Qwen's families have these by definition; a file without them would be read as another model.
-        guard family == .llama || (attentionInputBias == (family == .qwen2) && qkNorm == (family == .qwen3)) else {
-            throw ModelError(
-                .unsupported, "\(file.path): biases or q/k norms that a \(family.rawValue) model does not have")
-        }
-        guard family != .llama || !qkNorm else {
-            throw ModelError(.unsupported, "\(file.path): q/k norms in a llama model are not supported")
-        }
+        if let refusal = family.gguf.refusal(self) { throw ModelError(.unsupported, "\(file.path): \(refusal)") }
     }
 }
 

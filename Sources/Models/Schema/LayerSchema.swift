@@ -1,0 +1,94 @@
+/// The parameters of a decoder layer as a table: what each is for, its names, its shape, what it is packed with.
+///
+/// Everything that needs to know a layer's parameters follows from it: their order and names, which are adjacent in a
+/// buffer, how they are packed, which can have adapters, what they begin with, and what llama.cpp calls them.
+struct LayerSchema: Sendable {
+    /// All groups in the canonical order; within a group all weights come first, then all biases.
+    let groups: [Group]
+
+    /// What one operation uses together.
+    struct Group: Sendable {
+        let role: Role
+        let modules: [Module]
+        /// Whether a model's layers have the group.
+        let isPresent: @Sendable (ModelConfiguration) -> Bool
+        /// Whether its modules have biases; nil: none ever does.
+        let hasBias: (@Sendable (ModelConfiguration) -> Bool)?
+
+        /// A norm's weight, a vector.
+        static func norm(
+            _ role: NormRole, _ name: String, gguf: String, _ size: Dimension,
+            when isPresent: @escaping @Sendable (ModelConfiguration) -> Bool = { _ in true }
+        ) -> Group {
+            let module = Module(name, gguf: gguf, [size], initialization: .ones)
+            return Group(role: .norm(role), modules: [module], isPresent: isPresent, hasBias: nil)
+        }
+
+        /// Matrices that are stacked by rows and multiplied at once, with their biases.
+        static func matrices(
+            _ group: MatrixGroup, bias: @escaping @Sendable (ModelConfiguration) -> Bool, _ modules: [Module]
+        ) -> Group {
+            Group(role: .matrices(group), modules: modules, isPresent: { _ in true }, hasBias: bias)
+        }
+    }
+
+    enum Role: Sendable, Equatable {
+        case norm(NormRole)
+        case matrices(MatrixGroup)
+    }
+}
+
+/// A weight of a model and, where its group has them, its bias.
+struct Module: Sendable {
+    /// Hugging Face's name without `.weight`; a layer's after the prefix of the layer.
+    let name: String
+    /// llama.cpp's name, likewise.
+    let gguf: String
+    /// `[outputs, inputs]` of a matrix, `[count]` of a vector.
+    let shape: [Dimension]
+    /// The name under which a run can ask for an adapter; nil where it cannot.
+    let target: AdapterShape.Target?
+    /// Heads whose rows llama.cpp's converter reorders for llama; nil where it reorders none.
+    let rotaryHeads: Dimension?
+    let initialization: Initialization
+
+    init(
+        _ name: String, gguf: String, _ shape: [Dimension], target: AdapterShape.Target? = nil,
+        rotaryHeads: Dimension? = nil, initialization: Initialization = .normal
+    ) {
+        self.name = name
+        self.gguf = gguf
+        self.shape = shape
+        self.target = target
+        self.rotaryHeads = rotaryHeads
+        self.initialization = initialization
+    }
+
+    /// Hugging Face's name of the weight of a module outside the layers.
+    var weight: String { name + ".weight" }
+}
+
+/// A size of a model, for shapes.
+enum Dimension: Sendable {
+    case vocabulary, hidden, intermediate
+    /// All queries of a token: heads times head size.
+    case queries
+    /// All keys, or all values, of a token: key-value heads times head size.
+    case keys
+    case headSize, heads, keyValueHeads
+}
+
+extension ModelConfiguration {
+    func size(_ dimension: Dimension) -> Int {
+        switch dimension {
+        case .vocabulary: vocabularySize
+        case .hidden: hiddenSize
+        case .intermediate: intermediateSize
+        case .queries: headCount * headDimension
+        case .keys: keyValueHeadCount * headDimension
+        case .headSize: headDimension
+        case .heads: headCount
+        case .keyValueHeads: keyValueHeadCount
+        }
+    }
+}

@@ -1,0 +1,53 @@
+extension ModelConfiguration {
+    var schema: ModelSchema { family.schema }
+
+    /// Every parameter in the canonical order: the order of the trainer's arena, of weight snapshots and of files
+    /// we write. q, k, v and gate, up are adjacent, so that a fused matrix is a slice of the arena.
+    package var parameters: [ParameterSpec] {
+        [schema.embedding.weight(in: self)] + (0..<layerCount).flatMap(parameters(layer:))
+            + [schema.finalNorm.weight(in: self)] + (tiedEmbeddings ? [] : [schema.head.weight(in: self)])
+    }
+
+    /// Every parameter of one layer in the canonical order.
+    func parameters(layer index: Int) -> [ParameterSpec] {
+        let names = schema.names(layer: index)
+        return schema.layer.groups.filter { $0.isPresent(self) }.flatMap { group in
+            let weights = group.modules.map { $0.weight(in: self, prefix: names.prefix) }
+            let biases =
+                group.hasBias?(self) == true
+                ? group.modules.map { $0.bias(in: self, prefix: names.prefix) } : []
+            return Self.adjacent(weights) + Self.adjacent(biases)
+        }
+    }
+
+    /// Number of trainable values.
+    package var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
+
+    /// Number of values of a layer's matrices.
+    var layerMatrixCount: Int {
+        schema.layer.groups.filter { $0.isPresent(self) }.flatMap(\.modules).filter { $0.shape.count == 2 }
+            .reduce(0) { $0 + $1.shape.map(size).reduce(1, *) }
+    }
+
+    /// Parameters of which all but the first lie right behind the one before.
+    private static func adjacent(_ specs: [ParameterSpec]) -> [ParameterSpec] {
+        specs.enumerated().map { index, spec in
+            var spec = spec
+            spec.followsPrevious = index > 0
+            return spec
+        }
+    }
+}
+
+extension Module {
+    fileprivate func weight(in configuration: ModelConfiguration, prefix: String = "") -> ParameterSpec {
+        ParameterSpec(
+            name: prefix + name + ".weight", shape: shape.map(configuration.size), target: target,
+            initialization: initialization)
+    }
+
+    fileprivate func bias(in configuration: ModelConfiguration, prefix: String) -> ParameterSpec {
+        ParameterSpec(
+            name: prefix + name + ".bias", shape: [configuration.size(shape[0])], initialization: .zeros)
+    }
+}
