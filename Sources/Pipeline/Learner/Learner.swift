@@ -24,12 +24,12 @@ package actor Learner {
     var exchange: Exchange
     var clock: StepClock
     var phase = StepClock.Phase.other
-    var state: LearnerState
-    var timeLimit: TimeLimit?
+    var course: RunCourse
+    /// Where to go on from, until it was read.
+    var resuming: Checkpoint?
     private let origin: ContinuousClock.Instant
     private var waiters: [CheckedContinuation<Void, Never>] = []
-    private var stopReason: String?
-    private var failure: LearnerError?
+    private(set) var failure: LearnerError?
     private var isClosing = false
     private var progressAt: Duration = .zero
     private var said = (text: "", at: Duration.zero)
@@ -55,7 +55,7 @@ package actor Learner {
         self.checkpoints = checkpoints
         saver = checkpoints.map {
             CheckpointSaver(
-                $0, options.checkpoints, configurationText: options.configurationText, saved: resuming?.state,
+                $0, options.run.checkpoints, configurationText: options.run.configurationText, saved: resuming?.state,
                 logger: logger)
         }
         self.recorder = recorder
@@ -65,17 +65,16 @@ package actor Learner {
             plan: options.plan, options: options.exchange, epoch: .random(in: 1 ... .max),
             version: resuming?.state.step ?? 0, counts: resuming?.state.tokens ?? TokenCounts())
         clock = StepClock(now: .zero, ledger: exchange.ledger)
-        state = LearnerState(
-            resuming: resuming, plan: options.plan, counts: exchange.ledger.counts, target: options.target)
-        timeLimit = options.timeLimit
+        course = RunCourse(options.run, resuming: resuming?.state)
+        self.resuming = resuming?.checkpoint
     }
 
     var now: Duration { origin.duration(to: .now) }
 
     /// Ends the run after the step that is being trained: with a checkpoint, and a shutdown for every member.
     package func stop(_ reason: String) {
-        guard stopReason == nil else { return }
-        stopReason = reason
+        guard course.stopReason == nil else { return }
+        course.stop(reason)
         changed()
     }
 
@@ -105,33 +104,24 @@ package actor Learner {
             await close()
             throw error
         }
-        let end: LearnerOutcome.End
-        if let stopReason, exchange.version < options.plan.steps || state.pending != nil {
-            end = .stopped(stopReason)
-        } else if let reached = state.reached {
-            end = .reached(reached)
-        } else {
-            end = .completed
-        }
+        let end = course.end
         await saveFinally()
         perform(exchange.finish(reason: end.isStop ? "the run was stopped" : "the run is complete"))
         await close()
         recorder.activity("")
         logger.info("\(exchange.counters), \(transport.statistics)")
         return LearnerOutcome(
-            end: end, version: exchange.version, checkpoint: checkpoints?.latest(),
-            checkpointFailure: await saver?.failure, before: state.before, after: state.after,
-            tokens: exchange.ledger.counts, cost: cost, counters: exchange.counters, seconds: now.seconds)
+            end: end, version: course.version, checkpoint: checkpoints?.latest(),
+            checkpointFailure: await saver?.failure, before: course.before, after: course.after,
+            tokens: exchange.ledger.counts, cost: course.countedCost, counters: exchange.counters,
+            seconds: now.seconds)
     }
 
     private func stopInTime() {
-        if let longest = saver?.longest { timeLimit?.saved(in: longest) }
-        guard let timeLimit, options.startedAt.duration(to: .now) >= timeLimit.stopAt else { return }
-        if stopReason == nil {
-            logger.notice(
-                "stopping in time for a checkpoint before the time limit of \(timeLimit.limit.shortSeconds) s")
-        }
-        stop("stopped by its time limit")
+        let elapsed = options.run.startedAt.duration(to: .now)
+        guard let notice = course.stopInTime(elapsed: elapsed, longestSave: saver?.longest) else { return }
+        logger.notice("\(notice)")
+        changed()
     }
 
     // MARK: Messages
@@ -203,8 +193,8 @@ package actor Learner {
         for waiter in waiting { waiter.resume() }
     }
 
-    /// Waits until `condition` holds; false when the run was stopped first. Every wait is seen by the ticker, which
-    /// says what is missing.
+    /// Waits until `condition` holds; false when the run was stopped before it did. Every wait is seen by the ticker,
+    /// which says what is missing.
     func wait(_ phase: @autoclosure () -> StepClock.Phase, until condition: () -> Bool) async -> Bool {
         while !condition() {
             if isStopped { return false }
@@ -213,10 +203,10 @@ package actor Learner {
             account()
         }
         self.phase = .other
-        return !isStopped
+        return true
     }
 
-    var isStopped: Bool { stopReason != nil || failure != nil }
+    var isStopped: Bool { course.stopReason != nil || failure != nil }
 
     /// Books the time since the last call.
     func account() {

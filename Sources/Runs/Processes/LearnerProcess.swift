@@ -104,13 +104,15 @@ package enum LearnerProcess {
             runID: runID, lease: .seconds(configuration.pipeline.leaseSeconds),
             heartbeat: .seconds(configuration.pipeline.heartbeatSeconds), tokenizerFingerprint: tokenizer.fingerprint,
             arithmetic: backend.arithmetic, vocabularySize: Int32(student.configuration.vocabularySize))
-        var options = LearnerOptions(
-            plan: plan, exchange: exchange, objective: configuration.objective.objective,
-            learningRate: { schedule.rate(step: Int($0)) })
-        options.checkpoints = configuration.checkpoint.schedule
-        options.stepGuard = configuration.training.stepGuard
-        options.costModel = try configuration.costModel(student: student)
-        options.target = configuration.evaluation.target
+        var shared = RunOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
+        shared.checkpoints = configuration.checkpoint.schedule
+        shared.stepGuard = configuration.training.stepGuard
+        shared.costModel = try configuration.costModel(student: student)
+        shared.target = configuration.evaluation.target
+        shared.configurationText = configuration.yaml()
+        shared.timeLimit = timeLimit
+        shared.startedAt = startedAt
+        var options = LearnerOptions(run: shared, exchange: exchange, objective: configuration.objective.objective)
         if data.hasVerifiers { options.judge = ResponseJudge(tokenizer, logger: logger) }
         if configuration.objective.kind.evaluatesInLearner {
             options.evaluator = try evaluator(configuration, student, data, logger)
@@ -119,9 +121,6 @@ package enum LearnerProcess {
             progress.activity("asking the teachers")
             options.teacherPassRate = try HeldoutAnswers(configuration, data).teacherPassRate()
         }
-        options.configurationText = configuration.yaml()
-        options.timeLimit = timeLimit
-        options.startedAt = startedAt
         let learner = Learner(
             options: options, transport: transport, backend: backend, publisher: publisher, checkpoints: store,
             resuming: resuming,

@@ -56,7 +56,7 @@ package enum SupervisedProcess {
             folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
             decode: { tokenizer.decode($0) }, logger: logger)
         let schedule = configuration.training.learningRateSchedule
-        var options = SupervisedOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
+        var options = RunOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
         options.stepGuard = configuration.training.stepGuard
         options.costModel = try configuration.costModel(student: student)
         options.target = configuration.evaluation.target

@@ -49,7 +49,7 @@ import Wire
                 prompts: SupervisedRunTests.examples.map { Prompt(ids: $0.promptIDs + $0.responseIDs, teacher: "") },
                 heldout: heldout, seed: 3, steps: steps, promptsPerStep: 4, samplesPerPrompt: 1, evaluationEvery: 3,
                 sampling: sampling)
-            var options = SupervisedOptions(plan: plan, learningRate: { 1 / Double($0 + 1) })
+            var options = RunOptions(plan: plan, learningRate: { 1 / Double($0 + 1) })
             options.checkpoints.every = 2
             options.stepGuard = stepGuard
             options.target = target
