@@ -11,7 +11,7 @@ import Wording
 ///
 /// The exchange decides, the backend trains on a thread of its own; this actor carries messages between them, so
 /// heartbeats and leases are answered while a step is trained or a checkpoint written.
-package actor Learner {
+package actor Learner: RunLearner {
     let options: LearnerOptions
     let transport: any Transport
     let backend: any TrainingBackend

@@ -10,7 +10,7 @@ import Wording
 /// There is nobody to share work with, so this is a plain loop over the same backend, checkpoints and records as a
 /// learner's. A step is a function of the weights, the optimizer and the step's number: a run that was stopped and goes
 /// on from a checkpoint gives the same bits as one that was not.
-package actor SupervisedLearner {
+package actor SupervisedLearner: RunLearner {
     private let options: RunOptions
     private let backend: any SupervisedBackend
     private var source: any ExampleSource
