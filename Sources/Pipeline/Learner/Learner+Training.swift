@@ -15,7 +15,7 @@ extension Learner {
         }
         if course.pending != nil { beginEvaluation() }
         try await publish()
-        while try await settle() {
+        while try await finishStep() {
             guard await wait(exchange.stage == .rollouts ? .rollouts : .scores, until: { exchange.stage == .ready }),
                 !isStopped
             else { return }
@@ -31,17 +31,15 @@ extension Learner {
         let batch = await judged(complete)
         if let flaw = course.flaw(in: batch) { return try await skip(flaw, batch) }
         let learningRate = course.learningRate
-        account()
+        bookTime()
         phase = .training
         let begun = now
-        trainingSince = begun
-        defer { trainingSince = nil }
-        let result = try await backend.step(
-            batch, objective: options.objective, learningRate: learningRate, version: course.version)
-        account()
+        let result = try await during("training step \(course.version + 1)", isTraining: true) {
+            try await backend.step(
+                batch, objective: options.objective, learningRate: learningRate, version: course.version)
+        }
+        bookTime()
         phase = .other
-        longestStep = max(longestStep, now - begun)
-        trainingSince = nil
         course.trained(in: now - begun)
         if let flaw = course.flaw(of: result, batch: batch) { return try await skip(flaw, batch) }
         course.addCost(of: batch, isTrained: true)
@@ -71,7 +69,7 @@ extension Learner {
     }
 
     private func endLine(training: TrainingMetrics?, skipped: String?) {
-        account()
+        bookTime()
         course.endLine(
             training: training, skipped: skipped,
             timing: clock.lap(now: now, ledger: exchange.ledger, batchTokens: training?.batchTokens ?? 0))
@@ -96,7 +94,7 @@ extension Learner {
 
     /// Waits for the evaluation of the last step, writes the step's line, and saves a checkpoint when one is due.
     /// - Returns: whether to go on.
-    private func settle() async throws -> Bool {
+    private func finishStep() async throws -> Bool {
         if let line = course.pending {
             guard let evaluation = try await evaluation(of: line.version) else { return false }
             record(evaluation, of: line.step)
@@ -130,13 +128,13 @@ extension Learner {
     private func evaluation(of version: UInt64) async throws -> HeldoutEvaluation? {
         if let evaluator = options.evaluator {
             guard options.plan.evaluates(version: version) else { return HeldoutEvaluation(responses: []) }
-            account()
+            bookTime()
             phase = .evaluation
             recorder.activity("evaluating")
             let evaluated = try await during("evaluating") {
                 try await evaluator.evaluate(backend, options.plan, version: version) { isStopped }
             }
-            account()
+            bookTime()
             phase = .other
             recorder.activity("")
             return evaluated

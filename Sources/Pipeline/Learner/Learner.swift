@@ -28,17 +28,10 @@ package actor Learner: RunLearner {
     /// Where to go on from, until it was read.
     var resuming: Checkpoint?
     private let origin: ContinuousClock.Instant
-    private var waiters: [CheckedContinuation<Void, Never>] = []
+    private var waiters = Waiters()
     private(set) var failure: LearnerError?
     private var isClosing = false
-    private var progressAt: Duration = .zero
-    private var said = (text: "", at: Duration.zero)
-    private var shown = BatchProgress()
-    /// Since when the step under way is trained.
-    var trainingSince: Duration?
-    var longestStep: Duration = .zero
-    /// What else it does itself that can take long, and since when.
-    private var chore: (text: String, since: Duration)?
+    private var narrator: WaitNarrator
 
     /// - Parameters:
     ///   - checkpoints: nil keeps none.
@@ -66,6 +59,7 @@ package actor Learner: RunLearner {
             version: resuming?.state.step ?? 0, counts: resuming?.state.tokens ?? TokenCounts())
         clock = StepClock(now: .zero, ledger: exchange.ledger)
         course = RunCourse(options.run, resuming: resuming?.state)
+        narrator = WaitNarrator(patience: options.patience, longStep: options.longStep)
         self.resuming = resuming?.checkpoint
     }
 
@@ -75,7 +69,7 @@ package actor Learner: RunLearner {
     package func stop(_ reason: String) {
         guard course.stopReason == nil else { return }
         course.stop(reason)
-        changed()
+        waiters.wake()
     }
 
     /// For tests: nothing that this learner says from here on reaches anybody, as if its process had been killed.
@@ -83,10 +77,10 @@ package actor Learner: RunLearner {
 
     /// Runs to the last step, or until stopped.
     package func run() async throws -> LearnerOutcome {
-        let pump = Task { await receiveAll() }
+        let receiver = Task { await receiveAll() }
         let ticker = Task { await tickAll() }
         defer {
-            pump.cancel()
+            receiver.cancel()
             ticker.cancel()
         }
         do {
@@ -121,21 +115,21 @@ package actor Learner: RunLearner {
         let elapsed = options.run.startedAt.duration(to: .now)
         guard let notice = course.stopInTime(elapsed: elapsed, longestSave: saver?.longest) else { return }
         logger.notice("\(notice)")
-        changed()
+        waiters.wake()
     }
 
     // MARK: Messages
 
     private func receiveAll() async {
         for await burst in transport.events.bursts {
-            account()
+            bookTime()
             perform(exchange.receive(burst, now: now))
-            changed()
+            waiters.wake()
         }
         // Nobody will ever be heard again: waiting on would be for ever.
         guard !isClosing else { return }
         failure = LearnerError(.transport, "the learner's socket has failed; go on with --resume")
-        changed()
+        waiters.wake()
     }
 
     private func close() async {
@@ -145,11 +139,11 @@ package actor Learner: RunLearner {
 
     private func tickAll() async {
         while (try? await Task.sleep(for: .milliseconds(200))) != nil {
-            account()
+            bookTime()
             perform(exchange.tick(now: now))
-            sayWhatIsMissing()
+            narrate()
             stopInTime()
-            changed()
+            waiters.wake()
         }
     }
 
@@ -187,20 +181,14 @@ package actor Learner: RunLearner {
 
     // MARK: Waiting
 
-    private func changed() {
-        let waiting = waiters
-        waiters = []
-        for waiter in waiting { waiter.resume() }
-    }
-
     /// Waits until `condition` holds; false when the run was stopped before it did. Every wait is seen by the ticker,
     /// which says what is missing.
     func wait(_ phase: @autoclosure () -> StepClock.Phase, until condition: () -> Bool) async -> Bool {
         while !condition() {
             if isStopped { return false }
             self.phase = phase()
-            await withCheckedContinuation { waiters.append($0) }
-            account()
+            await withCheckedContinuation { waiters.add($0) }
+            bookTime()
         }
         self.phase = .other
         return true
@@ -209,56 +197,29 @@ package actor Learner: RunLearner {
     var isStopped: Bool { course.stopReason != nil || failure != nil }
 
     /// Books the time since the last call.
-    func account() {
+    func bookTime() {
         let leases = exchange.leaseKinds
         clock.advance(to: now, phase: phase, sampling: leases.rollouts, scoring: leases.scores)
     }
 
-    /// Says what the run waits for, or that a step takes unusually long: a person must not have to guess.
-    private func sayWhatIsMissing() {
+    /// Says what the run waits for, or that something takes unusually long.
+    private func narrate() {
         let progress = exchange.evaluationProgress.total > 0 ? exchange.evaluationProgress : exchange.batchProgress
-        if progress != shown {
-            shown = progress
-            progressAt = now
-            said.text = ""
-            recorder.progress(exchange.batchProgress)
-        }
-        if let busy {
-            progressAt = now
-            return sayHowLong(busy.text, busy.since, usual: trainingSince == nil ? .zero : longestStep)
-        }
-        guard now - progressAt > options.patience, let wait = exchange.waitingFor(now: now) else { return }
-        // Others hold it now: that is news, but not more often than a person can read.
-        let isNews = wait.key != said.text && now - said.at > options.patience
-        guard isNews || said.text.isEmpty || now - said.at > .seconds(30) else { return }
-        said = (wait.key, now)
-        let seconds = (now - progressAt).components.seconds
-        logger.notice("\(wait.text); nothing has come for \(seconds) s")
-        recorder.activity(wait.text)
+        if narrator.hasProgressed(to: progress, now: now) { recorder.progress(exchange.batchProgress) }
+        let line = narrator.line(now: now, isSaving: isSaving) { exchange.waitingFor(now: now) }
+        guard let line else { return }
+        logger.notice("\(line.log)")
+        recorder.activity(line.activity)
     }
 
-    /// Tells of what takes long, and longer than it ever did in this run.
-    private func sayHowLong(_ what: String, _ since: Duration, usual: Duration) {
-        let taken = now - since
-        guard taken > usual + options.longStep else { return }
-        guard said.text != what || now - said.at > .seconds(30) else { return }
-        said = (what, now)
-        let text = "\(what) for \(taken.components.seconds) s"
-        logger.notice("\(text)")
-        recorder.activity(text)
-    }
-
-    /// What the learner itself does; nil when it waits for others, or for nothing.
-    private var busy: (text: String, since: Duration)? {
-        guard let trainingSince else { return chore }
-        let saving = saver?.isWriting == true ? ", while a checkpoint is written," : ""
-        return ("training step \(exchange.version + 1)\(saving)", trainingSince)
-    }
+    private var isSaving: Bool { saver?.isWriting == true }
 
     /// Does what can take long, under the eyes of the ticker.
-    func during<Result: Sendable>(_ text: String, _ body: () async throws -> Result) async rethrows -> Result {
-        chore = (text, now)
-        defer { chore = nil }
+    func during<Result: Sendable>(
+        _ text: String, isTraining: Bool = false, _ body: () async throws -> Result
+    ) async rethrows -> Result {
+        narrator.begin(text, isTraining: isTraining, now: now)
+        defer { narrator.end(now: now) }
         return try await body()
     }
 
@@ -266,14 +227,14 @@ package actor Learner: RunLearner {
     private func status() -> Status {
         var status = exchange.status(now: now)
         status.uptimeSeconds = now.seconds
-        if let busy {
+        if let busy = narrator.busy(isSaving: isSaving) {
             status.doing = "\(busy.text) for \((now - busy.since).components.seconds) s"
-        } else if saver?.isWriting == true {
+        } else if isSaving {
             status.doing = "writing a checkpoint"
         } else {
             status.doing = status.waitingFor.isEmpty ? "between two steps" : "waiting"
         }
-        status.waitingSeconds = max(0, (now - progressAt).seconds)
+        status.waitingSeconds = narrator.waitingSeconds(now: now)
         return status
     }
 }

@@ -172,6 +172,17 @@ import Wire
         #expect(await again.stepsBegun == 0)
     }
 
+    /// A stop that comes after the evaluation that has the target, while its checkpoint is written, stops nothing.
+    @Test func aStopAfterTheTargetChangesNothing() async throws {
+        let rates = try await Self.reference.value.metrics.compactMap { $0.evaluation?.passRate }
+        let run = Run(target: RunTarget(passRate: rates[1]))
+        let learner = try run.learner(UnigramTrainer(saving: 0.3))
+        let running = Task { try await learner.run() }
+        #expect(await eventually { run.recorder.all.metrics.count == 4 })
+        await learner.stop("SIGTERM")
+        #expect(try await running.value.end == .reached("pass@1 \(rates[1]) has reached \(rates[1])"))
+    }
+
     /// A batch depends on the step's number alone, and a pass over the examples holds each once.
     @Test func batchesAreAFunctionOfTheStep() throws {
         var one = ListedExamples(Self.examples, batchSize: 5, seed: 8, shuffled: true), two = one
