@@ -55,6 +55,12 @@ package struct CheckpointManifest {
         return nil
     }
 
+    /// The names of all files that a checkpoint lists, those in folders with a path; none when the manifest is not whole.
+    package static func fileNames(in folder: String) -> [String] {
+        let text = FileTree.read("\(folder)/\(fileName)", limit: 1 << 20) ?? ""
+        return entries(of: text)?.map(\.name) ?? []
+    }
+
     private struct Entry {
         var name: String
         var size: UInt64

@@ -16,7 +16,7 @@ actor CheckpointSaver {
 
     private let store: CheckpointStore
     private let schedule: CheckpointSchedule
-    private let configurationText: String?
+    private let configurationText: String
     private let logger: Logger
     private let progress = Locked(Progress())
     private var writing: Task<Void, Never>?
@@ -29,7 +29,7 @@ actor CheckpointSaver {
     ///   - configurationText: kept beside the state.
     ///   - saved: what the newest checkpoint holds already.
     init(
-        _ store: CheckpointStore, _ schedule: CheckpointSchedule, configurationText: String?, saved: CheckpointState?,
+        _ store: CheckpointStore, _ schedule: CheckpointSchedule, configurationText: String, saved: CheckpointState?,
         logger: Logger
     ) {
         self.store = store
@@ -82,9 +82,7 @@ actor CheckpointSaver {
                 try store.save(step: Int(state.step)) { folder in
                     try held.write(to: folder)
                     try state.write(to: folder)
-                    if let configurationText {
-                        try FileTree.write(configurationText, to: "\(folder)/\(CheckpointState.configurationName)")
-                    }
+                    try FileTree.write(configurationText, to: "\(folder)/\(CheckpointState.configurationName)")
                 }
             }
         }

@@ -11,7 +11,7 @@ import Wording
 ///
 /// The exchange decides, the backend trains on a thread of its own; this actor carries messages between them, so
 /// heartbeats and leases are answered while a step is trained or a checkpoint written.
-package actor Learner {
+package actor Learner: RunLearner {
     let options: LearnerOptions
     let transport: any Transport
     let backend: any TrainingBackend
@@ -24,21 +24,14 @@ package actor Learner {
     var exchange: Exchange
     var clock: StepClock
     var phase = StepClock.Phase.other
-    var state: LearnerState
-    var timeLimit: TimeLimit?
+    var course: RunCourse
+    /// Where to go on from, until it was read.
+    var resuming: Checkpoint?
     private let origin: ContinuousClock.Instant
-    private var waiters: [CheckedContinuation<Void, Never>] = []
-    private var stopReason: String?
-    private var failure: LearnerError?
+    private var waiters = Waiters()
+    private(set) var failure: LearnerError?
     private var isClosing = false
-    private var progressAt: Duration = .zero
-    private var said = (text: "", at: Duration.zero)
-    private var shown = BatchProgress()
-    /// Since when the step under way is trained.
-    var trainingSince: Duration?
-    var longestStep: Duration = .zero
-    /// What else it does itself that can take long, and since when.
-    private var chore: (text: String, since: Duration)?
+    private var narrator: WaitNarrator
 
     /// - Parameters:
     ///   - checkpoints: nil keeps none.
@@ -55,7 +48,7 @@ package actor Learner {
         self.checkpoints = checkpoints
         saver = checkpoints.map {
             CheckpointSaver(
-                $0, options.checkpoints, configurationText: options.configurationText, saved: resuming?.state,
+                $0, options.run.checkpoints, configurationText: options.run.configurationText, saved: resuming?.state,
                 logger: logger)
         }
         self.recorder = recorder
@@ -65,18 +58,18 @@ package actor Learner {
             plan: options.plan, options: options.exchange, epoch: .random(in: 1 ... .max),
             version: resuming?.state.step ?? 0, counts: resuming?.state.tokens ?? TokenCounts())
         clock = StepClock(now: .zero, ledger: exchange.ledger)
-        state = LearnerState(
-            resuming: resuming, plan: options.plan, counts: exchange.ledger.counts, target: options.target)
-        timeLimit = options.timeLimit
+        course = RunCourse(options.run, resuming: resuming?.state)
+        narrator = WaitNarrator(patience: options.patience, longStep: options.longStep)
+        self.resuming = resuming?.checkpoint
     }
 
     var now: Duration { origin.duration(to: .now) }
 
     /// Ends the run after the step that is being trained: with a checkpoint, and a shutdown for every member.
     package func stop(_ reason: String) {
-        guard stopReason == nil else { return }
-        stopReason = reason
-        changed()
+        guard course.stopReason == nil else { return }
+        course.stop(reason)
+        waiters.wake()
     }
 
     /// For tests: nothing that this learner says from here on reaches anybody, as if its process had been killed.
@@ -84,10 +77,10 @@ package actor Learner {
 
     /// Runs to the last step, or until stopped.
     package func run() async throws -> LearnerOutcome {
-        let pump = Task { await receiveAll() }
+        let receiver = Task { await receiveAll() }
         let ticker = Task { await tickAll() }
         defer {
-            pump.cancel()
+            receiver.cancel()
             ticker.cancel()
         }
         do {
@@ -105,47 +98,38 @@ package actor Learner {
             await close()
             throw error
         }
-        let end: LearnerOutcome.End
-        if let stopReason, exchange.version < options.plan.steps || state.pending != nil {
-            end = .stopped(stopReason)
-        } else if let reached = state.reached {
-            end = .reached(reached)
-        } else {
-            end = .completed
-        }
+        let end = course.end
         await saveFinally()
         perform(exchange.finish(reason: end.isStop ? "the run was stopped" : "the run is complete"))
         await close()
         recorder.activity("")
         logger.info("\(exchange.counters), \(transport.statistics)")
         return LearnerOutcome(
-            end: end, version: exchange.version, checkpoint: checkpoints?.latest(),
-            checkpointFailure: await saver?.failure, before: state.before, after: state.after,
-            tokens: exchange.ledger.counts, cost: cost, counters: exchange.counters, seconds: now.seconds)
+            end: end, version: course.version, checkpoint: checkpoints?.latest(),
+            checkpointFailure: await saver?.failure, before: course.before, after: course.after,
+            tokens: exchange.ledger.counts, cost: course.countedCost, counters: exchange.counters,
+            seconds: now.seconds)
     }
 
     private func stopInTime() {
-        if let longest = saver?.longest { timeLimit?.saved(in: longest) }
-        guard let timeLimit, options.startedAt.duration(to: .now) >= timeLimit.stopAt else { return }
-        if stopReason == nil {
-            logger.notice(
-                "stopping in time for a checkpoint before the time limit of \(timeLimit.limit.shortSeconds) s")
-        }
-        stop("stopped by its time limit")
+        let elapsed = options.run.startedAt.duration(to: .now)
+        guard let notice = course.stopInTime(elapsed: elapsed, longestSave: saver?.longest) else { return }
+        logger.notice("\(notice)")
+        waiters.wake()
     }
 
     // MARK: Messages
 
     private func receiveAll() async {
         for await burst in transport.events.bursts {
-            account()
+            bookTime()
             perform(exchange.receive(burst, now: now))
-            changed()
+            waiters.wake()
         }
         // Nobody will ever be heard again: waiting on would be for ever.
         guard !isClosing else { return }
         failure = LearnerError(.transport, "the learner's socket has failed; go on with --resume")
-        changed()
+        waiters.wake()
     }
 
     private func close() async {
@@ -155,11 +139,11 @@ package actor Learner {
 
     private func tickAll() async {
         while (try? await Task.sleep(for: .milliseconds(200))) != nil {
-            account()
+            bookTime()
             perform(exchange.tick(now: now))
-            sayWhatIsMissing()
+            narrate()
             stopInTime()
-            changed()
+            waiters.wake()
         }
     }
 
@@ -197,78 +181,45 @@ package actor Learner {
 
     // MARK: Waiting
 
-    private func changed() {
-        let waiting = waiters
-        waiters = []
-        for waiter in waiting { waiter.resume() }
-    }
-
-    /// Waits until `condition` holds; false when the run was stopped first. Every wait is seen by the ticker, which
-    /// says what is missing.
+    /// Waits until `condition` holds; false when the run was stopped before it did. Every wait is seen by the ticker,
+    /// which says what is missing.
     func wait(_ phase: @autoclosure () -> StepClock.Phase, until condition: () -> Bool) async -> Bool {
         while !condition() {
             if isStopped { return false }
             self.phase = phase()
-            await withCheckedContinuation { waiters.append($0) }
-            account()
+            await withCheckedContinuation { waiters.add($0) }
+            bookTime()
         }
         self.phase = .other
-        return !isStopped
+        return true
     }
 
-    var isStopped: Bool { stopReason != nil || failure != nil }
+    var isStopped: Bool { course.stopReason != nil || failure != nil }
 
     /// Books the time since the last call.
-    func account() {
+    func bookTime() {
         let leases = exchange.leaseKinds
         clock.advance(to: now, phase: phase, sampling: leases.rollouts, scoring: leases.scores)
     }
 
-    /// Says what the run waits for, or that a step takes unusually long: a person must not have to guess.
-    private func sayWhatIsMissing() {
+    /// Says what the run waits for, or that something takes unusually long.
+    private func narrate() {
         let progress = exchange.evaluationProgress.total > 0 ? exchange.evaluationProgress : exchange.batchProgress
-        if progress != shown {
-            shown = progress
-            progressAt = now
-            said.text = ""
-            recorder.progress(exchange.batchProgress)
-        }
-        if let busy {
-            progressAt = now
-            return sayHowLong(busy.text, busy.since, usual: trainingSince == nil ? .zero : longestStep)
-        }
-        guard now - progressAt > options.patience, let wait = exchange.waitingFor(now: now) else { return }
-        // Others hold it now: that is news, but not more often than a person can read.
-        let isNews = wait.key != said.text && now - said.at > options.patience
-        guard isNews || said.text.isEmpty || now - said.at > .seconds(30) else { return }
-        said = (wait.key, now)
-        let seconds = (now - progressAt).components.seconds
-        logger.notice("\(wait.text); nothing has come for \(seconds) s")
-        recorder.activity(wait.text)
+        if narrator.hasProgressed(to: progress, now: now) { recorder.progress(exchange.batchProgress) }
+        let line = narrator.line(now: now, isSaving: isSaving) { exchange.waitingFor(now: now) }
+        guard let line else { return }
+        logger.notice("\(line.log)")
+        recorder.activity(line.activity)
     }
 
-    /// Tells of what takes long, and longer than it ever did in this run.
-    private func sayHowLong(_ what: String, _ since: Duration, usual: Duration) {
-        let taken = now - since
-        guard taken > usual + options.longStep else { return }
-        guard said.text != what || now - said.at > .seconds(30) else { return }
-        said = (what, now)
-        let text = "\(what) for \(taken.components.seconds) s"
-        logger.notice("\(text)")
-        recorder.activity(text)
-    }
-
-    /// What the learner itself does; nil when it waits for others, or for nothing.
-    private var busy: (text: String, since: Duration)? {
-        guard let trainingSince else { return chore }
-        let saving = saver?.isWriting == true ? ", while a checkpoint is written," : ""
-        return ("training step \(exchange.version + 1)\(saving)", trainingSince)
-    }
+    private var isSaving: Bool { saver?.isWriting == true }
 
     /// Does what can take long, under the eyes of the ticker.
-    func during<Result: Sendable>(_ text: String, _ body: () async throws -> Result) async rethrows -> Result {
-        chore = (text, now)
-        defer { chore = nil }
+    func during<Result: Sendable>(
+        _ text: String, isTraining: Bool = false, _ body: () async throws -> Result
+    ) async rethrows -> Result {
+        narrator.begin(text, isTraining: isTraining, now: now)
+        defer { narrator.end(now: now) }
         return try await body()
     }
 
@@ -276,14 +227,14 @@ package actor Learner {
     private func status() -> Status {
         var status = exchange.status(now: now)
         status.uptimeSeconds = now.seconds
-        if let busy {
+        if let busy = narrator.busy(isSaving: isSaving) {
             status.doing = "\(busy.text) for \((now - busy.since).components.seconds) s"
-        } else if saver?.isWriting == true {
+        } else if isSaving {
             status.doing = "writing a checkpoint"
         } else {
             status.doing = status.waitingFor.isEmpty ? "between two steps" : "waiting"
         }
-        status.waitingSeconds = max(0, (now - progressAt).seconds)
+        status.waitingSeconds = narrator.waitingSeconds(now: now)
         return status
     }
 }

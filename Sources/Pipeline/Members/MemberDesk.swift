@@ -24,7 +24,7 @@ struct MemberDesk<Work: LeasedWork>: Sendable {
     var cancelled: Set<WorkItem> = []
     var rate = TokenRate()
     private var progressAt: Duration = .zero
-    private var waiters: [CheckedContinuation<Void, Never>] = []
+    private var waiters = Waiters()
 
     /// - Parameter window: tasks to hold at once.
     init(
@@ -71,13 +71,9 @@ struct MemberDesk<Work: LeasedWork>: Sendable {
     }
 
     /// Resumed at the next change, whatever it is.
-    mutating func wait(_ waiter: CheckedContinuation<Void, Never>) { waiters.append(waiter) }
+    mutating func wait(_ waiter: CheckedContinuation<Void, Never>) { waiters.add(waiter) }
 
-    mutating func wake() {
-        let waiting = waiters
-        waiters = []
-        for waiter in waiting { waiter.resume() }
-    }
+    mutating func wake() { waiters.wake() }
 
     private mutating func perform(_ actions: [MemberSession<Work>.Action]) -> [MemberSession<Work>.Action] {
         var left: [MemberSession<Work>.Action] = []
@@ -125,10 +121,10 @@ protocol DeskMember: Actor {
 extension DeskMember {
     /// Works until the learner ends the run, refuses, or does not answer; throws what the engine throws.
     func serve() async throws -> MemberEnd {
-        let pump = Task { await receiveAll() }
+        let receiver = Task { await receiveAll() }
         let ticker = Task { await tickAll() }
         defer {
-            pump.cancel()
+            receiver.cancel()
             ticker.cancel()
         }
         do {

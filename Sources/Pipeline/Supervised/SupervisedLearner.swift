@@ -3,7 +3,6 @@ import Engines
 import Exchange
 import Logging
 import RunFiles
-import Wire
 import Wording
 
 /// Trains a model to imitate given responses: supervised fine-tuning, and pre-training from scratch.
@@ -11,8 +10,8 @@ import Wording
 /// There is nobody to share work with, so this is a plain loop over the same backend, checkpoints and records as a
 /// learner's. A step is a function of the weights, the optimizer and the step's number: a run that was stopped and goes
 /// on from a checkpoint gives the same bits as one that was not.
-package actor SupervisedLearner {
-    private let options: SupervisedOptions
+package actor SupervisedLearner: RunLearner {
+    private let options: RunOptions
     private let backend: any SupervisedBackend
     private var source: any ExampleSource
     private let evaluator: HeldoutEvaluator?
@@ -21,24 +20,16 @@ package actor SupervisedLearner {
     private let recorder: any RunRecorder
     private let logger: Logger
     private let origin: ContinuousClock.Instant = .now
-
+    private var course: RunCourse
+    /// The checkpoint to go on from, until it was read.
     private var resuming: Checkpoint?
-    private var version: UInt64
-    private var tokens: TokenCounts
-    private var badSteps: Int
-    private var before: EvaluationRecord?
-    private var after: EvaluationRecord?
-    private var cost: RunCost
-    private var reached: String?
-    private var timeLimit: TimeLimit?
-    private var stopReason: String?
 
     /// - Parameters:
     ///   - evaluator: nil: no evaluation.
     ///   - checkpoints: nil keeps none.
     ///   - resuming: the checkpoint to go on from, with its state.
     package init(
-        options: SupervisedOptions, backend: any SupervisedBackend, source: any ExampleSource,
+        options: RunOptions, backend: any SupervisedBackend, source: any ExampleSource,
         evaluator: HeldoutEvaluator?, checkpoints: CheckpointStore?,
         resuming: (checkpoint: Checkpoint, state: CheckpointState)? = nil, recorder: any RunRecorder, logger: Logger
     ) {
@@ -55,23 +46,13 @@ package actor SupervisedLearner {
         self.recorder = recorder
         self.logger = logger
         self.resuming = resuming?.checkpoint
-        version = resuming?.state.step ?? 0
-        tokens = resuming?.state.tokens ?? TokenCounts()
-        badSteps = resuming?.state.badSteps ?? 0
-        before = resuming?.state.before
-        after = resuming?.state.after
-        cost = resuming?.state.cost ?? RunCost()
-        reached = after.flatMap { options.target.reached(by: $0.metrics) }
-        timeLimit = options.timeLimit
+        course = RunCourse(options, resuming: resuming?.state)
     }
-
-    /// Operations so far, where they are counted.
-    private var counted: RunCost? { options.costModel == nil ? nil : cost }
 
     private var now: Duration { origin.duration(to: .now) }
 
     /// Ends the run after the step that is being trained, with a checkpoint.
-    package func stop(_ reason: String) { stopReason = stopReason ?? reason }
+    package func stop(_ reason: String) { course.stop(reason) }
 
     /// Runs to the last step, or until stopped.
     package func run() async throws -> LearnerOutcome {
@@ -85,124 +66,99 @@ package actor SupervisedLearner {
         }
         await save()
         await saver?.finish()
-        let end: LearnerOutcome.End =
-            if let reached { .reached(reached) } else if version < options.plan.steps {
-                .stopped(stopReason ?? "stopped")
-            } else { .completed }
         return LearnerOutcome(
-            end: end, version: version, checkpoint: checkpoints?.latest(), checkpointFailure: await saver?.failure,
-            before: before, after: after, tokens: tokens, cost: counted, counters: ExchangeCounters(),
-            seconds: now.seconds)
+            end: course.end, version: course.version, checkpoint: checkpoints?.latest(),
+            checkpointFailure: await saver?.failure, before: course.before, after: course.after,
+            tokens: course.tokens, cost: course.countedCost, counters: ExchangeCounters(), seconds: now.seconds)
     }
 
     private func train() async throws {
-        if let resuming {
-            recorder.activity("reading \(resuming.path)")
-            try await backend.restore(from: resuming.path)
+        if let checkpoint = resuming {
+            recorder.activity("reading \(checkpoint.path)")
+            try await backend.restore(from: checkpoint.path)
             recorder.activity("")
-        } else if options.plan.evaluates(version: 0) {
+            resuming = nil
+        } else {
+            // The first line of these runs has the cost, too.
+            if course.evaluatesNow { course.endLine(training: nil, skipped: nil) }
             let begun = now
-            let evaluation = try await evaluate()
-            let timing = TimingMetrics(
-                waitEvaluationSeconds: (now - begun).seconds, stepSeconds: (now - begun).seconds)
-            recorder.record(
-                StepMetrics(
-                    step: 0, version: 0, training: nil, tokens: tokens, cost: counted, evaluation: evaluation,
-                    timing: timing))
+            try await finishStep(TimingMetrics(), begun: begun, trained: begun)
         }
-        while version < options.plan.steps, stopReason == nil, reached == nil {
+        while course.goesOn {
             try await step()
-            if options.checkpoints.isDue(step: version) { await save() }
+            if course.isCheckpointDue { await save() }
             stopInTime()
         }
     }
 
     private func step() async throws {
         let begun = now
-        let examples = try source.batch(step: version)
+        let examples = try source.batch(step: course.version)
         let count = examples.reduce(0) { $0 + $1.responseIDs.count }
-        let learningRate = options.learningRate(version)
-        let result = try await backend.step(examples, learningRate: learningRate, version: version)
+        let learningRate = course.learningRate
+        let result = try await backend.step(examples, learningRate: learningRate, version: course.version)
         let trained = now
-        timeLimit?.trained(in: trained - begun)
-        var skipped: String?
-        if !result.applied { skipped = try skip(loss: result.statistics.loss, gradNorm: result.gradNorm) }
-        version += 1
+        course.trained(in: trained - begun)
+        var tokens = course.tokens
         tokens.generated += UInt64(count)
-        if skipped == nil {
-            tokens.trained += UInt64(count)
-            badSteps = 0
-            options.costModel?.add(examples, to: &cost)
-        } else {
+        if let flaw = course.flaw(of: result, batch: []) {
+            let warning = try course.giveUpStep(flaw)
+            logger.warning("\(warning)")
             tokens.discarded += UInt64(count)
+            course.skipStep(tokens: tokens)
+            course.endLine(training: nil, skipped: flaw.text)
+        } else {
+            tokens.trained += UInt64(count)
+            course.addCost(of: examples)
+            course.completeStep(tokens: tokens)
+            course.endLine(
+                training: TrainingMetrics(
+                    supervised: result.statistics, gradNorm: result.gradNorm, learningRate: learningRate),
+                skipped: nil)
         }
-        let evaluation = options.plan.evaluates(version: version) ? try await evaluate() : nil
-        let train = (trained - begun).seconds
-        recorder.record(
-            StepMetrics(
-                step: version, version: version,
-                training: skipped == nil
-                    ? TrainingMetrics(
-                        supervised: result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
-                    : nil,
-                tokens: tokens, cost: counted, skipped: skipped, evaluation: evaluation,
-                timing: TimingMetrics(
-                    trainingTokensPerSecond: train > 0 ? Double(count) / train : 0,
-                    waitEvaluationSeconds: (now - trained).seconds, trainSeconds: train,
-                    stepSeconds: (now - begun).seconds)))
+        let seconds = (trained - begun).seconds
+        let timing = TimingMetrics(
+            trainingTokensPerSecond: seconds > 0 ? Double(count) / seconds : 0, trainSeconds: seconds)
+        try await finishStep(timing, begun: begun, trained: trained)
     }
 
-    /// Why the step under way is given up; throws when the run is not to go on.
-    private func skip(loss: Double, gradNorm: Double) throws(LearnerError) -> String {
-        badSteps += 1
-        let flaw = "the loss is \(loss) and the gradient's norm \(gradNorm)"
-        guard !options.stepGuard.ends(inARow: badSteps) else {
-            throw LearnerError(
-                .badStep,
-                "step \(version + 1)\(badSteps > 1 ? ", the last of \(badSteps) bad steps in a row" : ""): \(flaw); it was "
-                    + "not trained; go on as another run with --from and a lower training.learning_rate")
-        }
-        logger.warning("step \(version + 1) is skipped: \(flaw)")
-        return flaw
+    /// Evaluates the present weights where that is due, and records the line that waits for it.
+    private func finishStep(_ timing: TimingMetrics, begun: Duration, trained: Duration) async throws {
+        let evaluation = course.evaluatesNow ? try await evaluate() : nil
+        var timing = timing
+        timing.waitEvaluationSeconds = (now - trained).seconds
+        timing.stepSeconds = (now - begun).seconds
+        let line = course.recordLine(
+            evaluation?.metrics, exampleIDs: evaluation?.exampleIDs ?? [], timing: timing)
+        if let line { recorder.record(line) }
     }
 
     private func stopInTime() {
-        if let longest = saver?.longest { timeLimit?.saved(in: longest) }
-        guard let timeLimit, options.startedAt.duration(to: .now) >= timeLimit.stopAt, stopReason == nil else { return }
-        logger.notice("stopping in time for a checkpoint before the time limit of \(timeLimit.limit.shortSeconds) s")
-        stop("stopped by its time limit")
+        let elapsed = options.startedAt.duration(to: .now)
+        guard let notice = course.stopInTime(elapsed: elapsed, longestSave: saver?.longest) else { return }
+        logger.notice("\(notice)")
     }
 
-    // MARK: Evaluation
-
     /// Evaluates the present weights; a stop waits for it.
-    private func evaluate() async throws -> EvaluationMetrics? {
-        guard let evaluator, !options.plan.heldout.isEmpty else { return nil }
+    private func evaluate() async throws -> (metrics: EvaluationMetrics, exampleIDs: [Int32])? {
+        guard let evaluator else { return nil }
         recorder.activity("evaluating")
         guard
             let evaluation = try await evaluator.evaluate(
-                backend, options.plan, version: version, isStopped: { false })
+                backend, options.plan, version: course.version, isStopped: { false })
         else { return nil }
         let evaluated = evaluation.responses
-        recorder.record(samples: evaluated, step: version)
+        recorder.record(samples: evaluated, step: course.version)
         recorder.activity("")
-        let metrics = EvaluationMetrics(evaluated, crossEntropy: evaluation.crossEntropy)
-        let record = EvaluationRecord(
-            step: version, metrics: metrics, exampleIDs: evaluated.first?.trajectory.responseIDs ?? [])
-        reached = options.target.reached(by: metrics)
-        if version == 0 { before = record }
-        after = record
-        return metrics
+        return (
+            EvaluationMetrics(evaluated, crossEntropy: evaluation.crossEntropy),
+            evaluated.first?.trajectory.responseIDs ?? []
+        )
     }
-
-    // MARK: Checkpoints
 
     /// Begins to save what the last step left.
     private func save() async {
-        guard version > 0 else { return }
-        let state = CheckpointState(
-            step: version, plan: options.plan, tokenizerFingerprint: backend.tokenizerFingerprint, tokens: tokens,
-            pending: nil, badSteps: badSteps, before: before, after: after, cost: counted)
-        await saver?.save(state, of: backend)
+        guard course.version > 0 else { return }
+        await saver?.save(course.checkpointState(tokenizerFingerprint: backend.tokenizerFingerprint), of: backend)
     }
 }

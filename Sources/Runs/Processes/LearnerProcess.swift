@@ -1,24 +1,26 @@
-import Compute
 import Configuration
 import Distillation
 import Exchange
-import Foundation
 import Logging
-import Models
 import NativeEngine
 import Pipeline
 import RunFiles
 import Supervision
 import Telemetry
-import Tokenizers
-import Training
 import Transport
-import UnixSignals
-import Wire
 import Wording
 
 /// The learner as a process: from a configuration to the end of its run.
 package enum LearnerProcess {
+    /// Where a learner begins.
+    package enum Start: Sendable, Equatable {
+        case fresh
+        /// From the last intact checkpoint of the run, if there is one.
+        case resume
+        /// From a checkpoint of another run: its folder, or that of the run.
+        case from(String)
+    }
+
     /// How it ended.
     package struct End: Sendable {
         /// 0 when all steps are done; after a stop with a checkpoint 128 plus the signal's number, or 75 when it was for
@@ -71,107 +73,25 @@ package enum LearnerProcess {
         resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, progress: RunProgress,
         logger: Logger
     ) async throws -> End {
-        progress.activity("loading the student")
-        let student = try ModelFiles.open(configuration.student.model)
-        let data = try PreparedData(configuration, student: student)
-        let plan = runPlan(configuration, data)
-        let store = CheckpointStore(folder: folder.checkpoints)
-        try store.prepare()
-        if case .from(let path) = start {
-            progress.activity("copying the checkpoint")
-            try await adopt(path, store, configuration, plan, data.tokenizer, logger)
-        }
-        if start != .fresh { progress.activity("checking the checkpoints") }
-        let resuming =
-            start == .fresh
-            ? nil : try await restorePoint(store, folder, configuration, plan, data.tokenizer, logger)
-        if let resuming { progress.resume(after: resuming.checkpoint.step) }
-        progress.activity("loading the student")
-
-        let backend = try StudentTrainer(
-            student, type: configuration.student.elementType, threads: configuration.pipeline.threadCount,
-            options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget,
-            adapters: try configuration.adapters(of: student))
-        let tokenizer = data.tokenizer
-        let recorder = try FolderRecorder(
-            folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
-            decode: { tokenizer.decode($0) }, logger: logger)
+        let setup = try await RunSetup(
+            configuration, folder: folder, start: start, resumeCommand: resumeCommand, timeLimit: timeLimit,
+            startedAt: startedAt, progress: progress, logger: logger)
         let runID = "\(configuration.name)-\(String(UInt64.random(in: 1 ... .max), radix: 16))"
         let publisher = WeightPublisher(runID: runID, logger: logger)
         defer { publisher.close() }
-        let schedule = configuration.training.learningRateSchedule
         let exchange = ExchangeOptions(
             runID: runID, lease: .seconds(configuration.pipeline.leaseSeconds),
-            heartbeat: .seconds(configuration.pipeline.heartbeatSeconds), tokenizerFingerprint: tokenizer.fingerprint,
-            arithmetic: backend.arithmetic, vocabularySize: Int32(student.configuration.vocabularySize))
+            heartbeat: .seconds(configuration.pipeline.heartbeatSeconds),
+            tokenizerFingerprint: setup.data.tokenizer.fingerprint, arithmetic: setup.trainer.arithmetic,
+            vocabularySize: Int32(setup.vocabularySize))
         var options = LearnerOptions(
-            plan: plan, exchange: exchange, objective: configuration.objective.objective,
-            learningRate: { schedule.rate(step: Int($0)) })
-        options.checkpoints = configuration.checkpoint.schedule
-        options.stepGuard = configuration.training.stepGuard
-        options.costModel = try configuration.costModel(student: student)
-        options.target = configuration.evaluation.target
-        if data.hasVerifiers { options.judge = ResponseJudge(tokenizer, logger: logger) }
-        if configuration.objective.kind.evaluatesInLearner {
-            options.evaluator = try evaluator(configuration, student, data, logger)
-        }
-        if configuration.evaluation.teachers {
-            progress.activity("asking the teachers")
-            options.teacherPassRate = try HeldoutAnswers(configuration, data).teacherPassRate()
-        }
-        options.configurationText = configuration.yaml()
-        options.timeLimit = timeLimit
-        options.startedAt = startedAt
+            run: setup.options, exchange: exchange, objective: configuration.objective.objective)
+        if setup.data.hasVerifiers { options.judge = ResponseJudge(setup.data.tokenizer, logger: logger) }
+        if configuration.objective.kind.evaluatesInLearner { options.evaluator = try setup.evaluator() }
+        options.teacherPassRate = try setup.teacherPassRate()
         let learner = Learner(
-            options: options, transport: transport, backend: backend, publisher: publisher, checkpoints: store,
-            resuming: resuming,
-            recorder: recorder, logger: logger)
-
-        let stopping = StopSignal(isLearner: true) { signal in await learner.stop("stopped by \(signal)") }
-        defer { stopping.end() }
-        progress.activity("waiting for members at \(transport.endpoint)")
-        let outcome = try await learner.run()
-        progress.finish()
-        if let failure = outcome.checkpointFailure {
-            logger.warning("the last checkpoint is missing: \(failure)")
-        }
-        return End(
-            exitCode: !outcome.end.isStop
-                ? 0 : (stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode),
-            summary: await summary(
-                outcome, configuration: configuration, data: data, folder: folder, resumeCommand: resumeCommand,
-                logger: logger))
-    }
-
-    static func runPlan(_ configuration: RunConfiguration, _ data: PreparedData) -> RunPlan {
-        let sampling = configuration.sampling
-        var plan = RunPlan(
-            prompts: data.prompts, heldout: data.heldout, seed: configuration.seed,
-            steps: UInt64(configuration.training.steps), promptsPerStep: configuration.data.promptsPerStep,
-            samplesPerPrompt: configuration.data.samplesPerPrompt,
-            maxStaleness: UInt64(configuration.pipeline.maxStaleness),
-            evaluationEvery: UInt64(configuration.evaluation.every),
-            sampling: SamplingSettings(
-                maxTokens: sampling.maxTokens, temperature: Float(sampling.temperature), topP: Float(sampling.topP),
-                topK: sampling.topK, stopTokenIDs: data.stopTokenIDs))
-        plan.shuffle = configuration.data.shuffle
-        if configuration.objective.kind.teachersSample { plan.stepsAhead = stepsAhead }
-        return plan
-    }
-
-    /// Steps that teachers sample ahead of the learner: enough that they and the learner need not wait for each other,
-    /// and little to sample again when a run is resumed.
-    private static let stepsAhead: UInt64 = 4
-
-    /// What evaluates in the learner's process; nil where a run is not evaluated.
-    static func evaluator(
-        _ configuration: RunConfiguration, _ student: ModelFiles, _ data: PreparedData, _ logger: Logger
-    ) throws -> HeldoutEvaluator? {
-        guard configuration.evaluation.every > 0, !data.heldout.isEmpty else { return nil }
-        return HeldoutEvaluator(
-            sampler: try StudentSampler(
-                student, type: configuration.student.elementType, slots: configuration.pipeline.slots,
-                threads: configuration.pipeline.threadCount, adapters: try configuration.adapters(of: student)?.layout),
-            judge: ResponseJudge(data.tokenizer, logger: logger))
+            options: options, transport: transport, backend: setup.trainer, publisher: publisher,
+            checkpoints: setup.store, resuming: setup.resuming, recorder: setup.recorder, logger: logger)
+        return try await setup.run(learner, activity: "waiting for members at \(transport.endpoint)")
     }
 }

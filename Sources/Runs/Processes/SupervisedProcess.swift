@@ -1,15 +1,10 @@
 import Configuration
-import Distillation
 import Foundation
 import Logging
 import Models
-import NativeEngine
 import Pipeline
 import RunFiles
-import Supervision
 import Telemetry
-import Training
-import Wire
 import Wording
 
 /// A supervised run as a process: from a configuration to the end of its run. It needs no other.
@@ -26,60 +21,16 @@ package enum SupervisedProcess {
         let startedAt = ContinuousClock.now
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
-        var configuration = given
-        if configuration.shape.layers > 0 {
-            configuration.student.model = try makeStudent(configuration, in: folder, logger: logger)
-        }
+        let studentPath = given.shape.layers > 0 ? try makeStudent(given, in: folder, logger: logger) : nil
         try folder.write(given.yaml(markingDefaults: false), to: folder.configuration)
-        progress.activity("loading the student")
-        let student = try ModelFiles.open(configuration.student.model)
-        let data = try PreparedData(configuration, student: student)
-        guard let examples = data.examples else { preconditionFailure("a supervised run has examples") }
-        let plan = LearnerProcess.runPlan(configuration, data)
-        let store = CheckpointStore(folder: folder.checkpoints)
-        try store.prepare()
-        if case .from(let path) = start {
-            try await LearnerProcess.adopt(path, store, given, plan, data.tokenizer, logger)
-        }
-        let resuming =
-            start == .fresh
-            ? nil : try await LearnerProcess.restorePoint(store, folder, given, plan, data.tokenizer, logger)
-        if let resuming { progress.resume(after: resuming.checkpoint.step) }
-
-        let threads = configuration.pipeline.threadCount
-        let backend = try StudentTrainer(
-            student, type: configuration.student.elementType, threads: threads,
-            options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget,
-            adapters: try configuration.adapters(of: student))
-        let tokenizer = data.tokenizer
-        let recorder = try FolderRecorder(
-            folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
-            decode: { tokenizer.decode($0) }, logger: logger)
-        let schedule = configuration.training.learningRateSchedule
-        var options = SupervisedOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
-        options.stepGuard = configuration.training.stepGuard
-        options.costModel = try configuration.costModel(student: student)
-        options.target = configuration.evaluation.target
-        options.checkpoints = configuration.checkpoint.schedule
-        options.configurationText = given.yaml()
-        options.timeLimit = timeLimit
-        options.startedAt = startedAt
+        let setup = try await RunSetup(
+            given, studentPath: studentPath, folder: folder, start: start, resumeCommand: resumeCommand,
+            timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
+        guard let examples = setup.data.examples else { preconditionFailure("a supervised run has examples") }
         let learner = SupervisedLearner(
-            options: options, backend: backend, source: examples,
-            evaluator: try LearnerProcess.evaluator(configuration, student, data, logger), checkpoints: store,
-            resuming: resuming,
-            recorder: recorder, logger: logger)
-        let stopping = StopSignal(isLearner: true) { signal in await learner.stop("stopped by \(signal)") }
-        defer { stopping.end() }
-        let outcome = try await learner.run()
-        progress.finish()
-        if let failure = outcome.checkpointFailure { logger.warning("the last checkpoint is missing: \(failure)") }
-        return LearnerProcess.End(
-            exitCode: !outcome.end.isStop
-                ? 0 : (stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode),
-            summary: await LearnerProcess.summary(
-                outcome, configuration: configuration, data: data, folder: folder, resumeCommand: resumeCommand,
-                logger: logger))
+            options: setup.options, backend: setup.trainer, source: examples, evaluator: try setup.evaluator(),
+            checkpoints: setup.store, resuming: setup.resuming, recorder: setup.recorder, logger: logger)
+        return try await setup.run(learner)
     }
 
     /// Writes the model that a run from scratch begins with, unless it is there already.

@@ -211,6 +211,22 @@ import Wire
         try await expectReference(afterResuming: run, without: members)
     }
 
+    /// A stop that comes after the evaluation that has the target, while its checkpoint is written, stops nothing.
+    @Test func aStopAfterTheTargetChangesNothing() async throws {
+        let metrics = try await Self.reference.value.metrics
+        let best = try #require(metrics.compactMap { $0.evaluation?.passRate }.max())
+        let step = try #require(metrics.firstIndex { $0.evaluation?.passRate == best })
+        let run = TestRun(
+            plan: Self.plan(), objective: Objective(imitates: true), target: RunTarget(passRate: best))
+        let learner = try run.learner(trainer: UnigramTrainer(saving: 0.3))
+        let members = try Self.workers(run)
+        let running = Task { try await learner.run() }
+        #expect(await eventually { run.recorder.all.metrics.count == step + 1 })
+        await learner.stop("SIGTERM")
+        #expect(try await running.value.end == .reached("pass@1 \(best) has reached \(best)"))
+        for member in members { await member.kill() }
+    }
+
     /// A teacher without numbers costs steps, and its student keeps its checkpoints.
     @Test func aBrokenTeacherIsToBlame() async throws {
         let run = Self.run(Self.plan(teachers: ["default"]))

@@ -49,7 +49,7 @@ import Wire
                 prompts: SupervisedRunTests.examples.map { Prompt(ids: $0.promptIDs + $0.responseIDs, teacher: "") },
                 heldout: heldout, seed: 3, steps: steps, promptsPerStep: 4, samplesPerPrompt: 1, evaluationEvery: 3,
                 sampling: sampling)
-            var options = SupervisedOptions(plan: plan, learningRate: { 1 / Double($0 + 1) })
+            var options = RunOptions(plan: plan, learningRate: { 1 / Double($0 + 1) })
             options.checkpoints.every = 2
             options.stepGuard = stepGuard
             options.target = target
@@ -170,6 +170,17 @@ import Wire
         let again = UnigramTrainer()
         #expect(try await run.learner(again, resume: true).run().end == outcome.end)
         #expect(await again.stepsBegun == 0)
+    }
+
+    /// A stop that comes after the evaluation that has the target, while its checkpoint is written, stops nothing.
+    @Test func aStopAfterTheTargetChangesNothing() async throws {
+        let rates = try await Self.reference.value.metrics.compactMap { $0.evaluation?.passRate }
+        let run = Run(target: RunTarget(passRate: rates[1]))
+        let learner = try run.learner(UnigramTrainer(saving: 0.3))
+        let running = Task { try await learner.run() }
+        #expect(await eventually { run.recorder.all.metrics.count == 4 })
+        await learner.stop("SIGTERM")
+        #expect(try await running.value.end == .reached("pass@1 \(rates[1]) has reached \(rates[1])"))
     }
 
     /// A batch depends on the step's number alone, and a pass over the examples holds each once.

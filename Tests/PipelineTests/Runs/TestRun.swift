@@ -117,14 +117,14 @@ final class TestRun: Sendable {
         var exchange = ExchangeOptions(
             runID: "test", lease: .seconds(2), heartbeat: .milliseconds(50), tokenizerFingerprint: "unigram")
         exchange.leastSilence = leastSilence
-        var options = LearnerOptions(
-            plan: plan, exchange: exchange, objective: objective, learningRate: { _ in 1 })
-        options.checkpoints = CheckpointSchedule(every: checkpointEvery, keepLast: 2)
-        options.stepGuard = stepGuard
-        options.costModel = CostModel(
+        var shared = RunOptions(plan: plan, learningRate: { _ in 1 })
+        shared.checkpoints = CheckpointSchedule(every: checkpointEvery, keepLast: 2)
+        shared.stepGuard = stepGuard
+        shared.costModel = CostModel(
             student: { Double($0 + 10 * $1) },
             teachers: ["default": { Double($0 + 100 * $1) }, "other": { Double($0 + 1000 * $1) }])
-        options.target = target
+        shared.target = target
+        var options = LearnerOptions(run: shared, exchange: exchange, objective: objective)
         options.judge = ResponseJudge(logger: logger) { $0.map { "\($0)" }.joined() }
         if objective.imitates {
             options.evaluator = HeldoutEvaluator(

@@ -5,12 +5,9 @@ import RunFiles
 import Telemetry
 import Wording
 
-extension LearnerProcess {
+extension RunSetup {
     /// What a person reads at the end: the figures, and some held-out prompts answered before, after and by the teacher.
-    static func summary(
-        _ outcome: LearnerOutcome, configuration: RunConfiguration, data: PreparedData, folder: RunFolder,
-        resumeCommand: String, logger: Logger
-    ) async -> RunSummary {
+    func summary(_ outcome: LearnerOutcome, resumeCommand: String) async -> RunSummary {
         let model = outcome.checkpoint.map { $0.path + "/model" }
         var summary = RunSummary(
             name: configuration.name, steps: Int(outcome.version), seconds: outcome.seconds,

@@ -6,24 +6,22 @@ import Locking
 import Logging
 import Pipeline
 import RunFiles
-import Tokenizers
 import Wording
 
-extension LearnerProcess {
-    /// Where a learner begins.
-    package enum Start: Sendable, Equatable {
-        case fresh
-        /// From the last intact checkpoint of the run, if there is one.
-        case resume
-        /// From a checkpoint of another run: its folder, or that of the run.
-        case from(String)
-    }
+/// How a run goes on from a checkpoint, of its own or of another run.
+struct RunContinuation {
+    /// The configuration as the user gave it.
+    let configuration: RunConfiguration
+    let folder: RunFolder
+    let store: CheckpointStore
+    let plan: RunPlan
+    /// The identity of the student's tokenizer.
+    let tokenizerFingerprint: String
+    let logger: Logger
 
     /// The newest undamaged checkpoint with its state; nil when the run has none at all and so starts again.
-    static func restorePoint(
-        _ store: CheckpointStore, _ folder: RunFolder, _ configuration: RunConfiguration, _ plan: RunPlan,
-        _ tokenizer: Tokenizer, _ logger: Logger
-    ) async throws -> (checkpoint: Checkpoint, state: CheckpointState)? {
+    func restorePoint() async throws -> (checkpoint: Checkpoint, state: CheckpointState)? {
+        let store = store, logger = logger
         // Every byte is read: on a thread, for it takes a while.
         let found = await onThread("opd-checkpoint") {
             Result {
@@ -37,16 +35,13 @@ extension LearnerProcess {
             for path in try folder.setAside() { logger.notice("kept what an earlier start recorded in \(path)") }
             return nil
         }
-        let state = try check(checkpoint.path, .resume, configuration, plan, tokenizer)
+        let state = try check(checkpoint.path, .resume)
         logger.notice("going on from \(checkpoint.path)")
         return (checkpoint, state)
     }
 
     /// Takes another run's checkpoint over as this run's first.
-    static func adopt(
-        _ path: String, _ store: CheckpointStore, _ configuration: RunConfiguration, _ plan: RunPlan,
-        _ tokenizer: Tokenizer, _ logger: Logger
-    ) async throws {
+    func adopt(_ path: String) async throws {
         var source = path
         while source.count > 1, source.hasSuffix("/") { source.removeLast() }
         if FileTree.kind("\(source)/\(CheckpointState.fileName)") == .missing {
@@ -59,43 +54,51 @@ extension LearnerProcess {
         let folder = source
         let flaw = await onThread("opd-checkpoint") { CheckpointManifest.flaw(in: folder) }
         if let flaw { throw UsageError("--from \(folder): the checkpoint is damaged: \(flaw)") }
-        let state = try check(folder, .fork, configuration, plan, tokenizer)
-        let text = configuration.yaml()
+        let state = try check(folder, .fork)
+        let text = configuration.yaml(), store = store
         let saved = await onThread("opd-checkpoint") {
             Result {
                 try store.save(step: Int(state.step)) { new in
-                    for name in ["model", "adapter", "optimizer.safetensors", CheckpointState.fileName]
-                    where name != "adapter" || FileTree.kind("\(folder)/\(name)") == .folder {
-                        try FileManager.default.copyItem(atPath: "\(folder)/\(name)", toPath: "\(new)/\(name)")
-                    }
+                    try Self.copyFiles(of: folder, to: new)
                     try FileTree.write(text, to: "\(new)/\(CheckpointState.configurationName)")
                 }
             }
         }
         let checkpoint = try saved.get()
-        logger.notice("forked from \(folder): \(checkpoint.path)")
+        logger.notice("forked from \(source): \(checkpoint.path)")
+    }
+
+    /// Copies what a checkpoint's manifest lists, which is what its engine wrote and the state; not the configuration
+    /// that made it.
+    private static func copyFiles(of checkpoint: String, to new: String) throws {
+        for name in CheckpointManifest.fileNames(in: checkpoint) where name != CheckpointState.configurationName {
+            let target = URL(fileURLWithPath: "\(new)/\(name)")
+            try FileManager.default.createDirectory(
+                at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try FileManager.default.copyItem(atPath: "\(checkpoint)/\(name)", toPath: target.path)
+        }
     }
 
     /// The state of a checkpoint, when this configuration may go on from it.
-    private static func check(
-        _ folder: String, _ continuation: RunConfiguration.Continuation, _ configuration: RunConfiguration,
-        _ plan: RunPlan, _ tokenizer: Tokenizer
+    private func check(
+        _ folder: String, _ continuation: RunConfiguration.Continuation
     ) throws -> CheckpointState {
         let state = try CheckpointState.read(from: folder)
         let path = "\(folder)/\(CheckpointState.configurationName)"
-        // Those of earlier builds have none.
-        if let text = FileTree.read(path, limit: 1 << 24) {
-            let old = try RunConfiguration.parse(text, source: path, requiring: []).configuration
-            let changes = configuration.refusedChanges(since: old, to: continuation)
-            if !changes.isEmpty {
-                throw UsageError(
-                    "\(changes.joined(separator: ", ")) in the checkpoint of step \(state.step); change it back, or "
-                        + (continuation == .resume
-                            ? "go on as another run, with another name and --from \(folder)" : "start another run"))
-            }
+        guard let text = FileTree.read(path, limit: 1 << 24) else {
+            throw LearnerError(
+                .invalidCheckpoint, "\(path): it cannot be read; remove this checkpoint to use an earlier one")
+        }
+        let old = try RunConfiguration.parse(text, source: path, requiring: []).configuration
+        let changes = configuration.refusedChanges(since: old, to: continuation)
+        if !changes.isEmpty {
+            throw UsageError(
+                "\(changes.joined(separator: ", ")) in the checkpoint of step \(state.step); change it back, or "
+                    + (continuation == .resume
+                        ? "go on as another run, with another name and --from \(folder)" : "start another run"))
         }
         do {
-            try state.check(continuedBy: plan, tokenizerFingerprint: tokenizer.fingerprint)
+            try state.check(continuedBy: plan, tokenizerFingerprint: tokenizerFingerprint)
         } catch {
             // Only a changed configuration can fail here. (A `where` clause on this catch crashes Swift 6.3's optimizer.)
             throw UsageError(error.message)

@@ -1,0 +1,17 @@
+import Distillation
+import Exchange
+
+/// Where a learner reports what happens. Calls return at once.
+package protocol RunRecorder: Sendable {
+    /// A line of `metrics.jsonl`.
+    func record(_ metrics: StepMetrics)
+    /// Responses, after `step` completed steps: the batch of that step, or held-out ones.
+    func record(samples: [ScoredTrajectory], step: UInt64)
+    /// Trajectories that spoilt a step or were refused, and why; only so many are kept. `step` is the one that they
+    /// were for.
+    func record(suspects: [ScoredTrajectory], flaw: String, step: UInt64)
+    /// How far the next batch is.
+    func progress(_ progress: BatchProgress)
+    /// What the learner does or waits for outside that; empty: nothing.
+    func activity(_ text: String)
+}

@@ -1,0 +1,110 @@
+import Exchange
+import Wording
+
+/// Decides what a learner says of its waiting: what is missing, or that something takes unusually long. A person must
+/// not have to guess.
+///
+/// It has no clock: every call is told the time since the learner's start.
+struct WaitNarrator: Sendable {
+    /// What to say now.
+    struct Line: Sendable, Equatable {
+        /// A line of the log.
+        var log: String
+        /// What the live line shows until it is replaced.
+        var activity: String
+    }
+
+    private struct Activity {
+        var text: String
+        var since: Duration
+        var isTraining: Bool
+    }
+
+    /// Time between two lines of one cause.
+    private static let repeatAfter: Duration = .seconds(30)
+
+    private let patience: Duration
+    private let longStep: Duration
+    private var activity: Activity?
+    private var longestStep: Duration = .zero
+    private var lastProgress = BatchProgress()
+    private var lastProgressAt: Duration = .zero
+    /// What the last line was about; empty when something has come since.
+    private var lastSubject = ""
+    private var lastLineAt: Duration = .zero
+
+    /// - Parameters:
+    ///   - patience: the time without progress after which what is missing is said.
+    ///   - longStep: the time after which the learner's own work is told of; a training step, when it takes so much
+    ///     longer than the longest before.
+    init(patience: Duration, longStep: Duration) {
+        self.patience = patience
+        self.longStep = longStep
+    }
+
+    // MARK: The learner's own work
+
+    /// The learner itself does something that can take long, until ``end(now:)``.
+    mutating func begin(_ text: String, isTraining: Bool = false, now: Duration) {
+        activity = Activity(text: text, since: now, isTraining: isTraining)
+    }
+
+    /// The learner waits for others again, or for nothing.
+    mutating func end(now: Duration) {
+        if let activity, activity.isTraining { longestStep = max(longestStep, now - activity.since) }
+        activity = nil
+    }
+
+    /// What the learner itself does, and since when; nil when it waits for others, or for nothing.
+    /// - Parameter isSaving: whether a checkpoint is written meanwhile.
+    func busy(isSaving: Bool) -> (text: String, since: Duration)? {
+        guard let activity else { return nil }
+        let saving = isSaving && activity.isTraining ? ", while a checkpoint is written," : ""
+        return (activity.text + saving, activity.since)
+    }
+
+    // MARK: Waiting
+
+    /// The batch or evaluation that is awaited is so far.
+    /// - Returns: whether that is news.
+    mutating func hasProgressed(to progress: BatchProgress, now: Duration) -> Bool {
+        guard progress != lastProgress else { return false }
+        lastProgress = progress
+        lastProgressAt = now
+        lastSubject = ""
+        return true
+    }
+
+    /// Seconds since something came, or since the learner had other things to do.
+    func waitingSeconds(now: Duration) -> Double { max(0, (now - lastProgressAt).seconds) }
+
+    /// What to say now; nil: nothing.
+    /// - Parameters:
+    ///   - isSaving: whether a checkpoint is written meanwhile.
+    ///   - missing: what the run waits for, asked only when somebody must be told.
+    mutating func line(now: Duration, isSaving: Bool, missing: () -> Exchange.Wait?) -> Line? {
+        if let busy = busy(isSaving: isSaving) {
+            lastProgressAt = now
+            return lineOfLongWork(busy.text, since: busy.since, now: now)
+        }
+        guard now - lastProgressAt > patience, let wait = missing() else { return nil }
+        // Others hold it now: that is news, but not more often than a person can read.
+        let isNews = wait.key != lastSubject && now - lastLineAt > patience
+        guard isNews || lastSubject.isEmpty || now - lastLineAt > Self.repeatAfter else { return nil }
+        lastSubject = wait.key
+        lastLineAt = now
+        let seconds = (now - lastProgressAt).components.seconds
+        return Line(log: "\(wait.text); nothing has come for \(seconds) s", activity: wait.text)
+    }
+
+    /// Tells of what takes long, and longer than it ever did in this run.
+    private mutating func lineOfLongWork(_ text: String, since: Duration, now: Duration) -> Line? {
+        let usual = activity?.isTraining == true ? longestStep : .zero
+        guard now - since > usual + longStep else { return nil }
+        guard lastSubject != text || now - lastLineAt > Self.repeatAfter else { return nil }
+        lastSubject = text
+        lastLineAt = now
+        let line = "\(text) for \((now - since).components.seconds) s"
+        return Line(log: line, activity: line)
+    }
+}

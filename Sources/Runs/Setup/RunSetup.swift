@@ -1,0 +1,121 @@
+import Configuration
+import Distillation
+import Exchange
+import Logging
+import NativeEngine
+import Pipeline
+import RunFiles
+import Supervision
+import Telemetry
+import Wording
+
+/// What every run is set up with, whoever makes its batches: built once, from a configuration and a run folder.
+///
+/// What loads a model is in RunSetup+Engine.swift.
+struct RunSetup {
+    let configuration: RunConfiguration
+    let folder: RunFolder
+    let student: Student
+    let data: PreparedData
+    let plan: RunPlan
+    let store: CheckpointStore
+    /// The checkpoint to go on from, with its state; nil begins the run.
+    let resuming: (checkpoint: Checkpoint, state: CheckpointState)?
+    let trainer: StudentTrainer
+    let recorder: FolderRecorder
+    let options: RunOptions
+    let progress: RunProgress
+    let logger: Logger
+    private let resumeCommand: String
+
+    /// Loads the student and everything that is asked about it, and finds or copies the checkpoint to go on from.
+    /// - Parameters:
+    ///   - given: the configuration as the user gave it, which goes into the checkpoints.
+    ///   - studentPath: where the student is, when it is not where `given` says.
+    ///   - resumeCommand: what a person types to go on.
+    ///   - timeLimit: for this process, counted from `startedAt`.
+    /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
+    init(
+        _ given: RunConfiguration, studentPath: String? = nil, folder: RunFolder, start: LearnerProcess.Start,
+        resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, progress: RunProgress,
+        logger: Logger
+    ) async throws {
+        progress.activity("loading the student")
+        var configuration = given
+        if let studentPath { configuration.student.model = studentPath }
+        student = try Self.openStudent(configuration)
+        data = try PreparedData(configuration, student: student)
+        plan = Self.plan(configuration, data)
+        store = CheckpointStore(folder: folder.checkpoints)
+        try store.prepare()
+        let continuation = RunContinuation(
+            configuration: given, folder: folder, store: store, plan: plan,
+            tokenizerFingerprint: data.tokenizer.fingerprint, logger: logger)
+        if case .from(let path) = start {
+            progress.activity("copying the checkpoint")
+            try await continuation.adopt(path)
+        }
+        if start == .fresh {
+            resuming = nil
+        } else {
+            progress.activity("checking the checkpoints")
+            resuming = try await continuation.restorePoint()
+        }
+        if let resuming { progress.resume(after: resuming.checkpoint.step) }
+        progress.activity("loading the student")
+        trainer = try Self.loadTrainer(configuration, student)
+        let tokenizer = data.tokenizer
+        recorder = try FolderRecorder(
+            folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
+            decode: { tokenizer.decode($0) }, logger: logger)
+        let schedule = configuration.training.learningRateSchedule
+        var options = RunOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
+        options.stepGuard = configuration.training.stepGuard
+        options.costModel = try configuration.costModel(student: student)
+        options.target = configuration.evaluation.target
+        options.checkpoints = configuration.checkpoint.schedule
+        options.configurationText = given.yaml()
+        options.timeLimit = timeLimit
+        options.startedAt = startedAt
+        self.options = options
+        self.configuration = configuration
+        self.folder = folder
+        self.resumeCommand = resumeCommand
+        self.progress = progress
+        self.logger = logger
+    }
+
+    private static func plan(_ configuration: RunConfiguration, _ data: PreparedData) -> RunPlan {
+        let sampling = configuration.sampling
+        var plan = RunPlan(
+            prompts: data.prompts, heldout: data.heldout, seed: configuration.seed,
+            steps: UInt64(configuration.training.steps), promptsPerStep: configuration.data.promptsPerStep,
+            samplesPerPrompt: configuration.data.samplesPerPrompt,
+            maxStaleness: UInt64(configuration.pipeline.maxStaleness),
+            evaluationEvery: UInt64(configuration.evaluation.every),
+            sampling: SamplingSettings(
+                maxTokens: sampling.maxTokens, temperature: Float(sampling.temperature), topP: Float(sampling.topP),
+                topK: sampling.topK, stopTokenIDs: data.stopTokenIDs))
+        plan.shuffle = configuration.data.shuffle
+        if configuration.objective.kind.teachersSample { plan.stepsAhead = stepsAhead }
+        return plan
+    }
+
+    /// Steps that teachers sample ahead of the learner: enough that they and the learner need not wait for each other,
+    /// and little to sample again when a run is resumed.
+    private static let stepsAhead: UInt64 = 4
+
+    /// Runs a learner to its end, or to the checkpoint that a signal or the time limit asks for.
+    /// - Parameter activity: what it does until the first step, for a person; nil: nothing to tell.
+    func run(_ learner: some RunLearner, activity: String? = nil) async throws -> LearnerProcess.End {
+        let stopping = StopSignal(isLearner: true) { signal in await learner.stop("stopped by \(signal)") }
+        defer { stopping.end() }
+        if let activity { progress.activity(activity) }
+        let outcome = try await learner.run()
+        progress.finish()
+        if let failure = outcome.checkpointFailure { logger.warning("the last checkpoint is missing: \(failure)") }
+        let stopCode = stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode
+        return LearnerProcess.End(
+            exitCode: outcome.end.isStop ? stopCode : 0, summary: await summary(outcome, resumeCommand: resumeCommand))
+    }
+}
