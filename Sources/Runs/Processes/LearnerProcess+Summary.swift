@@ -8,8 +8,8 @@ import Wording
 extension LearnerProcess {
     /// What a person reads at the end: the figures, and some held-out prompts answered before, after and by the teacher.
     static func summary(
-        _ outcome: LearnerOutcome, configuration: RunConfiguration, data: PreparedData, folder: RunFolder,
-        resumeCommand: String, logger: Logger
+        _ outcome: LearnerOutcome, configuration: RunConfiguration, answers: HeldoutAnswers, question: String?,
+        folder: RunFolder, resumeCommand: String, logger: Logger
     ) async -> RunSummary {
         let model = outcome.checkpoint.map { $0.path + "/model" }
         var summary = RunSummary(
@@ -24,7 +24,7 @@ extension LearnerProcess {
         summary.teacherPass = outcome.after?.metrics.teacherPassRate
         if !configuration.data.task.isEmpty {
             summary.task = configuration.data.task
-            summary.question = data.heldout.first?.text
+            summary.question = question
         }
         summary.tokensGenerated = Int(outcome.tokens.generated)
         summary.tokensTrained = Int(outcome.tokens.trained)
@@ -35,7 +35,7 @@ extension LearnerProcess {
         case .completed, .reached:
             if let model {
                 do {
-                    summary.examples = try HeldoutAnswers(configuration, data).examples(after: model)
+                    summary.examples = try await answers.examples(after: model)
                 } catch {
                     // The run itself is done and saved: a missing example is no failure.
                     logger.warning("no example answers: \(error)")

@@ -1,17 +1,13 @@
-import Compute
 import Configuration
 import Distillation
+import Engines
 import Exchange
 import Foundation
 import Logging
-import Models
-import NativeEngine
 import Pipeline
 import RunFiles
 import Supervision
 import Telemetry
-import Tokenizers
-import Training
 import Transport
 import UnixSignals
 import Wire
@@ -72,8 +68,9 @@ package enum LearnerProcess {
         logger: Logger
     ) async throws -> End {
         progress.activity("loading the student")
-        let student = try ModelFiles.open(configuration.student.model)
-        let data = try PreparedData(configuration, student: student)
+        let engines = EngineChoice.standard
+        let models = try await DescribedModels(configuration, engines: engines, logger: logger)
+        let data = try PreparedData(configuration, models)
         let plan = runPlan(configuration, data)
         let store = CheckpointStore(folder: folder.checkpoints)
         try store.prepare()
@@ -88,10 +85,8 @@ package enum LearnerProcess {
         if let resuming { progress.resume(after: resuming.checkpoint.step) }
         progress.activity("loading the student")
 
-        let backend = try StudentTrainer(
-            student, type: configuration.student.elementType, threads: configuration.pipeline.threadCount,
-            options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget,
-            adapters: try configuration.adapters(of: student))
+        let student = configuration.studentReference
+        let backend = try await engines.factory(for: student).trainer(student, configuration.trainerOptions)
         let tokenizer = data.tokenizer
         let recorder = try FolderRecorder(
             folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
@@ -103,21 +98,21 @@ package enum LearnerProcess {
         let exchange = ExchangeOptions(
             runID: runID, lease: .seconds(configuration.pipeline.leaseSeconds),
             heartbeat: .seconds(configuration.pipeline.heartbeatSeconds), tokenizerFingerprint: tokenizer.fingerprint,
-            arithmetic: backend.arithmetic, vocabularySize: Int32(student.configuration.vocabularySize))
+            arithmetic: backend.arithmetic, vocabularySize: Int32(models.student.vocabularySize))
         var options = LearnerOptions(
             plan: plan, exchange: exchange, objective: configuration.objective.objective,
             learningRate: { schedule.rate(step: Int($0)) })
         options.checkpoints = configuration.checkpoint.schedule
         options.stepGuard = configuration.training.stepGuard
-        options.costModel = try configuration.costModel(student: student)
+        options.costModel = models.costModel
         options.target = configuration.evaluation.target
         if data.hasVerifiers { options.judge = ResponseJudge(tokenizer, logger: logger) }
         if configuration.objective.kind.evaluatesInLearner {
-            options.evaluator = try evaluator(configuration, student, data, logger)
+            options.evaluator = try await evaluator(configuration, engines, data, logger)
         }
         if configuration.evaluation.teachers {
             progress.activity("asking the teachers")
-            options.teacherPassRate = try HeldoutAnswers(configuration, data).teacherPassRate()
+            options.teacherPassRate = try await HeldoutAnswers(configuration, models, data, engines).teacherPassRate()
         }
         options.configurationText = configuration.yaml()
         options.timeLimit = timeLimit
@@ -130,7 +125,7 @@ package enum LearnerProcess {
         let stopping = StopSignal(isLearner: true) { signal in await learner.stop("stopped by \(signal)") }
         defer { stopping.end() }
         progress.activity("waiting for members at \(transport.endpoint)")
-        let outcome = try await learner.run()
+        let outcome = try await namingKeys { try await learner.run() }
         progress.finish()
         if let failure = outcome.checkpointFailure {
             logger.warning("the last checkpoint is missing: \(failure)")
@@ -139,8 +134,8 @@ package enum LearnerProcess {
             exitCode: !outcome.end.isStop
                 ? 0 : (stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode),
             summary: await summary(
-                outcome, configuration: configuration, data: data, folder: folder, resumeCommand: resumeCommand,
-                logger: logger))
+                outcome, configuration: configuration, answers: HeldoutAnswers(configuration, models, data, engines),
+                question: data.heldout.first?.text, folder: folder, resumeCommand: resumeCommand, logger: logger))
     }
 
     static func runPlan(_ configuration: RunConfiguration, _ data: PreparedData) -> RunPlan {
@@ -165,13 +160,12 @@ package enum LearnerProcess {
 
     /// What evaluates in the learner's process; nil where a run is not evaluated.
     static func evaluator(
-        _ configuration: RunConfiguration, _ student: ModelFiles, _ data: PreparedData, _ logger: Logger
-    ) throws -> HeldoutEvaluator? {
+        _ configuration: RunConfiguration, _ engines: EngineChoice, _ data: PreparedData, _ logger: Logger
+    ) async throws -> HeldoutEvaluator? {
         guard configuration.evaluation.every > 0, !data.heldout.isEmpty else { return nil }
+        let student = configuration.studentReference
         return HeldoutEvaluator(
-            sampler: try StudentSampler(
-                student, type: configuration.student.elementType, slots: configuration.pipeline.slots,
-                threads: configuration.pipeline.threadCount, adapters: try configuration.adapters(of: student)?.layout),
+            sampler: try await engines.factory(for: student).evaluator(student, configuration.samplerOptions),
             judge: ResponseJudge(data.tokenizer, logger: logger))
     }
 }

@@ -1,14 +1,12 @@
 import Configuration
 import Distillation
+import Engines
 import Foundation
 import Logging
-import Models
-import NativeEngine
 import Pipeline
 import RunFiles
 import Supervision
 import Telemetry
-import Training
 import Wire
 import Wording
 
@@ -26,14 +24,15 @@ package enum SupervisedProcess {
         let startedAt = ContinuousClock.now
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
+        let engines = EngineChoice.standard
         var configuration = given
         if configuration.shape.layers > 0 {
-            configuration.student.model = try makeStudent(configuration, in: folder, logger: logger)
+            configuration.student.model = try await makeStudent(configuration, engines, in: folder, logger: logger)
         }
         try folder.write(given.yaml(markingDefaults: false), to: folder.configuration)
         progress.activity("loading the student")
-        let student = try ModelFiles.open(configuration.student.model)
-        let data = try PreparedData(configuration, student: student)
+        let models = try await DescribedModels(configuration, engines: engines, logger: logger)
+        let data = try PreparedData(configuration, models)
         guard let examples = data.examples else { preconditionFailure("a supervised run has examples") }
         let plan = LearnerProcess.runPlan(configuration, data)
         let store = CheckpointStore(folder: folder.checkpoints)
@@ -46,11 +45,8 @@ package enum SupervisedProcess {
             ? nil : try await LearnerProcess.restorePoint(store, folder, given, plan, data.tokenizer, logger)
         if let resuming { progress.resume(after: resuming.checkpoint.step) }
 
-        let threads = configuration.pipeline.threadCount
-        let backend = try StudentTrainer(
-            student, type: configuration.student.elementType, threads: threads,
-            options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget,
-            adapters: try configuration.adapters(of: student))
+        let student = configuration.studentReference
+        let backend = try await engines.factory(for: student).trainer(student, configuration.trainerOptions)
         let tokenizer = data.tokenizer
         let recorder = try FolderRecorder(
             folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
@@ -58,7 +54,7 @@ package enum SupervisedProcess {
         let schedule = configuration.training.learningRateSchedule
         var options = SupervisedOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
         options.stepGuard = configuration.training.stepGuard
-        options.costModel = try configuration.costModel(student: student)
+        options.costModel = models.costModel
         options.target = configuration.evaluation.target
         options.checkpoints = configuration.checkpoint.schedule
         options.configurationText = given.yaml()
@@ -66,41 +62,37 @@ package enum SupervisedProcess {
         options.startedAt = startedAt
         let learner = SupervisedLearner(
             options: options, backend: backend, source: examples,
-            evaluator: try LearnerProcess.evaluator(configuration, student, data, logger), checkpoints: store,
+            evaluator: try await LearnerProcess.evaluator(configuration, engines, data, logger), checkpoints: store,
             resuming: resuming,
             recorder: recorder, logger: logger)
         let stopping = StopSignal(isLearner: true) { signal in await learner.stop("stopped by \(signal)") }
         defer { stopping.end() }
-        let outcome = try await learner.run()
+        let outcome = try await namingKeys { try await learner.run() }
         progress.finish()
         if let failure = outcome.checkpointFailure { logger.warning("the last checkpoint is missing: \(failure)") }
         return LearnerProcess.End(
             exitCode: !outcome.end.isStop
                 ? 0 : (stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode),
             summary: await LearnerProcess.summary(
-                outcome, configuration: configuration, data: data, folder: folder, resumeCommand: resumeCommand,
-                logger: logger))
+                outcome, configuration: configuration, answers: HeldoutAnswers(configuration, models, data, engines),
+                question: data.heldout.first?.text, folder: folder, resumeCommand: resumeCommand, logger: logger))
     }
 
     /// Writes the model that a run from scratch begins with, unless it is there already.
     private static func makeStudent(
-        _ configuration: RunConfiguration, in folder: RunFolder, logger: Logger
-    ) throws -> String {
+        _ configuration: RunConfiguration, _ engines: EngineChoice, in folder: RunFolder, logger: Logger
+    ) async throws -> String {
         let shape = configuration.shape
         let path = "\(folder.path)/initial"
-        let made = ModelShape(
-            layers: shape.layers, hidden: shape.hidden, heads: shape.heads, keyValueHeads: shape.keyValueHeads,
-            intermediate: shape.intermediate, context: shape.context)
-        let expected: ModelConfiguration
-        do {
-            expected = try made.configuration(source: "shape")
-        } catch {
-            throw UsageError("\(error)")
+        let reference = ModelReference(path: path, type: configuration.student.dtype.weightType)
+        let parameters = try await namingKeys {
+            try await engines.factory(for: reference).create(
+                InitialShape(
+                    layers: shape.layers, hidden: shape.hidden, heads: shape.heads,
+                    keyValueHeads: shape.keyValueHeads, intermediate: shape.intermediate, context: shape.context),
+                seed: UInt64(shape.seed), at: path)
         }
-        if !FileManager.default.fileExists(atPath: "\(path)/config.json") {
-            try ModelInitializer.write(to: path, shape: made, seed: UInt64(shape.seed))
-        }
-        logger.info("\(path): \(expected.parameterCount) parameters, drawn from seed \(shape.seed)")
+        logger.info("\(path): \(parameters) parameters, drawn from seed \(shape.seed)")
         return path
     }
 }
