@@ -61,10 +61,10 @@ let package = Package(
         module("RunFiles", ["Files", "Telemetry", "Wire", "CPlatform"]),
         module("Transport", ["Wire", "ZeroMQ", "Locking", "Wording", "CPlatform", logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
-        module("Engines", ["Wire", "Distillation", "Files"]),
+        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files"]),
         module(
             "NativeEngine",
-            ["Engines", "Wording", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers", "Compute"]),
+            ["Engines", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers", "Compute"]),
         module(
             "Pipeline",
             ["Exchange", "Transport", "Engines", "RunFiles", "Telemetry", "Locking", "Wording", "Files", logging]),
@@ -72,14 +72,13 @@ let package = Package(
         module(
             "Runs",
             [
-                "Pipeline", "NativeEngine", "Supervision", "Configuration", "Telemetry", "Training", "Generation",
-                "Models", "Tokenizers", "Compute", logging,
+                "Pipeline", "NativeEngine", "Engines", "Supervision", "Configuration", "Telemetry", "Tokenizers", logging,
             ]),
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Runs", "Pipeline", "Configuration", "Distillation", "Telemetry", "Locking", "Training", "Generation",
-                "Models", "Tokenizers", "Compute", logging,
+                "Runs", "Pipeline", "Engines", "Configuration", "Distillation", "Telemetry", "Locking", "Training",
+                "Generation", "Models", "Tokenizers", "Compute", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),

@@ -1,12 +1,9 @@
 import Distillation
 
-/// A model that is trained, whatever on: its weights can be sent out, written and read.
+/// A model under training, on whatever data: its weights can be sent out, written and read.
 ///
 /// Conformers are actors on a thread of their own. One learner calls them, one call at a time.
-package protocol TrainedModel: Sendable {
-    /// Identifies everything that maps text to ids.
-    var tokenizerFingerprint: String { get }
-
+package protocol TrainedModel: Backend {
     /// Calls `body`, on the backend's own thread, with the weights as rollout workers take them.
     func withSnapshot<Result: Sendable>(
         _ body: @Sendable (_ snapshot: TrainedWeights) throws -> Result
@@ -16,7 +13,8 @@ package protocol TrainedModel: Sendable {
     /// meanwhile, and waits before it changes them.
     func holdState() async -> HeldState
 
-    /// Continues from what a `HeldState` wrote. Errors name the file or tensor that is wrong.
+    /// Continues from what a `HeldState` wrote. Errors name the file or tensor that is wrong; an ``EngineRefusal`` says
+    /// that the state is not one of this model.
     func restore(from folder: String) async throws
 }
 
@@ -37,14 +35,14 @@ package protocol TrainingBackend: TrainedModel {
 /// The trainer's weights in the form in which they are sent out, to be written where they are wanted.
 package struct TrainedWeights {
     package let byteCount: Int
-    /// `f32` or `bf16`: how matrices are stored.
-    package let elementType: String
+    /// How matrices are stored.
+    package let type: WeightType
     /// Writes them into `byteCount` bytes, 64-byte aligned.
     let write: (UnsafeMutableRawBufferPointer) -> Void
 
-    package init(byteCount: Int, elementType: String, write: @escaping (UnsafeMutableRawBufferPointer) -> Void) {
+    package init(byteCount: Int, type: WeightType, write: @escaping (UnsafeMutableRawBufferPointer) -> Void) {
         self.byteCount = byteCount
-        self.elementType = elementType
+        self.type = type
         self.write = write
     }
 

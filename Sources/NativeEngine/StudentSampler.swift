@@ -5,12 +5,17 @@ import Generation
 import Models
 import Wire
 
-/// The rollout worker's engine: a student, or a teacher that it imitates, with continuous batching, on a thread of its own.
+/// The rollout worker's engine: a student, or a teacher that it imitates, with continuous batching, on a thread of its
+/// own.
+///
+/// It samples in slices, one token of every active sequence, between which new weights and tasks are taken in.
 package actor StudentSampler: RolloutBackend, ScoringBackend {
     package nonisolated let tokenizerFingerprint: String
     package nonisolated var arithmetic: String { ComputeContext.arithmetic }
     package nonisolated let weightByteCount: Int?
     package nonisolated let slots: Int
+    package nonisolated let preferredBatch = ScoringBatch.native
+    package nonisolated let events: AsyncThrowingStream<SamplingEvent, any Error>
     private nonisolated let executor: PinnedThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
@@ -21,6 +26,9 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
     private let engine: GenerationEngine
     private var tasks: [UInt64: RolloutTask] = [:]
     private var nextRequest: UInt64 = 0
+    private let continuation: AsyncThrowingStream<SamplingEvent, any Error>.Continuation
+    /// Whether the next slice is among the actor's jobs.
+    private var isSampling = false
 
     /// Loads the model.
     /// - Parameters:
@@ -32,6 +40,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
     ) throws {
         tokenizerFingerprint = try files.loadTokenizer().fingerprint
         executor = PinnedThreadExecutor(name: "sampler")
+        (events, continuation) = AsyncThrowingStream.makeStream()
         self.slots = slots
         self.type = type
         let model = try LanguageModel(files, type: type, threads: threads)
@@ -43,10 +52,10 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         engine = GenerationEngine(model: model, slots: slots)
     }
 
-    package func replaceWeights(_ bytes: WeightBytes, elementType: String, version: UInt64) throws {
-        guard elementType == type.rawValue else {
+    package func replaceWeights(_ bytes: WeightBytes, type sent: WeightType, version: UInt64) throws {
+        guard sent == type.weightType else {
             throw EngineError(
-                "the learner sends \(elementType) weights, but this worker computes in \(type.rawValue); "
+                "the learner sends \(sent.rawValue) weights, but this worker computes in \(type.rawValue); "
                     + "give both the same student.dtype")
         }
         guard bytes.count == weightByteCount else {
@@ -77,9 +86,24 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
                     topK: sampling.topK, stopTokenIDs: sampling.stopTokenIDs))
         }
         try engine.submit(requests)
+        goOn()
     }
 
-    package func advance() -> [Trajectory] {
+    /// Has the next slice sampled, behind the jobs that this actor has already.
+    private func goOn() {
+        guard !isSampling, !tasks.isEmpty else { return }
+        isSampling = true
+        Task { sampleSlice() }
+    }
+
+    private func sampleSlice() {
+        isSampling = false
+        let completed = advance()
+        continuation.yield(completed.isEmpty ? .progress : .completed(completed))
+        goOn()
+    }
+
+    private func advance() -> [Trajectory] {
         engine.step().compactMap { sample in
             guard let task = tasks.removeValue(forKey: sample.id) else { return nil }
             return Trajectory(
@@ -101,5 +125,6 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
             tasks[id] = nil
             return true
         }
+        continuation.yield(.cancelled(items))
     }
 }

@@ -5,7 +5,6 @@ import Foundation
 import Locking
 import Models
 import Training
-import Wording
 
 /// The learner's engine: master weights, optimizer and the training step, on a thread of its own.
 package actor StudentTrainer: TrainingBackend, SupervisedBackend {
@@ -99,7 +98,7 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
     ) throws -> Result {
         try body(
             TrainedWeights(
-                byteCount: trainer.broadcastByteCount, elementType: trainer.type.rawValue,
+                byteCount: trainer.broadcastByteCount, type: trainer.type.weightType,
                 write: trainer.writeBroadcast))
     }
 
@@ -117,9 +116,9 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
     package func restore(from folder: String) throws {
         if trainer.trainsAdapters {
             guard try trainer.hasBase(ofAdaptersIn: folder + "/adapter") else {
-                throw UsageError(
-                    "student.model: \(files.path) is not the model that the adapters of \(folder) were trained on; give "
-                        + "that one")
+                throw EngineRefusal(
+                    .model,
+                    "\(files.path) is not the model that the adapters of \(folder) were trained on; give that one")
             }
             try trainer.loadAdapters(from: folder + "/adapter")
         } else {

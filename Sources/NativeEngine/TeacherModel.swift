@@ -10,6 +10,7 @@ package actor TeacherModel: ScoringBackend {
     package nonisolated var arithmetic: String { ComputeContext.arithmetic }
     private nonisolated let executor: PinnedThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+    package nonisolated let preferredBatch = ScoringBatch.native
     private let engine: ScoringEngine
 
     /// Loads the teacher.
@@ -22,4 +23,9 @@ package actor TeacherModel: ScoringBackend {
     package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
         try engine.score(tasks.map(\.ids), from: tasks.map(\.promptCount))
     }
+}
+
+extension ScoringBatch {
+    /// Enough tokens for matrix products that keep the cores busy, and few enough to answer often.
+    static let native = ScoringBatch(tokens: 4096, tasks: 64)
 }

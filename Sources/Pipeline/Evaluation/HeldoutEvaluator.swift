@@ -22,30 +22,22 @@ package struct HeldoutEvaluator: Sendable {
     /// weights and the plan.
     /// - Parameters:
     ///   - version: of the model's present weights.
-    ///   - isStopped: asked between tokens.
+    ///   - isStopped: asked whenever tokens were drawn.
     /// - Returns: nil when it was stopped.
     func evaluate(
         _ model: any TrainedModel, _ plan: RunPlan, version: UInt64, isolation: isolated (any Actor)? = #isolation,
         isStopped: () -> Bool
     ) async throws -> HeldoutEvaluation? {
-        let (bytes, elementType) = try await model.withSnapshot { ($0.copied(), $0.elementType) }
-        try await sampler.replaceWeights(bytes, elementType: elementType, version: version)
+        let (bytes, type) = try await model.withSnapshot { ($0.copied(), $0.type) }
+        try await sampler.replaceWeights(bytes, type: type, version: version)
         let tasks = plan.heldout.enumerated().map { index, prompt in
             RolloutTask(
                 id: RolloutID(group: version * UInt64(plan.heldout.count) + UInt64(index), sample: 0),
                 kind: .evaluation, promptIDs: prompt.ids, teacher: "", sampling: plan.evaluationSampling,
                 seed: TaskSeed.evaluation(run: plan.seed, prompt: index), minimumVersion: version, leaseID: 0)
         }
-        try await sampler.submit(tasks)
-        var done: [Trajectory] = []
-        while done.count < tasks.count {
-            done += try await sampler.advance()
-            guard !isStopped() else {
-                await sampler.cancel(Set(tasks.map(\.item)))
-                return nil
-            }
-        }
-        let responses = done.sorted { $0.id < $1.id }.map { ScoredTrajectory(trajectory: $0, teacherLogprobs: []) }
+        guard let done = try await sampler.sample(tasks, isStopped: isStopped) else { return nil }
+        let responses = done.map { ScoredTrajectory(trajectory: $0, teacherLogprobs: []) }
         let judge = judge
         let judged = await onThread("opd-judge") { judge.judged(responses, prompts: plan.heldout) }
         return HeldoutEvaluation(responses: judged, crossEntropy: try await crossEntropy(plan.heldout))

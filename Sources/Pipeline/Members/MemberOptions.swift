@@ -1,3 +1,4 @@
+import Engines
 import Exchange
 import Wire
 import Wording
@@ -11,6 +12,8 @@ package struct MemberOptions: Sendable {
     /// How long to wait for a learner that does not answer.
     package var patience: Duration
     package var processID: UInt64
+    /// Of the teacher that a scorer holds: what a learner needs to know that does not have its files.
+    package var teacher: ModelDescription?
 
     package init(
         name: String, incarnation: UInt64 = .random(in: 1 ... .max), patience: Duration = .seconds(60),

@@ -8,15 +8,17 @@ import Wire
 /// Samples rollouts under lease, with the learner's weights, which it follows, or with a teacher's. It has no state that
 /// matters: kill it at will.
 ///
-/// The session decides what to say to the learner; the backend samples on a thread of its own in bounded slices,
-/// between which new weights and tasks are taken in. Heartbeats go on while a slice runs.
-package actor RolloutWorker: DeskMember {
-    var desk: MemberDesk<RolloutTask>
+/// The session decides what to say to the learner; the backend samples by itself, and takes new weights, tasks and what
+/// is cancelled meanwhile.
+package actor RolloutWorker: WorkingMember {
+    var work: MemberWork<RolloutTask>
     private let backend: any RolloutBackend
     /// Whether its weights are the learner's; a teacher's never change, and are version 0.
     private let followsWeights: Bool
     /// Of the weights in the backend; nil before the first, and when another learner's are awaited.
     private var version: UInt64?
+    /// Cancelled, and not yet confirmed: what the engine still tells of them is of an earlier lease.
+    private var cancelling: Set<WorkItem> = []
     private var nextWeights: FetchedWeights?
     private var fetcher: WeightFetcher
     private var fetching: Task<Void, Never>?
@@ -30,65 +32,89 @@ package actor RolloutWorker: DeskMember {
         self.backend = backend
         followsWeights = teachers.isEmpty
         version = teachers.isEmpty ? nil : 0
-        desk = MemberDesk(
+        work = MemberWork(
             options, role: .rollout, backend: backend, teachers: teachers, slots: backend.slots,
             window: max(backend.slots, 1), transport: transport, logger: logger)
         fetcher = Self.makeFetcher(transport, backend, logger)
     }
 
-    /// Works until the learner ends the run, refuses, or does not answer; throws what the engine throws.
     package func run() async throws -> MemberEnd {
         followFetcher()
-        defer { fetching?.cancel() }
+        let sampling = Task { await followSampling() }
+        defer {
+            fetching?.cancel()
+            sampling.cancel()
+        }
         return try await serve()
     }
 
-    /// Leaves the run: the learner issues what is held here again at once.
-    package func stop(_ reason: String) { desk.stop(reason) }
-
-    func closeDown() async { await fetcher.stop() }
+    func closeDown() async {
+        await fetcher.stop()
+        // Nobody waits for what is still under way, nor for the engine to hear of it.
+        let backend = backend, items = work.active
+        Task { await backend.cancel(items) }
+    }
 
     // MARK: Work
 
-    func work() async throws {
-        while desk.end == nil {
-            if let failure = desk.failure { throw failure }
-            if !desk.cancelled.isEmpty {
-                let items = desk.cancelled
-                desk.cancelled = []
-                desk.active.subtract(items)
-                await backend.cancel(items)
-                continue
+    func nextPiece() async throws -> Bool {
+        if !work.cancelled.isEmpty {
+            let items = work.cancelled
+            work.cancelled = []
+            work.active.subtract(items)
+            cancelling.formUnion(items)
+            await backend.cancel(items)
+            return true
+        }
+        if let weights = nextWeights {
+            nextWeights = nil
+            let fetchedFor = fetching
+            try await backend.replaceWeights(weights.bytes, type: weights.type, version: weights.version)
+            // Another learner may have come meanwhile, to whom these weights mean nothing.
+            if fetching == fetchedFor { version = weights.version }
+            work.logger.debug("weights \(weights.version) are in use")
+            return true
+        }
+        let ready = work.queue.filter { task in
+            !cancelling.contains(task.item) && version.map { $0 >= task.minimumVersion } ?? false
+        }
+        guard !ready.isEmpty else { return false }
+        let items = Set(ready.map(\.item))
+        work.queue.removeAll { items.contains($0.item) }
+        work.active.formUnion(items)
+        work.progress()
+        try await backend.submit(ready)
+        return true
+    }
+
+    /// Takes what the engine tells, while messages come and go.
+    private func followSampling() async {
+        do {
+            for try await event in backend.events { take(event) }
+            guard !Task.isCancelled else { return }
+            work.failure = MemberError("the engine has ended")
+        } catch {
+            work.failure = error
+        }
+        work.wake()
+    }
+
+    private func take(_ event: SamplingEvent) {
+        switch event {
+        case .progress: work.progress()
+        case .completed(let trajectories):
+            // An engine may have completed what nobody wants any more before it heard so.
+            let completed = trajectories.filter { trajectory in
+                let item = RolloutTask.item(of: trajectory)
+                return work.active.contains(item) && !work.cancelled.contains(item)
             }
-            if let weights = nextWeights {
-                nextWeights = nil
-                let fetchedFor = fetching
-                try await backend.replaceWeights(
-                    weights.bytes, elementType: weights.elementType, version: weights.version)
-                // Another learner may have come meanwhile, to whom these weights mean nothing.
-                if fetching == fetchedFor { version = weights.version }
-                desk.logger.debug("weights \(weights.version) are in use")
-                continue
-            }
-            let ready = desk.queue.filter { task in version.map { $0 >= task.minimumVersion } ?? false }
-            if !ready.isEmpty {
-                let items = Set(ready.map(\.item))
-                desk.queue.removeAll { items.contains($0.item) }
-                desk.active.formUnion(items)
-                desk.progress()
-                try await backend.submit(ready)
-                continue
-            }
-            guard !desk.active.isEmpty else {
-                await withCheckedContinuation { desk.wait($0) }
-                continue
-            }
-            let advanced = try await backend.advance()
-            let completed = advanced.filter { !desk.cancelled.contains(RolloutTask.item(of: $0)) }
-            desk.progress()
-            guard !completed.isEmpty else { continue }
+            work.progress()
+            guard !completed.isEmpty else { return }
             for trajectory in completed { hasCompleted(trajectory) }
-            desk.complete(completed)
+            work.complete(completed)
+        case .cancelled(let items):
+            cancelling.subtract(items)
+            work.wake()
         }
     }
 
@@ -97,18 +123,18 @@ package actor RolloutWorker: DeskMember {
             // What becomes of the step is for the learner to decide, as configured.
             let who = followsWeights ? "the student" : "the teacher"
             let what = "rollout \(trajectory.id): \(who) gave a log-probability that is not finite"
-            desk.logger.warning("\(what), with weights of version \(trajectory.policyVersions.last ?? 0)")
+            work.logger.warning("\(what), with weights of version \(trajectory.policyVersions.last ?? 0)")
         }
-        desk.active.remove(RolloutTask.item(of: trajectory))
-        desk.rate.add(trajectory.responseIDs.count)
+        work.active.remove(RolloutTask.item(of: trajectory))
+        work.rate.add(trajectory.responseIDs.count)
     }
 
     var status: (state: String, version: UInt64) { (stateText, version ?? Heartbeat.noVersion) }
 
     private var stateText: String {
-        if !desk.active.isEmpty { return "sampling \(desk.active.count)" }
+        if !work.active.isEmpty { return "sampling \(work.active.count)" }
         if version == nil { return "waiting for weights" }
-        return desk.queue.isEmpty ? "waiting for work" : "waiting for newer weights"
+        return work.queue.isEmpty ? "waiting for work" : "waiting for newer weights"
     }
 
     // MARK: Weights
@@ -135,7 +161,7 @@ package actor RolloutWorker: DeskMember {
             nextWeights = nil
             let old = fetcher
             Task { await old.stop() }
-            fetcher = Self.makeFetcher(desk.transport, backend, desk.logger)
+            fetcher = Self.makeFetcher(work.transport, backend, work.logger)
             followFetcher()
         default: break
         }
@@ -161,10 +187,10 @@ package actor RolloutWorker: DeskMember {
             nextWeights = weights
         case .failed(let error):
             fetchFailures += 1
-            desk.logger.warning("\(error)")
+            work.logger.warning("\(error)")
             // The learner announces again after every heartbeat that tells of older weights.
-            if fetchFailures >= 5 { desk.failure = MemberError("\(error)") }
+            if fetchFailures >= 5 { work.failure = MemberError("\(error)") }
         }
-        desk.wake()
+        work.wake()
     }
 }

@@ -11,8 +11,8 @@ package struct FetchedWeights: Sendable {
 
     package var version: UInt64
     package var bytes: WeightBytes
-    /// `f32` or `bf16`: how matrices are stored.
-    package var elementType: String
+    /// How matrices are stored.
+    package var type: WeightType
     package var source: Source
 }
 
@@ -90,6 +90,13 @@ package actor WeightFetcher {
             continuation.yield(.failed(WeightFetchError(version: announce.version, message: message)))
             return
         }
+        guard WeightType(rawValue: announce.elementType) != nil else {
+            let message =
+                "weights \(announce.version) are of the type '\(announce.elementType)', which this worker does not know; "
+                + "start it with the learner's version of opd"
+            continuation.yield(.failed(WeightFetchError(version: announce.version, message: message)))
+            return
+        }
         handle(.announced(announce))
     }
 
@@ -143,13 +150,13 @@ package actor WeightFetcher {
 
     private func deliver(_ announce: WeightsAnnounce) {
         let source: FetchedWeights.Source = mapped == nil ? .chunks : .sharedMemory
-        guard let bytes = mapped ?? assembly?.bytes else { return }
+        guard let bytes = mapped ?? assembly?.bytes, let type = WeightType(rawValue: announce.elementType) else { return }
         mapped = nil
         assembly = nil
         continuation.yield(
             .fetched(
                 FetchedWeights(
-                    version: announce.version, bytes: bytes, elementType: announce.elementType, source: source)))
+                    version: announce.version, bytes: bytes, type: type, source: source)))
     }
 
     /// Maps and checks the file off the pool.

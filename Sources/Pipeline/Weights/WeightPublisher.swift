@@ -71,7 +71,7 @@ package final class WeightPublisher: Sendable {
         let announce = WeightsAnnounce(
             version: version, byteCount: bytes.count, chunkByteCount: chunkByteCount,
             chunkCount: checksums.chunks.count, checksum: checksums.whole, sharedMemoryPath: path,
-            hostID: hostID, elementType: weights.elementType)
+            hostID: hostID, elementType: weights.type.rawValue)
         let kept = files
         return state.withLock { state in
             state.files = kept

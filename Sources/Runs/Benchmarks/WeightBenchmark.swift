@@ -1,10 +1,6 @@
-import Compute
 import Distillation
 import Engines
-import Locking
 import Logging
-import Models
-import NativeEngine
 import Pipeline
 import Transport
 import Wire
@@ -29,17 +25,22 @@ package enum WeightBenchmark {
     ///   - sequences: sampled at once while the weights come.
     ///   - sharedMemory: false sends chunks over loopback TCP, as to another host.
     package static func run(
-        _ files: ModelFiles, type: ElementType, threads: Int, sequences: Int, versions: Int, sharedMemory: Bool,
-        logger: Logger
+        _ model: ModelReference, threads: Int, sequences: Int, versions: Int, sharedMemory: Bool,
+        engines: EngineChoice = .standard, logger: Logger
     ) async throws -> Result {
-        let weights = try trainedWeights(files, type: type, threads: threads)
-        let sampler = try StudentSampler(files, type: type, slots: sequences, threads: threads)
+        let factory = engines.factory(for: model)
+        let trainer = try await factory.trainer(
+            model,
+            TrainerOptions(
+                threads: threads, tokenBudget: 1,
+                optimizer: AdamWSettings(beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipGradNorm: 1)))
+        let sampler = try await factory.sampler(model, SamplerOptions(slots: sequences, threads: threads))
         let publisher = WeightPublisher(
             runID: "bench", directory: sharedMemory ? "/dev/shm" : nil, logger: logger)
         defer { publisher.close() }
         let learner = try ZeroMQTransport.learner(bind: "tcp://127.0.0.1:*", logger: logger)
         let worker = try ZeroMQTransport.member(connect: learner.endpoint, identity: "worker", logger: logger)
-        let fetcher = WeightFetcher(expectedByteCount: weights.byteCount, logger: logger) { request in
+        let fetcher = WeightFetcher(expectedByteCount: sampler.weightByteCount, logger: logger) { request in
             try? worker.send(.weightsRequest(request))
         }
         let serving = Task {
@@ -59,35 +60,38 @@ package enum WeightBenchmark {
         }
         // The learner knows a member by what it sends; any request will do.
         try worker.send(.weightsRequest(WeightsRequest(version: 0, firstChunk: 0, credit: 1)))
-        try await sampler.submit(tasks(sequences, version: 0))
-        _ = await sampler.advance()
 
         var outcomes = fetcher.outcomes.makeAsyncIterator()
         var best: Result?
         for version in 1...UInt64(versions) {
             let start = ContinuousClock.now
-            let announce = publisher.publish(weights, version: version)
+            let announce = try await trainer.withSnapshot { publisher.publish($0, version: version) }
+            let publishSeconds = (ContinuousClock.now - start) / .seconds(1)
+            let old = tasks(sequences, version: version - 1), new = tasks(sequences, version: version)
+            try await sampler.submit(old)
+            try await firstTokens(of: sampler)
             let announced = ContinuousClock.now
             try learner.send(.weightsAnnounce(announce), to: PeerID("worker"))
-            let sampling = Sampling(sampler)
-            let meanwhile = Task { try await sampling.run() }
+            let meanwhile = Task { try await slices(of: sampler) }
             guard case .fetched(let fetched)? = await outcomes.next() else {
                 throw EngineError("the weights did not arrive")
             }
-            sampling.stop()
+            await sampler.cancel(items(old))
             let tokens = try await meanwhile.value * sequences
             let packing = ContinuousClock.now
-            try await sampler.replaceWeights(fetched.bytes, elementType: fetched.elementType, version: version)
+            try await sampler.replaceWeights(fetched.bytes, type: fetched.type, version: version)
             let packed = ContinuousClock.now
-            _ = await sampler.advance()
+            try await sampler.submit(new)
+            try await firstTokens(of: sampler)
             let result = Result(
-                byteCount: weights.byteCount, publishSeconds: (announced - start) / .seconds(1),
+                byteCount: announce.byteCount, publishSeconds: min(publishSeconds, best?.publishSeconds ?? .infinity),
                 announceToTokenSeconds: (ContinuousClock.now - announced) / .seconds(1),
                 packSeconds: (packed - packing) / .seconds(1), tokensMeanwhile: tokens, source: fetched.source)
+            await sampler.cancel(items(new))
+            _ = try await slices(of: sampler)
             // The first versions find their memory; later ones use it again.
-            let publishSeconds = min(result.publishSeconds, best?.publishSeconds ?? .infinity)
             if result.announceToTokenSeconds < best?.announceToTokenSeconds ?? .infinity { best = result }
-            best?.publishSeconds = publishSeconds
+            best?.publishSeconds = result.publishSeconds
         }
         await fetcher.stop()
         await worker.close()
@@ -97,23 +101,26 @@ package enum WeightBenchmark {
         return best
     }
 
-    /// Steps an engine until it is told to stop.
-    private final class Sampling: Sendable {
-        private let sampler: StudentSampler
-        private let stopped = Locked(false)
-        init(_ sampler: StudentSampler) { self.sampler = sampler }
-
-        func stop() { stopped.withLock { $0 = true } }
-
-        /// Steps taken.
-        func run() async throws -> Int {
-            var steps = 0
-            while !stopped.withLock({ $0 }) {
-                _ = await sampler.advance()
-                steps += 1
-            }
-            return steps
+    /// Returns when the sampler has drawn tokens.
+    private static func firstTokens(of sampler: any RolloutBackend) async throws {
+        for try await event in sampler.events {
+            if case .cancelled = event { continue }
+            return
         }
+    }
+
+    /// Returns how often the sampler has drawn tokens when its tasks are cancelled.
+    private static func slices(of sampler: any RolloutBackend) async throws -> Int {
+        var count = 0
+        for try await event in sampler.events {
+            if case .cancelled = event { break }
+            count += 1
+        }
+        return count
+    }
+
+    private static func items(_ tasks: [RolloutTask]) -> Set<WorkItem> {
+        Set(tasks.map { WorkItem(id: $0.id, kind: $0.kind) })
     }
 
     /// Responses that are longer than the measurement.
@@ -123,19 +130,6 @@ package enum WeightBenchmark {
                 id: RolloutID(group: UInt64(index), sample: 0), kind: .train, promptIDs: [1, 2, 3], teacher: "default",
                 sampling: SamplingSettings(maxTokens: 1500, temperature: 1, topP: 1, topK: 0, stopTokenIDs: []),
                 seed: 1, minimumVersion: version, leaseID: 1)
-        }
-    }
-
-    /// What a trainer of these weights would send out.
-    private static func trainedWeights(
-        _ files: ModelFiles, type: ElementType, threads: Int
-    ) throws -> TrainedWeights {
-        let masters = try ParameterBuffer(reading: files)
-        let layout = ParameterLayout(files.configuration, matrixType: type)
-        let context = ComputeContext(threads: threads)
-        return TrainedWeights(byteCount: layout.byteCount, elementType: type.rawValue) { memory in
-            guard let base = memory.baseAddress else { return }
-            ParameterBuffer(layout: layout, viewing: base, owner: masters).copy(from: masters, context: context)
         }
     }
 }

@@ -1,12 +1,11 @@
-import Compute
 import Distillation
-import Generation
-import Models
+import Engines
 import Telemetry
+import Wire
 import Wording
 
-/// Answers problems with a model and judges the answers. Belongs to one thread.
-package final class ModelEvaluator {
+/// Answers problems with a model and judges the answers; one evaluation at a time.
+package struct ModelEvaluator: Sendable {
     /// How answers are sampled.
     package struct Settings: Sendable, Equatable {
         /// Samples a problem.
@@ -22,22 +21,32 @@ package final class ModelEvaluator {
         }
     }
 
-    private let model: LanguageModel
-    private let slots: Int
+    private let sampler: any RolloutBackend
 
+    /// Loads the model.
     /// - Parameter slots: sequences sampled at once; changes no result.
-    package init(_ files: ModelFiles, type: ElementType, threads: Int, slots: Int = 64) throws {
-        model = try LanguageModel(files, type: type, threads: threads)
-        self.slots = slots
+    package init(
+        _ model: ModelReference, threads: Int, slots: Int = 64, engines: EngineChoice = .standard
+    ) async throws {
+        sampler = try await engines.factory(for: model).sampler(
+            model, SamplerOptions(slots: max(slots, 1), threads: threads))
+    }
+
+    /// What must be known of a model before it is evaluated.
+    package static func describe(
+        _ model: ModelReference, engines: EngineChoice = .standard
+    ) async throws -> ModelDescription {
+        try await engines.factory(for: model).describe(model)
     }
 
     /// The responses to every problem, in order; a function of the weights, the problems and the settings alone.
-    func responses(to problems: ProblemSet, _ settings: Settings) throws -> [[CompletedSample]] {
-        let parameters = SamplingParameters(
-            maxTokens: problems.maxTokens, temperature: settings.temperature, stopTokenIDs: problems.stopTokenIDs)
-        return try model.responses(
-            to: problems.items.enumerated().map { ($0, $1.promptIDs) }, samples: settings.samples, parameters,
-            seed: settings.seed, slots: max(slots, 1))
+    func responses(to problems: ProblemSet, _ settings: Settings) async throws -> [[Trajectory]] {
+        let sampling = SamplingSettings(
+            maxTokens: problems.maxTokens, temperature: settings.temperature, topP: 1, topK: 0,
+            stopTokenIDs: problems.stopTokenIDs)
+        return try await sampler.responses(
+            to: problems.items.enumerated().map { ($0, $1.promptIDs) }, samples: settings.samples, sampling,
+            seed: settings.seed)
     }
 
     /// Samples and judges.
@@ -45,22 +54,23 @@ package final class ModelEvaluator {
     ///   - teacher: grades every token too; it must have the model's tokenizer.
     ///   - record: called with every response, in the order of the problems.
     package func evaluate(
-        _ problems: ProblemSet, _ settings: Settings, teacher: LanguageModel? = nil,
+        _ problems: ProblemSet, _ settings: Settings, teacher: (any ScoringBackend)? = nil,
         record: (EvaluationSample) throws -> Void = { _ in }
-    ) throws -> EvaluationReport {
-        let responses = try responses(to: problems, settings)
-        let grades = try teacher.map { try Self.grades($0, problems, responses) }
+    ) async throws -> EvaluationReport {
+        let responses = try await responses(to: problems, settings)
+        var grades: [[[Float]]]?
+        if let teacher { grades = try await Self.grades(teacher, problems, responses) }
         return EvaluationReport(
             try problems.items.indices.map { index in
                 let item = problems.items[index]
                 return try responses[index].indices.map { sample in
                     let response = responses[index][sample]
                     let kl = grades.map { grades in
-                        reverseKL(policy: response.logprobs, teacher: grades[index][sample]).reduce(0, +)
+                        reverseKL(policy: response.behaviourLogprobs, teacher: grades[index][sample]).reduce(0, +)
                     }
-                    let text = problems.text(of: response.ids)
+                    let text = problems.text(of: response.responseIDs)
                     let judged = JudgedResponse(
-                        verdict: item.check?.verdict(on: text), tokens: response.ids.count,
+                        verdict: item.check?.verdict(on: text), tokens: response.responseIDs.count,
                         isTruncated: response.finishReason == .length, teacherKL: kl)
                     try record(
                         EvaluationSample(
@@ -74,27 +84,29 @@ package final class ModelEvaluator {
     /// Loads a model that grades another's tokens.
     /// - Throws: `UsageError` when it reads other tokens.
     package static func teacher(
-        _ path: String, of model: ModelFiles, type: ElementType, threads: Int
-    ) throws -> LanguageModel {
-        let files = try ModelFiles.open(path)
-        guard try files.loadTokenizer().fingerprint == model.loadTokenizer().fingerprint else {
+        _ teacher: ModelReference, of model: ModelDescription, threads: Int, engines: EngineChoice = .standard
+    ) async throws -> any ScoringBackend {
+        let factory = engines.factory(for: teacher)
+        guard try await factory.describe(teacher).tokenizerFingerprint == model.tokenizerFingerprint else {
             throw UsageError(
-                "\(path) has another tokenizer than \(model.path); grades are by token id, so both need the same one")
+                "\(teacher.path) has another tokenizer than \(model.name); grades are by token id, so both need the "
+                    + "same one")
         }
-        return try LanguageModel(files, type: type, threads: threads)
+        return try await factory.scorer(teacher, ScorerOptions(threads: threads))
     }
 
     /// Log-probabilities of every response token under the teacher.
     private static func grades(
-        _ teacher: LanguageModel, _ problems: ProblemSet, _ responses: [[CompletedSample]]
-    ) throws -> [[[Float]]] {
-        let starts = zip(problems.items, responses).flatMap { item, samples in
-            samples.map { _ in item.promptIDs.count }
+        _ teacher: any ScoringBackend, _ problems: ProblemSet, _ responses: [[Trajectory]]
+    ) async throws -> [[[Float]]] {
+        let tasks = zip(problems.items, responses).flatMap { item, samples in
+            samples.map { sample in
+                ScoreTask(
+                    id: sample.id, kind: .evaluation, teacher: "", ids: item.promptIDs + sample.responseIDs,
+                    promptCount: item.promptIDs.count, leaseID: 0)
+            }
         }
-        let sequences = zip(problems.items, responses).flatMap { item, samples in
-            samples.map { item.promptIDs + $0.ids }
-        }
-        var grades = try ScoringEngine(model: teacher).score(sequences, from: starts)[...]
+        var grades = try await teacher.score(tasks)[...]
         return responses.map { samples in
             defer { grades = grades.dropFirst(samples.count) }
             return Array(grades.prefix(samples.count))

@@ -1,6 +1,6 @@
 import Configuration
 import Distillation
-import Models
+import Engines
 import Tokenizers
 import Wording
 
@@ -29,10 +29,13 @@ package struct ProblemSet: Sendable {
     ///   - maxTokens: nil: what the task's longest response takes, or 256 for a file, or what fits.
     /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend.
     package init(
-        _ name: String, for model: ModelFiles, count: Int?, seed: UInt64, template: String = "auto",
+        _ name: String, for model: ModelDescription, count: Int?, seed: UInt64, template: String = "auto",
         needsVerifiers: Bool = true, maxTokens: Int? = nil
     ) throws {
-        let tokenizer = try model.loadTokenizer(), template = try model.chatTemplate(named: template)
+        guard let reading = model.text else {
+            throw UsageError("the tokenizer of \(model.name) must be on this machine; give its folder")
+        }
+        let tokenizer = reading.tokenizer, template = try reading.template(named: template)
         var longest = 256
         let problems: [(messages: [ChatMessage], check: AnswerCheck?)]
         if TaskSpec.isTask(name) {
@@ -53,7 +56,7 @@ package struct ProblemSet: Sendable {
                 return (prompt.chat, prompt.check)
             }
         }
-        let context = model.configuration.maxPositions
+        let context = model.contextLength
         let items = try problems.map { messages, check in
             let text = template.render(messages, addGenerationPrompt: true)
             let ids = try tokenizer.encode(text, addSpecialTokens: template.kind == .plain)
@@ -68,7 +71,7 @@ package struct ProblemSet: Sendable {
         self.items = items
         self.tokenizer = tokenizer
         self.maxTokens = maxTokens ?? min(longest, room)
-        stopTokenIDs = model.stopTokenIDs(tokenizer, template)
+        stopTokenIDs = reading.stopTokenIDs(template)
     }
 
     /// A response's text, special tokens left out.

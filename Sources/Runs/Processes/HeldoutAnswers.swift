@@ -1,29 +1,34 @@
 import Configuration
 import Distillation
-import Generation
-import Models
+import Engines
 import Telemetry
+import Wire
 
-/// Answers to held-out prompts by models outside the pipeline, for what a person reads about a run. Blocks.
+/// Answers to held-out prompts by models outside the pipeline, for what a person reads about a run.
 struct HeldoutAnswers {
     private let configuration: RunConfiguration
     private let data: PreparedData
+    private let engines: EngineChoice
+    /// The teachers whose files are here.
+    private let teachers: [String: RunConfiguration.Model]
 
-    init(_ configuration: RunConfiguration, _ data: PreparedData) {
+    init(_ configuration: RunConfiguration, _ models: DescribedModels, _ data: PreparedData, _ engines: EngineChoice) {
         self.configuration = configuration
         self.data = data
+        self.engines = engines
+        teachers = configuration.usedTeachers.filter { models.teachers[$0.key] != nil }
     }
 
     /// The share of the held-out prompts with verifiers that their teachers answer right, sampled as the student's
     /// responses are; nil where nothing is judged, or nobody grades.
-    func teacherPassRate() throws -> Double? {
+    func teacherPassRate() async throws -> Double? {
         let judged = data.heldout.indices.filter { data.heldout[$0].check != nil }
         var passed = 0, count = 0
-        for (label, teacher) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
+        for (label, teacher) in teachers.sorted(by: { $0.key < $1.key }) {
             let indices = judged.filter { self.label(of: data.heldout[$0]) == label }
             guard !indices.isEmpty else { continue }
-            let answers = try answers(
-                by: teacher.model, teacher.dtype, to: indices, temperature: Float(configuration.sampling.temperature))
+            let answers = try await answers(
+                by: teacher.reference, to: indices, temperature: Float(configuration.sampling.temperature))
             passed += zip(indices, answers).count { isRight($1, at: $0) == true }
             count += indices.count
         }
@@ -33,24 +38,24 @@ struct HeldoutAnswers {
     /// Some held-out prompts, answered without sampling by the student before and after and by the teacher: of those
     /// with verifiers the first few that it had wrong before, otherwise the first.
     /// - Parameter after: the folder of the model that was trained.
-    func examples(after: String) throws -> [RunSummary.Example] {
+    func examples(after: String) async throws -> [RunSummary.Example] {
         guard !data.heldout.isEmpty else { return [] }
         let judged = data.heldout.indices.filter { data.heldout[$0].check != nil }.prefix(Self.candidates)
         var indices = judged.isEmpty ? [0] : Array(judged)
-        let student = configuration.student
-        var before = try answers(by: student.model, student.dtype, to: indices)
+        let student = configuration.student.reference
+        var before = try await answers(by: student, to: indices)
         let wrong = indices.indices.filter { isRight(before[$0], at: indices[$0]) == false }.prefix(Self.shown)
         let chosen = wrong.isEmpty ? [0] : Array(wrong)
         (indices, before) = (chosen.map { indices[$0] }, chosen.map { before[$0] })
-        let learned = try answers(by: after, student.dtype, to: indices)
+        let learned = try await answers(by: ModelReference(path: after, type: student.type), to: indices)
         let asked =
             configuration.data.heldout.isEmpty
             ? nil : try PromptFile.read(configuration.data.heldout, for: configuration)
         // Each teacher is loaded once, for all of its prompts.
         var taught: [Int: String] = [:]
         for (label, places) in Dictionary(grouping: indices, by: { label(of: data.heldout[$0]) }) {
-            guard let teacher = configuration.usedTeachers[label] else { continue }
-            for (index, text) in zip(places, try answers(by: teacher.model, teacher.dtype, to: places)) {
+            guard let teacher = teachers[label] else { continue }
+            for (index, text) in zip(places, try await answers(by: teacher.reference, to: places)) {
                 taught[index] = text
             }
         }
@@ -79,16 +84,16 @@ struct HeldoutAnswers {
 
     /// The responses of a model to the held-out prompts at these places, in order, special tokens left out.
     private func answers(
-        by model: String, _ dtype: RunConfiguration.DType, to indices: [Int], temperature: Float = 0
-    ) throws -> [String] {
+        by model: ModelReference, to indices: [Int], temperature: Float = 0
+    ) async throws -> [String] {
         let sampling = configuration.sampling, pipeline = configuration.pipeline
-        let parameters = SamplingParameters(
+        let settings = SamplingSettings(
             maxTokens: sampling.maxTokens, temperature: temperature, topP: Float(sampling.topP), topK: sampling.topK,
             stopTokenIDs: data.stopTokenIDs)
-        return try LanguageModel(ModelFiles.open(model), type: dtype.elementType, threads: pipeline.threadCount)
-            .responses(
-                to: indices.map { ($0, data.heldout[$0].ids) }, parameters, seed: configuration.seed,
-                slots: min(pipeline.slots, indices.count)
-            ).map { data.tokenizer.decode($0[0].ids, skipSpecialTokens: true) }
+        let sampler = try await engines.factory(for: model).sampler(
+            model, SamplerOptions(slots: min(pipeline.slots, indices.count), threads: pipeline.threadCount))
+        return try await sampler.responses(
+            to: indices.map { ($0, data.heldout[$0].ids) }, settings, seed: configuration.seed
+        ).map { data.tokenizer.decode($0[0].responseIDs, skipSpecialTokens: true) }
     }
 }

@@ -2,7 +2,6 @@ import Configuration
 import Distillation
 import Exchange
 import Logging
-import NativeEngine
 import Pipeline
 import RunFiles
 import Supervision
@@ -83,12 +82,12 @@ package enum LearnerProcess {
             runID: runID, lease: .seconds(configuration.pipeline.leaseSeconds),
             heartbeat: .seconds(configuration.pipeline.heartbeatSeconds),
             tokenizerFingerprint: setup.data.tokenizer.fingerprint, arithmetic: setup.trainer.arithmetic,
-            vocabularySize: Int32(setup.vocabularySize))
+            vocabularySize: Int32(setup.models.student.vocabularySize))
         var options = LearnerOptions(
             run: setup.options, exchange: exchange, objective: configuration.objective.objective)
         if setup.data.hasVerifiers { options.judge = ResponseJudge(setup.data.tokenizer, logger: logger) }
-        if configuration.objective.kind.evaluatesInLearner { options.evaluator = try setup.evaluator() }
-        options.teacherPassRate = try setup.teacherPassRate()
+        if configuration.objective.kind.evaluatesInLearner { options.evaluator = try await setup.evaluator() }
+        options.teacherPassRate = try await setup.teacherPassRate()
         let learner = Learner(
             options: options, transport: transport, backend: setup.trainer, publisher: publisher,
             checkpoints: setup.store, resuming: setup.resuming, recorder: setup.recorder, logger: logger)

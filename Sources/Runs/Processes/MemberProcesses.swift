@@ -1,72 +1,96 @@
 import Configuration
+import Engines
 import Exchange
 import Foundation
 import Logging
-import Models
-import NativeEngine
 import Pipeline
 import Supervision
 import Transport
+import Wire
 import Wording
 
-/// A rollout worker as a process.
-package enum RolloutProcess {
-    /// Loads the student or, where teachers sample, the teacher of this label, then samples for the learner at `connect`
-    /// until it is told to end.
-    /// - Returns: the exit status.
-    /// - Throws: `UsageError` for what the user must mend, `MemberError` when the learner is lost.
-    package static func run(
-        _ configuration: RunConfiguration, teacher: String?, connect: String, name: String, logger: Logger
-    ) async throws -> Int32 {
-        // A batch scheduler may send it to every process: it is for the learner alone, which needs this one meanwhile.
-        signal(SIGUSR1, SIG_IGN)
-        let keys = try configuration.memberKeys(.rollout)
-        try EndpointPolicy.check(
-            connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
-        let model = try teacher.map(configuration.teacher) ?? configuration.student
-        let files = try ModelFiles.open(model.model)
-        let backend = try StudentSampler(
-            files, type: model.elementType, slots: configuration.pipeline.slots,
-            threads: configuration.pipeline.threadCount,
-            adapters: teacher == nil ? try configuration.adapters(of: files)?.layout : nil)
-        let options = MemberOptions(configuration, name: name)
-        let transport = try ZeroMQTransport.member(
-            connect: connect, identity: options.identity, keys: keys, logger: logger)
-        let worker = RolloutWorker(
-            options: options, teachers: teacher.map { [$0] } ?? [], transport: transport, backend: backend,
-            logger: logger)
-        logger.info("sampling with \(model.model) for \(connect)")
-        let stopping = StopSignal { signal in await worker.stop("stopped by \(signal)") }
-        defer { stopping.end() }
-        return try exitStatus(await worker.run(), stopping)
+/// What a process does for its learner.
+package enum MemberJob: Sendable, Equatable {
+    /// It samples with the student or, where teachers sample, with the teacher of this label.
+    case rollout(teacher: String?)
+    /// It grades with the teacher of this label.
+    case scorer(teacher: String)
+
+    fileprivate var role: Role {
+        switch self {
+        case .rollout: .rollout
+        case .scorer: .scorer
+        }
     }
 }
 
-/// A teacher scorer as a process.
-package enum ScorerProcess {
-    /// Loads the teacher of this label, then scores for the learner at `connect` until it is told to end.
+/// A rollout worker or a scorer as a process.
+package enum MemberProcess {
+    /// Loads its model, then works for the learner at `connect` until it is told to end.
     /// - Returns: the exit status.
     /// - Throws: `UsageError` for what the user must mend, `MemberError` when the learner is lost.
     package static func run(
-        _ configuration: RunConfiguration, teacher: String, connect: String, name: String, logger: Logger
+        _ job: MemberJob, _ configuration: RunConfiguration, connect: String, name: String,
+        engines: EngineChoice = .standard, logger: Logger
     ) async throws -> Int32 {
         // A batch scheduler may send it to every process: it is for the learner alone, which needs this one meanwhile.
         signal(SIGUSR1, SIG_IGN)
-        let keys = try configuration.memberKeys(.scorer)
+        let keys = try configuration.memberKeys(job.role)
         try EndpointPolicy.check(
             connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
-        let model = try configuration.teacher(teacher)
-        let backend = try TeacherModel(
-            ModelFiles.open(model.model), type: model.dtype.elementType, threads: configuration.pipeline.threadCount)
-        let options = MemberOptions(configuration, name: name)
+        let model = try job.model(in: configuration)
+        let start = try await namingKeys { try await load(job, model, configuration, engines) }
+        var options = MemberOptions(configuration, name: name)
+        if case .scorer = job { options.teacher = try await engines.factory(for: model).describe(model) }
         let transport = try ZeroMQTransport.member(
             connect: connect, identity: options.identity, keys: keys, logger: logger)
-        let scorer = TeacherScorer(
-            options: options, teachers: [teacher], transport: transport, backend: backend, logger: logger)
-        logger.info("scoring with \(model.model) for \(connect)")
-        let stopping = StopSignal { signal in await scorer.stop("stopped by \(signal)") }
+        let member = start(options, transport, logger)
+        logger.info("\(job.activity) with \(model.path) for \(connect)")
+        let stopping = StopSignal { signal in await member.stop("stopped by \(signal)") }
         defer { stopping.end() }
-        return try exitStatus(await scorer.run(), stopping)
+        return try exitStatus(await member.run(), stopping)
+    }
+
+    private typealias Start = @Sendable (MemberOptions, any Transport, Logger) -> any RunMember
+
+    /// - Returns: what makes the member, once it has its engine.
+    private static func load(
+        _ job: MemberJob, _ model: ModelReference, _ configuration: RunConfiguration, _ engines: EngineChoice
+    ) async throws -> Start {
+        let factory = engines.factory(for: model)
+        switch job {
+        case .rollout(let teacher):
+            let backend = try await factory.sampler(model, configuration.samplerOptions)
+            return { options, transport, logger in
+                RolloutWorker(
+                    options: options, teachers: teacher.map { [$0] } ?? [], transport: transport, backend: backend,
+                    logger: logger)
+            }
+        case .scorer(let teacher):
+            let backend = try await factory.scorer(
+                model, ScorerOptions(threads: configuration.pipeline.threadCount))
+            return { options, transport, logger in
+                TeacherScorer(
+                    options: options, teachers: [teacher], transport: transport, backend: backend, logger: logger)
+            }
+        }
+    }
+}
+
+extension MemberJob {
+    fileprivate var activity: String {
+        switch self {
+        case .rollout: "sampling"
+        case .scorer: "scoring"
+        }
+    }
+
+    /// - Throws: `UsageError` when the configuration has no such teacher.
+    fileprivate func model(in configuration: RunConfiguration) throws(UsageError) -> ModelReference {
+        switch self {
+        case .rollout(nil): configuration.studentReference
+        case .rollout(let teacher?), .scorer(let teacher): try configuration.teacher(teacher).reference
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 import Configuration
 import Distillation
-import Models
+import Engines
 import Tokenizers
 import Wording
 
@@ -16,15 +16,11 @@ struct PreparedData {
 
     /// - Throws: what is wrong with a prompt file, a prompt that does not fit, a teacher that reads other text than the
     ///   student: all before any work is handed out.
-    init(_ configuration: RunConfiguration, student: ModelFiles) throws {
-        let tokenizer = try student.loadTokenizer()
-        let reader = try PromptReader(configuration, student: student, tokenizer: tokenizer)
-        let teachers = try configuration.usedTeachers.sorted { $0.key < $1.key }
-            .map { (label: $0.key, files: try ModelFiles.open($0.value.model)) }
+    init(_ configuration: RunConfiguration, _ models: DescribedModels) throws {
+        let reader = try PromptReader(configuration, student: models.student)
+        let teachers = models.teachers.sorted { $0.key < $1.key }.map { (label: $0.key, model: $0.value) }
         for teacher in teachers {
-            try Self.check(
-                teacher, readsAs: student, tokenizer,
-                configuration.data.template == .auto ? reader.template : nil)
+            try Self.check(teacher, readsAs: models.student, needsTemplate: configuration.data.template == .auto)
         }
         if configuration.objective.kind == .supervised {
             (examples, prompts) = try reader.examples()
@@ -36,20 +32,20 @@ struct PreparedData {
             try Self.check(teacher, hasRoomFor: prompts, maxTokens: configuration.sampling.maxTokens)
         }
         stopTokenIDs = reader.stopTokenIDs
-        self.tokenizer = tokenizer
+        tokenizer = reader.text.tokenizer
     }
 
     /// Whether any response is judged by a verifier.
     var hasVerifiers: Bool { (prompts + heldout).contains { $0.check != nil } }
 
-    private typealias Teacher = (label: String, files: ModelFiles)
+    private typealias Teacher = (label: String, model: ModelDescription)
 
     /// A teacher that samples must have room for it.
     private static func check(
         _ teacher: Teacher, hasRoomFor prompts: [Distillation.Prompt], maxTokens: Int
     ) throws(UsageError) {
         let longest = prompts.filter { $0.sampler == teacher.label }.map(\.ids.count).max() ?? 0
-        let context = teacher.files.configuration.maxPositions
+        let context = teacher.model.contextLength
         guard longest + maxTokens <= context else {
             throw UsageError(
                 "teachers.\(teacher.label): a prompt has \(longest) tokens, which with sampling.max_tokens "
@@ -59,20 +55,19 @@ struct PreparedData {
     }
 
     /// A teacher must read the very ids and the very format that the student writes.
-    /// - Parameter template: the student's own; nil: one that the configuration names for both.
+    /// - Parameter needsTemplate: whether each renders with its own template, and the configuration names none for both.
     private static func check(
-        _ teacher: Teacher, readsAs student: ModelFiles, _ tokenizer: Tokenizer, _ template: ChatTemplate?
-    ) throws {
-        guard try teacher.files.loadTokenizer().fingerprint == tokenizer.fingerprint else {
+        _ teacher: Teacher, readsAs student: ModelDescription, needsTemplate: Bool
+    ) throws(UsageError) {
+        guard teacher.model.tokenizerFingerprint == student.tokenizerFingerprint else {
             throw UsageError(
-                "teachers.\(teacher.label): \(teacher.files.path) has another tokenizer than the student "
-                    + "\(student.path); grades are by token id, so both need the same one")
+                "teachers.\(teacher.label): \(teacher.model.name) has another tokenizer than the student "
+                    + "\(student.name); grades are by token id, so both need the same one")
         }
-        guard let template else { return }
-        guard try teacher.files.chatTemplate() == template else {
+        guard !needsTemplate || teacher.model.templateIdentity == student.templateIdentity else {
             throw UsageError(
-                "teachers.\(teacher.label): \(teacher.files.path) has another chat template than the student "
-                    + "\(student.path); name the one both shall see with data.template")
+                "teachers.\(teacher.label): \(teacher.model.name) has another chat template than the student "
+                    + "\(student.name); name the one both shall see with data.template")
         }
     }
 }

@@ -1,14 +1,15 @@
 import Configuration
 import Distillation
-import Models
+import Engines
 import Tokenizers
 import Wording
 
 /// Reads what a run asks and imitates, from files or from a generated task, rendered and tokenised for its student.
 struct PromptReader: Sendable {
     let configuration: RunConfiguration
-    let student: ModelFiles
-    let tokenizer: Tokenizer
+    let text: ModelText
+    /// Longest sequence of the student, in tokens.
+    let context: Int
     let template: ChatTemplate
     let stopTokenIDs: [Int32]
     let task: TaskSpec?
@@ -16,16 +17,19 @@ struct PromptReader: Sendable {
     /// Held-out problems are the same for every run of a task, and for `opd eval` unless it is told otherwise.
     static let heldoutSeed: UInt64 = 1
 
-    init(_ configuration: RunConfiguration, student: ModelFiles, tokenizer: Tokenizer) throws {
+    init(_ configuration: RunConfiguration, student: ModelDescription) throws {
+        guard let text = student.text else {
+            throw UsageError("student.model: the tokenizer of \(student.name) must be on this machine; give its folder")
+        }
         self.configuration = configuration
-        self.student = student
-        self.tokenizer = tokenizer
-        template = try student.chatTemplate(named: configuration.data.template.rawValue)
-        stopTokenIDs = student.stopTokenIDs(tokenizer, template)
+        self.text = text
+        context = student.contextLength
+        template = try text.template(named: configuration.data.template.rawValue)
+        stopTokenIDs = text.stopTokenIDs(template)
         task = configuration.data.task.isEmpty ? nil : try TaskSpec.named(configuration.data.task)
     }
 
-    private var context: Int { student.configuration.maxPositions }
+    private var tokenizer: Tokenizer { text.tokenizer }
     /// The teacher of what names none; empty where there are none.
     private var defaultTeacher: String { configuration.usedTeachers.isEmpty ? "" : configuration.defaultTeacher ?? "" }
 

@@ -1,18 +1,16 @@
-import Compute
 import Configuration
 import Distillation
+import Engines
 import Foundation
-import Models
 import RunFiles
-import Training
 import Wording
 
 extension RunConfiguration.DType {
-    var elementType: ElementType { self == .f32 ? .f32 : .bf16 }
+    var weightType: WeightType { self == .f32 ? .f32 : .bf16 }
 }
 
 extension RunConfiguration.Model {
-    var elementType: ElementType { dtype.elementType }
+    var reference: ModelReference { ModelReference(path: model, type: dtype.weightType) }
 }
 
 extension RunConfiguration.Pipeline {
@@ -21,8 +19,8 @@ extension RunConfiguration.Pipeline {
 }
 
 extension RunConfiguration.Training {
-    var optimizerOptions: OptimizerOptions {
-        OptimizerOptions(
+    var optimizer: AdamWSettings {
+        AdamWSettings(
             beta1: Float(beta1), beta2: Float(beta2), epsilon: Float(epsilon), weightDecay: Float(weightDecay),
             clipGradNorm: Float(clipGradNorm))
     }
@@ -33,14 +31,14 @@ extension RunConfiguration.Training {
             emptyLimit: emptyLimit)
     }
 
-    var learningRateSchedule: Training.Schedule {
-        let shape: Training.Schedule.Shape =
+    var learningRateSchedule: LearningRateSchedule {
+        let shape: LearningRateSchedule.Shape =
             switch schedule {
             case .constant: .constant
             case .linear: .linear
             case .cosine: .cosine
             }
-        return Training.Schedule(
+        return LearningRateSchedule(
             shape: shape, peak: learningRate, minimum: minLearningRate, warmupSteps: warmupSteps, totalSteps: steps)
     }
 }
@@ -69,35 +67,22 @@ extension RunConfiguration.Objective {
 }
 
 extension RunConfiguration {
-    /// The adapters that are trained, and the seed of their beginning; nil: all weights are trained.
-    /// - Throws: `UsageError` when this student cannot have them.
-    func adapters(of student: ModelFiles) throws -> (layout: AdapterLayout, seed: UInt64)? {
-        guard lora.rank > 0 else { return nil }
-        let targets =
-            lora.targets.isEmpty ? AdapterShape.Target.allCases : lora.targets.compactMap { .init(rawValue: $0) }
-        let shape = AdapterShape(rank: lora.rank, alpha: Float(lora.alpha), targets: Set(targets))
-        do {
-            return (try AdapterLayout(student.configuration, shape), UInt64(lora.seed))
-        } catch {
-            throw UsageError("lora.rank: \(error)")
+    /// The student, with the adapters that are trained.
+    var studentReference: ModelReference {
+        var reference = student.reference
+        if lora.rank > 0 {
+            reference.adapters = AdapterOptions(
+                rank: lora.rank, alpha: Float(lora.alpha), targets: lora.targets, seed: UInt64(lora.seed))
         }
+        return reference
     }
 
-    /// What passes cost the models of this run.
-    func costModel(student: ModelFiles) throws -> CostModel {
-        func forward(_ configuration: ModelConfiguration) -> CostModel.Forward {
-            { configuration.forwardOperations(prompt: $0, response: $1) }
-        }
-        let model = student.configuration
-        let training = try adapters(of: student).map { layout, _ in
-            { @Sendable prompt, response in
-                model.adapterTrainingOperations(prompt: prompt, response: response, adapters: layout)
-            } as CostModel.Forward
-        }
-        return CostModel(
-            student: forward(model), training: training,
-            teachers: try usedTeachers.mapValues { forward(try ModelFiles.open($0.model).configuration) })
+    var trainerOptions: TrainerOptions {
+        TrainerOptions(
+            threads: pipeline.threadCount, tokenBudget: training.tokenBudget, optimizer: training.optimizer)
     }
+
+    var samplerOptions: SamplerOptions { SamplerOptions(slots: pipeline.slots, threads: pipeline.threadCount) }
 }
 
 extension RunConfiguration.Checkpoint {
@@ -108,4 +93,21 @@ extension RunConfiguration.Checkpoint {
 
 extension RunConfiguration.Evaluation {
     var target: RunTarget { RunTarget(passRate: stopAtPassRate, teacherKL: stopAtKL) }
+}
+
+/// Gives what an engine refuses the key under which the user can mend it.
+/// - Throws: `UsageError` in place of an ``EngineRefusal``, and every other error as it is.
+func namingKeys<Result>(
+    isolation: isolated (any Actor)? = #isolation, _ work: () async throws -> Result
+) async throws -> Result {
+    do {
+        return try await work()
+    } catch let refusal as EngineRefusal {
+        switch refusal.subject {
+        case .model: throw UsageError("student.model: \(refusal)")
+        case .adapters: throw UsageError("lora.rank: \(refusal)")
+        // It names the section itself.
+        case .shape: throw UsageError("\(refusal)")
+        }
+    }
 }

@@ -1,7 +1,6 @@
 import Configuration
-import Foundation
+import Engines
 import Logging
-import Models
 import Pipeline
 import RunFiles
 import Telemetry
@@ -21,37 +20,35 @@ package enum SupervisedProcess {
         let startedAt = ContinuousClock.now
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
-        let studentPath = given.shape.layers > 0 ? try makeStudent(given, in: folder, logger: logger) : nil
+        let engines = EngineChoice.standard
+        let studentPath =
+            given.shape.layers > 0 ? try await makeStudent(given, engines, in: folder, logger: logger) : nil
         try folder.write(given.yaml(markingDefaults: false), to: folder.configuration)
         let setup = try await RunSetup(
-            given, studentPath: studentPath, folder: folder, start: start, resumeCommand: resumeCommand,
+            given, studentPath: studentPath, engines: engines, folder: folder, start: start, resumeCommand: resumeCommand,
             timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
         guard let examples = setup.data.examples else { preconditionFailure("a supervised run has examples") }
         let learner = SupervisedLearner(
-            options: setup.options, backend: setup.trainer, source: examples, evaluator: try setup.evaluator(),
+            options: setup.options, backend: setup.trainer, source: examples, evaluator: try await setup.evaluator(),
             checkpoints: setup.store, resuming: setup.resuming, recorder: setup.recorder, logger: logger)
         return try await setup.run(learner)
     }
 
     /// Writes the model that a run from scratch begins with, unless it is there already.
     private static func makeStudent(
-        _ configuration: RunConfiguration, in folder: RunFolder, logger: Logger
-    ) throws -> String {
+        _ configuration: RunConfiguration, _ engines: EngineChoice, in folder: RunFolder, logger: Logger
+    ) async throws -> String {
         let shape = configuration.shape
         let path = "\(folder.path)/initial"
-        let made = ModelShape(
-            layers: shape.layers, hidden: shape.hidden, heads: shape.heads, keyValueHeads: shape.keyValueHeads,
-            intermediate: shape.intermediate, context: shape.context)
-        let expected: ModelConfiguration
-        do {
-            expected = try made.configuration(source: "shape")
-        } catch {
-            throw UsageError("\(error)")
+        let reference = ModelReference(path: path, type: configuration.student.dtype.weightType)
+        let parameters = try await namingKeys {
+            try await engines.factory(for: reference).create(
+                InitialShape(
+                    layers: shape.layers, hidden: shape.hidden, heads: shape.heads,
+                    keyValueHeads: shape.keyValueHeads, intermediate: shape.intermediate, context: shape.context),
+                seed: UInt64(shape.seed), at: path)
         }
-        if !FileManager.default.fileExists(atPath: "\(path)/config.json") {
-            try ModelInitializer.write(to: path, shape: made, seed: UInt64(shape.seed))
-        }
-        logger.info("\(path): \(expected.parameterCount) parameters, drawn from seed \(shape.seed)")
+        logger.info("\(path): \(parameters) parameters, drawn from seed \(shape.seed)")
         return path
     }
 }

@@ -1,40 +1,25 @@
 import Configuration
-import Models
-import NativeEngine
+import Engines
 import Pipeline
 
-/// Everything of a run's setting up that needs an engine.
+/// What a run asks of its engines beside a trainer.
 extension RunSetup {
-    /// The student's files.
-    typealias Student = ModelFiles
-
-    static func openStudent(_ configuration: RunConfiguration) throws -> Student {
-        try ModelFiles.open(configuration.student.model)
-    }
-
-    static func loadTrainer(_ configuration: RunConfiguration, _ student: Student) throws -> StudentTrainer {
-        try StudentTrainer(
-            student, type: configuration.student.elementType, threads: configuration.pipeline.threadCount,
-            options: configuration.training.optimizerOptions, tokenBudget: configuration.training.tokenBudget,
-            adapters: try configuration.adapters(of: student))
-    }
-
     /// What evaluates in the learner's process; nil where a run is not evaluated.
-    func evaluator() throws -> HeldoutEvaluator? {
+    func evaluator() async throws -> HeldoutEvaluator? {
         guard configuration.evaluation.every > 0, !data.heldout.isEmpty else { return nil }
+        let student = configuration.studentReference
         return HeldoutEvaluator(
-            sampler: try StudentSampler(
-                student, type: configuration.student.elementType, slots: configuration.pipeline.slots,
-                threads: configuration.pipeline.threadCount, adapters: try configuration.adapters(of: student)?.layout),
+            sampler: try await engines.factory(for: student).evaluator(student, configuration.samplerOptions),
             judge: ResponseJudge(data.tokenizer, logger: logger))
     }
 
     /// The pass rate of the teachers on the held-out prompts; nil where the configuration does not ask for it.
-    func teacherPassRate() throws -> Double? {
+    func teacherPassRate() async throws -> Double? {
         guard configuration.evaluation.teachers else { return nil }
         progress.activity("asking the teachers")
-        return try HeldoutAnswers(configuration, data).teacherPassRate()
+        return try await answers.teacherPassRate()
     }
 
-    var vocabularySize: Int { student.configuration.vocabularySize }
+    /// Answers held-out prompts outside the pipeline.
+    var answers: HeldoutAnswers { HeldoutAnswers(configuration, models, data, engines) }
 }

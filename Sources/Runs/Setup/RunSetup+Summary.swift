@@ -32,7 +32,7 @@ extension RunSetup {
         case .completed, .reached:
             if let model {
                 do {
-                    summary.examples = try HeldoutAnswers(configuration, data).examples(after: model)
+                    summary.examples = try await answers.examples(after: model)
                 } catch {
                     // The run itself is done and saved: a missing example is no failure.
                     logger.warning("no example answers: \(error)")

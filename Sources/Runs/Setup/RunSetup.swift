@@ -1,8 +1,8 @@
 import Configuration
 import Distillation
+import Engines
 import Exchange
 import Logging
-import NativeEngine
 import Pipeline
 import RunFiles
 import Supervision
@@ -10,18 +10,17 @@ import Telemetry
 import Wording
 
 /// What every run is set up with, whoever makes its batches: built once, from a configuration and a run folder.
-///
-/// What loads a model is in RunSetup+Engine.swift.
 struct RunSetup {
     let configuration: RunConfiguration
     let folder: RunFolder
-    let student: Student
+    let engines: EngineChoice
+    let models: DescribedModels
     let data: PreparedData
     let plan: RunPlan
     let store: CheckpointStore
     /// The checkpoint to go on from, with its state; nil begins the run.
     let resuming: (checkpoint: Checkpoint, state: CheckpointState)?
-    let trainer: StudentTrainer
+    let trainer: any TrainingBackend & SupervisedBackend
     let recorder: FolderRecorder
     let options: RunOptions
     let progress: RunProgress
@@ -36,15 +35,15 @@ struct RunSetup {
     ///   - timeLimit: for this process, counted from `startedAt`.
     /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     init(
-        _ given: RunConfiguration, studentPath: String? = nil, folder: RunFolder, start: LearnerProcess.Start,
-        resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, progress: RunProgress,
+        _ given: RunConfiguration, studentPath: String? = nil, engines: EngineChoice = .standard, folder: RunFolder,
+        start: LearnerProcess.Start, resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, progress: RunProgress,
         logger: Logger
     ) async throws {
         progress.activity("loading the student")
         var configuration = given
         if let studentPath { configuration.student.model = studentPath }
-        student = try Self.openStudent(configuration)
-        data = try PreparedData(configuration, student: student)
+        models = try await DescribedModels(configuration, engines: engines, logger: logger)
+        data = try PreparedData(configuration, models)
         plan = Self.plan(configuration, data)
         store = CheckpointStore(folder: folder.checkpoints)
         try store.prepare()
@@ -63,7 +62,10 @@ struct RunSetup {
         }
         if let resuming { progress.resume(after: resuming.checkpoint.step) }
         progress.activity("loading the student")
-        trainer = try Self.loadTrainer(configuration, student)
+        let student = configuration.studentReference
+        trainer = try await namingKeys {
+            try await engines.factory(for: student).trainer(student, configuration.trainerOptions)
+        }
         let tokenizer = data.tokenizer
         recorder = try FolderRecorder(
             folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
@@ -71,7 +73,7 @@ struct RunSetup {
         let schedule = configuration.training.learningRateSchedule
         var options = RunOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
         options.stepGuard = configuration.training.stepGuard
-        options.costModel = try configuration.costModel(student: student)
+        options.costModel = models.costModel
         options.target = configuration.evaluation.target
         options.checkpoints = configuration.checkpoint.schedule
         options.configurationText = given.yaml()
@@ -79,6 +81,7 @@ struct RunSetup {
         options.startedAt = startedAt
         self.options = options
         self.configuration = configuration
+        self.engines = engines
         self.folder = folder
         self.resumeCommand = resumeCommand
         self.progress = progress
@@ -111,7 +114,7 @@ struct RunSetup {
         let stopping = StopSignal(isLearner: true) { signal in await learner.stop("stopped by \(signal)") }
         defer { stopping.end() }
         if let activity { progress.activity(activity) }
-        let outcome = try await learner.run()
+        let outcome = try await namingKeys { try await learner.run() }
         progress.finish()
         if let failure = outcome.checkpointFailure { logger.warning("the last checkpoint is missing: \(failure)") }
         let stopCode = stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode

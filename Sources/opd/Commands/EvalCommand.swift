@@ -1,12 +1,12 @@
 import ArgumentParser
 import Distillation
+import Engines
 import Foundation
-import Models
 import Runs
 import Telemetry
 import Wording
 
-struct EvalCommand: ParsableCommand {
+struct EvalCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "eval", abstract: "Measure how many problems a model answers rightly.",
         discussion: """
@@ -67,20 +67,23 @@ struct EvalCommand: ParsableCommand {
         }
     }
 
-    func run() throws {
+    func run() async throws {
         try output.map(checkOutput)
         let begun = ContinuousClock.now
-        let files = try ModelFiles.open(model)
+        let evaluated = options.reference(model)
+        let description = try await ModelEvaluator.describe(evaluated)
         let problems = try ProblemSet(
-            task, for: files, count: count, seed: seed, template: template, needsVerifiers: teacher == nil,
+            task, for: description, count: count, seed: seed, template: template, needsVerifiers: teacher == nil,
             maxTokens: maxTokens)
-        let grader = try teacher.map { path in
-            try ModelEvaluator.teacher(path, of: files, type: options.dtype, threads: options.threadCount)
+        var grader: (any ScoringBackend)?
+        if let teacher {
+            grader = try await ModelEvaluator.teacher(
+                options.reference(teacher), of: description, threads: options.threadCount)
         }
-        let evaluator = try ModelEvaluator(files, type: options.dtype, threads: options.threadCount, slots: slots)
+        let evaluator = try await ModelEvaluator(evaluated, threads: options.threadCount, slots: slots)
         let settings = ModelEvaluator.Settings(samples: samples, temperature: temperature, seed: seed)
         var lines = ""
-        let report = try evaluator.evaluate(problems, settings, teacher: grader) { sample in
+        let report = try await evaluator.evaluate(problems, settings, teacher: grader) { sample in
             if output != nil { lines += sample.jsonLine + "\n" }
         }
         try output.map { try write(lines, to: $0) }

@@ -35,7 +35,7 @@ struct LearnerCommand: AsyncParsableCommand {
     func run() async throws {
         ChildProcess.followParent()
         let loaded = try RunConfiguration.load(
-            options.config, overrides: options.overrides, requiring: [.student, .teachers, .data, .learnerKeys])
+            options.config, overrides: options.overrides, requiring: [.student, .data, .learnerKeys])
         let configuration = loaded.configuration
         let folder = try RunFolder.open(
             configuration.runFolder, resume: resume, isManaged: ChildProcess.isManaged)
@@ -122,8 +122,9 @@ struct RolloutCommand: AsyncParsableCommand {
         let teacher = kind.teachersSample ? try holding.label(in: configuration) : nil
         let name = member.name(teacher.map { "rollout-\($0)" } ?? "rollout")
         try RunLog.bootstrap(path: nil, name: name, verbosity: verbosity.level)
-        let status = try await RolloutProcess.run(
-            configuration, teacher: teacher, connect: member.connect, name: name, logger: Logger(label: "rollout"))
+        let status = try await MemberProcess.run(
+            .rollout(teacher: teacher), configuration, connect: member.connect, name: name,
+            logger: Logger(label: "rollout"))
         throw ExitCode(status)
     }
 }
@@ -145,8 +146,8 @@ struct ScorerCommand: AsyncParsableCommand {
         let teacher = try holding.label(in: loaded.configuration)
         let name = member.name("scorer-\(teacher)")
         try RunLog.bootstrap(path: nil, name: name, verbosity: verbosity.level)
-        let status = try await ScorerProcess.run(
-            loaded.configuration, teacher: teacher, connect: member.connect, name: name,
+        let status = try await MemberProcess.run(
+            .scorer(teacher: teacher), loaded.configuration, connect: member.connect, name: name,
             logger: Logger(label: "scorer"))
         throw ExitCode(status)
     }

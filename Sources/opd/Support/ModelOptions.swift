@@ -1,5 +1,6 @@
 import ArgumentParser
 import Compute
+import Engines
 import Foundation
 
 extension ElementType: ExpressibleByArgument {}
@@ -14,6 +15,11 @@ struct ModelOptions: ParsableArguments {
 
     func validate() throws {
         guard (0...1024).contains(threads) else { throw ValidationError("--threads takes 0 to 1024, got \(threads)") }
+    }
+
+    /// A model as an engine is asked for it.
+    func reference(_ path: String) -> ModelReference {
+        ModelReference(path: path, type: dtype == .f32 ? .f32 : .bf16)
     }
 
     /// Threads to use: as many as this process may run on unless named.

@@ -50,6 +50,10 @@ actor UnigramSampler: RolloutBackend, ScoringBackend {
     nonisolated let tokenizerFingerprint: String
     nonisolated let weightByteCount: Int? = UnigramModel.vocabulary * 4
     nonisolated let slots = 6
+    nonisolated let preferredBatch = ScoringBatch(tokens: 4096, tasks: 64)
+    nonisolated let events: AsyncThrowingStream<SamplingEvent, any Error>
+    private let continuation: AsyncThrowingStream<SamplingEvent, any Error>.Continuation
+    private var isSampling = false
     private var model: UnigramModel?
     private var version: UInt64 = 0
     private var active: [Trajectory] = []
@@ -70,9 +74,10 @@ actor UnigramSampler: RolloutBackend, ScoringBackend {
         tokenizerFingerprint = tokenizer
         self.pause = pause
         self.isBroken = isBroken
+        (events, continuation) = AsyncThrowingStream.makeStream()
     }
 
-    func replaceWeights(_ bytes: WeightBytes, elementType: String, version: UInt64) {
+    func replaceWeights(_ bytes: WeightBytes, type: WeightType, version: UInt64) {
         model = UnigramModel(bytes: bytes)
         self.version = version
         replaced += 1
@@ -89,12 +94,23 @@ actor UnigramSampler: RolloutBackend, ScoringBackend {
                     behaviourLogprobs: [], policyVersions: [], finishReason: .length,
                     temperature: task.sampling.temperature))
         }
+        if !isSampling {
+            isSampling = true
+            Task { await sampleAll() }
+        }
+    }
+
+    private func sampleAll() async {
+        while !active.isEmpty {
+            try? await Task.sleep(for: pause)
+            guard let model else { return continuation.finish(throwing: EngineFailure()) }
+            continuation.yield(.completed(advance(model)))
+        }
+        isSampling = false
     }
 
     /// One token of every active sequence.
-    func advance() async throws -> [Trajectory] {
-        try? await Task.sleep(for: pause)
-        guard let model else { throw EngineFailure() }
+    private func advance(_ model: UnigramModel) -> [Trajectory] {
         var completed: [Trajectory] = []
         for index in active.indices.reversed() {
             let task = tasks[index]
@@ -125,11 +141,13 @@ actor UnigramSampler: RolloutBackend, ScoringBackend {
             active.remove(at: index)
             tasks.remove(at: index)
         }
+        continuation.yield(.cancelled(items))
     }
 }
 
 actor UnigramTeacher: ScoringBackend {
     nonisolated let tokenizerFingerprint: String
+    nonisolated let preferredBatch = ScoringBatch(tokens: 4096, tasks: 64)
     private let spoils: @Sendable (WorkItem) -> Bool
     private let missing: Int
 
@@ -246,7 +264,7 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
 
     func withSnapshot<Result: Sendable>(_ body: @Sendable (TrainedWeights) throws -> Result) throws -> Result {
         if dead { throw EngineFailure() }
-        return try body(TrainedWeights(model.bytes, elementType: "f32"))
+        return try body(TrainedWeights(model.bytes, type: .f32))
     }
 
     func holdState() -> HeldState {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Logging
-import Models
 import Runs
 import Telemetry
 
@@ -35,8 +34,8 @@ struct BenchWeightsCommand: AsyncParsableCommand {
         var logger = Logger(label: "bench")
         logger.logLevel = .error
         let result = try await WeightBenchmark.run(
-            try ModelFiles.open(model), type: options.dtype, threads: options.threadCount, sequences: batch,
-            versions: versions, sharedMemory: !chunks, logger: logger)
+            options.reference(model), threads: options.threadCount, sequences: batch, versions: versions,
+            sharedMemory: !chunks, logger: logger)
         let beyond = result.announceToTokenSeconds - result.packSeconds
         try StandardOutput.shared.writeLine(
             json

@@ -7,15 +7,15 @@ import Wire
 /// What every member has before it: its session with the learner, the tasks that wait and those under way, and how it
 /// ends.
 ///
-/// Rollout workers and scorers are actors around one, see ``DeskMember``.
-struct MemberDesk<Work: LeasedWork>: Sendable {
+/// Rollout workers and scorers are actors around one, see ``WorkingMember``.
+struct MemberWork<Work: LeasedWork>: Sendable {
     let transport: any Transport
     let logger: Logger
     private let origin = ContinuousClock.now
     private var session: MemberSession<Work>
     private(set) var end: MemberEnd?
     /// Why the member cannot go on.
-    var failure: MemberError?
+    var failure: (any Error)?
     /// Granted, not begun yet.
     var queue: [Work] = []
     /// Under way.
@@ -28,7 +28,7 @@ struct MemberDesk<Work: LeasedWork>: Sendable {
 
     /// - Parameter window: tasks to hold at once.
     init(
-        _ options: MemberOptions, role: Role, backend: any MemberBackend, teachers: [String], slots: Int, window: Int,
+        _ options: MemberOptions, role: Role, backend: any Backend, teachers: [String], slots: Int, window: Int,
         transport: any Transport, logger: Logger
     ) {
         self.transport = transport
@@ -101,58 +101,5 @@ struct MemberDesk<Work: LeasedWork>: Sendable {
     private mutating func finish(_ end: MemberEnd) {
         if self.end == nil { self.end = end }
         wake()
-    }
-}
-
-/// An actor that works at a desk until the desk has an end.
-protocol DeskMember: Actor {
-    associatedtype Work: LeasedWork
-    var desk: MemberDesk<Work> { get set }
-    /// For heartbeats: what it does, and with which weights.
-    var status: (state: String, version: UInt64) { get }
-    /// Does what is on the desk until that has an end; throws what the engine throws.
-    func work() async throws
-    /// New weights are told of, or all are void.
-    func followWeights(_ action: MemberSession<Work>.Action) async
-    /// Ends what still sends, before the transport is closed.
-    func closeDown() async
-}
-
-extension DeskMember {
-    /// Works until the learner ends the run, refuses, or does not answer; throws what the engine throws.
-    func serve() async throws -> MemberEnd {
-        let receiver = Task { await receiveAll() }
-        let ticker = Task { await tickAll() }
-        defer {
-            receiver.cancel()
-            ticker.cancel()
-        }
-        do {
-            try await work()
-        } catch {
-            desk.leave("\(error)")
-            await closeDown()
-            await desk.transport.close()
-            throw error
-        }
-        await closeDown()
-        await desk.transport.close()
-        return desk.end ?? .stopped("")
-    }
-
-    private func receiveAll() async {
-        for await burst in desk.transport.events.bursts {
-            for case .message(let message, _) in burst {
-                for action in desk.receive(message) { await followWeights(action) }
-            }
-            desk.wake()
-        }
-    }
-
-    private func tickAll() async {
-        while (try? await Task.sleep(for: .milliseconds(100))) != nil {
-            let status = status
-            desk.tick(state: status.state, version: status.version)
-        }
     }
 }

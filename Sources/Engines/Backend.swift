@@ -1,0 +1,14 @@
+/// What everyone says of the engine that computes a model.
+package protocol Backend: Sendable {
+    /// Identifies everything that maps text to ids; the learner refuses a worker whose tokenizer differs from its own.
+    var tokenizerFingerprint: String { get }
+    /// Equal where log-probabilities have the same bits; empty: not known. The learner warns of a member that differs.
+    var arithmetic: String { get }
+    /// Whether results are functions of their arguments, to the last bit; otherwise two runs of one seed differ.
+    var isReproducible: Bool { get }
+}
+
+extension Backend {
+    package var arithmetic: String { "" }
+    package var isReproducible: Bool { true }
+}

@@ -1,0 +1,23 @@
+/// Why an engine cannot go on, in one line.
+package struct EngineError: Error, CustomStringConvertible, Sendable {
+    package let message: String
+    package init(_ message: String) { self.message = message }
+    package var description: String { message }
+}
+
+/// What an engine was given and cannot work with. Who gave it adds the name under which the user can mend it.
+package struct EngineRefusal: Error, CustomStringConvertible, Sendable, Equatable {
+    /// What does not fit.
+    package enum Subject: Sendable, Equatable { case model, adapters, shape }
+
+    package let subject: Subject
+    /// Why, in one line.
+    package let reason: String
+
+    package init(_ subject: Subject, _ reason: String) {
+        self.subject = subject
+        self.reason = reason
+    }
+
+    package var description: String { reason }
+}

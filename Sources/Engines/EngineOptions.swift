@@ -1,0 +1,54 @@
+/// How a student is trained.
+package struct TrainerOptions: Sendable, Equatable {
+    /// Compute threads, at least 1.
+    package var threads: Int
+    /// Most tokens of one forward and backward pass.
+    package var tokenBudget: Int
+    package var optimizer: AdamWSettings
+
+    package init(threads: Int, tokenBudget: Int, optimizer: AdamWSettings) {
+        self.threads = threads
+        self.tokenBudget = tokenBudget
+        self.optimizer = optimizer
+    }
+}
+
+/// The optimizer, AdamW, but for its learning rate, which every step is given.
+package struct AdamWSettings: Sendable, Equatable {
+    package var beta1: Float
+    package var beta2: Float
+    package var epsilon: Float
+    /// Decoupled, on every parameter.
+    package var weightDecay: Float
+    /// Largest global norm of the gradient; 0 or less is off.
+    package var clipGradNorm: Float
+
+    package init(beta1: Float, beta2: Float, epsilon: Float, weightDecay: Float, clipGradNorm: Float) {
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        self.weightDecay = weightDecay
+        self.clipGradNorm = clipGradNorm
+    }
+}
+
+/// How a model samples.
+package struct SamplerOptions: Sendable, Equatable {
+    /// Sequences sampled at once, at least 1; it changes no result of an engine that is reproducible.
+    package var slots: Int
+    /// Compute threads, at least 1.
+    package var threads: Int
+
+    package init(slots: Int, threads: Int) {
+        self.slots = slots
+        self.threads = threads
+    }
+}
+
+/// How a teacher grades.
+package struct ScorerOptions: Sendable, Equatable {
+    /// Compute threads, at least 1.
+    package var threads: Int
+
+    package init(threads: Int) { self.threads = threads }
+}

@@ -1,0 +1,96 @@
+import Compute
+import Distillation
+import Engines
+import Foundation
+import Models
+import Training
+
+/// The engine of this project: transformers on the CPUs of one machine.
+package struct NativeEngineFactory: EngineFactory {
+    package init() {}
+
+    package func describe(_ model: ModelReference) throws -> ModelDescription {
+        let files = try ModelFiles.open(model.path)
+        let configuration = files.configuration
+        let training = try files.adapters(model.adapters).map { layout in
+            PassCost {
+                configuration.adapterTrainingOperations(prompt: $0, response: $1, adapters: layout)
+            }
+        }
+        return ModelDescription(
+            name: model.path,
+            text: ModelText(tokenizer: try files.loadTokenizer(), template: try files.chatTemplate()),
+            contextLength: configuration.maxPositions, vocabularySize: configuration.vocabularySize,
+            forwardCost: PassCost { configuration.forwardOperations(prompt: $0, response: $1) },
+            trainingCost: training)
+    }
+
+    package func trainer(
+        _ model: ModelReference, _ options: TrainerOptions
+    ) throws -> any TrainingBackend & SupervisedBackend {
+        let files = try ModelFiles.open(model.path), optimizer = options.optimizer
+        return try StudentTrainer(
+            files, type: ElementType(model.type), threads: options.threads,
+            options: OptimizerOptions(
+                beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon,
+                weightDecay: optimizer.weightDecay, clipGradNorm: optimizer.clipGradNorm),
+            tokenBudget: options.tokenBudget,
+            adapters: try files.adapters(model.adapters).map { ($0, model.adapters?.seed ?? 0) })
+    }
+
+    package func sampler(_ model: ModelReference, _ options: SamplerOptions) throws -> any RolloutBackend {
+        try evaluator(model, options)
+    }
+
+    package func evaluator(
+        _ model: ModelReference, _ options: SamplerOptions
+    ) throws -> any RolloutBackend & ScoringBackend {
+        let files = try ModelFiles.open(model.path)
+        return try StudentSampler(
+            files, type: ElementType(model.type), slots: options.slots, threads: options.threads,
+            adapters: try files.adapters(model.adapters))
+    }
+
+    package func scorer(_ model: ModelReference, _ options: ScorerOptions) throws -> any ScoringBackend {
+        try TeacherModel(ModelFiles.open(model.path), type: ElementType(model.type), threads: options.threads)
+    }
+
+    package func create(_ shape: InitialShape, seed: UInt64, at path: String) throws -> Int {
+        let made = ModelShape(
+            layers: shape.layers, hidden: shape.hidden, heads: shape.heads, keyValueHeads: shape.keyValueHeads,
+            intermediate: shape.intermediate, context: shape.context)
+        let expected: ModelConfiguration
+        do {
+            expected = try made.configuration(source: "shape")
+        } catch {
+            throw EngineRefusal(.shape, "\(error)")
+        }
+        if !FileManager.default.fileExists(atPath: "\(path)/config.json") {
+            try ModelInitializer.write(to: path, shape: made, seed: seed)
+        }
+        return expected.parameterCount
+    }
+}
+
+extension ElementType {
+    init(_ type: WeightType) { self = type == .f32 ? .f32 : .bf16 }
+
+    /// How weights of this type are named to other engines.
+    var weightType: WeightType { self == .f32 ? .f32 : .bf16 }
+}
+
+extension ModelFiles {
+    /// Where the adapters lie that are trained; nil: all weights are.
+    /// - Throws: ``EngineRefusal`` when this model cannot have them.
+    fileprivate func adapters(_ options: AdapterOptions?) throws(EngineRefusal) -> AdapterLayout? {
+        guard let options else { return nil }
+        let targets =
+            options.targets.isEmpty ? AdapterShape.Target.allCases : options.targets.compactMap { .init(rawValue: $0) }
+        do {
+            return try AdapterLayout(
+                configuration, AdapterShape(rank: options.rank, alpha: options.alpha, targets: Set(targets)))
+        } catch {
+            throw EngineRefusal(.adapters, "\(error)")
+        }
+    }
+}

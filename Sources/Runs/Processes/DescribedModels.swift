@@ -1,0 +1,38 @@
+import Configuration
+import Distillation
+import Engines
+import Foundation
+import Logging
+
+/// What a learner knows of the models of its run before it starts.
+struct DescribedModels: Sendable {
+    var student: ModelDescription
+    /// By label. A teacher whose files are not on this machine is missing: what it needs is known to its members alone.
+    var teachers: [String: ModelDescription] = [:]
+
+    /// Describes what is on this machine, and says of which teacher nothing is known.
+    /// - Throws: `UsageError` for what does not fit, and the engine's errors for files that are wrong.
+    init(_ configuration: RunConfiguration, engines: EngineChoice, logger: Logger) async throws {
+        let student = configuration.studentReference
+        self.student = try await namingKeys { try await engines.factory(for: student).describe(student) }
+        for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
+            guard FileManager.default.fileExists(atPath: model.model) else {
+                logger.notice(
+                    """
+                    teachers.\(label): \(model.model) is not on this machine; its tokenizer is checked when it joins, \
+                    its operations are not counted, and the summary has no answers of it
+                    """)
+                continue
+            }
+            teachers[label] = try await engines.factory(for: model.reference).describe(model.reference)
+        }
+    }
+
+    /// What passes cost the models of this run; nil where the student's are not known.
+    var costModel: CostModel? {
+        student.forwardCost.map { forward in
+            CostModel(
+                student: forward, training: student.trainingCost, teachers: teachers.compactMapValues(\.forwardCost))
+        }
+    }
+}
