@@ -82,7 +82,7 @@ package enum PromptFile {
         let isTraining = path == configuration.data.prompts
         return try read(
             path, teachers: configuration.usedTeachers.keys.sorted(), defaultTeacher: configuration.defaultTeacher,
-            responses: configuration.objective.kind == .supervised ? (isTraining ? .needed : .taken) : .unused)
+            responses: configuration.kind.sampler == .nobody ? (isTraining ? .needed : .taken) : .unused)
     }
 
     /// Reads the bytes of a prompt file; `source` names it in problems.

@@ -4,7 +4,7 @@ import Testing
 @Suite struct StatisticsTests {
     @Test func countsWhatABatchHolds() {
         var statistics = BatchStatistics()
-        let objective = Objective(loss: .truncatedImportanceSampling, truncation: 1.5)
+        let objective = PolicyGradient(loss: .truncated(bound: 1.5))
         let batch = [
             scored(behaviour: [-1, -1], teacher: [-1.5, -1], versions: [3, 4], finish: .length),
             scored(behaviour: [-2, -2, -2, -2], teacher: [-3, -3, -3, -3], versions: [5, 5, 5, 5]),

@@ -39,7 +39,7 @@ package enum LearnerProcess {
         resumeCommand: String, timeLimit: TimeLimit? = nil, progress: RunProgress, logger: Logger
     ) async throws -> End {
         let startedAt = ContinuousClock.now
-        guard configuration.objective.kind.samples else {
+        guard configuration.kind.sampler != .nobody else {
             throw UsageError(
                 "objective.kind '\(configuration.objective.kind.rawValue)' needs no workers and no learner to serve them; use "
                     + "'opd run'")
@@ -112,7 +112,7 @@ package enum LearnerProcess {
         options.costModel = try configuration.costModel(student: student)
         options.target = configuration.evaluation.target
         if data.hasVerifiers { options.judge = ResponseJudge(tokenizer, logger: logger) }
-        if configuration.objective.kind.evaluatesInLearner {
+        if configuration.kind.evaluator == .learner {
             options.evaluator = try evaluator(configuration, student, data, logger)
         }
         if configuration.evaluation.teachers {
@@ -155,7 +155,7 @@ package enum LearnerProcess {
                 maxTokens: sampling.maxTokens, temperature: Float(sampling.temperature), topP: Float(sampling.topP),
                 topK: sampling.topK, stopTokenIDs: data.stopTokenIDs))
         plan.shuffle = configuration.data.shuffle
-        if configuration.objective.kind.teachersSample { plan.stepsAhead = stepsAhead }
+        if configuration.kind.sampler == .teachers { plan.stepsAhead = stepsAhead }
         return plan
     }
 

@@ -26,13 +26,13 @@ struct PreparedData {
                 teacher, readsAs: student, tokenizer,
                 configuration.data.template == .auto ? reader.template : nil)
         }
-        if configuration.objective.kind == .supervised {
+        if configuration.kind.sampler == .nobody {
             (examples, prompts) = try reader.examples()
         } else {
             prompts = try reader.training()
         }
         heldout = try reader.heldout()
-        for teacher in teachers where configuration.objective.kind.teachersSample {
+        for teacher in teachers where configuration.kind.sampler == .teachers {
             try Self.check(teacher, hasRoomFor: prompts, maxTokens: configuration.sampling.maxTokens)
         }
         stopTokenIDs = reader.stopTokenIDs

@@ -48,7 +48,7 @@ struct PromptReader: Sendable {
 
     private func read(_ path: String, isHeldout: Bool) throws -> [Distillation.Prompt] {
         try PromptFile.read(path, for: configuration).enumerated().map { index, prompt in
-            if !isHeldout, configuration.objective.kind.usesReward, prompt.check == nil {
+            if !isHeldout, configuration.kind.usesReward, prompt.check == nil {
                 throw UsageError(
                     "\(path): prompt \(index + 1) has no 'verifier', which gives objective.kind "
                         + "'\(configuration.objective.kind.rawValue)' its reward")
@@ -80,8 +80,8 @@ struct PromptReader: Sendable {
                         + "\(configuration.sampling.maxTokens) only \(max(room, 0)) fit into the student's context of "
                         + "\(context); shorten it or lower sampling.max_tokens")
         }
-        let kind = configuration.objective.kind, samples = kind.teachersSample
-        let given = kind.evaluatesInLearner ? try response.map { try example(messages, $0, named: name) } : nil
+        let kind = configuration.kind, samples = kind.sampler == .teachers
+        let given = kind.evaluator == .learner ? try response.map { try example(messages, $0, named: name) } : nil
         return Distillation.Prompt(
             ids: ids, teacher: samples ? "" : teacher, sampler: samples ? teacher : "", text: text, check: check,
             responseIDs: given?.responseIDs ?? [])

@@ -51,7 +51,7 @@ struct RunCommand: AsyncParsableCommand {
         if again, let kept = try RunFolder.setAside(configuration.runFolder), verbosity.level != .quiet {
             printToStandardError("the earlier run is kept in \(kept)")
         }
-        guard configuration.objective.kind.samples else {
+        guard configuration.kind.sampler != .nobody else {
             let start: LearnerProcess.Start = fork.path.map { .from($0) } ?? (resume ? .resume : .fresh)
             throw ExitCode(
                 try await SupervisedCommand.run(

@@ -5,7 +5,7 @@
 #endif
 
 /// Learning rate as a function of the step.
-package struct Schedule: Sendable, Equatable {
+package struct LearningRateSchedule: Sendable, Equatable {
     /// What follows the warm-up.
     package enum Shape: String, Sendable, CaseIterable { case constant, linear, cosine }
 
