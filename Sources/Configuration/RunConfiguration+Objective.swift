@@ -23,7 +23,7 @@ extension RunConfiguration {
         if !data.task.isEmpty {
             if !data.prompts.isEmpty { found.append(("data.task", "data.prompts is given too; give one")) }
             do {
-                _ = try TaskSpec(data.task)
+                _ = try ExerciseGenerator(data.task)
             } catch {
                 found.append(("data.task", error.message))
             }

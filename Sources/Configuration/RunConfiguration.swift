@@ -101,6 +101,13 @@ package struct RunConfiguration: Sendable, Equatable {
         /// 0: no limit.
         package var topK = 0
         package init() {}
+
+        /// What a sampler is told: the section's values and the ids that end a response.
+        package func settings(stopTokenIDs: [Int32]) -> SamplingSettings {
+            SamplingSettings(
+                maxTokens: maxTokens, temperature: Float(temperature), topP: Float(topP), topK: topK,
+                stopTokenIDs: stopTokenIDs)
+        }
     }
 
     /// The method: its kind by name, and parameters, of which each method reads its own.

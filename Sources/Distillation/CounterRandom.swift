@@ -4,7 +4,7 @@
 package struct CounterRandom: Sendable, Equatable {
     private let key: UInt64
 
-    /// - Parameter words: what the numbers belong to, such as run seed, purpose and epoch.
+    /// - Parameter words: what the numbers belong to, such as run seed, purpose and pass.
     package init(key words: UInt64...) {
         key = words.reduce(0x6F70_645F_7365_6564) { Self.mix($0 &+ Self.mix($1 &+ 0x9E37_79B9_7F4A_7C15)) }
     }

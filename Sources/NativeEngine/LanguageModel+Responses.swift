@@ -11,7 +11,7 @@ extension LanguageModel {
     ///   - slots: sequences at once; changes no result.
     /// - Returns: the samples of every prompt, in order.
     package func responses(
-        to prompts: [(number: Int, ids: [Int32])], samples: Int = 1, _ parameters: SamplingParameters, seed: UInt64,
+        to prompts: [(number: Int, ids: [Int32])], samples: Int = 1, _ parameters: SamplingSettings, seed: UInt64,
         slots: Int
     ) throws -> [[CompletedSample]] {
         let engine = GenerationEngine(model: self, slots: slots)

@@ -33,7 +33,7 @@ package final class ModelEvaluator {
 
     /// The responses to every problem, in order; a function of the weights, the problems and the settings alone.
     func responses(to problems: ProblemSet, _ settings: Settings) throws -> [[CompletedSample]] {
-        let parameters = SamplingParameters(
+        let parameters = SamplingSettings(
             maxTokens: problems.maxTokens, temperature: settings.temperature, stopTokenIDs: problems.stopTokenIDs)
         return try model.responses(
             to: problems.items.enumerated().map { ($0, $1.promptIDs) }, samples: settings.samples, parameters,

@@ -68,7 +68,7 @@ struct HeldoutAnswers {
     private static let candidates = 32, shown = 3
 
     /// The label of the teacher that grades a prompt, or answers it in the student's place; empty without one.
-    private func label(of prompt: Distillation.Prompt) -> String {
+    private func label(of prompt: Prompt) -> String {
         prompt.teacher.isEmpty ? prompt.sampler : prompt.teacher
     }
 
@@ -81,10 +81,9 @@ struct HeldoutAnswers {
     private func answers(
         by model: String, _ dtype: RunConfiguration.DType, to indices: [Int], temperature: Float = 0
     ) throws -> [String] {
-        let sampling = configuration.sampling, pipeline = configuration.pipeline
-        let parameters = SamplingParameters(
-            maxTokens: sampling.maxTokens, temperature: temperature, topP: Float(sampling.topP), topK: sampling.topK,
-            stopTokenIDs: data.stopTokenIDs)
+        let pipeline = configuration.pipeline
+        var parameters = configuration.sampling.settings(stopTokenIDs: data.stopTokenIDs)
+        parameters.temperature = temperature
         return try LanguageModel(ModelFiles.open(model), type: dtype.elementType, threads: pipeline.threadCount)
             .responses(
                 to: indices.map { ($0, data.heldout[$0].ids) }, parameters, seed: configuration.seed,

@@ -7,8 +7,8 @@ import Wording
 /// Prompts rendered and tokenised for one student, and what ends its answers.
 struct PreparedData {
     /// To train on; for a supervised run, what stands for its examples.
-    var prompts: [Distillation.Prompt]
-    var heldout: [Distillation.Prompt]
+    var prompts: [Prompt]
+    var heldout: [Prompt]
     /// What a supervised run imitates; nil for others.
     var examples: (any ExampleSource)?
     var stopTokenIDs: [Int32]
@@ -46,7 +46,7 @@ struct PreparedData {
 
     /// A teacher that samples must have room for it.
     private static func check(
-        _ teacher: Teacher, hasRoomFor prompts: [Distillation.Prompt], maxTokens: Int
+        _ teacher: Teacher, hasRoomFor prompts: [Prompt], maxTokens: Int
     ) throws(UsageError) {
         let longest = prompts.filter { $0.sampler == teacher.label }.map(\.ids.count).max() ?? 0
         let context = teacher.files.configuration.maxPositions

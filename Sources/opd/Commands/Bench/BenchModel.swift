@@ -1,5 +1,6 @@
 import ArgumentParser
 import Compute
+import Distillation
 import Generation
 import Glibc
 import Models
@@ -164,7 +165,7 @@ extension ModelBenchmark.Work {
                         load.ids(load.prompt, vocabulary: vocabulary).enumerated().map {
                             SampleRequest(
                                 id: UInt64($0), promptIDs: $1, seed: 0, stream: UInt64($0), sample: 0,
-                                parameters: SamplingParameters(maxTokens: load.tokens[$0]))
+                                parameters: SamplingSettings(maxTokens: load.tokens[$0]))
                         })
                     _ = engine.run()
                 }
