@@ -1,3 +1,6 @@
+import Randomness
+import Wording
+
 /// A prompt as the pipeline handles it: already rendered and tokenised.
 package struct Prompt: Sendable, Equatable {
     package var ids: [Int32]
@@ -82,16 +85,13 @@ package enum TaskSeed {
 extension Prompt {
     /// Identifies a list of prompts: FNV-1a over ids and teachers, in 16 hexadecimal digits.
     package static func digest(_ prompts: [Prompt]) -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        func add(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        func add(_ word: UInt32) { for shift in [0, 8, 16, 24] { add(UInt8(truncatingIfNeeded: word >> shift)) } }
+        var hash = FNVHash()
         for prompt in prompts {
-            add(UInt32(prompt.ids.count))
-            for id in prompt.ids { add(UInt32(bitPattern: id)) }
-            for byte in prompt.teacher.utf8 { add(byte) }
-            for byte in prompt.sampler.utf8 { add(byte) }
+            hash.add(UInt32(prompt.ids.count))
+            for id in prompt.ids { hash.add(UInt32(bitPattern: id)) }
+            hash.add(prompt.teacher)
+            hash.add(prompt.sampler)
         }
-        let digits = String(hash, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        return hash.value.padded(to: 16, radix: 16)
     }
 }

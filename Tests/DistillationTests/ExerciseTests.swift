@@ -118,6 +118,8 @@ import Testing
         let error = #expect(throws: ExerciseError.self) { try task.exercises(.heldout, seed: 1, count: 99) }
         let expected = "task 'arithmetic:digits=1,operations=mul' has no 99 different problems of split 'heldout': "
         #expect(error?.message.hasPrefix(expected) == true)
-        #expect(ExerciseGenerator.isTask("format") && ExerciseGenerator.isTask("arithmetic:x") && !ExerciseGenerator.isTask("my/format.jsonl"))
+        #expect(
+            ExerciseGenerator.isTask("format") && ExerciseGenerator.isTask("arithmetic:x")
+                && !ExerciseGenerator.isTask("my/format.jsonl"))
     }
 }

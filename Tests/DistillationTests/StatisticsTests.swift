@@ -1,4 +1,5 @@
 import Distillation
+import Randomness
 import Testing
 
 @Suite struct StatisticsTests {

@@ -1,6 +1,7 @@
 import Compute
 import Distillation
 import Foundation
+import Randomness
 import Testing
 
 @testable import Generation

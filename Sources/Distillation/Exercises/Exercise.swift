@@ -1,3 +1,5 @@
+import Randomness
+
 /// One question of a task, with an answer worked out and what judges others' answers.
 package struct Exercise: Sendable, Equatable {
     package var prompt: String
@@ -22,10 +24,10 @@ package enum ExerciseSplit: String, Sendable, CaseIterable {
 
     /// By the prompt alone: so no seed, count or other setting can bring an exercise from one split into the other.
     package init(of prompt: String) {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in prompt.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        var hash = FNVHash()
+        hash.add(prompt)
         // FNV's low bits alone are weak.
-        self = CounterRandom(key: hash, 0x73_706C_6974).bits(0) % 8 == 0 ? .heldout : .training
+        self = CounterRandom(key: hash.value, 0x73_706C_6974).bits(0) % 8 == 0 ? .heldout : .training
     }
 
     var word: UInt64 { self == .training ? 0x7472_6169_6E : 0x6865_6C64 }

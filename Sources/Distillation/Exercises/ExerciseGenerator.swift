@@ -1,3 +1,6 @@
+import Randomness
+import Wording
+
 /// A generated task by name, with its parameters: `arithmetic`, `arithmetic:digits=3,operations=add+sub`.
 package struct ExerciseGenerator: Sendable, Equatable, CustomStringConvertible {
     enum Kind: Sendable, Equatable {
@@ -81,10 +84,9 @@ package struct ExerciseGenerator: Sendable, Equatable, CustomStringConvertible {
 }
 
 /// A task that cannot be: one line for a person.
-package struct ExerciseError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct ExerciseError: MessageError, Equatable {
     package var message: String
     init(_ message: String) { self.message = message }
-    package var description: String { message }
 }
 
 /// Draws of one exercise, one after the other.
@@ -130,7 +132,8 @@ struct ExerciseParameters {
         return values.remove(at: index).value
     }
 
-    mutating func integer(_ key: String, default standard: Int, _ range: ClosedRange<Int>) throws(ExerciseError) -> Int {
+    mutating func integer(_ key: String, default standard: Int, _ range: ClosedRange<Int>) throws(ExerciseError) -> Int
+    {
         guard let text = take(key) else { return standard }
         guard let value = Int(text), range.contains(value) else {
             throw ExerciseError(

@@ -1,3 +1,5 @@
+import Wording
+
 /// What a verifier says of a response.
 package struct Verdict: Sendable, Equatable {
     /// 0 ... 1.
@@ -46,8 +48,7 @@ package struct AnswerCheck: Sendable, Equatable {
 }
 
 /// A verifier that cannot be: one line for a person.
-package struct VerifierError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct VerifierError: MessageError, Equatable {
     package var message: String
     package init(_ message: String) { self.message = message }
-    package var description: String { message }
 }

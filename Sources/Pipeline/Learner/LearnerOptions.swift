@@ -1,6 +1,7 @@
 import Distillation
 import Exchange
 import RunFiles
+import Wording
 
 /// What a learner is to do.
 package struct LearnerOptions: Sendable {
@@ -109,7 +110,7 @@ package struct EvaluationRecord: Sendable, Equatable, Codable {
 }
 
 /// A learner cannot start or go on.
-package struct LearnerError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct LearnerError: MessageError, Equatable {
     package enum Code: Sendable { case invalidCheckpoint, changedRun, badStep, transport }
     package var code: Code
     package var message: String
@@ -118,6 +119,4 @@ package struct LearnerError: Error, Sendable, Equatable, CustomStringConvertible
         self.code = code
         self.message = message
     }
-
-    package var description: String { message }
 }

@@ -84,8 +84,7 @@ struct EvalCommand: ParsableCommand {
             if output != nil { lines += sample.jsonLine + "\n" }
         }
         try output.map { try write(lines, to: $0) }
-        let passed = begun.duration(to: .now).components
-        let seconds = Double(passed.seconds) + Double(passed.attoseconds) * 1e-18
+        let seconds = begun.duration(to: .now).seconds
         if let flaw = report.flaws.first {
             printToStandardError(
                 "warning: \(report.flaws.count) responses could not be judged and count as wrong: \(flaw)")
