@@ -13,7 +13,9 @@ package struct PromptLine: Sendable, Equatable {
         }
     }
 
-    /// At least one; the last is the user's or a tool's. `{"prompt": "..."}` is one user message.
+    /// The conversation, at least one message; the last is the user's or a tool's.
+    ///
+    /// `{"prompt": "..."}` is one message of the user.
     package var messages: [Message]
     /// A reference answer, for verifiers and evaluations.
     package var answer: String?
@@ -43,11 +45,11 @@ package struct PromptLine: Sendable, Equatable {
 package enum PromptFile {
     /// What the lines' responses are for.
     package enum Responses: Sendable {
-        /// Nothing: they are only checked.
+        /// Responses are not used, only checked.
         case unused
-        /// A last message of the assistant is one, too.
+        /// A line may have a response; a last message of the assistant is one, too.
         case taken
-        /// Each line must have one.
+        /// Each line must have a response.
         case needed
     }
 

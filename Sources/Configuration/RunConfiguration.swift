@@ -9,10 +9,10 @@ package struct RunConfiguration: Sendable, Equatable {
     package var name = ""
     /// Seed of every random choice of the run: prompt order and sampling.
     package var seed: UInt64 = 1
-    /// Where the run writes; `runs/<name>` unless given.
+    /// Folder into which the run writes; `runs/<name>` unless given.
     package var runFolder = ""
     package var student = Model()
-    /// Of a model that is made from scratch, instead of `student.model`.
+    /// The shape of a model that is made from scratch, instead of `student.model`.
     package var shape = Shape()
     /// Adapters that are trained instead of all weights.
     package var lora = LoRA()
@@ -49,7 +49,7 @@ package struct RunConfiguration: Sendable, Equatable {
         package var keyValueHeads = 4
         package var intermediate = 384
         package var context = 256
-        /// Of the random weights.
+        /// Seed of the random weights.
         package var seed = 1
         package init() {}
     }
@@ -62,7 +62,7 @@ package struct RunConfiguration: Sendable, Equatable {
         package var alpha = 32.0
         /// Projections that have adapters; empty: all.
         package var targets: [String] = []
-        /// Of the random values that they begin with.
+        /// Seed of the random values that the adapters begin with.
         package var seed = 1
         package init() {}
 
@@ -132,7 +132,7 @@ package struct RunConfiguration: Sendable, Equatable {
     package struct Training: Sendable, Equatable {
         package var steps = 100
         package var learningRate = 1e-4
-        /// Where `linear` and `cosine` schedules end.
+        /// The rate with which `linear` and `cosine` schedules end.
         package var minLearningRate = 0.0
         package var warmupSteps = 0
         package var schedule = LearningRateSchedule.Shape.constant
@@ -161,7 +161,7 @@ package struct RunConfiguration: Sendable, Equatable {
         /// Processes that `opd run` starts.
         package var workers = 1
         package var scorers = 1
-        /// Where the learner binds; `*` as the port picks a free one.
+        /// Address at which the learner listens; `*` as the port picks a free one.
         package var endpoint = "tcp://127.0.0.1:*"
         /// How long a process waits for the learner before it gives up.
         package var connectTimeoutSeconds = 60.0
@@ -176,7 +176,7 @@ package struct RunConfiguration: Sendable, Equatable {
         package init() {}
     }
 
-    /// Files of keys. Any of them: everything is encrypted, and only known keys are let in.
+    /// Files of keys. With any of them everything is encrypted, and only known keys are let in.
     package struct Security: Sendable, Equatable {
         /// Secret key of the learner.
         package var learnerKey = ""

@@ -1,8 +1,8 @@
 /// A prompt and the response to imitate, tokenised.
 package struct SupervisedExample: Sendable, Equatable {
-    /// At least one token; carries no loss.
+    /// Prompt ids, at least one; they carry no loss.
     package var promptIDs: [Int32]
-    /// At least one token, the stop token included.
+    /// Response ids, at least one, the stop token included.
     package var responseIDs: [Int32]
 
     package init(promptIDs: [Int32], responseIDs: [Int32]) {

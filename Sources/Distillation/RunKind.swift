@@ -4,7 +4,7 @@ package enum ObjectiveKind: String, Sendable, CaseIterable {
     case distillation
     /// Verifiers' rewards of its own responses.
     case reinforcement
-    /// Both.
+    /// Teachers' grades and verifiers' rewards of its own responses.
     case mixed
     /// Teachers' responses, which it imitates.
     case offPolicy = "off_policy"

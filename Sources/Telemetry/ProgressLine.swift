@@ -25,11 +25,11 @@ package struct ProgressLine: Sendable, Equatable {
         self.step = step
     }
 
-    /// What `history` is of.
+    /// The quantity whose values `history` holds.
     private var headline = "KL"
     /// Share of held-out responses that passed at the last evaluation.
     private var passRate: Double?
-    /// The same of the teachers, where they were asked.
+    /// The share that the teachers have right, where they were asked.
     private var teacherPassRate: Double?
 
     /// Takes in a finished step.

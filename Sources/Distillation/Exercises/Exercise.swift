@@ -19,10 +19,11 @@ package struct Exercise: Sendable, Equatable {
 /// A part of a task's exercises. An exercise belongs to one of them, whatever the seed.
 package enum ExerciseSplit: String, Sendable, CaseIterable {
     case training = "train"
-    /// One in eight: never trained on.
+    /// One exercise in eight, never trained on.
     case heldout
 
-    /// By the prompt alone: so no seed, count or other setting can bring an exercise from one split into the other.
+    /// The split of an exercise follows from its prompt alone: so no seed, count or other setting can bring it from one
+    /// split into the other.
     package init(of prompt: String) {
         var hash = FNVHash()
         hash.add(prompt)

@@ -15,7 +15,7 @@ package struct Verdict: Sendable, Equatable {
         self.flaw = flaw
     }
 
-    /// All or nothing.
+    /// Makes a verdict with all of the reward or none.
     init(passed: Bool) { self.init(reward: passed ? 1 : 0, passed: passed) }
 }
 
@@ -37,7 +37,7 @@ package struct AnswerCheck: Sendable, Equatable {
         }
     }
 
-    /// For answers that are known to fit.
+    /// Makes a check of an answer that is known to fit the verifier.
     init(known answer: String, _ verifier: Verifier) {
         self.answer = answer
         self.verifier = verifier

@@ -95,7 +95,7 @@ struct EvalCommand: ParsableCommand {
         try StandardOutput.shared.writeLine(json ? report.json(of: subject) : report.text(of: subject))
     }
 
-    /// Before the work: a file is not written over, and its folder is there.
+    /// Checks before the work that no file is written over, and that the folder is there.
     private func checkOutput(_ path: String) throws {
         let files = FileManager.default
         guard !files.fileExists(atPath: path) else {

@@ -130,7 +130,7 @@ struct ModelBenchmark: ParsableArguments {
 private struct BenchLoad {
     var batch: Int
     var prompt: Int
-    /// Of every sequence.
+    /// New tokens of every sequence.
     var tokens: [Int]
     /// The longest sequence.
     var length: Int { prompt + (tokens.max() ?? 0) }
@@ -193,7 +193,7 @@ extension ModelBenchmark.Work {
         }
     }
 
-    /// Of adapters, or with rank 0 of all weights.
+    /// A trainer of adapters, or with rank 0 of all weights.
     private func trainer(_ files: ModelFiles, rank: Int, _ options: ModelOptions) throws -> Trainer {
         let weights = try ParameterBuffer(reading: files)
         guard rank > 0 else {
