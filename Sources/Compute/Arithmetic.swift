@@ -1,4 +1,6 @@
 import CKernels
+import Randomness
+import Wording
 
 extension ComputeContext {
     /// Sixteen hexadecimal digits that are equal on machines whose products and exponentials have the same bits: a hash
@@ -7,7 +9,7 @@ extension ComputeContext {
 
     /// Over products in both types, of few rows and of many, and of exponentials.
     func arithmeticHash() -> String {
-        var hash = FloatHash()
+        var hash = FNVHash()
         for type in ElementType.allCases {
             for (outputs, inputs) in [(96, 576), (40, 100)] {
                 let weights = pack(Self.samples(rows: outputs, columns: inputs, seed: 1), as: type)
@@ -22,8 +24,7 @@ extension ComputeContext {
                 }
             }
         }
-        let digits = String(hash.value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        return hash.value.padded(to: 16, radix: 16)
     }
 
     /// f32 of several magnitudes and both signs: another order of summation would round otherwise.

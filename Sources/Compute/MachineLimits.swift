@@ -1,4 +1,5 @@
 import CKernels
+import Wording
 
 /// What this machine can do, measured now: the roofs under which everything else is judged.
 package enum MachineLimits {
@@ -43,7 +44,7 @@ package enum MachineLimits {
             shortest = min(shortest, clock.measure(body))
             runs += 1
         } while runs < 3 || clock.now - start < .milliseconds(250)
-        return Double(shortest.components.seconds) + Double(shortest.components.attoseconds) * 1e-18
+        return shortest.seconds
     }
 
     /// Non-zero everywhere: untouched pages would all be one cached page.

@@ -1,7 +1,7 @@
 /// Which process needs a file; a worker on another machine need not have the prompts.
 package enum FileUse: Sendable, CaseIterable {
     case student, teachers, data
-    /// Of the learner; of whoever connects to it; of rollout workers; of scorers.
+    /// Keys of the learner; of whoever connects to it; of rollout workers; of scorers.
     case learnerKeys, memberKeys, rolloutKeys, scorerKeys
 }
 

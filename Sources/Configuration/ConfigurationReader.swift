@@ -6,7 +6,7 @@ struct ConfigurationReader {
     var configuration = RunConfiguration()
     var problems: [ConfigurationError.Problem] = []
 
-    /// Where each key was set: the source and line that problems found later refer to.
+    /// The source and line where each key was set, to which problems found later refer.
     private var places: [String: (source: String, line: Int?)] = [:]
     /// Keys whose value was refused: they are not also missing.
     private var refused: Set<String> = []

@@ -2,7 +2,7 @@ import Distillation
 import Foundation
 
 /// One line of a prompt file: a conversation that the student answers.
-package struct Prompt: Sendable, Equatable {
+package struct PromptLine: Sendable, Equatable {
     package struct Message: Sendable, Equatable {
         package var role: String
         package var content: String
@@ -13,7 +13,9 @@ package struct Prompt: Sendable, Equatable {
         }
     }
 
-    /// At least one; the last is the user's or a tool's. `{"prompt": "..."}` is one user message.
+    /// The conversation, at least one message; the last is the user's or a tool's.
+    ///
+    /// `{"prompt": "..."}` is one message of the user.
     package var messages: [Message]
     /// A reference answer, for verifiers and evaluations.
     package var answer: String?
@@ -43,11 +45,11 @@ package struct Prompt: Sendable, Equatable {
 package enum PromptFile {
     /// What the lines' responses are for.
     package enum Responses: Sendable {
-        /// Nothing: they are only checked.
+        /// Responses are not used, only checked.
         case unused
-        /// A last message of the assistant is one, too.
+        /// A line may have a response; a last message of the assistant is one, too.
         case taken
-        /// Each line must have one.
+        /// Each line must have a response.
         case needed
     }
 
@@ -68,7 +70,7 @@ package enum PromptFile {
     /// - Throws: ``ConfigurationError`` with every problem and its line, or when there is no prompt.
     package static func read(
         _ path: String, teachers: [String], defaultTeacher: String?, responses: Responses = .unused
-    ) throws -> [Prompt] {
+    ) throws -> [PromptLine] {
         guard let bytes = FileManager.default.contents(atPath: path) else {
             let message = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "no such file"
             throw ConfigurationError(problems: [.init(source: path, message: message)])
@@ -78,18 +80,18 @@ package enum PromptFile {
     }
 
     /// Reads the prompts that a run trains on or, with `heldout`, is evaluated on.
-    package static func read(_ path: String, for configuration: RunConfiguration) throws -> [Prompt] {
+    package static func read(_ path: String, for configuration: RunConfiguration) throws -> [PromptLine] {
         let isTraining = path == configuration.data.prompts
         return try read(
             path, teachers: configuration.usedTeachers.keys.sorted(), defaultTeacher: configuration.defaultTeacher,
-            responses: configuration.objective.kind == .supervised ? (isTraining ? .needed : .taken) : .unused)
+            responses: configuration.kind.sampler == .nobody ? (isTraining ? .needed : .taken) : .unused)
     }
 
     /// Reads the bytes of a prompt file; `source` names it in problems.
     package static func parse(
         _ bytes: Data, source: String, teachers: [String], defaultTeacher: String?, responses: Responses = .unused
-    ) throws -> [Prompt] {
-        var prompts: [Prompt] = []
+    ) throws -> [PromptLine] {
+        var prompts: [PromptLine] = []
         var problems: [ConfigurationError.Problem] = []
         for (index, slice) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
         {
@@ -116,7 +118,7 @@ package enum PromptFile {
 
     private static func prompt(
         _ line: Data, teachers: [String], defaultTeacher: String?, responses: Responses
-    ) throws -> Prompt {
+    ) throws -> PromptLine {
         guard String(bytes: line, encoding: .utf8) != nil else { throw Refusal(message: "is not UTF-8 text") }
         guard let value = try? JSONSerialization.jsonObject(with: line, options: [.fragmentsAllowed]) else {
             throw Refusal(message: "is not JSON; each line must be one complete JSON object")
@@ -130,7 +132,7 @@ package enum PromptFile {
                 ?? "expected \(keys.joined(separator: ", "))"
             throw Refusal(message: "unknown key '\(key)'; \(hint)")
         }
-        var result = Prompt(messages: [], teacher: "")
+        var result = PromptLine(messages: [], teacher: "")
         (result.messages, result.response) = try conversation(object, responses: responses)
         if let answer = object["answer"], !(answer is NSNull) {
             guard let text = answer as? String else { throw Refusal(message: "'answer' must be text") }
@@ -157,7 +159,7 @@ package enum PromptFile {
     /// The messages; where responses are of use, one of the assistant at the end is that and no part of the prompt.
     private static func conversation(
         _ object: [String: Any], responses: Responses
-    ) throws -> (messages: [Prompt.Message], response: String?) {
+    ) throws -> (messages: [PromptLine.Message], response: String?) {
         var messages = try messages(object)
         var response: String?
         if responses != .unused, messages.count > 1, messages.last?.role == "assistant", object["response"] == nil {
@@ -170,7 +172,7 @@ package enum PromptFile {
         return (messages, response)
     }
 
-    private static func messages(_ object: [String: Any]) throws -> [Prompt.Message] {
+    private static func messages(_ object: [String: Any]) throws -> [PromptLine.Message] {
         switch (object["prompt"], object["messages"]) {
         case (nil, nil): throw Refusal(message: "has neither 'prompt' nor 'messages'")
         case (.some, .some): throw Refusal(message: "has both 'prompt' and 'messages'; give one")
@@ -183,7 +185,7 @@ package enum PromptFile {
             guard let list = list as? [Any], !list.isEmpty else {
                 throw Refusal(message: "'messages' must be a list of {\"role\": ..., \"content\": ...}")
             }
-            return try list.enumerated().map { index, element -> Prompt.Message in
+            return try list.enumerated().map { index, element -> PromptLine.Message in
                 guard let fields = element as? [String: Any], let role = fields["role"] as? String,
                     let content = fields["content"] as? String, fields.count == 2
                 else {

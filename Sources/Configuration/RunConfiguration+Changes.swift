@@ -1,9 +1,9 @@
 extension RunConfiguration {
     /// How a run goes on from a checkpoint.
     package enum Continuation: Sendable, CaseIterable {
-        /// As the same run: its values must be those of a run that was never interrupted.
+        /// The run goes on as the same run: its values must be those of a run that was never interrupted.
         case resume
-        /// As another run, with the weights, the optimizer and the place in the prompts of the checkpoint.
+        /// Another run begins with the weights, the optimizer and the place in the prompts of the checkpoint.
         case fork
 
         /// Whether a key may have another value than when the checkpoint was made.

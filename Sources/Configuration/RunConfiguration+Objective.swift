@@ -7,7 +7,7 @@ extension RunConfiguration {
         if student.model.isEmpty, shape.layers == 0 {
             missing.append(("student.model", "missing; a path: model that is trained"))
         }
-        if objective.kind.usesTeachers, teachers.isEmpty {
+        if kind.hasTeachers, teachers.isEmpty {
             missing.append(
                 ("teachers", "missing; name at least one teacher: 'teachers: { default: { model: ... } }'"))
         }
@@ -23,21 +23,21 @@ extension RunConfiguration {
         if !data.task.isEmpty {
             if !data.prompts.isEmpty { found.append(("data.task", "data.prompts is given too; give one")) }
             do {
-                _ = try TaskSpec(data.task)
+                _ = try ExerciseGenerator(data.task)
             } catch {
                 found.append(("data.task", error.message))
             }
         }
         if shape.layers > 0 {
             if !student.model.isEmpty { found.append(("shape.layers", "student.model is given too; give one")) }
-            if objective.kind != .supervised {
+            if kind.sampler != .nobody {
                 found.append(("shape.layers", "only a run with objective.kind supervised can begin from scratch"))
             }
             if lora.rank > 0 {
                 found.append(("lora.rank", "a model from scratch has nothing to adapt: with shape.layers leave it out"))
             }
         }
-        if objective.kind.usesReward, data.samplesPerPrompt < 2 {
+        if kind.usesReward, data.samplesPerPrompt < 2 {
             found.append(
                 (
                     "data.samples_per_prompt",
@@ -46,5 +46,27 @@ extension RunConfiguration {
                 ))
         }
         return found
+    }
+}
+
+extension RunConfiguration.Method {
+    /// What a training step minimises.
+    package var objective: Objective {
+        let run = kind.run
+        guard !run.imitates else { return .imitation }
+        return .policyGradient(
+            PolicyGradient(
+                loss: surrogate, advantage: advantage, baseline: baseline, klCoefficient: klCoefficient,
+                klDiscount: klDiscount,
+                reward: run.usesReward ? RewardTerm(coefficient: rewardCoefficient, scale: rewardScale) : nil))
+    }
+
+    /// The loss with those parameters that are its own.
+    private var surrogate: Loss {
+        switch loss {
+        case .importanceSampling: .importanceSampling
+        case .ppoClip: .ppoClip(low: clipLow, high: clipHigh)
+        case .truncatedImportanceSampling: .truncated(bound: truncation)
+        }
     }
 }

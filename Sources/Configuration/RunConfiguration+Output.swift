@@ -42,23 +42,23 @@ extension RunConfiguration {
     /// Settings that are allowed and probably not meant, one line each.
     package var warnings: [String] {
         var warnings: [String] = []
-        if sampling.topP < 1 || sampling.topK > 0, !objective.kind.teachersSample {
+        if sampling.topP < 1 || sampling.topK > 0, kind.sampler != .teachers {
             warnings.append(
                 "sampling.\(sampling.topP < 1 ? "top_p" : "top_k"): tokens are drawn from a cut distribution, but log-probabilities are of the whole one: teacher_kl is then biased; use top_p: 1 and top_k: 0 to distil"
             )
         }
-        if sampling.temperature != 1, objective.kind.teachersGrade {
+        if sampling.temperature != 1, kind.grader == .teachers {
             warnings.append(
                 "sampling.temperature: the student is compared with the teacher at temperature 1, so at \(short(sampling.temperature)) it is trained towards the teacher under another distribution than its own"
             )
         }
-        if pipeline.maxStaleness > 0, objective.kind.samples, !objective.kind.teachersSample {
+        if pipeline.maxStaleness > 0, kind.sampler == .student {
             if objective.loss == .importanceSampling {
                 warnings.append(
                     "objective.loss: importance_sampling does not limit the ratio and can diverge when samples are stale; use ppo_clip or truncated_importance_sampling with max_staleness \(pipeline.maxStaleness)"
                 )
             }
-            if objective.advantage == .behaviour, objective.kind.teachersGrade {
+            if objective.advantage == .behaviour, kind.grader == .teachers {
                 warnings.append(
                     "objective.advantage: behaviour compares the teacher with old weights when samples are stale; use current with max_staleness \(pipeline.maxStaleness)"
                 )
@@ -67,7 +67,7 @@ extension RunConfiguration {
         if evaluation.every > 0 && data.heldout.isEmpty && data.task.isEmpty {
             warnings.append("data.heldout: not given, so evaluation.every has no effect")
         }
-        if evaluation.stopAtKL > 0, !objective.kind.teachersGrade {
+        if evaluation.stopAtKL > 0, kind.grader != .teachers {
             warnings.append(
                 "evaluation.stop_at_kl: has no effect, for a run with objective.kind \(objective.kind.rawValue) does not measure the divergence"
             )

@@ -1,3 +1,5 @@
+import Distillation
+
 /// Everything that defines a run: what a configuration file says, with defaults for what it leaves out.
 ///
 /// Sections and keys are named as in the file (`training.learning_rate` is `training.learningRate`); ranges, defaults
@@ -7,10 +9,10 @@ package struct RunConfiguration: Sendable, Equatable {
     package var name = ""
     /// Seed of every random choice of the run: prompt order and sampling.
     package var seed: UInt64 = 1
-    /// Where the run writes; `runs/<name>` unless given.
+    /// Folder into which the run writes; `runs/<name>` unless given.
     package var runFolder = ""
     package var student = Model()
-    /// Of a model that is made from scratch, instead of `student.model`.
+    /// The shape of a model that is made from scratch, instead of `student.model`.
     package var shape = Shape()
     /// Adapters that are trained instead of all weights.
     package var lora = LoRA()
@@ -18,7 +20,7 @@ package struct RunConfiguration: Sendable, Equatable {
     package var teachers: [String: Model] = [:]
     package var data = Data()
     package var sampling = Sampling()
-    package var objective = Objective()
+    package var objective = Method()
     package var training = Training()
     package var pipeline = Pipeline()
     package var security = Security()
@@ -47,7 +49,7 @@ package struct RunConfiguration: Sendable, Equatable {
         package var keyValueHeads = 4
         package var intermediate = 384
         package var context = 256
-        /// Of the random weights.
+        /// Seed of the random weights.
         package var seed = 1
         package init() {}
     }
@@ -60,7 +62,7 @@ package struct RunConfiguration: Sendable, Equatable {
         package var alpha = 32.0
         /// Projections that have adapters; empty: all.
         package var targets: [String] = []
-        /// Of the random values that they begin with.
+        /// Seed of the random values that the adapters begin with.
         package var seed = 1
         package init() {}
 
@@ -99,13 +101,21 @@ package struct RunConfiguration: Sendable, Equatable {
         /// 0: no limit.
         package var topK = 0
         package init() {}
+
+        /// What a sampler is told: the section's values and the ids that end a response.
+        package func settings(stopTokenIDs: [Int32]) -> SamplingSettings {
+            SamplingSettings(
+                maxTokens: maxTokens, temperature: Float(temperature), topP: Float(topP), topK: topK,
+                stopTokenIDs: stopTokenIDs)
+        }
     }
 
-    package struct Objective: Sendable, Equatable {
-        package var kind = Kind.distillation
-        package var loss = Loss.importanceSampling
-        package var advantage = Advantage.behaviour
-        package var baseline = Baseline.none
+    /// The method: its kind by name, and parameters, of which each method reads its own.
+    package struct Method: Sendable, Equatable {
+        package var kind = ObjectiveKind.distillation
+        package var loss = LossKind.importanceSampling
+        package var advantage = AdvantageKind.behaviour
+        package var baseline = BaselineKind.none
         package var klCoefficient = 1.0
         package var klDiscount = 0.0
         /// The ratio is clipped to `1 - clipLow ... 1 + clipHigh` (`ppo_clip`).
@@ -117,57 +127,15 @@ package struct RunConfiguration: Sendable, Equatable {
         package var rewardCoefficient = 1.0
         package var rewardScale = RewardScale.none
         package init() {}
-
-        package enum RewardScale: String, Sendable, CaseIterable { case none, deviation }
-
-        /// What the student learns from.
-        package enum Kind: String, Sendable, CaseIterable {
-            /// Teachers' grades of its own responses.
-            case distillation
-            /// Verifiers' rewards of its own responses.
-            case reinforcement
-            /// Both.
-            case mixed
-            /// Teachers' responses, which it imitates.
-            case offPolicy = "off_policy"
-            /// Given responses, which it imitates.
-            case supervised
-
-            /// Whether teachers take part.
-            package var usesTeachers: Bool { teachersGrade || teachersSample }
-            /// Whether teachers grade what the student samples.
-            package var teachersGrade: Bool { self == .distillation || self == .mixed }
-            /// Whether teachers sample what the student imitates.
-            package var teachersSample: Bool { self == .offPolicy }
-            /// Whether verifiers' rewards are trained on.
-            package var usesReward: Bool { self == .reinforcement || self == .mixed }
-            /// Whether held-out prompts are answered in the learner's process: no worker has the student.
-            package var evaluatesInLearner: Bool { teachersSample || !samples }
-            /// Whether responses are sampled, so that workers are needed.
-            package var samples: Bool { self != .supervised }
-        }
-
-        package enum Baseline: String, Sendable, CaseIterable {
-            case none
-            case batchMean = "batch_mean"
-            case leastVariance = "least_variance"
-        }
-
-        package enum Loss: String, Sendable, CaseIterable {
-            case importanceSampling = "importance_sampling"
-            case ppoClip = "ppo_clip"
-            case truncatedImportanceSampling = "truncated_importance_sampling"
-        }
-        package enum Advantage: String, Sendable, CaseIterable { case behaviour, current }
     }
 
     package struct Training: Sendable, Equatable {
         package var steps = 100
         package var learningRate = 1e-4
-        /// Where `linear` and `cosine` schedules end.
+        /// The rate with which `linear` and `cosine` schedules end.
         package var minLearningRate = 0.0
         package var warmupSteps = 0
-        package var schedule = Schedule.constant
+        package var schedule = LearningRateSchedule.Shape.constant
         package var beta1 = 0.9
         package var beta2 = 0.95
         package var epsilon = 1e-8
@@ -177,7 +145,7 @@ package struct RunConfiguration: Sendable, Equatable {
         /// Tokens of one forward and backward pass; a batch of more is accumulated over several.
         package var tokenBudget = 1024
         /// What becomes of a step that would spoil the student.
-        package var onBadStep = BadStep.skip
+        package var onBadStep = StepGuard.Reaction.skip
         /// Bad steps in a row after which the run stops.
         package var badStepsInARow = 3
         /// Largest mean divergence of a batch that is trained on, in nats a token; 0: any.
@@ -185,10 +153,6 @@ package struct RunConfiguration: Sendable, Equatable {
         /// Share of a batch's responses that may be empty.
         package var emptyLimit = 0.9
         package init() {}
-
-        package enum BadStep: String, Sendable, CaseIterable { case skip, stop }
-
-        package enum Schedule: String, Sendable, CaseIterable { case constant, linear, cosine }
     }
 
     package struct Pipeline: Sendable, Equatable {
@@ -197,7 +161,7 @@ package struct RunConfiguration: Sendable, Equatable {
         /// Processes that `opd run` starts.
         package var workers = 1
         package var scorers = 1
-        /// Where the learner binds; `*` as the port picks a free one.
+        /// Address at which the learner listens; `*` as the port picks a free one.
         package var endpoint = "tcp://127.0.0.1:*"
         /// How long a process waits for the learner before it gives up.
         package var connectTimeoutSeconds = 60.0
@@ -212,7 +176,7 @@ package struct RunConfiguration: Sendable, Equatable {
         package init() {}
     }
 
-    /// Files of keys. Any of them: everything is encrypted, and only known keys are let in.
+    /// Files of keys. With any of them everything is encrypted, and only known keys are let in.
     package struct Security: Sendable, Equatable {
         /// Secret key of the learner.
         package var learnerKey = ""
@@ -253,8 +217,11 @@ package struct RunConfiguration: Sendable, Equatable {
         teachers["default"] != nil ? "default" : (teachers.count == 1 ? teachers.keys.first : nil)
     }
 
+    /// Who does what in this run.
+    package var kind: RunKind { objective.kind.run }
+
     /// The teachers that take part: none where the objective has no use for them.
-    package var usedTeachers: [String: Model] { objective.kind.usesTeachers ? teachers : [:] }
+    package var usedTeachers: [String: Model] { kind.hasTeachers ? teachers : [:] }
 
     /// Trajectories of one optimizer step.
     package var rolloutsPerStep: Int { data.promptsPerStep * data.samplesPerPrompt }

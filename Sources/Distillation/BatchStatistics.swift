@@ -77,7 +77,7 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     package var isGraded: Bool { ungradedTrajectories == 0 }
     /// Mean reward of the trajectories that a verifier judged, nil when there is none.
     package var rewardMean: Double? { judgedTrajectories == 0 ? nil : rewardSum / Double(judgedTrajectories) }
-    /// Share of them that passed.
+    /// Share of the trajectories that a verifier judged which passed.
     package var passRate: Double? {
         judgedTrajectories == 0 ? nil : Double(passedTrajectories) / Double(judgedTrajectories)
     }

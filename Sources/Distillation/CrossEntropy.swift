@@ -1,8 +1,8 @@
 /// A prompt and the response to imitate, tokenised.
 package struct SupervisedExample: Sendable, Equatable {
-    /// At least one token; carries no loss.
+    /// Prompt ids, at least one; they carry no loss.
     package var promptIDs: [Int32]
-    /// At least one token, the stop token included.
+    /// Response ids, at least one, the stop token included.
     package var responseIDs: [Int32]
 
     package init(promptIDs: [Int32], responseIDs: [Int32]) {
@@ -57,17 +57,17 @@ package struct ListedExamples: ExampleSource {
     }
 }
 
-/// Worked responses to training problems of a task, as many as are asked for.
+/// Worked responses to training exercises of a task, as many as are asked for.
 package struct GeneratedExamples: ExampleSource {
-    private let task: TaskSpec
+    private let task: ExerciseGenerator
     private let seed: UInt64
     private let batchSize: Int
-    private let encode: @Sendable (Problem) throws -> SupervisedExample
+    private let encode: @Sendable (Exercise) throws -> SupervisedExample
 
-    /// - Parameter encode: renders and tokenises a problem.
+    /// - Parameter encode: renders and tokenises an exercise.
     package init(
-        _ task: TaskSpec, seed: UInt64, batchSize: Int,
-        encode: @escaping @Sendable (Problem) throws -> SupervisedExample
+        _ task: ExerciseGenerator, seed: UInt64, batchSize: Int,
+        encode: @escaping @Sendable (Exercise) throws -> SupervisedExample
     ) {
         self.task = task
         self.seed = seed
@@ -78,7 +78,7 @@ package struct GeneratedExamples: ExampleSource {
     package func batch(step: UInt64) throws -> [SupervisedExample] {
         let first = step * UInt64(batchSize)
         return try (first..<first + UInt64(batchSize)).map {
-            try encode(task.problem(.training, seed: seed, index: $0))
+            try encode(task.exercise(.training, seed: seed, index: $0))
         }
     }
 }

@@ -6,16 +6,34 @@
     import Darwin
 #endif
 
-/// Which surrogate of the policy objective is minimised.
+/// The surrogate of the policy objective that is minimised.
 ///
-/// All three are functions of the importance ratio r = exp(s - b) and the advantage A, which is a constant:
+/// All of them are functions of the importance ratio r = exp(s - b) and the advantage A, which is a constant:
 /// no gradient flows through it. (Differentiating k = s - t directly has a gradient in which the teacher cancels.)
-package enum LossKind: String, Sendable, Codable, CaseIterable {
+package enum Loss: Sendable, Equatable, Codable {
     /// L = -r A.
-    case importanceSampling = "importance_sampling"
+    case importanceSampling
     /// L = -min(r A, clip(r, 1 - low, 1 + high) A): Schulman and others, arXiv:1707.06347, equation 7.
+    case ppoClip(low: Double, high: Double)
+    /// dL/ds = -min(r, bound) A: the ratio's weight is truncated; Ionides, 2008, as used by IMPALA, arXiv:1802.01561.
+    ///
+    /// The bound is at least 1.
+    case truncated(bound: Double)
+
+    /// Loss and gradient of one token, before the division by the batch's number of tokens.
+    package func token(ratio: Double, advantage: Double) -> TokenLoss {
+        switch self {
+        case .importanceSampling: importanceSamplingLoss(ratio: ratio, advantage: advantage)
+        case .ppoClip(let low, let high): ppoClipLoss(ratio: ratio, advantage: advantage, low: low, high: high)
+        case .truncated(let bound): truncatedImportanceSamplingLoss(ratio: ratio, advantage: advantage, bound: bound)
+        }
+    }
+}
+
+/// The name of a surrogate, as the configuration gives it beside the parameters of ``Loss``.
+package enum LossKind: String, Sendable, CaseIterable {
+    case importanceSampling = "importance_sampling"
     case ppoClip = "ppo_clip"
-    /// dL/ds = -min(r, c) A: the ratio's weight is truncated at c; Ionides, 2008, as used by IMPALA, arXiv:1802.01561.
     case truncatedImportanceSampling = "truncated_importance_sampling"
 }
 

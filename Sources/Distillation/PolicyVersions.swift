@@ -38,9 +38,9 @@ package struct PolicyVersions: Sendable, Equatable {
         }
     }
 
-    /// The newest; nil for an empty response.
+    /// The newest version; nil for an empty response.
     package var newest: UInt64? { runs.lazy.map(\.version).max() }
-    /// That of the last token; nil for an empty response.
+    /// The version of the last token; nil for an empty response.
     package var last: UInt64? { runs.last?.version }
 }
 

@@ -1,3 +1,6 @@
+import Randomness
+import Wording
+
 /// A prompt as the pipeline handles it: already rendered and tokenised.
 package struct Prompt: Sendable, Equatable {
     package var ids: [Int32]
@@ -25,16 +28,16 @@ package struct Prompt: Sendable, Equatable {
     }
 }
 
-/// The endless order in which a run draws its prompts: every epoch holds each prompt once, shuffled anew.
+/// The endless order in which a run draws its prompts: every pass holds each prompt once, shuffled anew.
 ///
 /// Group g of the run is prompt `prompts[index(of: g)]`; the order depends on nothing but the seed and the number of
 /// prompts, so a cursor (the first group not trained yet) is all there is to save.
 package struct PromptOrder: Sendable {
     package let count: Int
     package let seed: UInt64
-    /// Whether every epoch is shuffled; else each has the order of the file.
+    /// Whether every pass is shuffled; else each has the order of the file.
     package let shuffled: Bool
-    private var epochs: [UInt64: [Int32]] = [:]
+    private var passes: [UInt64: [Int32]] = [:]
 
     /// - Parameters:
     ///   - count: number of prompts, at least 1.
@@ -48,20 +51,20 @@ package struct PromptOrder: Sendable {
 
     /// Index of the prompt of a group, 0 ..< count.
     package mutating func index(of group: UInt64) -> Int {
-        let (epoch, position) = group.quotientAndRemainder(dividingBy: UInt64(count))
-        return shuffled ? Int(permutation(of: epoch)[Int(position)]) : Int(position)
+        let (pass, position) = group.quotientAndRemainder(dividingBy: UInt64(count))
+        return shuffled ? Int(permutation(of: pass)[Int(position)]) : Int(position)
     }
 
-    /// Fisher and Yates's shuffle, kept for the few epochs that are drawn from at once.
-    private mutating func permutation(of epoch: UInt64) -> [Int32] {
-        if let known = epochs[epoch] { return known }
-        if epochs.count >= 8, let oldest = epochs.keys.min() { epochs[oldest] = nil }
-        let random = CounterRandom(key: seed, 0x7072_6F6D_7074, epoch)
+    /// Fisher and Yates's shuffle, kept for the few passes that are drawn from at once.
+    private mutating func permutation(of pass: UInt64) -> [Int32] {
+        if let known = passes[pass] { return known }
+        if passes.count >= 8, let oldest = passes.keys.min() { passes[oldest] = nil }
+        let random = CounterRandom(key: seed, 0x7072_6F6D_7074, pass)
         var order = (0..<Int32(count)).map { $0 }
         for last in stride(from: count - 1, to: 0, by: -1) {
             order.swapAt(last, Int(random.integer(below: UInt64(last + 1), UInt64(last))))
         }
-        epochs[epoch] = order
+        passes[pass] = order
         return order
     }
 }
@@ -82,16 +85,13 @@ package enum TaskSeed {
 extension Prompt {
     /// Identifies a list of prompts: FNV-1a over ids and teachers, in 16 hexadecimal digits.
     package static func digest(_ prompts: [Prompt]) -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        func add(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        func add(_ word: UInt32) { for shift in [0, 8, 16, 24] { add(UInt8(truncatingIfNeeded: word >> shift)) } }
+        var hash = FNVHash()
         for prompt in prompts {
-            add(UInt32(prompt.ids.count))
-            for id in prompt.ids { add(UInt32(bitPattern: id)) }
-            for byte in prompt.teacher.utf8 { add(byte) }
-            for byte in prompt.sampler.utf8 { add(byte) }
+            hash.add(UInt32(prompt.ids.count))
+            for id in prompt.ids { hash.add(UInt32(bitPattern: id)) }
+            hash.add(prompt.teacher)
+            hash.add(prompt.sampler)
         }
-        let digits = String(hash, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        return hash.value.padded(to: 16, radix: 16)
     }
 }

@@ -12,6 +12,18 @@ package enum RewardScale: String, Sendable, Codable, CaseIterable {
     case deviation
 }
 
+/// The part that verifiers' rewards have in the advantage.
+package struct RewardTerm: Sendable, Equatable, Codable {
+    /// The scale of the group-relative reward.
+    package var coefficient: Double
+    package var scale: RewardScale
+
+    package init(coefficient: Double, scale: RewardScale = .none) {
+        self.coefficient = coefficient
+        self.scale = scale
+    }
+}
+
 /// Group-relative advantages: how much better than the other samples of its prompt each one is.
 ///
 /// All are 0 where the samples are equally good: such a prompt teaches nothing.
@@ -25,21 +37,21 @@ package func groupAdvantages(rewards: [Double], scale: RewardScale) -> [Double] 
     return centred.map { $0 / (deviation + 1e-4) }
 }
 
-extension Objective {
+extension PolicyGradient {
     /// What the reward adds to the advantage of every token of each trajectory: the coefficient times its group-relative
-    /// advantage; 0 without a coefficient, and for what no verifier judged.
+    /// advantage; 0 where rewards are only measured, and for what no verifier judged.
     /// - Parameter batch: with all samples of a prompt next to each other, as sorting by id puts them.
     package func rewardAdvantages(of batch: [ScoredTrajectory]) -> [Double] {
         var result = [Double](repeating: 0, count: batch.count)
-        guard rewardCoefficient != 0 else { return result }
+        guard let reward else { return result }
         var start = 0
         while start < batch.count {
             let group = batch[start].trajectory.id.group
             let end = batch[start...].firstIndex { $0.trajectory.id.group != group } ?? batch.count
             let judged = (start..<end).filter { batch[$0].verdict != nil }
             let rewards = judged.map { batch[$0].verdict?.reward ?? 0 }
-            for (index, advantage) in zip(judged, groupAdvantages(rewards: rewards, scale: rewardScale)) {
-                result[index] = rewardCoefficient * advantage
+            for (index, advantage) in zip(judged, groupAdvantages(rewards: rewards, scale: reward.scale)) {
+                result[index] = reward.coefficient * advantage
             }
             start = end
         }

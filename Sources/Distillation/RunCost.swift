@@ -4,11 +4,11 @@
 /// Every trajectory counts for itself, as if nothing that prompts have in common were shared, and evaluations do not
 /// count. So the figures compare methods, not machines or caches, and are the same for any number of workers.
 package struct RunCost: Sendable, Equatable, Codable {
-    /// Of whoever samples the responses of the batches: the student, or the teachers that it imitates.
+    /// Operations of whoever samples the responses of the batches: the student, or the teachers that it imitates.
     package var sampling: Double
-    /// Of teachers, to grade them.
+    /// Operations of teachers that grade the responses.
     package var scoring: Double
-    /// Of the student, forward and backward.
+    /// Operations of the student's forward and backward passes in training.
     package var training: Double
 
     package init(sampling: Double = 0, scoring: Double = 0, training: Double = 0) {
@@ -26,7 +26,7 @@ package struct CostModel: Sendable {
     package typealias Forward = @Sendable (_ prompt: Int, _ response: Int) -> Double
 
     package var student: Forward
-    /// Of the student's forward and backward pass: three forward passes, unless it is given.
+    /// Operations of the student's forward and backward pass: three forward passes, unless it is given.
     package var training: Forward
     package var teachers: [String: Forward]
 
@@ -67,7 +67,7 @@ package struct RunTarget: Sendable, Equatable {
         self.teacherKL = teacherKL
     }
 
-    /// What of it an evaluation has; nil: nothing.
+    /// A sentence on the part of the target that an evaluation reaches; nil: it reaches none.
     package func reached(by evaluation: EvaluationMetrics) -> String? {
         if passRate > 0, let rate = evaluation.passRate, rate >= passRate {
             return "pass@1 \(rate) has reached \(passRate)"

@@ -46,7 +46,7 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
     package var ratioMean: Double?
     package var ratioMax: Double?
     package var clipFraction: Double?
-    /// Of the responses that verifiers judged, nil when there are none.
+    /// Mean reward of the responses that verifiers judged, and the share of them that passed; nil when there are none.
     package var rewardMean: Double?
     package var passRate: Double?
     /// Global norm of the gradient before clipping.
@@ -67,7 +67,7 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
         clipFraction = statistics.clipFraction
     }
 
-    /// Of a step that imitates responses, whether they are given or a teacher's.
+    /// Metrics of a step that imitates responses, whether they are given or a teacher's.
     package init(supervised statistics: BatchStatistics, gradNorm: Double, learningRate: Double) {
         loss = statistics.loss
         entropy = statistics.entropy
@@ -85,15 +85,15 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
 
 /// Response tokens of training rollouts since the start of the run: generated = trained + discarded + in flight.
 package struct TokenCounts: Sendable, Equatable, Codable {
-    /// Accepted from rollout workers.
+    /// Tokens accepted from rollout workers.
     package var generated: UInt64
     package var trained: UInt64
     /// Accepted and given up, as those in flight in a checkpoint are when a run resumes.
     package var discarded: UInt64
-    /// Accepted, not trained yet.
+    /// Tokens accepted and not trained yet.
     package var inFlight: UInt64
 
-    /// Without what is in flight: as if it had not come yet.
+    /// The counts without what is in flight, as if it had not come yet.
     package var settled: TokenCounts {
         TokenCounts(generated: generated - inFlight, trained: trained, discarded: discarded)
     }

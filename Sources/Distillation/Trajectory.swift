@@ -25,9 +25,9 @@ extension RolloutID: CustomStringConvertible {
 
 /// What a rollout is for.
 package enum RolloutKind: String, Sendable, Codable, CaseIterable {
-    /// Enters a training batch.
+    /// The response enters a training batch.
     case train
-    /// Only measured: its tokens are never trained on.
+    /// The response is only measured: its tokens are never trained on.
     case evaluation
 }
 

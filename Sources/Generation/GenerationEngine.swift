@@ -1,5 +1,6 @@
 import Compute
 import Models
+import Randomness
 
 /// Continuous batching over a paged key/value cache: slots refill as sequences finish.
 ///

@@ -1,29 +1,9 @@
-/// How tokens are drawn.
-package struct SamplingParameters: Sendable, Codable, Equatable {
-    /// Most tokens to sample, at least 1.
-    package var maxTokens: Int
-    /// 0 takes the most probable token; otherwise logits are divided by it.
-    package var temperature: Float
-    /// Smallest set of most probable tokens whose mass reaches this, 0 < topP <= 1; 1 is off.
-    package var topP: Float
-    /// This many most probable tokens; 0 is off.
-    package var topK: Int
-    /// Sampling stops after one of these; it is part of the sample.
-    package var stopTokenIDs: [Int32]
+import Distillation
 
-    package init(
-        maxTokens: Int, temperature: Float = 1, topP: Float = 1, topK: Int = 0, stopTokenIDs: [Int32] = []
-    ) {
-        self.maxTokens = maxTokens
-        self.temperature = temperature
-        self.topP = topP
-        self.topK = topK
-        self.stopTokenIDs = stopTokenIDs
-    }
-
+extension SamplingSettings {
     /// What the head multiplies logits with; greedy sampling reports log-probabilities at temperature 1.
     var inverseTemperature: Float { temperature > 0 ? 1 / temperature : 1 }
-    /// Drawn from the whole distribution.
+    /// Whether tokens are drawn from the whole distribution.
     var isPlain: Bool { temperature > 0 && topP >= 1 && topK <= 0 }
 }
 
@@ -36,10 +16,10 @@ package struct SampleRequest: Sendable {
     package var seed: UInt64
     package var stream: UInt64
     package var sample: UInt32
-    package var parameters: SamplingParameters
+    package var parameters: SamplingSettings
 
     package init(
-        id: UInt64, promptIDs: [Int32], seed: UInt64, stream: UInt64, sample: UInt32, parameters: SamplingParameters
+        id: UInt64, promptIDs: [Int32], seed: UInt64, stream: UInt64, sample: UInt32, parameters: SamplingSettings
     ) {
         self.id = id
         self.promptIDs = promptIDs

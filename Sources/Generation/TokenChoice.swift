@@ -1,3 +1,5 @@
+import Distillation
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -13,7 +15,7 @@ enum TokenChoice {
     ///   - uniform: the draw, in [0, 1).
     /// - Returns: the token and its log-probability under the distribution it was drawn from.
     static func choose(
-        logits: UnsafeBufferPointer<Float>, logSumExp: Float, parameters: SamplingParameters, uniform: Double
+        logits: UnsafeBufferPointer<Float>, logSumExp: Float, parameters: SamplingSettings, uniform: Double
     ) -> (token: Int32, logprob: Float) {
         if parameters.temperature == 0 {
             let best = mostProbable(logits)
@@ -31,7 +33,7 @@ enum TokenChoice {
 
     /// Top-k, then top-p among what is left (Holtzman and others, 2020), renormalised.
     private static func truncated(
-        _ logits: UnsafeBufferPointer<Float>, parameters: SamplingParameters, uniform: Double
+        _ logits: UnsafeBufferPointer<Float>, parameters: SamplingSettings, uniform: Double
     ) -> (token: Int32, logprob: Float) {
         let order = logits.indices.sorted { logits[$0] != logits[$1] ? logits[$0] > logits[$1] : $0 < $1 }
         let kept = parameters.topK > 0 ? order.prefix(parameters.topK) : order[...]

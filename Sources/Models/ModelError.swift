@@ -1,5 +1,7 @@
+import Wording
+
 /// What is wrong with a model or its files.
-package struct ModelError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct ModelError: MessageError, Equatable {
     package enum Code: String, Sendable {
         /// A file or folder is missing, or cannot be read.
         case unreadable
@@ -23,6 +25,4 @@ package struct ModelError: Error, Sendable, Equatable, CustomStringConvertible {
         self.code = code
         self.message = message
     }
-
-    package var description: String { message }
 }

@@ -78,12 +78,9 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         let requests = newTasks.map { task in
             nextRequest += 1
             tasks[nextRequest] = task
-            let sampling = task.sampling
             return SampleRequest(
                 id: nextRequest, promptIDs: task.promptIDs, seed: task.seed, stream: 0, sample: task.id.sample,
-                parameters: SamplingParameters(
-                    maxTokens: sampling.maxTokens, temperature: sampling.temperature, topP: sampling.topP,
-                    topK: sampling.topK, stopTokenIDs: sampling.stopTokenIDs))
+                parameters: task.sampling)
         }
         try engine.submit(requests)
         goOn()

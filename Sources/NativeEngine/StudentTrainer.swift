@@ -42,7 +42,7 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
     }
 
     package func step(
-        _ batch: [ScoredTrajectory], objective: Distillation.Objective, learningRate: Double, version: UInt64
+        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
     ) throws -> StepResult {
         let tokenCount = responseTokenCount(batch)
         let baseline = objective.baseline(of: batch), rewards = objective.rewardAdvantages(of: batch)

@@ -1,3 +1,5 @@
+import Wording
+
 /// A whole checkpoint on disk.
 package struct Checkpoint: Sendable, Equatable {
     /// Training steps done when it was written.
@@ -17,10 +19,7 @@ package struct Checkpoint: Sendable, Equatable {
     package func flaw() -> String? { CheckpointManifest.flaw(in: path) }
 
     /// `step-000010`: at least six digits, so that names sort as steps do.
-    static func name(step: Int) -> String {
-        let digits = String(step)
-        return "step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
-    }
+    static func name(step: Int) -> String { "step-" + step.padded(to: 6) }
 
     /// The step that a name stands for; nil for every other name, such as one with a slash or `..` in it.
     static func step(ofName name: String) -> Int? {
@@ -35,7 +34,7 @@ package struct Checkpoint: Sendable, Equatable {
 }
 
 /// A checkpoint could not be written or its folder not be kept in order.
-package struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct CheckpointError: MessageError, Equatable {
     package enum Code: Sendable { case cannotPrepare, cannotSave, cannotPrune, noneIntact }
     package var code: Code
     package var message: String
@@ -44,6 +43,4 @@ package struct CheckpointError: Error, Sendable, Equatable, CustomStringConverti
         self.code = code
         self.message = message
     }
-
-    package var description: String { message }
 }

@@ -1,6 +1,7 @@
 import CPlatform
 import Files
 import Glibc
+import Wording
 
 /// The file `manifest` of a checkpoint: size, CRC-32 and name of every other file in it, one a line, and the CRC-32 of
 /// those lines at the end.
@@ -128,8 +129,5 @@ package struct CheckpointManifest {
 
     private static func checksum(_ text: String) -> UInt32 { Array(text.utf8).withUnsafeBytes { crc32($0) } }
 
-    private static func hex(_ value: UInt32) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 8 - digits.count) + digits
-    }
+    private static func hex(_ value: UInt32) -> String { value.padded(to: 8, radix: 16) }
 }

@@ -1,8 +1,9 @@
 import Files
 import Glibc
+import Wording
 
 /// A run folder cannot be used.
-package struct RunFolderError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct RunFolderError: MessageError, Equatable {
     package var message: String
     /// Whether the same command can succeed later, as on a disk that is full now: exit status 1 then, otherwise 2.
     package var isPassing: Bool
@@ -11,7 +12,6 @@ package struct RunFolderError: Error, Sendable, Equatable, CustomStringConvertib
         self.message = message
         self.isPassing = isPassing
     }
-    package var description: String { message }
 }
 
 /// The folder of a run, and what is where in it.

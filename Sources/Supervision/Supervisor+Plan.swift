@@ -34,8 +34,8 @@ extension Supervisor {
         func members(of teacher: String, _ command: String, _ count: Int) -> [ProcessSpec] {
             (0..<count).map { member(command, "\(command)-\(teacher)-\($0)", ["--teacher", teacher]) }
         }
-        let kind = configuration.objective.kind, teachers = configuration.usedTeachers.keys.sorted()
-        if kind.teachersSample {
+        let teachers = configuration.usedTeachers.keys.sorted()
+        if configuration.kind.sampler == .teachers {
             return plan + teachers.flatMap { members(of: $0, "rollout", configuration.pipeline.workers) }
         }
         for index in 0..<configuration.pipeline.workers { plan.append(member("rollout", "rollout-\(index)")) }

@@ -1,4 +1,5 @@
 import Distillation
+import Wording
 
 /// What the live line of a run shows, and how it is put into words; no terminal here.
 package struct ProgressLine: Sendable, Equatable {
@@ -24,11 +25,11 @@ package struct ProgressLine: Sendable, Equatable {
         self.step = step
     }
 
-    /// What `history` is of.
+    /// The quantity whose values `history` holds.
     private var headline = "KL"
     /// Share of held-out responses that passed at the last evaluation.
     private var passRate: Double?
-    /// The same of the teachers, where they were asked.
+    /// The share that the teachers have right, where they were asked.
     private var teacherPassRate: Double?
 
     /// Takes in a finished step.
@@ -210,7 +211,7 @@ extension ProgressLine {
     package static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds >= 0, seconds < 1e12 else { return "?" }
         let whole = Int(seconds.rounded())
-        func two(_ value: Int) -> String { value < 10 ? "0\(value)" : String(value) }
+        func two(_ value: Int) -> String { value.padded(to: 2) }
         if whole < 3600 { return "\(whole / 60):\(two(whole % 60))" }
         if whole < 86_400 { return "\(whole / 3600):\(two(whole / 60 % 60)):\(two(whole % 60))" }
         return "\(whole / 86_400)d \(whole / 3600 % 24)h"
@@ -226,7 +227,6 @@ extension ProgressLine {
         let sign = value < 0 && scaled > 0 ? "-" : ""
         let whole = scaled / Int(scale)
         if decimals == 0 { return sign + String(whole) }
-        let fraction = String(scaled % Int(scale))
-        return "\(sign)\(whole)." + String(repeating: "0", count: decimals - fraction.count) + fraction
+        return "\(sign)\(whole)." + (scaled % Int(scale)).padded(to: decimals)
     }
 }

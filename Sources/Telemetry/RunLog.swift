@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import Wording
 
 /// How much a process says on standard error; its log file always has everything from `info` up.
 package enum Verbosity: Sendable {
@@ -128,10 +129,7 @@ package struct RunLogHandler: LogHandler {
         var seconds = seconds
         var parts = tm()
         gmtime_r(&seconds, &parts)
-        func pad(_ value: Int32, _ digits: Int = 2) -> String {
-            let text = String(value)
-            return String(repeating: "0", count: max(0, digits - text.count)) + text
-        }
+        func pad(_ value: Int32, _ digits: Int = 2) -> String { value.padded(to: digits) }
         return "\(pad(parts.tm_year + 1900, 4))-\(pad(parts.tm_mon + 1))-\(pad(parts.tm_mday))T\(pad(parts.tm_hour)):"
             + "\(pad(parts.tm_min)):\(pad(parts.tm_sec)).\(pad(Int32(nanoseconds / 1_000_000), 3))Z"
     }

@@ -14,12 +14,12 @@ package struct RunSummary: Sendable, Equatable {
     /// Share of held-out responses that passed their verifier; nil when none was judged.
     package var passBefore: Double?
     package var passAfter: Double?
-    /// The same of the teachers; nil when they were not asked.
+    /// The share that the teachers have right; nil when they were not asked.
     package var teacherPass: Double?
     package var tokensGenerated = 0
     package var tokensTrained = 0
     package var tokensDiscarded = 0
-    /// Floating-point operations; nil: not counted.
+    /// Floating-point operations of the run; nil: not counted.
     package var cost: RunCost?
     /// Why the run has ended before its last step, such as that it has reached its target; empty: it has not.
     package var reached = ""
@@ -54,7 +54,7 @@ package struct RunSummary: Sendable, Equatable {
         package var prompt: String
         package var before: Attempt
         package var after: Attempt
-        /// Nil without a teacher.
+        /// The teacher's answer; nil without a teacher.
         package var teacher: Attempt?
         /// The right answer, where it is known.
         package var answer: String?

@@ -1,5 +1,7 @@
+import Wording
+
 /// A run's record could not be written or read.
-package struct TelemetryError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct TelemetryError: MessageError, Equatable {
     package enum Code: Sendable { case cannotOpen, cannotWrite, cannotRead }
     package var code: Code
     package var message: String
@@ -8,6 +10,4 @@ package struct TelemetryError: Error, Sendable, Equatable, CustomStringConvertib
         self.code = code
         self.message = message
     }
-
-    package var description: String { message }
 }

@@ -1,5 +1,7 @@
+import Wording
+
 /// What is wrong with a tokenizer, its file, or a text it cannot split.
-package struct TokenizerError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct TokenizerError: MessageError, Equatable {
     package enum Code: String, Sendable {
         /// A file is missing or cannot be read.
         case unreadable
@@ -19,6 +21,4 @@ package struct TokenizerError: Error, Sendable, Equatable, CustomStringConvertib
         self.code = code
         self.message = message
     }
-
-    package var description: String { message }
 }

@@ -1,3 +1,5 @@
+import Wording
+
 internal import CZeroMQ
 
 #if canImport(Glibc)
@@ -7,7 +9,7 @@ internal import CZeroMQ
 #endif
 
 /// A failed libzmq call.
-package struct ZeroMQError: Error, Equatable, CustomStringConvertible {
+package struct ZeroMQError: MessageError, Equatable {
     /// `errno` after the call, or one of libzmq's own numbers.
     package var code: Int32
     /// What was attempted, where it failed, and what to do, in one line.
@@ -17,8 +19,6 @@ package struct ZeroMQError: Error, Equatable, CustomStringConvertible {
         self.code = code
         self.message = message
     }
-
-    package var description: String { message }
 
     /// The error of the libzmq call that just failed on this thread.
     static func last(_ operation: String, endpoint: String? = nil) -> ZeroMQError {

@@ -5,7 +5,7 @@ import Telemetry
 import Testing
 
 @Suite struct PromptFileTests {
-    private func read(_ text: String, teachers: [String] = ["default"]) throws -> [Configuration.Prompt] {
+    private func read(_ text: String, teachers: [String] = ["default"]) throws -> [PromptLine] {
         try PromptFile.parse(
             Data(text.utf8), source: "p.jsonl", teachers: teachers,
             defaultTeacher: teachers.contains("default") ? "default" : nil)
@@ -20,9 +20,9 @@ import Testing
             """, teachers: ["default", "math"])
         #expect(
             prompts == [
-                Configuration.Prompt(
+                PromptLine(
                     messages: [.init(role: "user", content: "Hi")], answer: "4", teacher: "default", tags: ["a", "b"]),
-                Configuration.Prompt(
+                PromptLine(
                     messages: [.init(role: "system", content: "Be brief."), .init(role: "user", content: "Hé")],
                     teacher: "math"),
             ])
@@ -76,7 +76,7 @@ import Testing
 
     /// What `opd task` prints is what a prompt file takes, with the same judgement.
     @Test(arguments: ["arithmetic:digits=3", "format"]) func problemsSurviveTheFile(task: String) throws {
-        let problems = try TaskSpec(task).problems(.heldout, seed: 4, count: 50)
+        let problems = try ExerciseGenerator(task).exercises(.heldout, seed: 4, count: 50)
         let prompts = try read(problems.map(\.jsonLine).joined(separator: "\n"))
         #expect(prompts.map(\.messages.first?.content) == problems.map(\.prompt))
         #expect(prompts.map(\.response) == problems.map(\.response))

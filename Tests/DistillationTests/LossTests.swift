@@ -14,15 +14,15 @@ func scored(
 }
 
 @Suite struct LossTests {
-    /// Imitation is the cross-entropy at temperature 1, whatever the other settings and whoever sampled when.
+    /// Imitation is the cross-entropy at temperature 1, whoever sampled when.
     @Test func imitationIsCrossEntropy() {
         var response = scored(behaviour: [-9, -0.1, -3], teacher: [], versions: [0, 0, 0], finish: .length)
         response.trajectory.teacher = ""
         response.trajectory.temperature = 0.5
         response.sampler = "default"
-        let objective = Objective(loss: .ppoClip, baseline: .batchMean, klCoefficient: 3, imitates: true)
+        let objective = Objective.imitation
         #expect(objective.temperature(of: response.trajectory) == 1)
-        #expect(Objective().temperature(of: response.trajectory) == 0.5)
+        #expect(Objective.policyGradient(PolicyGradient()).temperature(of: response.trajectory) == 0.5)
         var statistics = BatchStatistics(), expected = BatchStatistics()
         let gradient = objective.gradient(
             of: response, current: [-1, -2, -4.5], baseline: 0, tokenCount: 5, version: 7, statistics: &statistics)
@@ -36,28 +36,28 @@ func scored(
     }
 
     /// Surrogates as functions of s with everything else held constant.
-    static let objectives: [Objective] = [
-        Objective(loss: .importanceSampling),
-        Objective(loss: .ppoClip, clipLow: 0.2, clipHigh: 0.3),
-        Objective(loss: .truncatedImportanceSampling, truncation: 1.5),
+    static let objectives: [PolicyGradient] = [
+        PolicyGradient(loss: .importanceSampling),
+        PolicyGradient(loss: .ppoClip(low: 0.2, high: 0.3)),
+        PolicyGradient(loss: .truncated(bound: 1.5)),
     ]
 
-    @Test(arguments: objectives) func gradientMatchesFiniteDifferences(objective: Objective) {
+    @Test(arguments: objectives) func gradientMatchesFiniteDifferences(objective: PolicyGradient) {
         let h = 1e-6
         for logRatio in [-2.0, -0.5, -0.1, 0, 0.1, 0.3, 0.6, 2] {
             for advantage in [-1.7, -0.2, 0, 0.4, 3] {
                 func value(_ x: Double) -> Double {
-                    objective.tokenLoss(ratio: exponential(x), advantage: advantage).value
+                    objective.loss.token(ratio: exponential(x), advantage: advantage).value
                 }
                 let slope = (value(logRatio + h) - value(logRatio - h)) / (2 * h)
-                let gradient = objective.tokenLoss(ratio: exponential(logRatio), advantage: advantage).gradient
+                let gradient = objective.loss.token(ratio: exponential(logRatio), advantage: advantage).gradient
                 #expect(abs(slope - gradient) < 1e-6 * max(1, abs(gradient)), "x \(logRatio) A \(advantage)")
             }
         }
     }
 
     @Test(arguments: objectives, AdvantageKind.allCases)
-    func batchGradientMatchesFiniteDifferences(objective: Objective, advantage: AdvantageKind) {
+    func batchGradientMatchesFiniteDifferences(objective: PolicyGradient, advantage: AdvantageKind) {
         var objective = objective
         objective.advantage = advantage
         objective.klDiscount = 0.6
@@ -70,7 +70,7 @@ func scored(
             zip(s.indices, s).reduce(0) { sum, token in
                 let behaviour = Double(response.trajectory.behaviourLogprobs[token.0])
                 let ratio = exponential(token.1 - behaviour)
-                return sum + objective.tokenLoss(ratio: ratio, advantage: constants[token.0]).value
+                return sum + objective.loss.token(ratio: ratio, advantage: constants[token.0]).value
             } / 8
         }
         var statistics = BatchStatistics()

@@ -4,18 +4,24 @@ import Testing
 
 /// Mistakes that real systems made, each of which still "trains".
 @Suite struct MethodTrapTests {
-    static let objectives: [Objective] = LossKind.allCases.flatMap { loss in
-        AdvantageKind.allCases.map { Objective(loss: loss, advantage: $0) }
+    static let objectives: [PolicyGradient] = LossKind.allCases.flatMap { kind in
+        let loss: Loss =
+            switch kind {
+            case .importanceSampling: .importanceSampling
+            case .ppoClip: .ppoClip(low: 0.2, high: 0.2)
+            case .truncatedImportanceSampling: .truncated(bound: 2)
+            }
+        return AdvantageKind.allCases.map { PolicyGradient(loss: loss, advantage: $0) }
     }
 
-    private func gradient(_ objective: Objective, _ response: ScoredTrajectory, current: [Float]) -> [Float] {
+    private func gradient(_ objective: PolicyGradient, _ response: ScoredTrajectory, current: [Float]) -> [Float] {
         var statistics = BatchStatistics()
         return objective.gradient(
             of: response, current: current, baseline: 0, tokenCount: current.count, version: 0, statistics: &statistics)
     }
 
     /// Differentiating k = s - t directly gives a gradient without the teacher in it.
-    @Test(arguments: objectives) func anotherTeacherGivesAnotherGradient(objective: Objective) {
+    @Test(arguments: objectives) func anotherTeacherGivesAnotherGradient(objective: PolicyGradient) {
         let student: [Float] = [-1, -2, -0.5]
         let first = gradient(objective, scored(behaviour: student, teacher: [-0.5, -3, -0.25]), current: student)
         let second = gradient(objective, scored(behaviour: student, teacher: [-3, -0.5, -1]), current: student)
@@ -24,7 +30,7 @@ import Testing
         #expect(first[0] < 0 && first[1] > 0 && second[0] > 0 && second[1] < 0)
     }
 
-    @Test(arguments: objectives) func teacherEqualToStudentGivesNothingToLearn(objective: Objective) {
+    @Test(arguments: objectives) func teacherEqualToStudentGivesNothingToLearn(objective: PolicyGradient) {
         let student: [Float] = [-1, -2.0000002, -0.5]
         let response = scored(behaviour: student, teacher: student)
         #expect(objective.advantages(of: response, current: student).allSatisfy { $0 == 0 })
@@ -46,21 +52,22 @@ import Testing
     @Test func staleRatiosAreBounded() {
         let response = scored(behaviour: [-6], teacher: [-1])
         let current: [Float] = [-1.5]
-        let plain = gradient(Objective(advantage: .behaviour), response, current: current)[0]
+        let plain = gradient(PolicyGradient(advantage: .behaviour), response, current: current)[0]
         #expect(plain < -100)
-        let clipped = gradient(Objective(loss: .ppoClip), response, current: current)[0]
+        let clipped = gradient(PolicyGradient(loss: .ppoClip(low: 0.2, high: 0.2)), response, current: current)[0]
         #expect(clipped == 0)
         let truncated = gradient(
-            Objective(loss: .truncatedImportanceSampling, advantage: .current, truncation: 2), response,
+            PolicyGradient(loss: .truncated(bound: 2), advantage: .current), response,
             current: current)[0]
         #expect(truncated == -1)
     }
 
     @Test func currentAdvantageFollowsTheTrainedPolicy() {
         let response = scored(behaviour: [-3], teacher: [-1])
-        #expect(Objective(advantage: .behaviour).advantages(of: response, current: [-2]) == [2])
-        #expect(Objective(advantage: .current).advantages(of: response, current: [-2]) == [1])
-        #expect(Objective(advantage: .current, klCoefficient: 0.5).advantages(of: response, current: [-2]) == [0.5])
+        #expect(PolicyGradient(advantage: .behaviour).advantages(of: response, current: [-2]) == [2])
+        #expect(PolicyGradient(advantage: .current).advantages(of: response, current: [-2]) == [1])
+        let half = PolicyGradient(advantage: .current, klCoefficient: 0.5)
+        #expect(half.advantages(of: response, current: [-2]) == [0.5])
     }
 
     @Test func discountSumsLaterTokens() {
@@ -73,7 +80,7 @@ import Testing
 
     /// The mean is over the tokens of the batch, not over its responses.
     @Test func lossIsNormalisedByTokens() {
-        let objective = Objective()
+        let objective = PolicyGradient()
         let batch = [
             scored(behaviour: [-1], teacher: [-2]), scored(behaviour: [-1, -1, -1], teacher: [-2, -2, -2]),
         ]
@@ -91,7 +98,7 @@ import Testing
 
     /// A baseline takes the same from every advantage of a batch, and nothing where teacher and student agree.
     @Test(arguments: AdvantageKind.allCases) func batchMeanIsTakenFromEveryAdvantage(advantage: AdvantageKind) {
-        var objective = Objective(advantage: advantage, baseline: .batchMean, klCoefficient: 2)
+        var objective = PolicyGradient(advantage: advantage, baseline: .batchMean, klCoefficient: 2)
         let batch = [
             scored(behaviour: [-1], teacher: [-2]), scored(behaviour: [-1, -1, -4], teacher: [-2, -3, -2]),
         ]
@@ -111,8 +118,8 @@ import Testing
         #expect(objective.baseline(of: batch) == 0)
         #expect(gradients() == [0.5, 0.5, 1, -1])
         let same = scored(behaviour: [-1, -3], teacher: [-1, -3])
-        #expect(Objective(baseline: .batchMean).baseline(of: [same, same]) == 0)
-        #expect(Objective(baseline: .batchMean).baseline(of: []) == 0)
+        #expect(PolicyGradient(baseline: .batchMean).baseline(of: [same, same]) == 0)
+        #expect(PolicyGradient(baseline: .batchMean).baseline(of: []) == 0)
     }
 
     /// A student that is right with p = 0.75 and wrong with 0.25, where the teacher tells the two apart: of all constants
@@ -123,7 +130,7 @@ import Testing
         let batch = [right, right, right, wrong]
         // Of a token of two, the gradient of log p in the logit of the right one: 1 - p, or -(1 - p) for the wrong one.
         func pushes(_ kind: BaselineKind) -> [Double] {
-            let objective = Objective(baseline: kind)
+            let objective = PolicyGradient(baseline: kind)
             let baseline = objective.baseline(of: batch)
             var statistics = BatchStatistics()
             return batch.map { scored in
@@ -144,7 +151,7 @@ import Testing
         }
         #expect(spread(least) < spread(mean) * 1e-6 && spread(mean) < spread(plain), "\(plain) \(mean) \(least)")
         let sure = scored(behaviour: [0], teacher: [-3])
-        #expect(Objective(baseline: .leastVariance).baseline(of: [sure]) == 0)
-        #expect(Objective(baseline: .leastVariance).baseline(of: []) == 0)
+        #expect(PolicyGradient(baseline: .leastVariance).baseline(of: [sure]) == 0)
+        #expect(PolicyGradient(baseline: .leastVariance).baseline(of: []) == 0)
     }
 }

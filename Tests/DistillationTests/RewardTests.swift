@@ -31,15 +31,15 @@ import Testing
             response(4, 0, reward: 1), response(4, 1, reward: 0), response(7, 0, reward: 0.5),
             response(7, 1, reward: 0.25), response(7, 2, reward: nil), response(9, 0, reward: 1),
         ]
-        var objective = Objective(rewardCoefficient: 2)
+        var objective = PolicyGradient(reward: RewardTerm(coefficient: 2))
         #expect(objective.rewardAdvantages(of: batch) == [1, -1, 0.25, -0.25, 0, 0])
-        objective.rewardCoefficient = 0
+        objective.reward = nil
         #expect(objective.rewardAdvantages(of: batch) == [0, 0, 0, 0, 0, 0])
     }
 
     /// Without a teacher and where all samples are equally good there is nothing to learn.
     @Test func equalRewardsTeachNothing() {
-        let objective = Objective(loss: .ppoClip, rewardCoefficient: 1)
+        let objective = PolicyGradient(loss: .ppoClip(low: 0.2, high: 0.2), reward: RewardTerm(coefficient: 1))
         let batch = [response(1, 0, reward: 1), response(1, 1, reward: 1)]
         var statistics = BatchStatistics()
         for (scored, reward) in zip(batch, objective.rewardAdvantages(of: batch)) {
@@ -52,9 +52,9 @@ import Testing
     }
 
     /// On policy, a token's gradient is -(R - mean R) / N: REINFORCE with the group's mean as its baseline.
-    @Test(arguments: LossTests.objectives) func onPolicyItIsThePolicyGradient(objective: Objective) {
+    @Test(arguments: LossTests.objectives) func onPolicyItIsThePolicyGradient(objective: PolicyGradient) {
         var objective = objective
-        objective.rewardCoefficient = 1
+        objective.reward = RewardTerm(coefficient: 1)
         let batch = [
             response(1, 0, reward: 1), response(1, 1, reward: 0), response(1, 2, reward: 0, behaviour: [-2]),
         ]
@@ -75,14 +75,13 @@ import Testing
 
     /// Of the whole batch, by finite differences: reward alone, and with grades.
     @Test(arguments: LossTests.objectives, RewardScale.allCases)
-    func batchGradientMatchesFiniteDifferences(objective: Objective, scale: RewardScale) {
+    func batchGradientMatchesFiniteDifferences(objective: PolicyGradient, scale: RewardScale) {
         for isGraded in [true, false] { expectSlopes(objective, isGraded, scale) }
     }
 
-    private func expectSlopes(_ objective: Objective, _ isGraded: Bool, _ scale: RewardScale) {
+    private func expectSlopes(_ objective: PolicyGradient, _ isGraded: Bool, _ scale: RewardScale) {
         var objective = objective
-        objective.rewardCoefficient = 0.8
-        objective.rewardScale = scale
+        objective.reward = RewardTerm(coefficient: 0.8, scale: scale)
         objective.klCoefficient = 0.3
         let behaviours: [[Float]] = [[-1, -0.5, -2], [-0.25, -3], [-0.75, -1.5], [-0.1]]
         let teachers: [[Float]] = [[-0.5, -1, -1], [-1, -2], [-0.5, -0.5], [-2]]
@@ -101,7 +100,7 @@ import Testing
                 let constants = objective.advantages(of: batch[index], current: current[index])
                 for (place, value) in s[index].enumerated() {
                     let ratio = exponential(value - Double(behaviours[index][place]))
-                    sum += objective.tokenLoss(ratio: ratio, advantage: constants[place] + reward[index]).value
+                    sum += objective.loss.token(ratio: ratio, advantage: constants[place] + reward[index]).value
                 }
             }
             return sum / Double(count)

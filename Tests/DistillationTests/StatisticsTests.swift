@@ -1,10 +1,11 @@
 import Distillation
+import Randomness
 import Testing
 
 @Suite struct StatisticsTests {
     @Test func countsWhatABatchHolds() {
         var statistics = BatchStatistics()
-        let objective = Objective(loss: .truncatedImportanceSampling, truncation: 1.5)
+        let objective = PolicyGradient(loss: .truncated(bound: 1.5))
         let batch = [
             scored(behaviour: [-1, -1], teacher: [-1.5, -1], versions: [3, 4], finish: .length),
             scored(behaviour: [-2, -2, -2, -2], teacher: [-3, -3, -3, -3], versions: [5, 5, 5, 5]),
@@ -42,22 +43,22 @@ import Testing
 }
 
 @Suite struct PromptOrderTests {
-    @Test(arguments: [1, 2, 7, 400]) func everyEpochHoldsEveryPromptOnce(count: Int) {
+    @Test(arguments: [1, 2, 7, 400]) func everyPassHoldsEveryPromptOnce(count: Int) {
         var order = PromptOrder(count: count, seed: 5)
-        for epoch in 0..<3 {
-            let drawn = (0..<count).map { order.index(of: UInt64(epoch * count + $0)) }
+        for pass in 0..<3 {
+            let drawn = (0..<count).map { order.index(of: UInt64(pass * count + $0)) }
             #expect(drawn.sorted() == Array(0..<count))
         }
     }
 
-    @Test func epochsAndSeedsDiffer() {
-        func draw(seed: UInt64, epoch: UInt64) -> [Int] {
+    @Test func passesAndSeedsDiffer() {
+        func draw(seed: UInt64, pass: UInt64) -> [Int] {
             var order = PromptOrder(count: 50, seed: seed)
-            return (0..<50).map { order.index(of: epoch * 50 + $0) }
+            return (0..<50).map { order.index(of: pass * 50 + $0) }
         }
-        #expect(draw(seed: 1, epoch: 0) != draw(seed: 1, epoch: 1))
-        #expect(draw(seed: 1, epoch: 0) != draw(seed: 2, epoch: 0))
-        #expect(draw(seed: 1, epoch: 0) != Array(0..<50))
+        #expect(draw(seed: 1, pass: 0) != draw(seed: 1, pass: 1))
+        #expect(draw(seed: 1, pass: 0) != draw(seed: 2, pass: 0))
+        #expect(draw(seed: 1, pass: 0) != Array(0..<50))
     }
 
     /// A resumed run asks from the middle, and out of order.

@@ -1,4 +1,5 @@
 import Compute
+import Distillation
 import Models
 import Testing
 
@@ -7,7 +8,7 @@ import Testing
 private func request(_ id: UInt64, _ promptIDs: [Int32], _ maxTokens: Int) -> SampleRequest {
     SampleRequest(
         id: id, promptIDs: promptIDs, seed: 1, stream: 0, sample: UInt32(id),
-        parameters: SamplingParameters(maxTokens: maxTokens))
+        parameters: SamplingSettings(maxTokens: maxTokens))
 }
 
 @Suite("Requests that wait")

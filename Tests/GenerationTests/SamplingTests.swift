@@ -1,5 +1,7 @@
 import Compute
+import Distillation
 import Foundation
+import Randomness
 import Testing
 
 @testable import Generation
@@ -84,7 +86,7 @@ struct SamplingTests {
         let row: [Float] = [1, 3, 3, 2]
         let choice = row.withUnsafeBufferPointer {
             TokenChoice.choose(
-                logits: $0, logSumExp: logSumExp(row), parameters: SamplingParameters(maxTokens: 1, temperature: 0),
+                logits: $0, logSumExp: logSumExp(row), parameters: SamplingSettings(maxTokens: 1, temperature: 0),
                 uniform: 0.9)
         }
         #expect(choice.token == 1)
@@ -94,18 +96,18 @@ struct SamplingTests {
     @Test func topKAndTopPRenormalise() {
         let probabilities: [Float] = [0.1, 0.4, 0.2, 0.3]
         let row = probabilities.map { Float(log(Double($0))) }
-        func choose(_ parameters: SamplingParameters, _ uniform: Double) -> (token: Int32, logprob: Float) {
+        func choose(_ parameters: SamplingSettings, _ uniform: Double) -> (token: Int32, logprob: Float) {
             row.withUnsafeBufferPointer {
                 TokenChoice.choose(logits: $0, logSumExp: 0, parameters: parameters, uniform: uniform)
             }
         }
-        let topK = SamplingParameters(maxTokens: 1, topK: 2)
+        let topK = SamplingSettings(maxTokens: 1, topK: 2)
         #expect(choose(topK, 0.5).token == 1)
         #expect(choose(topK, 0.6).token == 3)
         #expect(abs(choose(topK, 0.5).logprob - Float(log(0.4 / 0.7))) < 1e-6)
-        let topP = SamplingParameters(maxTokens: 1, topP: 0.75)
+        let topP = SamplingSettings(maxTokens: 1, topP: 0.75)
         #expect(choose(topP, 0.99).token == 2)
         #expect(abs(choose(topP, 0.99).logprob - Float(log(0.2 / 0.9))) < 1e-6)
-        #expect(choose(SamplingParameters(maxTokens: 1, topP: 0.01), 0.99).token == 1)
+        #expect(choose(SamplingSettings(maxTokens: 1, topP: 0.01), 0.99).token == 1)
     }
 }

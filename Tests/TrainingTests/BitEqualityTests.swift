@@ -1,4 +1,5 @@
 import Compute
+import Distillation
 import Generation
 import Models
 import Testing
@@ -300,7 +301,7 @@ func randomRequests(
             requests.append(
                 SampleRequest(
                     id: UInt64(requests.count), promptIDs: prompt, seed: 42, stream: UInt64(group),
-                    sample: UInt32(sample), parameters: SamplingParameters(maxTokens: maxTokens)))
+                    sample: UInt32(sample), parameters: SamplingSettings(maxTokens: maxTokens)))
         }
     }
     return requests

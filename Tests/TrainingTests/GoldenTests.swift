@@ -134,7 +134,7 @@ struct GoldenTests {
         try engine.submit([
             SampleRequest(
                 id: 1, promptIDs: prompt, seed: 0, stream: 0, sample: 0,
-                parameters: SamplingParameters(maxTokens: expected.count - prompt.count, temperature: 0))
+                parameters: SamplingSettings(maxTokens: expected.count - prompt.count, temperature: 0))
         ])
         #expect(prompt + engine.run()[0].ids == expected)
     }

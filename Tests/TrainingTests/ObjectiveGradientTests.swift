@@ -58,8 +58,8 @@ import Testing
 
     /// Rewards and a PPO clip, off policy enough that some ratios are clipped; with grades and without.
     @Test(arguments: [true, false]) func rewardsHaveTheirGradient(isGraded: Bool) throws {
-        var objective = Objective(loss: .ppoClip, klCoefficient: 0.2, rewardCoefficient: 1.5)
-        objective.clipLow = 0.2
+        let objective = PolicyGradient(
+            loss: .ppoClip(low: 0.2, high: 0.2), klCoefficient: 0.2, reward: RewardTerm(coefficient: 1.5))
         let start = try trainer().computeGradients(sequences) { _, evaluation in
             evaluation.logprobs.map { _ in 0 }
         }
@@ -89,7 +89,7 @@ import Testing
                 let constants = objective.advantages(of: scored, current: logprobs[index])
                 for (place, s) in logprobs[index].enumerated() {
                     let ratio = importanceRatio(current: s, behaviour: scored.trajectory.behaviourLogprobs[place])
-                    sum += objective.tokenLoss(ratio: ratio, advantage: constants[place] + rewards[index]).value
+                    sum += objective.loss.token(ratio: ratio, advantage: constants[place] + rewards[index]).value
                 }
             }
             return sum / Double(count)

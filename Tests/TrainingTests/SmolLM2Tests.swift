@@ -1,4 +1,5 @@
 import Compute
+import Distillation
 import Foundation
 import Generation
 import Models
@@ -50,7 +51,7 @@ struct SmolLM2Tests {
             cases.enumerated().map { index, golden in
                 SampleRequest(
                     id: UInt64(index), promptIDs: golden.promptIds, seed: 0, stream: 0, sample: 0,
-                    parameters: SamplingParameters(maxTokens: golden.greedyIds.count, temperature: 0))
+                    parameters: SamplingSettings(maxTokens: golden.greedyIds.count, temperature: 0))
             })
         for sample in engine.run() {
             let golden = cases[Int(sample.id)]
@@ -71,7 +72,7 @@ struct SmolLM2Tests {
                 (0..<2).map { sample in
                     SampleRequest(
                         id: UInt64(index * 2 + sample), promptIDs: golden.promptIds, seed: 1, stream: UInt64(index),
-                        sample: UInt32(sample), parameters: SamplingParameters(maxTokens: 40, stopTokenIDs: [2]))
+                        sample: UInt32(sample), parameters: SamplingSettings(maxTokens: 40, stopTokenIDs: [2]))
                 }
             })
         let samples = engine.run()

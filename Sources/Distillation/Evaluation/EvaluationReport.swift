@@ -1,6 +1,6 @@
 /// One response to a problem, judged.
 package struct JudgedResponse: Sendable, Equatable {
-    /// Nil where the problem has no verifier.
+    /// The verifier's verdict; nil where the problem has no verifier.
     package var verdict: Verdict?
     /// Response tokens, the stop token included.
     package var tokens: Int
@@ -27,7 +27,7 @@ package struct EvaluationReport: Sendable, Equatable {
     package var passAt1: Estimate?
     /// pass@k for k = 2, 4, ... and `samples`, by the unbiased estimator, with bootstrap intervals over problems.
     package var passAtK: [(k: Int, estimate: Estimate)]
-    /// Nil where nothing was judged.
+    /// Mean reward; nil where nothing was judged.
     package var rewardMean: Double?
     package var tokens: Int
     package var responseLengthMean: Double

@@ -1,7 +1,9 @@
+import Wording
+
 extension FormatRule {
     /// Whether a response keeps the rule. White space around the response does not count.
     func isKept(by response: String) -> Bool {
-        let text = Self.trimmed(response)
+        let text = response.trimmed
         let letters = text.filter(\.isLetter)
         switch self {
         case .uppercase: return !letters.isEmpty && !letters.contains(where: \.isLowercase)
@@ -40,12 +42,5 @@ extension FormatRule {
             text = text.dropFirst().dropLast()
         }
         return text.split(separator: separator.text, omittingEmptySubsequences: false).map { $0.lowercased() }
-    }
-
-    private static func trimmed(_ text: String) -> Substring {
-        var text = text[...]
-        while let first = text.first, first.isWhitespace { text.removeFirst() }
-        while let last = text.last, last.isWhitespace { text.removeLast() }
-        return text
     }
 }

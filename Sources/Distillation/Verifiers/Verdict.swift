@@ -1,3 +1,5 @@
+import Wording
+
 /// What a verifier says of a response.
 package struct Verdict: Sendable, Equatable {
     /// 0 ... 1.
@@ -13,7 +15,7 @@ package struct Verdict: Sendable, Equatable {
         self.flaw = flaw
     }
 
-    /// All or nothing.
+    /// Makes a verdict with all of the reward or none.
     init(passed: Bool) { self.init(reward: passed ? 1 : 0, passed: passed) }
 }
 
@@ -35,7 +37,7 @@ package struct AnswerCheck: Sendable, Equatable {
         }
     }
 
-    /// For answers that are known to fit.
+    /// Makes a check of an answer that is known to fit the verifier.
     init(known answer: String, _ verifier: Verifier) {
         self.answer = answer
         self.verifier = verifier
@@ -46,8 +48,7 @@ package struct AnswerCheck: Sendable, Equatable {
 }
 
 /// A verifier that cannot be: one line for a person.
-package struct VerifierError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct VerifierError: MessageError, Equatable {
     package var message: String
     package init(_ message: String) { self.message = message }
-    package var description: String { message }
 }

@@ -1,3 +1,5 @@
+import Wording
+
 /// A program that judges a response's text: no model, no randomness.
 ///
 /// `after` is a marker that must stand in the response: what is judged begins behind its last occurrence. A response
@@ -31,13 +33,13 @@ package enum Verifier: Sendable, Equatable {
         }
     }
 
-    func isEmptyAnswer(_ answer: String) -> Bool { Self.trimmed(answer).isEmpty }
+    func isEmptyAnswer(_ answer: String) -> Bool { answer.trimmed.isEmpty }
 
     func verdict(on response: String, answer: String) -> Verdict {
         guard let judged = Self.text(of: response, after: marker) else { return Verdict(passed: false) }
         switch self {
         case .exact(_, let ignoresCase):
-            let given = Self.trimmed(judged), wanted = Self.trimmed(answer)
+            let given = judged.trimmed, wanted = answer.trimmed
             return Verdict(passed: ignoresCase ? given.lowercased() == wanted.lowercased() : given == wanted)
         case .numeric(_, let tolerance):
             guard let given = LastNumber.find(in: judged), let wanted = LastNumber.number(answer) else {
@@ -62,12 +64,5 @@ package enum Verifier: Sendable, Equatable {
         guard let marker, !marker.isEmpty else { return response }
         guard let range = response.ranges(of: marker).last else { return nil }
         return String(response[range.upperBound...])
-    }
-
-    private static func trimmed(_ text: String) -> Substring {
-        var text = text[...]
-        while let first = text.first, first.isWhitespace { text.removeFirst() }
-        while let last = text.last, last.isWhitespace { text.removeLast() }
-        return text
     }
 }

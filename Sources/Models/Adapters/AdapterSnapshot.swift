@@ -1,4 +1,5 @@
 import Compute
+import Randomness
 
 /// Adapters as they are broadcast: a head of 64 bytes, then the values in the layout's places. Numbers are
 /// little-endian.
@@ -71,7 +72,7 @@ extension ModelFiles {
     /// Reads all of them.
     package func fingerprint() throws -> UInt64 {
         let reader = TensorReader(self)
-        var fingerprint = FloatHash()
+        var fingerprint = FNVHash()
         for spec in configuration.parameters { fingerprint.add(try reader.values(of: spec.name)) }
         return fingerprint.value
     }
@@ -80,7 +81,7 @@ extension ModelFiles {
 extension ParameterBuffer {
     /// The number that `ModelFiles.fingerprint` gives for the same values. The layout is that of a whole model, in f32.
     package var fingerprint: UInt64 {
-        var fingerprint = FloatHash()
+        var fingerprint = FNVHash()
         for entry in layout.entries { fingerprint.add(values(entry)) }
         return fingerprint.value
     }

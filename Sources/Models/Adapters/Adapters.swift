@@ -1,4 +1,5 @@
 import Compute
+import Randomness
 
 /// The adapters of a model, or those of one version of it.
 package final class Adapters {

@@ -1,3 +1,4 @@
+import Randomness
 import Tokenizers
 
 /// The shape of a model that is made from scratch: a Llama that reads bytes, with tied embeddings.

@@ -1,4 +1,5 @@
 import Tokenizers
+import Wording
 
 /// Writes Hugging Face folders that transformers loads unchanged.
 package enum ModelWriter {
@@ -62,15 +63,10 @@ package enum ModelWriter {
             shards[shards.count - 1].append(spec)
             size += spec.count * width
         }
-        func padded(_ number: Int) -> String {
-            let digits = "\(number)"
-            return String(repeating: "0", count: max(0, 5 - digits.utf8.count)) + digits
-        }
         var map = JSONObject()
         for (index, shard) in shards.enumerated() {
-            let name =
-                shards.count == 1
-                ? "model.safetensors" : "model-\(padded(index + 1))-of-\(padded(shards.count)).safetensors"
+            let number = (index + 1).padded(to: 5), count = shards.count.padded(to: 5)
+            let name = shards.count == 1 ? "model.safetensors" : "model-\(number)-of-\(count).safetensors"
             var writer = try SafetensorsWriter(
                 folder.appendingPath(name), entries: shard.map { .init($0.name, type.safetensors, $0.shape) })
             for spec in shard {

@@ -30,12 +30,10 @@ package struct MemberOptions: Sendable {
 }
 
 /// A member cannot go on.
-package struct MemberError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct MemberError: MessageError, Equatable {
     package var message: String
 
     package init(_ message: String) { self.message = message }
-
-    package var description: String { message }
 }
 
 extension MemberEnd {

@@ -4,6 +4,7 @@ import Foundation
 import Locking
 import Logging
 import Wire
+import Wording
 
 /// A complete weight version.
 package struct FetchedWeights: Sendable {
@@ -17,12 +18,10 @@ package struct FetchedWeights: Sendable {
 }
 
 /// A weight version that could not be had.
-package struct WeightFetchError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct WeightFetchError: MessageError, Equatable {
     package var version: UInt64
     /// One line for a person.
     package var message: String
-
-    package var description: String { message }
 }
 
 package enum WeightFetchOutcome: Sendable {

@@ -42,8 +42,7 @@ package struct ModelEvaluator: Sendable {
     /// The responses to every problem, in order; a function of the weights, the problems and the settings alone.
     func responses(to problems: ProblemSet, _ settings: Settings) async throws -> [[Trajectory]] {
         let sampling = SamplingSettings(
-            maxTokens: problems.maxTokens, temperature: settings.temperature, topP: 1, topK: 0,
-            stopTokenIDs: problems.stopTokenIDs)
+            maxTokens: problems.maxTokens, temperature: settings.temperature, stopTokenIDs: problems.stopTokenIDs)
         return try await sampler.responses(
             to: problems.items.enumerated().map { ($0, $1.promptIDs) }, samples: settings.samples, sampling,
             seed: settings.seed)

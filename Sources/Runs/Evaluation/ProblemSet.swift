@@ -38,8 +38,8 @@ package struct ProblemSet: Sendable {
         let tokenizer = reading.tokenizer, template = try reading.template(named: template)
         var longest = 256
         let problems: [(messages: [ChatMessage], check: AnswerCheck?)]
-        if TaskSpec.isTask(name) {
-            let task = try TaskSpec.named(name)
+        if ExerciseGenerator.isTask(name) {
+            let task = try ExerciseGenerator.named(name)
             longest = task.longest.response + 1
             problems = try task.drawn(.heldout, seed: seed, count: count ?? 200).map {
                 ([ChatMessage(role: "user", content: $0.prompt)], $0.check)
@@ -78,20 +78,20 @@ package struct ProblemSet: Sendable {
     func text(of ids: [Int32]) -> String { tokenizer.decode(ids, skipSpecialTokens: true) }
 }
 
-extension TaskSpec {
-    /// The task of this name; what is wrong with it is the user's to mend.
-    static func named(_ text: String) throws(UsageError) -> TaskSpec {
+extension ExerciseGenerator {
+    /// The generator of the task of this name; what is wrong with it is the user's to mend.
+    static func named(_ text: String) throws(UsageError) -> ExerciseGenerator {
         do {
-            return try TaskSpec(text)
+            return try ExerciseGenerator(text)
         } catch {
             throw UsageError(error.message)
         }
     }
 
-    /// Its problems; that it has too few is the user's to mend.
-    func drawn(_ split: TaskSplit, seed: UInt64, count: Int) throws(UsageError) -> [Problem] {
+    /// Its exercises; that it has too few is the user's to mend.
+    func drawn(_ split: ExerciseSplit, seed: UInt64, count: Int) throws(UsageError) -> [Exercise] {
         do {
-            return try problems(split, seed: seed, count: count)
+            return try exercises(split, seed: seed, count: count)
         } catch {
             throw UsageError(error.message)
         }

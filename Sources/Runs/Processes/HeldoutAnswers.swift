@@ -73,7 +73,7 @@ struct HeldoutAnswers {
     private static let candidates = 32, shown = 3
 
     /// The label of the teacher that grades a prompt, or answers it in the student's place; empty without one.
-    private func label(of prompt: Distillation.Prompt) -> String {
+    private func label(of prompt: Prompt) -> String {
         prompt.teacher.isEmpty ? prompt.sampler : prompt.teacher
     }
 
@@ -86,10 +86,9 @@ struct HeldoutAnswers {
     private func answers(
         by model: ModelReference, to indices: [Int], temperature: Float = 0
     ) async throws -> [String] {
-        let sampling = configuration.sampling, pipeline = configuration.pipeline
-        let settings = SamplingSettings(
-            maxTokens: sampling.maxTokens, temperature: temperature, topP: Float(sampling.topP), topK: sampling.topK,
-            stopTokenIDs: data.stopTokenIDs)
+        let pipeline = configuration.pipeline
+        var settings = configuration.sampling.settings(stopTokenIDs: data.stopTokenIDs)
+        settings.temperature = temperature
         let sampler = try await engines.factory(for: model).sampler(
             model, SamplerOptions(slots: min(pipeline.slots, indices.count), threads: pipeline.threadCount))
         return try await sampler.responses(

@@ -40,7 +40,7 @@ package enum LearnerProcess {
         resumeCommand: String, timeLimit: TimeLimit? = nil, progress: RunProgress, logger: Logger
     ) async throws -> End {
         let startedAt = ContinuousClock.now
-        guard configuration.objective.kind.samples else {
+        guard configuration.kind.sampler != .nobody else {
             throw UsageError(
                 "objective.kind '\(configuration.objective.kind.rawValue)' needs no workers and no learner to serve them; use "
                     + "'opd run'")
@@ -86,7 +86,7 @@ package enum LearnerProcess {
         var options = LearnerOptions(
             run: setup.options, exchange: exchange, objective: configuration.objective.objective)
         if setup.data.hasVerifiers { options.judge = ResponseJudge(setup.data.tokenizer, logger: logger) }
-        if configuration.objective.kind.evaluatesInLearner { options.evaluator = try await setup.evaluator() }
+        if configuration.kind.evaluator == .learner { options.evaluator = try await setup.evaluator() }
         options.teacherPassRate = try await setup.teacherPassRate()
         let learner = Learner(
             options: options, transport: transport, backend: setup.trainer, publisher: publisher,

@@ -7,8 +7,8 @@ import Wording
 /// Prompts rendered and tokenised for one student, and what ends its answers.
 struct PreparedData {
     /// To train on; for a supervised run, what stands for its examples.
-    var prompts: [Distillation.Prompt]
-    var heldout: [Distillation.Prompt]
+    var prompts: [Prompt]
+    var heldout: [Prompt]
     /// What a supervised run imitates; nil for others.
     var examples: (any ExampleSource)?
     var stopTokenIDs: [Int32]
@@ -22,13 +22,13 @@ struct PreparedData {
         for teacher in teachers {
             try Self.check(teacher, readsAs: models.student, needsTemplate: configuration.data.template == .auto)
         }
-        if configuration.objective.kind == .supervised {
+        if configuration.kind.sampler == .nobody {
             (examples, prompts) = try reader.examples()
         } else {
             prompts = try reader.training()
         }
         heldout = try reader.heldout()
-        for teacher in teachers where configuration.objective.kind.teachersSample {
+        for teacher in teachers where configuration.kind.sampler == .teachers {
             try Self.check(teacher, hasRoomFor: prompts, maxTokens: configuration.sampling.maxTokens)
         }
         stopTokenIDs = reader.stopTokenIDs
@@ -42,7 +42,7 @@ struct PreparedData {
 
     /// A teacher that samples must have room for it.
     private static func check(
-        _ teacher: Teacher, hasRoomFor prompts: [Distillation.Prompt], maxTokens: Int
+        _ teacher: Teacher, hasRoomFor prompts: [Prompt], maxTokens: Int
     ) throws(UsageError) {
         let longest = prompts.filter { $0.sampler == teacher.label }.map(\.ids.count).max() ?? 0
         let context = teacher.model.contextLength

@@ -12,7 +12,7 @@ struct PromptReader: Sendable {
     let context: Int
     let template: ChatTemplate
     let stopTokenIDs: [Int32]
-    let task: TaskSpec?
+    let task: ExerciseGenerator?
 
     /// Held-out problems are the same for every run of a task, and for `opd eval` unless it is told otherwise.
     static let heldoutSeed: UInt64 = 1
@@ -26,7 +26,7 @@ struct PromptReader: Sendable {
         context = student.contextLength
         template = try text.template(named: configuration.data.template.rawValue)
         stopTokenIDs = text.stopTokenIDs(template)
-        task = configuration.data.task.isEmpty ? nil : try TaskSpec.named(configuration.data.task)
+        task = configuration.data.task.isEmpty ? nil : try ExerciseGenerator.named(configuration.data.task)
     }
 
     private var tokenizer: Tokenizer { text.tokenizer }
@@ -34,7 +34,7 @@ struct PromptReader: Sendable {
     private var defaultTeacher: String { configuration.usedTeachers.isEmpty ? "" : configuration.defaultTeacher ?? "" }
 
     /// The prompts to train on.
-    func training() throws -> [Distillation.Prompt] {
+    func training() throws -> [Prompt] {
         guard let task else {
             return try read(configuration.data.prompts, isHeldout: false)
         }
@@ -43,16 +43,16 @@ struct PromptReader: Sendable {
     }
 
     /// The prompts to be evaluated on; none: no evaluation.
-    func heldout() throws -> [Distillation.Prompt] {
+    func heldout() throws -> [Prompt] {
         if !configuration.data.heldout.isEmpty { return try read(configuration.data.heldout, isHeldout: true) }
         guard let task else { return [] }
         let problems = try task.drawn(.heldout, seed: Self.heldoutSeed, count: configuration.data.heldoutCount)
         return try problems.enumerated().map { try prompt($1, number: $0 + 1, isHeldout: true) }
     }
 
-    private func read(_ path: String, isHeldout: Bool) throws -> [Distillation.Prompt] {
+    private func read(_ path: String, isHeldout: Bool) throws -> [Prompt] {
         try PromptFile.read(path, for: configuration).enumerated().map { index, prompt in
-            if !isHeldout, configuration.objective.kind.usesReward, prompt.check == nil {
+            if !isHeldout, configuration.kind.usesReward, prompt.check == nil {
                 throw UsageError(
                     "\(path): prompt \(index + 1) has no 'verifier', which gives objective.kind "
                         + "'\(configuration.objective.kind.rawValue)' its reward")
@@ -63,7 +63,7 @@ struct PromptReader: Sendable {
         }
     }
 
-    private func prompt(_ problem: Problem, number: Int, isHeldout: Bool) throws -> Distillation.Prompt {
+    private func prompt(_ problem: Exercise, number: Int, isHeldout: Bool) throws -> Prompt {
         try prompt(
             problem.chat, teacher: defaultTeacher, check: problem.check, response: isHeldout ? problem.response : nil,
             named: "task '\(configuration.data.task)': problem \(number)")
@@ -72,7 +72,7 @@ struct PromptReader: Sendable {
     /// - Parameter response: one whose cross-entropy is measured, where the learner evaluates.
     private func prompt(
         _ messages: [ChatMessage], teacher: String, check: AnswerCheck?, response: String?, named name: String
-    ) throws -> Distillation.Prompt {
+    ) throws -> Prompt {
         let text = template.render(messages, addGenerationPrompt: true)
         let ids = try encode(text)
         let room = context - configuration.sampling.maxTokens
@@ -84,9 +84,9 @@ struct PromptReader: Sendable {
                         + "\(configuration.sampling.maxTokens) only \(max(room, 0)) fit into the student's context of "
                         + "\(context); shorten it or lower sampling.max_tokens")
         }
-        let kind = configuration.objective.kind, samples = kind.teachersSample
-        let given = kind.evaluatesInLearner ? try response.map { try example(messages, $0, named: name) } : nil
-        return Distillation.Prompt(
+        let kind = configuration.kind, samples = kind.sampler == .teachers
+        let given = kind.evaluator == .learner ? try response.map { try example(messages, $0, named: name) } : nil
+        return Prompt(
             ids: ids, teacher: samples ? "" : teacher, sampler: samples ? teacher : "", text: text, check: check,
             responseIDs: given?.responseIDs ?? [])
     }
@@ -99,14 +99,14 @@ struct PromptReader: Sendable {
     // MARK: Examples
 
     /// What a supervised run imitates, and prompts that stand for it in checkpoints.
-    func examples() throws -> (source: any ExampleSource, identity: [Distillation.Prompt]) {
+    func examples() throws -> (source: any ExampleSource, identity: [Prompt]) {
         let seed = configuration.seed, batchSize = configuration.data.promptsPerStep
         if let task {
             // One that does not fit is found before the run, as far as the first problems tell.
             for index in 0..<64 as Range<UInt64> {
-                _ = try example(task.problem(.training, seed: seed, index: index), task)
+                _ = try example(task.exercise(.training, seed: seed, index: index), task)
             }
-            let identity = Distillation.Prompt(ids: task.description.utf8.map { Int32($0) }, teacher: "")
+            let identity = Prompt(ids: task.description.utf8.map { Int32($0) }, teacher: "")
             let source = GeneratedExamples(task, seed: seed, batchSize: batchSize) { try example($0, task) }
             return (source, [identity])
         }
@@ -114,13 +114,13 @@ struct PromptReader: Sendable {
         let examples = try PromptFile.read(path, for: configuration).enumerated().map { index, prompt in
             try example(prompt.chat, prompt.response ?? "", named: "\(path): prompt \(index + 1)")
         }
-        let identity = examples.map { Distillation.Prompt(ids: $0.promptIDs + [-1] + $0.responseIDs, teacher: "") }
+        let identity = examples.map { Prompt(ids: $0.promptIDs + [-1] + $0.responseIDs, teacher: "") }
         let source = ListedExamples(
             examples, batchSize: batchSize, seed: seed, shuffled: configuration.data.shuffle)
         return (source, identity)
     }
 
-    private func example(_ problem: Problem, _ task: TaskSpec) throws -> SupervisedExample {
+    private func example(_ problem: Exercise, _ task: ExerciseGenerator) throws -> SupervisedExample {
         try example(problem.chat, problem.response, named: "task '\(task)': problem '\(problem.prompt)'")
     }
 
@@ -141,10 +141,10 @@ struct PromptReader: Sendable {
     }
 }
 
-extension Configuration.Prompt {
+extension PromptLine {
     var chat: [ChatMessage] { messages.map { ChatMessage(role: $0.role, content: $0.content) } }
 }
 
-extension Problem {
+extension Exercise {
     var chat: [ChatMessage] { [ChatMessage(role: "user", content: prompt)] }
 }

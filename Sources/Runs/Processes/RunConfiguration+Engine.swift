@@ -27,42 +27,13 @@ extension RunConfiguration.Training {
 
     var stepGuard: StepGuard {
         StepGuard(
-            reaction: onBadStep == .skip ? .skip : .stop, limitInARow: badStepsInARow, klLimit: klLimit,
+            reaction: onBadStep, limitInARow: badStepsInARow, klLimit: klLimit,
             emptyLimit: emptyLimit)
     }
 
     var learningRateSchedule: LearningRateSchedule {
-        let shape: LearningRateSchedule.Shape =
-            switch schedule {
-            case .constant: .constant
-            case .linear: .linear
-            case .cosine: .cosine
-            }
-        return LearningRateSchedule(
-            shape: shape, peak: learningRate, minimum: minLearningRate, warmupSteps: warmupSteps, totalSteps: steps)
-    }
-}
-
-extension RunConfiguration.Objective {
-    var objective: Distillation.Objective {
-        let kind: LossKind =
-            switch loss {
-            case .importanceSampling: .importanceSampling
-            case .ppoClip: .ppoClip
-            case .truncatedImportanceSampling: .truncatedImportanceSampling
-            }
-        let subtracted: BaselineKind =
-            switch baseline {
-            case .none: .none
-            case .batchMean: .batchMean
-            case .leastVariance: .leastVariance
-            }
-        return Distillation.Objective(
-            loss: kind, advantage: advantage == .behaviour ? .behaviour : .current,
-            baseline: subtracted, klCoefficient: klCoefficient, klDiscount: klDiscount,
-            clipLow: clipLow, clipHigh: clipHigh, truncation: truncation,
-            rewardCoefficient: self.kind.usesReward ? rewardCoefficient : 0,
-            rewardScale: rewardScale == .none ? .none : .deviation, imitates: self.kind.teachersSample)
+        LearningRateSchedule(
+            shape: schedule, peak: learningRate, minimum: minLearningRate, warmupSteps: warmupSteps, totalSteps: steps)
     }
 }
 

@@ -89,18 +89,15 @@ struct RunSetup {
     }
 
     private static func plan(_ configuration: RunConfiguration, _ data: PreparedData) -> RunPlan {
-        let sampling = configuration.sampling
         var plan = RunPlan(
             prompts: data.prompts, heldout: data.heldout, seed: configuration.seed,
             steps: UInt64(configuration.training.steps), promptsPerStep: configuration.data.promptsPerStep,
             samplesPerPrompt: configuration.data.samplesPerPrompt,
             maxStaleness: UInt64(configuration.pipeline.maxStaleness),
             evaluationEvery: UInt64(configuration.evaluation.every),
-            sampling: SamplingSettings(
-                maxTokens: sampling.maxTokens, temperature: Float(sampling.temperature), topP: Float(sampling.topP),
-                topK: sampling.topK, stopTokenIDs: data.stopTokenIDs))
+            sampling: configuration.sampling.settings(stopTokenIDs: data.stopTokenIDs))
         plan.shuffle = configuration.data.shuffle
-        if configuration.objective.kind.teachersSample { plan.stepsAhead = stepsAhead }
+        if configuration.kind.sampler == .teachers { plan.stepsAhead = stepsAhead }
         return plan
     }
 

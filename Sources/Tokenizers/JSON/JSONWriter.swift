@@ -1,3 +1,5 @@
+import Wording
+
 extension JSONValue {
     /// The value as JSON text; with `pretty`, indented by two spaces as Hugging Face libraries write their files.
     package func text(pretty: Bool = true) -> String {
@@ -63,8 +65,7 @@ private struct JSONWriter {
             case 0x0D: append("\\r")
             case 0x09: append("\\t")
             case 0..<0x20, 0x7F:
-                let digits = String(byte, radix: 16)
-                append("\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits)
+                append("\\u" + byte.padded(to: 4, radix: 16))
             default: bytes.append(byte)
             }
         }

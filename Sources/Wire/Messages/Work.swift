@@ -24,27 +24,6 @@ package struct LeaseRequest: Sendable, Equatable {
     }
 }
 
-/// How to sample a response.
-package struct SamplingSettings: Sendable, Hashable {
-    package var maxTokens: Int
-    /// 0 is greedy.
-    package var temperature: Float
-    /// 0 < topP <= 1; 1 is off.
-    package var topP: Float
-    /// 0 is off.
-    package var topK: Int
-    /// Ids that end a response, as its last id.
-    package var stopTokenIDs: [Int32]
-
-    package init(maxTokens: Int, temperature: Float, topP: Float, topK: Int, stopTokenIDs: [Int32]) {
-        self.maxTokens = maxTokens
-        self.temperature = temperature
-        self.topP = topP
-        self.topK = topK
-        self.stopTokenIDs = stopTokenIDs
-    }
-}
-
 /// A response to sample, under a lease.
 package struct RolloutTask: Sendable, Equatable {
     package var id: RolloutID

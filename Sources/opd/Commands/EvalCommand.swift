@@ -87,8 +87,7 @@ struct EvalCommand: AsyncParsableCommand {
             if output != nil { lines += sample.jsonLine + "\n" }
         }
         try output.map { try write(lines, to: $0) }
-        let passed = begun.duration(to: .now).components
-        let seconds = Double(passed.seconds) + Double(passed.attoseconds) * 1e-18
+        let seconds = begun.duration(to: .now).seconds
         if let flaw = report.flaws.first {
             printToStandardError(
                 "warning: \(report.flaws.count) responses could not be judged and count as wrong: \(flaw)")
@@ -99,7 +98,7 @@ struct EvalCommand: AsyncParsableCommand {
         try StandardOutput.shared.writeLine(json ? report.json(of: subject) : report.text(of: subject))
     }
 
-    /// Before the work: a file is not written over, and its folder is there.
+    /// Checks before the work that no file is written over, and that the folder is there.
     private func checkOutput(_ path: String) throws {
         let files = FileManager.default
         guard !files.fileExists(atPath: path) else {

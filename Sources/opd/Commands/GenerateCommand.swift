@@ -1,4 +1,5 @@
 import ArgumentParser
+import Distillation
 import Generation
 import Models
 import Telemetry
@@ -68,7 +69,7 @@ struct GenerateCommand: ParsableCommand {
         try engine.submit([
             SampleRequest(
                 id: 0, promptIDs: promptIDs, seed: seed, stream: 0, sample: 0,
-                parameters: SamplingParameters(
+                parameters: SamplingSettings(
                     maxTokens: maxTokens ?? min(256, room), temperature: temperature, topP: topP, topK: topK,
                     stopTokenIDs: files.stopTokenIDs(tokenizer, template)))
         ])

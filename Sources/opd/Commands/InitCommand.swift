@@ -40,7 +40,7 @@ struct ShapeOptions: ParsableArguments {
     @Option(help: "Longest sequence, in bytes.") var context: Int?
     @Option(help: "Seed of the weights.") var shapeSeed: UInt64?
 
-    /// The same as keys of a configuration.
+    /// The shape as keys of a configuration.
     var overrides: [String] {
         let values = [
             ("layers", layers), ("hidden", hidden), ("heads", heads), ("kv_heads", kvHeads),

@@ -114,12 +114,13 @@ struct RolloutCommand: AsyncParsableCommand {
         // Which model it holds, and so which files must be here, is in the configuration.
         let kind = try RunConfiguration.load(options.config, overrides: options.overrides, requiring: [])
             .configuration.objective.kind
-        let configuration = try load(kind.teachersSample ? .teachers : .student)
-        if !kind.teachersSample, holding.teacher != nil {
+        let isTeacher = kind.run.sampler == .teachers
+        let configuration = try load(isTeacher ? .teachers : .student)
+        if !isTeacher, holding.teacher != nil {
             throw CommandError.usage(
                 "--teacher: with objective.kind \(kind.rawValue) rollout workers hold the student; leave it out")
         }
-        let teacher = kind.teachersSample ? try holding.label(in: configuration) : nil
+        let teacher = isTeacher ? try holding.label(in: configuration) : nil
         let name = member.name(teacher.map { "rollout-\($0)" } ?? "rollout")
         try RunLog.bootstrap(path: nil, name: name, verbosity: verbosity.level)
         let status = try await MemberProcess.run(

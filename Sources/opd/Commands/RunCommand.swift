@@ -51,7 +51,7 @@ struct RunCommand: AsyncParsableCommand {
         if again, let kept = try RunFolder.setAside(configuration.runFolder), verbosity.level != .quiet {
             printToStandardError("the earlier run is kept in \(kept)")
         }
-        guard configuration.objective.kind.samples else {
+        guard configuration.kind.sampler != .nobody else {
             let start: LearnerProcess.Start = fork.path.map { .from($0) } ?? (resume ? .resume : .fresh)
             throw ExitCode(
                 try await SupervisedCommand.run(
@@ -84,7 +84,7 @@ struct ForkOptions: ParsableArguments {
         help: "Begin with a checkpoint of another run: its folder, or the run's, whose latest is taken then.")
     var path: String?
 
-    /// The same for another process.
+    /// Arguments that ask another process for the same.
     var arguments: [String] { path.map { ["--from", $0] } ?? [] }
 
     func validate(resume: Bool) throws {
@@ -100,7 +100,7 @@ struct TimeLimitOptions: ParsableArguments {
     var text: String?
 
     var timeLimit: TimeLimit? { text.flatMap { TimeLimit($0) } }
-    /// The same for another process.
+    /// Arguments that ask another process for the same.
     var arguments: [String] { text.map { ["--time-limit", $0] } ?? [] }
 
     func validate() throws {
@@ -122,7 +122,7 @@ struct VerbosityOptions: ParsableArguments {
     }
 
     var level: Verbosity { quiet ? .quiet : (verbose ? .verbose : .normal) }
-    /// The same choice for another process.
+    /// Arguments that give another process the same choice.
     var arguments: [String] { (quiet ? ["--quiet"] : []) + (verbose ? ["--verbose"] : []) }
 }
 

@@ -28,9 +28,10 @@ struct TaskCommand: ParsableCommand {
 
     func run() throws {
         do {
-            let problems = try TaskSpec(task).problems(heldout ? .heldout : .training, seed: seed, count: count)
+            let problems = try ExerciseGenerator(task).exercises(
+                heldout ? .heldout : .training, seed: seed, count: count)
             for problem in problems { try StandardOutput.shared.writeLine(problem.jsonLine) }
-        } catch let error as TaskError {
+        } catch let error as ExerciseError {
             throw CommandError.usage(error.message)
         }
     }

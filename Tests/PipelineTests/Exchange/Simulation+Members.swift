@@ -1,5 +1,6 @@
 import Distillation
 import Exchange
+import Randomness
 import Wire
 
 /// Members, and what happens to them.

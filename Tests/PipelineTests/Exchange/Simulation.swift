@@ -1,5 +1,6 @@
 import Distillation
 import Exchange
+import Randomness
 import Wire
 
 /// A seeded source of everything that happens in a simulation.

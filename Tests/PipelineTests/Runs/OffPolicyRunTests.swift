@@ -26,7 +26,7 @@ import Wire
         _ plan: RunPlan = plan(), checkpointEvery: UInt64 = 2, sockets: Bool = false, evaluationPause: Duration = .zero
     ) -> TestRun {
         TestRun(
-            plan: plan, checkpointEvery: checkpointEvery, objective: Objective(imitates: true), sockets: sockets,
+            plan: plan, checkpointEvery: checkpointEvery, objective: .imitation, sockets: sockets,
             evaluationPause: evaluationPause)
     }
 

@@ -18,7 +18,8 @@ import Wire
         return plan
     }
 
-    static let reinforcement = Objective(loss: .ppoClip, rewardCoefficient: 4)
+    static let reinforcement = Objective.policyGradient(
+        PolicyGradient(loss: .ppoClip(low: 0.2, high: 0.2), reward: RewardTerm(coefficient: 4)))
 
     struct Result: Sendable {
         var metrics: [StepMetrics]
@@ -90,7 +91,8 @@ import Wire
 
     /// Grades and rewards together: the same with more workers, and another run than with either alone.
     @Test func gradesAndRewardsTogether() async throws {
-        let mixed = Objective(klCoefficient: 0.5, rewardCoefficient: 2)
+        let mixed = Objective.policyGradient(
+            PolicyGradient(klCoefficient: 0.5, reward: RewardTerm(coefficient: 2)))
         let one = try await Self.run(mixed, teachers: ["default"])
         let two = try await Self.run(mixed, teachers: ["default"], workers: 2)
         #expect(one.metrics == two.metrics && one.model == two.model)
@@ -102,7 +104,7 @@ import Wire
         }
         let evaluations = one.metrics.compactMap(\.evaluation)
         #expect(evaluations.count == 3 && evaluations.allSatisfy { $0.teacherKL != nil && $0.passRate != nil })
-        let graded = try await Self.run(Objective(klCoefficient: 0.5), teachers: ["default"])
+        let graded = try await Self.run(.policyGradient(PolicyGradient(klCoefficient: 0.5)), teachers: ["default"])
         #expect(graded.model != one.model)
         // Measured, not trained on.
         #expect(graded.metrics.compactMap { $0.training?.rewardMean }.count == 8)

@@ -192,7 +192,7 @@ import Wire
             let seen = (batches[2 * pass] + batches[2 * pass + 1]).map(\.promptIDs)
             #expect(Set(seen) == Set(Self.examples.map(\.promptIDs)))
         }
-        let task = try TaskSpec("arithmetic")
+        let task = try ExerciseGenerator("arithmetic")
         let generated = GeneratedExamples(task, seed: 1, batchSize: 3) {
             SupervisedExample(
                 promptIDs: $0.prompt.utf8.map { Int32($0) }, responseIDs: $0.response.utf8.map { Int32($0) })
@@ -200,7 +200,7 @@ import Wire
         let batch = try generated.batch(step: 7)
         let again = try generated.batch(step: 7), next = try generated.batch(step: 8)
         #expect(batch == again && batch != next)
-        #expect(batch[2].promptIDs == task.problem(.training, seed: 1, index: 23).prompt.utf8.map { Int32($0) })
+        #expect(batch[2].promptIDs == task.exercise(.training, seed: 1, index: 23).prompt.utf8.map { Int32($0) })
     }
 }
 

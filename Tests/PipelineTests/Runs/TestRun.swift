@@ -71,8 +71,8 @@ final class TestRun: Sendable {
     /// - Parameter sockets: whether messages go through ZeroMQ instead of memory.
     init(
         plan: RunPlan, checkpointEvery: UInt64 = 2, stepGuard: StepGuard = StepGuard(),
-        objective: Objective = Objective(), target: RunTarget = RunTarget(), sockets: Bool = false,
-        evaluationPause: Duration = .zero, in path: String? = nil
+        objective: Objective = .policyGradient(PolicyGradient()), target: RunTarget = RunTarget(),
+        sockets: Bool = false, evaluationPause: Duration = .zero, in path: String? = nil
     ) {
         self.plan = plan
         self.objective = objective

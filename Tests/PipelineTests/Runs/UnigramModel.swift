@@ -1,6 +1,7 @@
 import Distillation
 import Engines
 import Foundation
+import Randomness
 import Wire
 
 /// The smallest language model there is: one distribution over 8 tokens, whatever came before. Token 0 stops.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Compute
+import Distillation
 import Generation
 import Glibc
 import Models
@@ -129,7 +130,7 @@ struct ModelBenchmark: ParsableArguments {
 private struct BenchLoad {
     var batch: Int
     var prompt: Int
-    /// Of every sequence.
+    /// New tokens of every sequence.
     var tokens: [Int]
     /// The longest sequence.
     var length: Int { prompt + (tokens.max() ?? 0) }
@@ -164,7 +165,7 @@ extension ModelBenchmark.Work {
                         load.ids(load.prompt, vocabulary: vocabulary).enumerated().map {
                             SampleRequest(
                                 id: UInt64($0), promptIDs: $1, seed: 0, stream: UInt64($0), sample: 0,
-                                parameters: SamplingParameters(maxTokens: load.tokens[$0]))
+                                parameters: SamplingSettings(maxTokens: load.tokens[$0]))
                         })
                     _ = engine.run()
                 }
@@ -192,7 +193,7 @@ extension ModelBenchmark.Work {
         }
     }
 
-    /// Of adapters, or with rank 0 of all weights.
+    /// A trainer of adapters, or with rank 0 of all weights.
     private func trainer(_ files: ModelFiles, rank: Int, _ options: ModelOptions) throws -> Trainer {
         let weights = try ParameterBuffer(reading: files)
         guard rank > 0 else {

@@ -9,7 +9,7 @@
 ///     37*48=7*8+0=56,3*8+5=29:296;7*4+0=28,3*4+2=14:1480;6+0+0=06,9+8+0=17,2+4+1=07,0+1+0=01:1776
 ///
 /// So a model needs to find one digit of each operand, and one fact of a table with some hundred entries, at a time.
-package struct ArithmeticTask: Sendable, Equatable {
+package struct ArithmeticExercises: Sendable, Equatable {
     package enum Operation: String, Sendable, CaseIterable { case add, sub, mul }
 
     /// Operands have 1 ... digits digits, each length as often.
@@ -22,16 +22,16 @@ package struct ArithmeticTask: Sendable, Equatable {
 
     enum Style: String, Sendable, CaseIterable { case steps, answer }
 
-    init(_ parameters: inout TaskParameters) throws(TaskError) {
+    init(_ parameters: inout ExerciseParameters) throws(ExerciseError) {
         digits = try parameters.integer("digits", default: 2, 1...9)
         operations = try parameters.names("operations", default: Operation.allCases)
         factorDigits = try parameters.integer("factor_digits", default: 1, 1...9)
         let style = try parameters.names("style", default: [Style.steps])
-        guard style.count == 1 else { throw TaskError("task arithmetic: style takes one of steps, answer") }
+        guard style.count == 1 else { throw ExerciseError("task arithmetic: style takes one of steps, answer") }
         hasSteps = style == [.steps]
     }
 
-    func problem(_ random: inout TaskRandom) -> Problem {
+    func exercise(_ random: inout ExerciseRandom) -> Exercise {
         let operation = operations[random.below(operations.count)]
         var a = Self.number(digits, &random)
         var b = Self.number(operation == .mul ? factorDigits : digits, &random)
@@ -42,12 +42,12 @@ package struct ArithmeticTask: Sendable, Equatable {
             case .sub: ("-", a - b)
             case .mul: ("*", a * b)
             }
-        return Problem(
+        return Exercise(
             prompt: "\(a)\(sign)\(b)=", response: hasSteps ? Self.worked(operation, a, b) : ":\(answer)",
             check: AnswerCheck(known: "\(answer)", .exact(after: ":", ignoresCase: false)), tags: [operation.rawValue])
     }
 
-    private static func number(_ digits: Int, _ random: inout TaskRandom) -> Int {
+    private static func number(_ digits: Int, _ random: inout ExerciseRandom) -> Int {
         let length = 1 + random.below(digits)
         let low = length == 1 ? 0 : power(length - 1)
         return low + random.below(power(length) - low)

@@ -1,7 +1,7 @@
 import Distillation
 import Testing
 
-@Suite struct TaskTests {
+@Suite struct ExerciseTests {
     private static let specs = [
         "arithmetic", "arithmetic:digits=4,operations=add+sub", "arithmetic:digits=3,operations=mul,factor_digits=3",
         "arithmetic:digits=2,style=answer", "format", "format:letters=9",
@@ -16,8 +16,8 @@ import Testing
     }
 
     @Test(arguments: specs) func theWorkedResponseIsRightAndFits(_ text: String) throws {
-        let task = try TaskSpec(text)
-        for problem in try task.problems(.training, seed: 3, count: 400) {
+        let task = try ExerciseGenerator(text)
+        for problem in try task.exercises(.training, seed: 3, count: 400) {
             #expect(problem.check.verdict(on: problem.response) == Verdict(reward: 1, passed: true))
             #expect(!problem.check.verdict(on: String(problem.response.dropLast())).passed, "\(problem)")
             #expect(problem.prompt.utf8.count <= task.longest.prompt)
@@ -36,15 +36,15 @@ import Testing
                 .mul, 37, 48,
                 "7*8+0=56,3*8+5=29:296;7*4+0=28,3*4+2=14:1480;6+0+0=06,9+8+0=17,2+4+1=07,0+1+0=01:1776"
             ),
-        ] as [(ArithmeticTask.Operation, Int, Int, String)])
-    func stepsAreWrittenAsDocumented(operation: ArithmeticTask.Operation, a: Int, b: Int, response: String) {
-        #expect(ArithmeticTask.worked(operation, a, b) == response)
+        ] as [(ArithmeticExercises.Operation, Int, Int, String)])
+    func stepsAreWrittenAsDocumented(operation: ArithmeticExercises.Operation, a: Int, b: Int, response: String) {
+        #expect(ArithmeticExercises.worked(operation, a, b) == response)
     }
 
     /// Every step of a worked response is a true equation.
     @Test func everyStepIsTrue() throws {
-        let task = try TaskSpec("arithmetic:digits=4,factor_digits=2")
-        for problem in try task.problems(.training, seed: 5, count: 300) {
+        let task = try ExerciseGenerator("arithmetic:digits=4,factor_digits=2")
+        for problem in try task.exercises(.training, seed: 5, count: 300) {
             let steps = problem.response.split { ",;".contains($0) }.map { $0.split(separator: ":")[0] }
             for step in steps where step.contains("=") {
                 let sides = step.split(separator: "=")
@@ -65,32 +65,32 @@ import Testing
     }
 
     @Test(arguments: specs) func splitsNeverMeetWhateverTheSeed(_ text: String) throws {
-        let task = try TaskSpec(text)
-        let heldout = Set(try task.problems(.heldout, seed: 1, count: 100).map(\.prompt))
+        let task = try ExerciseGenerator(text)
+        let heldout = Set(try task.exercises(.heldout, seed: 1, count: 100).map(\.prompt))
         #expect(heldout.count == 100)
         for seed in [1, 2, 99] as [UInt64] {
-            let training = try task.problems(.training, seed: seed, count: 500).map(\.prompt)
+            let training = try task.exercises(.training, seed: seed, count: 500).map(\.prompt)
             #expect(Set(training).count == 500)
             #expect(heldout.isDisjoint(with: training))
             #expect(
                 (0..<500).allSatisfy {
-                    TaskSplit(of: task.problem(.training, seed: seed, index: $0).prompt) == .training
+                    ExerciseSplit(of: task.exercise(.training, seed: seed, index: $0).prompt) == .training
                 })
         }
     }
 
     @Test func oneSeedIsOneOrderAndAnotherSeedAnother() throws {
-        let task = try TaskSpec("arithmetic:digits=3")
-        let first = try task.problems(.training, seed: 7, count: 50)
-        #expect(try task.problems(.training, seed: 7, count: 80).prefix(50) == first[...])
-        #expect(try task.problems(.training, seed: 8, count: 50) != first)
-        #expect(task.problem(.training, seed: 7, index: 41) == task.problem(.training, seed: 7, index: 41))
+        let task = try ExerciseGenerator("arithmetic:digits=3")
+        let first = try task.exercises(.training, seed: 7, count: 50)
+        #expect(try task.exercises(.training, seed: 7, count: 80).prefix(50) == first[...])
+        #expect(try task.exercises(.training, seed: 8, count: 50) != first)
+        #expect(task.exercise(.training, seed: 7, index: 41) == task.exercise(.training, seed: 7, index: 41))
     }
 
     @Test func severalFormsAreRightWhereTheRulesLeaveItOpen() throws {
-        let task = try TaskSpec("format:letters=3")
+        let task = try ExerciseGenerator("format:letters=3")
         let problem = try #require(
-            try task.problems(.training, seed: 1, count: 2000).first {
+            try task.exercises(.training, seed: 1, count: 2000).first {
                 $0.prompt.hasSuffix(" dash=") && $0.prompt.count == 9
             })
         let letters = problem.prompt.prefix(3).map(String.init)
@@ -109,15 +109,17 @@ import Testing
         ("format:digits=2", "task format has no parameter 'digits'; it has letters"),
     ])
     func aWrongTaskIsOneLine(text: String, message: String) {
-        let error = #expect(throws: TaskError.self) { try TaskSpec(text) }
+        let error = #expect(throws: ExerciseError.self) { try ExerciseGenerator(text) }
         #expect(error?.message == message)
     }
 
     @Test func aTaskThatIsTooSmallSaysHowManyThereAre() throws {
-        let task = try TaskSpec("arithmetic:digits=1,operations=mul")
-        let error = #expect(throws: TaskError.self) { try task.problems(.heldout, seed: 1, count: 99) }
+        let task = try ExerciseGenerator("arithmetic:digits=1,operations=mul")
+        let error = #expect(throws: ExerciseError.self) { try task.exercises(.heldout, seed: 1, count: 99) }
         let expected = "task 'arithmetic:digits=1,operations=mul' has no 99 different problems of split 'heldout': "
         #expect(error?.message.hasPrefix(expected) == true)
-        #expect(TaskSpec.isTask("format") && TaskSpec.isTask("arithmetic:x") && !TaskSpec.isTask("my/format.jsonl"))
+        #expect(
+            ExerciseGenerator.isTask("format") && ExerciseGenerator.isTask("arithmetic:x")
+                && !ExerciseGenerator.isTask("my/format.jsonl"))
     }
 }

@@ -1,7 +1,7 @@
 import Distillation
 
-extension Problem {
-    /// The problem as a line of a prompt file, with its worked response and its verifier.
+extension Exercise {
+    /// The exercise as a line of a prompt file, with its worked response and its verifier.
     package var jsonLine: String {
         JSONText.object([
             ("prompt", JSONText.string(prompt)), ("response", JSONText.string(response)),

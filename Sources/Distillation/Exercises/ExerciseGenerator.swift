@@ -1,8 +1,11 @@
+import Randomness
+import Wording
+
 /// A generated task by name, with its parameters: `arithmetic`, `arithmetic:digits=3,operations=add+sub`.
-package struct TaskSpec: Sendable, Equatable, CustomStringConvertible {
+package struct ExerciseGenerator: Sendable, Equatable, CustomStringConvertible {
     enum Kind: Sendable, Equatable {
-        case arithmetic(ArithmeticTask)
-        case format(FormatTask)
+        case arithmetic(ArithmeticExercises)
+        case format(FormatExercises)
     }
 
     let kind: Kind
@@ -17,47 +20,47 @@ package struct TaskSpec: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Reads `name` or `name:key=value,key=value`.
-    /// - Throws: ``TaskError`` that says what was expected.
-    package init(_ text: String) throws(TaskError) {
+    /// - Throws: ``ExerciseError`` that says what was expected.
+    package init(_ text: String) throws(ExerciseError) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        var parameters = TaskParameters(task: parts[0])
+        var parameters = ExerciseParameters(task: parts[0])
         if parts.count > 1 { try parameters.read(parts[1]) }
         switch parts[0] {
-        case "arithmetic": kind = .arithmetic(try ArithmeticTask(&parameters))
-        case "format": kind = .format(try FormatTask(&parameters))
+        case "arithmetic": kind = .arithmetic(try ArithmeticExercises(&parameters))
+        case "format": kind = .format(try FormatExercises(&parameters))
         default:
             let known = Self.names.joined(separator: ", ")
-            throw TaskError("unknown task '\(parts[0].prefix(80))'; expected one of \(known)")
+            throw ExerciseError("unknown task '\(parts[0].prefix(80))'; expected one of \(known)")
         }
         try parameters.finish()
         description = text
     }
 
-    /// The problem at one place of the endless order of a split: a pure function of the task, the seed and the place.
-    /// Problems come again now and then, as they do where there are few.
-    package func problem(_ split: TaskSplit, seed: UInt64, index: UInt64) -> Problem {
+    /// The exercise at one place of the endless order of a split: a pure function of the task, the seed and the place.
+    /// Exercises come again now and then, as they do where there are few.
+    package func exercise(_ split: ExerciseSplit, seed: UInt64, index: UInt64) -> Exercise {
         // One in eight is held out, so that the chance of no fit in so many draws is nothing; a task that has no
-        // problem of a split at all has been refused by `problems`.
-        var problem = draw(TaskRandom(seed, split.word, index, 0))
-        for attempt in 1..<1000 where TaskSplit(of: problem.prompt) != split {
-            problem = draw(TaskRandom(seed, split.word, index, UInt64(attempt)))
+        // exercise of a split at all has been refused by `exercises`.
+        var exercise = draw(ExerciseRandom(seed, split.word, index, 0))
+        for attempt in 1..<1000 where ExerciseSplit(of: exercise.prompt) != split {
+            exercise = draw(ExerciseRandom(seed, split.word, index, UInt64(attempt)))
         }
-        return problem
+        return exercise
     }
 
-    /// The first `count` different problems of a split's order.
-    /// - Throws: ``TaskError`` when the task has not so many.
-    package func problems(_ split: TaskSplit, seed: UInt64, count: Int) throws(TaskError) -> [Problem] {
-        var found: [Problem] = []
+    /// The first `count` different exercises of a split's order.
+    /// - Throws: ``ExerciseError`` when the task has not so many.
+    package func exercises(_ split: ExerciseSplit, seed: UInt64, count: Int) throws(ExerciseError) -> [Exercise] {
+        var found: [Exercise] = []
         var seen: Set<String> = []
         let attempts = UInt64(count) * 4 + 20_000
         for index in 0..<attempts where found.count < count {
-            let problem = problem(split, seed: seed, index: index)
-            guard TaskSplit(of: problem.prompt) == split, seen.insert(problem.prompt).inserted else { continue }
-            found.append(problem)
+            let exercise = self.exercise(split, seed: seed, index: index)
+            guard ExerciseSplit(of: exercise.prompt) == split, seen.insert(exercise.prompt).inserted else { continue }
+            found.append(exercise)
         }
         guard found.count == count else {
-            throw TaskError(
+            throw ExerciseError(
                 "task '\(description)' has no \(count) different problems of split '\(split.rawValue)': "
                     + "\(found.count) were found; ask for fewer, or make the task larger")
         }
@@ -72,23 +75,22 @@ package struct TaskSpec: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    private func draw(_ random: consuming TaskRandom) -> Problem {
+    private func draw(_ random: consuming ExerciseRandom) -> Exercise {
         switch kind {
-        case .arithmetic(let task): task.problem(&random)
-        case .format(let task): task.problem(&random)
+        case .arithmetic(let task): task.exercise(&random)
+        case .format(let task): task.exercise(&random)
         }
     }
 }
 
 /// A task that cannot be: one line for a person.
-package struct TaskError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct ExerciseError: MessageError, Equatable {
     package var message: String
     init(_ message: String) { self.message = message }
-    package var description: String { message }
 }
 
-/// Draws of one problem, one after the other.
-struct TaskRandom {
+/// Draws of one exercise, one after the other.
+struct ExerciseRandom {
     private let random: CounterRandom
     private var count: UInt64 = 0
 
@@ -104,21 +106,21 @@ struct TaskRandom {
 }
 
 /// `key=value,key=value`, each taken once.
-struct TaskParameters {
+struct ExerciseParameters {
     let task: String
     private var values: [(key: String, value: String)] = []
     private var known: [String] = []
 
     init(task: String) { self.task = task }
 
-    mutating func read(_ text: String) throws(TaskError) {
+    mutating func read(_ text: String) throws(ExerciseError) {
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             guard pair.count == 2, !pair[0].isEmpty, !pair[1].isEmpty else {
-                throw TaskError("task \(task): '\(part.prefix(80))' is not key=value, such as digits=2")
+                throw ExerciseError("task \(task): '\(part.prefix(80))' is not key=value, such as digits=2")
             }
             guard !values.contains(where: { $0.key == pair[0] }) else {
-                throw TaskError("task \(task): '\(pair[0].prefix(80))' is given twice")
+                throw ExerciseError("task \(task): '\(pair[0].prefix(80))' is given twice")
             }
             values.append((pair[0], pair[1]))
         }
@@ -130,10 +132,11 @@ struct TaskParameters {
         return values.remove(at: index).value
     }
 
-    mutating func integer(_ key: String, default standard: Int, _ range: ClosedRange<Int>) throws(TaskError) -> Int {
+    mutating func integer(_ key: String, default standard: Int, _ range: ClosedRange<Int>) throws(ExerciseError) -> Int
+    {
         guard let text = take(key) else { return standard }
         guard let value = Int(text), range.contains(value) else {
-            throw TaskError(
+            throw ExerciseError(
                 "task \(task): \(key) takes an integer from \(range.lowerBound) to \(range.upperBound), "
                     + "not '\(text.prefix(80))'")
         }
@@ -143,13 +146,13 @@ struct TaskParameters {
     /// Some of the names, joined by `+`.
     mutating func names<Name: RawRepresentable<String> & CaseIterable & Equatable>(
         _ key: String, default standard: [Name]
-    ) throws(TaskError) -> [Name] {
+    ) throws(ExerciseError) -> [Name] {
         guard let text = take(key) else { return standard }
         var result: [Name] = []
         for word in text.split(separator: "+", omittingEmptySubsequences: false) {
             guard let name = Name(rawValue: String(word)), !result.contains(name) else {
                 let all = Name.allCases.map(\.rawValue).joined(separator: "+")
-                throw TaskError("task \(task): \(key) takes some of \(all), not '\(text.prefix(80))'")
+                throw ExerciseError("task \(task): \(key) takes some of \(all), not '\(text.prefix(80))'")
             }
             result.append(name)
         }
@@ -157,9 +160,9 @@ struct TaskParameters {
     }
 
     /// Refuses what nobody took.
-    func finish() throws(TaskError) {
+    func finish() throws(ExerciseError) {
         guard let (key, _) = values.first else { return }
-        throw TaskError(
+        throw ExerciseError(
             "task \(task) has no parameter '\(key.prefix(80))'; it has \(known.joined(separator: ", "))")
     }
 }

@@ -1,5 +1,7 @@
+import Randomness
+
 /// One question of a task, with an answer worked out and what judges others' answers.
-package struct Problem: Sendable, Equatable {
+package struct Exercise: Sendable, Equatable {
     package var prompt: String
     /// A right response in full, steps included: what supervised learning imitates.
     package var response: String
@@ -14,18 +16,19 @@ package struct Problem: Sendable, Equatable {
     }
 }
 
-/// A part of a task's problems. A problem belongs to one of them, whatever the seed.
-package enum TaskSplit: String, Sendable, CaseIterable {
+/// A part of a task's exercises. An exercise belongs to one of them, whatever the seed.
+package enum ExerciseSplit: String, Sendable, CaseIterable {
     case training = "train"
-    /// One in eight: never trained on.
+    /// One exercise in eight, never trained on.
     case heldout
 
-    /// By the prompt alone: so no seed, count or other setting can bring a problem from one split into the other.
+    /// The split of an exercise follows from its prompt alone: so no seed, count or other setting can bring it from one
+    /// split into the other.
     package init(of prompt: String) {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in prompt.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        var hash = FNVHash()
+        hash.add(prompt)
         // FNV's low bits alone are weak.
-        self = CounterRandom(key: hash, 0x73_706C_6974).bits(0) % 8 == 0 ? .heldout : .training
+        self = CounterRandom(key: hash.value, 0x73_706C_6974).bits(0) % 8 == 0 ? .heldout : .training
     }
 
     var word: UInt64 { self == .training ? 0x7472_6169_6E : 0x6865_6C64 }

@@ -6,17 +6,17 @@
 /// The words are a separator, then perhaps a case (`up`, `low`), an order (`sort`, `back`: from z to a) and brackets
 /// (`box`). What is not asked for is free: without an order any order is right. So several responses are right, and only
 /// a program can tell.
-struct FormatTask: Sendable, Equatable {
+struct FormatExercises: Sendable, Equatable {
     /// Letters of a prompt: 2 ... letters.
     var letters: Int
 
     private static let separators: [FormatRule.Separator] = [.comma, .dash, .dot, .plus]
 
-    init(_ parameters: inout TaskParameters) throws(TaskError) {
+    init(_ parameters: inout ExerciseParameters) throws(ExerciseError) {
         letters = try parameters.integer("letters", default: 4, 2...16)
     }
 
-    func problem(_ random: inout TaskRandom) -> Problem {
+    func exercise(_ random: inout ExerciseRandom) -> Exercise {
         var alphabet = Array("abcdefghijklmnopqrstuvwxyz").map(String.init)
         let items = (0..<2 + random.below(letters - 1)).map { _ in alphabet.remove(at: random.below(alphabet.count)) }
         let separator = Self.separators[random.below(Self.separators.count)]
@@ -40,7 +40,7 @@ struct FormatTask: Sendable, Equatable {
             rules.append(.enclosed("[", "]"))
             response = "[\(response)]"
         }
-        return Problem(
+        return Exercise(
             prompt: "\(items.joined()) \(words.joined(separator: " "))=", response: response,
             check: AnswerCheck(known: response, .rules(rules)), tags: ["format"])
     }

@@ -1,0 +1,18 @@
+extension BinaryInteger {
+    /// The number with zeros before it, so that it has at least so many digits: `padded(to: 3)` of 7 is `007`.
+    /// - Parameter radix: the base of the digits, 2 ... 36; above ten in small letters.
+    package func padded(to count: Int, radix: Int = 10) -> String {
+        let digits = String(self, radix: radix)
+        return String(repeating: "0", count: Swift.max(0, count - digits.utf8.count)) + digits
+    }
+}
+
+extension StringProtocol where SubSequence == Substring {
+    /// The text without white space at either end.
+    package var trimmed: Substring {
+        var text = self[...]
+        while let first = text.first, first.isWhitespace { text.removeFirst() }
+        while let last = text.last, last.isWhitespace { text.removeLast() }
+        return text
+    }
+}
