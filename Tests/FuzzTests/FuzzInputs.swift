@@ -1,4 +1,5 @@
 import Distillation
+import Randomness
 
 /// Inputs for a fuzz target, each a pure function of the corpus and a number.
 struct FuzzInputs {

@@ -1,3 +1,5 @@
+import Randomness
+
 /// What a parameter begins with in a model, or an adapter, that is made from scratch.
 enum Initialization: Sendable {
     case zeros, ones
