@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// An estimate with a 95% confidence interval.
 package struct Estimate: Sendable, Equatable, Codable {
