@@ -21,6 +21,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let deques: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 let package = Package(
@@ -33,6 +34,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.4.0"),
     ],
     targets: [
         // C: kernels, library shims and module maps.
@@ -45,21 +47,22 @@ let package = Package(
         // Lower floors know nothing of upper ones.
         module("Compute", ["CKernels", "COneDNN"]),
         module("Patterns", ["CPCRE2"]),
-        module("Tokenizers", ["Patterns"]),
-        module("Models", ["Compute", "Tokenizers", "CKernels"]),
+        module("JSON", []),
+        module("Files", ["CPlatform", system]),
+        module("Tokenizers", ["Patterns", "JSON"]),
+        module("Models", ["Compute", "Tokenizers", "Files", "JSON", "CKernels"]),
         module("Generation", ["Models", "Compute"]),
         module("Training", ["Models", "Compute"]),
         module("Distillation", ["Patterns"]),
         module("Locking", []),
         module("Wording", []),
-        module("Files", ["CPlatform"]),
         module("ZeroMQ", ["CZeroMQ", "Wording"]),
         module(
             "Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["Protos"]),
-        module("Telemetry", ["Distillation", "Locking", logging]),
+        module("Telemetry", ["Distillation", "Locking", "Files", "JSON", logging]),
         module("Configuration", ["Distillation", .product(name: "Yams", package: "Yams")]),
-        module("RunFiles", ["Files", "Telemetry", "Wire", "CPlatform"]),
-        module("Transport", ["Wire", "ZeroMQ", "Locking", "Wording", "CPlatform", logging, deques]),
+        module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire"]),
+        module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
         module("Engines", ["Wire", "Distillation", "Files"]),
         module(
@@ -79,14 +82,16 @@ let package = Package(
             name: "opd",
             dependencies: [
                 "Runs", "Pipeline", "Configuration", "Distillation", "Telemetry", "Locking", "Training", "Generation",
-                "Models", "Tokenizers", "Compute", logging,
+                "Models", "Tokenizers", "Compute", "JSON", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
 
         tests("Compute", ["CKernels", "COneDNN"]),
-        tests("Tokenizers", []),
-        tests("Models", ["Tokenizers", "Compute"]),
+        tests("JSON", []),
+        tests("Files", []),
+        tests("Tokenizers", ["JSON"]),
+        tests("Models", ["Tokenizers", "Compute", "JSON"]),
         tests("Generation", ["Models", "Compute"]),
         tests("Training", ["Models", "Compute", "Generation", "Distillation"]),
         tests("Distillation", []),
@@ -94,9 +99,9 @@ let package = Package(
         tests("Wire", ["Distillation"]),
         tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", ["Distillation", "Telemetry"]),
-        tests("Pipeline", ["Runs", "NativeEngine", "Supervision", "Exchange", "Transport", "Engines", "RunFiles", "ZeroMQ"]),
+        tests("Pipeline", ["Runs", "NativeEngine", "Supervision", "Exchange", "Transport", "Engines", "RunFiles", "Files", "ZeroMQ"]),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers"], swiftSettings: swiftSettings),
+            name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers", "JSON"], swiftSettings: swiftSettings),
     ],
     swiftLanguageModes: [.v6]
 )
@@ -106,6 +111,6 @@ if fuzzing {
     package.targets.append(
         .executableTarget(
             name: "opd-fuzz",
-            dependencies: ["Wire", "Models", "Tokenizers", "Configuration", "Pipeline", "Exchange", "RunFiles"],
+            dependencies: ["Wire", "JSON", "Models", "Tokenizers", "Configuration", "Pipeline", "Exchange", "RunFiles"],
             path: "Fuzz/Targets", swiftSettings: swiftSettings))
 }

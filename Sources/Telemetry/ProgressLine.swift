@@ -28,7 +28,7 @@ package struct ProgressLine: Sendable, Equatable {
     private var headline = "KL"
     /// Share of held-out responses that passed at the last evaluation.
     private var passRate: Double?
-    /// The same of the teachers, where they were asked.
+    /// The teachers' share on the same prompts, where they were asked.
     private var teacherPassRate: Double?
 
     /// Takes in a finished step.

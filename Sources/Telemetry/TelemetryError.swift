@@ -1,3 +1,5 @@
+import Files
+
 /// A run's record could not be written or read.
 package struct TelemetryError: Error, Sendable, Equatable, CustomStringConvertible {
     package enum Code: Sendable { case cannotOpen, cannotWrite, cannotRead }
@@ -10,4 +12,16 @@ package struct TelemetryError: Error, Sendable, Equatable, CustomStringConvertib
     }
 
     package var description: String { message }
+}
+
+extension TelemetryError {
+    init(_ error: FileError) {
+        let code: Code =
+            switch error.attempt {
+            case .use, .openForWriting: .cannotOpen
+            case .read, .map: .cannotRead
+            case .write, .cut, .place: .cannotWrite
+            }
+        self.init(code, error.description)
+    }
 }

@@ -1,3 +1,5 @@
+import JSON
+
 @_spi(_Unicode) import Swift
 
 /// A byte-level BPE tokenizer: text to ids and back, the same ids as the Hugging Face library with the same file.

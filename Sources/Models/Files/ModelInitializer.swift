@@ -1,3 +1,5 @@
+import Files
+import JSON
 import Tokenizers
 
 /// The shape of a model that is made from scratch: a Llama that reads bytes, with tied embeddings.

@@ -1,3 +1,5 @@
+import Files
+import JSON
 import Tokenizers
 
 /// Writes Hugging Face folders that transformers loads unchanged.

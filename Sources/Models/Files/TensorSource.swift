@@ -1,3 +1,5 @@
+import Files
+
 /// Where a model's tensors come from, under their Hugging Face names.
 protocol TensorSource: Sendable {
     /// In file order.

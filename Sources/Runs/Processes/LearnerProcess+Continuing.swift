@@ -84,7 +84,8 @@ extension LearnerProcess {
         let state = try CheckpointState.read(from: folder)
         let path = "\(folder)/\(CheckpointState.configurationName)"
         // Those of earlier builds have none.
-        if let text = FileTree.read(path, limit: 1 << 24) {
+        if FileTree.kind(path) != .missing {
+            let text = try FileTree.read(path, limit: 1 << 24)
             let old = try RunConfiguration.parse(text, source: path, requiring: []).configuration
             let changes = configuration.refusedChanges(since: old, to: continuation)
             if !changes.isEmpty {

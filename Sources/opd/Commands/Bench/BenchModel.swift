@@ -2,6 +2,7 @@ import ArgumentParser
 import Compute
 import Generation
 import Glibc
+import JSON
 import Models
 import Telemetry
 import Training
