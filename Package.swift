@@ -81,7 +81,7 @@ let package = Package(
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Runs", "Pipeline", "Configuration", "Distillation", "Telemetry", "Locking", "Training", "Generation",
+                "Runs", "Pipeline", "Transport", "RunFiles", "Configuration", "Distillation", "Telemetry", "Locking", "Training", "Generation",
                 "Models", "Tokenizers", "Compute", "JSON", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -99,6 +99,7 @@ let package = Package(
         tests("Wire", ["Distillation"]),
         tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", ["Distillation", "Telemetry"]),
+        tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire"]),
         tests("Pipeline", ["Runs", "NativeEngine", "Supervision", "Exchange", "Transport", "Engines", "RunFiles", "Files", "ZeroMQ"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers", "JSON"], swiftSettings: swiftSettings),
