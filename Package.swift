@@ -21,6 +21,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let deques: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 let package = Package(
@@ -33,6 +34,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.4.0"),
     ],
     targets: [
         // C: kernels, library shims and module maps.
@@ -45,22 +47,23 @@ let package = Package(
         // Lower floors know nothing of upper ones.
         module("Wording", []),
         module("Randomness", []),
+        module("Locking", []),
+        module("JSON", []),
+        module("Files", ["CPlatform", system]),
         module("Compute", ["Randomness", "Wording", "CKernels", "COneDNN"]),
         module("Patterns", ["CPCRE2"]),
-        module("Tokenizers", ["Patterns", "Wording"]),
-        module("Models", ["Compute", "Tokenizers", "Randomness", "Wording", "CKernels"]),
+        module("Tokenizers", ["Patterns", "JSON", "Wording"]),
+        module("Models", ["Compute", "Tokenizers", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
         module("Generation", ["Distillation", "Models", "Compute", "Randomness", "Wording"]),
         module("Training", ["Models", "Compute"]),
         module("Distillation", ["Patterns", "Randomness", "Wording"]),
-        module("Locking", []),
-        module("Files", ["CPlatform"]),
         module("ZeroMQ", ["CZeroMQ", "Wording"]),
         module(
             "Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["Protos"]),
-        module("Telemetry", ["Distillation", "Locking", "Wording", logging]),
+        module("Telemetry", ["Distillation", "Locking", "Files", "JSON", "Wording", logging]),
         module("Configuration", ["Distillation", .product(name: "Yams", package: "Yams")]),
-        module("RunFiles", ["Files", "Telemetry", "Wire", "Wording", "CPlatform"]),
-        module("Transport", ["Wire", "ZeroMQ", "Locking", "Wording", "CPlatform", logging, deques]),
+        module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
+        module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
         module("Engines", ["Wire", "Distillation", "Tokenizers", "Files"]),
         module(
@@ -78,15 +81,17 @@ let package = Package(
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Runs", "Pipeline", "Engines", "Configuration", "Distillation", "Telemetry", "Locking", "Training",
-                "Generation", "Models", "Tokenizers", "Compute", logging,
+                "Runs", "Pipeline", "Transport", "RunFiles", "Engines", "Configuration", "Distillation", "Telemetry",
+                "Locking", "Training", "Generation", "Models", "Tokenizers", "Compute", "JSON", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
 
         tests("Compute", ["CKernels", "COneDNN"]),
-        tests("Tokenizers", []),
-        tests("Models", ["Tokenizers", "Compute"]),
+        tests("JSON", []),
+        tests("Files", []),
+        tests("Tokenizers", ["JSON"]),
+        tests("Models", ["Tokenizers", "Compute", "JSON"]),
         tests("Generation", ["Distillation", "Models", "Compute", "Randomness"]),
         tests("Training", ["Models", "Compute", "Generation", "Distillation"]),
         tests("Distillation", ["Randomness"]),
@@ -94,23 +99,24 @@ let package = Package(
         tests("Wire", ["Distillation"]),
         tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", ["Distillation", "Telemetry"]),
+        tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire"]),
         tests(
             "Pipeline",
             [
-                "Runs", "NativeEngine", "Supervision", "Exchange", "Transport", "Engines", "RunFiles", "Randomness",
-                "ZeroMQ",
+                "Runs", "NativeEngine", "Supervision", "Exchange", "Transport", "Engines", "RunFiles", "Files",
+                "Randomness", "ZeroMQ",
             ]),
         // Readers of foreign bytes: built always, so that they go with what they read.
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "Wire", "Models", "Tokenizers", "Configuration", "Distillation", "Exchange", "Pipeline", "RunFiles",
+                "Wire", "JSON", "Models", "Tokenizers", "Configuration", "Distillation", "Exchange", "Pipeline", "RunFiles",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(
-            name: "FuzzTests", dependencies: ["FuzzTargets", "Distillation"], swiftSettings: swiftSettings),
+            name: "FuzzTests", dependencies: ["FuzzTargets", "Distillation", "Randomness"], swiftSettings: swiftSettings),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers"], swiftSettings: swiftSettings),
+            name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers", "JSON"], swiftSettings: swiftSettings),
     ],
     swiftLanguageModes: [.v6]
 )

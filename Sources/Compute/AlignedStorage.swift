@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// A block of memory with one owner, 64-byte aligned and zero-filled.
 package final class AlignedStorage {

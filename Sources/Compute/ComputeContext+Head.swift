@@ -1,10 +1,5 @@
 import CKernels
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// The language-model head, walked one vocabulary panel at a time. z = x Wᵀ * inverseTemperature.
 extension ComputeContext {

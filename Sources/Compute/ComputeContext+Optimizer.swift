@@ -1,10 +1,5 @@
 import CKernels
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 extension ComputeContext {
     /// One AdamW step in one pass: g = gradientScale * gradients; m, v the moments; with bias correction,

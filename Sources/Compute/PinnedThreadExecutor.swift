@@ -1,10 +1,5 @@
 import CKernels
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// An actor's own thread, so that long computation never blocks Swift's cooperative pool.
 ///

@@ -1,10 +1,5 @@
 import CKernels
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// A contiguous row-major matrix, or a view of consecutive rows of one.
 ///

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// Learning rate as a function of the step.
 package struct LearningRateSchedule: Sendable, Equatable {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// How the rewards of a prompt's samples are scaled.
 package enum RewardScale: String, Sendable, Codable, CaseIterable {

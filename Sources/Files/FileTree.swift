@@ -1,17 +1,6 @@
 import CPlatform
 import Glibc
-
-/// A file operation failed: which path, and the system's reason.
-package struct FileTreeError: Error, CustomStringConvertible {
-    package let path: String
-    package let code: Int32
-    package var description: String { "\(path): \(String(cString: strerror(code)))" }
-
-    package init(_ path: String, _ code: Int32) {
-        self.path = path
-        self.code = code
-    }
-}
+import SystemPackage
 
 /// Folders as wholes: made, put on disk, listed, removed. Symbolic links are never followed.
 package enum FileTree {
@@ -35,15 +24,15 @@ package enum FileTree {
     }
 
     /// Bytes of a file.
-    package static func size(_ path: String) throws(FileTreeError) -> UInt64 {
+    package static func size(_ path: String) throws(FileError) -> UInt64 {
         var status = stat()
-        guard lstat(path, &status) == 0 else { throw FileTreeError(path, errno) }
+        guard lstat(path, &status) == 0 else { throw FileError(path, code: errno) }
         return UInt64(max(0, status.st_size))
     }
 
     /// Names in a folder, sorted, without `.` and `..`.
-    package static func names(in folder: String) throws(FileTreeError) -> [String] {
-        guard let directory = opendir(folder) else { throw FileTreeError(folder, errno) }
+    package static func names(in folder: String) throws(FileError) -> [String] {
+        guard let directory = opendir(folder) else { throw FileError(folder, code: errno) }
         defer { closedir(directory) }
         var names: [String] = []
         while let entry = readdir(directory) {
@@ -57,16 +46,16 @@ package enum FileTree {
 
     /// Makes a folder and those above it; one that exists is left as it is. True when the last one is new.
     @discardableResult
-    package static func createFolder(_ path: String) throws(FileTreeError) -> Bool {
+    package static func createFolder(_ path: String) throws(FileError) -> Bool {
         if mkdir(path, 0o777) == 0 { return true }
         let code = errno
         if code == EEXIST, leadsToFolder(path) { return false }
         let above = parent(of: path)
-        guard code == ENOENT, above != path else { throw FileTreeError(path, code) }
+        guard code == ENOENT, above != path else { throw FileError(path, code: code) }
         try createFolder(above)
         if mkdir(path, 0o777) == 0 { return true }
         if errno == EEXIST, leadsToFolder(path) { return false }
-        throw FileTreeError(path, errno)
+        throw FileError(path, code: errno)
     }
 
     /// The folder that holds `path`; `.` for a bare name.
@@ -79,7 +68,7 @@ package enum FileTree {
     }
 
     /// Puts a folder's files, the folders in it and itself on disk.
-    package static func sync(tree folder: String) throws(FileTreeError) {
+    package static func sync(tree folder: String) throws(FileError) {
         for name in try names(in: folder) {
             let path = "\(folder)/\(name)"
             switch kind(path) {
@@ -92,34 +81,30 @@ package enum FileTree {
     }
 
     /// Puts one file's bytes, or one folder's list of names, on disk.
-    package static func sync(_ path: String) throws(FileTreeError) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        guard descriptor >= 0 else { throw FileTreeError(path, errno) }
-        defer { close(descriptor) }
-        // EINVAL: a kind of file or file system that has nothing to put on disk.
-        guard fsync(descriptor) == 0 || errno == EINVAL else { throw FileTreeError(path, errno) }
+    package static func sync(_ path: String) throws(FileError) {
+        try OpenFile(path, .readOnly, [.noFollow, .nonBlocking]).sync()
     }
 
     /// Removes a file, a link, or a folder with all that is in it. What is not there is no error.
-    package static func remove(_ path: String) throws(FileTreeError) {
+    package static func remove(_ path: String) throws(FileError) {
         switch kind(path) {
         case .missing: return
         case .folder:
             for name in try names(in: path) { try remove("\(path)/\(name)") }
-            guard rmdir(path) == 0 || errno == ENOENT else { throw FileTreeError(path, errno) }
+            guard rmdir(path) == 0 || errno == ENOENT else { throw FileError(path, code: errno) }
         case .link, .other:
-            guard unlink(path) == 0 || errno == ENOENT else { throw FileTreeError(path, errno) }
+            guard unlink(path) == 0 || errno == ENOENT else { throw FileError(path, code: errno) }
         }
     }
 
-    package static func rename(_ old: String, to new: String) throws(FileTreeError) {
-        guard Glibc.rename(old, new) == 0 else { throw FileTreeError(new, errno) }
+    package static func rename(_ old: String, to new: String) throws(FileError) {
+        guard Glibc.rename(old, new) == 0 else { throw FileError(new, code: errno) }
     }
 
     /// Swaps two paths in one step. Throws ENOSYS or EINVAL where the file system cannot.
-    package static func exchange(_ first: String, _ second: String) throws(FileTreeError) {
+    package static func exchange(_ first: String, _ second: String) throws(FileError) {
         let code = cplatform_exchange_paths(first, second)
-        guard code == 0 else { throw FileTreeError(second, code) }
+        guard code == 0 else { throw FileError(second, code: code) }
     }
 
     /// What a link says, nil when it is none.
@@ -131,37 +116,60 @@ package enum FileTree {
         return count < 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)
     }
 
+    /// Whether both paths lead to one file or folder.
+    package static func isSame(_ a: String, _ b: String) -> Bool {
+        var first = stat()
+        var second = stat()
+        guard stat(a, &first) == 0, stat(b, &second) == 0 else { return false }
+        return first.st_dev == second.st_dev && first.st_ino == second.st_ino
+    }
+
+    /// Makes `path` a link that says `target`.
+    package static func link(_ path: String, to target: String) throws(FileError) {
+        guard symlink(target, path) == 0 else { throw FileError(path, code: errno) }
+    }
+}
+
+/// Small files as texts. Bytes that are not UTF-8 become U+FFFD.
+extension FileTree {
     /// Writes a file that appears under its name whole, on disk, or not at all.
-    package static func write(_ text: String, to path: String) throws(FileTreeError) {
-        let temporary = "\(path).tmp\(getpid())"
-        // What a killed process of this number has left, or a link that somebody has put there.
-        unlink(temporary)
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
-        guard descriptor >= 0 else { throw FileTreeError(path, errno) }
-        let bytes = Array(text.utf8)
-        var done = 0
-        var code: Int32 = 0
-        while done < bytes.count, code == 0 {
-            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + done, $0.count - done) }
-            if count >= 0 { done += count } else if errno != EINTR { code = errno }
-        }
-        if code == 0, fsync(descriptor) != 0, errno != EINVAL { code = errno }
-        close(descriptor)
-        if code == 0, Glibc.rename(temporary, path) != 0 { code = errno }
-        guard code == 0 else {
-            unlink(temporary)
-            throw FileTreeError(path, code)
-        }
+    package static func write(_ text: String, to path: String) throws(FileError) {
+        try AtomicFile.write(text, to: path)
         try sync(parent(of: path))
     }
 
-    /// The text of a small file, nil when it cannot be read.
-    package static func read(_ path: String, limit: Int = 1 << 16) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: limit)
-        let count = bytes.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
-        return count < 0 ? nil : String(decoding: bytes[..<count], as: UTF8.self)
+    /// Makes a new file with exactly these permissions, on disk when this returns. Throws when there is one.
+    package static func create(_ text: String, at path: String, permissions: FilePermissions) throws(FileError) {
+        let file = try OpenFile(
+            path, .writeOnly, [.create, .exclusiveCreate, .noFollow], permissions: permissions)
+        do {
+            try file.setPermissions(permissions)
+            try file.write(text)
+            try file.sync()
+        } catch {
+            unlink(path)
+            throw error
+        }
+    }
+
+    /// The text of a small file. Throws when it has more than `limit` bytes, or cannot be read.
+    package static func read(_ path: String, limit: Int = 1 << 16) throws(FileError) -> String {
+        String(decoding: try OpenFile.reading(path).readAll(limit: limit), as: UTF8.self)
+    }
+
+    /// The last `count` bytes of a file, and whether they are all of it.
+    package static func end(of path: String, count: Int) throws(FileError) -> (bytes: [UInt8], isWhole: Bool) {
+        let file = try OpenFile.reading(path)
+        let start = max(0, try file.size() - count)
+        do { try file.descriptor.seek(offset: Int64(start), from: .start) } catch {
+            throw FileError(path, .read, error as? Errno ?? .ioError)
+        }
+        return (try file.read(count: count), start == 0)
+    }
+
+    /// Whether there is a file with at least one byte.
+    package static func hasContent(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_size > 0
     }
 }

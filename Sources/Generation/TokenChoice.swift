@@ -1,10 +1,5 @@
 import Distillation
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// Greedy and truncated choices from a row of logits that are already divided by the temperature; plain draws are
 /// `ComputeContext.sampleTokens`.

@@ -1,6 +1,4 @@
-import CPlatform
 import Files
-import Glibc
 import Wording
 
 /// The file `manifest` of a checkpoint: size, CRC-32 and name of every other file in it, one a line, and the CRC-32 of
@@ -13,10 +11,10 @@ package struct CheckpointManifest {
     private static let header = "opd checkpoint manifest 1"
 
     /// Lists what is in a folder and writes the manifest into it, without putting it on disk.
-    static func write(into folder: String) throws(FileTreeError) {
+    static func write(into folder: String) throws(FileError) {
         var text = header + "\n"
         for name in try files(in: folder, below: "") {
-            let (size, checksum) = try measure("\(folder)/\(name)")
+            let (size, checksum) = try FileTree.checksum("\(folder)/\(name)")
             text += "\(hex(checksum)) \(size) \(name)\n"
         }
         text += "\(hex(checksum(text))) end\n"
@@ -26,9 +24,11 @@ package struct CheckpointManifest {
     /// What is wrong with the checkpoint in `folder`, in a few words that begin with a file's name; nil when every
     /// file is as it was written. Reads all of it.
     package static func flaw(in folder: String) -> String? {
-        guard FileTree.kind("\(folder)/\(fileName)") == .other,
-            let text = FileTree.read("\(folder)/\(fileName)", limit: 1 << 20)
-        else { return "\(fileName) is missing" }
+        guard FileTree.kind("\(folder)/\(fileName)") == .other else { return "\(fileName) is missing" }
+        let text: String
+        do { text = try FileTree.read("\(folder)/\(fileName)", limit: 1 << 20) } catch {
+            return "\(fileName) cannot be read: \(error.reasonText)"
+        }
         guard let entries = entries(of: text) else { return "\(fileName) is damaged" }
         for entry in entries {
             guard isPlain(entry.name) else { return "\(fileName) names a file outside the checkpoint" }
@@ -48,9 +48,11 @@ package struct CheckpointManifest {
                 // The size alone tells of a cut-off file, without reading it.
                 let size = try FileTree.size(path)
                 guard size == entry.size else { return "\(entry.name) has \(size) bytes, not \(entry.size)" }
-                guard try measure(path).checksum == entry.checksum else { return "\(entry.name) has a wrong checksum" }
+                guard try FileTree.checksum(path).crc32 == entry.checksum else {
+                    return "\(entry.name) has a wrong checksum"
+                }
             } catch {
-                return "\(entry.name) cannot be read: \(String(cString: strerror(error.code)))"
+                return "\(entry.name) cannot be read: \(error.reasonText)"
             }
         }
         return nil
@@ -92,7 +94,7 @@ package struct CheckpointManifest {
     }
 
     /// Names of all files, those in folders with a path, sorted.
-    private static func files(in folder: String, below prefix: String) throws(FileTreeError) -> [String] {
+    private static func files(in folder: String, below prefix: String) throws(FileError) -> [String] {
         var files: [String] = []
         for name in try FileTree.names(in: folder) {
             let path = "\(folder)/\(name)"
@@ -104,27 +106,6 @@ package struct CheckpointManifest {
             }
         }
         return files
-    }
-
-    /// Size and CRC-32 of a file.
-    private static func measure(_ path: String) throws(FileTreeError) -> (size: UInt64, checksum: UInt32) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        guard descriptor >= 0 else { throw FileTreeError(path, errno) }
-        defer { close(descriptor) }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
-        defer { buffer.deallocate() }
-        var size: UInt64 = 0
-        var checksum: UInt32 = 0
-        while true {
-            let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
-            if count == 0 { return (size, checksum) }
-            guard count > 0 else {
-                if errno == EINTR { continue }
-                throw FileTreeError(path, errno)
-            }
-            size += UInt64(count)
-            checksum = cplatform_crc32(checksum, buffer.baseAddress, count)
-        }
     }
 
     private static func checksum(_ text: String) -> UInt32 { Array(text.utf8).withUnsafeBytes { crc32($0) } }

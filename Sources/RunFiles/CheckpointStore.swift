@@ -134,11 +134,11 @@ package struct CheckpointStore: Sendable {
     }
 
     /// Gives a written folder its name.
-    private func place(_ temporary: String, as final: String) throws(FileTreeError) {
+    private func place(_ temporary: String, as final: String) throws(FileError) {
         guard FileTree.kind(final) != .missing else { return try FileTree.rename(temporary, to: final) }
         do {
             try FileTree.exchange(temporary, final)
-        } catch  where error.code == ENOSYS || error.code == EINVAL {
+        } catch  where error.code == .noFunction || error.code == .invalidArgument {
             // Not every file system swaps; between these two lines the checkpoint before this one is the newest.
             let old = "\(temporary)-old"
             try FileTree.rename(final, to: old)
@@ -149,11 +149,11 @@ package struct CheckpointStore: Sendable {
         try FileTree.remove(temporary)
     }
 
-    private func link(to name: String) throws(FileTreeError) {
+    private func link(to name: String) throws(FileError) {
         let temporary = path("\(Self.temporaryPrefix)\(Self.linkName)-\(getpid())")
         try FileTree.remove(temporary)
-        guard symlink(name, temporary) == 0 else { throw FileTreeError(path(Self.linkName), errno) }
         do {
+            try FileTree.link(temporary, to: name)
             try FileTree.rename(temporary, to: path(Self.linkName))
         } catch {
             try? FileTree.remove(temporary)

@@ -93,17 +93,18 @@ package struct RunFolder: Sendable, Equatable {
 
     /// Claims the folder for the learner of this process, until the lock is let go or the process ends.
     package func lock() throws(RunFolderError) -> RunFolderLock {
-        let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw RunFolderError("\(FileTreeError(path, errno))") }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            let code = errno
-            close(descriptor)
-            throw RunFolderError(
-                code == EWOULDBLOCK
-                    ? "\(path) is in use by another learner; wait for it to end or stop it"
-                    : "\(FileTreeError(path, code))")
+        do {
+            let file = try OpenFile(path, .readOnly, .directory)
+            guard flock(file.descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
+                let error = FileError(path, code: errno)
+                throw RunFolderError(
+                    error.code == .wouldBlock
+                        ? "\(path) is in use by another learner; wait for it to end or stop it" : "\(error)")
+            }
+            return RunFolderLock(file)
+        } catch {
+            throw error as? RunFolderError ?? RunFolderError("\(error)")
         }
-        return RunFolderLock(descriptor: descriptor)
     }
 
     /// Writes a file that is there whole or not at all.
@@ -118,13 +119,10 @@ package struct RunFolder: Sendable, Equatable {
 
     /// Where the learner listens; nil while it has not said so.
     package func readEndpoint() -> String? {
-        guard let text = FileTree.read(endpoint), text.hasSuffix("\n") else { return nil }
+        guard let text = try? FileTree.read(endpoint), text.hasSuffix("\n") else { return nil }
         let endpoint = String(text.dropLast())
         return endpoint.isEmpty ? nil : endpoint
     }
-
-    /// Removes the endpoint that an earlier learner wrote.
-    package func removeEndpoint() { unlink(endpoint) }
 
     /// Gives the metrics and samples of a run that starts again from the beginning other names (`metrics-1.jsonl`).
     ///
@@ -134,7 +132,7 @@ package struct RunFolder: Sendable, Equatable {
     /// - Returns: the new paths, empty when there was nothing.
     package func setAside() throws(RunFolderError) -> [String] {
         var kept: [String] = []
-        for file in [metrics, samples, suspects] where (FileTree.read(file, limit: 1) ?? "") != "" {
+        for file in [metrics, samples, suspects] where FileTree.hasContent(file) {
             let stem = file.dropLast(".jsonl".count)
             var number = 1
             while FileTree.kind("\(stem)-\(number).jsonl") != .missing { number += 1 }
@@ -157,7 +155,7 @@ package struct RunFolder: Sendable, Equatable {
             "initial",
         ]
         guard let names = try? FileTree.names(in: path), own.isSuperset(of: names),
-            (FileTree.read(metrics, limit: 1) ?? "").isEmpty, (FileTree.read(samples, limit: 1) ?? "").isEmpty,
+            !FileTree.hasContent(metrics), !FileTree.hasContent(samples),
             CheckpointStore(folder: checkpoints).latest() == nil
         else { return }
         try? FileTree.remove(path)
@@ -166,7 +164,6 @@ package struct RunFolder: Sendable, Equatable {
 
 /// A learner's claim on its run folder, given up with the last reference to this.
 package final class RunFolderLock: Sendable {
-    private let descriptor: Int32
-    init(descriptor: Int32) { self.descriptor = descriptor }
-    deinit { close(descriptor) }
+    private let file: OpenFile
+    init(_ file: consuming OpenFile) { self.file = file }
 }

@@ -1,8 +1,9 @@
+import JSON
 import Telemetry
 import Wire
 
 extension Status {
-    /// For a person: the run, what it waits for, and a line a member.
+    /// The status for a person: the run, what it waits for, and a line a member.
     package var text: String {
         var lines = [
             "run \(printable(runID)): step \(version) of \(steps), up for \(ProgressLine.duration(uptimeSeconds))",
@@ -37,7 +38,7 @@ extension Status {
         return (lines + [""] + Self.table([header] + rows)).joined(separator: "\n")
     }
 
-    /// For a program: one line of JSON.
+    /// The status for a program: one line of JSON, which `Status(json:)` reads.
     package var json: String {
         func object(_ batch: Batch) -> String {
             JSONText.object([

@@ -30,6 +30,11 @@ extension RunConfiguration {
         return MemberKeys(keys: keys, learner: learner)
     }
 
+    /// The keys with which a program that is neither asks a learner for its status: the worker's, or else the scorer's.
+    package func statusKeys() throws(UsageError) -> MemberKeys? {
+        try memberKeys(security.rolloutKey.isEmpty ? .scorer : .rollout)
+    }
+
     /// Checks, before any is started, that the processes of a run on one machine have keys that fit together.
     package func checkKeys() throws(UsageError) {
         guard let learner = try learnerKeys() else { return }

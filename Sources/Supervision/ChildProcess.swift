@@ -4,7 +4,7 @@ import Glibc
 
 /// What a process that a supervisor started needs to know about that.
 package enum ChildProcess {
-    /// Set by the supervisor for its children, to its process id.
+    /// The environment variable that a supervisor sets for its children, to its process id.
     package static let variable = "OPD_CHILD"
 
     /// Whether a supervisor started this process.
@@ -26,11 +26,6 @@ package enum ChildProcess {
     package static func program(_ path: String) -> (path: String, name: String) {
         let link = "/proc/self/exe"
         guard path == link, let target = FileTree.target(ofLink: link) else { return (path, path) }
-        var own = stat()
-        var there = stat()
-        let isSame =
-            stat(link, &own) == 0 && stat(target, &there) == 0 && own.st_dev == there.st_dev
-            && own.st_ino == there.st_ino
-        return (isSame ? target : link, target)
+        return (FileTree.isSame(link, target) ? target : link, target)
     }
 }

@@ -24,9 +24,9 @@ package enum ChildStatus: Sendable, Equatable, CustomStringConvertible {
     ]
 }
 
-/// With what the run of a supervisor ends.
+/// What the run of a supervisor ends with.
 package struct ExitStatus: Sendable, Equatable {
-    /// For `exit`: 0 done, 1 failed, 2 refused its configuration, 75 stopped by its time limit,
+    /// The exit status: 0 done, 1 failed, 2 refused its configuration, 75 stopped by its time limit,
     /// 128 plus its number stopped by a signal.
     package var code: Int32
     /// What went wrong, for a person; nil when nothing did or the learner has said it on standard error already.

@@ -13,9 +13,9 @@ package struct ProcessSpec: Sendable, Equatable {
     package var role: Role
     /// Path of the program.
     package var executable: String
-    /// Without the program's name.
+    /// What the program is called with, without its name.
     package var arguments: [String]
-    /// Added to the supervisor's own environment.
+    /// Variables that are added to the supervisor's own environment.
     package var environment: [String: String]
     /// File that standard output and error are appended to; nil: they are the supervisor's own.
     package var logPath: String?

@@ -61,9 +61,13 @@ final class RunningChild: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         if let log = spec.logPath {
             // Opened here too: posix_spawn would not say which of its files it could not open.
-            let descriptor = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
-            guard descriptor >= 0 else { return .failure(SpawnError(description: "\(FileTreeError(log, errno))")) }
-            close(descriptor)
+            do {
+                _ = try OpenFile(
+                    log, .writeOnly, [.create, .append, .noFollow],
+                    permissions: [.ownerReadWrite, .groupRead, .otherRead])
+            } catch {
+                return .failure(SpawnError(description: "\(error)"))
+            }
             posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0o644)
             posix_spawn_file_actions_adddup2(&actions, 1, 2)
         }
@@ -91,10 +95,13 @@ final class RunningChild: Sendable {
                 posix_spawn(&pid, program.path, &actions, &attributes, arguments, environment)
             }
         }
-        return code == 0 ? .success(pid) : .failure(SpawnError(description: "\(FileTreeError(spec.executable, code))"))
+        guard code == 0 else {
+            return .failure(SpawnError(description: "\(FileError(spec.executable, code: code))"))
+        }
+        return .success(pid)
     }
 
-    /// This process's environment with `added` and the mark of a supervised process, as `NAME=value`.
+    /// This process's environment with `added` and the mark of a managed process, as `NAME=value`.
     private static func environment(adding added: [String: String]) -> [String] {
         var added = added
         added[ChildProcess.variable] = String(getpid())

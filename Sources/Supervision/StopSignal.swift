@@ -1,11 +1,6 @@
+import Glibc
 import Locking
 import UnixSignals
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// Turns the first SIGINT or SIGTERM into an orderly stop, and the second into an immediate end.
 ///

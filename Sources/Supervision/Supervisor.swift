@@ -42,7 +42,7 @@ package struct Supervisor: Sendable {
         return await run(signals: signals) { $0.rawValue }
     }
 
-    /// The same, with signals from elsewhere.
+    /// Runs the plan with signals from elsewhere.
     package func run<Signals: AsyncSequence & Sendable>(
         signals: Signals, number: @escaping @Sendable (Signals.Element) -> Int32
     ) async -> ExitStatus where Signals.Element: Sendable {
@@ -145,7 +145,9 @@ package struct Supervisor: Sendable {
         case .fixed(let address): return address
         case .file(let path):
             while !Task.isCancelled {
-                if let text = FileTree.read(path), text.hasSuffix("\n"), text != "\n" { return String(text.dropLast()) }
+                if let text = try? FileTree.read(path), text.hasSuffix("\n"), text != "\n" {
+                    return String(text.dropLast())
+                }
                 try? await Task.sleep(for: .milliseconds(50))
             }
             return nil

@@ -1,3 +1,4 @@
+import Files
 import Glibc
 import Locking
 
@@ -46,14 +47,7 @@ package final class Console: Sendable {
     }
 
     private func put(_ text: String) {
-        let bytes = Array(text.utf8)
-        var done = 0
-        while done < bytes.count {
-            let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress! + done, $0.count - done) }
-            if count < 0 && errno == EINTR { continue }
-            // Nobody reads any more: a run does not end for that.
-            if count <= 0 { return }
-            done += count
-        }
+        // Where nobody reads any more, a run does not end for that.
+        writeAll(Array(text.utf8), to: descriptor)
     }
 }

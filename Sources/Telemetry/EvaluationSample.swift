@@ -1,4 +1,5 @@
 import Distillation
+import JSON
 
 /// One response of an evaluation, as a line of a prompt file: what was asked, what came, and how it was judged.
 package struct EvaluationSample: Sendable, Equatable {

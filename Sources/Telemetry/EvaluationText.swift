@@ -1,4 +1,5 @@
 import Distillation
+import JSON
 
 /// What an evaluation was of.
 package struct EvaluationSubject: Sendable, Equatable {

@@ -1,4 +1,5 @@
 import Distillation
+import JSON
 
 extension Exercise {
     /// The exercise as a line of a prompt file, with its worked response and its verifier.

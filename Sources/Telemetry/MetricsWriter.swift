@@ -1,4 +1,5 @@
 import Distillation
+import JSON
 
 /// Writes `metrics.jsonl`: one line a step, flushed as it is written.
 package final class MetricsWriter: Sendable {

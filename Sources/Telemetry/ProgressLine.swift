@@ -29,7 +29,7 @@ package struct ProgressLine: Sendable, Equatable {
     private var headline = "KL"
     /// Share of held-out responses that passed at the last evaluation.
     private var passRate: Double?
-    /// The share that the teachers have right, where they were asked.
+    /// The teachers' share on the same prompts, where they were asked.
     private var teacherPassRate: Double?
 
     /// Takes in a finished step.

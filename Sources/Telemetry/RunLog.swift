@@ -1,3 +1,4 @@
+import Files
 import Glibc
 import Logging
 import Wording
@@ -36,28 +37,27 @@ package enum RunLog {
 
 /// The log file of a process.
 package final class LogSink: Sendable {
-    private let descriptor: Int32
+    private let file: OpenFile?
 
     package init(path: String?) throws(TelemetryError) {
         guard let path else {
-            descriptor = -1
+            file = nil
             return
         }
-        // A link in a run folder that came from elsewhere could lead to any file of this user.
-        descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard descriptor >= 0 else {
-            throw TelemetryError(.cannotOpen, "\(path): cannot be opened for writing: \(errorText(errno))")
+        do {
+            // A link in a run folder that came from elsewhere could lead to any file of this user.
+            file = try OpenFile(
+                path, .writeOnly, [.create, .append, .noFollow],
+                permissions: [.ownerReadWrite, .groupRead, .otherRead], attempt: .openForWriting)
+        } catch {
+            throw TelemetryError(error)
         }
     }
 
-    deinit { if descriptor >= 0 { close(descriptor) } }
-
-    /// One write a line: lines of several processes in one file do not mix.
+    /// Writes a line at once: lines of several processes in one file do not mix.
     func append(_ line: String) {
-        guard descriptor >= 0 else { return }
-        let bytes = Array((line + "\n").utf8)
         // A full disk costs log lines, never the run.
-        _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        try? file?.write(line + "\n")
     }
 }
 

@@ -14,7 +14,7 @@ package struct RunSummary: Sendable, Equatable {
     /// Share of held-out responses that passed their verifier; nil when none was judged.
     package var passBefore: Double?
     package var passAfter: Double?
-    /// The share that the teachers have right; nil when they were not asked.
+    /// The teachers' share on the same prompts; nil when they were not asked.
     package var teacherPass: Double?
     package var tokensGenerated = 0
     package var tokensTrained = 0

@@ -1,4 +1,5 @@
 import Distillation
+import JSON
 
 /// One response as `samples.jsonl` keeps it, for people to read.
 package struct SampleRecord: Sendable, Equatable {

@@ -1,3 +1,4 @@
+import JSON
 import Locking
 
 /// Writes `suspects.jsonl`: trajectories that spoilt a step, or that did not fit their task, each with what is wrong.

@@ -1,3 +1,4 @@
+import Files
 import Wording
 
 /// A run's record could not be written or read.
@@ -9,5 +10,17 @@ package struct TelemetryError: MessageError, Equatable {
     package init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
+    }
+}
+
+extension TelemetryError {
+    init(_ error: FileError) {
+        let code: Code =
+            switch error.attempt {
+            case .use, .openForWriting: .cannotOpen
+            case .read, .map: .cannotRead
+            case .write, .cut, .place: .cannotWrite
+            }
+        self.init(code, error.description)
     }
 }

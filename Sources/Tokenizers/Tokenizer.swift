@@ -1,3 +1,5 @@
+import JSON
+
 // `String._nfc` of the standard library's Unicode interface is the only normalization form C without Foundation. With a
 // toolchain that drops it this file does not compile; Foundation's `precomposedStringWithCanonicalMapping` gives the
 // same.

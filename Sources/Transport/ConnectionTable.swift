@@ -6,7 +6,7 @@ import ZeroMQ
 package struct ConnectionLimits: Sendable, Equatable {
     /// Connections that may be open at once.
     package var connections = 4096
-    /// Of them, those that have not sent a message yet that this learner takes: one too many costs the oldest.
+    /// Connections among them that have not sent a message yet that this learner takes: one too many costs the oldest.
     package var unproven = 256
     /// How long a connection may take for its first such message.
     package var proof: Duration = .seconds(30)
@@ -18,7 +18,7 @@ package struct ConnectionLimits: Sendable, Equatable {
     package var messageBurst = 10_000.0
     /// Bytes of a connection that have arrived and are in no message yet that was taken: a message without an end.
     package var pendingBytes = 1 << 30
-    /// The same of all connections together.
+    /// Such bytes of all connections together.
     package var totalPendingBytes = 4 << 30
 
     package init() {}
@@ -39,10 +39,10 @@ package struct ConnectionTable: Sendable {
     /// Who ended a connection.
     package enum End: Sendable, Equatable {
         /// The peer has closed it, or is gone.
-       case peer
-        /// libzmq has, with the peer still there.
-       case here
-       case unknown
+        case peer
+        /// libzmq has ended it, with the peer still there.
+        case here
+        case unknown
     }
 
     private struct Connection: Sendable {
@@ -50,11 +50,11 @@ package struct ConnectionTable: Sendable {
         var address: String
         var since: Duration
         var bucket: TokenBucket
-        /// A message of it was taken.
+        /// Whether a message of it was taken.
         var isProven = false
         var isCut = false
-        /// Something of it was refused and told of: its end is no news.
-        var isTold = false
+        /// The log has said that something of it was refused: its end is no news.
+        var isRefusalLogged = false
         /// Bytes of its messages that were taken, as they were on the wire.
         var takenBytes = 0
     }
@@ -68,9 +68,9 @@ package struct ConnectionTable: Sendable {
     private var unprovenCount = 0
     private var serial: UInt64 = 0
     private var failure: HandshakeFailure?
-    /// Connections whose key was refused, by host, until they end: these were told of already.
+    /// Connections whose key was refused, by host, until they end: the log has named them already.
     private var refused: [String: Int] = [:]
-    /// For messages of connections that have ended meanwhile.
+    /// The rate of messages whose connections have ended meanwhile.
     private var stray: TokenBucket
 
     package init(limits: ConnectionLimits, frameLimit: Int, isEncrypted: Bool, now: Duration) {
@@ -122,7 +122,7 @@ package struct ConnectionTable: Sendable {
         guard let connection = connections[descriptor] else { return [] }
         forget(descriptor)
         // A member may leave when it likes; one that libzmq has sent away has sent what it does not take.
-        guard !connection.isCut, end == .here || !connection.isProven && !connection.isTold else { return [] }
+        guard !connection.isCut, end == .here || !connection.isProven && !connection.isRefusalLogged else { return [] }
         if !connection.isProven, failure == nil || failure == .unfinished, wasRefused(connection.address) { return [] }
         let late = now - connection.since >= limits.handshake * 0.9
         let reason =
@@ -140,7 +140,7 @@ package struct ConnectionTable: Sendable {
         return [.report(address: connection.address, reason: reason)]
     }
 
-    /// Whether a connection from there has ended because its key was refused, which was told then.
+    /// Whether a connection from there has ended because its key was refused, which the log has said then.
     private mutating func wasRefused(_ address: String) -> Bool {
         // One that had gone before its address could be read may be any of them.
         let host = address == Self.unknownAddress ? refused.keys.min() : Self.host(address)
@@ -171,17 +171,17 @@ package struct ConnectionTable: Sendable {
 
     /// A message of so many bytes on the wire has come. False when it is one too many, and is to be dropped.
     package mutating func received(_ descriptor: Int32?, wireBytes: Int, now: Duration) -> Bool {
-        guard let descriptor, connections[descriptor] != nil else { return stray.take(now: now) }
+        guard let descriptor, connections[descriptor] != nil else { return stray.consume(now: now) }
         connections[descriptor]?.takenBytes += wireBytes
-        return connections[descriptor]?.bucket.take(now: now) ?? true
+        return connections[descriptor]?.bucket.consume(now: now) ?? true
     }
 
-    /// A message of it was refused, and that was told.
-    package mutating func told(_ descriptor: Int32?) {
-        if let descriptor { connections[descriptor]?.isTold = true }
+    /// A message of the connection was refused, and the log has said so.
+    package mutating func refusalWasLogged(_ descriptor: Int32?) {
+        if let descriptor { connections[descriptor]?.isRefusalLogged = true }
     }
 
-    /// A message of it was well-formed and permitted.
+    /// A message of the connection was well-formed and permitted.
     package mutating func proved(_ descriptor: Int32?) {
         guard let descriptor, connections[descriptor]?.isProven == false else { return }
         connections[descriptor]?.isProven = true

@@ -6,7 +6,7 @@ import ZeroMQ
 
 /// What stands between a learner's socket and its events: who may connect, what they may send, and how much.
 ///
-/// For the socket's thread only. It decides nothing itself: keys are the policy's, connections the table's.
+/// Only the socket's thread uses it. It decides nothing itself: keys are the policy's, connections the table's.
 final class LearnerGate {
     private let keys: LearnerKeys?
     private let authenticator: Authenticator?
@@ -24,7 +24,7 @@ final class LearnerGate {
     private(set) var refused: UInt64 = 0
     private(set) var throttled: UInt64 = 0
 
-    /// To be called before the socket binds.
+    /// Makes the gate, before the socket binds.
     init(_ socket: Socket, context: Context, keys: LearnerKeys?, options: TransportOptions, logger: Logger) throws {
         self.keys = keys
         self.logger = logger
@@ -40,23 +40,23 @@ final class LearnerGate {
             limits: limits, frameLimit: options.limits.frameBytes, isEncrypted: keys != nil, now: .zero)
     }
 
-    /// After the socket's last message, before it closes.
+    /// Stops watching, after the socket's last message and before it closes.
     func closeMonitor() {
         monitor.close()
         for copy in copies.values { _ = Foundation.close(copy) }
         copies = [:]
     }
 
-    /// After the socket has closed: while it listens, somebody must answer for it.
+    /// Stops answering, after the socket has closed: while it listens, somebody must answer for it.
     func close() { authenticator?.close() }
 
     private var now: Duration { origin.duration(to: .now) }
 
-    /// What to wait on, beside the socket. `attend` reads all there is, so that the descriptors tell of what comes then.
+    /// What to wait on, beside the socket. `serveConnections` reads all there is, so that the descriptors tell of what comes then.
     let pollItems: [PollItem]
 
     /// Answers those at the door, and sees to the connections.
-    func attend() throws {
+    func serveConnections() throws {
         try authenticator?.answer { request in admits(request) }
         try readEvents()
         let now = now
@@ -73,7 +73,7 @@ final class LearnerGate {
         guard let keys else { return false }
         if keys.policy.admits(request.key) { return true }
         refused += 1
-        // As the table writes hosts.
+        // The host as the table writes it.
         let host = request.address.contains(":") ? "[\(request.address)]" : request.address
         table.refused(host: host.isEmpty ? "local" : host)
         log.record(request.address, as: request.key.text, "its key \(request.key) is in no list of clients")
@@ -122,7 +122,7 @@ final class LearnerGate {
 
     private func refuse(_ peer: PeerID, _ descriptor: Int32?, _ reason: String) {
         refused += 1
-        table.told(descriptor)
+        table.refusalWasLogged(descriptor)
         log.record(who(peer, descriptor), as: peer.key ?? peer.description, reason)
     }
 

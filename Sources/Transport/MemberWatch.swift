@@ -1,15 +1,15 @@
 import Logging
 import ZeroMQ
 
-/// Says once why a member's connection to its learner does not come about. For the socket's thread only.
+/// Logs once why a member's connection to its learner does not come about. For the socket's thread only.
 final class MemberWatch {
     private let monitor: ConnectionMonitor
     private let endpoint: String
     private let key: CurveKey?
     private let logger: Logger
-    private var said: Set<String> = []
+    private var logged: Set<String> = []
 
-    /// To be called before the socket connects.
+    /// Watches a socket that has not connected yet.
     init(_ socket: Socket, endpoint: String, keys: MemberKeys?, logger: Logger) throws {
         monitor = try ConnectionMonitor(socket)
         pollItems = [.descriptor(try monitor.socket.descriptor, .readable)]
@@ -20,33 +20,34 @@ final class MemberWatch {
 
     func close() { monitor.close() }
 
-    /// What to wait on, beside the socket. `attend` reads all there is, so that the descriptor tells of what comes then.
+    /// What to wait on beside the socket. `logFailures` reads all there is, so that the descriptor tells of what comes then.
     let pollItems: [PollItem]
 
-    func attend() throws {
+    /// Reads what happened to the connection, and logs why it failed.
+    func logFailures() throws {
         while let event = try monitor.next() {
             switch event {
             case .refused:
-                say("the learner does not let in the key \(key?.text ?? ""): add it to the learner's list of clients")
+                log("the learner does not let in the key \(key?.text ?? ""): add it to the learner's list of clients")
             case .handshakeFailed(.mechanism):
-                say(
+                log(
                     key == nil
                         ? "the learner wants keys: set those under security in the configuration"
                         : "the learner has no keys, so nothing is sent to it: set security.learner_key at the learner")
-            case .handshakeFailed(.key): say("what the learner sent cannot be decrypted")
-            case .handshakeFailed(.malformed): say("what answers there is no learner")
+            case .handshakeFailed(.key): log("what the learner sent cannot be decrypted")
+            case .handshakeFailed(.malformed): log("what answers there is no learner")
             case .handshakeFailed(.unfinished) where key != nil:
-                say("the handshake was broken off: is security.learner_public_key that of this learner?")
+                log("the handshake was broken off: is security.learner_public_key that of this learner?")
             // Which side hangs up first is chance.
             case .handshakeFailed(.unfinished):
-                say("the handshake was broken off, as by a learner that wants keys: see security in the configuration")
+                log("the handshake was broken off, as by a learner that wants keys: see security in the configuration")
             case .handshakeFailed, .accepted, .disconnected, .acceptFailed: continue
             }
         }
     }
 
-    private func say(_ text: String) {
-        guard said.insert(text).inserted else { return }
+    private func log(_ text: String) {
+        guard logged.insert(text).inserted else { return }
         logger.warning("\(endpoint): \(text)")
     }
 }

@@ -103,7 +103,7 @@ final class SocketLoop: @unchecked Sendable {
         do {
             while !shared.withLock({ $0.closing }) {
                 try wait()
-                try attend()
+                try serveConnections()
                 try receive()
                 try sendQueued()
             }
@@ -142,11 +142,11 @@ final class SocketLoop: @unchecked Sendable {
     }
 
     /// Sees to the connections, also while messages are not read.
-    private func attend() throws {
+    private func serveConnections() throws {
         switch side {
-        case .member(let watch): try watch.attend()
+        case .member(let watch): try watch.logFailures()
         case .learner(let gate):
-            try gate.attend()
+            try gate.serveConnections()
             shared.withLock {
                 $0.statistics.refused = gate.refused
                 $0.statistics.throttled = gate.throttled

@@ -17,8 +17,8 @@ struct TokenBucket: Sendable {
         filledAt = now
     }
 
-    /// Whether one more may pass.
-    mutating func take(now: Duration) -> Bool {
+    /// Lets one more pass, unless that is one too many.
+    mutating func consume(now: Duration) -> Bool {
         tokens = min(burst, tokens + max(0, (now - filledAt).seconds) * rate)
         filledAt = max(filledAt, now)
         guard tokens >= 1 else { return false }

@@ -29,11 +29,11 @@ extension Transport {
 package struct TransportOptions: Sendable {
     /// Received messages that may wait for the consumer before receiving stops.
     package var inboundMessages = 256
-    /// Bytes of them.
+    /// Bytes of received messages that may wait for the consumer.
     package var inboundBytes = 256 << 20
     /// Messages that may wait for one peer that takes none; further ones are undeliverable.
     package var outboundMessages = 8192
-    /// Bytes of them.
+    /// Bytes of messages that may wait for one peer.
     package var outboundBytes = 1 << 30
     /// Messages that libzmq holds for one peer in each direction, beside the above.
     package var socketMessages = 64

@@ -109,7 +109,7 @@ final class EventChannel: Sendable {
                 state.queue.append(item)
                 state.bytes += item.bytes
             }
-            guard let waiter = state.waiter, let taken = take(waiter.limit, &state) else { return nil }
+            guard let waiter = state.waiter, let taken = dequeue(waiter.limit, from: &state) else { return nil }
             state.waiter = nil
             return (waiter, taken)
         }
@@ -132,7 +132,7 @@ final class EventChannel: Sendable {
 
     /// Waits for events, and takes as many of those that are there.
     func next(atMost limit: Int, isolation: isolated (any Actor)? = #isolation) async -> [TransportEvent]? {
-        if let taken = state.withLock({ take(limit, &$0) }) {
+        if let taken = state.withLock({ dequeue(limit, from: &$0) }) {
             if taken.roomAgain { onRoom() }
             return taken.events
         }
@@ -141,7 +141,7 @@ final class EventChannel: Sendable {
                 enum Step { case wait, events(Taken), end }
                 let step: Step = state.withLock { state in
                     precondition(state.waiter == nil, "the events of a transport have one consumer")
-                    if let taken = take(limit, &state) { return .events(taken) }
+                    if let taken = dequeue(limit, from: &state) { return .events(taken) }
                     if state.finished || Task.isCancelled { return .end }
                     state.waiter = Waiter(continuation: continuation, limit: limit)
                     return .wait
@@ -169,7 +169,7 @@ final class EventChannel: Sendable {
         var roomAgain: Bool
     }
 
-    private func take(_ limit: Int, _ state: inout State) -> Taken? {
+    private func dequeue(_ limit: Int, from state: inout State) -> Taken? {
         guard !state.queue.isEmpty else { return nil }
         var events: [TransportEvent] = []
         events.reserveCapacity(min(limit, state.queue.count))

@@ -1,10 +1,5 @@
 internal import CZeroMQ
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// libzmq's own threads and the names of in-process endpoints. Sockets keep their context alive.
 ///
@@ -24,13 +19,6 @@ package final class Context: @unchecked Sendable {
     deinit {
         // Every socket holds its context, so all are closed; this waits for their linger, which is always bounded.
         while zmq_ctx_term(handle) != 0, zmq_errno() == EINTR {}
-    }
-
-    /// libzmq's version, such as "4.3.4".
-    package static var libraryVersion: String {
-        var (major, minor, patch): (Int32, Int32, Int32) = (0, 0, 0)
-        zmq_version(&major, &minor, &patch)
-        return "\(major).\(minor).\(patch)"
     }
 
     /// Whether libzmq was built with a transport or mechanism: "ipc", "curve", ...

@@ -27,7 +27,7 @@ package struct CurveKey: Sendable, Hashable, CustomStringConvertible {
 package struct CurveSecretKey: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
-    /// For the key's own file, and nothing else.
+    /// The key in Z85, to be written into its own file and nowhere else.
     package let text: String
 
     /// Nil unless `text` is 40 Z85 characters that decode.

@@ -1,10 +1,5 @@
 internal import CZeroMQ
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// Something that happened to a connection of a socket.
 package enum ConnectionEvent: Sendable, Equatable {
@@ -26,7 +21,7 @@ package enum HandshakeFailure: Sendable, Equatable {
     case mechanism
     /// What should decrypt does not: a wrong key.
     case key
-    /// Not ZMTP, or not as it should be.
+    /// What came was not ZMTP, or not as it should be.
     case malformed
     /// The connection broke, or time was up.
     case unfinished

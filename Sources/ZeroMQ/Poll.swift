@@ -1,10 +1,5 @@
+import Glibc
 import Wording
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// What to wait for, and what happened.
 package struct PollEvents: OptionSet, Sendable {
@@ -26,7 +21,7 @@ package enum PollItem {
 /// Waits until an item is ready or `milliseconds` have passed (-1: for ever, 0: not at all), and returns what is ready
 /// of each item.
 ///
-/// In place of libzmq's own, which asks each socket twice a call, with system calls each time.
+/// This stands in place of libzmq's own function, which asks each socket twice a call, with system calls each time.
 package func poll(_ items: [PollItem], milliseconds: Int) throws(ZeroMQError) -> [PollEvents] {
     let deadline = ContinuousClock.now + .milliseconds(max(0, milliseconds))
     var left = milliseconds
@@ -37,8 +32,8 @@ package func poll(_ items: [PollItem], milliseconds: Int) throws(ZeroMQError) ->
         // A socket's descriptor tells of changes only: what stands already is asked of the socket.
         var ready = [PollEvents](repeating: [], count: items.count)
         for (index, item) in items.enumerated() { ready[index] = try item.socketEvents }
-        let stands = ready.contains { !$0.isEmpty }
-        let count = systemPoll(&descriptors, nfds_t(descriptors.count), stands ? 0 : Int32(clamping: left))
+        let isAnyReady = ready.contains { !$0.isEmpty }
+        let count = systemPoll(&descriptors, nfds_t(descriptors.count), isAnyReady ? 0 : Int32(clamping: left))
         guard count >= 0 || errno == EINTR else { throw .last("poll") }
         if count > 0 {
             for (index, item) in items.enumerated() where descriptors[index].revents != 0 {
@@ -66,7 +61,7 @@ extension PollItem {
         }
     }
 
-    /// Of a socket, what of the wanted is ready.
+    /// The wanted events of a socket that are ready now; nothing for a descriptor.
     fileprivate var socketEvents: PollEvents {
         get throws(ZeroMQError) {
             guard case .socket(let socket, let wanted) = self, !wanted.isEmpty else { return [] }
@@ -76,9 +71,5 @@ extension PollItem {
 }
 
 private func systemPoll(_ descriptors: UnsafeMutablePointer<pollfd>, _ count: nfds_t, _ milliseconds: Int32) -> Int32 {
-    #if canImport(Glibc)
-        Glibc.poll(descriptors, count, milliseconds)
-    #elseif canImport(Musl)
-        Musl.poll(descriptors, count, milliseconds)
-    #endif
+    Glibc.poll(descriptors, count, milliseconds)
 }

@@ -1,10 +1,5 @@
 internal import CZeroMQ
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// Socket options with a whole number as value.
 package enum IntegerOption: Sendable {
@@ -18,8 +13,6 @@ package enum IntegerOption: Sendable {
     case routerMandatory
     /// 1: a new connection with a known identity replaces the old one (ROUTER).
     case routerHandover
-    /// 1: queue messages for completed connections only.
-    case immediate
     /// 1: let TCP probe idle connections.
     case tcpKeepalive
     /// Seconds without traffic before the first probe.
@@ -28,29 +21,14 @@ package enum IntegerOption: Sendable {
     case tcpKeepaliveInterval
     /// Unanswered probes after which a connection is broken.
     case tcpKeepaliveCount
-    /// Milliseconds between pings of a connection; 0 is never.
-    ///
-    /// Not on a socket that may go unread for long: pings stand in the same queue as messages, so a peer counts as
-    /// dead then, and libzmq to 4.3.5 can abort the process (its issue 4364).
-    case heartbeatInterval
-    /// Milliseconds without any traffic after which a connection is dead.
-    case heartbeatTimeout
-    /// Milliseconds after which the peer shall consider this side dead.
-    case heartbeatTTL
     /// Milliseconds until an unfinished handshake is given up.
     case handshakeInterval
     /// Milliseconds before the first reconnection.
     case reconnectInterval
     /// Milliseconds that the exponentially growing reconnection interval stops at; 0 is no growth.
     case reconnectIntervalMaximum
-    /// Milliseconds that a blocking send waits; -1 is for ever.
-    case sendTimeout
     /// Milliseconds that a blocking receive waits; -1 is for ever.
     case receiveTimeout
-    /// Bytes of the kernel's send buffer; -1 is its default.
-    case kernelSendBuffer
-    /// Bytes of the kernel's receive buffer; -1 is its default.
-    case kernelReceiveBuffer
     /// 1: IPv6 as well.
     case ipv6
     /// Connections that may wait to be accepted.
@@ -65,21 +43,14 @@ package enum IntegerOption: Sendable {
         case .receiveHighWaterMark: ZMQ_RCVHWM
         case .routerMandatory: ZMQ_ROUTER_MANDATORY
         case .routerHandover: ZMQ_ROUTER_HANDOVER
-        case .immediate: ZMQ_IMMEDIATE
         case .tcpKeepalive: ZMQ_TCP_KEEPALIVE
         case .tcpKeepaliveIdle: ZMQ_TCP_KEEPALIVE_IDLE
         case .tcpKeepaliveInterval: ZMQ_TCP_KEEPALIVE_INTVL
         case .tcpKeepaliveCount: ZMQ_TCP_KEEPALIVE_CNT
-        case .heartbeatInterval: ZMQ_HEARTBEAT_IVL
-        case .heartbeatTimeout: ZMQ_HEARTBEAT_TIMEOUT
-        case .heartbeatTTL: ZMQ_HEARTBEAT_TTL
         case .handshakeInterval: ZMQ_HANDSHAKE_IVL
         case .reconnectInterval: ZMQ_RECONNECT_IVL
         case .reconnectIntervalMaximum: ZMQ_RECONNECT_IVL_MAX
-        case .sendTimeout: ZMQ_SNDTIMEO
         case .receiveTimeout: ZMQ_RCVTIMEO
-        case .kernelSendBuffer: ZMQ_SNDBUF
-        case .kernelReceiveBuffer: ZMQ_RCVBUF
         case .ipv6: ZMQ_IPV6
         case .backlog: ZMQ_BACKLOG
         case .maximumMessageBytes: ZMQ_MAXMSGSIZE
@@ -104,11 +75,6 @@ extension Socket {
     /// Sets the identity by which a ROUTER knows this socket: 1 ... 255 bytes, the first not zero.
     package func setRoutingID(_ identity: [UInt8]) throws(ZeroMQError) {
         try set(ZMQ_ROUTING_ID, identity, "routing id")
-    }
-
-    /// Subscribes to messages that start with `prefix` (SUB); empty is all.
-    package func subscribe(_ prefix: [UInt8] = []) throws(ZeroMQError) {
-        try set(ZMQ_SUBSCRIBE, prefix, "subscription")
     }
 
     /// Reads a numeric option back.

@@ -1,25 +1,15 @@
 internal import CZeroMQ
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// How a socket routes messages.
 package enum SocketType: Sendable {
-    case pair, dealer, router, publish, subscribe, push, pull, request, reply
+    case pair, dealer, router, reply
 
     var rawValue: Int32 {
         switch self {
         case .pair: ZMQ_PAIR
         case .dealer: ZMQ_DEALER
         case .router: ZMQ_ROUTER
-        case .publish: ZMQ_PUB
-        case .subscribe: ZMQ_SUB
-        case .push: ZMQ_PUSH
-        case .pull: ZMQ_PULL
-        case .request: ZMQ_REQ
         case .reply: ZMQ_REP
         }
     }

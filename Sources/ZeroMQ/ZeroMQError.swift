@@ -1,12 +1,7 @@
 import Wording
 
 internal import CZeroMQ
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// A failed libzmq call.
 package struct ZeroMQError: MessageError, Equatable {

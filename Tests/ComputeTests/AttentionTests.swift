@@ -1,10 +1,7 @@
+import Glibc
 import Testing
 
 @testable import Compute
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// One attention layer with rotary positions and optional norms: inputs, and the same in plain double precision.
 struct AttentionCase {

@@ -1,10 +1,7 @@
+import Glibc
 import Testing
 
 @testable import Compute
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 @Suite struct HeadTests {
     struct Case {

@@ -1,10 +1,7 @@
+import Glibc
 import Testing
 
 @testable import Compute
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Each row kernel against plain Swift, for every instruction set this CPU has.
 @Suite struct RowKernelTests {

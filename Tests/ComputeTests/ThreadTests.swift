@@ -1,11 +1,8 @@
+import Glibc
 import Synchronization
 import Testing
 
 @testable import Compute
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 @Suite struct ThreadTests {
     @Test(arguments: [1, 2, 3, 5])

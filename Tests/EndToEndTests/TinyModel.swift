@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 import Models
 
 /// Random models that are small enough for whole runs in tests, with the tokenizer of the fixtures.

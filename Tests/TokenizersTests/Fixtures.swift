@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 import Tokenizers
 
 /// Where tests find golden cases and installed models.

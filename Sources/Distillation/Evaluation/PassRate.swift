@@ -1,10 +1,5 @@
+import Glibc
 import Randomness
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// An estimate with a 95% confidence interval.
 package struct Estimate: Sendable, Equatable, Codable {

@@ -1,4 +1,5 @@
-import Tokenizers
+import Files
+import JSON
 
 /// Adapters on disk, as Hugging Face's peft reads them: `adapter_model.safetensors` and `adapter_config.json`.
 package enum AdapterFolder {

@@ -1,4 +1,4 @@
-import Tokenizers
+import JSON
 
 /// Typed access to the keys of a config.json, with errors that name file and key.
 struct ConfigReader {

@@ -1,4 +1,5 @@
-import Tokenizers
+import Files
+import JSON
 
 // config.json as transformers 4 and 5 write it, with the defaults that transformers applies to absent keys.
 

@@ -1,3 +1,5 @@
+import Files
+import JSON
 import Tokenizers
 
 extension ModelFiles {

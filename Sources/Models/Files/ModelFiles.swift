@@ -1,3 +1,4 @@
+import Files
 import Tokenizers
 
 /// A model on disk, opened: a Hugging Face folder, a GGUF file, or a folder that holds one GGUF and no config.json.

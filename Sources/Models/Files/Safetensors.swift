@@ -1,4 +1,5 @@
-import Tokenizers
+import Files
+import JSON
 
 /// An element type of the safetensors format.
 package enum SafetensorsType: String, Sendable, CaseIterable {
@@ -61,7 +62,7 @@ package struct SafetensorsFile: Sendable {
 
     private init(_ path: String) throws {
         self.path = path
-        file = try MappedFile(path)
+        file = try FileSystem.map(path)
         func malformed(_ message: String) -> ModelError {
             ModelError(.malformed, "\(path): \(message); the file is truncated or corrupt, get it again")
         }

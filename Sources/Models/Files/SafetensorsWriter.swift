@@ -1,4 +1,5 @@
-import Tokenizers
+import Files
+import JSON
 
 /// Writes a safetensors file tensor by tensor; it appears under its name when ``finish()`` has put it on disk.
 package struct SafetensorsWriter: ~Copyable {
@@ -25,7 +26,7 @@ package struct SafetensorsWriter: ~Copyable {
     /// Starts a file that will hold `entries` in this order. `metadata` goes to `__metadata__`; transformers wants
     /// `format: pt`.
     package init(_ path: String, entries: [Entry], metadata: [String: String] = ["format": "pt"]) throws {
-        var file = try AtomicFile(path)
+        let file = try FileSystem.begin(path)
         var header = JSONObject()
         if !metadata.isEmpty {
             header.members.append(
@@ -49,8 +50,14 @@ package struct SafetensorsWriter: ~Copyable {
         var text = Array(JSONValue.object(header).text(pretty: false).utf8)
         // Aligned data, as the reference implementation writes it.
         while text.count % 64 != 56 { text.append(UInt8(ascii: " ")) }
-        try withUnsafeBytes(of: UInt64(text.count).littleEndian) { try file.append($0) }
-        try text.withUnsafeBytes { try file.append($0) }
+        do {
+            try withUnsafeBytes(of: UInt64(text.count).littleEndian) { bytes throws(FileError) in
+                try file.append(bytes)
+            }
+            try file.append(text)
+        } catch {
+            throw ModelError(error)
+        }
         self.entries = entries
         missing = entries.first?.byteCount ?? 0
         self.file = file
@@ -68,7 +75,7 @@ package struct SafetensorsWriter: ~Copyable {
                 throw ModelError(.invalidArgument, "\(file.path): more bytes than its tensors have were given")
             }
             let part = rest.prefix(missing)
-            try file.append(UnsafeRawBufferPointer(rebasing: part))
+            do { try file.append(UnsafeRawBufferPointer(rebasing: part)) } catch { throw ModelError(error) }
             missing -= part.count
             rest = rest.dropFirst(part.count)
         }
@@ -103,7 +110,7 @@ package struct SafetensorsWriter: ~Copyable {
         guard complete else {
             throw ModelError(.invalidArgument, "\(file.path): tensor '\(entries[next].name)' was not given whole")
         }
-        try file.commit()
+        do { try file.commit() } catch { throw ModelError(error) }
     }
 
     /// Writes a whole file at once.

@@ -1,3 +1,5 @@
+import Files
+
 /// Where a model's tensors come from, under their Hugging Face names.
 protocol TensorSource: Sendable {
     /// The names of all tensors, in the order of the files.

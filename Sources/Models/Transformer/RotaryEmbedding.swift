@@ -1,10 +1,5 @@
 import Compute
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 extension ModelConfiguration {
     /// Inverse frequencies of the rotary embedding, [headDimension / 2], in Double.

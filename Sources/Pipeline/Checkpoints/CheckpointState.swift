@@ -61,9 +61,11 @@ package struct CheckpointState: Sendable, Equatable, Codable {
     /// Reads and checks the file of a checkpoint's folder.
     package static func read(from folder: String) throws(LearnerError) -> CheckpointState {
         let path = "\(folder)/\(fileName)"
-        guard let text = FileTree.read(path, limit: 1 << 24) else {
+        let text: String
+        do { text = try FileTree.read(path, limit: 1 << 24) } catch {
             throw LearnerError(
-                .invalidCheckpoint, "\(path): it cannot be read; remove this checkpoint to use an earlier one")
+                .invalidCheckpoint,
+                "\(path): it cannot be read: \(error.reasonText); remove this checkpoint to use an earlier one")
         }
         return try parse(text, path: path)
     }

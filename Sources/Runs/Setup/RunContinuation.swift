@@ -85,9 +85,11 @@ struct RunContinuation {
     ) throws -> CheckpointState {
         let state = try CheckpointState.read(from: folder)
         let path = "\(folder)/\(CheckpointState.configurationName)"
-        guard let text = FileTree.read(path, limit: 1 << 24) else {
-            throw LearnerError(
-                .invalidCheckpoint, "\(path): it cannot be read; remove this checkpoint to use an earlier one")
+        let text: String
+        do {
+            text = try FileTree.read(path, limit: 1 << 24)
+        } catch {
+            throw LearnerError(.invalidCheckpoint, "\(error); remove this checkpoint to use an earlier one")
         }
         let old = try RunConfiguration.parse(text, source: path, requiring: []).configuration
         let changes = configuration.refusedChanges(since: old, to: continuation)

@@ -1,3 +1,5 @@
+import JSON
+
 // tokenizer.json as the Hugging Face tokenizers library writes it. Parts we do not have are refused by name.
 
 extension TokenizerDefinition {

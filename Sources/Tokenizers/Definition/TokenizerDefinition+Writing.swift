@@ -1,3 +1,5 @@
+import JSON
+
 extension TokenizerDefinition {
     /// The tokenizer.json of this definition; the Hugging Face tokenizers library gives the same ids with it.
     package var json: JSONValue {

@@ -1,5 +1,6 @@
 import Files
 import Glibc
+import SystemPackage
 import Wording
 import ZeroMQ
 
@@ -8,14 +9,16 @@ import ZeroMQ
 package enum KeyFile {
     /// What `write` has made.
     package struct Written: Sendable {
-        /// For the one process whose key it is.
+        /// Path of the secret file, for the one process whose key it is.
         package var secret: String
-        /// For everybody.
+        /// Path of the public file, for everybody.
         package var publicFile: String
         package var publicKey: CurveKey
     }
 
     // MARK: Writing
+
+    private static let readableByAll: FilePermissions = [.ownerReadWrite, .groupRead, .otherRead]
 
     /// Makes a key pair: `path`.key for its owner's eyes only, and `path`.pub. Files that exist are left as they are.
     package static func generate(_ path: String) throws(UsageError) -> Written {
@@ -27,8 +30,7 @@ package enum KeyFile {
         do { keys = try CurveKeyPair.generate() } catch { throw UsageError("no key can be made: \(error)") }
         do {
             try FileTree.createFolder(FileTree.parent(of: path))
-            try create(
-                secret, mode: 0o600,
+            try FileTree.create(
                 """
                 # A secret CURVE key of opd: for one process, and nobody else.
                 metadata
@@ -36,16 +38,15 @@ package enum KeyFile {
                     public-key = "\(keys.publicKey)"
                     secret-key = "\(keys.secretKey.text)"
 
-                """)
-            try create(
-                publicFile, mode: 0o644,
+                """, at: secret, permissions: .ownerReadWrite)
+            try FileTree.create(
                 """
                 # A public CURVE key of opd.
                 metadata
                 curve
                     public-key = "\(keys.publicKey)"
 
-                """)
+                """, at: publicFile, permissions: readableByAll)
         } catch {
             throw UsageError("\(error); no key was made")
         }
@@ -58,25 +59,11 @@ package enum KeyFile {
     ) throws(UsageError) {
         let lines = clients.map { "\($0.key) \($0.name)\n" }.joined()
         do {
-            try create(
-                path, mode: 0o644, "# Public keys that may connect, one a line, each with a name for people.\n" + lines)
+            try FileTree.create(
+                "# Public keys that may connect, one a line, each with a name for people.\n" + lines, at: path,
+                permissions: readableByAll)
         } catch {
             throw UsageError("\(error); the list was not written")
-        }
-    }
-
-    /// A new file, on disk when this returns, with this very mode.
-    private static func create(_ path: String, mode: mode_t, _ text: String) throws(FileTreeError) {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
-        guard descriptor >= 0 else { throw FileTreeError(path, errno) }
-        var code: Int32 = fchmod(descriptor, mode) == 0 ? 0 : errno
-        let bytes = Array(text.utf8)
-        if code == 0, Glibc.write(descriptor, bytes, bytes.count) != bytes.count { code = errno == 0 ? ENOSPC : errno }
-        if code == 0, fsync(descriptor) != 0, errno != EINVAL { code = errno }
-        close(descriptor)
-        guard code == 0 else {
-            unlink(path)
-            throw FileTreeError(path, code)
         }
     }
 
@@ -137,28 +124,31 @@ package enum KeyFile {
     }
 
     private static func text(_ path: String, isSecret: Bool) throws(UsageError) -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw UsageError("\(FileTreeError(path, errno))") }
-        defer { close(descriptor) }
-        // Of what was opened, not of what has the name a moment later.
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw UsageError("\(FileTreeError(path, errno))") }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw UsageError("\(path) is not a file") }
-        if isSecret {
-            guard status.st_uid == geteuid() || status.st_uid == 0 else {
-                throw UsageError("\(path) belongs to another user, who can read the secret key in it; make one of your own")
+        do {
+            // What is checked is what was opened, not what has the name a moment later.
+            let file = try OpenFile.reading(path)
+            if isSecret { try checkOwnersOnly(try file.status(), path) }
+            return String(decoding: try file.readAll(limit: 1 << 20), as: UTF8.self)
+        } catch let error as FileError {
+            throw switch error.reason {
+            case .notFile: UsageError("\(path) is not a file")
+            case .tooLong: UsageError("\(path) is too large for a file of keys")
+            case .system: UsageError("\(error)")
             }
-            let mode = status.st_mode & 0o7777
-            guard mode & 0o7177 == 0 else {
-                let octal = String(mode, radix: 8)
-                throw UsageError(
-                    "\(path) has mode 0\(octal), but a secret key is for its owner alone: chmod 600 \(path)")
-            }
+        } catch {
+            throw error as? UsageError ?? UsageError("\(error)")
         }
-        var bytes = [UInt8](repeating: 0, count: 1 << 20)
-        let count = read(descriptor, &bytes, bytes.count)
-        guard count >= 0 else { throw UsageError("\(FileTreeError(path, errno))") }
-        guard count < bytes.count else { throw UsageError("\(path) is too large for a file of keys") }
-        return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+
+    /// Refuses a file that anyone but its owner, who is this user or root, may read or write.
+    private static func checkOwnersOnly(_ status: stat, _ path: String) throws(UsageError) {
+        guard status.st_uid == geteuid() || status.st_uid == 0 else {
+            throw UsageError("\(path) belongs to another user, who can read the secret key in it; make one of your own")
+        }
+        let mode = status.st_mode & 0o7777
+        guard mode & 0o7177 == 0 else {
+            let octal = String(mode, radix: 8)
+            throw UsageError("\(path) has mode 0\(octal), but a secret key is for its owner alone: chmod 600 \(path)")
+        }
     }
 }

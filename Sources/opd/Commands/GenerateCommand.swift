@@ -1,6 +1,7 @@
 import ArgumentParser
 import Distillation
 import Generation
+import JSON
 import Models
 import Telemetry
 import Tokenizers

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Generation
+import JSON
 import Models
 import Telemetry
 

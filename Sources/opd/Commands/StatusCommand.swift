@@ -6,6 +6,7 @@ import Logging
 import RunFiles
 import Runs
 import Telemetry
+import Transport
 
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -31,7 +32,8 @@ struct StatusCommand: AsyncParsableCommand {
         try RunLog.bootstrap(path: nil, name: "status", verbosity: .quiet)
         let configuration = try config.map { try RunConfiguration.load($0, overrides: []).configuration }
         let status = try await StatusQuery.ask(
-            try address, configuration: configuration, patience: .seconds(timeout), logger: Logger(label: "status"))
+            try address, keys: try configuration?.statusKeys(), patience: .seconds(timeout),
+            logger: Logger(label: "status"))
         try StandardOutput.shared.writeLine(json ? status.json : status.text)
     }
 

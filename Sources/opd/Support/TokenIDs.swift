@@ -1,3 +1,4 @@
+import JSON
 import Tokenizers
 
 /// Reads a line of JSON; `expected` says what it should have been.

@@ -101,8 +101,6 @@ import Testing
         try folder.writeEndpoint("tcp://127.0.0.1:12345")
         #expect(folder.readEndpoint() == "tcp://127.0.0.1:12345")
         #expect(names(path) == ["checkpoints", "endpoint", "logs"])
-        folder.removeEndpoint()
-        #expect(folder.readEndpoint() == nil)
     }
 
     @Test func recordsOfAnAbandonedBeginningAreKept() throws {

@@ -2,6 +2,7 @@ import Distillation
 import Foundation
 import Pipeline
 import Testing
+import Transport
 import Wire
 
 @testable import Pipeline
@@ -36,7 +37,7 @@ import Wire
 
     @Test func nobodyAnswers() async throws {
         let run = TestRun(plan: plan())
-        let error = await #expect(throws: MemberError.self) { _ = try await run.status(patience: .milliseconds(50)) }
+        let error = await #expect(throws: StatusError.self) { _ = try await run.status(patience: .milliseconds(50)) }
         #expect(error?.message.contains("no learner has answered at here for 0 s") == true)
     }
 

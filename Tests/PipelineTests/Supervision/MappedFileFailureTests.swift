@@ -1,8 +1,7 @@
+import Files
 import Foundation
 import Supervision
 import Testing
-
-@testable import Models
 
 struct MappedFileFailureTests {
     @Test func aMappedFileThatIsCutShortEndsTheProcessWithOneLine() async throws {

@@ -133,7 +133,7 @@ struct ConnectionTableTests {
             #expect(table.disconnected(7, by: .unknown, now: .zero).isEmpty == isRefused)
         }
         _ = table.accepted(8, from: "10.0.0.9:40001", now: .zero)
-        table.told(8)
+        table.refusalWasLogged(8)
         #expect(table.disconnected(8, by: .peer, now: .zero).isEmpty)
     }
 

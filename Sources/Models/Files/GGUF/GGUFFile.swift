@@ -1,3 +1,5 @@
+import Files
+
 /// A metadata value of a GGUF file.
 enum GGUFValue: Sendable, Equatable {
     case integer(Int64)
@@ -38,7 +40,7 @@ package struct GGUFFile: Sendable {
 
     package init(_ path: String) throws {
         self.path = path
-        file = try MappedFile(path)
+        file = try FileSystem.map(path)
         var reader = GGUFReader(bytes: file.bytes, path: path)
         guard file.bytes.count >= 24 else { throw reader.malformed("\(file.bytes.count) bytes are too few") }
         guard try reader.u32("magic") == 0x4655_4747 else {

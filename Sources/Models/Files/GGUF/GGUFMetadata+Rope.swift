@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 extension GGUFMetadata {
     /// The rotary scaling: of metadata, or of the tensor `rope_freqs.weight` that llama.cpp's converter makes for

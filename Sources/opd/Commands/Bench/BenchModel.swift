@@ -3,6 +3,7 @@ import Compute
 import Distillation
 import Generation
 import Glibc
+import JSON
 import Models
 import Telemetry
 import Training

@@ -1,29 +1,29 @@
-import Configuration
 import Logging
-import Pipeline
-import Transport
 import Wire
 import Wording
+
+/// A learner did not say how its run is.
+package struct StatusError: MessageError, Equatable {
+    package let message: String
+}
 
 /// Asks a learner how its run is.
 package enum StatusQuery {
     /// - Parameters:
     ///   - endpoint: of the learner.
-    ///   - configuration: of the run, whose keys of a worker or a scorer are used; nil where it has none.
+    ///   - keys: of a worker or a scorer of the run; nil where it has none.
     ///   - patience: how long to wait for an answer.
-    /// - Throws: `MemberError` when none comes, `ZeroMQError` when the endpoint is none, `UsageError` for a bad key.
+    /// - Throws: ``StatusError`` when none comes, `ZeroMQError` when the endpoint is none.
     package static func ask(
-        _ endpoint: String, configuration: RunConfiguration?, patience: Duration, logger: Logger
+        _ endpoint: String, keys: MemberKeys?, patience: Duration, logger: Logger
     ) async throws -> Status {
         // A question with a name of its own: it takes nobody's place.
         let identity = "status-\(String(UInt64.random(in: 1 ... .max), radix: 16))"
-        let role: Role = configuration?.security.rolloutKey.isEmpty == false ? .rollout : .scorer
-        let transport = try ZeroMQTransport.member(
-            connect: endpoint, identity: identity, keys: try configuration?.memberKeys(role), logger: logger)
+        let transport = try ZeroMQTransport.member(connect: endpoint, identity: identity, keys: keys, logger: logger)
         return try await ask(through: transport, endpoint, patience: patience)
     }
 
-    /// The same through a transport, which is closed.
+    /// Asks through a transport, which is closed then.
     package static func ask(
         through transport: any Transport, _ endpoint: String, patience: Duration
     ) async throws -> Status {
@@ -43,8 +43,8 @@ package enum StatusQuery {
             await transport.close()
             return status
         }
-        throw MemberError(
-            "no learner has answered at \(endpoint) for \(patience.shortSeconds) s: is it running, and is the endpoint "
-                + "right? (a run's own is in the file 'endpoint' of its folder)")
+        throw StatusError(
+            message: "no learner has answered at \(endpoint) for \(patience.shortSeconds) s: is it running, and is the "
+                + "endpoint right? (a run's own is in the file 'endpoint' of its folder)")
     }
 }

@@ -55,20 +55,5 @@ private struct JSONWriter {
         for _ in 0..<depth { append("  ") }
     }
 
-    mutating func write(_ text: String) {
-        append("\"")
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): append("\\\"")
-            case UInt8(ascii: "\\"): append("\\\\")
-            case 0x0A: append("\\n")
-            case 0x0D: append("\\r")
-            case 0x09: append("\\t")
-            case 0..<0x20, 0x7F:
-                append("\\u" + byte.padded(to: 4, radix: 16))
-            default: bytes.append(byte)
-            }
-        }
-        append("\"")
-    }
+    mutating func write(_ text: String) { JSONText.append(text, to: &bytes) }
 }

@@ -1,5 +1,5 @@
+import JSON
 import Testing
-import Tokenizers
 
 @Suite struct JSONTests {
     @Test func readsValues() throws {

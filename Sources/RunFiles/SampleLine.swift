@@ -1,0 +1,61 @@
+import Distillation
+import JSON
+
+/// A line of `samples.jsonl` or `suspects.jsonl`: a response with its log-probabilities.
+package struct SampleLine: RunRecord, Equatable {
+    /// What a verifier found.
+    package struct Verdict: Sendable, Equatable {
+        package var reward: Double
+        package var passed: Bool
+    }
+
+    /// The step that trained on it, or after which it was evaluated.
+    package var step: UInt64
+    /// What is wrong with it; nil in `samples.jsonl`.
+    package var flaw: String?
+    package var id: String
+    /// What the response is for, such as `train`.
+    package var kind: String
+    /// Label of the teacher that graded or gave the response; empty where there is none.
+    package var teacher: String
+    /// The prompt as the model saw it.
+    package var prompt: String
+    package var response: String
+    package var finishReason: String
+    /// Token ids of the response.
+    package var ids: [Int32]
+    /// Log-probabilities, in nats, one a token of the response; empty where a teacher gave the response.
+    package var studentLogprobs: [Float]
+    /// Log-probabilities, in nats, one a token of the response; empty where no teacher graded or gave it.
+    package var teacherLogprobs: [Float]
+    /// Versions of the weights that sampled each token.
+    package var versions: [UInt64]
+    /// Nil where no verifier judged the response.
+    package var verdict: Verdict?
+
+    package init(fields: JSONFields) throws(JSONFieldError) {
+        step = try fields.integer("step")
+        flaw = fields.has("flaw") ? try fields.string("flaw") : nil
+        id = try fields.string("id")
+        kind = try fields.string("kind")
+        teacher = try fields.string("teacher")
+        prompt = try fields.string("prompt")
+        response = try fields.string("response")
+        finishReason = try fields.string("finish_reason")
+        ids = try fields.integers("ids")
+        studentLogprobs = try fields.floats("student_logprobs")
+        teacherLogprobs = try fields.floats("teacher_logprobs")
+        versions = try fields.integers("versions")
+        guard fields.has("passed") else { return }
+        verdict = Verdict(reward: try fields.double("reward"), passed: try fields.bool("passed"))
+    }
+}
+
+extension RunFolder {
+    /// The steps so far.
+    package func readMetrics() throws(RecordError) -> RecordReader<StepMetrics> { try RecordReader(metrics) }
+    /// The responses that were kept so far.
+    package func readSamples() throws(RecordError) -> RecordReader<SampleLine> { try RecordReader(samples) }
+    /// What was refused or spoilt a step so far.
+    package func readSuspects() throws(RecordError) -> RecordReader<SampleLine> { try RecordReader(suspects) }
+}

@@ -1,0 +1,85 @@
+import Distillation
+import JSON
+
+extension StepMetrics: RunRecord {
+    /// Reads a line of `metrics.jsonl`. A number that is null, because it was not finite, is not a number (NaN) here,
+    /// or nil where a nil is written as null too.
+    package init(fields: JSONFields) throws(JSONFieldError) {
+        self.init(
+            step: try fields.integer("step"), version: try fields.integer("version"),
+            training: try TrainingMetrics(fields), tokens: try TokenCounts(fields), cost: try RunCost(fields),
+            skipped: fields.has("skipped") ? try fields.string("skipped") : nil,
+            evaluation: try EvaluationMetrics(fields), timing: try TimingMetrics(fields))
+    }
+}
+
+extension TrainingMetrics {
+    /// Nil in a line of no training.
+    fileprivate init?(_ fields: JSONFields) throws(JSONFieldError) {
+        guard fields.has("batch_tokens") else { return nil }
+        self.init(
+            supervised: BatchStatistics(), gradNorm: try fields.double("grad_norm"),
+            learningRate: try fields.double("lr"))
+        loss = try fields.double("loss")
+        teacherKL = try fields.optionalDouble("teacher_kl")
+        entropy = try fields.optionalDouble("entropy")
+        ratioMean = try fields.optionalDouble("ratio_mean")
+        ratioMax = try fields.optionalDouble("ratio_max")
+        clipFraction = try fields.optionalDouble("clip_fraction")
+        rewardMean = try fields.optionalDouble("reward_mean")
+        passRate = try fields.optionalDouble("pass_rate")
+        responseLengthMean = try fields.double("response_length_mean")
+        truncatedFraction = try fields.double("truncated_fraction")
+        stalenessMean = try fields.double("staleness_mean")
+        stalenessMax = try fields.integer("staleness_max")
+        batchTokens = try fields.integer("batch_tokens")
+    }
+}
+
+extension TokenCounts {
+    fileprivate init(_ fields: JSONFields) throws(JSONFieldError) {
+        self.init(
+            generated: try fields.integer("tokens_generated"), trained: try fields.integer("tokens_trained"),
+            discarded: try fields.integer("tokens_discarded"), inFlight: try fields.integer("tokens_in_flight"))
+    }
+}
+
+extension RunCost {
+    /// Nil in a line of a run that does not count operations.
+    fileprivate init?(_ fields: JSONFields) throws(JSONFieldError) {
+        guard fields.has("sampling_flops") else { return nil }
+        self.init(
+            sampling: try fields.double("sampling_flops"), scoring: try fields.double("scoring_flops"),
+            training: try fields.double("training_flops"))
+    }
+}
+
+extension EvaluationMetrics {
+    /// Nil in a line without an evaluation.
+    fileprivate init?(_ fields: JSONFields) throws(JSONFieldError) {
+        guard fields.has("eval_responses") else { return nil }
+        self.init([])
+        teacherKL = try fields.optionalDouble("eval_teacher_kl")
+        passRate = try fields.optionalDouble("eval_pass_at_1")
+        rewardMean = try fields.optionalDouble("eval_reward_mean")
+        crossEntropy = try fields.optionalDouble("eval_cross_entropy")
+        teacherPassRate = try fields.optionalDouble("eval_teacher_pass_at_1")
+        responses = try fields.integer("eval_responses")
+        tokens = try fields.integer("eval_tokens")
+        responseLengthMean = try fields.double("eval_response_length_mean")
+        truncatedFraction = try fields.double("eval_truncated_fraction")
+    }
+}
+
+extension TimingMetrics {
+    fileprivate init(_ fields: JSONFields) throws(JSONFieldError) {
+        self.init(
+            samplingTokensPerSecond: try fields.double("sampling_tokens_per_second"),
+            scoringTokensPerSecond: try fields.double("scoring_tokens_per_second"),
+            trainingTokensPerSecond: try fields.double("training_tokens_per_second"),
+            waitRolloutsSeconds: try fields.double("wait_rollouts_s"),
+            waitScoresSeconds: try fields.double("wait_scores_s"),
+            waitEvaluationSeconds: try fields.double("wait_evaluation_s"),
+            trainSeconds: try fields.double("train_s"), stepSeconds: try fields.double("step_s"))
+    }
+}
