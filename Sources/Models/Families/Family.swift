@@ -1,3 +1,4 @@
+import JSON
 import Tokenizers
 
 /// A family of decoder-only transformers, described by data: how its files are recognised, what absent keys of
