@@ -59,7 +59,7 @@ private struct Conversation {
             let flags = next()
             let hello = Hello(
                 role: flags & 1 == 0 ? .rollout : .scorer, name: "n\(flags >> 1 & 3)", incarnation: 1, hostID: "h",
-                modelFingerprint: "", tokenizerFingerprint: flags & 8 == 0 ? "" : "t", slots: 1,
+                tokenizerFingerprint: flags & 8 == 0 ? "" : "t", slots: 1,
                 teachers: [["a"], ["b"], ["a", "b"], []][flags >> 4 & 3], processID: 1)
             actions = exchange.receive(.hello(hello), from: peer, now: now)
         case 1:
@@ -71,7 +71,7 @@ private struct Conversation {
         case 2: actions = exchange.receive(trajectories(), from: peer, now: now)
         case 3: actions = exchange.receive(grades(), from: peer, now: now)
         case 4:
-            let leases = exchange.leases.keys.sorted().prefix(next() % 4)
+            let leases = exchange.leaseIDs.prefix(next() % 4)
             let heartbeat = Heartbeat(
                 state: "", leaseIDs: Array(leases) + [number(0)], tokens: number(1), version: number(exchange.version),
                 epoch: number(Self.epoch))
@@ -90,8 +90,8 @@ private struct Conversation {
             if let message = try? Codec.decode(frames) { actions = exchange.receive(message, from: peer, now: now) }
         default:
             if exchange.batch() != nil { exchange.completeStep() }
-            if exchange.completeEvaluation() == nil, exchange.evaluating == nil { exchange.beginEvaluation() }
-            actions = exchange.pump(now: now)
+            if exchange.completeEvaluation() == nil, exchange.evaluationProgress.total == 0 { exchange.beginEvaluation() }
+            actions = exchange.grantWork(now: now)
         }
         note(actions)
         return true

@@ -56,9 +56,6 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
         saidAt = now
     }
 
-    /// Results that are not acknowledged yet.
-    package var undelivered: Int { outbox.count }
-
     package mutating func receive(_ message: Message, now: Duration) -> [Action] {
         guard !ended else { return [] }
         heardAt = now
