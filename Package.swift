@@ -45,7 +45,8 @@ let package = Package(
         // Lower floors know nothing of upper ones.
         module("Compute", ["CKernels", "COneDNN"]),
         module("Patterns", ["CPCRE2"]),
-        module("Tokenizers", ["Patterns"]),
+        module("Hashing", []),
+        module("Tokenizers", ["Patterns", "Hashing"]),
         module("Models", ["Compute", "Tokenizers", "CKernels"]),
         module("Generation", ["Models", "Compute"]),
         module("Training", ["Models", "Compute"]),
@@ -85,7 +86,7 @@ let package = Package(
             swiftSettings: swiftSettings),
 
         tests("Compute", ["CKernels", "COneDNN"]),
-        tests("Tokenizers", []),
+        tests("Tokenizers", ["Hashing"]),
         tests("Models", ["Tokenizers", "Compute"]),
         tests("Generation", ["Models", "Compute"]),
         tests("Training", ["Models", "Compute", "Generation", "Distillation"]),
