@@ -9,21 +9,21 @@ extension Exchange {
     }
 
     private mutating func grantRollouts(_ now: Duration) -> [Action] {
-        var grants: [PeerID: [RolloutTask]] = [:]
+        var grants: [PeerID: [RolloutGroup]] = [:]
         while let (key, peer) = nextRollouts() {
             let items = table.missing(key)
             let id = lease(items, .rollouts(key), to: peer, now)
             table.lease(key, id)
             guard let group = table.groups[key] else { continue }
-            let sampling = key.kind == .train ? plan.sampling : plan.evaluationSampling
-            grants[peer, default: []] += items.map {
-                RolloutTask(
-                    id: $0.id, kind: $0.kind, promptIDs: group.prompt.ids, teacher: group.prompt.teacher,
-                    sampling: sampling, seed: group.seed, minimumVersion: group.minimumVersion, leaseID: id)
-            }
+            let sampling = plan.sampling(of: key.kind)
+            grants[peer, default: []].append(
+                RolloutGroup(
+                    leaseID: id, kind: key.kind, group: key.group, samples: items.map(\.id.sample),
+                    promptIDs: group.prompt.ids, sampling: sampling, seed: group.seed,
+                    minimumVersion: group.minimumVersion))
         }
         return grants.sorted { $0.key.description < $1.key.description }
-            .map { .send(.rolloutGrant(RolloutGrant(tasks: $0.value)), to: $0.key) }
+            .map { .send(.rolloutGrant(RolloutGrant(groups: $0.value)), to: $0.key) }
     }
 
     /// The first prompt for which some rollout worker has room.

@@ -46,7 +46,7 @@ extension Exchange {
             return []
         case .trajectories(let message):
             if let outdated = outdated(message.epoch, peer) { return outdated }
-            return acceptTrajectories(message.trajectories, peer, now)
+            return acceptTrajectories(message.results, peer, now)
         case .scores(let message):
             if let outdated = outdated(message.epoch, peer) { return outdated }
             return acceptScores(message.scores, peer, now)
@@ -64,7 +64,7 @@ extension Exchange {
         guard members[peer] != nil else { return [] }
         switch message {
         case .rolloutGrant(let grant):
-            for task in grant.tasks { release(task.leaseID) }
+            for group in grant.groups { release(group.leaseID) }
         case .scoreGrant(let grant):
             for task in grant.tasks { release(task.leaseID) }
         default: return []
@@ -138,7 +138,9 @@ extension Exchange {
         }
         // A peer may claim any number of teachers: those of the run are enough to remember.
         let teachers = Set(hello.teachers).intersection(known(hello.role)).sorted()
-        members.add(Member(peer: peer, name: hello.name, role: hello.role, teachers: teachers, now: now))
+        members.add(
+            Member(
+                peer: peer, name: hello.name, role: hello.role, teachers: teachers, teacher: hello.teacher, now: now))
         actions.append(
             .send(
                 .welcome(
@@ -184,7 +186,7 @@ extension Exchange {
             return Reject(
                 code: .protocolVersion,
                 message: "\(hello.name) speaks protocol \(hello.protocolVersion), the learner \(Codec.version); "
-                    + "use the same opd on both sides")
+                    + "use the same opd on both sides", protocolVersion: hello.protocolVersion)
         }
         let expected = options.tokenizerFingerprint
         guard expected.isEmpty || hello.tokenizerFingerprint.isEmpty || hello.tokenizerFingerprint == expected else {
@@ -200,11 +202,28 @@ extension Exchange {
         if hello.role == .rollout, hello.teachers.isEmpty || known.isEmpty { return clash(of: hello, known) }
         guard let unknown = hello.teachers.first(where: { !known.contains($0) }),
             hello.teachers.allSatisfy({ !known.contains($0) })
-        else { return nil }
+        else { return hello.teacher.flatMap { unsuitable($0, of: hello.name) } }
         return Reject(
             code: .unknownTeacher,
             message: "no prompt of this run asks for teacher '\(unknown)'; teachers: "
                 + known.sorted().joined(separator: ", "))
+    }
+
+    /// Why a member's teacher cannot do what the run asks of it; nil: it can, or it is not known whether it can.
+    private func unsuitable(_ teacher: TeacherDescription, of name: String) -> Reject? {
+        if let needed = options.longestSequence, teacher.contextLength > 0, teacher.contextLength < needed {
+            return Reject(
+                code: .unsuitableTeacher,
+                message: "the teacher of \(name) reads \(teacher.contextLength) tokens, and the longest prompt of this "
+                    + "run with its response has up to \(needed); choose a teacher that reads more, shorter prompts, "
+                    + "or a lower sampling.max_tokens")
+        }
+        let (ours, theirs) = (options.templateIdentity, teacher.templateIdentity)
+        guard !ours.isEmpty, !theirs.isEmpty, ours != theirs else { return nil }
+        return Reject(
+            code: .unsuitableTeacher,
+            message: "the chat template of the teacher of \(name) differs from the student's, so it would grade texts "
+                + "of a form that it does not know; choose models with one template")
     }
 
     /// Teachers that members of a role may hold.
@@ -223,12 +242,10 @@ extension Exchange {
     private mutating func beat(_ heartbeat: Heartbeat, _ peer: PeerID, _ now: Duration) -> [Action] {
         if let outdated = outdated(heartbeat.epoch, peer) { return outdated }
         for id in heartbeat.leaseIDs { leases.renew(id, of: peer, until: now + options.lease) }
-        var remembered = heartbeat
-        remembered.leaseIDs = []
-        members.setHeartbeat(remembered, of: peer)
+        members.setStatus(heartbeat.status, of: peer)
         let reply = Action.send(.heartbeatReply(HeartbeatReply(epoch: epoch, version: version)), to: peer)
         // An announcement that was lost is made up for; one that is known already costs nothing.
-        let behind = members[peer]?.role == .rollout && heartbeat.version != version
+        let behind = members[peer]?.role == .rollout && heartbeat.status.version != version
         return behind ? [reply, .announceWeights(to: peer)] : [reply]
     }
 

@@ -3,15 +3,16 @@ import Wire
 
 extension Exchange {
     /// Takes trajectories: the first of each rollout goes into the ledger; all are acknowledged.
-    mutating func acceptTrajectories(_ trajectories: [Trajectory], _ peer: PeerID, _ now: Duration) -> [Action] {
+    mutating func acceptTrajectories(_ results: [RolloutResult], _ peer: PeerID, _ now: Duration) -> [Action] {
         var delivery = Delivery(sender: peer)
         // What comes in one message after a refusal is not looked at.
-        for trajectory in trajectories where members[peer] != nil {
-            let item = WorkItem(id: trajectory.id, kind: trajectory.kind)
+        for delivered in results where members[peer] != nil {
+            let item = WorkItem(id: delivered.id, kind: delivered.kind)
             guard case .missing = table.items[item], let group = table.groups[table.key(of: item)] else {
                 counters.duplicates += 1
                 continue
             }
+            let trajectory = Trajectory(delivered, to: group.prompt, plan.sampling(of: delivered.kind))
             let result = Result(
                 item: item, lease: group.lease,
                 content: ScoredTrajectory(
@@ -28,7 +29,7 @@ extension Exchange {
             removeFromLease(result, &delivery, now)
             ledger.accept(tokens: trajectory.responseIDs.count, kind: trajectory.kind)
         }
-        return finish(delivery, of: trajectories.lazy.map { WorkItem(id: $0.id, kind: $0.kind) })
+        return finish(delivery, of: results.lazy.map { WorkItem(id: $0.id, kind: $0.kind) })
     }
 
     /// Takes grades: the first of each trajectory counts; all are acknowledged.
@@ -114,12 +115,9 @@ extension Exchange {
 
     private func reasonInvalid(_ trajectory: Trajectory, _ group: WorkTable.Group, _ peer: PeerID) -> String? {
         let count = trajectory.responseIDs.count
-        let sampling = trajectory.kind == .train ? plan.sampling : plan.evaluationSampling
-        if trajectory.promptIDs != group.prompt.ids { return "its prompt is another" }
-        if trajectory.teacher != group.prompt.teacher { return "its teacher is another" }
+        let sampling = plan.sampling(of: trajectory.kind)
         let sampler = group.prompt.sampler
         if members[peer]?.samples(with: sampler) != true { return "it is for a worker of teacher '\(sampler)'" }
-        if trajectory.temperature != sampling.temperature { return "its temperature is another" }
         if count > sampling.maxTokens { return "it has \(count) tokens, \(sampling.maxTokens) are allowed" }
         // A scorer would stop at it, and the learner must not: it has no row of the embedding.
         if !trajectory.responseIDs.areTokens(vocabularySize: options.vocabularySize) {
@@ -197,5 +195,16 @@ extension Exchange {
         }
         delivery.leasesToRelease.insert(id)
         return false
+    }
+}
+
+extension Trajectory {
+    /// A response together with what it answers.
+    fileprivate init(_ result: RolloutResult, to prompt: Prompt, _ sampling: SamplingSettings) {
+        self.init(
+            id: result.id, kind: result.kind, teacher: prompt.teacher, promptIDs: prompt.ids,
+            responseIDs: result.responseIDs, behaviourLogprobs: result.behaviourLogprobs,
+            policyVersions: result.policyVersions, finishReason: result.finishReason,
+            temperature: sampling.temperature)
     }
 }

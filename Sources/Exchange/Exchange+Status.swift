@@ -34,6 +34,11 @@ extension Exchange {
         members.byName.filter { $0.role == role }.map(\.peer)
     }
 
+    /// What a live member has told of the teacher with this name, which it holds; nil: none has.
+    package func description(ofTeacher name: String) -> TeacherDescription? {
+        members.byName.first { $0.teacher != nil && $0.teachers.contains(name) }?.teacher
+    }
+
     /// Live members of a role.
     package func memberCount(_ role: Role) -> Int { members.all.count { $0.role == role } }
 
@@ -53,8 +58,8 @@ extension Exchange {
         status.members = members.byName.map { member in
             Status.Member(
                 name: member.name, role: member.role, teachers: member.teachers, leases: member.held.count,
-                tasks: member.tasks, window: member.window, state: member.heartbeat?.state ?? "joined",
-                tokensPerSecond: member.heartbeat?.tokensPerSecond ?? 0, version: member.heartbeat?.version ?? 0,
+                tasks: member.tasks, window: member.window, state: member.status?.state ?? "joined",
+                tokensPerSecond: member.status?.tokensPerSecond ?? 0, version: member.status?.version ?? 0,
                 silenceSeconds: max(0, (now - member.lastSign).seconds))
         }
         return status
@@ -115,7 +120,7 @@ extension Exchange {
             let silence = now - member.lastSign
             let silent =
                 silence > max(options.heartbeat * 2, .seconds(1)) ? ", silent for \(silence.components.seconds) s" : ""
-            return "\(member.name) has \(count) (\(member.heartbeat?.state ?? "joined")\(silent))"
+            return "\(member.name) has \(count) (\(member.status?.state ?? "joined")\(silent))"
         }.sorted()
         let free = items.count - counts.values.reduce(0, +)
         if free > 0 { parts.append("\(free) wait until a member has room") }

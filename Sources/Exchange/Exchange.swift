@@ -159,12 +159,17 @@ package struct ExchangeOptions: Sendable, Equatable {
     /// A lease that its holder neither delivers nor names in a heartbeat is issued again after this long.
     package var lease: Duration
     package var heartbeat: Duration
-    /// Of the student's tokenizer; members with another are refused. Empty: not checked.
+    /// Identity of the student's tokenizer: members with another are refused. Empty: not checked.
     package var tokenizerFingerprint: String
-    /// The learner's; a member with another is warned of. Empty: not compared.
+    /// The learner's arithmetic: a member with another is warned of. Empty: not compared.
     package var arithmetic: String
     /// Ids that the student has; results with others are invalid.
     package var vocabularySize: Int32
+    /// Tokens of the longest prompt with the longest response: a member whose teacher reads fewer is refused. Nil: not
+    /// checked.
+    package var longestSequence: Int?
+    /// Identity of the student's chat template: a member whose teacher tells another is refused. Empty: not checked.
+    package var templateIdentity = ""
     /// Invalid results in a row after which a member is refused.
     package var invalidResultLimit = 3
     /// Attempts at one rollout, or at its grades, that give no numbers, after which the result is taken as it is: the

@@ -28,7 +28,7 @@ struct LeaseTable: Sendable {
     var count: Int { leases.count }
 
     /// The leases in no order.
-    var all: some Collection<Lease> { leases.values }
+    var all: Dictionary<UInt64, Lease>.Values { leases.values }
 
     /// Number and lease, in order of the numbers.
     var byNumber: [(id: UInt64, lease: Lease)] { leases.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
@@ -37,7 +37,9 @@ struct LeaseTable: Sendable {
     subscript(id: UInt64) -> Lease? { leases[id] }
 
     /// - Returns: the new lease's number.
-    mutating func add(_ kind: LeaseKind, _ items: Set<WorkItem>, to holder: PeerID, until deadline: Duration) -> UInt64 {
+    mutating func add(
+        _ kind: LeaseKind, _ items: Set<WorkItem>, to holder: PeerID, until deadline: Duration
+    ) -> UInt64 {
         last += 1
         leases[last] = Lease(kind: kind, holder: holder, items: items, deadline: deadline)
         return last

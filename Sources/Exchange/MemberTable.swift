@@ -5,7 +5,10 @@ struct Member: Sendable {
     let peer: PeerID
     let name: String
     let role: Role
+    /// Teachers of the run that it holds.
     let teachers: [String]
+    /// What it told of the teacher that it holds.
+    let teacher: TeacherDescription?
     /// Tasks it wants to hold at once. The last group granted may exceed it.
     fileprivate(set) var window = 0
     /// Leases that it holds.
@@ -21,13 +24,17 @@ struct Member: Sendable {
     fileprivate(set) var invalidResults = 0
     /// Whether a result of it ever had no numbers.
     fileprivate(set) var hadNoNumbers = false
-    fileprivate(set) var heartbeat: Heartbeat?
+    /// What it told last; nil until its first heartbeat.
+    fileprivate(set) var status: MemberStatus?
 
-    init(peer: PeerID, name: String, role: Role, teachers: [String], now: Duration) {
+    init(
+        peer: PeerID, name: String, role: Role, teachers: [String], teacher: TeacherDescription? = nil, now: Duration
+    ) {
         self.peer = peer
         self.name = name
         self.role = role
         self.teachers = teachers
+        self.teacher = teacher
         lastSign = now
     }
 
@@ -53,7 +60,7 @@ struct MemberTable: Sendable {
     var count: Int { members.count }
 
     /// The members in no order.
-    var all: some Collection<Member> { members.values }
+    var all: Dictionary<PeerID, Member>.Values { members.values }
 
     var byName: [Member] { members.values.sorted { $0.name < $1.name } }
 
@@ -77,7 +84,7 @@ struct MemberTable: Sendable {
 
     mutating func setWindow(_ window: Int, of peer: PeerID) { change(peer) { $0.window = window } }
 
-    mutating func setHeartbeat(_ heartbeat: Heartbeat, of peer: PeerID) { change(peer) { $0.heartbeat = heartbeat } }
+    mutating func setStatus(_ status: MemberStatus, of peer: PeerID) { change(peer) { $0.status = status } }
 
     mutating func setUnreachable(_ peer: PeerID) { change(peer) { $0.reachable = false } }
 

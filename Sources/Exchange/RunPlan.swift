@@ -63,6 +63,14 @@ package struct RunPlan: Sendable {
         return step > maxStaleness ? step - maxStaleness : 0
     }
 
+    /// How rollouts of a kind are sampled.
+    package func sampling(of kind: RolloutKind) -> SamplingSettings {
+        switch kind {
+        case .train: sampling
+        case .evaluation: evaluationSampling
+        }
+    }
+
     /// Rollouts of one step.
     package var rolloutsPerStep: Int { promptsPerStep * samplesPerPrompt }
 

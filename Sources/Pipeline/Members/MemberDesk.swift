@@ -28,15 +28,14 @@ struct MemberDesk<Work: LeasedWork>: Sendable {
 
     /// - Parameter window: tasks to hold at once.
     init(
-        _ options: MemberOptions, role: Role, backend: any MemberBackend, teachers: [String], slots: Int, window: Int,
+        _ options: MemberOptions, role: Role, backend: any MemberBackend, teachers: [String], window: Int,
         transport: any Transport, logger: Logger
     ) {
         self.transport = transport
         self.logger = logger
         let hello = Hello(
-            role: role, name: options.name, incarnation: options.incarnation, hostID: HostID.current(),
-            arithmetic: backend.arithmetic, tokenizerFingerprint: backend.tokenizerFingerprint, slots: slots,
-            teachers: teachers, processID: options.processID)
+            role: role, name: options.name, arithmetic: backend.arithmetic,
+            tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, processID: options.processID)
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
 
@@ -53,9 +52,8 @@ struct MemberDesk<Work: LeasedWork>: Sendable {
     /// - Parameter version: of the weights in use, as heartbeats tell it.
     mutating func tick(state: String, version: UInt64) {
         let moving = active.isEmpty || now - progressAt < session.lease
-        let status = Heartbeat(
-            state: state, tokens: rate.total, tokensPerSecond: rate.perSecond(now: now),
-            version: version, epoch: 0)
+        let status = MemberStatus(
+            state: state, tokens: rate.total, tokensPerSecond: rate.perSecond(now: now), version: version)
         _ = perform(session.tick(now: now, status: status, renews: moving))
     }
 

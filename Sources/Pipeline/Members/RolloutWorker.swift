@@ -31,7 +31,7 @@ package actor RolloutWorker: DeskMember {
         followsWeights = teachers.isEmpty
         version = teachers.isEmpty ? nil : 0
         desk = MemberDesk(
-            options, role: .rollout, backend: backend, teachers: teachers, slots: backend.slots,
+            options, role: .rollout, backend: backend, teachers: teachers,
             window: max(backend.slots, 1), transport: transport, logger: logger)
         fetcher = Self.makeFetcher(transport, backend, logger)
     }
@@ -103,7 +103,7 @@ package actor RolloutWorker: DeskMember {
         desk.rate.add(trajectory.responseIDs.count)
     }
 
-    var status: (state: String, version: UInt64) { (stateText, version ?? Heartbeat.noVersion) }
+    var status: (state: String, version: UInt64) { (stateText, version ?? MemberStatus.noVersion) }
 
     private var stateText: String {
         if !desk.active.isEmpty { return "sampling \(desk.active.count)" }

@@ -24,7 +24,7 @@ package actor TeacherScorer: DeskMember {
         self.batchTokens = batchTokens
         teacher = teachers.joined(separator: ", ")
         desk = MemberDesk(
-            options, role: .scorer, backend: backend, teachers: teachers, slots: window, window: window,
+            options, role: .scorer, backend: backend, teachers: teachers, window: window,
             transport: transport, logger: logger)
     }
 
