@@ -45,6 +45,7 @@ let package = Package(
         .systemLibrary(name: "CPCRE2"),
 
         // Lower floors know nothing of upper ones.
+        module("Hashing", []),
         module("Wording", []),
         module("Randomness", []),
         module("Locking", []),
@@ -52,7 +53,7 @@ let package = Package(
         module("Files", ["CPlatform", system]),
         module("Compute", ["Randomness", "Wording", "CKernels", "COneDNN"]),
         module("Patterns", ["CPCRE2"]),
-        module("Tokenizers", ["Patterns", "JSON", "Wording"]),
+        module("Tokenizers", ["Patterns", "Hashing", "JSON", "Wording"]),
         module("Models", ["Compute", "Tokenizers", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
         module("Generation", ["Distillation", "Models", "Compute", "Randomness", "Wording"]),
         module("Training", ["Models", "Compute"]),
@@ -90,7 +91,7 @@ let package = Package(
         tests("Compute", ["CKernels", "COneDNN"]),
         tests("JSON", []),
         tests("Files", []),
-        tests("Tokenizers", ["JSON"]),
+        tests("Tokenizers", ["JSON", "Hashing"]),
         tests("Models", ["Tokenizers", "Compute", "JSON"]),
         tests("Generation", ["Distillation", "Models", "Compute", "Randomness"]),
         tests("Training", ["Models", "Compute", "Generation", "Distillation"]),

@@ -10,5 +10,5 @@ plugin="$(swift build --show-bin-path)/protoc-gen-swift"
 mkdir -p Sources/Wire/Generated
 protoc --plugin=protoc-gen-swift="$plugin" \
     --proto_path=Sources/Wire/Protos --swift_out=Sources/Wire/Generated \
-    --swift_opt=Visibility=Internal --swift_opt=UseAccessLevelOnImports=true \
+    --swift_opt=Visibility=Package --swift_opt=UseAccessLevelOnImports=true \
     Sources/Wire/Protos/*.proto

@@ -10,6 +10,8 @@ With `--constant -1.5` it needs pyzmq only, and grades every token with that num
 import argparse
 import array
 import concurrent.futures
+import hashlib
+import json
 import os
 import secrets
 import struct
@@ -19,7 +21,7 @@ import time
 import zmq
 import zmq.auth
 
-PREAMBLE = b"OPD\x01"
+PREAMBLE = b"OPD\x02"
 TOKEN_IDS, LOGPROBS = 1, 2
 HELLO, WELCOME, REJECT, HEARTBEAT, HEARTBEAT_REPLY, GOODBYE, SHUTDOWN = range(16, 23)
 LEASE_REQUEST, SCORE_GRANT, SCORES, ACKNOWLEDGE, REVOKE = 32, 35, 36, 37, 38
@@ -106,10 +108,68 @@ def item_of(fields):
     return number(rollout, 1), number(rollout, 2), number(fields, 2)
 
 
+# ---- the tokenizer's identity ----
+
+SPELLING = {code: f"\\u{code:04x}" for code in [*range(0x20), 0x7F]}
+SPELLING |= {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
+
+
+def tokenizer_fingerprint(path):
+    """The identity of the byte-level BPE tokenizer in a tokenizer.json."""
+    with open(path, encoding="utf-8") as file:
+        tokenizer = json.load(file)
+    model, added = tokenizer["model"], tokenizer.get("added_tokens") or []
+    digest = hashlib.sha256()
+
+    def line(*parts):
+        digest.update(" ".join(str(int(part) if isinstance(part, bool) else part) for part in parts).encode() + b"\n")
+
+    def text(value):
+        return f'"{value.translate(SPELLING)}"'
+
+    def parts(key, list_key):
+        value = tokenizer.get(key)
+        if value is None:
+            return []
+        return value[list_key] if value["type"] == "Sequence" else [value]
+
+    line("opd tokenizer 1")
+    tokens = {token_id: token for token, token_id in model["vocab"].items()}
+    tokens |= {token["id"]: token["content"] for token in added}
+    for token_id, token in sorted(tokens.items()):
+        line("token", token_id, text(token))
+    for index, merge in enumerate(model["merges"]):
+        if isinstance(merge, str):
+            if index == 0 and merge.startswith("#version"):
+                continue
+            merge = merge.split(" ")
+        line("merge", text(merge[0]), text(merge[1]))
+    for token in sorted(added, key=lambda token: token["id"]):
+        flags = [bool(token.get(key)) for key in ("single_word", "lstrip", "rstrip")]
+        line("added", token["id"], *flags, bool(token.get("normalized", not token.get("special"))))
+    for part in parts("normalizer", "normalizers"):
+        line("normalizer", part["type"])
+    for part in parts("pre_tokenizer", "pretokenizers"):
+        if part["type"] == "Split":
+            ((kind, pattern),) = part["pattern"].items()
+            line("split", kind.lower(), text(pattern), part["behavior"], bool(part.get("invert")))
+        elif part["type"] == "Digits":
+            line("digits", bool(part.get("individual_digits")))
+        elif part["type"] == "ByteLevel":
+            line("bytes", bool(part.get("add_prefix_space", True)), bool(part.get("use_regex", True)))
+        else:
+            raise ValueError(f"{path}: pre-tokenizer {part['type']} is none that opd has")
+    line("model", bool(model.get("ignore_merges")), bool(model.get("fuse_unk")), text(model.get("unk_token") or ""))
+    return digest.hexdigest()
+
+
 # ---- teachers ----
 
 
 class ConstantTeacher:
+    # The longest sequence and the number of ids; 0: not known.
+    context_length = vocabulary_size = 0
+
     def __init__(self, value):
         self.value = value
 
@@ -124,6 +184,8 @@ class TransformersTeacher:
 
         self.torch = torch
         self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+        self.context_length = getattr(self.model.config, "max_position_embeddings", 0)
+        self.vocabulary_size = self.model.config.vocab_size
 
     def score(self, ids, prompt_count):
         torch = self.torch
@@ -140,14 +202,15 @@ class TransformersTeacher:
 class Scorer:
     def __init__(self, options, teacher):
         self.options, self.teacher = options, teacher
-        self.incarnation = secrets.randbits(64)
+        # Empty: nothing checks that the teacher reads the tokens that the student writes.
+        self.fingerprint = tokenizer_fingerprint(options.tokenizer) if options.tokenizer else ""
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         if options.key:
             # With keys the learner assigns routing ids.
             self.socket.curve_publickey, self.socket.curve_secretkey = zmq.auth.load_certificate(options.key)
             self.socket.curve_serverkey, _ = zmq.auth.load_certificate(options.learner_key)
         else:
-            self.socket.setsockopt(zmq.ROUTING_ID, f"{options.name}-{self.incarnation:x}".encode())
+            self.socket.setsockopt(zmq.ROUTING_ID, f"{options.name}-{secrets.randbits(64):x}".encode())
         self.socket.setsockopt(zmq.LINGER, 1000)
         self.socket.connect(options.connect)
         # Grading runs beside this thread, so that heartbeats go on.
@@ -194,9 +257,11 @@ class Scorer:
         if not self.joined:
             if now >= self.next_hello:
                 self.next_hello = now + 2
-                fields = [(1, SCORER), (2, self.options.name), (3, Fixed64(self.incarnation)), (4, os.uname().nodename)]
-                fields += [(5, PREAMBLE[3]), (7, self.options.tokenizer_fingerprint), (8, self.options.slots)]
+                fields = [(1, SCORER), (2, self.options.name), (5, PREAMBLE[3]), (7, self.fingerprint)]
                 fields += [(9, teacher) for teacher in self.options.teacher] + [(10, os.getpid())]
+                if self.teacher.context_length or self.teacher.vocabulary_size:
+                    description = encode((1, self.teacher.context_length), (2, self.teacher.vocabulary_size))
+                    fields.append((11, description))
                 self.send(HELLO, encode(*fields))
             return
         if now >= self.next_heartbeat:
@@ -303,7 +368,9 @@ def main():
     parser.add_argument(
         "--patience", type=float, default=60, metavar="SECONDS", help="how long to wait for the learner"
     )
-    parser.add_argument("--tokenizer-fingerprint", default="", help="empty: you vouch for the tokenizer")
+    parser.add_argument(
+        "--tokenizer", metavar="FILE", help="tokenizer.json (that of --model); without one you vouch for the tokenizer"
+    )
     parser.add_argument("--key", metavar="FILE", help="secret key of this scorer, made by 'opd keygen'")
     parser.add_argument("--learner-key", metavar="FILE", help="public key of the learner")
     source = parser.add_mutually_exclusive_group(required=True)
@@ -313,6 +380,8 @@ def main():
     if bool(options.key) != bool(options.learner_key):
         parser.error("--key and --learner-key go together")
     options.teacher = options.teacher or ["default"]
+    if options.tokenizer is None and options.model is not None:
+        options.tokenizer = os.path.join(options.model, "tokenizer.json")
     teacher = ConstantTeacher(options.constant) if options.model is None else TransformersTeacher(options.model)
     scorer = Scorer(options, teacher)
     try:

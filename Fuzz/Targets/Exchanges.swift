@@ -59,8 +59,8 @@ private struct Conversation {
         case 0:
             let flags = next()
             let hello = Hello(
-                role: flags & 1 == 0 ? .rollout : .scorer, name: "n\(flags >> 1 & 3)", incarnation: 1, hostID: "h",
-                tokenizerFingerprint: flags & 8 == 0 ? "" : "t", slots: 1,
+                role: flags & 1 == 0 ? .rollout : .scorer, name: "n\(flags >> 1 & 3)",
+                tokenizerFingerprint: flags & 8 == 0 ? "" : "t",
                 teachers: [["a"], ["b"], ["a", "b"], []][flags >> 4 & 3], processID: 1)
             actions = exchange.receive(.hello(hello), from: peer, now: now)
         case 1:
@@ -72,10 +72,10 @@ private struct Conversation {
         case 2: actions = exchange.receive(trajectories(), from: peer, now: now)
         case 3: actions = exchange.receive(grades(), from: peer, now: now)
         case 4:
-            let leases = (rollouts.map(\.leaseID) + scores.map(\.leaseID)).suffix(next() % 4)
-            let heartbeat = Heartbeat(
-                state: "", leaseIDs: Array(leases) + [number(0)], tokens: number(1), version: number(exchange.version),
-                epoch: number(Self.epoch))
+            let leases = exchange.leaseIDs.prefix(next() % 4)
+            let extra = number(0)
+            let status = MemberStatus(state: "", tokens: number(1), version: number(exchange.version))
+            let heartbeat = Heartbeat(status: status, leaseIDs: Array(leases) + [extra], epoch: number(Self.epoch))
             actions = exchange.receive(.heartbeat(heartbeat), from: peer, now: now)
         case 5: actions = exchange.receive(.goodbye(Goodbye(reason: "")), from: peer, now: now)
         case 6:
@@ -91,8 +91,10 @@ private struct Conversation {
             if let message = try? Codec.decode(frames) { actions = exchange.receive(message, from: peer, now: now) }
         default:
             if exchange.batch() != nil { exchange.completeStep() }
-            if exchange.completeEvaluation() == nil, exchange.evaluating == nil { exchange.beginEvaluation() }
-            actions = exchange.pump(now: now)
+            if exchange.completeEvaluation() == nil, exchange.evaluationProgress.total == 0 {
+                exchange.beginEvaluation()
+            }
+            actions = exchange.grantWork(now: now)
         }
         note(actions)
         return true
@@ -102,7 +104,7 @@ private struct Conversation {
         for case .send(let message, let peer) in actions {
             sent = sent.suffix(15) + [(message, peer)]
             switch message {
-            case .rolloutGrant(let grant): rollouts = (rollouts + grant.tasks).suffix(64)
+            case .rolloutGrant(let grant): rollouts = (rollouts + grant.groups.flatMap(\.tasks)).suffix(64)
             case .scoreGrant(let grant): scores = (scores + grant.tasks).suffix(64)
             default: break
             }
@@ -110,22 +112,21 @@ private struct Conversation {
     }
 
     private mutating func trajectories() -> Message {
-        var list: [Trajectory] = []
+        var list: [RolloutResult] = []
         for _ in 0..<next() % 4 where !rollouts.isEmpty {
             let task = rollouts[next() % rollouts.count]
             let count = next() % 5
             list.append(
-                Trajectory(
+                RolloutResult(
                     id: RolloutID(
                         group: number(task.id.group), sample: UInt32(truncatingIfNeeded: number(UInt64(task.id.sample)))
                     ),
-                    kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs,
-                    responseIDs: (0..<count).map { Int32($0) },
+                    kind: task.kind, responseIDs: (0..<count).map { Int32($0) },
                     behaviourLogprobs: [Float](repeating: -1, count: count),
                     policyVersions: PolicyVersions(repeating: number(exchange.version), count: count),
-                    finishReason: .stop, temperature: task.sampling.temperature))
+                    finishReason: .stop))
         }
-        return .trajectories(Trajectories(trajectories: list, epoch: number(Self.epoch)))
+        return .trajectories(Trajectories(results: list, epoch: number(Self.epoch)))
     }
 
     private mutating func grades() -> Message {

@@ -42,10 +42,10 @@ extension Exchange {
                 return "group \(key.group) is open at version \(version)"
             }
         }
-        for (id, lease) in leases where members[lease.holder]?.held.contains(id) != true {
+        for (id, lease) in leases.byNumber where members[lease.holder]?.held.contains(id) != true {
             return "lease \(id) has no holder"
         }
-        for member in members.values {
+        for member in members.all {
             let tasks = member.held.reduce(0) { $0 + (leases[$1]?.items.count ?? 0) }
             guard tasks == member.tasks else { return "\(member.name) holds \(tasks) tasks, not \(member.tasks)" }
             for id in member.held where leases[id]?.holder != member.peer {

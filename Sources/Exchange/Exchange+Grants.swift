@@ -3,27 +3,27 @@ import Wire
 
 extension Exchange {
     /// Grants what is pending to members that want work, the emptiest-handed first.
-    package mutating func pump(now: Duration) -> [Action] {
+    package mutating func grantWork(now: Duration) -> [Action] {
         guard finished == nil else { return [] }
         return grantRollouts(now) + grantScores(now)
     }
 
     private mutating func grantRollouts(_ now: Duration) -> [Action] {
-        var grants: [PeerID: [RolloutTask]] = [:]
+        var grants: [PeerID: [RolloutGroup]] = [:]
         while let (key, peer) = nextRollouts() {
             let items = table.missing(key)
-            let id = lease(items, group: key, to: peer, now)
+            let id = lease(items, .rollouts(key), to: peer, now)
             table.lease(key, id)
             guard let group = table.groups[key] else { continue }
-            let sampling = key.kind == .train ? plan.sampling : plan.evaluationSampling
-            grants[peer, default: []] += items.map {
-                RolloutTask(
-                    id: $0.id, kind: $0.kind, promptIDs: group.prompt.ids, teacher: group.prompt.teacher,
-                    sampling: sampling, seed: group.seed, minimumVersion: group.minimumVersion, leaseID: id)
-            }
+            let sampling = plan.sampling(of: key.kind)
+            grants[peer, default: []].append(
+                RolloutGroup(
+                    leaseID: id, kind: key.kind, group: key.group, samples: items.map(\.id.sample),
+                    promptIDs: group.prompt.ids, sampling: sampling, seed: group.seed,
+                    minimumVersion: group.minimumVersion))
         }
         return grants.sorted { $0.key.description < $1.key.description }
-            .map { .send(.rolloutGrant(RolloutGrant(tasks: $0.value)), to: $0.key) }
+            .map { .send(.rolloutGrant(RolloutGrant(groups: $0.value)), to: $0.key) }
     }
 
     /// The first prompt for which some rollout worker has room.
@@ -32,7 +32,9 @@ extension Exchange {
         for key in table.pendingGroups.elements {
             let sampler = table.groups[key]?.prompt.sampler ?? ""
             guard !busy.contains(sampler) else { continue }
-            let tried = doubts.isEmpty ? [] : Set(table.missing(key).flatMap { doubts[$0] ?? [] })
+            let tried =
+                attemptsWithoutNumbers.isEmpty
+                ? [] : Set(table.missing(key).flatMap { attemptsWithoutNumbers[$0] ?? [] })
             if let peer = neediest(except: tried, where: { $0.samples(with: sampler) }) { return (key, peer) }
             // Without teachers that sample every group waits for the same workers.
             guard !sampler.isEmpty else { return nil }
@@ -45,7 +47,7 @@ extension Exchange {
         var grants: [PeerID: [ScoreTask]] = [:]
         while let (item, peer) = nextScore() {
             guard case .unscored(let trajectory, _) = table.items[item] else { break }
-            let id = lease([item], group: nil, to: peer, now)
+            let id = lease([item], .score(item), to: peer, now)
             table.leaseScore(item, id)
             grants[peer, default: []].append(
                 ScoreTask(
@@ -61,10 +63,8 @@ extension Exchange {
     private func nextScore() -> (WorkItem, PeerID)? {
         let waiting = table.pendingScores.compactMap { teacher, queue in queue.first.map { (teacher, $0) } }
         for (teacher, key) in waiting.sorted(by: { $0.1 < $1.1 }) {
-            let tried = Set(doubts[key.item] ?? [])
-            if let peer = neediest(except: tried, where: { $0.role == .scorer && $0.teachers.contains(teacher) }) {
-                return (key.item, peer)
-            }
+            let tried = Set(attemptsWithoutNumbers[key.item] ?? [])
+            if let peer = neediest(except: tried, where: { $0.grades(with: teacher) }) { return (key.item, peer) }
         }
         return nil
     }
@@ -76,7 +76,7 @@ extension Exchange {
             (tried.contains(member.peer) ? 1 : 0, member.tasks, member.lastGrant, member.name)
         }
         var best: Member?
-        for member in members.values where member.room && fits(member) {
+        for member in members.all where member.hasRoom && fits(member) {
             if let best, order(best) < order(member) { continue }
             best = member
         }
@@ -84,13 +84,11 @@ extension Exchange {
     }
 
     private mutating func lease(
-        _ items: [WorkItem], group: WorkTable.GroupKey?, to peer: PeerID, _ now: Duration
+        _ items: [WorkItem], _ kind: LeaseKind, to peer: PeerID, _ now: Duration
     ) -> UInt64 {
-        lastLease += 1
-        grantCount += 1
         counters.grants += 1
-        leases[lastLease] = Lease(holder: peer, items: Set(items), group: group, deadline: now + options.lease)
-        members[peer]?.take(lastLease, tasks: items.count, grant: grantCount)
-        return lastLease
+        let id = leases.add(kind, Set(items), to: peer, until: now + options.lease)
+        members.add(lease: id, tasks: items.count, to: peer)
+        return id
     }
 }

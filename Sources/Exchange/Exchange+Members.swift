@@ -9,12 +9,12 @@ extension Exchange {
         var actions: [Action] = []
         for event in events {
             switch event {
-            case .message(let message, let peer): actions += take(message, peer, now)
-            case .undeliverable(let message, let peer): actions += takeBack(message, peer)
+            case .message(let message, let peer): actions += handle(message, peer, now)
+            case .undeliverable(let message, let peer): actions += reclaim(message, peer)
             }
         }
         // Before the grants: a member does not begin again what it is still delivering.
-        return acknowledgements() + actions + pump(now: now)
+        return acknowledgements() + actions + grantWork(now: now)
     }
 
     /// Takes a message and says what to do.
@@ -22,51 +22,55 @@ extension Exchange {
         receive([.message(message, from: peer)], now: now)
     }
 
-    private mutating func take(_ message: Message, _ peer: PeerID, _ now: Duration) -> [Action] {
+    private mutating func handle(_ message: Message, _ peer: PeerID, _ now: Duration) -> [Action] {
         if case .hello(let hello) = message { return welcome(hello, peer, now) }
         if case .statusRequest = message { return [.reportStatus(to: peer)] }
-        guard members[peer] != nil else {
+        guard let member = members[peer] else {
             if case .goodbye = message { return [] }
             return [.send(.reject(Reject(code: .unknownPeer, message: "say hello first")), to: peer)]
         }
-        members[peer]?.hear(now)
+        members.hear(peer, at: now)
+        guard let senders = message.senders else {
+            counters.invalid += 1
+            return [note(.debug, "\(member.name) sent \(message.name), which only a learner sends")]
+        }
+        guard senders.contains(member.role) else {
+            counters.invalid += 1
+            return [note(.warning, "\(member.name) sent \(message.name), which is not its role")]
+        }
         switch message {
         case .heartbeat(let heartbeat): return beat(heartbeat, peer, now)
         case .leaseRequest(let request):
             if let outdated = outdated(request.epoch, peer) { return outdated }
-            members[peer]?.window = request.count
+            members.setWindow(request.count, of: peer)
             return []
         case .trajectories(let message):
             if let outdated = outdated(message.epoch, peer) { return outdated }
-            return take(message.trajectories, peer, now)
+            return acceptTrajectories(message.results, peer, now)
         case .scores(let message):
             if let outdated = outdated(message.epoch, peer) { return outdated }
-            return take(message.scores, peer, now)
+            return acceptScores(message.scores, peer, now)
         case .goodbye(let goodbye):
-            let left = note(.info, "\(name(peer)) left: \(goodbye.reason)")
+            let left = note(.info, "\(member.name) left: \(goodbye.reason)")
             return [left] + remove(peer)
         case .weightsRequest(let request):
-            guard members[peer]?.role == .rollout else { return [wrongRole(peer, "a request for weights")] }
             return [.serveWeights(request, to: peer)]
-        case .hello, .welcome, .reject, .heartbeatReply, .shutdown, .rolloutGrant, .scoreGrant, .acknowledge, .revoke,
-            .weightsAnnounce, .weightsChunk, .statusRequest, .status:
-            counters.invalid += 1
-            return [note(.debug, "\(name(peer)) sent \(message.name), which only a learner sends")]
+        default: return []  // No other is a member's, but for the two that strangers send too, see above.
         }
     }
 
     /// A message could not be sent: what was granted in it is free again.
-    private mutating func takeBack(_ message: Message, _ peer: PeerID) -> [Action] {
+    private mutating func reclaim(_ message: Message, _ peer: PeerID) -> [Action] {
         guard members[peer] != nil else { return [] }
         switch message {
         case .rolloutGrant(let grant):
-            for task in grant.tasks { release(task.leaseID) }
+            for group in grant.groups { release(group.leaseID) }
         case .scoreGrant(let grant):
             for task in grant.tasks { release(task.leaseID) }
         default: return []
         }
         // It may have gone; whether it has is for its silence to tell.
-        members[peer]?.reachable = false
+        members.setUnreachable(peer)
         return [note(.debug, "a grant did not reach \(name(peer))")]
     }
 
@@ -74,7 +78,7 @@ extension Exchange {
     package mutating func tick(now: Duration) -> [Action] {
         forgive(now)
         var actions: [Action] = []
-        for member in members.values.sorted(by: { $0.name < $1.name }) where now - member.lastSign > options.silence {
+        for member in members.byName where now - member.lastSign > options.silence {
             counters.membersLost += 1
             actions.append(
                 note(
@@ -83,7 +87,7 @@ extension Exchange {
                         + "its \(member.held.count) leases are issued again"))
             actions += remove(member.peer)
         }
-        for (id, lease) in leases.sorted(by: { $0.key < $1.key }) where now > lease.deadline {
+        for (id, lease) in leases.byNumber where now > lease.deadline {
             actions.append(
                 note(
                     .warning,
@@ -93,7 +97,7 @@ extension Exchange {
             release(id)
             counters.reissued += 1
         }
-        return actions + pump(now: now)
+        return actions + grantWork(now: now)
     }
 
     /// When this process itself was stopped for a while, others are not to blame for what it did not hear.
@@ -101,15 +105,14 @@ extension Exchange {
         let missed = now - (lastTick ?? now)
         lastTick = now
         guard missed > .seconds(5) else { return }
-        for peer in members.keys { members[peer]?.lastSign += missed }
-        for id in leases.keys { leases[id]?.deadline += missed }
+        members.postponeSilence(by: missed)
+        leases.postpone(by: missed)
     }
 
     /// The run is over: tells every member, and whoever comes later.
     package mutating func finish(reason: String) -> [Action] {
         finished = reason
-        return members.values.sorted { $0.name < $1.name }
-            .map { .send(.shutdown(Shutdown(reason: reason)), to: $0.peer) }
+        return members.byName.map { .send(.shutdown(Shutdown(reason: reason)), to: $0.peer) }
     }
 
     // MARK: Membership
@@ -128,15 +131,16 @@ extension Exchange {
         let isKnown = members[peer]?.name == hello.name
         var actions = remove(peer)
         // A restarted process takes its predecessor's place at once, without waiting for its silence to be noticed.
-        for other in members.values where other.name == hello.name {
+        for other in members.all where other.name == hello.name {
             actions += remove(other.peer)
             let message = "another process has joined as '\(hello.name)'; give every process a name of its own"
             actions.append(.send(.reject(Reject(code: .nameInUse, message: message)), to: other.peer))
         }
-        members[peer] = Member(
-            peer: peer, name: hello.name, role: hello.role,
-            // A peer may claim any number of teachers: those of the run are enough to remember.
-            teachers: Set(hello.teachers).intersection(known(hello.role)).sorted(), lastSign: now)
+        // A peer may claim any number of teachers: those of the run are enough to remember.
+        let teachers = Set(hello.teachers).intersection(known(hello.role)).sorted()
+        members.add(
+            Member(
+                peer: peer, name: hello.name, role: hello.role, teachers: teachers, teacher: hello.teacher, now: now))
         actions.append(
             .send(
                 .welcome(
@@ -145,7 +149,6 @@ extension Exchange {
                         leaseSeconds: options.lease.seconds, version: version)), to: peer))
         if hello.role == .rollout { actions.append(.announceWeights(to: peer)) }
         if isKnown { return actions }
-        let teachers = members[peer]?.teachers ?? []
         let what =
             (hello.role == .rollout ? "rollout worker" : "scorer")
             + (teachers.isEmpty ? "" : " of \(teachers.joined(separator: ", "))")
@@ -172,7 +175,7 @@ extension Exchange {
         if members[peer] == nil, members.count >= options.memberLimit {
             return Reject(code: .invalidRequest, message: "the run has \(members.count) members, which is the most")
         }
-        guard members.values.contains(where: { $0.name == hello.name && $0.peer.key != peer.key }) else { return nil }
+        guard members.all.contains(where: { $0.name == hello.name && $0.peer.key != peer.key }) else { return nil }
         return Reject(
             code: .nameInUse,
             message: "a process with another key has joined as '\(hello.name)'; give every process a name of its own")
@@ -183,7 +186,7 @@ extension Exchange {
             return Reject(
                 code: .protocolVersion,
                 message: "\(hello.name) speaks protocol \(hello.protocolVersion), the learner \(Codec.version); "
-                    + "use the same opd on both sides")
+                    + "use the same opd on both sides", protocolVersion: hello.protocolVersion)
         }
         let expected = options.tokenizerFingerprint
         guard expected.isEmpty || hello.tokenizerFingerprint.isEmpty || hello.tokenizerFingerprint == expected else {
@@ -199,11 +202,28 @@ extension Exchange {
         if hello.role == .rollout, hello.teachers.isEmpty || known.isEmpty { return clash(of: hello, known) }
         guard let unknown = hello.teachers.first(where: { !known.contains($0) }),
             hello.teachers.allSatisfy({ !known.contains($0) })
-        else { return nil }
+        else { return hello.teacher.flatMap { unsuitable($0, of: hello.name) } }
         return Reject(
             code: .unknownTeacher,
             message: "no prompt of this run asks for teacher '\(unknown)'; teachers: "
                 + known.sorted().joined(separator: ", "))
+    }
+
+    /// Why a member's teacher cannot do what the run asks of it; nil: it can, or it is not known whether it can.
+    private func unsuitable(_ teacher: TeacherDescription, of name: String) -> Reject? {
+        if let needed = options.longestSequence, teacher.contextLength > 0, teacher.contextLength < needed {
+            return Reject(
+                code: .unsuitableTeacher,
+                message: "the teacher of \(name) reads \(teacher.contextLength) tokens, and the longest prompt of this "
+                    + "run with its response has up to \(needed); choose a teacher that reads more, shorter prompts, "
+                    + "or a lower sampling.max_tokens")
+        }
+        let (ours, theirs) = (options.templateIdentity, teacher.templateIdentity)
+        guard !ours.isEmpty, !theirs.isEmpty, ours != theirs else { return nil }
+        return Reject(
+            code: .unsuitableTeacher,
+            message: "the chat template of the teacher of \(name) differs from the student's, so it would grade texts "
+                + "of a form that it does not know; choose models with one template")
     }
 
     /// Teachers that members of a role may hold.
@@ -221,12 +241,11 @@ extension Exchange {
 
     private mutating func beat(_ heartbeat: Heartbeat, _ peer: PeerID, _ now: Duration) -> [Action] {
         if let outdated = outdated(heartbeat.epoch, peer) { return outdated }
-        for id in heartbeat.leaseIDs where leases[id]?.holder == peer { leases[id]?.deadline = now + options.lease }
-        members[peer]?.heartbeat = heartbeat
-        members[peer]?.heartbeat?.leaseIDs = []
+        for id in heartbeat.leaseIDs { leases.renew(id, of: peer, until: now + options.lease) }
+        members.setStatus(heartbeat.status, of: peer)
         let reply = Action.send(.heartbeatReply(HeartbeatReply(epoch: epoch, version: version)), to: peer)
         // An announcement that was lost is made up for; one that is known already costs nothing.
-        let behind = members[peer]?.role == .rollout && heartbeat.version != version
+        let behind = members[peer]?.role == .rollout && heartbeat.status.version != version
         return behind ? [reply, .announceWeights(to: peer)] : [reply]
     }
 
@@ -242,7 +261,7 @@ extension Exchange {
         guard let member = members[peer] else { return [] }
         counters.reissued += member.held.count
         for id in member.held.sorted() { release(id) }
-        members[peer] = nil
+        _ = members.remove(peer)
         return []
     }
 
@@ -250,13 +269,11 @@ extension Exchange {
 
     /// Ends a lease; what is left of it can be granted again.
     mutating func release(_ id: UInt64) {
-        guard let lease = leases.removeValue(forKey: id) else { return }
-        members[lease.holder]?.held.remove(id)
-        members[lease.holder]?.tasks -= lease.items.count
-        if let group = lease.group {
-            table.release(group)
-        } else {
-            for item in lease.items { table.releaseScore(item) }
+        guard let lease = leases.end(id) else { return }
+        members.remove(lease: id, tasks: lease.items.count, from: lease.holder)
+        switch lease.kind {
+        case .rollouts(let key): table.release(key)
+        case .score(let item): table.releaseScore(item)
         }
     }
 

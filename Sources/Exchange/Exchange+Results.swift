@@ -3,41 +3,39 @@ import Wire
 
 extension Exchange {
     /// Takes trajectories: the first of each rollout goes into the ledger; all are acknowledged.
-    mutating func take(_ trajectories: [Trajectory], _ peer: PeerID, _ now: Duration) -> [Action] {
-        guard members[peer]?.role == .rollout else { return [wrongRole(peer, "trajectories")] }
-        var actions: [Action] = []
-        var doubted: Set<UInt64> = []
+    mutating func acceptTrajectories(_ results: [RolloutResult], _ peer: PeerID, _ now: Duration) -> [Action] {
+        var delivery = Delivery(sender: peer)
         // What comes in one message after a refusal is not looked at.
-        for trajectory in trajectories where members[peer] != nil {
-            let item = WorkItem(id: trajectory.id, kind: trajectory.kind)
+        for delivered in results where members[peer] != nil {
+            let item = WorkItem(id: delivered.id, kind: delivered.kind)
             guard case .missing = table.items[item], let group = table.groups[table.key(of: item)] else {
                 counters.duplicates += 1
                 continue
             }
-            if let flaw = flaw(of: trajectory, group, peer) {
-                actions.append(.suspect(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: []), flaw: flaw))
-                actions += invalid(item, group.lease, peer, flaw)
+            let trajectory = Trajectory(delivered, to: group.prompt, plan.sampling(of: delivered.kind))
+            let result = Result(
+                item: item, lease: group.lease,
+                content: ScoredTrajectory(
+                    trajectory: trajectory, teacherLogprobs: [], sampler: group.prompt.sampler))
+            if let reason = reasonInvalid(trajectory, group, peer) {
+                refuse(result, reason, &delivery)
                 continue
             }
-            let flaw = trajectory.behaviourLogprobs.areFinite ? nil : "a log-probability is not finite"
-            let scored = ScoredTrajectory(
-                trajectory: trajectory, teacherLogprobs: [], sampler: group.prompt.sampler)
-            guard judge(scored, flaw, item, group.lease, peer, &doubted, &actions) else { continue }
+            let finite = trajectory.behaviourLogprobs.areFinite
+            let reason = finite ? nil : "a log-probability is not finite"
+            guard shouldAccept(result, reasonWithoutNumbers: reason, &delivery) else { continue }
             // In this order: a lease that ends frees what its group still misses.
             table.accept(trajectory, item)
-            actions += settle(item, group.lease, by: peer, now)
+            removeFromLease(result, &delivery, now)
             ledger.accept(tokens: trajectory.responseIDs.count, kind: trajectory.kind)
         }
-        release(doubted)
-        unacknowledged[peer, default: []] += trajectories.lazy.map { WorkItem(id: $0.id, kind: $0.kind) }
-        return actions
+        return finish(delivery, of: results.lazy.map { WorkItem(id: $0.id, kind: $0.kind) })
     }
 
     /// Takes grades: the first of each trajectory counts; all are acknowledged.
-    mutating func take(_ scores: [Score], _ peer: PeerID, _ now: Duration) -> [Action] {
-        guard let member = members[peer], member.role == .scorer else { return [wrongRole(peer, "scores")] }
-        var actions: [Action] = []
-        var doubted: Set<UInt64> = []
+    mutating func acceptScores(_ scores: [Score], _ peer: PeerID, _ now: Duration) -> [Action] {
+        guard let member = members[peer] else { return [] }
+        var delivery = Delivery(sender: peer)
         for score in scores where members[peer] != nil {
             let item = WorkItem(id: score.id, kind: score.kind)
             guard case .unscored(let trajectory, let lease) = table.items[item] else {
@@ -45,23 +43,43 @@ extension Exchange {
                 continue
             }
             let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: score.logprobs)
-            if !member.teachers.contains(trajectory.teacher) {
-                let flaw = "it is for teacher '\(trajectory.teacher)'"
-                actions.append(.suspect(scored, flaw: flaw))
-                actions += invalid(item, lease, peer, flaw)
+            let result = Result(item: item, lease: lease, content: scored)
+            guard member.grades(with: trajectory.teacher) else {
+                refuse(result, "it is for teacher '\(trajectory.teacher)'", &delivery)
                 continue
             }
-            guard judge(scored, flaw(of: scored), item, lease, peer, &doubted, &actions) else { continue }
-            actions += settle(item, lease, by: peer, now)
+            guard shouldAccept(result, reasonWithoutNumbers: reasonWithoutNumbers(scored), &delivery) else { continue }
+            removeFromLease(result, &delivery, now)
             let count = trajectory.responseIDs.count
             // Grades that are not one a token are none.
             let grades = score.logprobs.count == count ? score.logprobs : [Float](repeating: .nan, count: count)
             table.accept(grades, item)
             ledger.grade(tokens: count)
         }
-        release(doubted)
-        unacknowledged[peer, default: []] += scores.lazy.map { WorkItem(id: $0.id, kind: $0.kind) }
-        return actions
+        return finish(delivery, of: scores.lazy.map { WorkItem(id: $0.id, kind: $0.kind) })
+    }
+
+    /// What comes of the results of one message, while they are looked at one after the other.
+    private struct Delivery {
+        let sender: PeerID
+        var actions: [Action] = []
+        /// Leases of results that are for others to try: they end once the whole message was looked at.
+        var leasesToRelease: Set<UInt64> = []
+    }
+
+    /// A result that is wanted: nobody has delivered the item yet.
+    private struct Result {
+        let item: WorkItem
+        /// The lease that the item is out under, with whomever; nil: none.
+        let lease: UInt64?
+        let content: ScoredTrajectory
+    }
+
+    /// Ends what a message was looked at for; its sender will be told that `items` have come.
+    private mutating func finish(_ delivery: Delivery, of items: some Sequence<WorkItem>) -> [Action] {
+        for id in delivery.leasesToRelease.sorted() { release(id) }
+        unacknowledged[delivery.sender, default: []] += items
+        return delivery.actions
     }
 
     /// Tells the senders of the results that were taken since the last call.
@@ -77,28 +95,29 @@ extension Exchange {
         }
     }
 
-    /// Takes a delivered item out of its lease; a holder that was overtaken is told.
-    private mutating func settle(_ item: WorkItem, _ id: UInt64?, by peer: PeerID, _ now: Duration) -> [Action] {
-        guard let id, let holder = leases[id]?.holder else { return [] }
-        if leases[id]?.items.remove(item) != nil { members[holder]?.tasks -= 1 }
-        if holder == peer { leases[id]?.deadline = now + options.lease }
-        if leases[id]?.items.isEmpty == true, let lease = leases.removeValue(forKey: id) {
-            members[holder]?.held.remove(id)
-            if let group = lease.group { table.release(group) }
+    /// Takes an accepted item out of its lease; a holder that was overtaken is told.
+    private mutating func removeFromLease(_ result: Result, _ delivery: inout Delivery, _ now: Duration) {
+        guard let id = result.lease, let lease = leases[id] else { return }
+        leases.renew(id, of: delivery.sender, until: now + options.lease)
+        switch leases.remove(result.item, from: id) {
+        case .nothing: break
+        case .partial: members.remove(tasks: 1, from: lease.holder)
+        case .ended:
+            members.remove(lease: id, tasks: 1, from: lease.holder)
+            if case .rollouts(let key) = lease.kind { table.release(key) }
         }
-        return holder == peer ? [] : [.send(.revoke(Revoke(items: [item])), to: holder)]
+        if lease.holder != delivery.sender {
+            delivery.actions.append(.send(.revoke(Revoke(items: [result.item])), to: lease.holder))
+        }
     }
 
     // MARK: Checks
 
-    private func flaw(of trajectory: Trajectory, _ group: WorkTable.Group, _ peer: PeerID) -> String? {
+    private func reasonInvalid(_ trajectory: Trajectory, _ group: WorkTable.Group, _ peer: PeerID) -> String? {
         let count = trajectory.responseIDs.count
-        let sampling = trajectory.kind == .train ? plan.sampling : plan.evaluationSampling
-        if trajectory.promptIDs != group.prompt.ids { return "its prompt is another" }
-        if trajectory.teacher != group.prompt.teacher { return "its teacher is another" }
+        let sampling = plan.sampling(of: trajectory.kind)
         let sampler = group.prompt.sampler
         if members[peer]?.samples(with: sampler) != true { return "it is for a worker of teacher '\(sampler)'" }
-        if trajectory.temperature != sampling.temperature { return "its temperature is another" }
         if count > sampling.maxTokens { return "it has \(count) tokens, \(sampling.maxTokens) are allowed" }
         // A scorer would stop at it, and the learner must not: it has no row of the embedding.
         if !trajectory.responseIDs.areTokens(vocabularySize: options.vocabularySize) {
@@ -114,27 +133,29 @@ extension Exchange {
         return nil
     }
 
-    private func flaw(of scored: ScoredTrajectory) -> String? {
+    private func reasonWithoutNumbers(_ scored: ScoredTrajectory) -> String? {
         let count = scored.trajectory.responseIDs.count, grades = scored.teacherLogprobs
         if grades.count != count { return "\(grades.count) grades for \(count) tokens" }
         return grades.areFinite ? nil : "a log-probability is not finite"
     }
 
-    /// A result that does not fit: dropped, its task issued again, and its sender refused when it goes on so.
-    private mutating func invalid(_ item: WorkItem, _ id: UInt64?, _ peer: PeerID, _ flaw: String) -> [Action] {
+    /// Drops a result that does not fit: its task is issued again, and its sender refused when it goes on so.
+    private mutating func refuse(_ result: Result, _ reason: String, _ delivery: inout Delivery) {
         counters.invalid += 1
-        let sender = name(peer)
-        if let id, leases[id]?.holder == peer { release(id) }
-        let told = note(.warning, "\(sender): the result for rollout \(item.id) is invalid: \(flaw)")
-        return [told] + blame(peer, flaw)
+        let sender = delivery.sender
+        if let id = result.lease, leases[id]?.holder == sender { release(id) }
+        delivery.actions += [
+            .suspect(result.content, reason: reason),
+            note(.warning, "\(name(sender)): the result for rollout \(result.item.id) is invalid: \(reason)"),
+        ]
+        delivery.actions += blame(sender, reason)
     }
 
     /// Books an invalid result, and refuses a member that goes on so.
-    private mutating func blame(_ peer: PeerID, _ flaw: String) -> [Action] {
+    private mutating func blame(_ peer: PeerID, _ reason: String) -> [Action] {
         guard let sender = members[peer]?.name else { return [] }
-        members[peer]?.invalidResults += 1
-        guard members[peer]?.invalidResults == options.invalidResultLimit else { return [] }
-        let message = "\(options.invalidResultLimit) invalid results in a row, the last: \(flaw)"
+        guard members.bookInvalidResult(peer) == options.invalidResultLimit else { return [] }
+        let message = "\(options.invalidResultLimit) invalid results in a row, the last: \(reason)"
         return remove(peer) + [
             .send(.reject(Reject(code: .invalidRequest, message: message)), to: peer),
             note(.warning, "\(sender) was refused: \(message)"),
@@ -143,44 +164,47 @@ extension Exchange {
 
     // MARK: Results without numbers
 
-    /// Whether a result that fits its task is to be taken. One without numbers (`flaw`) is tried again, by another
-    /// member first: which of member and model is to blame shows when another has numbers. When nobody has, the
-    /// result is taken as it is, for the step to be judged.
-    private mutating func judge(
-        _ scored: ScoredTrajectory, _ flaw: String?, _ item: WorkItem, _ id: UInt64?, _ peer: PeerID,
-        _ doubted: inout Set<UInt64>, _ actions: inout [Action]
+    /// Whether a result that fits its task is to be taken. One without numbers is tried again, by another member
+    /// first: which of member and model is to blame shows when another has numbers. When nobody has, the result is
+    /// taken as it is, for the step to be judged.
+    /// - Parameter reasonWithoutNumbers: nil: it has numbers.
+    private mutating func shouldAccept(
+        _ result: Result, reasonWithoutNumbers: String?, _ delivery: inout Delivery
     ) -> Bool {
-        guard let flaw else {
-            members[peer]?.invalidResults = 0
-            let doubters = Set(doubts.removeValue(forKey: item) ?? []).subtracting([peer])
-            for other in doubters.sorted(by: { $0.description < $1.description }) {
-                actions += blame(other, "no numbers for rollout \(item.id), for which \(name(peer)) has some")
+        let item = result.item, sender = delivery.sender
+        guard let reason = reasonWithoutNumbers else {
+            members.bookValidResult(sender)
+            let others = Set(attemptsWithoutNumbers.removeValue(forKey: item) ?? []).subtracting([sender])
+            for other in others.sorted(by: { $0.description < $1.description }) {
+                delivery.actions += blame(
+                    other, "no numbers for rollout \(item.id), for which \(name(sender)) has some")
             }
             return true
         }
         counters.invalid += 1
-        if doubts[item] == nil { actions.append(.suspect(scored, flaw: flaw)) }
+        if attemptsWithoutNumbers[item] == nil { delivery.actions.append(.suspect(result.content, reason: reason)) }
         // The first time a member does it is news.
-        let level: Note.Level = members[peer]?.hasDoubts == true ? .debug : .warning
-        members[peer]?.hasDoubts = true
-        actions.append(note(level, "\(name(peer)): the result for rollout \(item.id) has no numbers: \(flaw)"))
-        guard let id, leases[id]?.holder == peer else { return false }
-        doubts[item, default: []].append(peer)
-        guard doubts[item, default: []].count < options.attemptLimit else {
-            doubts[item] = nil
+        let level: Note.Level = members.bookNoNumbers(sender) ? .warning : .debug
+        delivery.actions.append(
+            note(level, "\(name(sender)): the result for rollout \(item.id) has no numbers: \(reason)"))
+        guard let id = result.lease, leases[id]?.holder == sender else { return false }
+        attemptsWithoutNumbers[item, default: []].append(sender)
+        guard attemptsWithoutNumbers[item, default: []].count < options.attemptLimit else {
+            attemptsWithoutNumbers[item] = nil
             return true
         }
-        doubted.insert(id)
+        delivery.leasesToRelease.insert(id)
         return false
     }
+}
 
-    /// Ends leases, whose results are for others to try, once a whole message was looked at.
-    private mutating func release(_ ids: Set<UInt64>) {
-        for id in ids.sorted() { release(id) }
-    }
-
-    mutating func wrongRole(_ peer: PeerID, _ what: String) -> Action {
-        counters.invalid += 1
-        return note(.warning, "\(name(peer)) sent \(what), which is not its role")
+extension Trajectory {
+    /// A response together with what it answers.
+    fileprivate init(_ result: RolloutResult, to prompt: Prompt, _ sampling: SamplingSettings) {
+        self.init(
+            id: result.id, kind: result.kind, teacher: prompt.teacher, promptIDs: prompt.ids,
+            responseIDs: result.responseIDs, behaviourLogprobs: result.behaviourLogprobs,
+            policyVersions: result.policyVersions, finishReason: result.finishReason,
+            temperature: sampling.temperature)
     }
 }

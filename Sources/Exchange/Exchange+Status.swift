@@ -31,11 +31,16 @@ extension Exchange {
 
     /// Live members of a role, by name.
     package func peers(_ role: Role) -> [PeerID] {
-        members.values.filter { $0.role == role }.sorted { $0.name < $1.name }.map(\.peer)
+        members.byName.filter { $0.role == role }.map(\.peer)
+    }
+
+    /// What a live member has told of the teacher with this name, which it holds; nil: none has.
+    package func description(ofTeacher name: String) -> TeacherDescription? {
+        members.byName.first { $0.teacher != nil && $0.teachers.contains(name) }?.teacher
     }
 
     /// Live members of a role.
-    package func memberCount(_ role: Role) -> Int { members.values.count { $0.role == role } }
+    package func memberCount(_ role: Role) -> Int { members.all.count { $0.role == role } }
 
     /// How the run is, as far as the exchange knows.
     package func status(now: Duration) -> Status {
@@ -50,11 +55,11 @@ extension Exchange {
         let counts = ledger.counts
         (status.generated, status.trained) = (counts.generated, counts.trained)
         (status.discarded, status.inFlight) = (counts.discarded, counts.inFlight)
-        status.members = members.values.sorted { $0.name < $1.name }.map { member in
+        status.members = members.byName.map { member in
             Status.Member(
                 name: member.name, role: member.role, teachers: member.teachers, leases: member.held.count,
-                tasks: member.tasks, window: member.window, state: member.heartbeat?.state ?? "joined",
-                tokensPerSecond: member.heartbeat?.tokensPerSecond ?? 0, version: member.heartbeat?.version ?? 0,
+                tasks: member.tasks, window: member.window, state: member.status?.state ?? "joined",
+                tokensPerSecond: member.status?.tokensPerSecond ?? 0, version: member.status?.version ?? 0,
                 silenceSeconds: max(0, (now - member.lastSign).seconds))
         }
         return status
@@ -68,14 +73,14 @@ extension Exchange {
         if progress.isReady { return nil }
         let keys = evaluation ? evaluationKeys : keys(step: version)
         let waiting = table.pendingScores.filter { !$0.value.isEmpty }.keys.sorted()
-        for teacher in waiting where !members.values.contains(where: { $0.teachers.contains(teacher) }) {
+        for teacher in waiting where !members.all.contains(where: { $0.teachers.contains(teacher) }) {
             return Wait("waiting for a scorer for teacher '\(teacher)': none is connected")
         }
         if progress.missing > 0 {
             if memberCount(.rollout) == 0 { return Wait("waiting for a rollout worker: none is connected") }
             let wanted = Set(keys.flatMap { table.missing($0) })
             let samplers = Set(wanted.compactMap { table.groups[table.key(of: $0)]?.prompt.sampler })
-            for sampler in samplers.sorted() where !members.values.contains(where: { $0.samples(with: sampler) }) {
+            for sampler in samplers.sorted() where !members.all.contains(where: { $0.samples(with: sampler) }) {
                 return Wait("waiting for a rollout worker of teacher '\(sampler)': none is connected")
             }
             return Wait("waiting for \(progress.missing) of \(progress.total) \(what)", holders(of: wanted, now))
@@ -109,13 +114,13 @@ extension Exchange {
     /// Who has leases on these: `rollout-0 has 3 (sampling 3), rollout-1 has 1 (joined, silent for 7 s)`.
     private func holders(of items: Set<WorkItem>, _ now: Duration) -> String {
         var counts: [PeerID: Int] = [:]
-        for lease in leases.values { counts[lease.holder, default: 0] += lease.items.intersection(items).count }
+        for lease in leases.all { counts[lease.holder, default: 0] += lease.items.intersection(items).count }
         var parts = counts.filter { $0.value > 0 }.compactMap { peer, count -> String? in
             guard let member = members[peer] else { return nil }
             let silence = now - member.lastSign
             let silent =
                 silence > max(options.heartbeat * 2, .seconds(1)) ? ", silent for \(silence.components.seconds) s" : ""
-            return "\(member.name) has \(count) (\(member.heartbeat?.state ?? "joined")\(silent))"
+            return "\(member.name) has \(count) (\(member.status?.state ?? "joined")\(silent))"
         }.sorted()
         let free = items.count - counts.values.reduce(0, +)
         if free > 0 { parts.append("\(free) wait until a member has room") }
@@ -130,12 +135,18 @@ extension Exchange {
     /// Whether rollouts are in workers' hands, and trajectories in scorers'.
     package var leaseKinds: (rollouts: Bool, scores: Bool) {
         var kinds = (rollouts: false, scores: false)
-        for lease in leases.values {
-            if lease.group == nil { kinds.scores = true } else { kinds.rollouts = true }
+        for lease in leases.all {
+            switch lease.kind {
+            case .rollouts: kinds.rollouts = true
+            case .score: kinds.scores = true
+            }
             if kinds.rollouts && kinds.scores { break }
         }
         return kinds
     }
+
+    /// Numbers of the leases that are out, ascending.
+    package var leaseIDs: [UInt64] { leases.byNumber.map(\.id) }
 
     /// Leases that are out.
     package var leaseCount: Int { leases.count }

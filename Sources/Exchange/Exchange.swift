@@ -18,7 +18,7 @@ package struct Exchange: Sendable {
     package internal(set) var counters = ExchangeCounters()
 
     /// Who had no numbers for a rollout, or for a trajectory's grades, one entry an attempt.
-    var doubts: [WorkItem: [PeerID]] = [:]
+    var attemptsWithoutNumbers: [WorkItem: [PeerID]] = [:]
     /// Results of the burst that is being taken, by sender.
     var unacknowledged: [PeerID: [WorkItem]] = [:]
     var order: PromptOrder
@@ -27,10 +27,8 @@ package struct Exchange: Sendable {
     var nextGroup: UInt64
     /// Version whose evaluation is open.
     package var evaluating: UInt64?
-    var members: [PeerID: Member] = [:]
-    var leases: [UInt64: Lease] = [:]
-    var lastLease: UInt64 = 0
-    var grantCount: UInt64 = 0
+    var members = MemberTable()
+    var leases = LeaseTable()
     var finished: String?
     var lastTick: Duration?
 
@@ -61,7 +59,7 @@ package struct Exchange: Sendable {
         /// Say how the run is to a peer, which need not be a member.
         case reportStatus(to: PeerID)
         /// Keep a result that did not fit its task, for a person to look at.
-        case suspect(ScoredTrajectory, flaw: String)
+        case suspect(ScoredTrajectory, reason: String)
     }
 
     /// A line for the log.
@@ -69,53 +67,6 @@ package struct Exchange: Sendable {
         package enum Level: Sendable { case debug, info, warning }
         package var level: Level
         package var text: String
-    }
-
-    /// A peer that has said hello.
-    struct Member: Sendable {
-        var peer: PeerID
-        var name: String
-        var role: Role
-        var teachers: [String]
-        /// Tasks it wants to hold at once. The last group granted may exceed it.
-        var window = 0
-        var held: Set<UInt64> = []
-        /// Tasks in the leases that it holds.
-        var tasks = 0
-        var lastSign: Duration
-        /// False from a message that could not be sent to the next one that comes.
-        var reachable = true
-        var lastGrant: UInt64 = 0
-        var invalidResults = 0
-        /// Whether a result of it had no numbers.
-        var hasDoubts = false
-        var heartbeat: Heartbeat?
-
-        var room: Bool { reachable && tasks < window }
-
-        /// Whether it can sample with this teacher; empty: with the student.
-        func samples(with sampler: String) -> Bool {
-            role == .rollout && (sampler.isEmpty ? teachers.isEmpty : teachers.contains(sampler))
-        }
-
-        mutating func hear(_ now: Duration) {
-            lastSign = now
-            reachable = true
-        }
-
-        mutating func take(_ lease: UInt64, tasks count: Int, grant: UInt64) {
-            held.insert(lease)
-            tasks += count
-            lastGrant = grant
-        }
-    }
-
-    /// Work in a member's hands: what is left of a group, or one trajectory to grade.
-    struct Lease: Sendable {
-        var holder: PeerID
-        var items: Set<WorkItem>
-        var group: WorkTable.GroupKey?
-        var deadline: Duration
     }
 
     // MARK: Training
@@ -132,7 +83,7 @@ package struct Exchange: Sendable {
     package func batch() -> [ScoredTrajectory]? { version < plan.steps ? table.collect(keys(step: version)) : nil }
 
     /// The batch was trained: its tokens are booked, it is closed, and the groups that the new version allows are
-    /// open. Grants follow with `pump`, once the new weights are announced.
+    /// open. Grants follow with `grantWork`, once the new weights are announced.
     package mutating func completeStep() {
         let tokens = closeBatch()
         ledger.train(tokens: tokens)
@@ -158,7 +109,7 @@ package struct Exchange: Sendable {
 
     private mutating func close(_ keys: [WorkTable.GroupKey]) {
         table.close(keys)
-        doubts = doubts.filter { table.items[$0.key] != nil }
+        attemptsWithoutNumbers = attemptsWithoutNumbers.filter { table.items[$0.key] != nil }
     }
 
     private mutating func openGroups() {
@@ -208,12 +159,17 @@ package struct ExchangeOptions: Sendable, Equatable {
     /// A lease that its holder neither delivers nor names in a heartbeat is issued again after this long.
     package var lease: Duration
     package var heartbeat: Duration
-    /// Of the student's tokenizer; members with another are refused. Empty: not checked.
+    /// Identity of the student's tokenizer: members with another are refused. Empty: not checked.
     package var tokenizerFingerprint: String
-    /// The learner's; a member with another is warned of. Empty: not compared.
+    /// The learner's arithmetic: a member with another is warned of. Empty: not compared.
     package var arithmetic: String
     /// Ids that the student has; results with others are invalid.
     package var vocabularySize: Int32
+    /// Tokens of the longest prompt with the longest response: a member whose teacher reads fewer is refused. Nil: not
+    /// checked.
+    package var longestSequence: Int?
+    /// Identity of the student's chat template: a member whose teacher tells another is refused. Empty: not checked.
+    package var templateIdentity = ""
     /// Invalid results in a row after which a member is refused.
     package var invalidResultLimit = 3
     /// Attempts at one rollout, or at its grades, that give no numbers, after which the result is taken as it is: the

@@ -20,7 +20,7 @@ extension RolloutTask: LeasedWork {
 
     package static func tasks(in message: Message) -> [RolloutTask]? {
         guard case .rolloutGrant(let grant) = message else { return nil }
-        return grant.tasks
+        return grant.groups.flatMap(\.tasks)
     }
 
     package static func message(delivering outputs: [Trajectory], epoch: UInt64) -> Message {

@@ -56,9 +56,6 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
         saidAt = now
     }
 
-    /// Results that are not acknowledged yet.
-    package var undelivered: Int { outbox.count }
-
     package mutating func receive(_ message: Message, now: Duration) -> [Action] {
         guard !ended else { return [] }
         heardAt = now
@@ -86,9 +83,10 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
     }
 
     /// Says hello, sends heartbeats and what was not acknowledged. Call it a few times a second.
-    /// - Parameter status: what the heartbeat says; `leaseIDs` and `epoch` are filled in here.
+    /// - Parameters:
+    ///   - status: what the heartbeat says.
     ///   - renews: whether the work is moving, so that its leases may be renewed.
-    package mutating func tick(now: Duration, status: Heartbeat, renews: Bool = true) -> [Action] {
+    package mutating func tick(now: Duration, status: MemberStatus, renews: Bool = true) -> [Action] {
         guard !ended else { return [] }
         // Time for which this process itself was stopped is not the learner's silence.
         let missed = now - (tickAt ?? now)
@@ -105,14 +103,12 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
             if helloAt.map({ now - $0 >= .seconds(2) }) ?? true { actions += sayHello(now) }
             return actions
         }
-        if heartbeatAt.map({ now - $0 >= heartbeat }) ?? true {
+        if let epoch, heartbeatAt.map({ now - $0 >= heartbeat }) ?? true {
             heartbeatAt = now
-            var status = status
-            status.epoch = epoch ?? 0
-            status.leaseIDs = renews ? Set(held.values).sorted() : []
-            actions.append(.send(.heartbeat(status)))
+            let leases = renews ? Set(held.values).sorted() : []
+            actions.append(.send(.heartbeat(Heartbeat(status: status, leaseIDs: leases, epoch: epoch))))
             // A window that stands: saying it again costs nothing, and makes up for one that was lost.
-            if let epoch { actions.append(.send(.leaseRequest(LeaseRequest(count: window, epoch: epoch)))) }
+            actions.append(.send(.leaseRequest(LeaseRequest(count: window, epoch: epoch))))
         }
         let late = outbox.filter { now - $0.value.sentAt > max(heartbeat * 2, .seconds(3)) }
         if !late.isEmpty { actions += send(late.sorted { $0.key < $1.key }.map(\.value.output), now) }

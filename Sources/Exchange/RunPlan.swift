@@ -26,6 +26,9 @@ package struct RunPlan: Sendable {
     /// How held-out responses are sampled.
     package var evaluationSampling: SamplingSettings
 
+    /// Tokens of the longest training prompt with the longest response.
+    package var longestSequence: Int { (prompts.map(\.ids.count).max() ?? 0) + sampling.maxTokens }
+
     package init(
         prompts: [Prompt], heldout: [Prompt] = [], seed: UInt64, steps: UInt64, promptsPerStep: Int,
         samplesPerPrompt: Int, maxStaleness: UInt64 = 0, evaluationEvery: UInt64 = 0, sampling: SamplingSettings,
@@ -61,6 +64,14 @@ package struct RunPlan: Sendable {
         guard stepsAhead == nil else { return 0 }
         let step = step(of: group)
         return step > maxStaleness ? step - maxStaleness : 0
+    }
+
+    /// How rollouts of a kind are sampled.
+    package func sampling(of kind: RolloutKind) -> SamplingSettings {
+        switch kind {
+        case .train: sampling
+        case .evaluation: evaluationSampling
+        }
     }
 
     /// Rollouts of one step.

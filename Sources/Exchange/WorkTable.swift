@@ -69,26 +69,23 @@ struct WorkTable: Sendable {
     // MARK: Rollouts
 
     mutating func lease(_ key: GroupKey, _ lease: UInt64) {
-        groups[key]?.lease = lease
+        change(key) { $0.lease = lease }
         pendingGroups.remove(key)
     }
 
     /// Makes a group's missing samples available again.
     mutating func release(_ key: GroupKey) {
-        guard groups[key] != nil else { return }
-        groups[key]?.lease = nil
-        if groups[key]?.missing.isEmpty == false { pendingGroups.insert(key) }
+        change(key) { $0.lease = nil }
+        if !missing(key).isEmpty { pendingGroups.insert(key) }
     }
 
     /// Takes a result. The item must be missing.
     mutating func accept(_ trajectory: Trajectory, _ item: WorkItem) {
         let key = key(of: item)
-        groups[key]?.missing.removeAll { $0 == item.id.sample }
-        if groups[key]?.missing.isEmpty == true { pendingGroups.remove(key) }
+        change(key) { $0.missing.removeAll { $0 == item.id.sample } }
+        if missing(key).isEmpty { pendingGroups.remove(key) }
         if trajectory.responseIDs.isEmpty || !trajectory.isGraded {
-            items[item] = .ready(
-                ScoredTrajectory(
-                    trajectory: trajectory, teacherLogprobs: [], sampler: groups[key]?.prompt.sampler ?? ""))
+            items[item] = .ready(scored(trajectory, [], key))
         } else {
             items[item] = .unscored(trajectory, lease: nil)
             pendingScores[trajectory.teacher, default: .init()].insert(ItemKey(item: item))
@@ -97,28 +94,45 @@ struct WorkTable: Sendable {
 
     // MARK: Scores
 
-    /// The first trajectory that one of `teachers` can grade.
-    func nextToScore(teachers: [String]) -> WorkItem? {
-        teachers.compactMap { pendingScores[$0]?.first }.min()?.item
-    }
-
     mutating func leaseScore(_ item: WorkItem, _ lease: UInt64) {
-        guard case .unscored(let trajectory, _) = items[item] else { return }
+        guard let trajectory = unscored(item) else { return }
         items[item] = .unscored(trajectory, lease: lease)
-        pendingScores[trajectory.teacher]?.remove(ItemKey(item: item))
+        pendingScores[trajectory.teacher, default: .init()].remove(ItemKey(item: item))
     }
 
     mutating func releaseScore(_ item: WorkItem) {
-        guard case .unscored(let trajectory, _) = items[item] else { return }
+        guard let trajectory = unscored(item) else { return }
         items[item] = .unscored(trajectory, lease: nil)
         pendingScores[trajectory.teacher, default: .init()].insert(ItemKey(item: item))
     }
 
     /// Takes grades. The item must be unscored.
     mutating func accept(_ logprobs: [Float], _ item: WorkItem) {
-        guard case .unscored(let trajectory, _) = items[item] else { return }
-        pendingScores[trajectory.teacher]?.remove(ItemKey(item: item))
-        items[item] = .ready(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: logprobs))
+        guard let trajectory = unscored(item) else { return }
+        pendingScores[trajectory.teacher, default: .init()].remove(ItemKey(item: item))
+        items[item] = .ready(scored(trajectory, logprobs, key(of: item)))
+    }
+
+    /// The item's trajectory, which must wait for its grades.
+    private func unscored(_ item: WorkItem) -> Trajectory? {
+        guard case .unscored(let trajectory, _) = items[item] else {
+            assertionFailure("\(item.id) does not wait for grades")
+            return nil
+        }
+        return trajectory
+    }
+
+    private func scored(_ trajectory: Trajectory, _ logprobs: [Float], _ key: GroupKey) -> ScoredTrajectory {
+        ScoredTrajectory(
+            trajectory: trajectory, teacherLogprobs: logprobs, sampler: groups[key]?.prompt.sampler ?? "")
+    }
+
+    /// Changes a group, which must be open.
+    private mutating func change(_ key: GroupKey, _ change: (inout Group) -> Void) {
+        guard let index = groups.index(forKey: key) else {
+            return assertionFailure("group \(key.group) is not open")
+        }
+        change(&groups.values[index])
     }
 
     // MARK: Batches

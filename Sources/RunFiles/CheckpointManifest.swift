@@ -60,7 +60,7 @@ package struct CheckpointManifest {
 
     /// The names of all files that a checkpoint lists, those in folders with a path; none when the manifest is not whole.
     package static func fileNames(in folder: String) -> [String] {
-        let text = FileTree.read("\(folder)/\(fileName)", limit: 1 << 20) ?? ""
+        let text = (try? FileTree.read("\(folder)/\(fileName)", limit: 1 << 20)) ?? ""
         return entries(of: text)?.map(\.name) ?? []
     }
 

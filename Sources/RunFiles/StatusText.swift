@@ -30,7 +30,7 @@ extension Status {
                 member.role == .rollout
                     ? "rollout" : "scorer of \(printable(member.teachers.joined(separator: ", ")))",
                 "\(member.tasks)/\(member.window)", "\(member.leases)",
-                member.role == .scorer || member.version == Heartbeat.noVersion ? "-" : "\(member.version)",
+                member.role == .scorer || member.version == MemberStatus.noVersion ? "-" : "\(member.version)",
                 ProgressLine.rate(member.tokensPerSecond), "\(ProgressLine.fixed(member.silenceSeconds, 1)) s",
                 printable(member.state),
             ]
@@ -56,7 +56,7 @@ extension Status {
                 ("tasks", "\(member.tasks)"), ("window", "\(member.window)"),
                 ("state", JSONText.string(member.state)),
                 ("tokens_per_second", JSONText.number(member.tokensPerSecond)),
-                ("version", member.version == Heartbeat.noVersion ? "null" : "\(member.version)"),
+                ("version", member.version == MemberStatus.noVersion ? "null" : "\(member.version)"),
                 ("silence_s", JSONText.number(member.silenceSeconds)),
             ])
         }

@@ -46,9 +46,7 @@ extension RunConfiguration {
                         + "set security.learner_public_key to the file that was made with it")
             }
             let hello = Message.hello(
-                Hello(
-                    role: role, name: "", incarnation: 0, hostID: "", tokenizerFingerprint: "",
-                    slots: 0, teachers: [], processID: 0))
+                Hello(role: role, name: "", tokenizerFingerprint: "", processID: 0))
             if learner.policy.refusal(of: hello, from: member.keys.publicKey) != nil {
                 let name = role == .rollout ? "rollout" : "scorer"
                 throw UsageError(

@@ -1,39 +1,47 @@
+import Hashing
+
 extension Tokenizer {
-    /// A hash over everything that maps text to ids (without the template of special tokens around it): equal for
-    /// tokenizers that give equal ids. 32 hexadecimal digits, FNV-1a of 128 bits. Computed on every call.
+    /// What the ids mean and how text becomes ids, as docs/protocol.md defines it for other programs: equal for tokenizers
+    /// that give equal ids (without the template of special tokens around them). The SHA-256 of lines of text, in 64
+    /// hexadecimal digits. Computed on every call.
     package var fingerprint: String {
-        var hash = FNV128()
-        func add(_ text: String) { hash.add(text) }
-        for id in 0..<Int32(vocabularySize) { add(token(id) ?? "") }
-        add("merges")
-        for merge in definition.merges {
-            add(merge.left)
-            add(merge.right)
+        var hash = SHA256()
+        var lines: [UInt8] = []
+        func add(_ parts: String...) {
+            lines += parts.joined(separator: " ").utf8
+            lines.append(UInt8(ascii: "\n"))
+            guard lines.count > 1 << 16 else { return }
+            hash.update(lines)
+            lines.removeAll(keepingCapacity: true)
         }
-        add("added")
+        func text(_ text: String) -> String { JSONValue.string(text).text(pretty: false) }
+        func flag(_ value: Bool) -> String { value ? "1" : "0" }
+
+        add("opd tokenizer 1")
+        var tokens: [Int32: String] = [:]
+        for entry in definition.vocabulary { tokens[entry.id] = entry.token }
+        for token in definition.addedTokens { tokens[token.id] = token.content }
+        for (id, token) in tokens.sorted(by: { $0.key < $1.key }) { add("token", "\(id)", text(token)) }
+        for merge in definition.merges { add("merge", text(merge.left), text(merge.right)) }
         for token in definition.addedTokens.sorted(by: { $0.id < $1.id }) {
-            add("\(token.content) \(token.singleWord) \(token.stripsLeft) \(token.stripsRight) \(token.isNormalized)")
+            add(
+                "added", "\(token.id)", flag(token.singleWord), flag(token.stripsLeft), flag(token.stripsRight),
+                flag(token.isNormalized))
         }
-        add("normalizers \(definition.normalizers.map(\.rawValue))")
-        for part in definition.preTokenizers { add("\(part)") }
-        add("\(definition.ignoresMerges) \(definition.unknownToken ?? "") \(definition.fusesUnknown)")
-        let digits = String(hash.value, radix: 16)
-        return String(repeating: "0", count: 32 - digits.utf8.count) + digits
-    }
-}
-
-/// Fowler-Noll-Vo 1a, 128 bits (RFC 9923).
-private struct FNV128 {
-    var value: UInt128 = 0x6C62_272E_07BB_0142_62B8_2175_6295_C58D
-
-    mutating func add(_ text: String) {
-        for byte in text.utf8 { add(byte) }
-        // Never a byte of UTF-8: keeps neighbours apart.
-        add(0xFF)
-    }
-
-    private mutating func add(_ byte: UInt8) {
-        value ^= UInt128(byte)
-        value &*= 0x0000_0000_0100_0000_0000_0000_0000_013B
+        for normalizer in definition.normalizers { add("normalizer", normalizer.rawValue) }
+        for part in definition.preTokenizers {
+            switch part {
+            case .split(.regex(let pattern), let behavior, let invert):
+                add("split", "regex", text(pattern), behavior.rawValue, flag(invert))
+            case .split(.string(let pattern), let behavior, let invert):
+                add("split", "string", text(pattern), behavior.rawValue, flag(invert))
+            case .digits(let individual): add("digits", flag(individual))
+            case .byteLevel(let addPrefixSpace, let useRegex):
+                add("bytes", flag(addPrefixSpace), flag(useRegex))
+            }
+        }
+        add("model", flag(definition.ignoresMerges), flag(definition.fusesUnknown), text(definition.unknownToken ?? ""))
+        hash.update(lines)
+        return hash.hexDigest
     }
 }

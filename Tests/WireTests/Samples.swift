@@ -10,43 +10,44 @@ enum Samples {
     static let all: [Message] = [
         .hello(
             Hello(
-                role: .scorer, name: "scorer-1", incarnation: 0x0102_0304_0506_0708, hostID: "boot@host",
-                arithmetic: "m", tokenizerFingerprint: "t", slots: 32, teachers: ["default", "math"],
-                processID: 4242)),
+                role: .scorer, name: "scorer-1", arithmetic: "m", tokenizerFingerprint: "t",
+                teachers: ["default", "math"], processID: 4242,
+                teacher: TeacherDescription(
+                    contextLength: 8192, vocabularySize: 49152, templateIdentity: "chat", operationsPerToken: 2.5e8,
+                    operationsPerTokenPair: 1024))),
         .welcome(
             Welcome(
                 runID: "smollm2", epoch: 0xfeed_beef_0000_0001, heartbeatSeconds: 2, leaseSeconds: 60, version: 7)),
         .reject(Reject(code: .tokenizerMismatch, message: "another tokenizer")),
         .heartbeat(
             Heartbeat(
-                state: "sampling", leaseIDs: [1, 300], tokens: 1000, tokensPerSecond: 12.5, version: 3, epoch: 9)),
+                status: MemberStatus(state: "sampling", tokens: 1000, tokensPerSecond: 12.5, version: 3),
+                leaseIDs: [1, 300], epoch: 9)),
         .heartbeatReply(HeartbeatReply(epoch: 9, version: 4)),
         .goodbye(Goodbye(reason: "stopped")),
         .shutdown(Shutdown(reason: "finished")),
         .leaseRequest(LeaseRequest(count: 4, epoch: 9)),
         .rolloutGrant(
-            RolloutGrant(tasks: [
-                RolloutTask(
-                    id: RolloutID(group: 5, sample: 0), kind: .train, promptIDs: [1, 2, 300], teacher: "default",
-                    sampling: sampling, seed: 1, minimumVersion: 2, leaseID: 77),
-                RolloutTask(
-                    id: RolloutID(group: 5, sample: 1), kind: .train, promptIDs: [1, 2, 300], teacher: "default",
-                    sampling: sampling, seed: 1, minimumVersion: 2, leaseID: 78),
-                RolloutTask(
-                    id: RolloutID(group: 0, sample: 0), kind: .evaluation, promptIDs: [9], teacher: "math",
-                    sampling: greedy, seed: 1, minimumVersion: 2, leaseID: 79),
+            RolloutGrant(groups: [
+                RolloutGroup(
+                    leaseID: 77, kind: .train, group: 5, samples: [0, 1, 3], promptIDs: [1, 2, 300],
+                    sampling: sampling, seed: 1, minimumVersion: 2),
+                RolloutGroup(
+                    leaseID: 78, kind: .train, group: 6, samples: [2], promptIDs: [4], sampling: sampling, seed: 3,
+                    minimumVersion: 2),
+                RolloutGroup(
+                    leaseID: 79, kind: .evaluation, group: 0, samples: [0], promptIDs: [9], sampling: greedy, seed: 1,
+                    minimumVersion: 2),
             ])),
         .trajectories(
             Trajectories(
-                trajectories: [
-                    Trajectory(
-                        id: RolloutID(group: 5, sample: 1), kind: .train, teacher: "default", promptIDs: [1, 2],
-                        responseIDs: [3, 4, 5], behaviourLogprobs: [-0.5, -1, -2.25], policyVersions: [6, 6, 7],
-                        finishReason: .stop, temperature: 1),
-                    Trajectory(
-                        id: RolloutID(group: 6, sample: 0), kind: .evaluation, teacher: "math", promptIDs: [1],
-                        responseIDs: [49151], behaviourLogprobs: [-10], policyVersions: [0], finishReason: .length,
-                        temperature: 0.5),
+                results: [
+                    RolloutResult(
+                        id: RolloutID(group: 5, sample: 1), kind: .train, responseIDs: [3, 4, 5],
+                        behaviourLogprobs: [-0.5, -1, -2.25], policyVersions: [6, 6, 7], finishReason: .stop),
+                    RolloutResult(
+                        id: RolloutID(group: 6, sample: 0), kind: .evaluation, responseIDs: [49151],
+                        behaviourLogprobs: [-10], policyVersions: [0], finishReason: .length),
                 ], epoch: 9)),
         .scoreGrant(
             ScoreGrant(tasks: [

@@ -82,14 +82,14 @@ extension Learner {
 
     /// Sends out the present weights, where workers take them, and then the work that they allow.
     private func publish() async throws {
-        guard !options.objective.imitates else { return perform(exchange.pump(now: now)) }
+        guard !options.objective.imitates else { return perform(exchange.grantWork(now: now)) }
         let version = course.version
         let publisher = publisher
         let announcement = try await during("publishing the weights of step \(version)") {
             try await backend.withSnapshot { publisher.publish($0, version: version) }
         }
         perform(exchange.peers(.rollout).map { .send(.weightsAnnounce(announcement), to: $0) })
-        perform(exchange.pump(now: now))
+        perform(exchange.grantWork(now: now))
     }
 
     /// Waits for the evaluation of the last step, writes the step's line, and saves a checkpoint when one is due.

@@ -28,15 +28,15 @@ struct MemberWork<Work: LeasedWork>: Sendable {
 
     /// - Parameter window: tasks to hold at once.
     init(
-        _ options: MemberOptions, role: Role, backend: any Backend, teachers: [String], slots: Int, window: Int,
+        _ options: MemberOptions, role: Role, backend: any Backend, teachers: [String], window: Int,
         transport: any Transport, logger: Logger
     ) {
         self.transport = transport
         self.logger = logger
         let hello = Hello(
-            role: role, name: options.name, incarnation: options.incarnation, hostID: HostID.current(),
-            arithmetic: backend.arithmetic, tokenizerFingerprint: backend.tokenizerFingerprint, slots: slots,
-            teachers: teachers, processID: options.processID)
+            role: role, name: options.name, arithmetic: backend.arithmetic,
+            tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, processID: options.processID,
+            teacher: options.teacher.map(TeacherDescription.init))
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
 
@@ -53,9 +53,8 @@ struct MemberWork<Work: LeasedWork>: Sendable {
     /// - Parameter version: of the weights in use, as heartbeats tell it.
     mutating func tick(state: String, version: UInt64) {
         let moving = active.isEmpty || now - progressAt < session.lease
-        let status = Heartbeat(
-            state: state, tokens: rate.total, tokensPerSecond: rate.perSecond(now: now),
-            version: version, epoch: 0)
+        let status = MemberStatus(
+            state: state, tokens: rate.total, tokensPerSecond: rate.perSecond(now: now), version: version)
         _ = perform(session.tick(now: now, status: status, renews: moving))
     }
 

@@ -33,7 +33,7 @@ package actor RolloutWorker: WorkingMember {
         followsWeights = teachers.isEmpty
         version = teachers.isEmpty ? nil : 0
         work = MemberWork(
-            options, role: .rollout, backend: backend, teachers: teachers, slots: backend.slots,
+            options, role: .rollout, backend: backend, teachers: teachers,
             window: max(backend.slots, 1), transport: transport, logger: logger)
         fetcher = Self.makeFetcher(transport, backend, logger)
     }
@@ -129,7 +129,7 @@ package actor RolloutWorker: WorkingMember {
         work.rate.add(trajectory.responseIDs.count)
     }
 
-    var status: (state: String, version: UInt64) { (stateText, version ?? Heartbeat.noVersion) }
+    var status: (state: String, version: UInt64) { (stateText, version ?? MemberStatus.noVersion) }
 
     private var stateText: String {
         if !work.active.isEmpty { return "sampling \(work.active.count)" }

@@ -20,7 +20,7 @@ package actor TeacherScorer: WorkingMember {
         let window = backend.preferredBatch.tasks
         teacher = teachers.joined(separator: ", ")
         work = MemberWork(
-            options, role: .scorer, backend: backend, teachers: teachers, slots: window, window: window,
+            options, role: .scorer, backend: backend, teachers: teachers, window: window,
             transport: transport, logger: logger)
     }
 

@@ -45,7 +45,7 @@ package enum TransportBenchmark {
         let (first, second) = try await learner.value
         for member in members { try await member.value }
         await transport.close()
-        return Result(trajectories: trajectories, seconds: second, firstSeconds: first, byteCount: 4 + 8 * tokens)
+        return Result(trajectories: trajectories, seconds: second, firstSeconds: first, byteCount: 8 * tokens)
     }
 
     /// Plays the learner twice until so many tokens are booked; returns the seconds since the first grant of each round.
@@ -85,9 +85,7 @@ package enum TransportBenchmark {
         _ transport: ZeroMQTransport, name: String, tokens: Int, window: Int
     ) async throws {
         let hello = Message.hello(
-            Hello(
-                role: .rollout, name: name, incarnation: 1, hostID: "", tokenizerFingerprint: "",
-                slots: window, processID: 0))
+            Hello(role: .rollout, name: name, tokenizerFingerprint: "", processID: 0))
         try transport.send(hello)
         let ids = [Int32](repeating: 7, count: tokens), logprobs = [Float](repeating: -1, count: tokens)
         let versions = PolicyVersions(repeating: 0, count: tokens)
@@ -99,12 +97,11 @@ package enum TransportBenchmark {
                     epoch = welcome.epoch
                     try transport.send(.leaseRequest(LeaseRequest(count: window, epoch: epoch)))
                 case .rolloutGrant(let grant):
-                    for task in grant.tasks {
-                        let trajectory = Trajectory(
-                            id: task.id, kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs,
-                            responseIDs: ids, behaviourLogprobs: logprobs, policyVersions: versions,
-                            finishReason: .length, temperature: task.sampling.temperature)
-                        try transport.send(.trajectories(Trajectories(trajectories: [trajectory], epoch: epoch)))
+                    for task in grant.groups.flatMap(\.tasks) {
+                        let result = RolloutResult(
+                            id: task.id, kind: task.kind, responseIDs: ids, behaviourLogprobs: logprobs,
+                            policyVersions: versions, finishReason: .length)
+                        try transport.send(.trajectories(Trajectories(results: [result], epoch: epoch)))
                     }
                 case .heartbeatReply(let reply) where reply.epoch != epoch: try transport.send(hello)
                 case .shutdown:

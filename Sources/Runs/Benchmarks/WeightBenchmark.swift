@@ -127,7 +127,7 @@ package enum WeightBenchmark {
     private static func tasks(_ count: Int, version: UInt64) -> [RolloutTask] {
         (0..<count).map { index in
             RolloutTask(
-                id: RolloutID(group: UInt64(index), sample: 0), kind: .train, promptIDs: [1, 2, 3], teacher: "default",
+                id: RolloutID(group: UInt64(index), sample: 0), kind: .train, promptIDs: [1, 2, 3],
                 sampling: SamplingSettings(maxTokens: 1500, temperature: 1, topP: 1, topK: 0, stopTokenIDs: []),
                 seed: 1, minimumVersion: version, leaseID: 1)
         }

@@ -78,11 +78,14 @@ package enum LearnerProcess {
         let runID = "\(configuration.name)-\(String(UInt64.random(in: 1 ... .max), radix: 16))"
         let publisher = WeightPublisher(runID: runID, logger: logger)
         defer { publisher.close() }
-        let exchange = ExchangeOptions(
+        var exchange = ExchangeOptions(
             runID: runID, lease: .seconds(configuration.pipeline.leaseSeconds),
             heartbeat: .seconds(configuration.pipeline.heartbeatSeconds),
             tokenizerFingerprint: setup.data.tokenizer.fingerprint, arithmetic: setup.trainer.arithmetic,
             vocabularySize: Int32(setup.models.student.vocabularySize))
+        // A teacher whose files are here has been checked; another is when it joins.
+        if configuration.data.template == .auto { exchange.templateIdentity = setup.models.student.templateIdentity }
+        if configuration.kind.sampler == .teachers { exchange.longestSequence = setup.plan.longestSequence }
         var options = LearnerOptions(
             run: setup.options, exchange: exchange, objective: configuration.objective.objective)
         if setup.data.hasVerifiers { options.judge = ResponseJudge(setup.data.tokenizer, logger: logger) }

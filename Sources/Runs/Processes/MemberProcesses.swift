@@ -41,7 +41,7 @@ package enum MemberProcess {
         let model = try job.model(in: configuration)
         let start = try await namingKeys { try await load(job, model, configuration, engines) }
         var options = MemberOptions(configuration, name: name)
-        if case .scorer = job { options.teacher = try await engines.factory(for: model).describe(model) }
+        if job != .rollout(teacher: nil) { options.teacher = try await engines.factory(for: model).describe(model) }
         let transport = try ZeroMQTransport.member(
             connect: connect, identity: options.identity, keys: keys, logger: logger)
         let member = start(options, transport, logger)

@@ -24,26 +24,13 @@ package struct AccessPolicy: Sendable, Equatable {
     /// Why `message` is not to be taken from the holder of `key`, in one line; nil when it is.
     package func refusal(of message: Message, from key: CurveKey) -> String? {
         guard let allowed = roles[key] else { return "its key is in no list of clients" }
-        guard let wanted = Self.roles(that: message) else { return "only a learner sends \(message.name)" }
+        guard let wanted = message.senders else { return "only a learner sends \(message.name)" }
         guard allowed.isDisjoint(with: wanted) else { return nil }
         let held = allowed.map(\.text).sorted().joined(separator: " or a ")
         if case .hello(let hello) = message {
             return "its key is that of a \(held), not of a \(hello.role.text)"
         }
         return "its key is that of a \(held), which does not send \(message.name)"
-    }
-
-    /// Who may send a message; nil: no member.
-    private static func roles(that message: Message) -> Set<Role>? {
-        switch message {
-        case .hello(let hello): [hello.role]
-        case .heartbeat, .leaseRequest, .goodbye, .statusRequest: [.rollout, .scorer]
-        case .trajectories, .weightsRequest: [.rollout]
-        case .scores: [.scorer]
-        case .welcome, .reject, .heartbeatReply, .shutdown, .rolloutGrant, .scoreGrant, .acknowledge, .revoke,
-            .weightsAnnounce, .weightsChunk, .status:
-            nil
-        }
     }
 }
 

@@ -6,11 +6,17 @@ internal import SwiftProtobuf
 /// header describes.
 package enum Codec {
     /// The protocol version this code speaks: the last byte of frame 0.
-    package static let version: UInt32 = 1
+    package static let version: UInt32 = 2
 
     package static let magic: [UInt8] = [0x4f, 0x50, 0x44]
 
     private static let preamble = Frame(magic + [UInt8(version)])
+
+    /// Frame 0 of a message: a refusal is in the version of whom it is for, everything else in this one.
+    private static func preamble(of message: Message) -> Frame {
+        guard case .reject(let reject) = message, reject.protocolVersion != version else { return preamble }
+        return Frame(magic + [UInt8(truncatingIfNeeded: reject.protocolVersion)])
+    }
 
     /// The frames of `message`.
     ///
@@ -32,13 +38,14 @@ package enum Codec {
                 .oversized,
                 "\(message.name): header of \(header.count) bytes is above the limit of \(limits.headerBytes)")
         }
-        return [preamble, Frame(header)] + arrays.frames
+        return [preamble(of: message), Frame(header)] + arrays.frames
     }
 
     /// The message in `frames`.
     ///
     /// Every size and count is checked before memory is taken for it. Unknown header fields and unknown array frames
-    /// are ignored. Throws `WireError`.
+    /// are ignored. Of a message of another version only a hello is read, and no more of it than it takes to refuse it
+    /// by name. Throws `WireError`.
     package static func decode(_ frames: [Frame], limits: WireLimits = .standard) throws(WireError) -> Message {
         guard let first = frames.first, first.count == 4 else {
             throw WireError(.notAMessage, "frame 0 is not the 4 bytes 'OPD' and version")
@@ -46,9 +53,6 @@ package enum Codec {
         let preamble = first.array
         guard preamble.starts(with: magic) else {
             throw WireError(.notAMessage, "frame 0 does not start with 'OPD'")
-        }
-        guard preamble[3] == UInt8(version) else {
-            throw WireError(.unknownVersion, "protocol version \(preamble[3]), but this process speaks \(version)")
         }
         guard frames.count >= 2 else { throw WireError(.truncated, "the header frame is missing") }
         guard frames.count <= limits.frames else {
@@ -74,6 +78,12 @@ package enum Codec {
             envelope = try PBEnvelope(serializedBytes: header, options: options)
         } catch {
             throw WireError(.truncated, "the header is not valid protobuf: \(error)")
+        }
+        guard preamble[3] == UInt8(version) else {
+            guard case .hello(let hello) = envelope.body else {
+                throw WireError(.unknownVersion, "protocol version \(preamble[3]), but this process speaks \(version)")
+            }
+            return .hello(try Hello(hello, ofVersion: UInt32(preamble[3]), limits))
         }
         var arrays = try ArrayReader(frames: frames.dropFirst(2), descriptions: envelope.arrays, limits: limits)
         guard let body = envelope.body else {

@@ -21,20 +21,26 @@ extension Hello {
     fileprivate func check(_ limits: WireLimits) throws(WireError) {
         try Check.require(!name.isEmpty, .invalidValue, "hello: the name is empty")
         try Check.string(name, "hello: name", limits)
-        try Check.string(hostID, "hello: host id", limits)
         try Check.string(arithmetic, "hello: arithmetic", limits)
         try Check.string(tokenizerFingerprint, "hello: tokenizer fingerprint", limits)
-        try Check.positive(slots, "hello: slots")
         try Check.items(teachers.count, "teachers", limits)
         for teacher in teachers { try Check.string(teacher, "hello: teacher", limits) }
+        try teacher?.check()
     }
 
     init(_ value: PBHello, _ limits: WireLimits) throws(WireError) {
         self.init(
-            role: try Role(value.role), name: value.name, incarnation: value.incarnation, hostID: value.hostID,
-            protocolVersion: value.protocolVersion, arithmetic: value.arithmetic,
-            tokenizerFingerprint: value.tokenizerFingerprint, slots: Int(value.slots), teachers: value.teachers,
-            processID: value.processID)
+            role: try Role(value.role), name: value.name, protocolVersion: value.protocolVersion,
+            arithmetic: value.arithmetic, tokenizerFingerprint: value.tokenizerFingerprint, teachers: value.teachers,
+            processID: value.processID, teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil)
+        try check(limits)
+    }
+
+    /// What every version's hello has: enough to refuse it by name.
+    init(_ value: PBHello, ofVersion version: UInt32, _ limits: WireLimits) throws(WireError) {
+        self.init(
+            role: try Role(value.role), name: value.name, protocolVersion: version, tokenizerFingerprint: "",
+            processID: 0)
         try check(limits)
     }
 }
@@ -45,14 +51,52 @@ extension PBHello {
         self.init()
         role = PBRole(value.role)
         name = value.name
-        incarnation = value.incarnation
-        hostID = value.hostID
         protocolVersion = value.protocolVersion
         arithmetic = value.arithmetic
         tokenizerFingerprint = value.tokenizerFingerprint
-        slots = try Check.uint32(value.slots, "hello: slots")
         teachers = value.teachers
         processID = value.processID
+        if let description = value.teacher { teacher = PBTeacherDescription(description) }
+    }
+}
+
+extension TeacherDescription {
+    fileprivate func check() throws(WireError) {
+        for (value, what) in [(contextLength, "context_length"), (vocabularySize, "vocabulary_size")] {
+            try Check.require(
+                (0...Self.mostTokens).contains(value), .invalidValue,
+                "hello: \(what) is \(value), outside 0 ... \(Self.mostTokens)")
+        }
+        try Check.require(
+            templateIdentity.utf8.count <= Self.longestIdentity, .oversized,
+            "hello: template_identity has \(templateIdentity.utf8.count) bytes, above \(Self.longestIdentity)")
+        for (value, what) in [
+            (operationsPerToken, "operations_per_token"), (operationsPerTokenPair, "operations_per_token_pair"),
+        ] {
+            try Check.quantity(value, "hello: \(what)")
+            try Check.require(
+                value <= Self.mostOperations, .invalidValue, "hello: \(what) is \(value), above \(Self.mostOperations)")
+        }
+    }
+
+    /// Not checked.
+    fileprivate init(_ value: PBTeacherDescription) {
+        self.init(
+            contextLength: Int(value.contextLength), vocabularySize: Int(value.vocabularySize),
+            templateIdentity: value.templateIdentity, operationsPerToken: value.operationsPerToken,
+            operationsPerTokenPair: value.operationsPerTokenPair)
+    }
+}
+
+extension PBTeacherDescription {
+    /// - Parameter value: was checked.
+    fileprivate init(_ value: TeacherDescription) {
+        self.init()
+        contextLength = UInt32(value.contextLength)
+        vocabularySize = UInt32(value.vocabularySize)
+        templateIdentity = value.templateIdentity
+        operationsPerToken = value.operationsPerToken
+        operationsPerTokenPair = value.operationsPerTokenPair
     }
 }
 
@@ -89,11 +133,11 @@ extension PBRejectCode {
         case .unknownPeer: self = .unknownPeer
         case .protocolVersion: self = .protocolVersion
         case .tokenizerMismatch: self = .tokenizerMismatch
-        case .modelMismatch: self = .modelMismatch
         case .unknownTeacher: self = .unknownTeacher
         case .invalidRequest: self = .invalidRequest
         case .nameInUse: self = .nameInUse
         case .notAllowed: self = .notAllowed
+        case .unsuitableTeacher: self = .unsuitableTeacher
         }
     }
 }
@@ -105,10 +149,10 @@ extension Reject {
             case .unknownPeer: .unknownPeer
             case .protocolVersion: .protocolVersion
             case .tokenizerMismatch: .tokenizerMismatch
-            case .modelMismatch: .modelMismatch
             case .unknownTeacher: .unknownTeacher
             case .nameInUse: .nameInUse
             case .notAllowed: .notAllowed
+            case .unsuitableTeacher: .unsuitableTeacher
             // A code of a later version still carries its line for a person.
             case .invalidRequest, .unspecified, .UNRECOGNIZED: .invalidRequest
             }
@@ -128,15 +172,17 @@ extension PBReject {
 
 extension Heartbeat {
     fileprivate func check(_ limits: WireLimits) throws(WireError) {
-        try Check.string(state, "heartbeat: state", limits)
+        try Check.string(status.state, "heartbeat: state", limits)
         try Check.items(leaseIDs.count, "leases", limits)
-        try Check.quantity(tokensPerSecond, "heartbeat: tokens_per_second")
+        try Check.quantity(status.tokensPerSecond, "heartbeat: tokens_per_second")
     }
 
     init(_ value: PBHeartbeat, _ limits: WireLimits) throws(WireError) {
         self.init(
-            state: value.state, leaseIDs: value.leaseIds, tokens: value.tokens,
-            tokensPerSecond: value.tokensPerSecond, version: value.version, epoch: value.epoch)
+            status: MemberStatus(
+                state: value.state, tokens: value.tokens, tokensPerSecond: value.tokensPerSecond,
+                version: value.version),
+            leaseIDs: value.leaseIds, epoch: value.epoch)
         try check(limits)
     }
 }
@@ -145,11 +191,11 @@ extension PBHeartbeat {
     init(_ value: Heartbeat, _ limits: WireLimits) throws(WireError) {
         try value.check(limits)
         self.init()
-        state = value.state
+        state = value.status.state
         leaseIds = value.leaseIDs
-        tokens = value.tokens
-        tokensPerSecond = value.tokensPerSecond
-        version = value.version
+        tokens = value.status.tokens
+        tokensPerSecond = value.status.tokensPerSecond
+        version = value.status.version
         epoch = value.epoch
     }
 }

@@ -4,14 +4,14 @@ extension LeaseRequest {
     init(_ value: PBLeaseRequest, _ limits: WireLimits) throws(WireError) {
         self.init(count: Int(value.count), epoch: value.epoch)
         try Check.positive(count, "lease_request: count")
-        try Check.items(count, "leases", limits)
+        try Check.items(count, "tasks", limits)
     }
 }
 
 extension PBLeaseRequest {
     init(_ value: LeaseRequest, _ limits: WireLimits) throws(WireError) {
         try Check.positive(value.count, "lease_request: count")
-        try Check.items(value.count, "leases", limits)
+        try Check.items(value.count, "tasks", limits)
         self.init()
         count = try Check.uint32(value.count, "lease_request: count")
         epoch = value.epoch
@@ -49,60 +49,68 @@ extension PBSampling {
     }
 }
 
+extension RolloutGroup {
+    private var what: String { "group \(group)" }
+
+    fileprivate func check(_ limits: WireLimits) throws(WireError) {
+        try Check.positive(samples.count, "\(what): the number of samples")
+        try Check.positive(promptIDs.count, "\(what): prompt_count")
+        try Check.sequence(promptIDs.count, "\(what): prompt", limits)
+    }
+
+    fileprivate init(
+        _ value: PBRolloutGroup, _ samplings: [SamplingSettings], _ arrays: inout ArrayReader, _ limits: WireLimits
+    ) throws(WireError) {
+        try Check.require(
+            Int(value.samplingIndex) < samplings.count, .lengthMismatch,
+            "group \(value.group): sampling_index \(value.samplingIndex), but there are \(samplings.count) samplings")
+        try Check.sequence(Int(value.promptCount), "group \(value.group): prompt", limits)
+        self.init(
+            leaseID: value.leaseID, kind: try RolloutKind(value.kind), group: value.group, samples: value.samples,
+            promptIDs: try arrays.takeTokenIDs(Int(value.promptCount), "group \(value.group)"),
+            sampling: samplings[Int(value.samplingIndex)], seed: value.seed, minimumVersion: value.minimumVersion)
+        try check(limits)
+    }
+}
+
 extension RolloutGrant {
     init(_ value: PBRolloutGrant, _ arrays: inout ArrayReader, _ limits: WireLimits) throws(WireError) {
-        try Check.items(value.tasks.count, "tasks", limits)
         try Check.items(value.samplings.count, "samplings", limits)
+        try Check.items(value.groups.reduce(0) { $0 + max(1, $1.samples.count) }, "tasks", limits)
         var samplings: [SamplingSettings] = []
         for sampling in value.samplings { samplings.append(try SamplingSettings(sampling, limits)) }
-        var tasks: [RolloutTask] = []
-        tasks.reserveCapacity(value.tasks.count)
-        for task in value.tasks {
-            let id = RolloutID(task.id)
-            try Check.string(task.teacher, "task \(id): teacher", limits)
-            try Check.require(
-                Int(task.samplingIndex) < samplings.count, .lengthMismatch,
-                "task \(id): sampling_index \(task.samplingIndex), but there are \(samplings.count) samplings")
-            try Check.positive(Int(task.promptCount), "task \(id): prompt_count")
-            try Check.sequence(Int(task.promptCount), "task \(id): prompt", limits)
-            tasks.append(
-                RolloutTask(
-                    id: id, kind: try RolloutKind(task.kind),
-                    promptIDs: try arrays.takeTokenIDs(Int(task.promptCount), "task \(id)"), teacher: task.teacher,
-                    sampling: samplings[Int(task.samplingIndex)], seed: task.seed,
-                    minimumVersion: task.minimumVersion, leaseID: task.leaseID))
-        }
-        self.init(tasks: tasks)
+        var groups: [RolloutGroup] = []
+        groups.reserveCapacity(value.groups.count)
+        for group in value.groups { groups.append(try RolloutGroup(group, samplings, &arrays, limits)) }
+        self.init(groups: groups)
     }
 }
 
 extension PBRolloutGrant {
     init(_ value: RolloutGrant, _ arrays: inout ArrayWriter, _ limits: WireLimits) throws(WireError) {
-        try Check.items(value.tasks.count, "tasks", limits)
+        try Check.items(value.groups.reduce(0) { $0 + max(1, $1.samples.count) }, "tasks", limits)
         self.init()
         var indices: [SamplingSettings: UInt32] = [:]
-        for task in value.tasks {
-            try Check.string(task.teacher, "task \(task.id): teacher", limits)
-            try Check.positive(task.promptIDs.count, "task \(task.id): prompt_count")
-            try Check.sequence(task.promptIDs.count, "task \(task.id): prompt", limits)
-            var header = PBRolloutTask()
-            header.id = PBRolloutId(task.id)
-            header.kind = PBRolloutKind(task.kind)
-            header.teacher = task.teacher
-            header.leaseID = task.leaseID
-            header.seed = task.seed
-            header.minimumVersion = task.minimumVersion
-            header.promptCount = try Check.uint32(task.promptIDs.count, "task \(task.id): prompt_count")
-            if let index = indices[task.sampling] {
+        for group in value.groups {
+            try group.check(limits)
+            var header = PBRolloutGroup()
+            header.leaseID = group.leaseID
+            header.group = group.group
+            header.kind = PBRolloutKind(group.kind)
+            header.samples = group.samples
+            header.seed = group.seed
+            header.minimumVersion = group.minimumVersion
+            header.promptCount = UInt32(group.promptIDs.count)
+            if let index = indices[group.sampling] {
                 header.samplingIndex = index
             } else {
                 header.samplingIndex = UInt32(samplings.count)
-                indices[task.sampling] = header.samplingIndex
-                samplings.append(try PBSampling(task.sampling, limits))
+                indices[group.sampling] = header.samplingIndex
+                samplings.append(try PBSampling(group.sampling, limits))
             }
-            tasks.append(header)
+            groups.append(header)
         }
-        try arrays.appendTokenIDs(value.tasks.map(\.promptIDs))
+        try arrays.appendTokenIDs(value.groups.map(\.promptIDs))
     }
 }
 
@@ -146,62 +154,46 @@ enum VersionRuns {
 extension Trajectories {
     init(_ value: PBTrajectories, _ arrays: inout ArrayReader, _ limits: WireLimits) throws(WireError) {
         try Check.items(value.trajectories.count, "trajectories", limits)
-        var trajectories: [Trajectory] = []
-        trajectories.reserveCapacity(value.trajectories.count)
+        var results: [RolloutResult] = []
+        results.reserveCapacity(value.trajectories.count)
         for header in value.trajectories {
             let id = RolloutID(header.id)
             var what: String { "trajectory \(id)" }
-            try Check.string(header.teacher, "\(what): teacher", limits)
-            let prompt = Int(header.promptCount)
-            let response = Int(header.responseCount)
-            try Check.positive(prompt, "\(what): prompt_count")
-            try Check.sequence(prompt + response, what, limits)
-            try Check.quantity(Double(header.temperature), "\(what): temperature")
-            let promptIDs = try arrays.takeTokenIDs(prompt, what)
-            let responseIDs = try arrays.takeTokenIDs(response, what)
-            trajectories.append(
-                Trajectory(
-                    id: id, kind: try RolloutKind(header.kind), teacher: header.teacher, promptIDs: promptIDs,
-                    responseIDs: responseIDs, behaviourLogprobs: try arrays.takeLogprobs(response, what),
-                    policyVersions: try VersionRuns.decode(header.versionRuns, count: response, what),
-                    finishReason: try FinishReason(header.finishReason), temperature: header.temperature))
+            let count = Int(header.responseCount)
+            try Check.sequence(count, what, limits)
+            results.append(
+                RolloutResult(
+                    id: id, kind: try RolloutKind(header.kind), responseIDs: try arrays.takeTokenIDs(count, what),
+                    behaviourLogprobs: try arrays.takeLogprobs(count, what),
+                    policyVersions: try VersionRuns.decode(header.versionRuns, count: count, what),
+                    finishReason: try FinishReason(header.finishReason)))
         }
-        self.init(trajectories: trajectories, epoch: value.epoch)
+        self.init(results: results, epoch: value.epoch)
     }
 }
 
 extension PBTrajectories {
     init(_ value: Trajectories, _ arrays: inout ArrayWriter, _ limits: WireLimits) throws(WireError) {
-        try Check.items(value.trajectories.count, "trajectories", limits)
+        try Check.items(value.results.count, "trajectories", limits)
         self.init()
         epoch = value.epoch
-        var ids: [[Int32]] = []
-        for trajectory in value.trajectories {
-            var what: String { "trajectory \(trajectory.id)" }
-            let response = trajectory.responseIDs.count
-            try Check.string(trajectory.teacher, "\(what): teacher", limits)
-            try Check.positive(trajectory.promptIDs.count, "\(what): prompt_count")
-            try Check.sequence(trajectory.promptIDs.count + response, what, limits)
-            try Check.quantity(Double(trajectory.temperature), "\(what): temperature")
+        for result in value.results {
+            var what: String { "trajectory \(result.id)" }
+            let count = result.responseIDs.count
+            try Check.sequence(count, what, limits)
             try Check.require(
-                trajectory.behaviourLogprobs.count == response && trajectory.policyVersions.count == response,
-                .lengthMismatch,
-                "\(what): \(response) response tokens, \(trajectory.behaviourLogprobs.count) log-probabilities, "
-                    + "\(trajectory.policyVersions.count) versions")
+                result.behaviourLogprobs.count == count && result.policyVersions.count == count, .lengthMismatch,
+                "\(what): \(count) response tokens, \(result.behaviourLogprobs.count) log-probabilities, "
+                    + "\(result.policyVersions.count) versions")
             var header = PBTrajectory()
-            header.id = PBRolloutId(trajectory.id)
-            header.kind = PBRolloutKind(trajectory.kind)
-            header.teacher = trajectory.teacher
-            header.promptCount = UInt32(trajectory.promptIDs.count)
-            header.responseCount = UInt32(response)
-            header.versionRuns = VersionRuns.encode(trajectory.policyVersions)
-            header.finishReason = trajectory.finishReason == .stop ? .stop : .length
-            header.temperature = trajectory.temperature
+            header.id = PBRolloutId(result.id)
+            header.kind = PBRolloutKind(result.kind)
+            header.responseCount = UInt32(count)
+            header.versionRuns = VersionRuns.encode(result.policyVersions)
+            header.finishReason = result.finishReason == .stop ? .stop : .length
             trajectories.append(header)
-            ids.append(trajectory.promptIDs)
-            ids.append(trajectory.responseIDs)
         }
-        try arrays.appendTokenIDs(ids)
-        try arrays.appendLogprobs(value.trajectories.map(\.behaviourLogprobs))
+        try arrays.appendTokenIDs(value.results.map(\.responseIDs))
+        try arrays.appendLogprobs(value.results.map(\.behaviourLogprobs))
     }
 }

@@ -9,34 +9,59 @@ package struct Hello: Sendable, Equatable {
     package var role: Role
     /// Unique among the live members of a run, for example `rollout-1`.
     package var name: String
-    /// Random, drawn when the process started: a restarted process is a new incarnation.
-    package var incarnation: UInt64
-    /// Equal on processes that can share memory: boot id and host name.
-    package var hostID: String
+    /// The version that the member speaks: that of its messages' frame 0.
     package var protocolVersion: UInt32
     /// Equal on processes whose arithmetic has the same bits; empty: not known.
     package var arithmetic: String
     package var tokenizerFingerprint: String
-    /// Sequences it works on at once, at least 1.
-    package var slots: Int
-    /// Teachers a scorer serves, keys of the configuration's `teachers`; empty for a rollout worker.
+    /// Teachers that a scorer serves, or a rollout worker samples with: keys of the configuration's `teachers`.
     package var teachers: [String]
     package var processID: UInt64
+    /// The teacher that it holds; nil where it holds none, or cannot say.
+    package var teacher: TeacherDescription?
 
     package init(
-        role: Role, name: String, incarnation: UInt64, hostID: String, protocolVersion: UInt32 = Codec.version,
-        arithmetic: String = "", tokenizerFingerprint: String, slots: Int, teachers: [String] = [], processID: UInt64
+        role: Role, name: String, protocolVersion: UInt32 = Codec.version, arithmetic: String = "",
+        tokenizerFingerprint: String, teachers: [String] = [], processID: UInt64, teacher: TeacherDescription? = nil
     ) {
         self.role = role
         self.name = name
-        self.incarnation = incarnation
-        self.hostID = hostID
         self.protocolVersion = protocolVersion
         self.arithmetic = arithmetic
         self.tokenizerFingerprint = tokenizerFingerprint
-        self.slots = slots
         self.teachers = teachers
         self.processID = processID
+        self.teacher = teacher
+    }
+}
+
+/// What a learner that cannot read a teacher's files wants to know of it.
+package struct TeacherDescription: Sendable, Equatable {
+    /// The longest sequence that it reads, in tokens, up to `mostTokens`; 0: not known.
+    package var contextLength: Int
+    /// Ids for which it has a logit, up to `mostTokens`; 0: not known.
+    package var vocabularySize: Int
+    /// Equal for equal chat templates, at most `longestIdentity` bytes; empty: not known.
+    package var templateIdentity: String
+    /// Floating-point operations of a forward pass for each token, whatever stands before it; 0: not known.
+    package var operationsPerToken: Double
+    /// Floating-point operations of a forward pass for each pair of a token with itself or one before it; 0: not known.
+    package var operationsPerTokenPair: Double
+
+    package static let mostTokens = Int(Int32.max)
+    package static let longestIdentity = 128
+    /// The most operations that a description may claim, each for itself.
+    package static let mostOperations = 1e18
+
+    package init(
+        contextLength: Int = 0, vocabularySize: Int = 0, templateIdentity: String = "", operationsPerToken: Double = 0,
+        operationsPerTokenPair: Double = 0
+    ) {
+        self.contextLength = contextLength
+        self.vocabularySize = vocabularySize
+        self.templateIdentity = templateIdentity
+        self.operationsPerToken = operationsPerToken
+        self.operationsPerTokenPair = operationsPerTokenPair
     }
 }
 
@@ -65,13 +90,14 @@ package enum RejectCode: String, Sendable, CaseIterable {
     case unknownPeer
     case protocolVersion
     case tokenizerMismatch
-    case modelMismatch
     case unknownTeacher
     case invalidRequest
     /// Another live process has this name.
     case nameInUse
     /// The key of the connection does not permit this.
     case notAllowed
+    /// The teacher cannot do what the run asks of it.
+    case unsuitableTeacher
 }
 
 /// The learner refuses a hello or another request.
@@ -79,36 +105,48 @@ package struct Reject: Sendable, Equatable {
     package var code: RejectCode
     /// One line for a person: what is wrong and what to do.
     package var message: String
+    /// The version in which it is sent: that of the member, which would not read another.
+    package var protocolVersion: UInt32
 
-    package init(code: RejectCode, message: String) {
+    package init(code: RejectCode, message: String, protocolVersion: UInt32 = Codec.version) {
         self.code = code
         self.message = message
+        self.protocolVersion = protocolVersion
+    }
+}
+
+/// What a member tells of itself while it works.
+package struct MemberStatus: Sendable, Equatable {
+    /// What the process does now, for a person.
+    package var state: String
+    /// Tokens sampled or scored since the process started.
+    package var tokens: UInt64
+    package var tokensPerSecond: Double
+    /// Weight version in use; `noVersion` for a rollout worker that has none yet, 0 for scorers.
+    package var version: UInt64
+
+    /// `version` of a rollout worker that has no weights yet.
+    package static var noVersion: UInt64 { .max }
+
+    package init(state: String, tokens: UInt64 = 0, tokensPerSecond: Double = 0, version: UInt64 = 0) {
+        self.state = state
+        self.tokens = tokens
+        self.tokensPerSecond = tokensPerSecond
+        self.version = version
     }
 }
 
 /// A member lives, and renews its leases.
 package struct Heartbeat: Sendable, Equatable {
-    /// What the process does now, for a person.
-    package var state: String
-    /// Leases it holds.
+    package var status: MemberStatus
+    /// Leases that it still works on.
     package var leaseIDs: [UInt64]
-    /// Tokens sampled or scored since the process started.
-    package var tokens: UInt64
-    package var tokensPerSecond: Double
-    /// Weight version in use; `UInt64.max` for a rollout worker that has none yet, 0 for scorers.
-    package var version: UInt64
     /// Epoch of the learner it believes to talk to.
     package var epoch: UInt64
 
-    package init(
-        state: String, leaseIDs: [UInt64] = [], tokens: UInt64 = 0, tokensPerSecond: Double = 0, version: UInt64 = 0,
-        epoch: UInt64
-    ) {
-        self.state = state
+    package init(status: MemberStatus, leaseIDs: [UInt64] = [], epoch: UInt64) {
+        self.status = status
         self.leaseIDs = leaseIDs
-        self.tokens = tokens
-        self.tokensPerSecond = tokensPerSecond
-        self.version = version
         self.epoch = epoch
     }
 }
@@ -137,9 +175,4 @@ package struct Shutdown: Sendable, Equatable {
     package var reason: String
 
     package init(reason: String) { self.reason = reason }
-}
-
-extension Heartbeat {
-    /// `version` of a rollout worker that has no weights yet.
-    package static var noVersion: UInt64 { .max }
 }

@@ -46,6 +46,19 @@ package enum Message: Sendable, Equatable {
 }
 
 extension Message {
+    /// The roles whose members send it to the learner: for a hello the role that it claims. Nil: only a learner sends it.
+    package var senders: Set<Role>? {
+        switch self {
+        case .hello(let hello): [hello.role]
+        case .heartbeat, .leaseRequest, .goodbye, .statusRequest: [.rollout, .scorer]
+        case .trajectories, .weightsRequest: [.rollout]
+        case .scores: [.scorer]
+        case .welcome, .reject, .heartbeatReply, .shutdown, .rolloutGrant, .scoreGrant, .acknowledge, .revoke,
+            .weightsAnnounce, .weightsChunk, .status:
+            nil
+        }
+    }
+
     /// The message's name as docs/protocol.md and logs write it.
     package var name: String {
         switch self {

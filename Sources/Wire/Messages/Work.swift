@@ -13,8 +13,9 @@ package struct WorkItem: Hashable, Sendable {
 
 /// A member asks for tasks.
 package struct LeaseRequest: Sendable, Equatable {
-    /// How many leases the member wants to hold at once, at least 1: groups for a rollout worker, sequences for a
-    /// scorer. It stands until the next request, so repeating it changes nothing.
+    /// How many tasks the member wants to hold at once, at least 1: responses to sample, or sequences to grade. The
+    /// samples of a group come together, so a rollout worker's last grant may exceed it. It stands until the next
+    /// request: repeating it changes nothing.
     package var count: Int
     package var epoch: UInt64
 
@@ -24,27 +25,64 @@ package struct LeaseRequest: Sendable, Equatable {
     }
 }
 
-/// A response to sample, under a lease.
+/// Responses to sample from one prompt, under one lease: as they travel.
+package struct RolloutGroup: Sendable, Equatable {
+    package var leaseID: UInt64
+    package var kind: RolloutKind
+    package var group: UInt64
+    /// Numbers of the responses to sample, at least one.
+    package var samples: [UInt32]
+    /// At least one id.
+    package var promptIDs: [Int32]
+    package var sampling: SamplingSettings
+    /// With a response's sample number it keys the counter-based random numbers.
+    package var seed: UInt64
+    /// Oldest weight version a first token may be sampled with.
+    package var minimumVersion: UInt64
+
+    package init(
+        leaseID: UInt64, kind: RolloutKind, group: UInt64, samples: [UInt32], promptIDs: [Int32],
+        sampling: SamplingSettings, seed: UInt64, minimumVersion: UInt64
+    ) {
+        self.leaseID = leaseID
+        self.kind = kind
+        self.group = group
+        self.samples = samples
+        self.promptIDs = promptIDs
+        self.sampling = sampling
+        self.seed = seed
+        self.minimumVersion = minimumVersion
+    }
+
+    /// A task for each sample.
+    package var tasks: [RolloutTask] {
+        samples.map {
+            RolloutTask(
+                id: RolloutID(group: group, sample: $0), kind: kind, promptIDs: promptIDs, sampling: sampling,
+                seed: seed, minimumVersion: minimumVersion, leaseID: leaseID)
+        }
+    }
+}
+
+/// A response to sample: one of a `RolloutGroup`.
 package struct RolloutTask: Sendable, Equatable {
     package var id: RolloutID
     package var kind: RolloutKind
     package var promptIDs: [Int32]
-    package var teacher: String
     package var sampling: SamplingSettings
-    /// With the id it keys the counter-based random numbers.
+    /// With the sample number of the id it keys the counter-based random numbers.
     package var seed: UInt64
     /// Oldest weight version the first token may be sampled with.
     package var minimumVersion: UInt64
     package var leaseID: UInt64
 
     package init(
-        id: RolloutID, kind: RolloutKind, promptIDs: [Int32], teacher: String, sampling: SamplingSettings,
-        seed: UInt64, minimumVersion: UInt64, leaseID: UInt64
+        id: RolloutID, kind: RolloutKind, promptIDs: [Int32], sampling: SamplingSettings, seed: UInt64,
+        minimumVersion: UInt64, leaseID: UInt64
     ) {
         self.id = id
         self.kind = kind
         self.promptIDs = promptIDs
-        self.teacher = teacher
         self.sampling = sampling
         self.seed = seed
         self.minimumVersion = minimumVersion
@@ -54,20 +92,58 @@ package struct RolloutTask: Sendable, Equatable {
 
 /// Tasks for a rollout worker; empty when there is nothing to do now.
 package struct RolloutGrant: Sendable, Equatable {
-    package var tasks: [RolloutTask]
+    package var groups: [RolloutGroup]
 
-    package init(tasks: [RolloutTask]) { self.tasks = tasks }
+    package init(groups: [RolloutGroup]) { self.groups = groups }
+}
+
+/// A sampled response. What it was sampled from, and how, the learner knows by its id and kind.
+///
+/// `responseIDs`, `behaviourLogprobs` and `policyVersions` have one entry a response token.
+package struct RolloutResult: Sendable, Equatable {
+    package var id: RolloutID
+    package var kind: RolloutKind
+    package var responseIDs: [Int32]
+    /// In nats, under the (tempered) policy that sampled each token.
+    package var behaviourLogprobs: [Float]
+    /// Version of the weights each token was sampled with.
+    package var policyVersions: PolicyVersions
+    package var finishReason: FinishReason
+
+    package init(
+        id: RolloutID, kind: RolloutKind, responseIDs: [Int32], behaviourLogprobs: [Float],
+        policyVersions: PolicyVersions, finishReason: FinishReason
+    ) {
+        self.id = id
+        self.kind = kind
+        self.responseIDs = responseIDs
+        self.behaviourLogprobs = behaviourLogprobs
+        self.policyVersions = policyVersions
+        self.finishReason = finishReason
+    }
+
+    /// What a trajectory has beyond its task.
+    package init(_ trajectory: Trajectory) {
+        self.init(
+            id: trajectory.id, kind: trajectory.kind, responseIDs: trajectory.responseIDs,
+            behaviourLogprobs: trajectory.behaviourLogprobs, policyVersions: trajectory.policyVersions,
+            finishReason: trajectory.finishReason)
+    }
 }
 
 /// Results of a rollout worker.
 package struct Trajectories: Sendable, Equatable {
-    package var trajectories: [Trajectory]
+    package var results: [RolloutResult]
     /// Epoch in which the leases were granted.
     package var epoch: UInt64
 
-    package init(trajectories: [Trajectory], epoch: UInt64) {
-        self.trajectories = trajectories
+    package init(results: [RolloutResult], epoch: UInt64) {
+        self.results = results
         self.epoch = epoch
+    }
+
+    package init(trajectories: [Trajectory], epoch: UInt64) {
+        self.init(results: trajectories.map(RolloutResult.init), epoch: epoch)
     }
 }
 

@@ -14,14 +14,14 @@ import Wire
     }
 
     private func hello(
-        _ name: String, _ role: Role, incarnation: UInt64 = 1, arithmetic: String = "", tokenizer: String = "t",
-        version: UInt32 = Codec.version, teachers: [String]? = nil
+        _ name: String, _ role: Role, arithmetic: String = "", tokenizer: String = "t",
+        version: UInt32 = Codec.version, teachers: [String]? = nil, teacher: TeacherDescription? = nil
     ) -> Message {
         .hello(
             Hello(
-                role: role, name: name, incarnation: incarnation, hostID: "h", protocolVersion: version,
-                arithmetic: arithmetic, tokenizerFingerprint: tokenizer, slots: 1,
-                teachers: teachers ?? (role == .scorer ? ["default"] : []), processID: 1))
+                role: role, name: name, protocolVersion: version, arithmetic: arithmetic,
+                tokenizerFingerprint: tokenizer, teachers: teachers ?? (role == .scorer ? ["default"] : []),
+                processID: 1, teacher: teacher))
     }
 
     private func join(
@@ -36,7 +36,7 @@ import Wire
     private func rollouts(_ actions: [Exchange.Action], _ peer: PeerID) -> [RolloutTask] {
         actions.flatMap { action -> [RolloutTask] in
             guard case .send(.rolloutGrant(let grant), let to) = action, to == peer else { return [] }
-            return grant.tasks
+            return grant.groups.flatMap(\.tasks)
         }
     }
 
@@ -47,7 +47,7 @@ import Wire
     private func response(_ task: RolloutTask, tokens: Int = 3, version: UInt64 = 0) -> Trajectory {
         let ids = (0..<tokens).map { Int32($0) }
         return Trajectory(
-            id: task.id, kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs, responseIDs: ids,
+            id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs, responseIDs: ids,
             behaviourLogprobs: ids.map { _ in -1 }, policyVersions: PolicyVersions(repeating: version, count: tokens),
             finishReason: .stop,
             temperature: task.sampling.temperature)
@@ -120,7 +120,7 @@ import Wire
         #expect(Set(a.map(\.id.group)).isDisjoint(with: b.map(\.id.group)) && !a.isEmpty && !b.isEmpty)
         for (tasks, sampler) in [(a, "a"), (b, "b")] {
             let own = Self.imitation.prompts.filter { $0.sampler == sampler }.map(\.ids)
-            #expect(tasks.allSatisfy { own.contains($0.promptIDs) && $0.minimumVersion == 0 && $0.teacher == "" })
+            #expect(tasks.allSatisfy { own.contains($0.promptIDs) && $0.minimumVersion == 0 })
         }
         #expect(audited == nil && exchange.audit() == nil)
     }
@@ -251,7 +251,8 @@ import Wire
 
     @Test func strangersAreAskedToSayHello() {
         var exchange = exchange()
-        let actions = exchange.receive(.heartbeat(Heartbeat(state: "", epoch: 9)), from: Self.worker, now: .zero)
+        let actions = exchange.receive(
+            .heartbeat(Heartbeat(status: MemberStatus(state: ""), epoch: 9)), from: Self.worker, now: .zero)
         guard case .reject(let reject) = sent(actions).first else {
             Issue.record("\(actions)")
             return
@@ -270,10 +271,37 @@ import Wire
         #expect(refusal(hello("s", .scorer)) == nil)
         #expect(refusal(hello("s", .scorer, tokenizer: "u"))?.code == .tokenizerMismatch)
         #expect(refusal(hello("s", .rollout, tokenizer: "u"))?.message.contains("tokenizer of s") == true)
-        #expect(refusal(hello("s", .scorer, version: 77))?.code == .protocolVersion)
+        let old = refusal(hello("s", .scorer, version: 77))
+        #expect(old?.code == .protocolVersion && old?.protocolVersion == 77)
+        #expect(old?.message == "s speaks protocol 77, the learner 2; use the same opd on both sides")
         #expect(refusal(hello("s", .scorer, teachers: ["nobody"]))?.code == .unknownTeacher)
         // One teacher that is asked for is enough.
         #expect(refusal(hello("s", .scorer, teachers: ["default", "nobody"])) == nil)
+    }
+
+    /// What a member does not tell is not held against it.
+    @Test func aTeacherMustBeAbleToReadWhatTheRunWrites() {
+        var options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t")
+        options.longestSequence = 100
+        options.templateIdentity = "chat"
+        func refusal(_ teacher: TeacherDescription?) -> Reject? {
+            var exchange = Exchange(plan: plan(heldout: 0), options: options, epoch: 9)
+            let actions = exchange.receive(hello("s", .scorer, teacher: teacher), from: Self.scorer, now: .zero)
+            for case .reject(let reject) in sent(actions) { return reject }
+            #expect(exchange.description(ofTeacher: "default") == teacher)
+            return nil
+        }
+        #expect(refusal(nil) == nil && refusal(TeacherDescription()) == nil)
+        #expect(refusal(TeacherDescription(contextLength: 100, templateIdentity: "chat")) == nil)
+        let short = refusal(TeacherDescription(contextLength: 99))
+        #expect(short?.code == .unsuitableTeacher)
+        #expect(short?.message.hasPrefix("the teacher of s reads 99 tokens, and the longest prompt") == true)
+        let other = refusal(TeacherDescription(contextLength: 100, templateIdentity: "other"))
+        #expect(other?.code == .unsuitableTeacher)
+        #expect(other?.message.hasPrefix("the chat template of the teacher of s differs") == true)
+        options.longestSequence = nil
+        options.templateIdentity = ""
+        #expect(refusal(TeacherDescription(contextLength: 1, templateIdentity: "other")) == nil)
     }
 
     @Test func aScorerGetsNoWeights() {
@@ -297,7 +325,8 @@ import Wire
                 return
             }
             #expect(reject.code == .nameInUse)
-            let stranger = exchange.receive(.heartbeat(Heartbeat(state: "", epoch: 9)), from: thief, now: .zero)
+            let stranger = exchange.receive(
+                .heartbeat(Heartbeat(status: MemberStatus(state: ""), epoch: 9)), from: thief, now: .zero)
             #expect(
                 stranger.contains {
                     if case .send(.reject(let reject), thief) = $0 { reject.code == .unknownPeer } else { false }
@@ -306,7 +335,7 @@ import Wire
         #expect(exchange.peers(.rollout) == [owner])
         // The same key on a new connection does.
         let again = PeerID(bytes: [0, 3], key: "A")
-        _ = exchange.receive(hello("w", .rollout, incarnation: 2), from: again, now: .zero)
+        _ = exchange.receive(hello("w", .rollout), from: again, now: .zero)
         #expect(exchange.peers(.rollout) == [again])
     }
 
@@ -327,7 +356,7 @@ import Wire
     @Test func aRestartedProcessTakesItsPlaceAtOnce() {
         var exchange = exchange()
         let tasks = join(&exchange, PeerID("worker-1"), .rollout, window: 2)
-        let again = hello("worker-1", .rollout, incarnation: 2)
+        let again = hello("worker-1", .rollout)
         let actions = exchange.receive(again, from: PeerID("worker-1b"), now: .zero)
         #expect(
             actions.contains {
@@ -342,7 +371,7 @@ import Wire
         var exchange = exchange()
         _ = join(&exchange, Self.worker, .rollout, window: 2)
         func beat(_ leases: [UInt64], at time: Duration) -> [Exchange.Action] {
-            let heartbeat = Heartbeat(state: "", leaseIDs: leases, version: 0, epoch: 9)
+            let heartbeat = Heartbeat(status: MemberStatus(state: ""), leaseIDs: leases, epoch: 9)
             return exchange.receive(.heartbeat(heartbeat), from: Self.worker, now: time) + exchange.tick(now: time)
         }
         // Renewed for as long as it is named.
@@ -372,7 +401,7 @@ import Wire
         var exchange = exchange()
         let task = join(&exchange, Self.worker, .rollout, window: 2)[0]
         var wrong = [response(task), response(task), response(task)]
-        wrong[0].promptIDs = [5]
+        wrong[0].responseIDs = [0, 1, 2, 0]
         wrong[1].policyVersions = [0, 0, 1]
         wrong[2] = response(task, tokens: 7)
         var refused = false

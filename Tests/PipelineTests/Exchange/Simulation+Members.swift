@@ -9,9 +9,8 @@ extension Simulation {
         started += 1
         let name = name ?? "\(role.rawValue)-\(started)"
         let hello = Hello(
-            role: role, name: name, incarnation: started, hostID: "here",
-            tokenizerFingerprint: "", slots: 4, teachers: role == .scorer ? plan.teachers.sorted() : [],
-            processID: started)
+            role: role, name: name, tokenizerFingerprint: "",
+            teachers: role == .scorer ? plan.teachers.sorted() : [], processID: started)
         let window = dice.integer(1..<5)
         let body: Body =
             role == .rollout
@@ -94,7 +93,7 @@ extension Simulation {
                 actions += session.complete([corrupted(sample(task, version), faults)], now: now)
             }
             actions += session.tick(
-                now: now, status: Heartbeat(state: "sampling", version: version ?? Heartbeat.noVersion, epoch: 0))
+                now: now, status: MemberStatus(state: "sampling", version: version ?? MemberStatus.noVersion))
             members[peer]?.body = .rollout(session, queue: queue, version: version)
             post(from: peer, actions)
         case .scorer(var session, var queue):
@@ -107,7 +106,7 @@ extension Simulation {
                 let grades = (0..<count).map { -Float(task.ids[task.promptCount + $0] % 7) }
                 actions += session.complete([Score(id: task.id, kind: task.kind, logprobs: grades)], now: now)
             }
-            actions += session.tick(now: now, status: Heartbeat(state: "grading", epoch: 0))
+            actions += session.tick(now: now, status: MemberStatus(state: "grading"))
             members[peer]?.body = .scorer(session, queue: queue)
             post(from: peer, actions)
         }
@@ -139,7 +138,7 @@ extension Simulation {
         let count = 1 + Int(random.integer(below: UInt64(task.sampling.maxTokens), 0))
         let ids = (0..<count).map { Int32(random.integer(below: 1000, UInt64($0 + 1))) }
         return Trajectory(
-            id: task.id, kind: task.kind, teacher: task.teacher, promptIDs: task.promptIDs, responseIDs: ids,
+            id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs, responseIDs: ids,
             behaviourLogprobs: ids.map { -Float($0 % 5) },
             policyVersions: PolicyVersions(repeating: version, count: ids.count),
             finishReason: count == task.sampling.maxTokens ? .length : .stop,
@@ -150,7 +149,7 @@ extension Simulation {
         guard dice.happens(faults.corruptResult) else { return trajectory }
         var trajectory = trajectory
         switch dice.integer(0..<4) {
-        case 0: trajectory.promptIDs.append(9)
+        case 0: trajectory.responseIDs.append(9)
         case 1: trajectory.behaviourLogprobs[0] = .nan
         case 2: trajectory.policyVersions = PolicyVersions(trajectory.policyVersions.map { $0 + 1000 })
         default: trajectory.behaviourLogprobs.append(0)

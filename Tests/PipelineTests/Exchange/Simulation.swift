@@ -177,7 +177,7 @@ struct Simulation {
         if exchange.version % 3 == 0 { checkpoint = (exchange.version, boundary) }
         for peer in exchange.peers(.rollout) { perform([.announceWeights(to: peer)]) }
         if plan.evaluates(version: exchange.version) { exchange.beginEvaluation() }
-        perform(exchange.pump(now: now))
+        perform(exchange.grantWork(now: now))
     }
 
     mutating func verify(_ batch: [ScoredTrajectory]) {

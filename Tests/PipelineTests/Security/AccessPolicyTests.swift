@@ -15,12 +15,12 @@ struct AccessPolicyTests {
     static func hello(_ role: Role, name: String = "x") -> Message {
         .hello(
             Hello(
-                role: role, name: name, incarnation: 1, hostID: "", tokenizerFingerprint: "",
-                slots: 1, teachers: role == .scorer ? ["default"] : [], processID: 1))
+                role: role, name: name, tokenizerFingerprint: "",
+                teachers: role == .scorer ? ["default"] : [], processID: 1))
     }
 
     private static let heartbeat = Message.heartbeat(
-        Heartbeat(state: "", leaseIDs: [], tokens: 0, tokensPerSecond: 0, version: 0, epoch: 1))
+        Heartbeat(status: MemberStatus(state: ""), epoch: 1))
     /// Every kind of message, and who may send it.
     private static let table: [(message: Message, worker: Bool, scorer: Bool)] = [
         (hello(.rollout), true, false), (hello(.scorer), false, true), (heartbeat, true, true),
@@ -34,7 +34,7 @@ struct AccessPolicyTests {
         ),
         (.reject(Reject(code: .unknownPeer, message: "")), false, false),
         (.heartbeatReply(HeartbeatReply(epoch: 1, version: 0)), false, false),
-        (.shutdown(Shutdown(reason: "")), false, false), (.rolloutGrant(RolloutGrant(tasks: [])), false, false),
+        (.shutdown(Shutdown(reason: "")), false, false), (.rolloutGrant(RolloutGrant(groups: [])), false, false),
         (.scoreGrant(ScoreGrant(tasks: [])), false, false), (.acknowledge(Acknowledge(items: [])), false, false),
         (.revoke(Revoke(items: [])), false, false),
         (

@@ -68,7 +68,7 @@ import Wire
         status.members = [
             .init(
                 name: "rollout-0", role: .rollout, teachers: [], leases: 1, tasks: 2, window: 64,
-                state: "sampling \"2\"", tokensPerSecond: 12.5, version: Heartbeat.noVersion, silenceSeconds: 0.25)
+                state: "sampling \"2\"", tokensPerSecond: 12.5, version: MemberStatus.noVersion, silenceSeconds: 0.25)
         ]
         let lines = status.text.split(separator: "\n").map(String.init)
         #expect(lines[0] == "run a?[2J: step 3 of 40, up for 0:00")

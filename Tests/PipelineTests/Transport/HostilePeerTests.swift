@@ -177,7 +177,7 @@ struct HostilePeerTests {
     @Test func aFloodOfValidMessagesIsThinned() async throws {
         let learner = try learner { ($0.connections.messagesPerSecond, $0.connections.messageBurst) = (200, 500) }
         let heartbeat = try Codec.encode(
-            .heartbeat(Heartbeat(state: "", leaseIDs: [], tokens: 0, tokensPerSecond: 0, version: 0, epoch: 1)))
+            .heartbeat(Heartbeat(status: MemberStatus(state: ""), epoch: 1)))
         let bytes = heartbeat.enumerated().flatMap {
             RawPeer.frame($0.element.array, more: $0.offset + 1 < heartbeat.count)
         }

@@ -23,8 +23,10 @@ private enum Python {
         return process
     }
 
-    static let scorer = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Examples/python/scorer.py").path
+    private static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    static let scorer = repository.appending(path: "Examples/python/scorer.py").path
+    static let tokenizer = repository.appending(path: "Tests/Fixtures/golden/bpe-qwen.tokenizer.json").path
 }
 
 /// docs/protocol.md is enough to write a scorer: this one was written from it.
@@ -41,6 +43,7 @@ struct PythonScorerTests {
         process = Python.process([
             try #require(Python.executable), Python.scorer, "--connect", learner.endpoint, "--constant", "-1.5",
             "--teacher", "default", "--teacher", "math", "--name", "py", "--slots", "7",
+            "--tokenizer", Python.tokenizer,
         ])
         try process.run()
         events = learner.events.makeAsyncIterator()
@@ -48,9 +51,12 @@ struct PythonScorerTests {
             throw WireError(.notAMessage, "no hello came")
         }
         self.peer = peer
-        #expect(hello.role == .scorer && hello.name == "py" && hello.slots == 7)
+        #expect(hello.role == .scorer && hello.name == "py" && hello.teacher == nil)
         #expect(hello.teachers == ["default", "math"] && hello.protocolVersion == Codec.version)
-        #expect(peer == PeerID("py-\(String(hello.incarnation, radix: 16))"))
+        #expect(peer.description.hasPrefix("py-"))
+        // As Tokenizer.fingerprint computes it, see FingerprintTests.
+        #expect(
+            hello.tokenizerFingerprint == "e91f95261b6d4de62e4f96aaa71c47d4504d4d932a3554189c1c5f9a427315c3")
     }
 
     private func welcome(epoch: UInt64) throws {
@@ -77,7 +83,8 @@ struct PythonScorerTests {
         let request = try await next { if case .leaseRequest(let request) = $0 { request } else { nil } }
         #expect(request == LeaseRequest(count: 7, epoch: 1 << 63))
         let heartbeat = try await next { if case .heartbeat(let heartbeat) = $0 { heartbeat } else { nil } }
-        #expect(heartbeat.epoch == 1 << 63 && heartbeat.leaseIDs.isEmpty && heartbeat.state == "waiting for work")
+        #expect(heartbeat.epoch == 1 << 63 && heartbeat.leaseIDs.isEmpty)
+        #expect(heartbeat.status.state == "waiting for work")
 
         try learner.send(
             .scoreGrant(ScoreGrant(tasks: [task(1, 5, prompt: 2), task(2, 40, prompt: 1), task(3, 4, prompt: 4)])),

@@ -304,8 +304,7 @@ struct TransportConformanceTests {
         [
             .hello(
                 Hello(
-                    role: .rollout, name: "w", incarnation: 5, hostID: "h", arithmetic: "a",
-                    tokenizerFingerprint: "t", slots: 4, processID: 1)),
+                    role: .rollout, name: "w", arithmetic: "a", tokenizerFingerprint: "t", processID: 1)),
             .acknowledge(Acknowledge(items: [])),
             .scoreGrant(
                 ScoreGrant(tasks: [

@@ -1,0 +1,14 @@
+import Engines
+import Wire
+
+extension TeacherDescription {
+    /// What a member tells its learner of the teacher that it holds.
+    init(_ model: ModelDescription) {
+        self.init(
+            contextLength: min(model.contextLength, Self.mostTokens),
+            vocabularySize: min(model.vocabularySize, Self.mostTokens),
+            templateIdentity: model.templateIdentity,
+            operationsPerToken: model.forwardCost?.perToken ?? 0,
+            operationsPerTokenPair: model.forwardCost?.perPair ?? 0)
+    }
+}
