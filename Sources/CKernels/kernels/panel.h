@@ -82,15 +82,16 @@ INLINE void K(panel_block)(
         // The next tile's sums are fetched meanwhile.
         for (int64_t i = tall; add && i < 2 * tall && r + i < rows; i++) __builtin_prefetch(c + i * ldy, 1, 3);
         next.rows = ahead + tile * pieces * share;
-        if (columns == K(BLOCK)) {
-            K(panel_tile)(tall, c, ldy, add, x + r * x_row, x_row, x_depth, block, type, depth, next);
-            continue;
-        }
+        // A rest of a block goes through a tile of its own, which may be written whole. Both in one call: every call
+        // here is the machine code of all tiles again.
         _Alignas(64) float edge[CK_TILE_ROWS * K(BLOCK)];
-        if (add)
-            for (int64_t i = 0; i < tall; i++) memcpy(edge + i * K(BLOCK), c + i * ldy, (size_t)columns * 4);
-        K(panel_tile)(tall, edge, K(BLOCK), add, x + r * x_row, x_row, x_depth, block, type, depth, next);
-        for (int64_t i = 0; i < tall; i++) memcpy(c + i * ldy, edge + i * K(BLOCK), (size_t)columns * 4);
+        const bool whole = columns == K(BLOCK);
+        float *sums = whole ? c : edge;
+        for (int64_t i = 0; !whole && add && i < tall; i++)
+            memcpy(edge + i * K(BLOCK), c + i * ldy, (size_t)columns * 4);
+        K(panel_tile)(tall, sums, whole ? ldy : K(BLOCK), add, x + r * x_row, x_row, x_depth, block, type, depth, next);
+        for (int64_t i = 0; !whole && i < tall; i++)
+            memcpy(c + i * ldy, edge + i * K(BLOCK), (size_t)columns * 4);
     }
 }
 
