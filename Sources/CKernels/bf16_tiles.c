@@ -110,8 +110,8 @@ static void put_pair(
     }
 }
 
-/// Writes tile registers L and R, of `count` rows, side by side; `width` of their columns are wanted. Whole rows of sums
-/// need no detour.
+/// Writes tile registers L and R, of `count` rows, side by side; `width` of their columns are wanted. Whole rows of
+/// sums need no detour.
 #define PUT_PAIR(L, R, row, count, column, width) \
     if (o->store == CK_BF16_SET && (width) >= 2 * LANES) { \
         float *y = (float *)o->y + (row) * o->ldy + (column); \

@@ -148,8 +148,8 @@ void ck_team_destroy(ck_team *team) {
     free(team);
 }
 
-/// Calls body for items 0 ..< items, each claimed by one thread; returns when all are done. One caller at a time. Declared
-/// in ThreadTeam.swift: headers cannot say how closures are called.
+/// Calls body for items 0 ..< items, each claimed by one thread; returns when all are done. One caller at a time.
+/// Declared in ThreadTeam.swift: headers cannot say how closures are called.
 __attribute__((swiftcall)) void ck_team_run(ck_team *team, int64_t items, closure body, void *context) {
     if (items <= 0) return;
     if (items == 1 || team->threads == 1 || items > INT32_MAX) {

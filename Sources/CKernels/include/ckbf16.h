@@ -37,9 +37,9 @@ void ck_bf16_product(
 bool ck_bf16_tiles_available(void);
 /// y [rows][width], row stride ldy = x [rows][depth], dense, times one panel of packed weights, by AMX tiles.
 ///
-/// A sum is made of 32 products at a time: those with even and with odd index are a chain each, their sum is added to the
-/// sum so far. Subnormal numbers count as zero. next: packed weights that will be wanted after these, `next_bytes` of
-/// them, or null.
+/// A sum is made of 32 products at a time: those with even and with odd index are a chain each, their sum is added to
+/// the sum so far. Subnormal numbers count as zero. next: packed weights that will be wanted after these, `next_bytes`
+/// of them, or null.
 void ck_bf16_tiles_product(
     void *y, ck_bf16_store store, int64_t ldy, const uint16_t *x, const uint16_t *panel, int64_t rows, int64_t depth,
     int64_t width, const void *next, int64_t next_bytes);

@@ -104,9 +104,9 @@ typedef struct ck_kernels {
     /// db[c0..<c1] += sum over rows of dy, ascending.
     void (*column_sums)(float *db, const void *dy, int type, int64_t t, int64_t n, int64_t c0, int64_t c1);
 
-    void (*swiglu)(void *h, const void *gate_up, int type, int64_t i, int64_t r0, int64_t r1);
+    void (*swiglu)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1);
     void (*swiglu_backward)(
-        void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t i, int64_t r0,
+        void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0,
         int64_t r1);
 
     /// Rows of one sequence: row r0 + i is position `position + i`.

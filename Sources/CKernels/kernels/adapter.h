@@ -1,7 +1,9 @@
 // Low-rank adapters (Hu and others, "LoRA", 2021).
+//
+// All is dense f32: out and base [rows][k], a [rank][k], b [rows][rank]. Pointers are to row 0, not to row r0.
 
-/// Rows [r0, r1) of out [rows][k] = base + scale * b [rows][rank] a [rank][k]; out may be base. Every element is a sum
-/// over ascending rank, each product and each sum rounded by itself: the same bits in every instruction set.
+/// Rows [r0, r1) of out = base + scale * b a; out may be base. Every element is a sum over ascending rank, each product
+/// and each sum rounded by itself: the same bits in every instruction set.
 static void K(add_adapter)(
     float *out, const float *base, const float *a, const float *b, float scale, int64_t k, int64_t rank, int64_t r0,
     int64_t r1) {

@@ -2,6 +2,11 @@
 //
 // A tile holds queries of consecutive positions times the query heads that share one KV head, so that keys and
 // values are read once for all of them. Each (query, head) row's arithmetic is the same alone or in a tile.
+//
+// q and out are [rows][heads][head_dim] of the shape's type, lse [rows][heads] f32, and qkv, which attend_next reads,
+// [rows][heads + 2 kv_heads][head_dim] as projected. A page holds, for one layer and KV head, keys
+// [head_dim][CK_PAGE] and values [CK_PAGE][v_stride] of that type. `scratch` is one thread's attention_scratch, in
+// which a tile is q and out [tile rows][v_stride] and p [tile rows][CK_PAGE].
 
 enum { K(TILE) = 48 };
 

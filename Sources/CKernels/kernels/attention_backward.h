@@ -2,6 +2,11 @@
 //
 // With P = exp(S - lse), S = scale q k: dV = Pᵀ dO; dS = P (dO Vᵀ - delta), delta = dO . O; dq = scale dS K;
 // dk = scale dSᵀ q. Blocks of 64 keys and 64 queries, in one fixed order.
+//
+// q, out and d_out are [rows][heads][head_dim] of the shape's type, lse [rows][heads] f32. grad is
+// [rows][heads + 2 kv_heads][head_dim] f32: gradients of the queries, then of the keys, then of the values. Spans say
+// which of these rows are theirs, and in which pages of `table` their keys and values lie. `scratch` is one thread's
+// backward_scratch.
 
 // Rows of v_stride elements where a head's width is the row.
 typedef struct {
@@ -47,11 +52,11 @@ typedef struct {
     int kv;
 } K(backward_inputs);
 
-/// Adds one span's queries, from its query `first` on, to the gradients of the loaded block of keys. Lane 0 of the block
-/// is position `base`; lanes [lo, hi) are keys of this block's owner.
+/// Adds one span's queries, from its query `first` on, to the gradients of the loaded block of keys. Lane 0 of the
+/// block is position `base`; lanes [lo, hi) are keys of this block's owner.
 static void K(block_gradient)(
-    K(backward_scratch) * s, const K(backward_inputs) * in, const ck_span *span, int64_t first, int64_t base, int64_t lo,
-    int64_t hi) {
+    K(backward_scratch) * s, const K(backward_inputs) * in, const ck_span *span, int64_t first, int64_t base,
+    int64_t lo, int64_t hi) {
     static const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const ck_attention_shape *shape = in->shape;
     const int64_t d = shape->head_dim, heads = shape->heads, kv_heads = shape->kv_heads, group = heads / kv_heads;

@@ -1,4 +1,4 @@
-// Where a bf16 product's sums go.
+// Where a bf16 product's sums go: y is bf16 for CK_BF16_NARROW and f32 otherwise, and `at` counts its elements.
 #pragma once
 #include "../include/ckbf16.h"
 #include "vector.h"

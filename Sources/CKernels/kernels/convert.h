@@ -1,4 +1,4 @@
-// Conversions between element types.
+// Conversions between element types, and exp. All pointers are to n elements; dst and src have types of their own.
 
 static void K(convert)(void *dst, int dst_type, const void *src, int src_type, int64_t n) {
     if (dst_type == src_type) {

@@ -1,4 +1,8 @@
 // Softmax statistics and gradients of logits, one vocabulary panel at a time.
+//
+// z is the panel's logits [rows][w] f32, row stride ldz; d its gradient [rows][w], row stride ldd. Every row has one
+// element of scale, lse, coefficient and targets [rows]; a target counts columns of the whole vocabulary, of which the
+// panel begins at first_column. max, sum and weighted are written at every stats_stride-th element, one for a row.
 
 static void K(panel_stats)(
     float *z, int64_t ldz, int64_t w, const float *scale, float *max, float *sum, float *weighted,

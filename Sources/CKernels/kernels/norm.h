@@ -1,4 +1,7 @@
 // RMS norm: y = x * rstd * w, rstd = 1 / sqrt(mean(x^2) + epsilon). f32 inside.
+//
+// x, y, dx and dy are [rows][c], dense, and pointers to row 0; x and dx are f32, y and dy of the type given with them.
+// The weights w and their gradient dw are [c] f32.
 
 /// Sum of a*b over n elements: four accumulators, so that latency does not bound it.
 INLINE float K(dot)(const float *a, const float *b, int64_t n) {

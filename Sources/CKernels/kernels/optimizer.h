@@ -1,4 +1,6 @@
 // AdamW with decoupled decay (Loshchilov and Hutter, 2019), one pass; norms of gradients.
+//
+// Parameters p, gradients g and the moments m and v are [n] f32; so is the x that is summed.
 
 static void K(adamw)(float *p, const float *g, float *m, float *v, int64_t n, const ck_adamw *o) {
     const vf beta1 = o->beta1, beta2 = o->beta2, rest1 = 1.0f - o->beta1, rest2 = 1.0f - o->beta2;

@@ -3,6 +3,10 @@
 // A panel of W [w][depth] is packed as blocks of CK_TILE_VECTORS vectors of outputs: [block][depth][columns], the last
 // block padded with zeros, in f32 or bf16. Every output is one chain of fused multiply-adds in f32 over ascending
 // depth, whatever the tile.
+//
+// x is f32, element (row, k) at x[row * x_row + k * x_depth]: rows [rows][depth] for panel_product, [depth][rows] for
+// panel_outer_product. y is [rows][w] f32, row stride ldy. `block` points to one block of `packed`, `ahead` to what is
+// to be fetched while it is multiplied.
 
 enum { K(BLOCK) = CK_TILE_VECTORS * LANES };
 

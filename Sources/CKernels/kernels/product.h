@@ -3,7 +3,9 @@
 // C[rows][n] = (C or 0) + A[rows][depth] B[depth][n], n in vectors of 16. A is f32 with any strides, B either type
 // with row stride ldb. Every element of C is one chain of fused multiply-adds over ascending depth, whatever the
 // tile it falls in: that makes attention's bits independent of how many queries are computed together.
-// In a tile, neighbouring vectors of B are `b_vector` elements apart.
+//
+// Element (row, k) of A is a[row * a_row + k * a_depth]; row k of B begins at element k * ldb of b, row r of C at
+// c[r * ldc]. In a tile, neighbouring vectors of B are `b_vector` elements apart.
 // `ahead`: what will be wanted next is fetched meanwhile: with every piece of the depth `bytes` of `count` rows, which
 // lie `step` bytes apart.
 
@@ -48,8 +50,8 @@ INLINE void K(tile)(
         for (int v = 0; v < V; v++) store_f32(c + r * ldc + v * LANES, acc[r][v]);
 }
 
-/// Rows are cut into as few tiles as can hold them, about as many to each: a tile of few rows has too few chains of sums
-/// to fill the pipeline.
+/// Rows are cut into as few tiles as can hold them, about as many to each: a tile of few rows has too few chains of
+/// sums to fill the pipeline.
 INLINE int64_t K(tile_count)(int64_t rows) { return (rows + CK_TILE_ROWS - 1) / CK_TILE_ROWS; }
 
 /// Rows of the next tile when `rows` are left for so many.

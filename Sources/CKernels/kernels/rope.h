@@ -1,4 +1,10 @@
 // Per-head RMS norm (Qwen3), rotary positions in the half-split form, and the write into pages; and back.
+//
+// qkv and its gradient d_qkv are [rows][heads + 2 kv_heads][head_dim] of the shape's type: a row's queries, keys and
+// values; the gradient after the rotation is the same in f32. q is [rows][heads][head_dim] of that type. Weights of the
+// norms and their gradients are [head_dim] f32, a rope's cos and sin [positions][head_dim / 2] f32. In a page, keys of
+// one KV head are [head_dim][CK_PAGE] and values [CK_PAGE][v_stride]. Functions of one head get cos and sin of its
+// position, and x, y, g, w and dw [head_dim] f32; `at` is the element of qkv or q where the head begins.
 
 /// y = rotation of x by the position's angles: pairs (i, i + d/2). `direction` -1 undoes it.
 INLINE void K(rotate)(float *y, const float *x, const float *cos, const float *sin, float direction, int64_t half) {

@@ -1,4 +1,9 @@
 // Embedding, biases, column sums, SwiGLU.
+//
+// Pointers are to row 0 of dense rows, f32 where no type is given with them. Embedding: x and dx [rows][c], table and
+// d_table [vocabulary][c], ids [rows] int32. Biases: y and dy [rows][n], bias and db [n]. store_block:
+// block [rows][w], y [rows][w] with row stride ldy. SwiGLU: h and dh [rows][n], gate_up and d_gate_up [rows][2][n],
+// gate first.
 
 INLINE void K(embed_typed)(
     float *x, const void *table, int type, int64_t c, const int32_t *ids, int64_t r0, int64_t r1) {
@@ -71,7 +76,7 @@ static void K(column_sums)(float *db, const void *dy, int type, int64_t t, int64
 
 INLINE vf K(sigmoid)(vf x) { return 1.0f / (1.0f + exp16(-x)); }
 
-/// h = silu(gate) * up, gate first in the row.
+/// h = silu(gate) * up.
 INLINE void K(swiglu_typed)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
     for (int64_t r = r0; r < r1; r++) EACH_VECTOR(i, k, 0, n) {
             vf g = load_n(gate_up, type, 2 * r * n + i, k), u = load_n(gate_up, type, (2 * r + 1) * n + i, k);
@@ -79,9 +84,9 @@ INLINE void K(swiglu_typed)(void *h, const void *gate_up, int type, int64_t n, i
         }
 }
 
-static void K(swiglu)(void *h, const void *gate_up, int type, int64_t i, int64_t r0, int64_t r1) {
-    if (type == CK_F32) K(swiglu_typed)(h, gate_up, CK_F32, i, r0, r1);
-    else K(swiglu_typed)(h, gate_up, CK_BF16, i, r0, r1);
+static void K(swiglu)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
+    if (type == CK_F32) K(swiglu_typed)(h, gate_up, CK_F32, n, r0, r1);
+    else K(swiglu_typed)(h, gate_up, CK_BF16, n, r0, r1);
 }
 
 /// With s = sigmoid(g): d_up = dh g s; d_gate = dh up s (1 + g (1 - s)).
@@ -97,8 +102,8 @@ INLINE void K(swiglu_backward_typed)(
 }
 
 static void K(swiglu_backward)(
-    void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t i, int64_t r0, int64_t r1) {
-    if (type == CK_F32) K(swiglu_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_F32, i, r0, r1);
-    else if (dh_type == CK_F32) K(swiglu_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_BF16, i, r0, r1);
-    else K(swiglu_backward_typed)(d_gate_up, dh, CK_BF16, gate_up, CK_BF16, i, r0, r1);
+    void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
+    if (type == CK_F32) K(swiglu_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_F32, n, r0, r1);
+    else if (dh_type == CK_F32) K(swiglu_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_BF16, n, r0, r1);
+    else K(swiglu_backward_typed)(d_gate_up, dh, CK_BF16, gate_up, CK_BF16, n, r0, r1);
 }

@@ -1,4 +1,4 @@
-// Transposition of sixteen vectors of 32-bit lanes.
+// Transposition of sixteen vectors of 32-bit lanes: v is [row][lane] before and [lane][row] after.
 #pragma once
 #include "vector.h"
 

@@ -1,5 +1,7 @@
 // Sixteen-lane vectors that clang lowers to whatever the instruction set has. Included once per instruction set;
 // CK_FMA says that fused multiply-add is an instruction there. Lane order is part of the results: do not reorder.
+//
+// p is storage of either type, of which i is the index of an element, not of a byte; n counts elements.
 #pragma once
 #include <float.h>
 #include <stdint.h>
