@@ -64,8 +64,9 @@ extension LearnerProcess {
         let saved = await onThread("opd-checkpoint") {
             Result {
                 try store.save(step: Int(state.step)) { new in
-                    for name in ["model", "adapter", "optimizer.safetensors", CheckpointState.fileName]
-                    where name != "adapter" || FileTree.kind("\(folder)/\(name)") == .folder {
+                    // What the engine has written is its own affair.
+                    let anew = [Checkpoint.manifestName, CheckpointState.configurationName]
+                    for name in try FileTree.names(in: folder) where !anew.contains(name) {
                         try FileManager.default.copyItem(atPath: "\(folder)/\(name)", toPath: "\(new)/\(name)")
                     }
                     try FileTree.write(text, to: "\(new)/\(CheckpointState.configurationName)")

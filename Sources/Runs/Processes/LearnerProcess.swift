@@ -32,7 +32,8 @@ package enum LearnerProcess {
     /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     package static func run(
         _ configuration: RunConfiguration, folder: RunFolder, bind: String? = nil, start: Start,
-        resumeCommand: String, timeLimit: TimeLimit? = nil, progress: RunProgress, logger: Logger
+        resumeCommand: String, timeLimit: TimeLimit? = nil, engines: EngineChoice = .standard, progress: RunProgress,
+        logger: Logger
     ) async throws -> End {
         let startedAt = ContinuousClock.now
         guard configuration.objective.kind.samples else {
@@ -55,7 +56,7 @@ package enum LearnerProcess {
             logger.info("listening at \(transport.endpoint), \(privacy)")
             return try await run(
                 configuration, folder: folder, transport: transport, start: start, resumeCommand: resumeCommand,
-                timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
+                timeLimit: timeLimit, startedAt: startedAt, engines: engines, progress: progress, logger: logger)
         } catch {
             await transport.close()
             throw error
@@ -64,11 +65,10 @@ package enum LearnerProcess {
 
     private static func run(
         _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, start: Start,
-        resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, progress: RunProgress,
-        logger: Logger
+        resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, engines: EngineChoice,
+        progress: RunProgress, logger: Logger
     ) async throws -> End {
         progress.activity("loading the student")
-        let engines = EngineChoice.standard
         let models = try await DescribedModels(configuration, engines: engines, logger: logger)
         let data = try PreparedData(configuration, models)
         let plan = runPlan(configuration, data)

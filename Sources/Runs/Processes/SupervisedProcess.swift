@@ -19,12 +19,11 @@ package enum SupervisedProcess {
     /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     package static func run(
         _ given: RunConfiguration, folder: RunFolder, start: LearnerProcess.Start, resumeCommand: String,
-        timeLimit: TimeLimit? = nil, progress: RunProgress, logger: Logger
+        timeLimit: TimeLimit? = nil, engines: EngineChoice = .standard, progress: RunProgress, logger: Logger
     ) async throws -> LearnerProcess.End {
         let startedAt = ContinuousClock.now
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
-        let engines = EngineChoice.standard
         var configuration = given
         if configuration.shape.layers > 0 {
             configuration.student.model = try await makeStudent(configuration, engines, in: folder, logger: logger)
