@@ -100,7 +100,7 @@ import Wire
     /// The processes of a run with another engine, and a teacher that is not on the learner's machine.
     @Test func anEngineCanBeChosen() async throws {
         let folder = try TemporaryFolder()
-        let shape = InitialShape(layers: 1, hidden: 8, heads: 2, keyValueHeads: 1, intermediate: 8, context: 128)
+        let shape = InitialShape(layers: 1, hidden: 16, heads: 2, keyValueHeads: 1, intermediate: 8, context: 128)
         let parameters = try NativeEngineFactory().create(shape, seed: 1, at: "\(folder.path)/student")
         #expect(parameters > 0)
         let text = """

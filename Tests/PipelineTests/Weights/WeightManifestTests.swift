@@ -23,7 +23,7 @@ import Testing
     @Test(arguments: [nil, AdapterOptions(rank: 2, alpha: 4, targets: ["q_proj", "down_proj"], seed: 1)])
     func aTrainersSnapshotIsDescribed(_ adapters: AdapterOptions?) async throws {
         let folder = try TemporaryFolder(), engine = NativeEngineFactory()
-        let shape = InitialShape(layers: 1, hidden: 8, heads: 2, keyValueHeads: 1, intermediate: 16, context: 32)
+        let shape = InitialShape(layers: 1, hidden: 16, heads: 2, keyValueHeads: 1, intermediate: 16, context: 32)
         _ = try engine.create(shape, seed: 1, at: "\(folder.path)/model")
         let trainer = try engine.trainer(
             ModelReference(path: "\(folder.path)/model", type: .bf16, adapters: adapters),
