@@ -77,7 +77,8 @@ let package = Package(
         module(
             "Runs",
             [
-                "Pipeline", "NativeEngine", "Engines", "Supervision", "Configuration", "Telemetry", "Tokenizers", logging,
+                "Pipeline", "NativeEngine", "Engines", "Supervision", "Configuration", "Telemetry", "Tokenizers",
+                logging,
             ]),
         .executableTarget(
             name: "opd",

@@ -26,9 +26,3 @@ package protocol EngineFactory: Sendable {
     /// - Returns: the number of its parameters.
     func create(_ shape: InitialShape, seed: UInt64, at path: String) async throws -> Int
 }
-
-extension EngineFactory {
-    package func create(_ shape: InitialShape, seed: UInt64, at path: String) async throws -> Int {
-        throw EngineRefusal(.shape, "shape: this engine makes no models from scratch")
-    }
-}

@@ -37,12 +37,18 @@ package struct TrainedWeights {
     package let byteCount: Int
     /// How matrices are stored.
     package let type: WeightType
+    /// What lies where; nil where the engine does not tell.
+    package let manifest: WeightManifest?
     /// Writes them into `byteCount` bytes, 64-byte aligned.
     let write: (UnsafeMutableRawBufferPointer) -> Void
 
-    package init(byteCount: Int, type: WeightType, write: @escaping (UnsafeMutableRawBufferPointer) -> Void) {
+    package init(
+        byteCount: Int, type: WeightType, manifest: WeightManifest? = nil,
+        write: @escaping (UnsafeMutableRawBufferPointer) -> Void
+    ) {
         self.byteCount = byteCount
         self.type = type
+        self.manifest = manifest
         self.write = write
     }
 
@@ -67,14 +73,14 @@ package struct StepResult: Sendable, Equatable {
 
 /// Model and optimizer of one moment, held for as long as this lives.
 package final class HeldState: Sendable {
-    private let writer: @Sendable (_ folder: String) throws -> Void
+    private let writer: @Sendable (_ folder: String) throws -> [String]
     private let release: @Sendable () -> Void
 
     /// - Parameters:
-    ///   - write: writes the state; called from any one thread.
+    ///   - write: writes the state into a folder and returns what is there then; called from any one thread.
     ///   - release: called once, when the state may change again.
     package init(
-        write: @escaping @Sendable (_ folder: String) throws -> Void, release: @escaping @Sendable () -> Void
+        write: @escaping @Sendable (_ folder: String) throws -> [String], release: @escaping @Sendable () -> Void
     ) {
         writer = write
         self.release = release
@@ -82,7 +88,8 @@ package final class HeldState: Sendable {
 
     deinit { release() }
 
-    /// Writes into a folder that exists: `model/` (a Hugging Face folder with f32 weights) and
-    /// `optimizer.safetensors`. Blocks the calling thread.
-    package func write(to folder: String) throws { try writer(folder) }
+    /// Writes into a folder that exists. Blocks the calling thread.
+    /// - Returns: the names of the files and folders that hold the state.
+    @discardableResult
+    package func write(to folder: String) throws -> [String] { try writer(folder) }
 }

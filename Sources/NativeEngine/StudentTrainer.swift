@@ -99,7 +99,7 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
         try body(
             TrainedWeights(
                 byteCount: trainer.broadcastByteCount, type: trainer.type.weightType,
-                write: trainer.writeBroadcast))
+                manifest: WeightManifest(broadcastBy: trainer), write: trainer.writeBroadcast))
     }
 
     package func holdState() -> HeldState {
@@ -110,6 +110,7 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
                 try held.trainer.saveModel(to: folder + "/model", copyingTokenizerFrom: files)
                 try held.trainer.saveAdapters(to: folder + "/adapter", base: files)
                 try held.trainer.saveOptimizer(to: folder + "/optimizer.safetensors")
+                return ["model", "optimizer.safetensors"] + (held.trainer.trainsAdapters ? ["adapter"] : [])
             }, release: { gate.release() })
     }
 
@@ -125,6 +126,20 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
             try trainer.loadModel(from: folder + "/model")
         }
         try trainer.loadOptimizer(from: folder + "/optimizer.safetensors")
+    }
+}
+
+extension WeightManifest {
+    /// Of what a trainer sends out: all weights, or the adapters behind their head.
+    fileprivate init(broadcastBy trainer: Trainer) {
+        let layout = trainer.adaptation?.snapshot.layout.parameters ?? trainer.broadcastLayout
+        let start = trainer.broadcastByteCount - layout.byteCount
+        self.init(
+            tensors: layout.entries.map { entry in
+                Tensor(
+                    name: entry.spec.name, shape: entry.spec.shape, type: entry.type.weightType,
+                    byteOffset: start + entry.byteOffset)
+            }, byteCount: trainer.broadcastByteCount)
     }
 }
 

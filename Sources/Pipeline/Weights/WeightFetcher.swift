@@ -149,7 +149,9 @@ package actor WeightFetcher {
 
     private func deliver(_ announce: WeightsAnnounce) {
         let source: FetchedWeights.Source = mapped == nil ? .chunks : .sharedMemory
-        guard let bytes = mapped ?? assembly?.bytes, let type = WeightType(rawValue: announce.elementType) else { return }
+        // The type was known when the version was announced.
+        guard let bytes = mapped ?? assembly?.bytes, let type = WeightType(rawValue: announce.elementType)
+        else { return }
         mapped = nil
         assembly = nil
         continuation.yield(

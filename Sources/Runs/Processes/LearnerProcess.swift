@@ -37,7 +37,8 @@ package enum LearnerProcess {
     /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     package static func run(
         _ configuration: RunConfiguration, folder: RunFolder, bind: String? = nil, start: Start,
-        resumeCommand: String, timeLimit: TimeLimit? = nil, progress: RunProgress, logger: Logger
+        resumeCommand: String, timeLimit: TimeLimit? = nil, engines: EngineChoice = .standard, progress: RunProgress,
+        logger: Logger
     ) async throws -> End {
         let startedAt = ContinuousClock.now
         guard configuration.kind.sampler != .nobody else {
@@ -60,7 +61,7 @@ package enum LearnerProcess {
             logger.info("listening at \(transport.endpoint), \(privacy)")
             return try await run(
                 configuration, folder: folder, transport: transport, start: start, resumeCommand: resumeCommand,
-                timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
+                timeLimit: timeLimit, startedAt: startedAt, engines: engines, progress: progress, logger: logger)
         } catch {
             await transport.close()
             throw error
@@ -69,11 +70,11 @@ package enum LearnerProcess {
 
     private static func run(
         _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, start: Start,
-        resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, progress: RunProgress,
-        logger: Logger
+        resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, engines: EngineChoice,
+        progress: RunProgress, logger: Logger
     ) async throws -> End {
         let setup = try await RunSetup(
-            configuration, folder: folder, start: start, resumeCommand: resumeCommand, timeLimit: timeLimit,
+            configuration, engines: engines, folder: folder, start: start, resumeCommand: resumeCommand, timeLimit: timeLimit,
             startedAt: startedAt, progress: progress, logger: logger)
         let runID = "\(configuration.name)-\(String(UInt64.random(in: 1 ... .max), radix: 16))"
         let publisher = WeightPublisher(runID: runID, logger: logger)

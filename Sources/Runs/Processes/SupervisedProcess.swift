@@ -15,12 +15,11 @@ package enum SupervisedProcess {
     /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     package static func run(
         _ given: RunConfiguration, folder: RunFolder, start: LearnerProcess.Start, resumeCommand: String,
-        timeLimit: TimeLimit? = nil, progress: RunProgress, logger: Logger
+        timeLimit: TimeLimit? = nil, engines: EngineChoice = .standard, progress: RunProgress, logger: Logger
     ) async throws -> LearnerProcess.End {
         let startedAt = ContinuousClock.now
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
-        let engines = EngineChoice.standard
         let studentPath =
             given.shape.layers > 0 ? try await makeStudent(given, engines, in: folder, logger: logger) : nil
         try folder.write(given.yaml(markingDefaults: false), to: folder.configuration)

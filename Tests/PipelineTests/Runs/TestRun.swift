@@ -1,4 +1,5 @@
 import Distillation
+import Engines
 import Exchange
 import Foundation
 import Logging
@@ -176,7 +177,7 @@ final class TestRun: Sendable {
     }
 
     func worker(
-        _ name: String = "rollout-0", teachers: [String] = [], backend: UnigramSampler = UnigramSampler(),
+        _ name: String = "rollout-0", teachers: [String] = [], backend: any RolloutBackend = UnigramSampler(),
         patience: Duration = .seconds(20)
     ) throws -> Member {
         let options = MemberOptions(name: name, patience: patience)
@@ -187,7 +188,7 @@ final class TestRun: Sendable {
     }
 
     func scorer(
-        _ name: String = "scorer-0", teachers: [String]? = nil, backend: UnigramTeacher = UnigramTeacher(),
+        _ name: String = "scorer-0", teachers: [String]? = nil, backend: any ScoringBackend = UnigramTeacher(),
         patience: Duration = .seconds(20)
     ) throws -> Member {
         let options = MemberOptions(name: name, patience: patience)

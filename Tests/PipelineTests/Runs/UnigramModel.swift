@@ -175,7 +175,7 @@ actor UnigramTeacher: ScoringBackend {
 
 /// Gradient descent with momentum: state beside the weights, as a real optimizer has.
 actor UnigramTrainer: TrainingBackend, SupervisedBackend {
-    nonisolated let tokenizerFingerprint = "unigram"
+    nonisolated let tokenizerFingerprint: String
     private(set) var model: UnigramModel
     private var momentum = [Float](repeating: 0, count: UnigramModel.vocabulary)
     private var dead = false
@@ -188,8 +188,9 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
     ///   - saving: seconds that it takes to write its state.
     init(
         _ model: UnigramModel = .student, duration: Duration = .milliseconds(5), explodesAt: Set<UInt64> = [],
-        saving: Double = 0
+        saving: Double = 0, tokenizer: String = "unigram"
     ) {
+        tokenizerFingerprint = tokenizer
         self.saving = saving
         self.model = model
         self.duration = duration
@@ -275,6 +276,7 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
                 if dead { throw EngineFailure() }
                 Thread.sleep(forTimeInterval: saving)
                 try JSONEncoder().encode(values).write(to: URL(fileURLWithPath: "\(folder)/unigram.json"))
+                return ["unigram.json"]
             }, release: {})
     }
 
