@@ -84,17 +84,32 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
 
-        tests("Compute", ["CKernels", "COneDNN"]),
-        tests("Tokenizers", []),
-        tests("Models", ["Tokenizers", "Compute"]),
+        // What tests of several targets share.
+        .target(
+            name: "TestSupport", dependencies: ["Distillation", "Wire", "Exchange", "RunFiles", "Locking", logging],
+            path: "Tests/TestSupport", swiftSettings: swiftSettings),
+        tests("Compute", ["CKernels", "COneDNN", "TestSupport"]),
+        tests("Tokenizers", ["TestSupport"]),
+        tests("Models", ["Tokenizers", "Compute", "CKernels", "TestSupport"]),
         tests("Generation", ["Models", "Compute"]),
-        tests("Training", ["Models", "Compute", "Generation", "Distillation"]),
+        tests("Training", ["Models", "Compute", "Generation", "Distillation", "TestSupport"]),
         tests("Distillation", []),
         tests("ZeroMQ", []),
-        tests("Wire", ["Distillation"]),
+        tests("Wire", ["Distillation", "TestSupport"]),
         tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", ["Distillation", "Telemetry"]),
-        tests("Pipeline", ["Runs", "NativeEngine", "Supervision", "Exchange", "Transport", "Engines", "RunFiles", "ZeroMQ"]),
+        tests("Exchange", ["Wire", "Distillation", "TestSupport"]),
+        tests(
+            "Transport",
+            ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "TestSupport", logging]),
+        tests("RunFiles", ["TestSupport"]),
+        tests("Supervision", ["Configuration", "RunFiles", "Models", "TestSupport", logging]),
+        tests(
+            "Pipeline",
+            [
+                "Runs", "Engines", "Exchange", "Transport", "RunFiles", "Telemetry", "Files", "Locking", "Wire",
+                "Distillation", "TestSupport", logging,
+            ]),
         // Readers of foreign bytes: built always, so that they go with what they read.
         .target(
             name: "FuzzTargets",
@@ -105,7 +120,8 @@ let package = Package(
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets", "Distillation"], swiftSettings: swiftSettings),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers"], swiftSettings: swiftSettings),
+            name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers", "TestSupport"],
+            swiftSettings: swiftSettings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,7 +1,6 @@
+import Compute
 import Synchronization
 import Testing
-
-@testable import Compute
 
 #if canImport(Glibc)
     import Glibc

@@ -1,7 +1,7 @@
 import Distillation
+import TestSupport
 import Testing
-
-@testable import Wire
+import Wire
 
 @Suite struct CodecTests {
     @Test(arguments: Samples.all)
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test func mutationsNeverCrash() throws {
-        var random = SplitMix(state: 42)
+        var random = SeededRandom(seed: 42)
         var decoded = 0
         for _ in 0..<20_000 {
             var frames = try Codec.encode(Samples.all[Int(random.next() % UInt64(Samples.all.count))])
@@ -162,30 +162,23 @@ import Testing
 
     @Test func countsThatLieAreRefused() throws {
         // A header that announces 2^61 + 1 elements: the product with the element size wraps to 4.
-        var envelope = PBEnvelope()
-        var array = PBArrayFrame()
-        array.kind = .logprobs
-        array.count = 1 << 62 | 1
-        envelope.arrays = [array]
-        envelope.scores = PBScores()
-        let frames = [Frame([0x4f, 0x50, 0x44, 1]), Frame(try envelope.serializedBytes()), Frame([0, 0, 0, 0])]
+        let count: [UInt8] = [0x81] + [UInt8](repeating: 0x80, count: 7) + [0x40]
+        let logprobs: [UInt8] = [0x08, 2, 0x10] + count
+        let noScores: [UInt8] = [0x9a, 0x02, 0]
+        let header = [0x0a, UInt8(logprobs.count)] + logprobs + noScores
+        let announced = Codec.arrays(announcedBy: header)
+        #expect(announced.map(\.count) == [1 << 62 | 1] && announced.map(\.stride) == [4])
+        let frames = [Frame([0x4f, 0x50, 0x44, 1]), Frame(header), Frame([0, 0, 0, 0])]
         #expect(code { try Codec.decode(frames) } == .lengthMismatch)
 
         // Version runs that cover more tokens than there are.
-        var run = PBVersionRun()
-        run.count = .max
-        #expect(code { try VersionRuns.decode([run], count: 3, "x") } == .lengthMismatch)
+        #expect(code { try VersionRuns.decode([(0, .max)], count: 3, "x") } == .lengthMismatch)
         #expect(code { try VersionRuns.decode([], count: 3, "x") } == .lengthMismatch)
     }
 
     /// A peer may send runs of no tokens, and neighbours of one version.
     @Test func oddVersionRunsAreReadAsWhatTheyMean() throws {
-        let runs = [(1, 2), (1, 1), (9, 0), (2, 0), (1, 1), (2, 1)].map { (version: UInt64, count: UInt32) in
-            var run = PBVersionRun()
-            run.version = version
-            run.count = count
-            return run
-        }
+        let runs: [(version: UInt64, count: UInt32)] = [(1, 2), (1, 1), (9, 0), (2, 0), (1, 1), (2, 1)]
         #expect(try VersionRuns.decode(runs, count: 5, "x") == [1, 1, 1, 1, 2])
     }
 
@@ -238,7 +231,7 @@ import Testing
 
     /// Large batches round-trip, and reasons name the item.
     @Test func largeBatch() throws {
-        var random = SplitMix(state: 1)
+        var random = SeededRandom(seed: 1)
         let trajectories = (0..<256).map { index in
             let count = Int(random.next() % 300)
             return Trajectory(
@@ -275,15 +268,4 @@ final class Shifted: ByteStorage, @unchecked Sendable {  // Written in the initi
     }
 
     deinit { bytes.deallocate() }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
 }

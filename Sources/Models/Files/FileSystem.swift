@@ -101,12 +101,12 @@ extension String {
 }
 
 /// A file mapped read-only into memory.
-final class MappedFile: Sendable {
+package final class MappedFile: Sendable {
     let path: String
     // Written by nobody after init, unmapped when the last reference goes: safe to share although it holds a pointer.
-    nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
+    package nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
 
-    init(_ path: String) throws {
+    package init(_ path: String) throws {
         self.path = path
         // A pipe in a file's place is refused below instead of waited for.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)

@@ -117,7 +117,7 @@ extension FinishReason {
 }
 
 /// Run-length form of the policy version of every token.
-enum VersionRuns {
+package enum VersionRuns {
     /// Of at most 2^32 - 1 versions.
     static func encode(_ versions: PolicyVersions) -> [PBVersionRun] {
         versions.runs.map { run in
@@ -129,8 +129,8 @@ enum VersionRuns {
     }
 
     /// Throws unless the runs hold `count` versions together.
-    static func decode(
-        _ runs: [PBVersionRun], count: Int, _ what: @autoclosure () -> String
+    package static func decode(
+        _ runs: [(version: UInt64, count: UInt32)], count: Int, _ what: @autoclosure () -> String
     ) throws(WireError) -> PolicyVersions {
         // 32-bit counts of a bounded number of runs cannot overflow 64 bits.
         let total = runs.reduce(UInt64(0)) { $0 + UInt64($1.count) }
@@ -163,7 +163,8 @@ extension Trajectories {
                 Trajectory(
                     id: id, kind: try RolloutKind(header.kind), teacher: header.teacher, promptIDs: promptIDs,
                     responseIDs: responseIDs, behaviourLogprobs: try arrays.takeLogprobs(response, what),
-                    policyVersions: try VersionRuns.decode(header.versionRuns, count: response, what),
+                    policyVersions: try VersionRuns.decode(
+                        header.versionRuns.map { ($0.version, $0.count) }, count: response, what),
                     finishReason: try FinishReason(header.finishReason), temperature: header.temperature))
         }
         self.init(trajectories: trajectories, epoch: value.epoch)

@@ -1,10 +1,9 @@
 import Distillation
 import Foundation
 import Pipeline
+import TestSupport
 import Testing
 import Wire
-
-@testable import Pipeline
 
 /// A live run answers whoever asks how it is, and says by itself what it waits for.
 @Suite(.timeLimit(.minutes(3))) struct StatusTests {

@@ -2,6 +2,7 @@ import Distillation
 import Engines
 import Foundation
 import Logging
+import TestSupport
 import Testing
 import Transport
 import Wire

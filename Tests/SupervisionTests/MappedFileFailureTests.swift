@@ -1,8 +1,7 @@
 import Foundation
+import Models
 import Supervision
 import Testing
-
-@testable import Models
 
 struct MappedFileFailureTests {
     @Test func aMappedFileThatIsCutShortEndsTheProcessWithOneLine() async throws {

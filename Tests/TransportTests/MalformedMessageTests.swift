@@ -1,6 +1,7 @@
 import Foundation
 import Locking
 import Logging
+import TestSupport
 import Testing
 import Transport
 import Wire

@@ -4,6 +4,7 @@ import Files
 import Foundation
 import Locking
 import Logging
+import TestSupport
 import Testing
 import Transport
 import Wire
@@ -341,8 +342,4 @@ final class NetworkLearner: Transport {
 enum Abandoned {
     private static let kept = Locked<[any Transport]>([])
     static func keep(_ transport: any Transport) { kept.withLock { $0.append(transport) } }
-}
-
-extension Logger {
-    static let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 }

@@ -1,5 +1,6 @@
 import Distillation
 import Foundation
+import TestSupport
 import Testing
 import Transport
 import Wire
@@ -24,7 +25,7 @@ private enum Python {
     }
 
     static let scorer = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Examples/python/scorer.py").path
+        .deletingLastPathComponent().appending(path: "Examples/python/scorer.py").path
 }
 
 /// docs/protocol.md is enough to write a scorer: this one was written from it.
