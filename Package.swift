@@ -64,11 +64,15 @@ let package = Package(
         module("Engines", ["Wire", "Distillation", "Files"]),
         module(
             "NativeEngine",
-            ["Engines", "Wording", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers", "Compute"]),
+            [
+                "Engines", "Wording", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers",
+                "Compute",
+            ]),
         module(
             "Pipeline",
             ["Exchange", "Transport", "Engines", "RunFiles", "Telemetry", "Locking", "Wording", "Files", logging]),
-        module("Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
+        module(
+            "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
         module(
             "Runs",
             [

@@ -6,7 +6,6 @@ import Transport
 import Wire
 import ZeroMQ
 
-
 /// What peers may do to a bound learner without harm to those who behave.
 @Suite(.serialized, .timeLimit(.minutes(5)))
 struct HostilePeerTests {

@@ -8,7 +8,6 @@ import Transport
 import Wire
 import ZeroMQ
 
-
 /// A learner that lets in one worker's key and one scorer's.
 struct KeyedRun: Sendable {
     let learnerPair = try! CurveKeyPair.generate()

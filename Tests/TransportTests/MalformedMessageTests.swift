@@ -7,7 +7,6 @@ import Transport
 import Wire
 import ZeroMQ
 
-
 @Suite(.timeLimit(.minutes(1)))
 struct MalformedMessageTests {
     /// Whatever a peer sends, the learner counts it, says so once, and goes on.

@@ -5,7 +5,6 @@ import Testing
 import Transport
 import Wire
 
-
 /// A Python with pyzmq: `OPD_PYTHON`, or python3 on the path.
 private enum Python {
     static let executable: String? = {

@@ -9,7 +9,6 @@ import Testing
 import Transport
 import Wire
 
-
 /// A way to make connected transports.
 struct Link: Sendable, CustomTestStringConvertible {
     let testDescription: String

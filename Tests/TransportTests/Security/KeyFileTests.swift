@@ -4,7 +4,6 @@ import Testing
 import Transport
 import ZeroMQ
 
-
 struct KeyFileTests {
     private func mode(_ path: String) throws -> Int {
         try #require(FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int)
