@@ -7,13 +7,17 @@ import Wire
 package struct WeightFetchMachine: Sendable {
     package struct Options: Sendable {
         /// Chunks asked for and not yet here.
-        package var window = 4
+        package var window: Int
         /// Silence after which chunks are asked for again.
-        package var timeout: Duration = .seconds(5)
+        package var timeout: Duration
         /// Repetitions without progress after which the version is given up.
-        package var attempts = 6
+        package var attempts: Int
 
-        package init() {}
+        package init(window: Int = 4, timeout: Duration = .seconds(5), attempts: Int = 6) {
+            self.window = window
+            self.timeout = timeout
+            self.attempts = attempts
+        }
     }
 
     package enum Event: Sendable {
