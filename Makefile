@@ -17,7 +17,7 @@ help: ## Say what there is.
 setup: ## Install the system libraries that are missing (Debian, Ubuntu).
 	@scripts/setup.sh
 
-# SwiftPM says how far it is, but not that this is long.
+# SwiftPM says how far it is, but not that this is long. What 'make test' builds goes on from this.
 build: setup ## Build the release binary.
 	@[ -e $(OPD) ] || echo "building opd: about 5 minutes the first time on two cores"
 	$(SWIFT) build -c release --product opd
@@ -29,13 +29,19 @@ run: build ## Distil the teacher in the repository into a small student: under t
 smollm2: build models ## Distil a damaged SmolLM2-135M back from its teacher: six minutes (ARGS=...).
 	$(OPD) run Examples/smollm2.yaml $(ARGS)
 
+# The release build is tested, with the modules of 'make build' as they are: tests import nothing as testable, and
+# without this flag every module would be compiled again with another one.
+TEST := $(SWIFT) test -c release --disable-testable-imports
+# Tests that wait for others' turns: of sockets, pipelines and children.
+WAITING := TransportTests|SupervisionTests|PipelineTests
+
 # One after the other: numerics would keep pipelines from their turn, and these what steers processes. The last line
 # printed is the test runner's own. Without network the tests that need SmolLM2 are skipped.
-test: build ## Run all tests, with real models and processes.
+test: build ## Run all tests on the release build, with real models and processes.
 	@scripts/models.sh $(OPD) || echo "warning: tests that need SmolLM2 are skipped" >&2
-	$(SWIFT) test --skip '^(PipelineTests|EndToEndTests)\.'
-	$(SWIFT) test --skip-build --filter '^PipelineTests\.'
-	$(SWIFT) test --skip-build --filter '^EndToEndTests\.'
+	$(TEST) --skip '^($(WAITING)|EndToEndTests)\.'
+	$(TEST) --skip-build --filter '^($(WAITING))\.'
+	$(TEST) --skip-build --filter '^EndToEndTests\.'
 
 lint: ## Check Swift, shell scripts and Python (installs shellcheck and ruff where they are missing).
 	$(SWIFT) format lint --strict -r Sources Tests Fuzz Package.swift
@@ -46,8 +52,8 @@ fuzz: setup ## Fuzz the readers of files and messages, FUZZ_SECONDS each (TARGET
 		-Xswiftc -sanitize=fuzzer,address -Xcc -fsanitize=fuzzer-no-link,address
 	@scripts/fuzz.sh .build-fuzz/release/opd-fuzz $(TARGETS)
 
-sanitize: setup ## Run the tests under AddressSanitizer and ThreadSanitizer.
-	@scripts/sanitize.sh
+sanitize: setup ## Run the tests under AddressSanitizer and ThreadSanitizer (QUICK=1: messages and sockets, ThreadSanitizer).
+	@scripts/sanitize.sh $(if $(QUICK),quick)
 
 models: build ## Get SmolLM2-135M-Instruct and make the damaged student.
 	scripts/models.sh $(OPD)

@@ -73,7 +73,8 @@ let package = Package(
         module(
             "Pipeline",
             ["Exchange", "Transport", "Engines", "RunFiles", "Telemetry", "Locking", "Wording", "Files", logging]),
-        module("Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
+        module(
+            "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
         module(
             "Runs",
             [
@@ -89,24 +90,33 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
 
-        tests("Compute", ["CKernels", "COneDNN"]),
+        // What tests of several targets share.
+        .target(
+            name: "TestSupport", dependencies: ["Distillation", "Wire", "Exchange", "RunFiles", "Locking", logging],
+            path: "Tests/TestSupport", swiftSettings: swiftSettings),
+        tests("Compute", ["CKernels", "COneDNN", "TestSupport"]),
         tests("JSON", []),
         tests("Files", []),
-        tests("Tokenizers", ["JSON", "Hashing"]),
-        tests("Models", ["Tokenizers", "Compute", "JSON"]),
+        tests("Tokenizers", ["JSON", "Hashing", "TestSupport"]),
+        tests("Models", ["Tokenizers", "Compute", "CKernels", "JSON", "Files", "TestSupport"]),
         tests("Generation", ["Distillation", "Models", "Compute", "Randomness"]),
-        tests("Training", ["Models", "Compute", "Generation", "Distillation"]),
+        tests("Training", ["Models", "Compute", "Generation", "Distillation", "TestSupport"]),
         tests("Distillation", ["Randomness"]),
         tests("ZeroMQ", []),
-        tests("Wire", ["Distillation"]),
+        tests("Wire", ["Distillation", "TestSupport"]),
         tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", ["Distillation", "Telemetry"]),
-        tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire"]),
+        tests("Exchange", ["Wire", "Distillation", "TestSupport"]),
+        tests(
+            "Transport",
+            ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "TestSupport", logging]),
+        tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "TestSupport"]),
+        tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "TestSupport", logging]),
         tests(
             "Pipeline",
             [
-                "Runs", "NativeEngine", "Supervision", "Exchange", "Transport", "Engines", "RunFiles", "Files",
-                "Randomness", "ZeroMQ",
+                "Runs", "NativeEngine", "Engines", "Exchange", "Transport", "RunFiles", "Telemetry", "Files", "Locking",
+                "Wire", "Distillation", "Randomness", "ZeroMQ", "TestSupport", logging,
             ]),
         // Readers of foreign bytes: built always, so that they go with what they read.
         .target(
@@ -118,7 +128,8 @@ let package = Package(
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets", "Distillation", "Randomness"], swiftSettings: swiftSettings),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers", "JSON"], swiftSettings: swiftSettings),
+            name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers", "JSON", "TestSupport"],
+            swiftSettings: swiftSettings),
     ],
     swiftLanguageModes: [.v6]
 )

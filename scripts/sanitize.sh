@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs the tests under AddressSanitizer and ThreadSanitizer: sanitize.sh [address|thread ...]. docs/fuzzing.md has what
-# is left out and why.
+# Runs the tests under AddressSanitizer and ThreadSanitizer: sanitize.sh [address|thread ...|quick]. docs/fuzzing.md has
+# what is left out and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,6 +8,11 @@ export SWIFT_BACKTRACE=enable=no
 swift=${SWIFT:-swift}
 kinds=("$@")
 [ ${#kinds[@]} -gt 0 ] || kinds=(address thread)
+# What many threads share, in minutes.
+if [ "${kinds[*]}" = quick ]; then
+    kinds=(thread)
+    FILTER=${FILTER:-'^(ExchangeTests|WireTests|TransportTests)\.'}
+fi
 # Whole runs as processes, and real models: too slow here, and their code is that of other tests.
 skip=(--skip EndToEndTests --skip SmolLM2)
 for kind in "${kinds[@]}"; do
@@ -21,7 +26,7 @@ for kind in "${kinds[@]}"; do
         scratch=.build-tsan
         ;;
     *)
-        echo "error: '$kind' is not address or thread" >&2
+        echo "error: '$kind' is not address, thread or quick alone" >&2
         exit 2
         ;;
     esac

@@ -8,7 +8,7 @@ extension ComputeContext {
     package static let arithmetic = ComputeContext(threads: 1).arithmeticHash()
 
     /// Over products in both types, of few rows and of many, and of exponentials.
-    func arithmeticHash() -> String {
+    package func arithmeticHash() -> String {
         var hash = FNVHash()
         for type in ElementType.allCases {
             for (outputs, inputs) in [(96, 576), (40, 100)] {

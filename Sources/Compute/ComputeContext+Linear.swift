@@ -13,7 +13,7 @@ struct PlanKey: Hashable {
 }
 
 /// One compiled matmul.
-final class MatmulPlan {
+package final class MatmulPlan {
     let handle: OpaquePointer
     private let runtime: MatmulRuntime
     init?(_ runtime: MatmulRuntime, _ handle: OpaquePointer?) {
@@ -23,7 +23,7 @@ final class MatmulPlan {
     }
     deinit { od_plan_destroy(handle) }
 
-    func run(
+    package func run(
         thread: Int, _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ c: UnsafeMutableRawPointer
     ) {
         let status = od_plan_run(handle, Int32(thread), a, b, c)
@@ -33,7 +33,7 @@ final class MatmulPlan {
 
 extension ComputeContext {
     /// m rows times a matrix in one of oneDNN's layouts.
-    func plan(_ layout: PackedLayout, type: ElementType, m: Int, accumulate: Bool = false) -> MatmulPlan {
+    package func plan(_ layout: PackedLayout, type: ElementType, m: Int, accumulate: Bool = false) -> MatmulPlan {
         let key = PlanKey(
             isPacked: true, accumulates: accumulate, m: m, n: layout.outputs, k: layout.inputs, type: type)
         return plan(key) { [runtime] in

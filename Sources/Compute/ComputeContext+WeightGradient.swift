@@ -33,7 +33,7 @@ extension ComputeContext {
 
     /// The gradient by products of dyᵀ, one row an output, with x: packed once where tiles or oneDNN take that, or plain,
     /// as oneDNN takes it on every CPU.
-    func gradientByRows(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
+    package func gradientByRows(dy: Tensor, x: Tensor, into dW: Tensor, accumulate: Bool) {
         let element: ElementType = emulatesBF16 ? .f32 : dy.type
         let n = dy.columns, width = dW.columns
         // oneDNN's bits may depend on how many rows it multiplies.

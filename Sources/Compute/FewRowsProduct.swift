@@ -5,9 +5,9 @@ import CKernels
 ///
 /// It reads oneDNN's packed weights and gives oneDNN's bits, so that either may multiply: what is used for a layout was
 /// compared with oneDNN on this machine first.
-struct FewRowsProduct {
+package struct FewRowsProduct {
     /// oneDNN adds up long sums in parts of so many products, each a chain of its own.
-    let part: Int64
+    package let part: Int64
 
     /// The product for a layout; nil where the instruction is missing, the layout is another, or the bits are.
     init?(_ layout: PackedLayout, context: ComputeContext) {
@@ -47,12 +47,12 @@ struct FewRowsProduct {
         return values
     }
 
-    static func arrangedBytes(rows: Int, depth: Int) -> Int {
+    package static func arrangedBytes(rows: Int, depth: Int) -> Int {
         4 * Int(ck_bf16_arranged_words(Int64(rows), Int64(depth)))
     }
 
     /// Writes rows x in the order in which `ck_bf16_product` reads them.
-    static func arrange(_ x: Tensor, into arranged: UnsafeMutableRawPointer) {
+    package static func arrange(_ x: Tensor, into arranged: UnsafeMutableRawPointer) {
         ck_bf16_arrange(
             arranged.assumingMemoryBound(to: UInt32.self), x.bytes.assumingMemoryBound(to: UInt16.self),
             Int64(x.rows), Int64(x.columns))

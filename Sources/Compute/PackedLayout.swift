@@ -8,7 +8,7 @@ struct LayoutKey: Hashable {
 }
 
 /// A packed form of one panel shape, shared by every matrix with such panels.
-final class PackedLayout {
+package final class PackedLayout {
     enum Form {
         /// oneDNN's choice.
         case oneDNN(OpaquePointer)
@@ -19,7 +19,7 @@ final class PackedLayout {
     }
 
     let form: Form
-    let byteCount: Int
+    package let byteCount: Int
     let inputs: Int
     let outputs: Int
     private let type: ElementType
@@ -27,9 +27,9 @@ final class PackedLayout {
     /// not made of blocks.
     private(set) lazy var offsets = makeOffsets()
     /// Whether it is the layout of ckbf16.h, and this CPU has its kernels.
-    private(set) lazy var isBlockedForPairs = findWhetherBlockedForPairs()
+    package private(set) lazy var isBlockedForPairs = findWhetherBlockedForPairs()
     /// How few rows are multiplied; nil: as many are.
-    private(set) var fewRows: FewRowsProduct?
+    package private(set) var fewRows: FewRowsProduct?
     private var knowsFewRows = false
     /// Outlives oneDNN's layout, which refers to its engine: a packed matrix may be released after its context.
     private let runtime: MatmulRuntime
@@ -62,7 +62,7 @@ final class PackedLayout {
     }
 
     /// oneDNN's layout, if it is one.
-    var handle: OpaquePointer? {
+    package var handle: OpaquePointer? {
         if case .oneDNN(let handle) = form { handle } else { nil }
     }
 
@@ -126,7 +126,7 @@ final class PackedLayout {
     /// Packs a panel whose element (k, n) is at source[k * inputStride + n * outputStride], one stride being 1.
     ///
     /// A layout of oneDNN's that is not blocked for pairs must have been prepared for these strides and type.
-    func pack(
+    package func pack(
         _ source: UnsafeRawPointer, type: ElementType, inputStride: Int, outputStride: Int, thread: Int,
         into packed: UnsafeMutableRawPointer, kernels: ck_kernels
     ) {

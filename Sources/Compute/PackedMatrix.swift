@@ -100,7 +100,7 @@ extension ComputeContext {
     }
 
     /// The layout of a panel of weights, which few rows may be multiplied with, too.
-    func panelLayout(inputs: Int, outputs: Int, type: ElementType) -> PackedLayout {
+    package func panelLayout(inputs: Int, outputs: Int, type: ElementType) -> PackedLayout {
         let found = layout(inputs: inputs, outputs: outputs, type: type)
         found.prepareFewRows(context: self)
         return found

@@ -4,7 +4,7 @@ import CKernels
 ///
 /// A panel's product is summed in f32 and then rounded or added once, so that a row's bits do not depend on the chunk
 /// it is in.
-struct PanelProducts {
+package struct PanelProducts {
     /// Rows that are multiplied at once.
     let chunks: RowChunks
 
@@ -23,7 +23,7 @@ struct PanelProducts {
     /// Products of x [T,K], of the matrix's type, with `matrix` [N,K].
     ///
     /// `user` names the scratch memory, which the next products with that name take over.
-    init(_ context: ComputeContext, _ x: Tensor, _ matrix: PackedMatrix, user: String) {
+    package init(_ context: ComputeContext, _ x: Tensor, _ matrix: PackedMatrix, user: String) {
         self.matrix = matrix
         let input = context.widened(x, for: matrix, user: user)
         let chunks = RowChunks(rows: x.rows)
@@ -63,7 +63,7 @@ struct PanelProducts {
 
     /// y [rows of the chunk, width of the panel], row stride `rowStride`: written as `type`, or added to (then f32); of
     /// its columns only those of one part of the panel.
-    func run(
+    package func run(
         chunk: Int, panel: Int, part index: Int = 0, of parts: Int = 1, thread: Int,
         into panelStart: UnsafeMutableRawPointer, type: ElementType, rowStride: Int, accumulate: Bool
     ) {

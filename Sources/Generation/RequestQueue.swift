@@ -2,22 +2,24 @@
 ///
 /// Those that may run longest come first: the last ones to run are then short, and few slots stand empty while they end.
 /// Among equals the first to come is served first. Somebody who keeps a queue filled may so keep short requests waiting.
-struct RequestQueue {
+package struct RequestQueue {
     /// Neighbours with equal prompts and limits, which share their prefill.
-    struct Group {
-        let promptIDs: [Int32]
+    package struct Group {
+        package let promptIDs: [Int32]
         /// Most tokens of each.
-        let maxTokens: Int
-        fileprivate(set) var requests: [SampleRequest]
+        package let maxTokens: Int
+        package fileprivate(set) var requests: [SampleRequest]
     }
 
     private var groups: [Group] = []
 
-    var count: Int { groups.reduce(0) { $0 + $1.requests.count } }
-    /// What is served next.
-    var first: Group? { groups.first }
+    package init() {}
 
-    mutating func append(_ requests: [SampleRequest]) {
+    package var count: Int { groups.reduce(0) { $0 + $1.requests.count } }
+    /// What is served next.
+    package var first: Group? { groups.first }
+
+    package mutating func append(_ requests: [SampleRequest]) {
         var added: [Group] = []
         for request in requests {
             let maxTokens = request.parameters.maxTokens
@@ -34,7 +36,7 @@ struct RequestQueue {
     }
 
     /// Takes the first group, or so many of its requests.
-    mutating func takeFirst(atMost count: Int) -> Group {
+    package mutating func takeFirst(atMost count: Int) -> Group {
         var taken = groups[0]
         guard taken.requests.count > count else { return groups.removeFirst() }
         taken.requests = Array(groups[0].requests.prefix(count))
@@ -42,7 +44,7 @@ struct RequestQueue {
         return taken
     }
 
-    mutating func remove(where isRemoved: (SampleRequest) -> Bool) {
+    package mutating func remove(where isRemoved: (SampleRequest) -> Bool) {
         for index in groups.indices { groups[index].requests.removeAll(where: isRemoved) }
         groups.removeAll(where: \.requests.isEmpty)
     }

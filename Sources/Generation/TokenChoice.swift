@@ -3,13 +3,13 @@ import Glibc
 
 /// Greedy and truncated choices from a row of logits that are already divided by the temperature; plain draws are
 /// `ComputeContext.sampleTokens`.
-enum TokenChoice {
+package enum TokenChoice {
     /// - Parameters:
     ///   - logits: [V].
     ///   - logSumExp: of the row.
     ///   - uniform: the draw, in [0, 1).
     /// - Returns: the token and its log-probability under the distribution it was drawn from.
-    static func choose(
+    package static func choose(
         logits: UnsafeBufferPointer<Float>, logSumExp: Float, parameters: SamplingSettings, uniform: Double
     ) -> (token: Int32, logprob: Float) {
         if parameters.temperature == 0 {

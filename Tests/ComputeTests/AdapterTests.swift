@@ -1,6 +1,5 @@
+import Compute
 import Testing
-
-@testable import Compute
 
 /// The merge of adapters and what their gradients need.
 @Suite struct AdapterKernelTests {

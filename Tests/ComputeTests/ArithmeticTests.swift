@@ -1,7 +1,6 @@
 import CKernels
+import Compute
 import Testing
-
-@testable import Compute
 
 @Suite struct ArithmeticTests {
     @Test(arguments: Backend.all) func hashIsThatOfTheBitsWhateverTheThreads(backend: Backend) {

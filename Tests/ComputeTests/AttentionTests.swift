@@ -1,7 +1,6 @@
+import Compute
 import Glibc
 import Testing
-
-@testable import Compute
 
 /// One attention layer with rotary positions and optional norms: inputs, and the same in plain double precision.
 struct AttentionCase {

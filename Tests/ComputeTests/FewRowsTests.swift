@@ -1,8 +1,7 @@
 import CKernels
 import COneDNN
+import Compute
 import Testing
-
-@testable import Compute
 
 /// The package's own bf16 product and packing against oneDNN's, bit by bit. Where this CPU or oneDNN does not have them,
 /// nothing may use them.

@@ -1,7 +1,6 @@
+import Compute
 import Glibc
 import Testing
-
-@testable import Compute
 
 @Suite struct HeadTests {
     struct Case {

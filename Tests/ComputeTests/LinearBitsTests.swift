@@ -1,6 +1,5 @@
+import Compute
 import Testing
-
-@testable import Compute
 
 /// The promise everything rests on: a row's bits depend on that row and the weights alone.
 @Suite struct LinearBitsTests {

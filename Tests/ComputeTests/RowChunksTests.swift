@@ -1,6 +1,5 @@
+import Compute
 import Testing
-
-@testable import Compute
 
 @Suite struct RowChunksTests {
     @Test(arguments: [

@@ -1,7 +1,6 @@
+import Compute
 import Glibc
 import Testing
-
-@testable import Compute
 
 /// Each row kernel against plain Swift, for every instruction set this CPU has.
 @Suite struct RowKernelTests {

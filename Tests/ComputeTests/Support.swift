@@ -1,20 +1,14 @@
 import CKernels
-
-@testable import Compute
+import Compute
+import TestSupport
 
 /// Small fixed random numbers: tests must not change from run to run.
 struct Random {
-    private var state: UInt64
+    private var random: SeededRandom
 
-    init(_ seed: UInt64 = 1) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
+    init(_ seed: UInt64 = 1) { random = SeededRandom(seed: seed &* 0x9E37_79B9_7F4A_7C15 &+ 1) }
 
-    mutating func bits() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
+    mutating func bits() -> UInt64 { random.next() }
 
     /// Uniform in -1 ..< 1.
     mutating func float() -> Float { Float(Int32(truncatingIfNeeded: bits() >> 40) - (1 << 23)) / Float(1 << 23) }

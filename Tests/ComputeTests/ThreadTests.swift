@@ -1,8 +1,7 @@
+import Compute
 import Glibc
 import Synchronization
 import Testing
-
-@testable import Compute
 
 @Suite struct ThreadTests {
     @Test(arguments: [1, 2, 3, 5])

@@ -1,7 +1,6 @@
 import CKernels
+import Compute
 import Testing
-
-@testable import Compute
 
 /// The bf16 product by AMX tiles against plain Swift, bit by bit, where this CPU has them.
 @Suite(.enabled(if: ck_bf16_tiles_available())) struct TilesTests {

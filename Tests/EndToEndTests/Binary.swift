@@ -61,12 +61,4 @@ enum Binary {
     }
 }
 
-/// Runs `body` with the path of a fresh folder, which is removed afterwards.
-func withTemporaryFolder<Result>(_ body: (String) async throws -> Result) async throws -> Result {
-    let path = NSTemporaryDirectory() + "opd-end-to-end-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    return try await body(path)
-}
-
 func write(_ text: String, _ path: String) throws { try Data(text.utf8).write(to: URL(filePath: path)) }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What `make chaos` does hundreds of times, a few times: real processes, killed, suspended, cut off, on a full disk.

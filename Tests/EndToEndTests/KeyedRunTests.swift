@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Runs with keys, by real processes, while others try to get in.
@@ -62,7 +63,7 @@ struct KeyedRunTests {
             async let wrongRoleToo = Binary.run(
                 ["scorer", "run.yaml", "--set", "security.scorer_key=keys/rollout.key"] + connect, in: folder)
             async let plain = Binary.run(["scorer", "plain.yaml"] + connect, in: folder)
-            try Self.sendHugeHeader(endpoint)
+            try await Self.sendHugeHeader(endpoint)
 
             let (stayedOut, unencrypted) = (try await unknown, try await plain)
             #expect(stayedOut.status == 1 && stayedOut.errors.contains("does not let in the key"))
@@ -112,29 +113,15 @@ struct KeyedRunTests {
     }
 
     /// A frame of 10 GB is announced where the handshake should go on.
-    private static func sendHugeHeader(_ endpoint: String) throws {
-        let port = try #require(endpoint.split(separator: ":").last.flatMap { UInt16($0) })
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        let connected = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        try #require(connected == 0)
+    private static func sendHugeHeader(_ endpoint: String) async throws {
+        let peer = try RawPeer(endpoint)
         // ZMTP 3.0, CURVE; then the header of a long command.
         let greeting =
             [0xff] + [UInt8](repeating: 0, count: 8) + [0x7f, 3, 0] + Array("CURVE".utf8)
             + [UInt8](repeating: 0, count: 15 + 32)
-        let bytes = greeting + [6] + withUnsafeBytes(of: UInt64(10 << 30).bigEndian) { Array($0) }
-        #expect(send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count)
+        #expect(await peer.send(greeting + [6] + withUnsafeBytes(of: UInt64(10 << 30).bigEndian) { Array($0) }))
         // It is closed from the other side.
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while recv(descriptor, &buffer, buffer.count, 0) > 0 {}
+        _ = await peer.waitForEnd()
     }
 
     /// No file but the keys themselves has a secret in it.

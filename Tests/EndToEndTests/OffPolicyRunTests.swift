@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Runs by real processes whose teacher samples and whose student imitates.

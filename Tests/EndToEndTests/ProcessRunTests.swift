@@ -1,5 +1,6 @@
 import Foundation
 import Models
+import TestSupport
 import Testing
 
 /// Whole runs of tiny models by real processes, undisturbed and disturbed.

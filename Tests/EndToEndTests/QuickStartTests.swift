@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The models that are in the repository, and what 'make run' does with them, cut short.

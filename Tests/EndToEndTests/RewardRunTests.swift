@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Reinforcement and mixed runs by the commands, of tiny models that cannot yet do their task.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What befalls runs that is no death of a process: each costs what docs/reliability.md says, and is one line.

@@ -1,6 +1,7 @@
 import Foundation
 import JSON
 import Models
+import TestSupport
 
 /// Random models that are small enough for whole runs in tests, with the tokenizer of the fixtures.
 enum TinyModel {
@@ -19,7 +20,7 @@ enum TinyModel {
         let configuration = ModelConfiguration(
             family: .llama, vocabularySize: 704, hiddenSize: 32, intermediateSize: 64, layerCount: layers, headCount: 4,
             keyValueHeadCount: 2, headDimension: 8, maxPositions: 256, tiedEmbeddings: true, eosTokenIDs: [2])
-        var random = SplitMix(state: seed)
+        var random = SeededRandom(seed: seed)
         var buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: 1)
         defer { buffer.deallocate() }
         try ModelWriter.write(to: folder, configuration: configuration, type: .f32) { parameter in
@@ -60,18 +61,7 @@ enum TinyModel {
     }
 }
 
-/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
-struct SplitMix {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SeededRandom {
     /// Uniform in -0.2 ..< 0.2.
     mutating func nextWeight() -> Float { (Float(next() >> 40) / Float(1 << 24) - 0.5) * 0.4 }
 }

@@ -1,9 +1,8 @@
 import Compute
 import Distillation
+import Generation
 import Models
 import Testing
-
-@testable import Generation
 
 private func request(_ id: UInt64, _ promptIDs: [Int32], _ maxTokens: Int) -> SampleRequest {
     SampleRequest(
@@ -11,7 +10,6 @@ private func request(_ id: UInt64, _ promptIDs: [Int32], _ maxTokens: Int) -> Sa
         parameters: SamplingSettings(maxTokens: maxTokens))
 }
 
-@Suite("Requests that wait")
 struct RequestQueueTests {
     private func takeAll(_ queue: RequestQueue, atMost count: Int) -> [[UInt64]] {
         var queue = queue
@@ -20,8 +18,8 @@ struct RequestQueueTests {
         return taken
     }
 
-    @Test("the longest first, equals as they came; neighbours with one prompt together")
-    func order() {
+    /// Equals come as they came.
+    @Test func theLongestComeFirstAndNeighboursWithOnePromptTogether() {
         var queue = RequestQueue()
         queue.append([request(1, [1], 5), request(2, [1], 5), request(3, [2], 9), request(4, [1], 5)])
         queue.append([request(5, [3], 9), request(6, [4], 5), request(7, [4], 6)])
@@ -41,7 +39,6 @@ struct RequestQueueTests {
     }
 }
 
-@Suite("Admission to slots")
 struct AdmissionTests {
     private static let configuration = ModelConfiguration(
         family: .llama, vocabularySize: 96, hiddenSize: 32, intermediateSize: 64, layerCount: 2, headCount: 4,
@@ -63,8 +60,8 @@ struct AdmissionTests {
         (0..<count).map { Int32(($0 * 31 + ($0 == changedAt ? 1 : 0)) % 96) }
     }
 
-    @Test("no slot stands empty while a request waits", arguments: [1, 4, 5, 32])
-    func slotsRefill(slots: Int) throws {
+    @Test(arguments: [1, 4, 5, 32])
+    func noSlotStandsEmptyWhileARequestWaits(slots: Int) throws {
         let engine = Self.engine(slots: slots).engine
         var left = 0
         for (index, maxTokens) in [9, 3, 14, 1, 6].enumerated() {
@@ -103,8 +100,7 @@ struct AdmissionTests {
         #expect(model.transformer.pool.pagesInUse == 0)
     }
 
-    @Test("what older weights have computed is not continued, even under the same version")
-    func newWeights() throws {
+    @Test func whatOlderWeightsHaveComputedIsNotContinuedEvenUnderTheSameVersion() throws {
         let alone = Self.engine(slots: 2)
         let weights = Self.parameters(-0.5)
         alone.model.replaceWeights(weights.bytes, owner: weights)

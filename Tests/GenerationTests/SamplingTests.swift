@@ -1,12 +1,10 @@
 import Compute
 import Distillation
 import Foundation
+import Generation
 import Randomness
 import Testing
 
-@testable import Generation
-
-@Suite("Counter-based random numbers")
 struct PhiloxTests {
     /// Known answers of the Random123 distribution for philox4x32 with 10 rounds.
     @Test func knownAnswers() {
@@ -31,7 +29,6 @@ struct PhiloxTests {
     }
 }
 
-@Suite("Drawing tokens")
 struct SamplingTests {
     private func logSumExp(_ row: [Float]) -> Float {
         let top = row.max()!
@@ -45,8 +42,8 @@ struct SamplingTests {
         return tokens
     }
 
-    @Test("inverse CDF: shares match probabilities, ends are reached", arguments: [5, 64, 1024, 1500, 5000])
-    func inverseCDF(vocabulary: Int) {
+    @Test(arguments: [5, 64, 1024, 1500, 5000])
+    func sharesMatchProbabilitiesAndEndsAreReached(vocabulary: Int) {
         let context = ComputeContext(threads: 2)
         let row = (0..<vocabulary).map { Float(($0 * 7919) % 97) / 20 }
         let lse = logSumExp(row)

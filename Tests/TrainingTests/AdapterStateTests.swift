@@ -1,9 +1,8 @@
 import Compute
 import Foundation
+import Models
 import Testing
-
-@testable import Models
-@testable import Training
+import Training
 
 /// Adapters outside of memory: snapshots, checkpoints.
 @Suite struct AdapterStateTests {

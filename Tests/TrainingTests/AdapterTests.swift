@@ -1,10 +1,10 @@
 import Compute
 import Foundation
 import Generation
+import Models
+import TestSupport
 import Testing
-
-@testable import Models
-@testable import Training
+import Training
 
 /// Adapters: gradients, and merged weights on both sides of a broadcast.
 @Suite struct AdapterTests {
@@ -21,7 +21,7 @@ import Testing
     ) throws -> Trainer {
         let adapters = Adapters(layout: try AdapterLayout(configuration, shape), seed: 5)
         if moved {
-            var random = SeededGenerator(seed: 17)
+            var random = SeededRandom(seed: 17)
             for entry in adapters.layout.parameters.entries where entry.spec.name.hasSuffix("lora_B.weight") {
                 let values = adapters.values.tensor(entry)
                 for index in 0..<values.count { values.f32[index] = Float.random(in: -0.1...0.1, using: &random) }
@@ -33,7 +33,7 @@ import Testing
     }
 
     static func sequences(_ configuration: ModelConfiguration, seed: UInt64 = 8) -> [TrainingSequence] {
-        var fixed = SeededGenerator(seed: seed)
+        var fixed = SeededRandom(seed: seed)
         return randomRequests(configuration, groups: 4, using: &fixed).map {
             TrainingSequence(promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()))
         }
@@ -96,7 +96,7 @@ import Testing
         let files = try #require(GoldenCase.all.first).model()
         let layout = try AdapterLayout(files.configuration, Self.shapes[0])
         let adapters = Adapters(layout: layout, seed: 2)
-        var random = SeededGenerator(seed: 4)
+        var random = SeededRandom(seed: 4)
         for index in 0..<adapters.values.flat.count {
             adapters.values.flat.f32[index] += Float.random(in: -0.05...0.05, using: &random)
         }

@@ -2,12 +2,11 @@ import Compute
 import Distillation
 import Generation
 import Models
+import TestSupport
 import Testing
-
-@testable import Training
+import Training
 
 /// Sampling, teacher-forced scoring and the learner's forward give the same log-probability to the last bit.
-@Suite("Bit equality")
 struct BitEqualityTests {
     struct Variant: CustomTestStringConvertible, Sendable {
         let name: String
@@ -39,16 +38,16 @@ struct BitEqualityTests {
         [ElementType.f32, .bf16].map { Variant(name: name, configuration: configuration, type: $0) }
     }
 
-    @Test("sampler == scorer == learner over random batch mixes", arguments: variants, [0, 70])
-    func samplerScorerLearner(_ variant: Variant, system: Int) throws {
-        var random = SeededGenerator(seed: 7)
+    @Test(arguments: variants, [0, 70])
+    func samplerScorerAndLearnerAgreeOverRandomBatchMixes(_ variant: Variant, system: Int) throws {
+        var random = SeededRandom(seed: 7)
         let parameters = randomParameters(variant.configuration, seed: 11)
         var reference: [UInt64: CompletedSample] = [:]
         for (threads, slots) in [(1, 1), (2, 5), (2, 32)] {
             let model = LanguageModel(
                 configuration: variant.configuration, parameters: parameters, type: variant.type,
                 context: ComputeContext(threads: threads))
-            var fixed = SeededGenerator(seed: 3)
+            var fixed = SeededRandom(seed: 3)
             let requests = randomRequests(variant.configuration, groups: 7, system: system, using: &fixed)
             let engine = GenerationEngine(model: model, slots: slots)
             // Submitting in another order and in dribs changes who shares a batch with whom.
@@ -70,7 +69,7 @@ struct BitEqualityTests {
                 }
             }
         }
-        var fixed = SeededGenerator(seed: 3)
+        var fixed = SeededRandom(seed: 3)
         let requests = randomRequests(variant.configuration, groups: 7, system: system, using: &fixed)
         for (threads, budget) in [(1, 64), (2, 300), (2, 4096)] {
             let order = requests.shuffled(using: &random)
@@ -94,11 +93,11 @@ struct BitEqualityTests {
         }
     }
 
-    @Test("two training runs, one and two threads, end in the same bits", arguments: variants, [0, 70])
-    func training(_ variant: Variant, system: Int) throws {
+    @Test(arguments: variants, [0, 70])
+    func trainingOnOneAndTwoThreadsEndsInTheSameBits(_ variant: Variant, system: Int) throws {
         var weights: [[UInt32]] = []
         for threads in [1, 2] {
-            var fixed = SeededGenerator(seed: 5)
+            var fixed = SeededRandom(seed: 5)
             let requests = randomRequests(variant.configuration, groups: 5, system: system, using: &fixed)
             let trainer = Trainer(
                 configuration: variant.configuration,
@@ -118,10 +117,10 @@ struct BitEqualityTests {
     }
 
     /// A gradient that is no number, or whose squares are none, changes nothing, and neither does a step called off.
-    @Test("a bad step leaves every bit as it was", arguments: [Float.nan, .infinity, 3e38, 1e25, 0])
-    func badStep(coefficient: Float) throws {
+    @Test(arguments: [Float.nan, .infinity, 3e38, 1e25, 0])
+    func aBadStepLeavesEveryBitAsItWas(coefficient: Float) throws {
         let variant = Self.variants[0]
-        var fixed = SeededGenerator(seed: 5)
+        var fixed = SeededRandom(seed: 5)
         let sequences = randomRequests(variant.configuration, groups: 3, system: 0, using: &fixed).map {
             TrainingSequence(promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()))
         }
@@ -156,7 +155,7 @@ struct BitEqualityTests {
     @Test(
         "shared rows give the gradient of separate ones", arguments: variants.filter { $0.type == .f32 }, [0, 20, 70])
     func sharedGradient(_ variant: Variant, system: Int) throws {
-        var fixed = SeededGenerator(seed: 8)
+        var fixed = SeededRandom(seed: 8)
         let sequences = randomRequests(variant.configuration, groups: 5, system: system, using: &fixed).map {
             TrainingSequence(promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()))
         }
@@ -180,9 +179,9 @@ struct BitEqualityTests {
     }
 
     /// Whatever the last step left is gone, in one micro-batch and in several.
-    @Test("gradients are written anew", arguments: variants, [1, 1 << 20])
+    @Test(arguments: variants, [1, 1 << 20])
     func gradientsAreWrittenAnew(_ variant: Variant, tokenBudget: Int) {
-        var fixed = SeededGenerator(seed: 8)
+        var fixed = SeededRandom(seed: 8)
         let sequences = randomRequests(variant.configuration, groups: 3, using: &fixed).map {
             TrainingSequence(promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()))
         }
@@ -202,9 +201,9 @@ struct BitEqualityTests {
         #expect(trainer.gradients.flat.floats().allSatisfy { $0 == 0 })
     }
 
-    @Test("logits kept, kept in parts or computed again: one gradient", arguments: variants)
-    func logits(_ variant: Variant) throws {
-        var fixed = SeededGenerator(seed: 6)
+    @Test(arguments: variants)
+    func logitsKeptOrComputedAgainGiveOneGradient(_ variant: Variant) throws {
+        var fixed = SeededRandom(seed: 6)
         let sequences = randomRequests(variant.configuration, groups: 5, using: &fixed).enumerated().map {
             TrainingSequence(
                 promptIDs: $1.promptIDs, responseIDs: Array($1.promptIDs.reversed()),
@@ -230,9 +229,9 @@ struct BitEqualityTests {
         }
     }
 
-    @Test("new weights by broadcast equal the learner's own", arguments: variants)
-    func broadcast(_ variant: Variant) throws {
-        var fixed = SeededGenerator(seed: 9)
+    @Test(arguments: variants)
+    func newWeightsByBroadcastEqualTheLearnersOwn(_ variant: Variant) throws {
+        var fixed = SeededRandom(seed: 9)
         let requests = randomRequests(variant.configuration, groups: 3, using: &fixed)
         let trainer = Trainer(
             configuration: variant.configuration, masters: randomParameters(variant.configuration, seed: 4),
@@ -256,22 +255,9 @@ struct BitEqualityTests {
     }
 }
 
-/// SplitMix64 (Steele and others, 2014), for repeatable tests.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
 /// Weights large enough that the distributions are far from uniform.
 func randomParameters(_ configuration: ModelConfiguration, seed: UInt64) -> ParameterBuffer {
-    var random = SeededGenerator(seed: seed)
+    var random = SeededRandom(seed: seed)
     let buffer = ParameterBuffer(layout: ParameterLayout(configuration, matrixType: .f32))
     for entry in buffer.layout.entries {
         let tensor = buffer.tensor(entry)
@@ -286,7 +272,7 @@ func randomParameters(_ configuration: ModelConfiguration, seed: UInt64) -> Para
 
 /// Prompts of 1 to 150 tokens, after `system` tokens that all begin with, with 1 to 4 samples each, 1 to 90 new tokens.
 func randomRequests(
-    _ configuration: ModelConfiguration, groups: Int, system: Int = 0, using random: inout SeededGenerator
+    _ configuration: ModelConfiguration, groups: Int, system: Int = 0, using random: inout SeededRandom
 ) -> [SampleRequest] {
     var requests: [SampleRequest] = []
     let beginning = (0..<system).map { _ in Int32.random(in: 0..<Int32(configuration.vocabularySize), using: &random) }
@@ -308,7 +294,7 @@ func randomRequests(
 }
 
 /// Groups in another order, each kept together.
-func shuffledGroups(_ requests: [SampleRequest], using random: inout SeededGenerator) -> [SampleRequest] {
+func shuffledGroups(_ requests: [SampleRequest], using random: inout SeededRandom) -> [SampleRequest] {
     Dictionary(grouping: requests, by: \.stream).sorted { $0.key < $1.key }.map(\.value)
         .shuffled(using: &random).flatMap { $0 }
 }

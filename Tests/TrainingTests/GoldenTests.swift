@@ -4,8 +4,7 @@ import Foundation
 import Generation
 import Models
 import Testing
-
-@testable import Training
+import Training
 
 /// One folder of reference outputs: a tiny model with what transformers and torch computed from it in f32.
 struct GoldenCase: CustomTestStringConvertible {
@@ -78,12 +77,12 @@ struct GoldenArrays {
     }
 }
 
-@Suite("Golden: transformers in f32")
+/// What transformers computes in f32.
 struct GoldenTests {
     @Test func thereAreCases() { #expect(!GoldenCase.all.isEmpty, "no case folder under \(GoldenCase.goldenRoot)") }
 
-    @Test("logits and log-probabilities", arguments: GoldenCase.all)
-    func logits(_ golden: GoldenCase) throws {
+    @Test(arguments: GoldenCase.all)
+    func logitsAndLogprobsAreTheReferences(_ golden: GoldenCase) throws {
         let arrays = try GoldenArrays(golden)
         let model = try LanguageModel(golden.model(), type: .f32, threads: 2)
         let vocabulary = model.configuration.vocabularySize
@@ -124,8 +123,8 @@ struct GoldenTests {
         }
     }
 
-    @Test("greedy continuation", arguments: GoldenCase.all)
-    func greedy(_ golden: GoldenCase) throws {
+    @Test(arguments: GoldenCase.all)
+    func greedyContinuationsAreTheReferences(_ golden: GoldenCase) throws {
         let arrays = try GoldenArrays(golden)
         let expected = try arrays.file.int32s("greedy")
         let model = try LanguageModel(golden.model(), type: .f32, threads: 1)
@@ -161,8 +160,8 @@ struct GoldenTests {
         )
     }
 
-    @Test("loss and every gradient", arguments: GoldenCase.all, [64, 4096])
-    func gradients(_ golden: GoldenCase, tokenBudget: Int) throws {
+    @Test(arguments: GoldenCase.all, [64, 4096])
+    func lossAndEveryGradientAreTheReferences(_ golden: GoldenCase, tokenBudget: Int) throws {
         let arrays = try GoldenArrays(golden)
         let files = try golden.model()
         let trainer = try Trainer(
@@ -185,8 +184,8 @@ struct GoldenTests {
         #expect(abs(total.squareRoot() - norm) < 1e-4 * norm)
     }
 
-    @Test("three AdamW steps", arguments: GoldenCase.all)
-    func adamW(_ golden: GoldenCase) throws {
+    @Test(arguments: GoldenCase.all)
+    func threeAdamWStepsAreTheReferences(_ golden: GoldenCase) throws {
         let arrays = try GoldenArrays(golden)
         let files = try golden.model()
         let (options, learningRate, steps) = try golden.optimizer()

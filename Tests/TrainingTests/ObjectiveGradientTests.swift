@@ -2,8 +2,7 @@ import Compute
 import Distillation
 import Models
 import Testing
-
-@testable import Training
+import Training
 
 /// The gradients of whole objectives, through the model: the slope of the loss along each parameter's own gradient is
 /// that gradient's norm.

@@ -18,7 +18,7 @@ private enum InstalledModel {
 }
 
 /// SmolLM2-135M-Instruct against transformers in f32, when `make models` has installed it.
-@Suite("SmolLM2", .enabled(if: InstalledModel.isInstalled, "models/smollm2 is not installed; run `make models`"))
+@Suite(.enabled(if: InstalledModel.isInstalled, "models/smollm2 is not installed; run `make models`"))
 struct SmolLM2Tests {
     struct Reference: Decodable {
         struct Case: Decodable {
@@ -37,8 +37,8 @@ struct SmolLM2Tests {
         return try decoder.decode(Reference.self, from: data).cases
     }
 
-    @Test("log-probabilities within 2e-3, greedy ids where the margin exceeds 0.05")
-    func reference() throws {
+    /// Log-probabilities are within 2e-3, greedy ids the same where the margin exceeds 0.05.
+    @Test func logprobsAndGreedyIDsAreThoseOfTransformers() throws {
         let model = try LanguageModel(ModelFiles.open(InstalledModel.folder), type: .f32, threads: 2)
         let cases = try Self.cases()
         let scores = try ScoringEngine(model: model).score(cases.map { $0.promptIds + $0.greedyIds })
@@ -62,8 +62,8 @@ struct SmolLM2Tests {
         }
     }
 
-    @Test("bf16: the sampler's log-probabilities are the scorer's, bit for bit, and close to f32")
-    func bf16() throws {
+    /// Bit for bit.
+    @Test func theSamplersLogprobsInBF16AreTheScorersAndCloseToF32() throws {
         let model = try LanguageModel(ModelFiles.open(InstalledModel.folder), type: .bf16, threads: 2)
         let cases = try Self.cases()
         let engine = GenerationEngine(model: model, slots: 8)

@@ -1,7 +1,7 @@
 import Distillation
+import TestSupport
 import Testing
-
-@testable import Wire
+import Wire
 
 @Suite struct CodecTests {
     @Test(arguments: Samples.all)
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test func mutationsNeverCrash() throws {
-        var random = SplitMix(state: 42)
+        var random = SeededRandom(seed: 42)
         var decoded = 0
         for _ in 0..<20_000 {
             var frames = try Codec.encode(Samples.all[Int(random.next() % UInt64(Samples.all.count))])
@@ -240,20 +240,13 @@ import Testing
         #expect(code { try Codec.decode(frames) } == .lengthMismatch)
 
         // Version runs that cover more tokens than there are.
-        var run = PBVersionRun()
-        run.count = .max
-        #expect(code { try VersionRuns.decode([run], count: 3, "x") } == .lengthMismatch)
+        #expect(code { try VersionRuns.decode([(0, .max)], count: 3, "x") } == .lengthMismatch)
         #expect(code { try VersionRuns.decode([], count: 3, "x") } == .lengthMismatch)
     }
 
     /// A peer may send runs of no tokens, and neighbours of one version.
     @Test func oddVersionRunsAreReadAsWhatTheyMean() throws {
-        let runs = [(1, 2), (1, 1), (9, 0), (2, 0), (1, 1), (2, 1)].map { (version: UInt64, count: UInt32) in
-            var run = PBVersionRun()
-            run.version = version
-            run.count = count
-            return run
-        }
+        let runs: [(version: UInt64, count: UInt32)] = [(1, 2), (1, 1), (9, 0), (2, 0), (1, 1), (2, 1)]
         #expect(try VersionRuns.decode(runs, count: 5, "x") == [1, 1, 1, 1, 2])
     }
 
@@ -303,7 +296,7 @@ import Testing
 
     /// Large batches round-trip, and reasons name the item.
     @Test func largeBatch() throws {
-        var random = SplitMix(state: 1)
+        var random = SeededRandom(seed: 1)
         let trajectories = (0..<256).map { index in
             let count = Int(random.next() % 300)
             return Trajectory(
@@ -340,15 +333,4 @@ final class Shifted: ByteStorage, @unchecked Sendable {  // Written in the initi
     }
 
     deinit { bytes.deallocate() }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
 }

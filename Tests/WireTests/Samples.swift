@@ -1,6 +1,5 @@
 import Distillation
-
-@testable import Wire
+import Wire
 
 /// One message of every kind, with values that reach every field.
 enum Samples {

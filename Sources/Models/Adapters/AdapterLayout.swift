@@ -73,7 +73,7 @@ package struct AdapterLayout: Sendable {
     func height(of name: String) -> Int { heights[name] ?? 0 }
 
     /// Names of A and B of a matrix `….weight`.
-    static func names(adapting name: String) -> (a: String, b: String) {
+    package static func names(adapting name: String) -> (a: String, b: String) {
         let stem = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
         return (stem + ".lora_A.weight", stem + ".lora_B.weight")
     }

@@ -26,7 +26,7 @@ package final class Adapters {
     }
 
     /// A and B of a matrix; nil where it has no adapter.
-    func factors(of name: String) -> (a: Tensor, b: Tensor)? {
+    package func factors(of name: String) -> (a: Tensor, b: Tensor)? {
         guard layout.adapts(name) else { return nil }
         let names = AdapterLayout.names(adapting: name)
         guard let a = values.tensor(names.a), let b = values.tensor(names.b) else { return nil }

@@ -8,7 +8,7 @@ import RunFiles
 /// their own, and the next step goes as far as its update meanwhile.
 ///
 /// A failure is a warning, and the run goes on with the last good checkpoint.
-actor CheckpointSaver {
+package actor CheckpointSaver {
     private struct Progress {
         var isWriting = false
         var longest: Duration?
@@ -23,12 +23,12 @@ actor CheckpointSaver {
     /// What the newest checkpoint holds.
     private var saved: CheckpointState?
     /// Why the last state is in no checkpoint.
-    private(set) var failure: String?
+    package private(set) var failure: String?
 
     /// - Parameters:
     ///   - configurationText: kept beside the state.
     ///   - saved: what the newest checkpoint holds already.
-    init(
+    package init(
         _ store: CheckpointStore, _ schedule: CheckpointSchedule, configurationText: String, saved: CheckpointState?,
         logger: Logger
     ) {
@@ -39,14 +39,14 @@ actor CheckpointSaver {
         self.logger = logger
     }
 
-    nonisolated var isWriting: Bool { progress.withLock { $0.isWriting } }
+    package nonisolated var isWriting: Bool { progress.withLock { $0.isWriting } }
 
     /// What the longest save took; nil before the first.
-    nonisolated var longest: Duration? { progress.withLock { $0.longest } }
+    package nonisolated var longest: Duration? { progress.withLock { $0.longest } }
 
     /// Begins to save `model` as it is now, once an earlier checkpoint is written; does nothing where the newest holds
     /// that very state.
-    func save(_ state: CheckpointState, of model: any TrainedModel) async {
+    package func save(_ state: CheckpointState, of model: any TrainedModel) async {
         await finish()
         guard state != saved else { return }
         let begun = ContinuousClock.now
@@ -68,7 +68,7 @@ actor CheckpointSaver {
     }
 
     /// Waits for what is being written.
-    func finish() async {
+    package func finish() async {
         await writing?.value
         writing = nil
     }

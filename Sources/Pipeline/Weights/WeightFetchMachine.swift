@@ -4,17 +4,23 @@ import Wire
 ///
 /// One version is fetched at a time. A newer announcement abandons it. Shared memory is tried first where the host is
 /// the same, then chunks, with `window` of them asked for ahead.
-struct WeightFetchMachine: Sendable {
-    struct Options: Sendable {
+package struct WeightFetchMachine: Sendable {
+    package struct Options: Sendable {
         /// Chunks asked for and not yet here.
-        var window = 4
+        package var window: Int
         /// Silence after which chunks are asked for again.
-        var timeout: Duration = .seconds(5)
+        package var timeout: Duration
         /// Repetitions without progress after which the version is given up.
-        var attempts = 6
+        package var attempts: Int
+
+        package init(window: Int = 4, timeout: Duration = .seconds(5), attempts: Int = 6) {
+            self.window = window
+            self.timeout = timeout
+            self.attempts = attempts
+        }
     }
 
-    enum Event: Sendable {
+    package enum Event: Sendable {
         case announced(WeightsAnnounce)
         /// The mapping was verified, or could not be used and why.
         case sharedMemory(version: UInt64, failure: String?)
@@ -25,7 +31,7 @@ struct WeightFetchMachine: Sendable {
         case tick
     }
 
-    enum Action: Sendable, Equatable {
+    package enum Action: Sendable, Equatable {
         case openSharedMemory(WeightsAnnounce)
         /// Take memory for the version's chunks.
         case allocate(WeightsAnnounce)
@@ -66,23 +72,23 @@ struct WeightFetchMachine: Sendable {
     private var deadline: ContinuousClock.Instant?
     private var silentAttempts = 0
     /// Newest version delivered.
-    private(set) var delivered: UInt64?
+    package private(set) var delivered: UInt64?
 
-    init(hostID: String, options: Options = .init()) {
+    package init(hostID: String, options: Options = .init()) {
         self.hostID = hostID
         self.options = options
     }
 
     /// When to send the next `.tick`; nil when there is nothing to wait for.
-    var nextTick: ContinuousClock.Instant? { deadline }
+    package var nextTick: ContinuousClock.Instant? { deadline }
 
     /// Forgets everything, also what was delivered: another learner process counts versions anew.
-    mutating func forget() {
+    package mutating func forget() {
         reset()
         delivered = nil
     }
 
-    mutating func handle(_ event: Event, now: ContinuousClock.Instant) -> [Action] {
+    package mutating func handle(_ event: Event, now: ContinuousClock.Instant) -> [Action] {
         switch event {
         case .announced(let announce): announced(announce, now)
         case .sharedMemory(let version, let failure): sharedMemory(version, failure, now)

@@ -125,7 +125,7 @@ extension FinishReason {
 }
 
 /// Run-length form of the policy version of every token.
-enum VersionRuns {
+package enum VersionRuns {
     /// Of at most 2^32 - 1 versions.
     static func encode(_ versions: PolicyVersions) -> [PBVersionRun] {
         versions.runs.map { run in
@@ -137,8 +137,8 @@ enum VersionRuns {
     }
 
     /// Throws unless the runs hold `count` versions together.
-    static func decode(
-        _ runs: [PBVersionRun], count: Int, _ what: @autoclosure () -> String
+    package static func decode(
+        _ runs: [(version: UInt64, count: UInt32)], count: Int, _ what: @autoclosure () -> String
     ) throws(WireError) -> PolicyVersions {
         // 32-bit counts of a bounded number of runs cannot overflow 64 bits.
         let total = runs.reduce(UInt64(0)) { $0 + UInt64($1.count) }

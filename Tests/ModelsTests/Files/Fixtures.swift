@@ -17,14 +17,6 @@ enum Fixtures {
 
     static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
-    /// Runs `body` with the path of a fresh folder, which is removed afterwards.
-    static func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
-        let path = NSTemporaryDirectory() + "opd-tests-" + UUID().uuidString
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        return try body(path)
-    }
-
     static func write(_ bytes: [UInt8], to path: String) throws {
         try Data(bytes).write(to: URL(filePath: path))
     }

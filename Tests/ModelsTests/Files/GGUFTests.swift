@@ -1,5 +1,6 @@
 import Foundation
 import Models
+import TestSupport
 import Testing
 import Tokenizers
 
@@ -23,7 +24,7 @@ import Tokenizers
     /// Through the converter's permutation and names and back: the same model.
     @Test(arguments: ["llama-tied", "llama3-rope", "qwen2", "qwen3"]) func roundTrip(name: String) throws {
         let source = try Self.golden(name)
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let builder = try GGUFBuilder.converting(source)
             _ = try Self.open(builder, in: folder)
             // The folder with one GGUF opens as well as the file.
@@ -42,7 +43,7 @@ import Tokenizers
         configuration.attentionInputBias = true
         configuration.attentionOutputBias = true
         configuration.mlpBias = true
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             var buffer: [Float] = []
             try ModelWriter.write(to: folder + "/hf", configuration: configuration, type: .f32) { spec in
                 buffer = (0..<spec.count).map { Float($0) }
@@ -60,7 +61,7 @@ import Tokenizers
 
     @Test func llama3ScalingIsFoundInItsTensor() throws {
         let source = try Self.golden("llama3-rope")
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             for (theta, dimension, factor, high, original) in [
                 (500_000.0, 128, 8.0, 4.0, 8192), (500_000.0, 64, 32.0, 4.0, 8192), (10_000.0, 64, 4.0, 8.0, 2048),
             ] {
@@ -114,7 +115,7 @@ import Tokenizers
         let builder = try GGUFBuilder.converting(Self.golden("llama-tied"))
         let bytes = builder.bytes
         let dataStart = bytes.count - builder.tensors.reduce(0) { $0 + ($1.bytes.count + 31) / 32 * 32 }
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let counts =
                 Array(stride(from: 0, to: dataStart + 64, by: 3)) + stride(from: dataStart, to: bytes.count, by: 4093)
                 + [bytes.count - 1]
@@ -137,7 +138,7 @@ import Tokenizers
         let bytes = builder.bytes
         let header = bytes.count - builder.tensors.reduce(0) { $0 + ($1.bytes.count + 31) / 32 * 32 }
         var generator = SystemRandomNumberGenerator()
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let path = folder + "/t.gguf"
             for _ in 0..<600 {
                 var corrupt = bytes
@@ -159,7 +160,7 @@ import Tokenizers
 
     @Test func namesWhatIsWrong() throws {
         let good = try GGUFBuilder.converting(Self.golden("llama-tied"))
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             func expect(_ part: String, _ change: (inout GGUFBuilder) -> Void) {
                 var builder = good
                 change(&builder)

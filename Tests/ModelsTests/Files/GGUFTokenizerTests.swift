@@ -1,5 +1,6 @@
 import JSON
 import Models
+import TestSupport
 import Testing
 import Tokenizers
 
@@ -18,7 +19,7 @@ import Tokenizers
         var source = try ModelFiles.open("\(Fixtures.repository)/Tests/Fixtures/golden/llama-tied").configuration
         source.vocabularySize = tokens.count + 3
         var builder = GGUFBuilder()
-        let folder = try Fixtures.withTemporaryFolder { folder -> GGUFBuilder in
+        let folder = try withTemporaryFolder { folder -> GGUFBuilder in
             var zeros: [Float] = []
             try ModelWriter.write(to: folder, configuration: source, type: .f32) { spec in
                 zeros = (0..<spec.count).map { Float($0 % 13) }
@@ -47,7 +48,7 @@ import Tokenizers
             try JSONValue.parse(try Fixtures.read("\(Fixtures.repository)/Tests/Fixtures/golden/tokenizers.json"))[
                 name]?
                 .array)
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let model = try GGUFTests.open(Self.builder(name, pre: pre), in: folder)
             // From the GGUF, and from the folder that it is converted to.
             try ModelWriter.convert(from: model, to: folder + "/hf")
@@ -74,7 +75,7 @@ import Tokenizers
     }
 
     @Test func preTokenizersDiffer() throws {
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             func definition(_ pre: String) throws -> TokenizerDefinition {
                 try GGUFTests.open(Self.builder("bpe-qwen", pre: pre), in: folder).loadTokenizer().definition
             }
@@ -94,7 +95,7 @@ import Tokenizers
     }
 
     @Test func refusals() throws {
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             func expect(_ part: String, _ change: (inout GGUFBuilder) -> Void) throws {
                 var builder = try Self.builder("bpe-qwen", pre: "qwen2")
                 change(&builder)

@@ -1,13 +1,14 @@
 import Foundation
 import JSON
 import Models
+import TestSupport
 import Testing
 import Tokenizers
 
 @Suite struct ModelWriterTests {
     @Test(arguments: ["llama-tied", "llama3-rope", "qwen2", "qwen3"]) func f32RoundTrip(name: String) throws {
         let source = try GGUFTests.golden(name)
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             try ModelWriter.convert(from: source, to: folder)
             let copy = try ModelFiles.open(folder)
             #expect(copy.configuration == source.configuration)
@@ -22,7 +23,7 @@ import Tokenizers
 
     @Test func bf16AndShards() throws {
         let source = try GGUFTests.golden("qwen2")
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             var values: [Float] = []
             func write(shard: Int) throws {
                 try ModelWriter.write(
@@ -52,7 +53,7 @@ import Tokenizers
 
     @Test func missingAndMisplacedShards() throws {
         let source = try GGUFTests.golden("qwen2")
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             var values: [Float] = []
             try ModelWriter.write(
                 to: folder, configuration: source.configuration, type: .f32, maximumShardByteCount: 60_000
@@ -76,7 +77,7 @@ import Tokenizers
 
     @Test func pruningRenumbersLayers() throws {
         let source = try GGUFTests.golden("qwen3")
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             try ModelPruning.prune(from: source, to: folder, dropping: [1])
             let copy = try ModelFiles.open(folder)
             #expect(copy.configuration.layerCount == 2)
@@ -98,7 +99,7 @@ import Tokenizers
     }
 
     @Test func tokenizerFilesAreCopied() throws {
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let model = try GGUFTests.open(GGUFTokenizerTests.builder("bpe-qwen", pre: "qwen2"), in: folder)
             try ModelWriter.convert(from: model, to: folder + "/a")
             try Fixtures.write(
@@ -118,7 +119,7 @@ import Tokenizers
     }
 
     @Test func missingModels() throws {
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             #expect(throws: ModelError.self) { try ModelFiles.open(folder + "/none") }
             let empty = #expect(throws: ModelError.self) { try ModelFiles.open(folder) }
             #expect(empty?.message.contains("config.json") == true)

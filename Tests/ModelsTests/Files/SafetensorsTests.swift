@@ -1,5 +1,6 @@
 import Glibc
 import Models
+import TestSupport
 import Testing
 
 @Suite struct SafetensorsTests {
@@ -27,7 +28,7 @@ import Testing
         + #""h":{"dtype":"F16","shape":[1],"data_offsets":[38,40]},"e":{"dtype":"F32","shape":[0],"data_offsets":[40,40]}}"#
 
     @Test func writesWhatItReads() throws {
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let path = folder + "/a.safetensors"
             let floats: [Float] = [1, -2.5, .infinity, 0x1p-140]
             let ints: [Int32] = [-1, 7]
@@ -60,7 +61,7 @@ import Testing
     }
 
     @Test func bf16RoundsToNearestEven() throws {
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let values: [Float] = [
                 1, 1 + 0x1p-8, 1 + 0x1.8p-7, 1 + 0x1.01p-8, -3.14159, .infinity, 0x1p-133, .greatestFiniteMagnitude,
             ]
@@ -82,7 +83,7 @@ import Testing
     }
 
     @Test func everyTruncationIsRefused() throws {
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let bytes = Self.file(Self.good, data: 40)
             try Self.readAll(bytes, in: folder)
             for count in 0..<bytes.count {
@@ -93,7 +94,7 @@ import Testing
     }
 
     @Test func noCorruptionCrashes() throws {
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let bytes = Self.file(Self.good, data: 40)
             for position in 0..<bytes.count {
                 for byte: UInt8 in [0x39, 0xFF, bytes[position] ^ 1] {
@@ -128,7 +129,7 @@ import Testing
         (#"[1]"#, 0, "not a JSON object"),
         (#"{"w""#, 0, "not valid JSON"),
     ]) func namesWhatIsWrong(header: String, data: Int, part: String) throws {
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let error = #expect(throws: ModelError.self) { try Self.readAll(Self.file(header, data: data), in: folder) }
             #expect(error?.message.contains(part) == true, "\(error?.message ?? "")")
             #expect(error?.message.contains("x.safetensors") == true)
@@ -136,7 +137,7 @@ import Testing
     }
 
     @Test func hugeAndInvalidHeaders() throws {
-        try Fixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             var huge = Self.file("{}", data: 0)
             huge.replaceSubrange(0..<8, with: [UInt8](repeating: 0xFF, count: 8))
             #expect(throws: ModelError.self) { try Self.readAll(huge, in: folder) }

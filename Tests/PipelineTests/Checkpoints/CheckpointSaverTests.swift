@@ -1,10 +1,10 @@
 import Distillation
 import Foundation
 import Logging
+import Pipeline
 import RunFiles
+import TestSupport
 import Testing
-
-@testable import Pipeline
 
 @Suite(.timeLimit(.minutes(1)))
 struct CheckpointSaverTests {

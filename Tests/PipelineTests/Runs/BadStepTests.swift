@@ -2,6 +2,7 @@ import Distillation
 import Foundation
 import Pipeline
 import RunFiles
+import TestSupport
 import Testing
 import Wire
 

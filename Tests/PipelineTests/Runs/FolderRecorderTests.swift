@@ -5,6 +5,7 @@ import Pipeline
 import RunFiles
 import Runs
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct FolderRecorderTests {

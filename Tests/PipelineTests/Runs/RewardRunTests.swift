@@ -2,6 +2,7 @@ import Distillation
 import Exchange
 import Foundation
 import Pipeline
+import TestSupport
 import Testing
 import Wire
 

@@ -1,6 +1,7 @@
 import Distillation
 import Foundation
 import Pipeline
+import TestSupport
 import Testing
 import Wire
 

@@ -1,9 +1,10 @@
 import Distillation
 import Foundation
+import Pipeline
+import TestSupport
 import Testing
 import Transport
 import Wire
-
 
 /// A live run answers whoever asks how it is, and says by itself what it waits for.
 @Suite(.timeLimit(.minutes(3))) struct StatusTests {

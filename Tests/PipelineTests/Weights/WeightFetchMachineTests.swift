@@ -1,7 +1,7 @@
+import Pipeline
+import TestSupport
 import Testing
 import Wire
-
-@testable import Pipeline
 
 @Suite struct WeightFetchMachineTests {
     private let start = ContinuousClock.now
@@ -137,7 +137,7 @@ import Wire
     /// Chunks in any order, some lost, some twice: the version still arrives, and only once.
     @Test(arguments: 0..<50 as Range<UInt64>)
     func anyLossAndOrder(_ seed: UInt64) {
-        var random = SystemSeed(state: seed &* 77 + 1)
+        var random = SeededRandom(seed: seed &* 77 + 1)
         var machine = WeightFetchMachine(hostID: "x", options: options)
         var now = start
         var inFlight: [Int] = []
@@ -174,17 +174,5 @@ import Wire
         }
         #expect(delivered == 1)
         #expect(stored.count == 40)
-    }
-}
-
-/// SplitMix64.
-struct SystemSeed {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }

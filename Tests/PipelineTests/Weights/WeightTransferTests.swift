@@ -3,11 +3,11 @@ import Files
 import Foundation
 import Locking
 import Logging
+import Pipeline
+import TestSupport
 import Testing
 import Transport
 import Wire
-
-@testable import Pipeline
 
 @Suite(.timeLimit(.minutes(1)))
 struct WeightTransferTests {

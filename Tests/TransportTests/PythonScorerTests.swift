@@ -1,9 +1,9 @@
 import Distillation
 import Foundation
+import TestSupport
 import Testing
 import Transport
 import Wire
-
 
 /// A Python with pyzmq: `OPD_PYTHON`, or python3 on the path.
 private enum Python {
@@ -24,7 +24,7 @@ private enum Python {
     }
 
     private static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
     static let scorer = repository.appending(path: "Examples/python/scorer.py").path
     static let tokenizer = repository.appending(path: "Tests/Fixtures/golden/bpe-qwen.tokenizer.json").path
 }

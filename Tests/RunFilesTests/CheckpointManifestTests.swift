@@ -1,5 +1,6 @@
 import Glibc
 import RunFiles
+import TestSupport
 import Testing
 
 @Suite struct CheckpointManifestTests {

@@ -4,10 +4,10 @@ import Files
 import Foundation
 import Locking
 import Logging
+import TestSupport
 import Testing
 import Transport
 import Wire
-
 
 /// A way to make connected transports.
 struct Link: Sendable, CustomTestStringConvertible {
@@ -340,8 +340,4 @@ final class NetworkLearner: Transport {
 enum Abandoned {
     private static let kept = Locked<[any Transport]>([])
     static func keep(_ transport: any Transport) { kept.withLock { $0.append(transport) } }
-}
-
-extension Logger {
-    static let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 }

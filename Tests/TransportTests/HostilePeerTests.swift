@@ -1,10 +1,10 @@
 import Foundation
 import Locking
+import TestSupport
 import Testing
 import Transport
 import Wire
 import ZeroMQ
-
 
 /// What peers may do to a bound learner without harm to those who behave.
 @Suite(.serialized, .timeLimit(.minutes(5)))

@@ -1,8 +1,8 @@
 import Foundation
+import TestSupport
 import Testing
 import Transport
 import ZeroMQ
-
 
 struct KeyFileTests {
     private func mode(_ path: String) throws -> Int {

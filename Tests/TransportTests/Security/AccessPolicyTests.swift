@@ -4,7 +4,6 @@ import Transport
 import Wire
 import ZeroMQ
 
-
 struct AccessPolicyTests {
     private static let worker = try! CurveKeyPair.generate().publicKey
     private static let scorer = try! CurveKeyPair.generate().publicKey

@@ -2,11 +2,11 @@ import Distillation
 import Engines
 import Foundation
 import Logging
+import TestSupport
 import Testing
 import Transport
 import Wire
 import ZeroMQ
-
 
 /// A learner that lets in one worker's key and one scorer's.
 struct KeyedRun: Sendable {

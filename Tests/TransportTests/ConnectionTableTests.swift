@@ -2,7 +2,6 @@ import Testing
 import Transport
 import ZeroMQ
 
-
 struct ConnectionTableTests {
     private static func table(_ change: (inout ConnectionLimits) -> Void = { _ in }) -> ConnectionTable {
         var limits = ConnectionLimits()

@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import RunFiles
 import Supervision
+import TestSupport
 import Testing
 
 /// Real processes: shell scripts in the roles.

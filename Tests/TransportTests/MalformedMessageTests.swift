@@ -1,11 +1,11 @@
 import Foundation
 import Locking
 import Logging
+import TestSupport
 import Testing
 import Transport
 import Wire
 import ZeroMQ
-
 
 @Suite(.timeLimit(.minutes(1)))
 struct MalformedMessageTests {

@@ -1,5 +1,6 @@
 import Distillation
 import Exchange
+import TestSupport
 import Testing
 import Wire
 

@@ -1,34 +1,54 @@
 import Glibc
 import RunFiles
-import Testing
 
 /// A folder under the system's temporary one, removed with the last reference.
-final class TemporaryFolder: Sendable {
-    let path: String
+package final class TemporaryFolder: Sendable {
+    package let path: String
 
-    init() throws {
+    package init() throws {
         var template = Array("/tmp/opd-test-XXXXXX".utf8CString)
         let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!) != nil }
-        try #require(made, "mkdtemp: \(String(cString: strerror(errno)))")
+        guard made else { throw TestFileError(path: "/tmp/opd-test-XXXXXX", code: errno) }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     deinit { _ = try? shell("rm -rf '\(path)'") }
 
-    func write(_ text: String, _ name: String) throws { try writeText(text, to: "\(path)/\(name)") }
+    package func write(_ text: String, _ name: String) throws { try writeText(text, to: "\(path)/\(name)") }
     /// An empty one in `checkpoints`.
-    func checkpointStore() throws -> CheckpointStore {
+    package func checkpointStore() throws -> CheckpointStore {
         let store = CheckpointStore(folder: "\(path)/checkpoints")
         try store.prepare()
         return store
     }
 
-    func read(_ name: String) -> String? { readText("\(path)/\(name)") }
+    package func read(_ name: String) -> String? { readText("\(path)/\(name)") }
 }
 
-struct TestFileError: Error { let path: String, code: Int32 }
+package struct TestFileError: Error {
+    let path: String
+    let code: Int32
 
-func writeText(_ text: String, to path: String) throws {
+    package init(path: String, code: Int32) {
+        self.path = path
+        self.code = code
+    }
+}
+
+/// Runs `body` with the path of a fresh folder, which is removed afterwards.
+package func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+    let folder = try TemporaryFolder()
+    return try withExtendedLifetime(folder) { try body(folder.path) }
+}
+
+/// Runs `body` with the path of a fresh folder, which is removed afterwards.
+package func withTemporaryFolder<Result>(_ body: (String) async throws -> Result) async throws -> Result {
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    return try await body(folder.path)
+}
+
+package func writeText(_ text: String, to path: String) throws {
     guard let file = fopen(path, "w") else { throw TestFileError(path: path, code: errno) }
     let written = fputs(text, file)
     // A full disk shows at the flush.
@@ -40,7 +60,7 @@ func writeText(_ text: String, to path: String) throws {
     fclose(file)
 }
 
-func readText(_ path: String) -> String? {
+package func readText(_ path: String) -> String? {
     guard let file = fopen(path, "r") else { return nil }
     defer { fclose(file) }
     var bytes: [UInt8] = []
@@ -49,7 +69,7 @@ func readText(_ path: String) -> String? {
 }
 
 /// Names in a folder, hidden ones too, sorted.
-func names(_ folder: String) -> [String] {
+package func names(_ folder: String) -> [String] {
     guard let directory = opendir(folder) else { return [] }
     defer { closedir(directory) }
     var names: [String] = []
@@ -63,7 +83,7 @@ func names(_ folder: String) -> [String] {
 }
 
 /// The exit status of a shell command.
-func shell(_ command: String) throws -> Int32 {
+package func shell(_ command: String) throws -> Int32 {
     var pid: pid_t = 0
     var arguments: [UnsafeMutablePointer<CChar>?] = ["/bin/sh", "-c", command].map { strdup($0 as String) }
     arguments.append(nil)

@@ -1,15 +1,15 @@
 import Foundation
 import Locking
-import Testing
-
 
 /// A TCP connection that says whatever a test wants, byte by byte.
-final class RawPeer: Sendable {
-    let descriptor: Int32
+package final class RawPeer: Sendable {
+    package let descriptor: Int32
 
     /// - Parameter endpoint: `tcp://127.0.0.1:PORT`.
-    init(_ endpoint: String) throws {
-        let port = try #require(endpoint.split(separator: ":").last.flatMap { UInt16($0) })
+    package init(_ endpoint: String) throws {
+        guard let port = endpoint.split(separator: ":").last.flatMap({ UInt16($0) }) else {
+            throw TestFileError(path: endpoint, code: EINVAL)
+        }
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -20,7 +20,7 @@ final class RawPeer: Sendable {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        try #require(connected == 0, "connect: \(String(cString: strerror(errno)))")
+        guard connected == 0 else { throw TestFileError(path: endpoint, code: errno) }
         // No test hangs for an answer that does not come; beside tests that compute one can take long.
         var time = timeval(tv_sec: 150, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
@@ -31,7 +31,7 @@ final class RawPeer: Sendable {
 
     /// Sends everything, on a thread that may block; false when the other side has gone.
     @discardableResult
-    func send(_ bytes: [UInt8]) async -> Bool { await onThread("raw-peer") { self.sendNow(bytes) } }
+    package func send(_ bytes: [UInt8]) async -> Bool { await onThread("raw-peer") { self.sendNow(bytes) } }
 
     private func sendNow(_ bytes: [UInt8]) -> Bool {
         var done = 0
@@ -46,7 +46,7 @@ final class RawPeer: Sendable {
     }
 
     /// Whether anything comes after the handshake.
-    func waitForBytes() async -> Bool { await onThread("raw-peer") { self.readNow(1) } }
+    package func waitForBytes() async -> Bool { await onThread("raw-peer") { self.readNow(1) } }
 
     /// Reads so many bytes; false when the other side goes first.
     private func readNow(_ count: Int) -> Bool {
@@ -61,7 +61,7 @@ final class RawPeer: Sendable {
     }
 
     /// Reads until the other side closes, which it is to do; false when it does not.
-    func waitForEnd() async -> Bool { await onThread("raw-peer") { self.readToEnd() } }
+    package func waitForEnd() async -> Bool { await onThread("raw-peer") { self.readToEnd() } }
 
     private func readToEnd() -> Bool {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
@@ -76,7 +76,7 @@ final class RawPeer: Sendable {
     /// before which libzmq takes no message.
     ///
     /// All on one thread: beside tests that compute, a task that waits gets its turn when the learner's patience is over.
-    func shakeHands(identity: String = "") async {
+    package func shakeHands(identity: String = "") async {
         var body = Array("\u{5}READY".utf8)
         for (name, value) in [("Socket-Type", "DEALER"), ("Identity", identity)] {
             body +=
@@ -90,18 +90,18 @@ final class RawPeer: Sendable {
     private static let routersHandshake = 64 + 2 + 6 + (1 + 11 + 4 + 6) + (1 + 8 + 4)
 
     /// ZMTP 3.0 without encryption (RFC 23).
-    static let greeting: [UInt8] =
+    package static let greeting: [UInt8] =
         [0xff] + [UInt8](repeating: 0, count: 8) + [0x7f, 3, 0] + Array("NULL".utf8)
         + [UInt8](repeating: 0, count: 16 + 32)
 
     /// A frame as it is on the wire.
-    static func frame(_ bytes: [UInt8], more: Bool) -> [UInt8] {
+    package static func frame(_ bytes: [UInt8], more: Bool) -> [UInt8] {
         if bytes.count < 256 { return [more ? 1 : 0, UInt8(bytes.count)] + bytes }
         return header(count: UInt64(bytes.count), more: more) + bytes
     }
 
     /// The header of a long frame.
-    static func header(count: UInt64, more: Bool = false) -> [UInt8] {
+    package static func header(count: UInt64, more: Bool = false) -> [UInt8] {
         [more ? 3 : 2] + withUnsafeBytes(of: count.bigEndian) { Array($0) }
     }
 }
