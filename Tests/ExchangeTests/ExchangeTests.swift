@@ -105,7 +105,7 @@ import Wire
 
     /// Prompts of two teachers, which sample themselves, at most two steps ahead.
     private static let imitation = {
-        var plan = PipelineTests.plan(steps: 9, heldout: 0, teachers: ["", ""])
+        var plan = TestSupport.plan(steps: 9, heldout: 0, teachers: ["", ""])
         for index in plan.prompts.indices { plan.prompts[index].sampler = ["a", "b"][index % 2] }
         plan.stepsAhead = 2
         return plan
@@ -141,7 +141,7 @@ import Wire
         // 3 steps of 6 rollouts of 3 tokens.
         #expect(exchange.ledger.counts == TokenCounts(generated: 54, trained: 18, inFlight: 36))
         #expect(Self.imitation.boundary(exchange.ledger.counts) == TokenCounts(generated: 18, trained: 18))
-        #expect(PipelineTests.plan().boundary(exchange.ledger.counts) == exchange.ledger.counts)
+        #expect(TestSupport.plan().boundary(exchange.ledger.counts) == exchange.ledger.counts)
         #expect(exchange.audit() == nil)
     }
 

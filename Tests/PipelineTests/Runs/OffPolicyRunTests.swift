@@ -9,7 +9,7 @@ import Wire
 /// Runs whose teachers sample and whose student imitates.
 @Suite(.timeLimit(.minutes(3))) struct OffPolicyRunTests {
     private static func plan(steps: UInt64 = 8, teachers: [String] = ["default", "other"]) -> RunPlan {
-        var plan = PipelineTests.plan(steps: steps, prompts: 4, samples: 3, heldout: 12, teachers: teachers)
+        var plan = TestSupport.plan(steps: steps, prompts: 4, samples: 3, heldout: 12, teachers: teachers)
         for index in plan.prompts.indices {
             (plan.prompts[index].sampler, plan.prompts[index].teacher) = (plan.prompts[index].teacher, "")
             plan.prompts[index].check = SupervisedRunTests.check

@@ -12,7 +12,7 @@ import Wire
     private static let check = try? AnswerCheck(answer: "", verifier: .rules([.contains("5"), .excludes("3")]))
 
     private static func plan(teachers: [String], maxStaleness: UInt64 = 0, steps: UInt64 = 8) -> RunPlan {
-        var plan = PipelineTests.plan(
+        var plan = TestSupport.plan(
             steps: steps, prompts: 4, samples: 6, maxStaleness: maxStaleness, heldout: 8, teachers: teachers)
         for index in plan.prompts.indices { plan.prompts[index].check = check }
         for index in plan.heldout.indices { plan.heldout[index].check = check }
