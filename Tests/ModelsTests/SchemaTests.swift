@@ -86,7 +86,7 @@ import Testing
     }
 
     /// Entries follow each other up to the next boundary of 64 bytes, from the head to the end.
-    static func expectWhole(_ manifest: WeightManifest, head: Int) {
+    static func expectWhole(_ manifest: BroadcastLayout, head: Int) {
         var end = head
         for entry in manifest.entries {
             #expect(entry.byteOffset == end || entry.byteOffset == (end + 63) / 64 * 64)

@@ -4,7 +4,7 @@ import Compute
 ///
 /// Numbers are little-endian and row-major. Bytes that no entry covers are the fill before the next multiple of 64, and
 /// the head of an adapter snapshot.
-package struct WeightManifest: Sendable, Equatable {
+package struct BroadcastLayout: Sendable, Equatable {
     /// One parameter's place.
     package struct Entry: Sendable, Equatable {
         /// Hugging Face's name.
@@ -35,10 +35,10 @@ package struct WeightManifest: Sendable, Equatable {
 
 extension ParameterLayout {
     /// The places of all parameters of a broadcast that is laid out so.
-    package var manifest: WeightManifest { WeightManifest(self) }
+    package var manifest: BroadcastLayout { BroadcastLayout(self) }
 }
 
 extension AdapterSnapshot {
     /// The places of all factors of a broadcast of adapters.
-    package var manifest: WeightManifest { WeightManifest(layout.parameters, headByteCount: Self.headByteCount) }
+    package var manifest: BroadcastLayout { BroadcastLayout(layout.parameters, headByteCount: Self.headByteCount) }
 }
