@@ -47,7 +47,7 @@ extension RolloutBackend {
             (0..<samples).map { sample in
                 RolloutTask(
                     id: RolloutID(group: UInt64(place), sample: UInt32(sample)), kind: .evaluation,
-                    promptIDs: prompt.ids, teacher: "", sampling: sampling,
+                    promptIDs: prompt.ids, sampling: sampling,
                     seed: TaskSeed.evaluation(run: seed, prompt: prompt.number), minimumVersion: 0, leaseID: 0)
             }
         }

@@ -45,7 +45,7 @@ extension Status.Member {
             leases: try fields.integer("leases"), tasks: try fields.integer("tasks"),
             window: try fields.integer("window"), state: try fields.string("state"),
             tokensPerSecond: try fields.double("tokens_per_second"),
-            version: fields.has("version") ? try fields.integer("version") : Heartbeat.noVersion,
+            version: fields.has("version") ? try fields.integer("version") : MemberStatus.noVersion,
             silenceSeconds: try fields.double("silence_s"))
     }
 }

@@ -1,8 +1,7 @@
+import Files
 import Foundation
 import SystemPackage
 import Testing
-
-@testable import Files
 
 @Suite struct FileTests {
     private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("opd-files-\(UUID())").path

@@ -1,7 +1,6 @@
 import Compute
+import Models
 import Testing
-
-@testable import Models
 
 /// What follows from the schema of a layer: the order of parameters, the places of a broadcast.
 @Suite struct SchemaTests {

@@ -19,7 +19,7 @@ import Wire
         status.members = [
             .init(
                 name: "rollout-0", role: .rollout, teachers: [], leases: 1, tasks: 2, window: 64, state: "sampling",
-                tokensPerSecond: 13.25, version: Heartbeat.noVersion, silenceSeconds: 0.25),
+                tokensPerSecond: 13.25, version: MemberStatus.noVersion, silenceSeconds: 0.25),
             .init(
                 name: "scorer-0", role: .scorer, teachers: ["big", "small"], leases: 1, tasks: 2, window: 64,
                 state: "idle", tokensPerSecond: 0, version: 2, silenceSeconds: 0.5),

@@ -1,7 +1,7 @@
 import JSON
 
 /// Typed access to the keys of a config.json, with errors that name file and key.
-struct ConfigReader {
+package struct ConfigReader {
     let json: JSONValue
     let file: String
 

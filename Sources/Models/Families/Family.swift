@@ -9,41 +9,41 @@ package struct Family: Sendable {
     /// `model_type` in config.json; messages call the family so.
     package let name: String
     /// The name as its makers write it.
-    let title: String
+    package let title: String
     /// The class that transformers loads, `architectures` in config.json.
     package let architecture: String
-    let defaults: Defaults
+    package let defaults: Defaults
     /// What the parameters are called, here and in GGUF files, and their shapes.
-    let schema: ModelSchema
-    let gguf: GGUFForm
+    package let schema: ModelSchema
+    package let gguf: GGUFForm
     /// Reads the keys of config.json that mean something in this family alone, into a configuration that has the common
     /// ones. Throws for what they ask for and the engine does not do.
-    let readKeys: @Sendable (ConfigReader, inout ModelConfiguration) throws -> Void
+    package let readKeys: @Sendable (ConfigReader, inout ModelConfiguration) throws -> Void
     /// Writes the same keys, so that a configuration reads back as it was.
-    let writeKeys: @Sendable (ModelConfiguration, inout JSONObject) -> Void
+    package let writeKeys: @Sendable (ModelConfiguration, inout JSONObject) -> Void
 
     /// What transformers' configuration class assumes where config.json has no key.
-    struct Defaults: Sendable {
+    package struct Defaults: Sendable {
         /// Nil means as many as heads.
-        var keyValueHeadCount: Int?
+        package var keyValueHeadCount: Int?
         /// Nil means `hidden_size / num_attention_heads`.
-        var headDimension: Int?
-        var maxPositions: Int
-        var ropeTheta = 10000.0
-        var rmsNormEpsilon = 1e-6
-        var tiedEmbeddings = false
-        var bosTokenID: Int?
-        var eosTokenIDs: [Int] = []
+        package var headDimension: Int?
+        package var maxPositions: Int
+        package var ropeTheta = 10000.0
+        package var rmsNormEpsilon = 1e-6
+        package var tiedEmbeddings = false
+        package var bosTokenID: Int?
+        package var eosTokenIDs: [Int] = []
     }
 
     /// How llama.cpp's converter writes a family.
-    struct GGUFForm: Sendable {
+    package struct GGUFForm: Sendable {
         /// `general.architecture`, which is also the prefix of the family's metadata keys.
-        var architecture: String
+        package var architecture: String
         /// Whether the converter reorders the rows of q and k, for a rotary embedding of neighbouring pairs.
-        var interleavesRotaryRows = false
+        package var interleavesRotaryRows = false
         /// What the tensors of a file have or lack that no model of the family does; nil where they fit.
-        var refusal: @Sendable (ModelConfiguration) -> String? = { _ in nil }
+        package var refusal: @Sendable (ModelConfiguration) -> String? = { _ in nil }
     }
 }
 

@@ -24,7 +24,7 @@ extension Family {
 
 extension ConfigReader {
     /// Refuses the sliding window of Qwen 2 and 3: one that is turned on, and that a layer has.
-    func refuseQwenWindow(_ configuration: ModelConfiguration) throws {
+    package func refuseQwenWindow(_ configuration: ModelConfiguration) throws {
         guard try bool("use_sliding_window", default: false) else { return }
         let window = try int("sliding_window", absent: 4096)
         let types = value("layer_types")?.array?.compactMap(\.string)

@@ -1,11 +1,11 @@
 /// llama.cpp's names of tensors, looked up for Hugging Face's.
-struct GGUFNames {
+package struct GGUFNames {
     private let layerPrefix: String
     private let ggufLayerPrefix: String
     private var outside: [String: (name: String, module: Module)] = [:]
     private var inLayer: [String: (name: String, module: Module)] = [:]
 
-    init(_ schema: ModelSchema) {
+    package init(_ schema: ModelSchema) {
         layerPrefix = schema.layerPrefix
         ggufLayerPrefix = schema.ggufLayerPrefix
         for module in [schema.embedding, schema.finalNorm, schema.head] {
@@ -21,7 +21,7 @@ struct GGUFNames {
 
     /// The name and module of a tensor, `blk.3.attn_q.weight` -> `model.layers.3.self_attn.q_proj.weight`; nil for
     /// names that the schema does not have.
-    func find(_ name: String) -> (name: String, module: Module)? {
+    package func find(_ name: String) -> (name: String, module: Module)? {
         if let found = outside[name] { return found }
         guard name.hasPrefix(ggufLayerPrefix) else { return nil }
         let rest = name.dropFirst(ggufLayerPrefix.count)

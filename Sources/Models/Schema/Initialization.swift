@@ -1,7 +1,7 @@
 import Randomness
 
 /// What a parameter begins with in a model, or an adapter, that is made from scratch.
-enum Initialization: Sendable {
+package enum Initialization: Sendable {
     case zeros, ones
     /// Normal numbers of the deviation 0.02, as in GPT-2.
     case normal
@@ -17,7 +17,7 @@ enum Initialization: Sendable {
     ///   - inputs: columns of the matrix.
     ///   - layers: of the model.
     ///   - random: the parameter's own stream.
-    func fill(_ values: UnsafeMutableBufferPointer<Float>, inputs: Int, layers: Int, random: inout SplitMix64) {
+    package func fill(_ values: UnsafeMutableBufferPointer<Float>, inputs: Int, layers: Int, random: inout SplitMix64) {
         let deviation: Float = 0.02
         switch self {
         case .zeros: values.update(repeating: 0)

@@ -1,10 +1,10 @@
 /// The matrices of a layer, as they are packed: those that one product uses together as one.
-enum MatrixGroup: Int, CaseIterable, Sendable {
+package enum MatrixGroup: Int, CaseIterable, Sendable {
     case queryKeyValue, output, gateUp, down
 }
 
 /// The norms of a layer, by what they normalise.
-enum NormRole: Int, CaseIterable, Sendable {
+package enum NormRole: Int, CaseIterable, Sendable {
     case attentionInput
     /// Normalises every query head by itself.
     case query
@@ -14,15 +14,15 @@ enum NormRole: Int, CaseIterable, Sendable {
 }
 
 /// One value for each case of a role.
-struct RoleTable<Role: CaseIterable & RawRepresentable<Int>, Value> {
+package struct RoleTable<Role: CaseIterable & RawRepresentable<Int>, Value> {
     private let values: [Value]
 
-    init<Failure: Error>(_ value: (Role) throws(Failure) -> Value) throws(Failure) {
+    package init<Failure: Error>(_ value: (Role) throws(Failure) -> Value) throws(Failure) {
         // Raw values count the cases from 0.
         values = try Role.allCases.map { role throws(Failure) -> Value in try value(role) }
     }
 
-    subscript(role: Role) -> Value { values[role.rawValue] }
+    package subscript(role: Role) -> Value { values[role.rawValue] }
 }
 
 extension RoleTable: Sendable where Value: Sendable {}

@@ -1,6 +1,6 @@
 extension LayerSchema {
     /// The layer of Llama and of those who follow it: norm, attention, norm, gated feed-forward network.
-    static let preNorm = LayerSchema(groups: [
+    package static let preNorm = LayerSchema(groups: [
         .norm(.attentionInput, "input_layernorm", gguf: "attn_norm", .hidden),
         .matrices(
             .queryKeyValue, bias: { $0.attentionInputBias },

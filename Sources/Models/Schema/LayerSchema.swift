@@ -2,21 +2,21 @@
 ///
 /// Everything that needs to know a layer's parameters follows from it: their order and names, which are adjacent in a
 /// buffer, how they are packed, which can have adapters, what they begin with, and what llama.cpp calls them.
-struct LayerSchema: Sendable {
+package struct LayerSchema: Sendable {
     /// All groups in the canonical order; within a group all weights come first, then all biases.
-    let groups: [Group]
+    package let groups: [Group]
 
     /// What one operation uses together.
-    struct Group: Sendable {
-        let role: Role
-        let modules: [Module]
+    package struct Group: Sendable {
+        package let role: Role
+        package let modules: [Module]
         /// Whether a model's layers have the group.
-        let isPresent: @Sendable (ModelConfiguration) -> Bool
+        package let isPresent: @Sendable (ModelConfiguration) -> Bool
         /// Whether its modules have biases; nil: none ever does.
-        let hasBias: (@Sendable (ModelConfiguration) -> Bool)?
+        package let hasBias: (@Sendable (ModelConfiguration) -> Bool)?
 
         /// A norm's weight, a vector.
-        static func norm(
+        package static func norm(
             _ role: NormRole, _ name: String, gguf: String, _ size: Dimension,
             when isPresent: @escaping @Sendable (ModelConfiguration) -> Bool = { _ in true }
         ) -> Group {
@@ -25,34 +25,34 @@ struct LayerSchema: Sendable {
         }
 
         /// Matrices that are stacked by rows and multiplied at once, with their biases.
-        static func matrices(
+        package static func matrices(
             _ group: MatrixGroup, bias: @escaping @Sendable (ModelConfiguration) -> Bool, _ modules: [Module]
         ) -> Group {
             Group(role: .matrices(group), modules: modules, isPresent: { _ in true }, hasBias: bias)
         }
     }
 
-    enum Role: Sendable, Equatable {
+    package enum Role: Sendable, Equatable {
         case norm(NormRole)
         case matrices(MatrixGroup)
     }
 }
 
 /// A weight of a model and, where its group has them, its bias.
-struct Module: Sendable {
+package struct Module: Sendable {
     /// Hugging Face's name without `.weight`; a layer's after the prefix of the layer.
-    let name: String
+    package let name: String
     /// llama.cpp's name, likewise.
-    let gguf: String
+    package let gguf: String
     /// `[outputs, inputs]` of a matrix, `[count]` of a vector.
-    let shape: [Dimension]
+    package let shape: [Dimension]
     /// The name under which a run can ask for an adapter; nil where it cannot.
-    let target: AdapterShape.Target?
+    package let target: AdapterShape.Target?
     /// Heads whose rows llama.cpp's converter reorders for llama; nil where it reorders none.
-    let rotaryHeads: Dimension?
-    let initialization: Initialization
+    package let rotaryHeads: Dimension?
+    package let initialization: Initialization
 
-    init(
+    package init(
         _ name: String, gguf: String, _ shape: [Dimension], target: AdapterShape.Target? = nil,
         rotaryHeads: Dimension? = nil, initialization: Initialization = .normal
     ) {
@@ -65,11 +65,11 @@ struct Module: Sendable {
     }
 
     /// Hugging Face's name of the weight of a module outside the layers.
-    var weight: String { name + ".weight" }
+    package var weight: String { name + ".weight" }
 }
 
 /// A size of a model, for shapes.
-enum Dimension: Sendable {
+package enum Dimension: Sendable {
     case vocabulary, hidden, intermediate
     /// All queries of a token: heads times head size.
     case queries
@@ -79,7 +79,7 @@ enum Dimension: Sendable {
 }
 
 extension ModelConfiguration {
-    func size(_ dimension: Dimension) -> Int {
+    package func size(_ dimension: Dimension) -> Int {
         switch dimension {
         case .vocabulary: vocabularySize
         case .hidden: hiddenSize

@@ -1,5 +1,5 @@
 extension ModelConfiguration {
-    var schema: ModelSchema { family.schema }
+    package var schema: ModelSchema { family.schema }
 
     /// Every parameter in the canonical order: the order of the trainer's arena, of weight snapshots and of files
     /// we write. q, k, v and gate, up are adjacent, so that a fused matrix is a slice of the arena.
@@ -9,7 +9,7 @@ extension ModelConfiguration {
     }
 
     /// Every parameter of one layer in the canonical order.
-    func parameters(layer index: Int) -> [ParameterSpec] {
+    package func parameters(layer index: Int) -> [ParameterSpec] {
         let names = schema.names(layer: index)
         return schema.layer.groups.filter { $0.isPresent(self) }.flatMap { group in
             let weights = group.modules.map { $0.weight(in: self, prefix: names.prefix) }
@@ -24,7 +24,7 @@ extension ModelConfiguration {
     package var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
 
     /// Number of values of a layer's matrices.
-    var layerMatrixCount: Int {
+    package var layerMatrixCount: Int {
         schema.layer.groups.filter { $0.isPresent(self) }.flatMap(\.modules).filter { $0.shape.count == 2 }
             .reduce(0) { $0 + $1.shape.map(size).reduce(1, *) }
     }

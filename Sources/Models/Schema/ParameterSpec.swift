@@ -5,12 +5,12 @@ package struct ParameterSpec: Sendable, Equatable {
     /// `[outputs, inputs]` for a matrix, `[count]` for a vector.
     package let shape: [Int]
     /// Whether a buffer has it right behind the parameter before, because one product uses both.
-    var followsPrevious = false
+    package var followsPrevious = false
     /// The name under which a run can ask for an adapter of this matrix; nil where it cannot.
-    let target: AdapterShape.Target?
-    let initialization: Initialization
+    package let target: AdapterShape.Target?
+    package let initialization: Initialization
 
-    init(name: String, shape: [Int], target: AdapterShape.Target? = nil, initialization: Initialization) {
+    package init(name: String, shape: [Int], target: AdapterShape.Target? = nil, initialization: Initialization) {
         self.name = name
         self.shape = shape
         self.target = target
@@ -20,7 +20,7 @@ package struct ParameterSpec: Sendable, Equatable {
     /// Number of values.
     package var count: Int { shape.reduce(1, *) }
     /// Inputs of a matrix, or values of a vector.
-    var columns: Int { shape[shape.count - 1] }
+    package var columns: Int { shape[shape.count - 1] }
     /// Matrices are stored and broadcast in the compute type, vectors (norms, biases) always in f32.
     package var isMatrix: Bool { shape.count == 2 }
 }

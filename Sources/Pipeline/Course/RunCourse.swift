@@ -11,29 +11,29 @@ import Wording
 /// ``giveUpStep(_:)`` and ``skipStep(tokens:)``, then ``endLine(training:skipped:timing:)``, then
 /// ``recordLine(_:exampleIDs:timing:)``. A checkpoint may be taken between any two steps, even while the line of the
 /// last one waits for its evaluation.
-struct RunCourse: Sendable {
+package struct RunCourse: Sendable {
     private let options: RunOptions
     /// The completed steps, skipped ones included, which is the version of the weights.
-    private(set) var version: UInt64
+    package private(set) var version: UInt64
     /// The books when the last step ended, which a checkpoint keeps: later tokens are sampled again.
-    private(set) var tokens: TokenCounts
+    package private(set) var tokens: TokenCounts
     /// The line of the last step, until it is recorded with its evaluation.
-    private(set) var pending: StepMetrics?
-    private(set) var before: EvaluationRecord?
-    private(set) var after: EvaluationRecord?
+    package private(set) var pending: StepMetrics?
+    package private(set) var before: EvaluationRecord?
+    package private(set) var after: EvaluationRecord?
     /// What of its target the run has reached.
     private(set) var reached: String?
     /// Why the run is to stop; nil: it is not.
     private(set) var stopReason: String?
     /// Whether the present weights are to blame for bad steps: then older checkpoints stay.
-    private(set) var suspectsWeights = false
+    package private(set) var suspectsWeights = false
     /// The steps skipped since the last that was trained.
     private var badSteps = 0
     private var cost = RunCost()
     private var timeLimit: TimeLimit?
 
     /// - Parameter resuming: the state of the checkpoint to go on from; nil begins the run.
-    init(_ options: RunOptions, resuming: CheckpointState?) {
+    package init(_ options: RunOptions, resuming: CheckpointState?) {
         self.options = options
         timeLimit = options.timeLimit
         version = resuming?.step ?? 0
@@ -54,24 +54,24 @@ struct RunCourse: Sendable {
     }
 
     /// The operations so far, where they are counted.
-    var countedCost: RunCost? { options.costModel == nil ? nil : cost }
+    package var countedCost: RunCost? { options.costModel == nil ? nil : cost }
 
     /// The learning rate of the next step.
-    var learningRate: Double { options.learningRate(version) }
+    package var learningRate: Double { options.learningRate(version) }
 
     /// Whether the present weights are to be evaluated.
-    var evaluatesNow: Bool { options.plan.evaluates(version: version) }
+    package var evaluatesNow: Bool { options.plan.evaluates(version: version) }
 
-    var isDone: Bool { version >= options.plan.steps }
+    package var isDone: Bool { version >= options.plan.steps }
 
     // MARK: Steps
 
     /// Why a batch must not be trained; nil: it may be.
-    func flaw(in batch: [ScoredTrajectory]) -> StepFlaw? { options.stepGuard.flaw(in: batch) }
+    package func flaw(in batch: [ScoredTrajectory]) -> StepFlaw? { options.stepGuard.flaw(in: batch) }
 
     /// Why an update was not made; nil: it was.
     /// - Parameter batch: what it was computed from, where the run's record can show that.
-    func flaw(of result: StepResult, batch: [ScoredTrajectory]) -> StepFlaw? {
+    package func flaw(of result: StepResult, batch: [ScoredTrajectory]) -> StepFlaw? {
         guard !result.applied else { return nil }
         return StepGuard.flaw(loss: result.statistics.loss, gradNorm: result.gradNorm, batch: batch)
             ?? StepFlaw(
@@ -80,7 +80,7 @@ struct RunCourse: Sendable {
 
     /// The next step was trained.
     /// - Parameter tokens: the books as they stand now.
-    mutating func completeStep(tokens: TokenCounts) {
+    package mutating func completeStep(tokens: TokenCounts) {
         badSteps = 0
         suspectsWeights = false
         version += 1
@@ -90,7 +90,7 @@ struct RunCourse: Sendable {
     /// The next step cannot be trained.
     /// - Returns: the warning to give, when the run goes on without it.
     /// - Throws: `badStep` when the run is to end instead.
-    mutating func giveUpStep(_ flaw: StepFlaw) throws(LearnerError) -> String {
+    package mutating func giveUpStep(_ flaw: StepFlaw) throws(LearnerError) -> String {
         badSteps += 1
         if flaw.blamesWeights { suspectsWeights = true }
         let isShown = !flaw.offenders.isEmpty
@@ -109,19 +109,19 @@ struct RunCourse: Sendable {
 
     /// The next step was given up, and the weights stayed as they were.
     /// - Parameter tokens: the books as they stand now.
-    mutating func skipStep(tokens: TokenCounts) {
+    package mutating func skipStep(tokens: TokenCounts) {
         version += 1
         self.tokens = tokens
     }
 
     /// Adds what a batch of rollouts cost.
     /// - Parameter isTrained: false for one that was given up.
-    mutating func addCost(of batch: [ScoredTrajectory], isTrained: Bool) {
+    package mutating func addCost(of batch: [ScoredTrajectory], isTrained: Bool) {
         options.costModel?.add(batch, isTrained: isTrained, to: &cost)
     }
 
     /// Adds what it cost to train a batch of given responses.
-    mutating func addCost(of examples: [SupervisedExample]) { options.costModel?.add(examples, to: &cost) }
+    package mutating func addCost(of examples: [SupervisedExample]) { options.costModel?.add(examples, to: &cost) }
 
     // MARK: Lines and evaluations
 
@@ -129,7 +129,7 @@ struct RunCourse: Sendable {
     /// - Parameters:
     ///   - training: nil for a step that was skipped.
     ///   - skipped: why it was.
-    mutating func endLine(training: TrainingMetrics?, skipped: String?, timing: TimingMetrics = TimingMetrics()) {
+    package mutating func endLine(training: TrainingMetrics?, skipped: String?, timing: TimingMetrics = TimingMetrics()) {
         pending = StepMetrics(
             step: version, version: version, training: training, tokens: tokens, cost: countedCost, skipped: skipped,
             timing: timing)
@@ -140,7 +140,7 @@ struct RunCourse: Sendable {
     ///   - evaluation: of the weights of this line; nil: none was due, or no response could be used.
     ///   - exampleIDs: the response to the first held-out prompt.
     ///   - timing: replaces the line's own.
-    mutating func recordLine(
+    package mutating func recordLine(
         _ evaluation: EvaluationMetrics?, exampleIDs: [Int32] = [], timing: TimingMetrics? = nil
     ) -> StepMetrics? {
         guard var line = pending else { return nil }
@@ -157,10 +157,10 @@ struct RunCourse: Sendable {
 
     // MARK: Checkpoints
 
-    var isCheckpointDue: Bool { options.checkpoints.isDue(step: version) }
+    package var isCheckpointDue: Bool { options.checkpoints.isDue(step: version) }
 
     /// What a checkpoint of the present weights holds.
-    func checkpointState(tokenizerFingerprint: String) -> CheckpointState {
+    package func checkpointState(tokenizerFingerprint: String) -> CheckpointState {
         CheckpointState(
             step: version, plan: options.plan, tokenizerFingerprint: tokenizerFingerprint, tokens: tokens,
             pending: pending, badSteps: badSteps, before: before, after: after, cost: countedCost)
@@ -169,20 +169,20 @@ struct RunCourse: Sendable {
     // MARK: The end
 
     /// Whether another step is to be trained: nothing has ended the run yet.
-    var goesOn: Bool { stopReason == nil && reached == nil && !isDone }
+    package var goesOn: Bool { stopReason == nil && reached == nil && !isDone }
 
     /// The run is to end after the step that is being trained; the first reason counts.
-    mutating func stop(_ reason: String) { stopReason = stopReason ?? reason }
+    package mutating func stop(_ reason: String) { stopReason = stopReason ?? reason }
 
     /// A step was trained in this time.
-    mutating func trained(in time: Duration) { timeLimit?.trained(in: time) }
+    package mutating func trained(in time: Duration) { timeLimit?.trained(in: time) }
 
     /// Stops the run when there is just time enough left for a last checkpoint.
     /// - Parameters:
     ///   - elapsed: the time since the start of the process.
     ///   - longestSave: what the longest checkpoint took; nil before the first.
     /// - Returns: what to say, when it is stopped now.
-    mutating func stopInTime(elapsed: Duration, longestSave: Duration?) -> String? {
+    package mutating func stopInTime(elapsed: Duration, longestSave: Duration?) -> String? {
         if let longestSave { timeLimit?.saved(in: longestSave) }
         guard let timeLimit, elapsed >= timeLimit.stopAt, stopReason == nil else { return nil }
         stop("stopped by its time limit")
@@ -190,7 +190,7 @@ struct RunCourse: Sendable {
     }
 
     /// How the run has ended. What was reached and recorded counts more than a stop that came in the same step.
-    var end: LearnerOutcome.End {
+    package var end: LearnerOutcome.End {
         if pending == nil {
             if let reached { return .reached(reached) }
             if isDone { return .completed }

@@ -5,13 +5,18 @@ import Wording
 /// not have to guess.
 ///
 /// It has no clock: every call is told the time since the learner's start.
-struct WaitNarrator: Sendable {
+package struct WaitNarrator: Sendable {
     /// What to say now.
-    struct Line: Sendable, Equatable {
+    package struct Line: Sendable, Equatable {
         /// A line of the log.
-        var log: String
+        package var log: String
         /// What the live line shows until it is replaced.
-        var activity: String
+        package var activity: String
+
+        package init(log: String, activity: String) {
+            self.log = log
+            self.activity = activity
+        }
     }
 
     private struct Activity {
@@ -37,7 +42,7 @@ struct WaitNarrator: Sendable {
     ///   - patience: the time without progress after which what is missing is said.
     ///   - longStep: the time after which the learner's own work is told of; a training step, when it takes so much
     ///     longer than the longest before.
-    init(patience: Duration, longStep: Duration) {
+    package init(patience: Duration, longStep: Duration) {
         self.patience = patience
         self.longStep = longStep
     }
@@ -45,19 +50,19 @@ struct WaitNarrator: Sendable {
     // MARK: The learner's own work
 
     /// The learner itself does something that can take long, until ``end(now:)``.
-    mutating func begin(_ text: String, isTraining: Bool = false, now: Duration) {
+    package mutating func begin(_ text: String, isTraining: Bool = false, now: Duration) {
         activity = Activity(text: text, since: now, isTraining: isTraining)
     }
 
     /// The learner waits for others again, or for nothing.
-    mutating func end(now: Duration) {
+    package mutating func end(now: Duration) {
         if let activity, activity.isTraining { longestStep = max(longestStep, now - activity.since) }
         activity = nil
     }
 
     /// What the learner itself does, and since when; nil when it waits for others, or for nothing.
     /// - Parameter isSaving: whether a checkpoint is written meanwhile.
-    func busy(isSaving: Bool) -> (text: String, since: Duration)? {
+    package func busy(isSaving: Bool) -> (text: String, since: Duration)? {
         guard let activity else { return nil }
         let saving = isSaving && activity.isTraining ? ", while a checkpoint is written," : ""
         return (activity.text + saving, activity.since)
@@ -67,7 +72,7 @@ struct WaitNarrator: Sendable {
 
     /// The batch or evaluation that is awaited is so far.
     /// - Returns: whether that is news.
-    mutating func hasProgressed(to progress: BatchProgress, now: Duration) -> Bool {
+    package mutating func hasProgressed(to progress: BatchProgress, now: Duration) -> Bool {
         guard progress != lastProgress else { return false }
         lastProgress = progress
         lastProgressAt = now
@@ -76,13 +81,13 @@ struct WaitNarrator: Sendable {
     }
 
     /// Seconds since something came, or since the learner had other things to do.
-    func waitingSeconds(now: Duration) -> Double { max(0, (now - lastProgressAt).seconds) }
+    package func waitingSeconds(now: Duration) -> Double { max(0, (now - lastProgressAt).seconds) }
 
     /// What to say now; nil: nothing.
     /// - Parameters:
     ///   - isSaving: whether a checkpoint is written meanwhile.
     ///   - missing: what the run waits for, asked only when somebody must be told.
-    mutating func line(now: Duration, isSaving: Bool, missing: () -> Exchange.Wait?) -> Line? {
+    package mutating func line(now: Duration, isSaving: Bool, missing: () -> Exchange.Wait?) -> Line? {
         if let busy = busy(isSaving: isSaving) {
             lastProgressAt = now
             return lineOfLongWork(busy.text, since: busy.since, now: now)

@@ -165,7 +165,8 @@ extension Trajectories {
                 RolloutResult(
                     id: id, kind: try RolloutKind(header.kind), responseIDs: try arrays.takeTokenIDs(count, what),
                     behaviourLogprobs: try arrays.takeLogprobs(count, what),
-                    policyVersions: try VersionRuns.decode(header.versionRuns, count: count, what),
+                    policyVersions: try VersionRuns.decode(
+                        header.versionRuns.map { ($0.version, $0.count) }, count: count, what),
                     finishReason: try FinishReason(header.finishReason)))
         }
         self.init(results: results, epoch: value.epoch)

@@ -36,7 +36,7 @@ package struct Status: Sendable, Equatable {
         package var window: Int
         package var state: String
         package var tokensPerSecond: Double
-        /// Weight version in use; `Heartbeat.noVersion`: none yet.
+        /// Weight version in use; `MemberStatus.noVersion`: none yet.
         package var version: UInt64
         package var silenceSeconds: Double
 

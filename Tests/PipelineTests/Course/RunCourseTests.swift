@@ -1,9 +1,9 @@
 import Distillation
 import Engines
 import Exchange
+import Pipeline
+import TestSupport
 import Testing
-
-@testable import Pipeline
 
 /// What every run decides alike, without a learner, a model or a clock.
 @Suite struct RunCourseTests {
@@ -11,7 +11,7 @@ import Testing
         steps: UInt64 = 4, target: RunTarget = RunTarget(), stepGuard: StepGuard = StepGuard(),
         timeLimit: TimeLimit? = nil
     ) -> RunOptions {
-        var plan = plan(steps: steps, heldout: 2)
+        var plan = TestSupport.plan(steps: steps, heldout: 2)
         plan.evaluationEvery = 2
         var options = RunOptions(plan: plan, learningRate: { Double($0) / 10 })
         options.target = target

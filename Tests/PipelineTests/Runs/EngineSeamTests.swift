@@ -9,6 +9,7 @@ import Pipeline
 import RunFiles
 import Runs
 import Telemetry
+import TestSupport
 import Testing
 import Transport
 import Wire
@@ -39,7 +40,7 @@ import Wire
             transport: network.member(identity: "worker"), backend: sampler, logger: Logger(label: "test"))
         let running = Task { try await worker.run() }
         let delivered = Task {
-            var trajectories: [Trajectory] = []
+            var trajectories: [RolloutResult] = []
             for await event in learner.events {
                 guard case .message(let message, _) = event else { continue }
                 switch message {
@@ -48,10 +49,10 @@ import Wire
                         runID: "test", epoch: 1, heartbeatSeconds: 0.05, leaseSeconds: 60, version: 0)
                     try learner.send(.welcome(welcome), to: peer)
                 case .leaseRequest where trajectories.isEmpty && sampler.submitted.isEmpty:
-                    try learner.send(.rolloutGrant(RolloutGrant(tasks: [task(1), task(2)])), to: peer)
+                    try learner.send(.rolloutGrant(RolloutGrant(groups: [group(1), group(2)])), to: peer)
                 case .trajectories(let new):
-                    trajectories += new.trajectories
-                    let items = new.trajectories.map { WorkItem(id: $0.id, kind: $0.kind) }
+                    trajectories += new.results
+                    let items = new.results.map { WorkItem(id: $0.id, kind: $0.kind) }
                     try learner.send(.acknowledge(Acknowledge(items: items)), to: peer)
                     if trajectories.count == 2 {
                         try learner.send(.shutdown(Shutdown(reason: "done")), to: peer)
@@ -66,7 +67,7 @@ import Wire
         try learner.send(.revoke(Revoke(items: [first])), to: peer)
         #expect(await eventually(.seconds(20)) { sampler.cancelled == [[first]] })
         // Granted again before the engine has confirmed, which still answers for the first lease.
-        try learner.send(.rolloutGrant(RolloutGrant(tasks: [task(1, lease: 2)])), to: peer)
+        try learner.send(.rolloutGrant(RolloutGrant(groups: [group(1, lease: 2)])), to: peer)
         sampler.script.yield(.completed([UnigramModel.student.response(to: task(1), version: 7)]))
         try await Task.sleep(for: .milliseconds(300))
         #expect(sampler.submitted.count == 2)
@@ -90,11 +91,13 @@ import Wire
         await #expect(throws: EngineFailure.self) { try await running.value }
     }
 
-    private func task(_ group: UInt64, lease: UInt64 = 1) -> RolloutTask {
-        RolloutTask(
-            id: RolloutID(group: group, sample: 0), kind: .train, promptIDs: [1, 2], teacher: "default",
+    private func task(_ group: UInt64) -> RolloutTask { self.group(group).tasks[0] }
+
+    private func group(_ group: UInt64, lease: UInt64 = 1) -> RolloutGroup {
+        RolloutGroup(
+            leaseID: lease, kind: .train, group: group, samples: [0], promptIDs: [1, 2],
             sampling: SamplingSettings(maxTokens: 6, temperature: 1, topP: 1, topK: 0, stopTokenIDs: [0]),
-            seed: 5 + group, minimumVersion: 0, leaseID: lease)
+            seed: 5 + group, minimumVersion: 0)
     }
 
     /// The processes of a run with another engine, and a teacher that is not on the learner's machine.

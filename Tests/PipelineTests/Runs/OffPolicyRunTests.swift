@@ -215,10 +215,11 @@ import Wire
     /// A stop that comes after the evaluation that has the target, while its checkpoint is written, stops nothing.
     @Test func aStopAfterTheTargetChangesNothing() async throws {
         let metrics = try await Self.reference.value.metrics
-        let best = try #require(metrics.compactMap { $0.evaluation?.passRate }.max())
+        let rates = metrics.compactMap { $0.evaluation?.passRate }
+        let best = try #require(rates.max())
         let step = try #require(metrics.firstIndex { $0.evaluation?.passRate == best })
         let run = TestRun(
-            plan: Self.plan(), objective: Objective(imitates: true), target: RunTarget(passRate: best))
+            plan: Self.plan(), objective: .imitation, target: RunTarget(passRate: best))
         let learner = try run.learner(trainer: UnigramTrainer(saving: 0.3))
         let members = try Self.workers(run)
         let running = Task { try await learner.run() }

@@ -1,5 +1,6 @@
 import Engines
 import NativeEngine
+import TestSupport
 import Testing
 
 @Suite struct WeightManifestTests {
