@@ -122,11 +122,13 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "Wire", "JSON", "Models", "Tokenizers", "Configuration", "Distillation", "Exchange", "Pipeline", "RunFiles",
+                "Wire", "JSON", "Models", "Tokenizers", "Configuration", "Distillation", "Exchange", "Pipeline",
+                "RunFiles",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(
-            name: "FuzzTests", dependencies: ["FuzzTargets", "Distillation", "Randomness"], swiftSettings: swiftSettings),
+            name: "FuzzTests", dependencies: ["FuzzTargets", "Distillation", "Randomness"], swiftSettings: swiftSettings
+        ),
         .testTarget(
             name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers", "JSON", "TestSupport"],
             swiftSettings: swiftSettings),

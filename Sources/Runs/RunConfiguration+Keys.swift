@@ -16,7 +16,8 @@ extension RunConfiguration {
         let scorer = security.scorerClients.isEmpty ? [] : try KeyFile.clients(security.scorerClients)
         guard !rollout.isEmpty, !scorer.isEmpty else {
             let key = rollout.isEmpty ? "security.rollout_clients" : "security.scorer_clients"
-            throw UsageError("\(key) names no key, so no such process could join: list the public keys of those that may")
+            throw UsageError(
+                "\(key) names no key, so no such process could join: list the public keys of those that may")
         }
         return LearnerKeys(keys: keys, policy: AccessPolicy(rollout: rollout, scorer: scorer))
     }

@@ -1,4 +1,3 @@
-
 /// A process that a supervisor keeps.
 package struct ProcessSpec: Sendable, Equatable {
     /// `learner`: the run begins and ends with it. `member`: is started once the learner listens, and again when it

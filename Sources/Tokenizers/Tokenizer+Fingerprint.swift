@@ -1,5 +1,5 @@
-import JSON
 import Hashing
+import JSON
 
 extension Tokenizer {
     /// What the ids mean and how text becomes ids, as docs/protocol.md defines it for other programs: equal for tokenizers

@@ -1,7 +1,6 @@
-import Wording
-
 internal import CZeroMQ
 import Glibc
+import Wording
 
 /// A failed libzmq call.
 package struct ZeroMQError: MessageError, Equatable {

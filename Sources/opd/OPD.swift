@@ -2,7 +2,7 @@ import ArgumentParser
 import Glibc
 import Supervision
 
-/// The `opd` command: one subcommand a file, no logic here.
+/// The `opd` command: one subcommand a file.
 @main
 struct OPD: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

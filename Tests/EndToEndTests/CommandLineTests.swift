@@ -164,7 +164,7 @@ import Testing
     }
 
     @Test func aReaderThatLeavesIsNoFailure() async throws {
-        try await withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             try TinyModel.write(to: "\(folder)/model", seed: 1)
             let shell = Process()
             shell.executableURL = URL(filePath: "/bin/bash")

@@ -24,7 +24,7 @@ struct MalformedMessageTests {
         for socket in peers {
             for frames in [
                 [[]], [[1, 2, 3]], [Array("HTTP".utf8), []], [[0x4f, 0x50, 0x44, 9], []],
-                [[0x4f, 0x50, 0x44, 1], [0xff, 0xff, 0xff]], Array(repeating: [0x4f], count: 1000),
+                [[0x4f, 0x50, 0x44, 2], [0xff, 0xff, 0xff]], Array(repeating: [0x4f], count: 1000),
             ] {
                 try socket.send(frames)
             }
@@ -35,8 +35,10 @@ struct MalformedMessageTests {
         #expect(await events.next() == .message(.goodbye(Goodbye(reason: "x")), from: PeerID("good")))
         for _ in 0..<200 where learner.statistics.malformed < 12 { try await Task.sleep(for: .milliseconds(10)) }
         #expect(learner.statistics.malformed == 12)
-        #expect(log.lines.count == 2)
+        #expect(log.lines.count == 2, "\(log.lines)")
         #expect(log.lines.contains { $0.hasPrefix("bad-1: malformed message dropped: ") })
+        // Optimised code lets go of what it has used for the last time, and a peer that leaves is told of.
+        withExtendedLifetime(peers) {}
         await good.close()
         await learner.close()
     }
@@ -49,7 +51,7 @@ struct MalformedMessageTests {
         let learner = try ZeroMQTransport.learner(bind: "tcp://127.0.0.1:*", options: options, logger: .silent)
         let bad = try Socket(Context(), .dealer)
         try bad.connect(learner.endpoint)
-        try bad.send([[0x4f, 0x50, 0x44, 1], Array(repeating: 0, count: 2 << 20)])
+        try bad.send([[0x4f, 0x50, 0x44, 2], Array(repeating: 0, count: 2 << 20)])
         let good = try ZeroMQTransport.member(connect: learner.endpoint, identity: "good", logger: .silent)
         try await Task.sleep(for: .milliseconds(100))
         try good.send(.goodbye(Goodbye(reason: "x")))

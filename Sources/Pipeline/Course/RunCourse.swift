@@ -129,7 +129,8 @@ package struct RunCourse: Sendable {
     /// - Parameters:
     ///   - training: nil for a step that was skipped.
     ///   - skipped: why it was.
-    package mutating func endLine(training: TrainingMetrics?, skipped: String?, timing: TimingMetrics = TimingMetrics()) {
+    package mutating func endLine(training: TrainingMetrics?, skipped: String?, timing: TimingMetrics = TimingMetrics())
+    {
         pending = StepMetrics(
             step: version, version: version, training: training, tokens: tokens, cost: countedCost, skipped: skipped,
             timing: timing)

@@ -74,8 +74,8 @@ package enum LearnerProcess {
         progress: RunProgress, logger: Logger
     ) async throws -> End {
         let setup = try await RunSetup(
-            configuration, engines: engines, folder: folder, start: start, resumeCommand: resumeCommand, timeLimit: timeLimit,
-            startedAt: startedAt, progress: progress, logger: logger)
+            configuration, engines: engines, folder: folder, start: start, resumeCommand: resumeCommand,
+            timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
         let runID = "\(configuration.name)-\(String(UInt64.random(in: 1 ... .max), radix: 16))"
         let publisher = WeightPublisher(runID: runID, logger: logger)
         defer { publisher.close() }

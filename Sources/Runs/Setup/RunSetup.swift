@@ -36,7 +36,8 @@ struct RunSetup {
     /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     init(
         _ given: RunConfiguration, studentPath: String? = nil, engines: EngineChoice = .standard, folder: RunFolder,
-        start: LearnerProcess.Start, resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, progress: RunProgress,
+        start: LearnerProcess.Start, resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant,
+        progress: RunProgress,
         logger: Logger
     ) async throws {
         progress.activity("loading the student")

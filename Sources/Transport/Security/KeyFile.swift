@@ -85,7 +85,8 @@ package enum KeyFile {
     package static func publicKey(_ path: String) throws(UsageError) -> CurveKey {
         let fields = try fields(path, isSecret: false)
         guard fields["secret-key"] == nil else {
-            throw UsageError("\(path) holds a secret key, which belongs to one process; name the file that ends in .pub")
+            throw UsageError(
+                "\(path) holds a secret key, which belongs to one process; name the file that ends in .pub")
         }
         guard let key = fields["public-key"].flatMap({ CurveKey($0) }) else {
             throw UsageError("\(path) holds no public key; make keys with 'opd keygen'")
