@@ -139,11 +139,10 @@ def tokenizer_fingerprint(path):
     for token_id, token in sorted(tokens.items()):
         line("token", token_id, text(token))
     for index, merge in enumerate(model["merges"]):
-        if isinstance(merge, str):
-            if index == 0 and merge.startswith("#version"):
-                continue
-            merge = merge.split(" ")
-        line("merge", text(merge[0]), text(merge[1]))
+        if index == 0 and isinstance(merge, str) and merge.startswith("#version"):
+            continue
+        left, right = merge.split(" ") if isinstance(merge, str) else merge
+        line("merge", text(left), text(right))
     for token in sorted(added, key=lambda token: token["id"]):
         flags = [bool(token.get(key)) for key in ("single_word", "lstrip", "rstrip")]
         line("added", token["id"], *flags, bool(token.get("normalized", not token.get("special"))))

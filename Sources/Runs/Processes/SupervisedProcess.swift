@@ -25,7 +25,8 @@ package enum SupervisedProcess {
         try folder.write(given.yaml(markingDefaults: false), to: folder.configuration)
         let setup = try await RunSetup(
             given, studentPath: studentPath, engines: engines, folder: folder, start: start,
-            resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
+            resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt, progress: progress,
+            logger: logger)
         guard let examples = setup.data.examples else { preconditionFailure("a supervised run has examples") }
         let learner = SupervisedLearner(
             options: setup.options, backend: setup.trainer, source: examples, evaluator: try await setup.evaluator(),
