@@ -1,5 +1,3 @@
-import Wording
-
 extension JSONValue {
     /// The value as JSON text; with `pretty`, indented by two spaces as Hugging Face libraries write their files.
     package func text(pretty: Bool = true) -> String {

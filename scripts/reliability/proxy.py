@@ -10,7 +10,7 @@ import time
 def message(field):
     """A message of the learner's whose header begins with this field of the protocol, as it is on the wire."""
     tag = bytes([field << 3 & 0x7F | 0x80 | 2, field >> 4])
-    return re.compile(rb"\x01\x04OPD\x01(?:[\x00\x01].|[\x02\x03].{8})" + re.escape(tag), re.DOTALL)
+    return re.compile(rb"\x01\x04OPD\x02(?:[\x00\x01].|[\x02\x03].{8})" + re.escape(tag), re.DOTALL)
 
 
 MESSAGES = {"acknowledgement": message(37), "broadcast": message(48)}
