@@ -15,11 +15,12 @@ extension RolloutBackend {
             if case .completed(let trajectories) = event {
                 done += trajectories.filter { left.remove(WorkItem(id: $0.id, kind: $0.kind)) != nil }
             }
+            // What is complete counts, also when the stop comes with its last token.
+            if left.isEmpty { return done.sorted { $0.id < $1.id } }
             guard !isStopped() else {
                 try await cancelAndWait(for: left)
                 return nil
             }
-            if left.isEmpty { return done.sorted { $0.id < $1.id } }
         }
         throw EngineError("the engine ended with \(left.count) of \(tasks.count) responses missing")
     }

@@ -202,7 +202,7 @@ extension Exchange {
         if hello.role == .rollout, hello.teachers.isEmpty || known.isEmpty { return clash(of: hello, known) }
         guard let unknown = hello.teachers.first(where: { !known.contains($0) }),
             hello.teachers.allSatisfy({ !known.contains($0) })
-        else { return hello.teacher.flatMap { unsuitable($0, of: hello.name) } }
+        else { return hello.teacher.flatMap { unsuitable($0, hello) } }
         return Reject(
             code: .unknownTeacher,
             message: "no prompt of this run asks for teacher '\(unknown)'; teachers: "
@@ -210,19 +210,20 @@ extension Exchange {
     }
 
     /// Why a member's teacher cannot do what the run asks of it; nil: it can, or it is not known whether it can.
-    private func unsuitable(_ teacher: TeacherDescription, of name: String) -> Reject? {
-        if let needed = options.longestSequence, teacher.contextLength > 0, teacher.contextLength < needed {
+    private func unsuitable(_ teacher: TeacherDescription, _ hello: Hello) -> Reject? {
+        let name = hello.name, needed = plan.longestSequence(of: hello.teachers)
+        if hello.role == .rollout, teacher.contextLength > 0, teacher.contextLength < needed {
             return Reject(
                 code: .unsuitableTeacher,
-                message: "the teacher of \(name) reads \(teacher.contextLength) tokens, and the longest prompt of this "
-                    + "run with its response has up to \(needed); choose a teacher that reads more, shorter prompts, "
+                message: "the teacher of \(name) reads \(teacher.contextLength) tokens, and its longest prompt of this "
+                    + "run with the response has up to \(needed); choose a teacher that reads more, shorter prompts, "
                     + "or a lower sampling.max_tokens")
         }
         let (ours, theirs) = (options.templateIdentity, teacher.templateIdentity)
         guard !ours.isEmpty, !theirs.isEmpty, ours != theirs else { return nil }
         return Reject(
             code: .unsuitableTeacher,
-            message: "the chat template of the teacher of \(name) differs from the student's, so it would grade texts "
+            message: "the chat template of the teacher of \(name) differs from the student's, so it would read texts "
                 + "of a form that it does not know; choose models with one template")
     }
 

@@ -165,9 +165,6 @@ package struct ExchangeOptions: Sendable, Equatable {
     package var arithmetic: String
     /// Ids that the student has; results with others are invalid.
     package var vocabularySize: Int32
-    /// Tokens of the longest prompt with the longest response: a member whose teacher reads fewer is refused. Nil: not
-    /// checked.
-    package var longestSequence: Int?
     /// Identity of the student's chat template: a member whose teacher tells another is refused. Empty: not checked.
     package var templateIdentity = ""
     /// Invalid results in a row after which a member is refused.

@@ -26,8 +26,10 @@ package struct RunPlan: Sendable {
     /// How held-out responses are sampled.
     package var evaluationSampling: SamplingSettings
 
-    /// Tokens of the longest training prompt with the longest response.
-    package var longestSequence: Int { (prompts.map(\.ids.count).max() ?? 0) + sampling.maxTokens }
+    /// Tokens of the longest training prompt that one of these teachers samples, with the longest response.
+    package func longestSequence(of samplers: [String]) -> Int {
+        (prompts.filter { samplers.contains($0.sampler) }.map(\.ids.count).max() ?? 0) + sampling.maxTokens
+    }
 
     package init(
         prompts: [Prompt], heldout: [Prompt] = [], seed: UInt64, steps: UInt64, promptsPerStep: Int,

@@ -75,14 +75,16 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
     }
 
     package func submit(_ newTasks: [RolloutTask]) throws {
-        let requests = newTasks.map { task in
-            nextRequest += 1
-            tasks[nextRequest] = task
-            return SampleRequest(
-                id: nextRequest, promptIDs: task.promptIDs, seed: task.seed, stream: 0, sample: task.id.sample,
+        let first = nextRequest + 1
+        let requests = zip(first..., newTasks).map { id, task in
+            SampleRequest(
+                id: id, promptIDs: task.promptIDs, seed: task.seed, stream: 0, sample: task.id.sample,
                 parameters: task.sampling)
         }
         try engine.submit(requests)
+        // What the engine refuses is nobody's task.
+        for (id, task) in zip(first..., newTasks) { tasks[id] = task }
+        nextRequest += UInt64(newTasks.count)
         goOn()
     }
 
@@ -95,6 +97,8 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
 
     private func sampleSlice() {
         isSampling = false
+        // What was left may have been cancelled meanwhile.
+        guard !tasks.isEmpty else { return }
         let completed = advance()
         continuation.yield(completed.isEmpty ? .progress : .completed(completed))
         goOn()

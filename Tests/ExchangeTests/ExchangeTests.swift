@@ -281,9 +281,8 @@ import Wire
     }
 
     /// What a member does not tell is not held against it.
-    @Test func aTeacherMustBeAbleToReadWhatTheRunWrites() {
+    @Test func aTeacherMustRenderAsTheStudentDoes() {
         var options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t")
-        options.longestSequence = 100
         options.templateIdentity = "chat"
         func refusal(_ teacher: TeacherDescription?) -> Reject? {
             var exchange = Exchange(plan: plan(heldout: 0), options: options, epoch: 9)
@@ -293,16 +292,34 @@ import Wire
             return nil
         }
         #expect(refusal(nil) == nil && refusal(TeacherDescription()) == nil)
-        #expect(refusal(TeacherDescription(contextLength: 100, templateIdentity: "chat")) == nil)
-        let short = refusal(TeacherDescription(contextLength: 99))
-        #expect(short?.code == .unsuitableTeacher)
-        #expect(short?.message.hasPrefix("the teacher of s reads 99 tokens, and the longest prompt") == true)
-        let other = refusal(TeacherDescription(contextLength: 100, templateIdentity: "other"))
+        #expect(refusal(TeacherDescription(contextLength: 1, templateIdentity: "chat")) == nil)
+        let other = refusal(TeacherDescription(templateIdentity: "other"))
         #expect(other?.code == .unsuitableTeacher)
         #expect(other?.message.hasPrefix("the chat template of the teacher of s differs") == true)
-        options.longestSequence = nil
         options.templateIdentity = ""
-        #expect(refusal(TeacherDescription(contextLength: 1, templateIdentity: "other")) == nil)
+        #expect(refusal(TeacherDescription(templateIdentity: "other")) == nil)
+    }
+
+    /// A teacher that samples needs room for its own prompts, and for no others.
+    @Test func aTeacherThatSamplesMustHaveRoom() {
+        var runPlan = plan(heldout: 0)
+        runPlan.prompts = [
+            Prompt(ids: [1, 2], teacher: "", sampler: "short"),
+            Prompt(ids: [1, 2, 3, 4], teacher: "", sampler: "long"),
+        ]
+        func refusal(_ teacher: String, _ contextLength: Int) -> Reject? {
+            let options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t")
+            var exchange = Exchange(plan: runPlan, options: options, epoch: 9)
+            let description = TeacherDescription(contextLength: contextLength)
+            let actions = exchange.receive(
+                hello("w", .rollout, teachers: [teacher], teacher: description), from: Self.worker, now: .zero)
+            for case .reject(let reject) in sent(actions) { return reject }
+            return nil
+        }
+        #expect(refusal("short", 8) == nil && refusal("long", 10) == nil && refusal("long", 0) == nil)
+        #expect(refusal("short", 7)?.code == .unsuitableTeacher)
+        let reject = refusal("long", 9)
+        #expect(reject?.message.hasPrefix("the teacher of w reads 9 tokens, and its longest prompt") == true)
     }
 
     @Test func aScorerGetsNoWeights() {

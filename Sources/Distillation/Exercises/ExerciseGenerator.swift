@@ -42,8 +42,10 @@ package struct ExerciseGenerator: Sendable, Equatable, CustomStringConvertible {
         // One in eight is held out, so that the chance of no fit in so many draws is nothing; a task that has no
         // exercise of a split at all has been refused by `exercises`.
         var exercise = draw(ExerciseRandom(seed, split.word, index, 0))
-        for attempt in 1..<1000 where ExerciseSplit(of: exercise.prompt) != split {
-            exercise = draw(ExerciseRandom(seed, split.word, index, UInt64(attempt)))
+        var attempt: UInt64 = 1
+        while attempt < 1000, ExerciseSplit(of: exercise.prompt) != split {
+            exercise = draw(ExerciseRandom(seed, split.word, index, attempt))
+            attempt += 1
         }
         return exercise
     }

@@ -80,16 +80,27 @@ extension Learner {
         if options.evaluator == nil { exchange.beginEvaluation() }
     }
 
-    /// Sends out the present weights, where workers take them, and then the work that they allow.
+    /// Has the present weights written, where workers take them, and hands out the work that they allow. They are
+    /// announced as soon as their checksums are there, which the next step need not wait for.
     private func publish() async throws {
         guard !options.objective.imitates else { return perform(exchange.grantWork(now: now)) }
+        await finishAnnouncing()
         let version = course.version
         let publisher = publisher
-        let announcement = try await during("publishing the weights of step \(version)") {
-            try await backend.withSnapshot { publisher.publish($0, version: version) }
+        let written = try await during("publishing the weights of step \(version)") {
+            try await backend.withSnapshot { publisher.write($0, version: version) }
         }
-        perform(exchange.peers(.rollout).map { .send(.weightsAnnounce(announcement), to: $0) })
+        announcing = Task {
+            let announcement = await onThread("opd-checksums") { publisher.announce(written) }
+            perform(exchange.peers(.rollout).map { .send(.weightsAnnounce(announcement), to: $0) })
+        }
         perform(exchange.grantWork(now: now))
+    }
+
+    /// Waits until the newest weights are announced.
+    func finishAnnouncing() async {
+        await announcing?.value
+        announcing = nil
     }
 
     /// Waits for the evaluation of the last step, writes the step's line, and saves a checkpoint when one is due.

@@ -27,6 +27,8 @@ package actor Learner: RunLearner {
     var course: RunCourse
     /// Where to go on from, until it was read.
     var resuming: Checkpoint?
+    /// The announcement of weights that are written: versions are announced one after the other.
+    var announcing: Task<Void, Never>?
     private let origin: ContinuousClock.Instant
     private var waiters = Waiters()
     private(set) var failure: LearnerError?
@@ -93,6 +95,7 @@ package actor Learner: RunLearner {
             } else {
                 await finishSaving()
             }
+            await finishAnnouncing()
             // Members must not wait for a learner that has failed.
             perform(exchange.finish(reason: "the learner failed: \(error)"))
             await close()
@@ -100,6 +103,7 @@ package actor Learner: RunLearner {
         }
         let end = course.end
         await saveFinally()
+        await finishAnnouncing()
         perform(exchange.finish(reason: end.isStop ? "the run was stopped" : "the run is complete"))
         await close()
         recorder.activity("")

@@ -6,7 +6,8 @@ import Wire
 /// The learner's end of weight transfer: holds the newest snapshot and hands it out.
 ///
 /// The trainer writes it into a file in shared memory, which a process of the same host and user maps; others ask for
-/// chunks, as many at a time as they gave credit for. Chunks are slices of the one snapshot: nothing is copied.
+/// chunks, as many at a time as they gave credit for. Its checksums are computed apart, on another thread, while the
+/// trainer may go on. Chunks are slices of the one snapshot: nothing is copied.
 package final class WeightPublisher: Sendable {
     private struct State: Sendable {
         var files: SnapshotFiles?
@@ -45,12 +46,20 @@ package final class WeightPublisher: Sendable {
 
     deinit { close() }
 
-    /// Makes `weights` the newest version, and returns what to announce to every rollout worker.
+    /// Weights that are written and not announced yet.
+    package struct Written: Sendable {
+        fileprivate let version: UInt64
+        fileprivate let elementType: String
+        fileprivate let path: String?
+        fileprivate let bytes: WeightBytes
+    }
+
+    /// Has `weights` written to shared memory, or to memory of this process: what the trainer's thread must do, because
+    /// the next step changes them. Nobody is told of them before ``announce(_:)``.
     ///
-    /// Has them written to shared memory and computes their checksum: tens of milliseconds for 270 MB, so call it from
-    /// a thread that may block.
-    package func publish(_ weights: TrainedWeights, version: UInt64) -> WeightsAnnounce {
-        // One publisher thread: the files are taken out, so that requests are answered while they are written.
+    /// One version at a time: the next one is written when this one was announced.
+    package func write(_ weights: TrainedWeights, version: UInt64) -> Written {
+        // One thread writes: the files are taken out, so that requests are answered meanwhile.
         var files = state.withLock { state in
             defer { state.files = nil }
             return state.files
@@ -66,19 +75,34 @@ package final class WeightPublisher: Sendable {
             files?.removeAll()
             files = nil
         }
-        let bytes = shared ?? weights.copied()
-        let checksums = SnapshotChecksums(bytes, chunkByteCount: chunkByteCount)
-        let announce = WeightsAnnounce(
-            version: version, byteCount: bytes.count, chunkByteCount: chunkByteCount,
-            chunkCount: checksums.chunks.count, checksum: checksums.whole, sharedMemoryPath: path,
-            hostID: hostID, elementType: weights.type.rawValue)
         let kept = files
-        return state.withLock { state in
+        state.withLock { state in
             state.files = kept
-            state.current = Current(announce: announce, bytes: bytes, chunkChecksums: checksums.chunks)
+            if state.closed { state.removeFiles() }
+        }
+        return Written(
+            version: version, elementType: weights.type.rawValue, path: path, bytes: shared ?? weights.copied())
+    }
+
+    /// Makes what was written the newest version, and returns what to announce to every rollout worker.
+    ///
+    /// Computes its checksums, tens of milliseconds for 270 MB: call it from a thread that may block.
+    package func announce(_ written: Written) -> WeightsAnnounce {
+        let checksums = SnapshotChecksums(written.bytes, chunkByteCount: chunkByteCount)
+        let announce = WeightsAnnounce(
+            version: written.version, byteCount: written.bytes.count, chunkByteCount: chunkByteCount,
+            chunkCount: checksums.chunks.count, checksum: checksums.whole, sharedMemoryPath: written.path,
+            hostID: hostID, elementType: written.elementType)
+        return state.withLock { state in
+            state.current = Current(announce: announce, bytes: written.bytes, chunkChecksums: checksums.chunks)
             if state.closed { state.removeFiles() }
             return state.current?.announce ?? announce
         }
+    }
+
+    /// Writes and announces at once.
+    package func publish(_ weights: TrainedWeights, version: UInt64) -> WeightsAnnounce {
+        announce(write(weights, version: version))
     }
 
     /// The newest version, for a worker that has just joined; nil before the first `publish`.

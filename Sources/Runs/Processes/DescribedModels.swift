@@ -3,6 +3,7 @@ import Distillation
 import Engines
 import Foundation
 import Logging
+import Wording
 
 /// What a learner knows of the models of its run before it starts.
 struct DescribedModels: Sendable {
@@ -17,6 +18,11 @@ struct DescribedModels: Sendable {
         self.student = try await namingKeys { try await engines.factory(for: student).describe(student) }
         for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
             guard FileManager.default.fileExists(atPath: model.model) else {
+                guard !configuration.evaluation.teachers else {
+                    throw UsageError(
+                        "teachers.\(label): \(model.model) is not on this machine, but with evaluation.teachers the "
+                            + "learner asks every teacher; put it there, or leave evaluation.teachers off")
+                }
                 logger.notice(
                     """
                     teachers.\(label): \(model.model) is not on this machine; its tokenizer is checked when it joins, \

@@ -86,7 +86,6 @@ package enum LearnerProcess {
             vocabularySize: Int32(setup.models.student.vocabularySize))
         // A teacher whose files are here has been checked; another is when it joins.
         if configuration.data.template == .auto { exchange.templateIdentity = setup.models.student.templateIdentity }
-        if configuration.kind.sampler == .teachers { exchange.longestSequence = setup.plan.longestSequence }
         var options = LearnerOptions(
             run: setup.options, exchange: exchange, objective: configuration.objective.objective)
         if setup.data.hasVerifiers { options.judge = ResponseJudge(setup.data.tokenizer, logger: logger) }

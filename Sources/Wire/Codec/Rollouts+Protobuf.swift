@@ -54,6 +54,8 @@ extension RolloutGroup {
 
     fileprivate func check(_ limits: WireLimits) throws(WireError) {
         try Check.positive(samples.count, "\(what): the number of samples")
+        try Check.require(
+            Set(samples).count == samples.count, .invalidValue, "\(what): a sample number comes twice")
         try Check.positive(promptIDs.count, "\(what): prompt_count")
         try Check.sequence(promptIDs.count, "\(what): prompt", limits)
     }

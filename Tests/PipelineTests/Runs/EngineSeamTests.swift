@@ -114,7 +114,7 @@ import Wire
             data: { task: "arithmetic:digits=1", task_prompts: 8, heldout_count: 2, prompts_per_step: 2, samples_per_prompt: 2 }
             sampling: { max_tokens: 4 }
             training: { steps: 2 }
-            evaluation: { every: 1, teachers: true }
+            evaluation: { every: 1 }
             pipeline: { endpoint: "tcp://127.0.0.1:*" }
             """
         let configuration = try RunConfiguration.parse(text, source: "test", requiring: [.student]).configuration
