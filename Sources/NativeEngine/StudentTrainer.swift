@@ -130,16 +130,13 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
 }
 
 extension WeightManifest {
-    /// Of what a trainer sends out: all weights, or the adapters behind their head.
+    /// Describes what a trainer sends out: all weights, or the adapters behind their head.
     fileprivate init(broadcastBy trainer: Trainer) {
-        let layout = trainer.adaptation?.snapshot.layout.parameters ?? trainer.broadcastLayout
-        let start = trainer.broadcastByteCount - layout.byteCount
+        let layout = trainer.adaptation?.snapshot.manifest ?? trainer.broadcastLayout.manifest
         self.init(
-            tensors: layout.entries.map { entry in
-                Tensor(
-                    name: entry.spec.name, shape: entry.spec.shape, type: entry.type.weightType,
-                    byteOffset: start + entry.byteOffset)
-            }, byteCount: trainer.broadcastByteCount)
+            tensors: layout.entries.map {
+                Tensor(name: $0.name, shape: $0.shape, type: $0.type.weightType, byteOffset: $0.byteOffset)
+            }, byteCount: layout.byteCount)
     }
 }
 
