@@ -55,7 +55,8 @@ let package = Package(
         module("Patterns", ["CPCRE2"]),
         module("Tokenizers", ["Patterns", "Hashing", "JSON", "Wording"]),
         module("Templates", ["JSON", "Wording"]),
-        module("Models", ["Compute", "Tokenizers", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
+        module(
+            "Models", ["Compute", "Tokenizers", "Templates", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
         module("Generation", ["Distillation", "Models", "Compute", "Randomness", "Wording"]),
         module("Training", ["Models", "Compute"]),
         module("Distillation", ["Patterns", "Randomness", "Wording"]),
@@ -63,11 +64,11 @@ let package = Package(
         module(
             "Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["Protos"]),
         module("Telemetry", ["Distillation", "Locking", "Files", "JSON", "Wording", logging]),
-        module("Configuration", ["Distillation", .product(name: "Yams", package: "Yams")]),
+        module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
-        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files"]),
+        module("Engines", ["Wire", "Distillation", "Tokenizers", "Templates", "Files"]),
         module(
             "NativeEngine",
             ["Engines", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers", "Compute"]),
@@ -80,13 +81,13 @@ let package = Package(
             "Runs",
             [
                 "Pipeline", "NativeEngine", "Engines", "Supervision", "Configuration", "Telemetry", "Tokenizers",
-                logging,
+                "Templates", "JSON", logging,
             ]),
         .executableTarget(
             name: "opd",
             dependencies: [
                 "Runs", "Pipeline", "Transport", "RunFiles", "Engines", "Configuration", "Distillation", "Telemetry",
-                "Locking", "Training", "Generation", "Models", "Tokenizers", "Compute", "JSON", logging,
+                "Locking", "Training", "Generation", "Models", "Tokenizers", "Templates", "Compute", "JSON", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
@@ -98,9 +99,9 @@ let package = Package(
         tests("Compute", ["CKernels", "COneDNN", "TestSupport"]),
         tests("JSON", []),
         tests("Files", []),
-        tests("Tokenizers", ["JSON", "Hashing", "TestSupport"]),
+        tests("Tokenizers", ["JSON", "Hashing", "Templates", "TestSupport"]),
         tests("Templates", ["JSON"]),
-        tests("Models", ["Tokenizers", "Compute", "CKernels", "JSON", "Files", "TestSupport"]),
+        tests("Models", ["Tokenizers", "Templates", "Compute", "CKernels", "JSON", "Files", "TestSupport"]),
         tests("Generation", ["Distillation", "Models", "Compute", "Randomness"]),
         tests("Training", ["Models", "Compute", "Generation", "Distillation", "TestSupport"]),
         tests("Distillation", ["Randomness"]),
@@ -124,7 +125,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "Wire", "JSON", "Models", "Tokenizers", "Configuration", "Distillation", "Exchange", "Pipeline",
+                "Wire", "JSON", "Models", "Tokenizers", "Templates", "Configuration", "Distillation", "Exchange",
+                "Pipeline",
                 "RunFiles",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),

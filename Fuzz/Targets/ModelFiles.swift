@@ -30,8 +30,8 @@ extension ModelFiles {
     fileprivate func exercise() throws {
         _ = ModelSummary(self).lines
         _ = try? tokenizerFiles()
-        if let tokenizer = try? loadTokenizer(), let template = try? chatTemplate() {
-            _ = stopTokenIDs(tokenizer, template)
+        if let tokenizer = try? loadTokenizer(), let template = try? chatTemplates().template() {
+            _ = tokenizer.stopTokenIDs(endOfAnswer: template.endOfAnswer)
         }
         for name in tensorNames {
             guard let shape = try? shape(of: name) else { throw BrokenPromise("a listed tensor has a shape") }

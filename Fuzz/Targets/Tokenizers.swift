@@ -35,20 +35,6 @@ extension FuzzTarget {
         }
     }
 
-    static let template = FuzzTarget(name: "template") { bytes in
-        let parts = String(decoding: bytes, as: UTF8.self).split(
-            separator: "\0", maxSplits: 2, omittingEmptySubsequences: false
-        ).map(String.init)
-        let template = ChatTemplate.recognizing(
-            jinja: parts[0], beginOfSequence: parts.count > 1 ? parts[1] : nil,
-            endOfSequence: parts.count > 2 ? parts[2] : nil)
-        for roles in [["user"], ["system", "user", "assistant", "user"], ["assistant", "tool", "system"], []] {
-            let messages = roles.map { ChatMessage(role: $0, content: parts.last ?? "") }
-            _ = template.render(messages, addGenerationPrompt: true)
-        }
-        _ = template.stopTokens
-    }
-
     /// Qwen's pattern and normaliser over the bytes alone, with a few merges and added tokens.
     private static let builtIn: Tokenizer = {
         let pattern =

@@ -10,6 +10,7 @@ extension ConfigurationKey {
         case (.sequence(let sequence), .names(let names)): value(of: Array(sequence), among: names)
         case (.scalar(let scalar), .names(let names)):
             scalar.string == "all" ? .success(.names([])) : value(of: [node], among: names)
+        case (.mapping, .mapping): mapping(node)
         case (.scalar(let scalar), _): value(of: scalar)
         default: nil
         }
@@ -64,7 +65,7 @@ extension ConfigurationKey {
         case .identifier:
             guard isIdentifier(text) else { return refuse() }
             return .success(.text(text))
-        case .names: return refuse()
+        case .names, .mapping: return refuse()
         case .text, .path:
             guard !text.isEmpty else { return refuse() }
             return .success(.text(text))

@@ -16,6 +16,8 @@ package struct ConfigurationKey: Sendable {
         /// `all`, or a list of some of them.
         case names([String])
         case text
+        /// Names with values of any kind, nested or not.
+        case mapping
         /// Letters, digits, `.`, `_`, `-`: it becomes part of file names.
         case identifier
         case path(FileUse)
@@ -54,6 +56,7 @@ package struct ConfigurationKey: Sendable {
         case .choice(let names): "one of " + names.joined(separator: ", ")
         case .names(let names): "all, or a list of some of " + names.joined(separator: ", ")
         case .text: "text"
+        case .mapping: "a mapping of names to values"
         case .identifier: "a name of letters, digits, '.', '_' and '-'"
         case .path: "a path"
         }
@@ -93,6 +96,14 @@ extension ConfigurationKey {
             path: path, kind: kind, required: required, summary: summary,
             read: { configuration, _ in .text(configuration[keyPath: field]) },
             write: { if case .text(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    /// Names with values of any kind, kept as JSON.
+    static func mapping(_ path: String, _ field: Field<String>, _ summary: String) -> Self {
+        Self(
+            path: path, kind: .mapping, required: false, summary: summary,
+            read: { configuration, _ in .mapping(configuration[keyPath: field]) },
+            write: { if case .mapping(let value) = $2 { $0[keyPath: field] = value } })
     }
 
     /// Text that need not be given.

@@ -61,7 +61,19 @@ package enum ConfigurationSchema {
                 "data.task_prompts", \.data.taskPrompts, 1...10_000_000,
                 "different training problems of the task; a supervised run takes as many as it needs"),
             .integer("data.heldout_count", \.data.heldoutCount, 1...1_000_000, "held-out problems of the task"),
-            .choice("data.template", \.data.template, "chat template; auto: the student model's own"),
+            .text(
+                "data.template", \.data.template, .text,
+                "chat template: auto, chatml, llama3, mistral, plain, or one of the student model's by name; auto: its own"
+            ),
+            .mapping(
+                "data.template_arguments", \.data.templateArguments,
+                "variables that the chat template is given, such as enable_thinking: false"),
+            .optionalText(
+                "data.system_prompt", \.data.systemPrompt, "system message of prompts that have none"),
+            .optionalText(
+                "data.date", \.data.date,
+                "day that the chat template takes for today, as 2024-07-26, which it is without"
+            ),
             .integer("data.prompts_per_step", \.data.promptsPerStep, 1...1_000_000, "prompts of one optimizer step"),
             .integer(
                 "data.samples_per_prompt", \.data.samplesPerPrompt, 1...1_000_000,

@@ -3,6 +3,8 @@ package enum ConfigurationValue: Sendable, Equatable {
     case integer(Int), number(Double), flag(Bool), text(String)
     /// Some of a key's names; none: all of them.
     case names([String])
+    /// A mapping, as JSON; empty without any.
+    case mapping(String)
 }
 
 extension ConfigurationValue: CustomStringConvertible {
@@ -13,6 +15,7 @@ extension ConfigurationValue: CustomStringConvertible {
         case .number(let value): short(value)
         case .flag(let value): value ? "true" : "false"
         case .text(let value): yamlText(value)
+        case .mapping(let text): text.isEmpty ? "''" : text
         case .names(let names): names.isEmpty ? "all" : "[" + names.joined(separator: ", ") + "]"
         }
     }

@@ -27,6 +27,7 @@ extension RunConfiguration {
         /// What makes the place in the prompts, and the weights, mean what they mean.
         private static let fixed: Set = [
             "seed", "student.dtype", "lora.rank", "lora.alpha", "lora.targets", "data.template",
+            "data.template_arguments", "data.system_prompt", "data.date",
             "data.prompts_per_step", "data.samples_per_prompt", "data.shuffle",
         ]
     }

@@ -84,14 +84,18 @@ package struct RunConfiguration: Sendable, Equatable {
         /// Held-out problems of the task.
         package var heldoutCount = 128
         /// `auto` or the name of a chat template.
-        package var template = Template.auto
+        package var template = "auto"
+        /// Variables for the template: a mapping in JSON, empty without any.
+        package var templateArguments = ""
+        /// The system message of prompts that have none; empty: no message.
+        package var systemPrompt = ""
+        /// The day that templates take for today, such as 2024-07-26; empty: that very day.
+        package var date = ""
         package var promptsPerStep = 8
         package var samplesPerPrompt = 4
         /// Whether each pass over the prompts has an order of its own, drawn from the seed.
         package var shuffle = true
         package init() {}
-
-        package enum Template: String, Sendable, CaseIterable { case auto, chatml, llama3, mistral, plain }
     }
 
     package struct Sampling: Sendable, Equatable {

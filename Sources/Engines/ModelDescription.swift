@@ -1,5 +1,6 @@
 import Distillation
 import Files
+import Templates
 import Tokenizers
 
 /// What a run must know of a model before it starts: who reads the same text, what fits, what a pass costs.
@@ -27,7 +28,7 @@ package struct ModelDescription: Sendable {
         trainingCost: PassCost? = nil
     ) {
         self.init(
-            name: name, tokenizerFingerprint: text.tokenizer.fingerprint, templateIdentity: text.template.identity,
+            name: name, tokenizerFingerprint: text.tokenizer.fingerprint, templateIdentity: text.templates.identity,
             contextLength: contextLength, vocabularySize: vocabularySize, forwardCost: forwardCost)
         self.trainingCost = trainingCost
         self.text = text
@@ -51,35 +52,20 @@ package struct ModelDescription: Sendable {
 package struct ModelText: Sendable {
     /// With the tokens that start and end a sequence.
     package var tokenizer: Tokenizer
-    /// The model's own.
-    package var template: ChatTemplate
+    /// The model's own, and its special tokens.
+    package var templates: ModelTemplates
 
-    package init(tokenizer: Tokenizer, template: ChatTemplate) {
+    package init(tokenizer: Tokenizer, templates: ModelTemplates) {
         self.tokenizer = tokenizer
-        self.template = template
-    }
-
-    /// The template that chats are rendered with: the model's own for "auto", or a form by name ("chatml", "llama3",
-    /// "mistral", "plain").
-    ///
-    /// A name that is the form of the model's own template gives that, with its variations.
-    package func template(named name: String) throws -> ChatTemplate {
-        if name == "auto" || name == template.kind.rawValue { return template }
-        return try ChatTemplate.named(name)
-    }
-
-    /// Ids that end an answer: the model's end-of-sequence tokens and the template's.
-    package func stopTokenIDs(_ template: ChatTemplate) -> [Int32] {
-        var ids = tokenizer.endOfSequenceIDs
-        for id in template.stopTokens.compactMap(tokenizer.id(of:)) where !ids.contains(id) { ids.append(id) }
-        return ids
+        self.templates = templates
     }
 }
 
-extension ChatTemplate {
+extension ModelTemplates {
     /// Equal for templates that render every conversation alike, and short enough to be sent.
     fileprivate var identity: String {
         let bytes = Array(canonicalText.utf8)
-        return "\(kind.rawValue)-\(bytes.count)-\(String(bytes.withUnsafeBytes { crc32($0) }, radix: 16))"
+        guard !bytes.isEmpty else { return "plain" }
+        return "template-\(bytes.count)-\(String(bytes.withUnsafeBytes { crc32($0) }, radix: 16))"
     }
 }

@@ -19,7 +19,7 @@ package struct NativeEngineFactory: EngineFactory {
         }
         return ModelDescription(
             name: model.path,
-            text: ModelText(tokenizer: try files.loadTokenizer(), template: try files.chatTemplate()),
+            text: ModelText(tokenizer: try files.loadTokenizer(), templates: try files.chatTemplates()),
             contextLength: configuration.maxPositions, vocabularySize: configuration.vocabularySize,
             forwardCost: PassCost { configuration.forwardOperations(prompt: $0, response: $1) },
             trainingCost: training)

@@ -18,15 +18,15 @@ package struct TemplateError: MessageError, Equatable {
     package let kind: Kind
     /// The file or name of the template.
     package let template: String
-    /// Line in the template, from 1.
+    /// Line in the template, from 1; 0: the template as a whole.
     package let line: Int
     /// What was wrong, naming the construct.
     package let reason: String
 
     package var message: String {
-        kind == .unsupported
-            ? "\(template), line \(line): \(reason); name another template with data.template"
-            : "\(template), line \(line): \(reason)"
+        // Of a template as a whole, the line is 0.
+        (line > 0 ? "\(template), line \(line): \(reason)" : "\(template): \(reason)")
+            + (kind == .unsupported && line > 0 ? "; name another template with data.template" : "")
     }
 }
 

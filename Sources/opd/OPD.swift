@@ -20,7 +20,7 @@ struct OPD: AsyncParsableCommand {
                 name: "Models",
                 subcommands: [
                     InitCommand.self, InspectCommand.self, GenerateCommand.self, ScoreCommand.self,
-                    TokenizeCommand.self,
+                    TokenizeCommand.self, TemplateCommand.self,
                     PruneCommand.self, ConvertCommand.self, BenchCommand.self,
                 ]),
         ])

@@ -83,7 +83,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
         #expect(configuration.seed == 7)
         #expect(configuration.student.dtype == .f32)
         #expect(configuration.teachers["math"]?.dtype == .f32)
-        #expect(configuration.data.template == .chatml && configuration.data.promptsPerStep == 9)
+        #expect(configuration.data.template == "chatml" && configuration.data.promptsPerStep == 9)
         #expect(configuration.rolloutsPerStep == 45)
         #expect(configuration.sampling.topK == 3 && configuration.sampling.topP == 0.8)
         #expect(configuration.objective.loss == .ppoClip && configuration.objective.advantage == .current)

@@ -1,4 +1,5 @@
 import Foundation
+import Templates
 import Testing
 import Tokenizers
 
@@ -43,13 +44,14 @@ import Tokenizers
         let tokenizer = try Fixtures.tokenizer(path)
         let folder = String(path.dropLast("tokenizer.json".count))
         let config = try Fixtures.json(folder + "tokenizer_config.json")
-        let template = ChatTemplate.recognizing(
-            jinja: config["chat_template"]?.string, beginOfSequence: "<|im_start|>", endOfSequence: "<|im_end|>")
-        #expect(template.kind == .chatml)
+        let template = ChatTemplate(
+            try Template(#require(config["chat_template"]?.string), name: "tokenizer_config.json"),
+            origin: .model(file: "tokenizer_config.json"))
+        #expect(tokenizer.stopTokenIDs(endOfAnswer: template.endOfAnswer) == [2])
         let golden = try Fixtures.json(Fixtures.golden + "/smollm2.json")
         for value in try #require(golden["cases"]?.array) {
             let question = try #require(value["question"]?.string)
-            let prompt = template.render([.init(role: "user", content: question)], addGenerationPrompt: true)
+            let prompt = try template.render(Conversation(user: question))
             #expect(prompt == value["prompt"]?.string)
             let ids = try #require(value["prompt_ids"]?.array).map { Int32($0.int ?? -1) }
             #expect(try tokenizer.encode(prompt) == ids)

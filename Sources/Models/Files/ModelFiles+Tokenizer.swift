@@ -1,5 +1,4 @@
 import Files
-import JSON
 import Tokenizers
 
 extension ModelFiles {
@@ -41,55 +40,5 @@ extension ModelFiles {
             throw ModelError(.unreadable, "\(path): missing; this model needs its tokenizer.json")
         }
         return try Tokenizer(json: try FileSystem.read(path), file: path)
-    }
-
-    /// The template that chats are rendered with: the model's own for "auto", or a form by name
-    /// ("chatml", "llama3", "mistral", "plain").
-    ///
-    /// A name that is the form of the model's own template gives that, with its variations.
-    package func chatTemplate(named name: String = "auto") throws -> ChatTemplate {
-        let (jinja, bos, eos) = try chatTemplateSource()
-        let own = ChatTemplate.recognizing(jinja: jinja, beginOfSequence: bos, endOfSequence: eos)
-        if name == "auto" || name == own.kind.rawValue { return own }
-        return try ChatTemplate.named(name)
-    }
-
-    /// Ids that end an answer: the model's end-of-sequence tokens and the template's.
-    package func stopTokenIDs(_ tokenizer: Tokenizer, _ template: ChatTemplate) -> [Int32] {
-        var ids = configuration.eosTokenIDs.map(Int32.init)
-        for id in template.stopTokens.compactMap(tokenizer.id(of:)) where !ids.contains(id) { ids.append(id) }
-        return ids
-    }
-
-    /// The Jinja template and what `bos_token` and `eos_token` stand for in it.
-    func chatTemplateSource() throws -> (jinja: String?, bos: String?, eos: String?) {
-        switch origin {
-        case .gguf(let file):
-            let metadata = GGUFMetadata(file: file)
-            let tokens = try metadata.optionalStrings("tokenizer.ggml.tokens") ?? []
-            func token(_ id: Int?) -> String? { id.flatMap { tokens.indices.contains($0) ? tokens[$0] : nil } }
-            return (
-                try metadata.optionalString("tokenizer.chat_template"), token(configuration.bosTokenID),
-                token(configuration.eosTokenIDs.first)
-            )
-        case .folder:
-            let file = path.appendingPath("tokenizer_config.json")
-            let config = FileSystem.isFile(file) ? try FileSystem.json(file) : .null
-            func text(_ value: JSONValue?) -> String? { value?.string ?? value?["content"]?.string }
-            return (try jinja(config), text(config["bos_token"]), text(config["eos_token"]))
-        }
-    }
-
-    private func jinja(_ config: JSONValue) throws -> String? {
-        let file = path.appendingPath("chat_template.jinja")
-        if FileSystem.isFile(file) { return String(decoding: try FileSystem.read(file), as: UTF8.self) }
-        var value = config["chat_template"]
-        let json = path.appendingPath("chat_template.json")
-        if value == nil, FileSystem.isFile(json) { value = try FileSystem.json(json)["chat_template"] }
-        if let list = value?.array {
-            // Several by name; the default is for chats without tools.
-            value = (list.first { $0["name"]?.string == "default" } ?? list.first)?["template"]
-        }
-        return value?.string
     }
 }

@@ -1,3 +1,4 @@
+import Templates
 import Tokenizers
 
 /// What a person wants to know about a model: the data of `opd inspect`.
@@ -14,8 +15,10 @@ package struct ModelSummary: Sendable {
     /// "byte-level BPE, 49152 tokens, 17 special", or why there is none.
     package let tokenizer: String
     package let tokenizerFingerprint: String?
-    /// The chat template, or nil when its files cannot be read.
+    /// The chat template, or nil when it cannot be read.
     package let template: ChatTemplate?
+    /// Where the template comes from, or why it cannot be read.
+    package let templateText: String
     /// Tokens that end an answer.
     package let stopTokens: [String]
 
@@ -33,15 +36,20 @@ package struct ModelSummary: Sendable {
         }
         storedTypes = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { ($0.key, $0.value) }
         byteCount = model.source.byteCount
-        let template = try? model.chatTemplate()
+        var template: ChatTemplate?
+        do {
+            template = try model.chatTemplates().template()
+            templateText = template?.reason ?? ""
+        } catch {
+            templateText = "refused: \(error)"
+        }
         self.template = template
         do {
             let tokenizer = try model.loadTokenizer()
             let special = (0..<Int32(tokenizer.vocabularySize)).count { tokenizer.isSpecial($0) }
             self.tokenizer = "byte-level BPE, \(tokenizer.vocabularySize) tokens, \(special) special"
             tokenizerFingerprint = tokenizer.fingerprint
-            stopTokens = (template.map { model.stopTokenIDs(tokenizer, $0) } ?? tokenizer.endOfSequenceIDs)
-                .compactMap(tokenizer.token)
+            stopTokens = tokenizer.stopTokenIDs(endOfAnswer: template?.endOfAnswer ?? "").compactMap(tokenizer.token)
         } catch {
             tokenizer = "none: \(error)"
             tokenizerFingerprint = nil
@@ -78,10 +86,7 @@ package struct ModelSummary: Sendable {
             ("details", facts.joined(separator: ", ")), ("positions", rope), ("context", "\(c.maxPositions)"),
             ("tokenizer", tokenizer),
         ]
-        if let template {
-            result.append(("template", "\(template.kind.rawValue) (\(template.reason))"))
-            if let system = template.defaultSystem { result.append(("default system", system)) }
-        }
+        result.append(("template", templateText))
         result.append(("stop tokens", stopTokens.isEmpty ? "none" : stopTokens.joined(separator: " ")))
         return result.map { (label: $0.0, text: $0.1) }
     }

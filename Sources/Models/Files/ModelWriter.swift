@@ -33,6 +33,9 @@ package enum ModelWriter {
         var generation = configuration.generationJSON
         if let tokenizerSource {
             for (name, text) in try tokenizerSource.tokenizerFiles() {
+                if name.contains("/") {
+                    try FileSystem.createFolder(FileTree.parent(of: folder.appendingPath(name)))
+                }
                 try FileSystem.write(text, to: folder.appendingPath(name))
             }
             // A folder's own generation settings stay (sampling defaults), with every token that ends a sequence.

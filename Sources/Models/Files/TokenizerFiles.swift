@@ -7,14 +7,18 @@ extension ModelFiles {
     package func tokenizerFiles() throws -> [(name: String, text: String)] {
         switch origin {
         case .folder:
-            return try [
-                "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
-                "chat_template.json", "added_tokens.json", "vocab.json", "merges.txt",
-            ].compactMap { name in
-                let file = path.appendingPath(name)
-                guard FileSystem.isFile(file) else { return nil }
-                return (name, String(decoding: try FileSystem.read(file), as: UTF8.self))
-            }
+            let additional = path.appendingPath("additional_chat_templates")
+            let templates = FileSystem.isDirectory(additional) ? try FileSystem.names(in: additional).sorted() : []
+            return try
+                ([
+                    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+                    "chat_template.json", "added_tokens.json", "vocab.json", "merges.txt",
+                ] + templates.filter { $0.hasSuffix(".jinja") }.map { "additional_chat_templates/\($0)" }).compactMap {
+                    name in
+                    let file = path.appendingPath(name)
+                    guard FileSystem.isFile(file) else { return nil }
+                    return (name, String(decoding: try FileSystem.read(file), as: UTF8.self))
+                }
         case .gguf(let file): return try synthesizedTokenizerFiles(file)
         }
     }
@@ -39,7 +43,13 @@ extension ModelFiles {
         config["model_max_length"] = .integer(configuration.maxPositions)
         // The class that takes tokenizer.json as it is, in transformers 4 and 5.
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
-        if let jinja = try chatTemplateSource().jinja { config["chat_template"] = .string(jinja) }
+        let templates = try chatTemplates().entries
+        if templates.count == 1 {
+            config["chat_template"] = .string(templates[0].source)
+        } else if !templates.isEmpty {
+            config["chat_template"] = .array(
+                templates.map { ["name": .string($0.name), "template": .string($0.source)] })
+        }
         return [
             ("tokenizer.json", definition.json.text() + "\n"),
             ("tokenizer_config.json", JSONValue.object(config).text() + "\n"),

@@ -73,7 +73,7 @@ package struct ModelEvaluator: Sendable {
                         isTruncated: response.finishReason == .length, teacherKL: kl)
                     try record(
                         EvaluationSample(
-                            messages: item.messages.map { ($0.role, $0.content) }, response: text, check: item.check,
+                            messages: item.conversation.texts, response: text, check: item.check,
                             judged: judged))
                     return judged
                 }

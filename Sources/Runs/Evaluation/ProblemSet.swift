@@ -1,6 +1,7 @@
 import Configuration
 import Distillation
 import Engines
+import Templates
 import Tokenizers
 import Wording
 
@@ -9,7 +10,7 @@ package struct ProblemSet: Sendable {
     /// One problem.
     package struct Item: Sendable {
         package var promptIDs: [Int32]
-        package var messages: [ChatMessage]
+        package var conversation: Conversation
         /// Nil where responses are not judged.
         package var check: AnswerCheck?
     }
@@ -35,14 +36,14 @@ package struct ProblemSet: Sendable {
         guard let reading = model.text else {
             throw UsageError("the tokenizer of \(model.name) must be on this machine; give its folder")
         }
-        let tokenizer = reading.tokenizer, template = try reading.template(named: template)
+        let tokenizer = reading.tokenizer, template = try reading.templates.template(named: template)
         var longest = 256
-        let problems: [(messages: [ChatMessage], check: AnswerCheck?)]
+        let problems: [(conversation: Conversation, check: AnswerCheck?)]
         if ExerciseGenerator.isTask(name) {
             let task = try ExerciseGenerator.named(name)
             longest = task.longest.response + 1
             problems = try task.drawn(.heldout, seed: seed, count: count ?? 200).map {
-                ([ChatMessage(role: "user", content: $0.prompt)], $0.check)
+                ($0.chat, $0.check)
             }
         } else {
             let prompts = try PromptFile.read(name, teachers: [], defaultTeacher: nil)
@@ -57,10 +58,10 @@ package struct ProblemSet: Sendable {
             }
         }
         let context = model.contextLength
-        let items = try problems.map { messages, check in
-            let text = template.render(messages, addGenerationPrompt: true)
-            let ids = try tokenizer.encode(text, addSpecialTokens: template.kind == .plain)
-            return Item(promptIDs: ids, messages: messages, check: check)
+        let items = try problems.map { conversation, check in
+            let text = try template.render(conversation)
+            let ids = try tokenizer.encode(text, addSpecialTokens: template.isPlain)
+            return Item(promptIDs: ids, conversation: conversation, check: check)
         }
         let room = context - (items.map(\.promptIDs.count).max() ?? 0)
         guard room >= maxTokens ?? 1, items.allSatisfy({ !$0.promptIDs.isEmpty }) else {
@@ -71,7 +72,7 @@ package struct ProblemSet: Sendable {
         self.items = items
         self.tokenizer = tokenizer
         self.maxTokens = maxTokens ?? min(longest, room)
-        stopTokenIDs = reading.stopTokenIDs(template)
+        stopTokenIDs = tokenizer.stopTokenIDs(endOfAnswer: template.endOfAnswer)
     }
 
     /// A response's text, special tokens left out.

@@ -85,7 +85,7 @@ package enum LearnerProcess {
             tokenizerFingerprint: setup.data.tokenizer.fingerprint, arithmetic: setup.trainer.arithmetic,
             vocabularySize: Int32(setup.models.student.vocabularySize))
         // A teacher whose files are here has been checked; another is when it joins.
-        if configuration.data.template == .auto { exchange.templateIdentity = setup.models.student.templateIdentity }
+        if configuration.data.template == "auto" { exchange.templateIdentity = setup.models.student.templateIdentity }
         var options = LearnerOptions(
             run: setup.options, exchange: exchange, objective: configuration.objective.objective)
         if setup.data.hasVerifiers { options.judge = ResponseJudge(setup.data.tokenizer, logger: logger) }

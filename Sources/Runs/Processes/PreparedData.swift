@@ -20,7 +20,7 @@ struct PreparedData {
         let reader = try PromptReader(configuration, student: models.student)
         let teachers = models.teachers.sorted { $0.key < $1.key }.map { (label: $0.key, model: $0.value) }
         for teacher in teachers {
-            try Self.check(teacher, readsAs: models.student, needsTemplate: configuration.data.template == .auto)
+            try Self.check(teacher, readsAs: models.student, needsTemplate: configuration.data.template == "auto")
         }
         if configuration.kind.sampler == .nobody {
             (examples, prompts) = try reader.examples()

@@ -1,6 +1,8 @@
 import Configuration
 import Distillation
 import Engines
+import JSON
+import Templates
 import Tokenizers
 import Wording
 
@@ -24,8 +26,8 @@ struct PromptReader: Sendable {
         self.configuration = configuration
         self.text = text
         context = student.contextLength
-        template = try text.template(named: configuration.data.template.rawValue)
-        stopTokenIDs = text.stopTokenIDs(template)
+        template = try text.templates.configured(by: configuration.data)
+        stopTokenIDs = text.tokenizer.stopTokenIDs(endOfAnswer: template.endOfAnswer)
         task = configuration.data.task.isEmpty ? nil : try ExerciseGenerator.named(configuration.data.task)
     }
 
@@ -71,9 +73,9 @@ struct PromptReader: Sendable {
 
     /// - Parameter response: one whose cross-entropy is measured, where the learner evaluates.
     private func prompt(
-        _ messages: [ChatMessage], teacher: String, check: AnswerCheck?, response: String?, named name: String
+        _ conversation: Conversation, teacher: String, check: AnswerCheck?, response: String?, named name: String
     ) throws -> Prompt {
-        let text = template.render(messages, addGenerationPrompt: true)
+        let text = try render(conversation, named: name)
         let ids = try encode(text)
         let room = context - configuration.sampling.maxTokens
         guard !ids.isEmpty, ids.count <= room else {
@@ -85,7 +87,7 @@ struct PromptReader: Sendable {
                         + "\(context); shorten it or lower sampling.max_tokens")
         }
         let kind = configuration.kind, samples = kind.sampler == .teachers
-        let given = kind.evaluator == .learner ? try response.map { try example(messages, $0, named: name) } : nil
+        let given = kind.evaluator == .learner ? try response.map { try example(conversation, $0, named: name) } : nil
         return Prompt(
             ids: ids, teacher: samples ? "" : teacher, sampler: samples ? teacher : "", text: text, check: check,
             responseIDs: given?.responseIDs ?? [])
@@ -93,7 +95,16 @@ struct PromptReader: Sendable {
 
     /// A chat template writes its special tokens itself.
     private func encode(_ text: String) throws -> [Int32] {
-        try tokenizer.encode(text, addSpecialTokens: template.kind == .plain)
+        try tokenizer.encode(text, addSpecialTokens: template.isPlain)
+    }
+
+    /// The prompt's text; a template may refuse a conversation, such as one with two messages of the user in a row.
+    private func render(_ conversation: Conversation, named name: String) throws -> String {
+        do {
+            return try template.render(conversation.with(system: configuration.data.systemPrompt))
+        } catch {
+            throw UsageError("\(name): \(error)")
+        }
     }
 
     // MARK: Examples
@@ -125,9 +136,9 @@ struct PromptReader: Sendable {
     }
 
     private func example(
-        _ messages: [ChatMessage], _ response: String, named name: String
+        _ conversation: Conversation, _ response: String, named name: String
     ) throws -> SupervisedExample {
-        let promptIDs = try encode(template.render(messages, addGenerationPrompt: true))
+        let promptIDs = try encode(render(conversation, named: name))
         let responseIDs = try tokenizer.encode(response) + stopTokenIDs.prefix(1)
         let count = promptIDs.count + responseIDs.count
         guard !promptIDs.isEmpty, !responseIDs.isEmpty, count <= context else {
@@ -142,9 +153,11 @@ struct PromptReader: Sendable {
 }
 
 extension PromptLine {
-    var chat: [ChatMessage] { messages.map { ChatMessage(role: $0.role, content: $0.content) } }
+    var chat: Conversation {
+        Conversation(messages.map { ["role": .string($0.role), "content": .string($0.content)] })
+    }
 }
 
 extension Exercise {
-    var chat: [ChatMessage] { [ChatMessage(role: "user", content: prompt)] }
+    var chat: Conversation { Conversation(user: prompt) }
 }

@@ -19,7 +19,7 @@ extension Filters {
         "last": { value, arguments, _ in
             _ = try arguments.bind("last", [])
             switch value {
-            case .iterator, .undefined, .loop: throw Fault("a value of type '\(value.typeName)' has no last element")
+            case .iterator, .loop: throw Fault("a value of type '\(value.typeName)' has no last element")
             default: return try value.elements().last ?? .undefined(.hint("there is no last element"))
             }
         },

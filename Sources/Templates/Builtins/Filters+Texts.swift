@@ -123,14 +123,15 @@ extension Filters {
 
     private static func truncate(_ value: Value, _ arguments: Arguments) throws -> Value {
         let bound = try arguments.bind("truncate", ["length", "killwords", "end", "leeway"])
-        guard let text = value.text else { throw Fault("'truncate' needs a text, not '\(value.typeName)'") }
         let length = try integer(bound[0], "length", default: 255)
         let end = try self.text(bound[2], "end", default: "...")
         let leeway = try integer(bound[3].flatMap { $0.isNone ? nil : $0 }, "leeway", default: 5)
         guard length >= end.count, leeway >= 0 else {
             throw Fault("'truncate' needs a length of at least \(end.count) and a leeway of at least 0")
         }
-        if text.count <= length || text.count - length <= leeway { return value }
+        let count = try value.length()
+        if count <= length || count - length <= leeway { return value }
+        guard let text = value.text else { throw Fault("'truncate' needs a text, not '\(value.typeName)'") }
         let kept = text.slice(0..<(length - end.count))
         if bound[1]?.isTrue ?? false { return .text(kept + end) }
         return .text((kept.splitFromRight(at: " ", limit: 1).first ?? kept) + end)

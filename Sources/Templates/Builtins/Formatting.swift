@@ -50,7 +50,7 @@ enum Formatting {
             throw Fault("'%' has more values than the text has places")
         }
         switch operand {
-        case .tuple, .mapping, .list: break
+        case .tuple, .mapping, .list, .range, .undefined: break
         default: guard next == 1 || usesNames else { throw Fault("'%' has more values than the text has places") }
         }
         return Text(bytes: result)

@@ -126,9 +126,12 @@ extension Interpreter {
         case .divideFloor, .remainder:
             guard b != 0 else { throw Fault("'\(sign.rawValue)' divides by zero") }
             var remainder = fmod(a, b)
-            if remainder != 0, (remainder < 0) != (b < 0) { remainder += b }
+            var quotient = (a - remainder) / b
+            if remainder != 0, (remainder < 0) != (b < 0) {
+                remainder += b
+                quotient -= 1
+            }
             if sign == .remainder { return remainder == 0 ? Double(signOf: b, magnitudeOf: 0) : remainder }
-            let quotient = (a - remainder) / b
             let floored = quotient.rounded(.down)
             return quotient - floored > 0.5 ? floored + 1 : floored
         case .power:

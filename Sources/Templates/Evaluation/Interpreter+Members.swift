@@ -51,13 +51,18 @@ extension Interpreter {
         case .text: return method(StringMethods.names)
         case .mapping: return method(ContainerMethods.mapping, unsafe: ContainerMethods.mappingChanges)
         case .list: return method(ContainerMethods.list, unsafe: ContainerMethods.listChanges)
-        case .tuple: return method(["count", "index"])
+        case .tuple(let items):
+            // What 'groupby' gives has names for its two parts.
+            if items.count == 2, string == "grouper" || string == "list", case .list = items[1] {
+                return items[string == "grouper" ? 0 : 1]
+            }
+            return method(["count", "index"])
         case .namespace(let namespace): return namespace.attributes[name]
         case .loop(let loop): return try attribute(string, of: loop, object)
         case .macro(let macro):
             switch string {
             case "name": return macro.name.map { .text($0) } ?? Value.none
-            case "arguments": return .list(macro.parameters.map { .text($0) })
+            case "arguments": return .tuple(macro.parameters.map { .text($0) })
             case "catch_kwargs": return .bool(macro.definition.usesKeywords)
             case "catch_varargs": return .bool(macro.definition.usesRest)
             case "caller": return .bool(macro.definition.usesCaller)

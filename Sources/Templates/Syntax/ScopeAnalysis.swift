@@ -284,6 +284,7 @@ struct ScopeAnalysis {
     ) throws(TemplateError) {
         guard !known.contains(name), branchDepth == 0, !inBranch else { return }
         throw TemplateError(
-            kind: .unsupported, template: template, line: expression.line, reason: "the \(kind) '\(name)' is not known")
+            kind: .unsupported, template: template, line: expression.line,
+            reason: "the \(kind) '\(name)' is not \(Filters.refused.contains(name) ? "supported" : "known")")
     }
 }

@@ -62,7 +62,7 @@ extension Value {
             try add(view.values)
             add("])")
         case .namespace(let namespace):
-            add("<TemplateNamespace ")
+            add("<Namespace ")
             try namespace.attributes.represent(into: &bytes, depth)
             add(">")
         case .loop(let loop): add("<LoopContext \(loop.index + 1)/\(loop.count)>")

@@ -36,7 +36,7 @@ struct EvalCommand: AsyncParsableCommand {
     @Option(help: "Seed of the problems and of sampling.")
     var seed: UInt64 = 1
 
-    @Option(help: "Chat template: auto, chatml, llama3, mistral or plain.")
+    @Option(help: "Chat template: auto, chatml, llama3, mistral, plain, or one of the model's by name.")
     var template = "auto"
 
     @Option(help: "A model with the same tokenizer, to which the reverse KL is measured.")

@@ -4,6 +4,7 @@ import Generation
 import JSON
 import Models
 import Telemetry
+import Templates
 import Tokenizers
 
 struct GenerateCommand: ParsableCommand {
@@ -50,12 +51,15 @@ struct GenerateCommand: ParsableCommand {
     func run() throws {
         let files = try ModelFiles.open(model)
         let tokenizer = try files.loadTokenizer()
-        let template = try files.chatTemplate()
+        var template: ChatTemplate?
         let promptIDs: [Int32]
         if let chat {
-            let text = template.render([ChatMessage(role: "user", content: chat)], addGenerationPrompt: true)
-            promptIDs = try tokenizer.encode(text)
+            let own = try files.chatTemplates().template()
+            promptIDs = try tokenizer.encode(try own.render(Conversation(user: chat)))
+            template = own
         } else {
+            // A text goes on without a template; one that is refused is of no matter here.
+            template = try? files.chatTemplates().template()
             promptIDs = try tokenizer.encode(prompt ?? "", addSpecialTokens: true)
         }
         guard !promptIDs.isEmpty else { throw CommandError.usage("the prompt is empty") }
@@ -72,7 +76,7 @@ struct GenerateCommand: ParsableCommand {
                 id: 0, promptIDs: promptIDs, seed: seed, stream: 0, sample: 0,
                 parameters: SamplingSettings(
                     maxTokens: maxTokens ?? min(256, room), temperature: temperature, topP: topP, topK: topK,
-                    stopTokenIDs: files.stopTokenIDs(tokenizer, template)))
+                    stopTokenIDs: tokenizer.stopTokenIDs(endOfAnswer: template?.endOfAnswer ?? "")))
         ])
         let sample = try json ? engine.run().first : stream(engine, tokenizer)
         guard let sample else { throw CommandError(message: "the engine returned no text") }

@@ -1,6 +1,7 @@
 import JSON
 import Models
 import TestSupport
+import Templates
 import Testing
 import Tokenizers
 
@@ -65,11 +66,12 @@ import Tokenizers
                 #expect(try tokenizer.encode("", addSpecialTokens: true) == (pre == "llama-bpe" ? [1] : []))
                 #expect(tokenizer.id(of: "[PAD0]") == nil)
             }
-            #expect(try model.chatTemplate() == converted.chatTemplate())
-            #expect(try converted.chatTemplate().kind == .chatml)
-            #expect(try model.chatTemplate(named: "llama3").kind == .llama3)
-            #expect(throws: TokenizerError.self) { try model.chatTemplate(named: "x") }
-            #expect(try model.stopTokenIDs(model.loadTokenizer(), model.chatTemplate()) == [2])
+            #expect(try model.chatTemplates().template() == converted.chatTemplates().template())
+            #expect(try converted.chatTemplates().entries.map(\.source) == [Self.template])
+            #expect(try model.chatTemplates().template(named: "llama3").origin == .builtIn("llama3"))
+            #expect(throws: TemplateError.self) { try model.chatTemplates().template(named: "x") }
+            let end = try model.chatTemplates().template().endOfAnswer
+            #expect(try model.loadTokenizer().stopTokenIDs(endOfAnswer: end) == [2])
             #expect(try ModelFiles.openTokenizer(folder + "/hf/tokenizer.json").encode("a").count == 1)
         }
     }

@@ -2,6 +2,7 @@ import Foundation
 import JSON
 import Models
 import TestSupport
+import Templates
 import Testing
 import Tokenizers
 
@@ -112,7 +113,7 @@ import Tokenizers
             #expect(generation["temperature"]?.double == 0.6)
             #expect(try ModelFiles.open(folder + "/b").configuration.eosTokenIDs == [2, 5])
             let summary = ModelSummary(try ModelFiles.open(folder + "/b"))
-            #expect(summary.template?.kind == .chatml && summary.parameterCount > 0)
+            #expect(summary.template?.endOfAnswer == "<|im_end|>\n" && summary.parameterCount > 0)
             #expect(summary.storedTypes.map(\.type) == ["BF16"])
             #expect(summary.lines.contains { $0.label == "stop tokens" && $0.text.contains("<|im_end|>") })
         }

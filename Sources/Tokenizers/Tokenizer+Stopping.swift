@@ -1,0 +1,13 @@
+extension Tokenizer {
+    /// Ids that end an answer: the model's end-of-sequence tokens, and the one that its chat template writes.
+    ///
+    /// - Parameter endOfAnswer: what a template writes after an answer; the added token that it begins with counts.
+    package func stopTokenIDs(endOfAnswer: String) -> [Int32] {
+        var ids = endOfSequenceIDs
+        let text = Array(endOfAnswer.drop { $0.isWhitespace }.utf8)
+        let longest = definition.addedTokens.filter { !$0.content.isEmpty && text.starts(with: $0.content.utf8) }
+            .max { $0.content.utf8.count < $1.content.utf8.count }
+        if let longest, let id = id(of: longest.content), !ids.contains(id) { ids.append(id) }
+        return ids
+    }
+}
