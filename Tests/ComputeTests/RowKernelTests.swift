@@ -141,8 +141,8 @@ import Testing
             let dh = random.tensor(37, width)
             let h = Tensor(rows: 37, columns: width, type: type)
             let d = Tensor(rows: 37, columns: 2 * width, type: type)
-            context.swiGLU(gateUp, into: h)
-            context.swiGLUBackward(dh: dh, gateUp: gateUp, into: d)
+            context.gatedActivation(gateUp, into: h)
+            context.gatedActivationBackward(dh: dh, gateUp: gateUp, into: d)
             let g = gateUp.floats().map(Double.init)
             func value(_ g: Double, _ u: Double) -> Double { g / (1 + exp(-g)) * u }
             var want: [Double] = []
@@ -165,7 +165,7 @@ import Testing
             #expect(relativeError(h.floats(), want) < tolerance)
             #expect(relativeError(d.floats(), gradient) < tolerance)
             let narrow = Tensor(rows: 37, columns: 2 * width, type: type)
-            context.swiGLUBackward(dh: dh.converted(to: type), gateUp: gateUp, into: narrow)
+            context.gatedActivationBackward(dh: dh.converted(to: type), gateUp: gateUp, into: narrow)
             #expect(relativeError(narrow.floats(), gradient) < 2 * tolerance)
         }
     }

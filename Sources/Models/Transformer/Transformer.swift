@@ -174,7 +174,7 @@ package final class Transformer {
         context.linear(normalized, layer[.gateUp], into: gates)
         if let bias = layer.bias(.gateUp) { context.addBias(bias, to: gates) }
         let hidden = activated.tensor(rows: count)
-        context.swiGLU(gates, into: hidden)
+        context.gatedActivation(gates, into: hidden)
         return addProjection(
             of: hidden, layer[.down], bias: layer.bias(.down), to: x, keeping: activations?.input(layer: index + 1))
     }
