@@ -34,12 +34,27 @@ package struct ModelConfiguration: Sendable, Equatable {
     package var attentionOutputBias: Bool
     /// Biases on gate, up and down projections.
     package var mlpBias: Bool
-    /// RMS norms on every query and key head (Qwen 3).
+    /// RMS norms of queries and keys: of every head by itself (Qwen 3), or of all at once where the schema's norms are as
+    /// wide (OLMo 2).
     package var qkNorm: Bool
     package var bosTokenID: Int?
     package var padTokenID: Int?
     /// Every token that ends a sequence: union of config.json and generation_config.json, in that order.
     package var eosTokenIDs: [Int]
+    package var activation = Activation.silu
+    package var multipliers = Multipliers()
+    /// Scores s of attention become cap * tanh(s / cap); nil: they stay.
+    package var attentionSoftCap: Float?
+    /// The same of logits.
+    package var logitSoftCap: Float?
+    /// Positions that a query of a sliding layer sees, its own included; nil where no layer slides.
+    package var slidingWindow: Int?
+    /// What is particular of each layer, as many as there are layers; empty: all are plain.
+    package var layerKinds: [LayerKind] = []
+    /// Columns of a head that positions turn, its first; nil: all.
+    package var rotaryDimension: Int?
+    /// Nil where every layer has a plain feed-forward network.
+    package var experts: ExpertShape?
 
     package init(
         family: Family, vocabularySize: Int, hiddenSize: Int, intermediateSize: Int, layerCount: Int,
@@ -70,6 +85,8 @@ package struct ModelConfiguration: Sendable, Equatable {
         self.padTokenID = padTokenID
         self.eosTokenIDs = eosTokenIDs
     }
+
+    package func kind(ofLayer layer: Int) -> LayerKind { layerKinds.isEmpty ? .plain : layerKinds[layer] }
 
     /// Checks that sizes are positive, bounded and fit each other; `file` is named in the error.
     package func validate(in file: String) throws {

@@ -123,7 +123,7 @@ package final class TransformerBackward {
         weightGradient(.down, names, dy: dy, x: h, accumulate)
         accumulateBias(dy, into: gradients.fused(names.biases(.down)))
         let dh = hiddenGradient.tensor(rows: count)
-        context.linear(dy, transposed.layers[index][.down], into: dh)
+        context.linear(dy, transposed.layers[index][.down]!, into: dh)
         let dGateUp = gateUpGradient.tensor(rows: count)
         context.gatedActivationBackward(dh: dh, gateUp: gateUp, into: dGateUp)
         let normalized = normed.tensor(rows: count)
@@ -132,7 +132,7 @@ package final class TransformerBackward {
         weightGradient(.gateUp, names, dy: dGateUp, x: normalized, accumulate)
         accumulateBias(dGateUp, into: gradients.fused(names.biases(.gateUp)))
         let dNormed = normGradient.tensor(rows: count)
-        context.linear(dGateUp, transposed.layers[index][.gateUp], into: dNormed)
+        context.linear(dGateUp, transposed.layers[index][.gateUp]!, into: dNormed)
         context.rmsNormBackward(
             dy: dNormed, x: middle, weight: layer.norm(.feedForwardInput)!, epsilon: configuration.rmsNormEpsilon,
             dx: dx,
@@ -149,7 +149,7 @@ package final class TransformerBackward {
         weightGradient(.output, names, dy: dy, x: attended, accumulate)
         accumulateBias(dy, into: gradients.fused(names.biases(.output)))
         let dAttended = attendedGradient.tensor(rows: count)
-        context.linear(dy, transposed.layers[index][.output], into: dAttended)
+        context.linear(dy, transposed.layers[index][.output]!, into: dAttended)
         let dQKV = queryKeyValueGradient.tensor(rows: count)
         context.attentionBackward(
             dOut: dAttended, out: attended, logSumExp: activations.logSumExp(layer: index),
@@ -163,7 +163,7 @@ package final class TransformerBackward {
         weightGradient(.queryKeyValue, names, dy: dQKV, x: normalized, accumulate)
         accumulateBias(dQKV, into: gradients.fused(names.biases(.queryKeyValue)))
         let dNormed = normGradient.tensor(rows: count)
-        context.linear(dQKV, transposed.layers[index][.queryKeyValue], into: dNormed)
+        context.linear(dQKV, transposed.layers[index][.queryKeyValue]!, into: dNormed)
         context.rmsNormBackward(
             dy: dNormed, x: input, weight: layer.norm(.attentionInput)!, epsilon: configuration.rmsNormEpsilon, dx: dx,
             dWeight: vectorGradient(names.weight(.attentionInput)))
