@@ -62,7 +62,7 @@ let package = Package(
         module(
             "Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["Protos"]),
         module("Telemetry", ["Distillation", "Locking", "Files", "JSON", "Wording", logging]),
-        module("Configuration", ["Distillation", .product(name: "Yams", package: "Yams")]),
+        module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
@@ -105,7 +105,7 @@ let package = Package(
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation", "TestSupport"]),
         tests("Telemetry", ["Distillation", logging]),
-        tests("Configuration", ["Distillation", "Telemetry"]),
+        tests("Configuration", ["Distillation", "JSON", "Telemetry"]),
         tests("Exchange", ["Wire", "Distillation", "TestSupport"]),
         tests(
             "Transport",
