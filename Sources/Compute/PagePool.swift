@@ -52,12 +52,16 @@ package struct Segment: Sendable {
     package var startPosition: Int
     /// Pages of the positions 0 ..< startPosition + count, 64 a page.
     package var pages: [Int32]
+    /// Whether the rows, and all before them in the pages, are turned by the rotary embedding of long sequences, where a
+    /// model has one of its own.
+    package var isLong: Bool
 
-    package init(firstRow: Int, count: Int, startPosition: Int, pages: [Int32]) {
+    package init(firstRow: Int, count: Int, startPosition: Int, pages: [Int32], isLong: Bool = false) {
         self.firstRow = firstRow
         self.count = count
         self.startPosition = startPosition
         self.pages = pages
+        self.isLong = isLong
     }
 
     package var rows: Range<Int> { firstRow..<firstRow + count }

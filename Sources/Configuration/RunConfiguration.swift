@@ -66,9 +66,9 @@ package struct RunConfiguration: Sendable, Equatable {
         package var seed = 1
         package init() {}
 
-        /// Names that `targets` may have.
+        /// Names that `targets` may have; the last two are those of models that fuse what the others have apart.
         package static let targetNames = [
-            "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+            "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj",
         ]
     }
 

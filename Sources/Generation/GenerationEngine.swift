@@ -229,8 +229,8 @@ package final class GenerationEngine {
         }
         let z = logits.tensor(rows: rows.count)
         model.context.headLogits(
-            input, head: model.transformer.weights.head, inverseTemperature: inverseTemperatures, into: z,
-            lse: &logSumExp)
+            input, head: model.transformer.weights.head, rule: model.transformer.headRule,
+            inverseTemperature: inverseTemperatures, into: z, lse: &logSumExp)
         model.context.sampleTokens(logits: z, lse: logSumExp, uniforms: uniforms, into: &tokens)
         let vocabulary = model.configuration.vocabularySize
         for index in running.indices {

@@ -80,7 +80,7 @@ package final class ScoringEngine {
         var logprobs = [Float](repeating: 0, count: rows.count)
         var logSumExp = logprobs
         model.context.headLogprobs(
-            input, head: model.transformer.weights.head, targets: targets,
+            input, head: model.transformer.weights.head, rule: model.transformer.headRule, targets: targets,
             inverseTemperature: [Float](repeating: 1, count: rows.count), logprobs: &logprobs, lse: &logSumExp)
         return logprobs
     }

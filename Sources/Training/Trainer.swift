@@ -203,7 +203,7 @@ package final class Trainer {
         let kept = rows.count <= mostLogitRows ? logits.tensor(rows: rows.count) : nil
         var (logprobs, logSumExp, entropies) = ([Float](), [Float](), [Float]())
         context.headLogprobs(
-            input, head: transformer.weights.head, targets: Array(batch.targets[rows]),
+            input, head: transformer.weights.head, rule: transformer.headRule, targets: Array(batch.targets[rows]),
             inverseTemperature: inverseTemperatures, logprobs: &logprobs, lse: &logSumExp, entropy: &entropies,
             keeping: kept)
 

@@ -78,6 +78,10 @@ package enum Dimension: Sendable {
     case queries
     /// All keys, or all values, of a token: key-value heads times head size.
     case keys
+    /// Queries, keys and values of a token in one.
+    case queriesKeysValues
+    /// Gates and ups of a token in one: twice the intermediate size.
+    case gatesUps
     case headSize, heads, keyValueHeads
 }
 
@@ -89,6 +93,8 @@ extension ModelConfiguration {
         case .intermediate: intermediateSize
         case .queries: headCount * headDimension
         case .keys: keyValueHeadCount * headDimension
+        case .queriesKeysValues: (headCount + 2 * keyValueHeadCount) * headDimension
+        case .gatesUps: 2 * intermediateSize
         case .headSize: headDimension
         case .heads: headCount
         case .keyValueHeads: keyValueHeadCount

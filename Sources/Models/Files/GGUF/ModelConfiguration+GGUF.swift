@@ -34,7 +34,7 @@ extension ModelConfiguration {
         if let window = try reader.optionalInt(key("attention.sliding_window")), window > 0, window < context {
             throw ModelError(.unsupported, "\(file.path): sliding_window \(window) is not supported; full attention is")
         }
-        let theta = try reader.optionalDouble(key("rope.freq_base")) ?? family.defaults.ropeTheta
+        let theta = try reader.optionalDouble(key("rope.freq_base")) ?? family.rope?.theta ?? 10000
         var eos: [Int] = []
         for name in ["eos_token_id", "eot_token_id"] {
             if let id = try reader.optionalInt("tokenizer.ggml.\(name)"), !eos.contains(id) { eos.append(id) }
