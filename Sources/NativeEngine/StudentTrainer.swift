@@ -49,7 +49,7 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
         let sequences = batch.map {
             TrainingSequence(
                 promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
-                temperature: objective.temperature(of: $0.trajectory))
+                temperature: objective.temperature(of: $0.trajectory), reading: .drawn)
         }
         return try step(sequences, learningRate: learningRate, version: version) { index, current, statistics in
             objective.gradient(

@@ -171,7 +171,9 @@ package final class Trainer {
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let pool = transformer.pool
-        let batch = SharedPrefixBatch(sequences.map { ($0.promptIDs, $0.responseIDs) }, pool: pool)
+        let batch = SharedPrefixBatch(
+            sequences.map { ($0.promptIDs, $0.responseIDs) }, pool: pool, longAbove: configuration.longRopeAbove,
+            reading: sequences.first?.reading ?? .text)
         defer { batch.releasePages(pool) }
         let x = transformer.forward(batch, saving: activations)
         let input = transformer.headInput(x, rows: batch.headRows)

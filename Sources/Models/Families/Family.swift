@@ -75,6 +75,9 @@ package struct Family: Sendable {
         package var interleavesRotaryRows = false
         /// What the tensors of a file have or lack that no model of the family does; nil where they fit.
         package var refusal: @Sendable (ModelConfiguration) -> String? = { _ in nil }
+        /// Reads metadata of the family's own, into a configuration that has the common ones, and sets what llama.cpp
+        /// takes for granted.
+        var readMetadata: @Sendable (GGUFMetadata, inout ModelConfiguration) throws -> Void = { _, _ in }
     }
 }
 

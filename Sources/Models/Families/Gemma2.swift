@@ -14,7 +14,14 @@ extension Family {
         schema: ModelSchema(layer: .fourNorms, normOffset: 1),
         activationKey: "hidden_activation", activation: .geluTanh, roundsEmbeddingMultiplier: true,
         foreignKeys: rareKeys(without: "attn_logit_softcapping", "final_logit_softcapping"),
-        gguf: GGUFForm(architecture: "gemma2"),
+        gguf: GGUFForm(
+            architecture: "gemma2",
+            readMetadata: { metadata, configuration in
+                // The largest model alone has another scale of scores.
+                try metadata.readGemma(pattern: 2, divides: 46, &configuration)
+                configuration.attentionSoftCap = try metadata.optionalFloat("attn_logit_softcapping") ?? 50
+                configuration.logitSoftCap = try metadata.optionalFloat("final_logit_softcapping") ?? 30
+            }),
         readKeys: { reader, configuration in
             try reader.readGemmaKeys(&configuration)
             configuration.attentionSoftCap = try reader.softCap("attn_logit_softcapping", absent: 50)
@@ -67,5 +74,31 @@ extension ModelConfiguration {
         json["attn_logit_softcapping"] = attentionSoftCap.map { .shortest($0) } ?? .null
         json["final_logit_softcapping"] = logitSoftCap.map { .shortest($0) } ?? .null
         json["use_bidirectional_attention"] = false
+    }
+}
+
+extension GGUFMetadata {
+    /// What llama.cpp takes for granted of Gemma 2 and 3: the scale of embeddings; that of scores, from the head size or
+    /// in the one model with `divides` layers from the width of the stream; and which layers slide, unless the file says.
+    func readGemma(pattern: Int, divides: Int, _ configuration: inout ModelConfiguration) throws {
+        let hidden = configuration.hiddenSize, heads = configuration.headCount
+        guard hidden > 0, configuration.headDimension > 0 else { throw malformed("embedding_length", "positive") }
+        let scalar = configuration.layerCount == divides ? hidden / heads : configuration.headDimension
+        configuration.multipliers.attention = Float(1 / Double(scalar).squareRoot())
+        configuration.multipliers.embedding = Float(Double(hidden).squareRoot())
+        guard let window = try slidingWindow() else { return }
+        configuration.slidingWindow = window
+        let key = "\(try string("general.architecture")).attention.sliding_window_pattern"
+        guard has(key) else {
+            configuration.layerKinds = .init(count: configuration.layerCount, slidingPattern: pattern)
+            return
+        }
+        if case .bools(let slide) = file.metadata[key], slide.count == configuration.layerCount {
+            configuration.layerKinds = .init(count: slide.count) { LayerKind(isSliding: slide[$0]) }
+            return
+        }
+        let count = try int(key)
+        guard count > 0 else { throw malformed(key, "positive") }
+        configuration.layerKinds = .init(count: configuration.layerCount, slidingPattern: count)
     }
 }

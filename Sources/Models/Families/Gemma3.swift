@@ -15,7 +15,16 @@ extension Family {
         activationKey: "hidden_activation", activation: .geluTanh, roundsEmbeddingMultiplier: true,
         // transformers reads a cap of scores here and then leaves scores as they are.
         foreignKeys: rareKeys(without: "final_logit_softcapping"), multimodalTypes: ["gemma3"],
-        gguf: GGUFForm(architecture: "gemma3"),
+        gguf: GGUFForm(
+            architecture: "gemma3",
+            refusal: { $0.qkNorm ? nil : "a gemma3 model without norms of queries and keys is not supported" },
+            readMetadata: { metadata, configuration in
+                try metadata.readGemma(pattern: 6, divides: 62, &configuration)
+                configuration.logitSoftCap = try metadata.optionalFloat("final_logit_softcapping")
+                let theta = try metadata.optionalDouble("gemma3.rope.freq_base_swa") ?? 10000
+                configuration.slidingRope = Rope(theta: theta)
+                if !metadata.has("gemma3.rope.freq_base") { configuration.ropeTheta = 1_000_000 }
+            }),
         readKeys: { reader, configuration in
             configuration.qkNorm = true
             try reader.readGemmaKeys(&configuration)

@@ -7,7 +7,14 @@ extension Family {
         defaults: Defaults(maxPositions: 2048, bosTokenID: 1, eosTokenIDs: [2]),
         schema: ModelSchema(layer: .preNorm),
         foreignKeys: rareKeys(without: "embedding_multiplier", "residual_multiplier", "logits_scaling"),
-        gguf: GGUFForm(architecture: "granite", interleavesRotaryRows: true),
+        gguf: GGUFForm(
+            architecture: "granite", interleavesRotaryRows: true,
+            readMetadata: { metadata, configuration in
+                configuration.multipliers.embedding = try metadata.optionalFloat("embedding_scale") ?? 1
+                configuration.multipliers.residual = try metadata.optionalFloat("residual_scale") ?? 1
+                configuration.multipliers.attention = try metadata.optionalFloat("attention.scale")
+                configuration.multipliers.logitDivisor = try metadata.optionalFloat("logit_scale") ?? 1
+            }),
         readKeys: { reader, configuration in
             let attentionBias = try reader.bool("attention_bias", default: false)
             configuration.attentionInputBias = attentionBias

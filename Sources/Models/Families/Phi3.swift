@@ -10,7 +10,13 @@ extension Family {
         rope: RopeForm(
             scalings: ["default", "longrope"], renamed: ["su": "longrope", "yarn": "longrope"], isPartial: true,
             originalMaxPositions: 4096),
-        gguf: GGUFForm(architecture: "phi3"),
+        gguf: GGUFForm(
+            architecture: "phi3",
+            readMetadata: { metadata, configuration in
+                guard let window = try metadata.slidingWindow() else { return }
+                configuration.slidingWindow = window
+                configuration.layerKinds = .init(count: configuration.layerCount) { _ in LayerKind(isSliding: true) }
+            }),
         readKeys: { reader, configuration in
             for key in ["attention_bias", "mlp_bias"] where try reader.bool(key, default: false) {
                 throw reader.unsupported("\(key) is not supported for phi3, whose projections have none")

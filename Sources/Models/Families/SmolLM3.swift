@@ -8,7 +8,14 @@ extension Family {
             keyValueHeadCount: 4, maxPositions: 32768, tiedEmbeddings: true, bosTokenID: 128_000,
             eosTokenIDs: [128_001]),
         schema: ModelSchema(layer: .preNorm), rope: RopeForm(theta: 2_000_000),
-        gguf: GGUFForm(architecture: "smollm3", interleavesRotaryRows: true),
+        gguf: GGUFForm(
+            architecture: "smollm3", interleavesRotaryRows: true,
+            // llama.cpp knows no other pattern.
+            readMetadata: { _, configuration in
+                configuration.layerKinds = .init(count: configuration.layerCount) {
+                    LayerKind(hasRope: ($0 + 1) % 4 != 0)
+                }
+            }),
         readKeys: { reader, configuration in
             let attentionBias = try reader.bool("attention_bias", default: false)
             configuration.attentionInputBias = attentionBias

@@ -11,6 +11,8 @@ package struct ModelFiles: Sendable {
     package let configuration: ModelConfiguration
     let source: any TensorSource
     let origin: Origin
+    /// Parts of a model of several parts that are not its text part and were left out: "vision_tower".
+    package let leftOut: [String]
 
     /// What kind of files these are.
     enum Origin: Sendable {
@@ -49,10 +51,15 @@ package struct ModelFiles: Sendable {
         path = folder
         let file = folder.appendingPath("config.json")
         let generation = folder.appendingPath("generation_config.json")
+        let config = try FileSystem.json(file)
         configuration = try ModelConfiguration(
-            huggingFace: try FileSystem.json(file),
+            huggingFace: config,
             generation: FileSystem.isFile(generation) ? try FileSystem.json(generation) : nil, file: file)
-        source = try SafetensorsSource(folder: folder)
+        let type = config["model_type"]?.string ?? ""
+        let weights = try SafetensorsSource(
+            folder: folder, isTextPart: configuration.family.multimodalTypes.contains(type))
+        source = weights
+        leftOut = weights.leftOut
         origin = .folder
         try validate()
     }
@@ -62,6 +69,7 @@ package struct ModelFiles: Sendable {
         let file = try GGUFFile(file)
         configuration = try ModelConfiguration(gguf: file)
         source = try GGUFSource(file, configuration: configuration)
+        leftOut = []
         origin = .gguf(file)
         try validate()
     }

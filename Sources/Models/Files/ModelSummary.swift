@@ -6,6 +6,8 @@ package struct ModelSummary: Sendable {
     /// "Hugging Face folder" or "GGUF file".
     package let format: String
     package let configuration: ModelConfiguration
+    /// Parts of the folder that are not read.
+    package let leftOut: [String]
     package let parameterCount: Int
     /// Types of the stored weights with the number of values of each, the most common first.
     package let storedTypes: [(type: String, count: Int)]
@@ -26,6 +28,7 @@ package struct ModelSummary: Sendable {
         case .gguf: format = "GGUF file"
         }
         configuration = model.configuration
+        leftOut = model.leftOut
         parameterCount = model.configuration.parameterCount
         var counts: [String: Int] = [:]
         for parameter in model.configuration.parameters {
@@ -66,6 +69,7 @@ package struct ModelSummary: Sendable {
             ("details", c.details.joined(separator: ", ")), ("positions", rotary), ("context", "\(c.maxPositions)"),
             ("tokenizer", tokenizer),
         ]
+        if !leftOut.isEmpty { result.append(("left out", leftOut.joined(separator: ", "))) }
         if let template {
             result.append(("template", "\(template.kind.rawValue) (\(template.reason))"))
             if let system = template.defaultSystem { result.append(("default system", system)) }

@@ -19,9 +19,13 @@ package struct TokenBatch {
     }
 
     /// Adds the next tokens of a sequence, whose pages must reach position `startPosition + ids.count`.
-    package mutating func append(_ newIDs: some Collection<Int32>, startPosition: Int, pages: [Int32]) {
+    /// - Parameter isLong: of ``Segment/isLong``.
+    package mutating func append(
+        _ newIDs: some Collection<Int32>, startPosition: Int, pages: [Int32], isLong: Bool = false
+    ) {
         segments.append(
-            Segment(firstRow: ids.count, count: newIDs.count, startPosition: startPosition, pages: pages))
+            Segment(
+                firstRow: ids.count, count: newIDs.count, startPosition: startPosition, pages: pages, isLong: isLong))
         ids.append(contentsOf: newIDs)
     }
 }
