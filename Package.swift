@@ -41,6 +41,7 @@ let package = Package(
         .target(name: "CKernels", cSettings: kernelSettings),
         .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
         .target(name: "CPlatform"),
+        .target(name: "CCurl"),
         .systemLibrary(name: "CZeroMQ"),
         .systemLibrary(name: "CPCRE2"),
 
@@ -71,6 +72,12 @@ let package = Package(
             "NativeEngine",
             ["Engines", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers", "Compute"]),
         module(
+            "ServerEngine",
+            [
+                "Engines", "Models", "Compute", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
+                "Randomness", "Wording", "CCurl", logging,
+            ]),
+        module(
             "Pipeline",
             ["Exchange", "Transport", "Engines", "RunFiles", "Telemetry", "Locking", "Wording", "Files", logging]),
         module(
@@ -78,7 +85,8 @@ let package = Package(
         module(
             "Runs",
             [
-                "Pipeline", "NativeEngine", "Engines", "Supervision", "Configuration", "Telemetry", "Tokenizers",
+                "Pipeline", "NativeEngine", "ServerEngine", "Engines", "Supervision", "Configuration", "Telemetry",
+                "Tokenizers",
                 logging,
             ]),
         .executableTarget(
@@ -110,6 +118,12 @@ let package = Package(
         tests(
             "Transport",
             ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "TestSupport", logging]),
+        tests(
+            "ServerEngine",
+            [
+                "Engines", "Models", "Compute", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
+                "Configuration", "TestSupport", logging,
+            ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "TestSupport"]),
         tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "TestSupport", logging]),
         tests(
@@ -123,7 +137,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Configuration", "Distillation", "Exchange", "Pipeline",
-                "RunFiles",
+                "RunFiles", "ServerEngine",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(

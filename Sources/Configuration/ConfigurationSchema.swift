@@ -47,6 +47,7 @@ package enum ConfigurationSchema {
             } write: {
                 if case .text(let value) = $1 { $0.dtype = .init(rawValue: value) ?? .bf16 }
             },
+        ] + teacherServerKeys + [
 
             .text(
                 "data.prompts", \.data.prompts, .path(.data), "JSON lines of training prompts; required without a task"
@@ -78,6 +79,7 @@ package enum ConfigurationSchema {
                 "sampling.top_p", \.sampling.topP, 0...1, above: true,
                 "smallest set of tokens with this probability; 1: all"),
             .integer("sampling.top_k", \.sampling.topK, 0...10_000_000, "this many most probable tokens; 0: all"),
+        ] + rolloutKeys + [
 
             .choice("objective.kind", \.objective.kind, "what the student learns from"),
             .choice(

@@ -20,6 +20,8 @@ package struct RunConfiguration: Sendable, Equatable {
     package var teachers: [String: Model] = [:]
     package var data = Data()
     package var sampling = Sampling()
+    /// Who samples the student's responses.
+    package var rollout = Rollout()
     package var objective = Method()
     package var training = Training()
     package var pipeline = Pipeline()
@@ -37,6 +39,10 @@ package struct RunConfiguration: Sendable, Equatable {
         /// Hugging Face folder, GGUF file, or folder with one GGUF.
         package var model = ""
         package var dtype = DType.bf16
+        /// Folder of a server's tokenizer.
+        package var tokenizer = ""
+        /// The servers that have it; none: this program computes it.
+        package var server = Server()
         package init() {}
     }
 

@@ -1,5 +1,6 @@
 import Engines
 import NativeEngine
+import ServerEngine
 
 /// Chooses the engine that computes a model: the one place that knows every engine.
 package struct EngineChoice: Sendable {
@@ -7,8 +8,11 @@ package struct EngineChoice: Sendable {
 
     package init(_ choose: @escaping @Sendable (ModelReference) -> any EngineFactory) { self.choose = choose }
 
-    /// The engine of this project computes everything.
-    package static let standard = EngineChoice { _ in NativeEngineFactory() }
+    /// Servers compute what they are named for, the engine of this project everything else.
+    package static let standard = EngineChoice { model in
+        guard model.server != nil else { return NativeEngineFactory() }
+        return ServerEngineFactory(native: NativeEngineFactory())
+    }
 
     package func factory(for model: ModelReference) -> any EngineFactory { choose(model) }
 }

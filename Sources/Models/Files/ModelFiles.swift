@@ -33,6 +33,14 @@ package struct ModelFiles: Sendable {
         return try ModelFiles(gguf: try gguf(in: path), named: path)
     }
 
+    /// Opens what tells how a model reads text: a model, or a folder with a model's `config.json` and tokenizer alone.
+    package static func openText(_ path: String) throws -> ModelFiles {
+        guard FileSystem.isDirectory(path), FileSystem.isFile(path.appendingPath("config.json")),
+            try !FileSystem.names(in: path).contains(where: { $0.hasSuffix(".safetensors") })
+        else { return try open(path) }
+        return try ModelFiles(folder: path) { NoTensors() }
+    }
+
     /// The one GGUF file of a folder without config.json.
     private static func gguf(in folder: String) throws -> String {
         let files = try FileSystem.names(in: folder).filter { $0.hasSuffix(".gguf") }
@@ -46,15 +54,19 @@ package struct ModelFiles: Sendable {
     }
 
     private init(folder: String) throws {
+        try self.init(folder: folder) { try SafetensorsSource(folder: folder) }
+        try validate()
+    }
+
+    private init(folder: String, source: () throws -> any TensorSource) throws {
         path = folder
         let file = folder.appendingPath("config.json")
         let generation = folder.appendingPath("generation_config.json")
         configuration = try ModelConfiguration(
             huggingFace: try FileSystem.json(file),
             generation: FileSystem.isFile(generation) ? try FileSystem.json(generation) : nil, file: file)
-        source = try SafetensorsSource(folder: folder)
+        self.source = try source()
         origin = .folder
-        try validate()
     }
 
     private init(gguf file: String, named path: String) throws {

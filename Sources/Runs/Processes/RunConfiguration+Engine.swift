@@ -13,6 +13,23 @@ extension RunConfiguration.Model {
     var reference: ModelReference { ModelReference(path: model, type: dtype.weightType) }
 }
 
+extension RunConfiguration.Server {
+    /// - Parameters:
+    ///   - key: the section's name.
+    ///   - patience: how long it may take to answer for the first time.
+    fileprivate func reference(key: String, patience: Double) -> ServerReference? {
+        guard isGiven, let kind = ServerReference.Kind(rawValue: kind.rawValue) else { return nil }
+        var reference = ServerReference(kind: kind, urls: urls, model: model, key: key)
+        reference.keyFile = keyFile
+        reference.authorityFile = authorityFile
+        reference.timeout = .seconds(timeoutSeconds)
+        reference.mostRequests = requests
+        reference.mostTokens = tokens
+        reference.patience = .seconds(patience)
+        return reference
+    }
+}
+
 extension RunConfiguration.Pipeline {
     /// Compute threads of one process.
     var threadCount: Int { threads > 0 ? threads : ProcessInfo.processInfo.activeProcessorCount }
@@ -45,6 +62,28 @@ extension RunConfiguration {
             reference.adapters = AdapterOptions(
                 rank: lora.rank, alpha: Float(lora.alpha), targets: lora.targets, seed: UInt64(lora.seed))
         }
+        return reference
+    }
+
+    /// The student as rollout workers have it: here, or at a server.
+    var rolloutReference: ModelReference {
+        var reference = studentReference
+        guard rollout.engine == .server else { return reference }
+        reference.server = rollout.server.reference(
+            key: "rollout.server", patience: pipeline.connectTimeoutSeconds)
+        reference.server?.takesWeights = true
+        return reference
+    }
+
+    /// A teacher as who grades or samples with it has it.
+    func reference(of teacher: Model, label: String) -> ModelReference {
+        guard
+            var server = teacher.server.reference(
+                key: "teachers.\(label).server", patience: pipeline.connectTimeoutSeconds)
+        else { return teacher.reference }
+        server.files = teacher.model
+        var reference = ModelReference(path: teacher.tokenizer, type: teacher.dtype.weightType)
+        reference.server = server
         return reference
     }
 
