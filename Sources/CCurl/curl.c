@@ -171,11 +171,12 @@ void ccurl_work(ccurl_client *client, int timeout_ms) {
         finished = 1;
         CURLcode code = message->data.result;
         ccurl_transfer *transfer = NULL;
-        long status = 0;
+        long status = 0, connects = 0;
         p_curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
         p_curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
+        p_curl_easy_getinfo(message->easy_handle, CURLINFO_NUM_CONNECTS, &connects);
         const char *text = transfer->error[0] ? transfer->error : p_curl_easy_strerror(code);
-        client->finish(transfer->context, (int)code, status, text);
+        client->finish(transfer->context, (int)code, status, connects, text);
         end(transfer);
     }
     if (!finished) p_curl_multi_poll(client->multi, NULL, 0, timeout_ms, NULL);

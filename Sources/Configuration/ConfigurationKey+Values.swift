@@ -8,7 +8,7 @@ extension ConfigurationKey {
     func value(of node: Node) -> Result<ConfigurationValue, Refusal>? {
         switch (node, kind) {
         case (.sequence(let sequence), .names(let names)): value(of: Array(sequence), among: names)
-        case (.sequence(let sequence), .addresses(let most)) where most > 1: addresses(Array(sequence), most)
+        case (.sequence(let sequence), .addresses(let most)): addresses(Array(sequence), most)
         case (.scalar, .addresses(let most)): addresses([node], most)
         case (.scalar(let scalar), .names(let names)):
             scalar.string == "all" ? .success(.names([])) : value(of: [node], among: names)

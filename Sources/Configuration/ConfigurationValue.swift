@@ -14,7 +14,8 @@ extension ConfigurationValue: CustomStringConvertible {
         case .number(let value): short(value)
         case .flag(let value): value ? "true" : "false"
         case .text(let value): yamlText(value)
-        case .list(let texts): "[" + texts.map(yamlText).joined(separator: ", ") + "]"
+        case .list(let texts):
+            texts.count == 1 ? yamlText(texts[0]) : "[" + texts.map(yamlText).joined(separator: ", ") + "]"
         case .names(let names): names.isEmpty ? "all" : "[" + names.joined(separator: ", ") + "]"
         }
     }

@@ -56,6 +56,8 @@ package struct ServerEngineFactory: EngineFactory {
                 // With all weights replaced it has whichever it was started from.
                 if !carrier.form.replacesInPlace { try await probe.check(address, model: name) }
                 try await carrier.restore()
+            } confirmingBy: { _ in
+                try await carrier.confirm()
             }
             return ServerSampler(connected, mode: mode, publisher: carrier, slots: options.slots)
         }

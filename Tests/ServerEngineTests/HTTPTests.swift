@@ -16,9 +16,10 @@ import Testing
         defer { server.close() }
         let client = try CurlClient()
         let posted = try await client.send(request(server.url + "/a?b=c", body: "{\"x\": \"é\"}", key: "secret"))
-        #expect(posted == HTTPAnswer(status: 200, body: Array("{\"n\": 11}".utf8)))
+        #expect(posted == HTTPAnswer(status: 200, body: Array("{\"n\": 11}".utf8), isFirst: true))
         let got = try await client.send(request(server.url + "/d"))
         #expect(got.status == 404)
+        #expect(!got.isFirst, "the connection is kept")
         let seen = server.requests
         #expect(seen.map(\.path) == ["/a?b=c", "/d"])
         #expect(seen[0].headers["authorization"] == "Bearer secret")
@@ -65,7 +66,7 @@ import Testing
                 _ = try await client.send(request)
                 return nil
             } catch {
-                return error.kind
+                return (error as? HTTPFailure)?.kind
             }
         }
         while server.requests.isEmpty { try await Task.sleep(for: .milliseconds(10)) }

@@ -39,7 +39,11 @@ import Wire
         let carrier = WeightCarrier(
             form, to: address, probe: connected.probe, model: connected.model.name, expectation: nil,
             shared: try SharedFolder(in: model.folder.path))
-        await connected.caller.verify { _ in try await carrier.restore() }
+        await connected.caller.verify { _ in
+            try await carrier.restore()
+        } confirmingBy: { _ in
+            try await carrier.confirm()
+        }
         return (ServerSampler(connected, mode: .raw, publisher: carrier, slots: 16), form)
     }
 
@@ -125,6 +129,24 @@ import Wire
         #expect(weights != 0)
         check(done, weights: weights)
         #expect(sampler.trouble == nil)
+    }
+
+    @Test func aServerThatWasStartedAgainInPeaceIsFoundOut() async throws {
+        let fake = model.fake()
+        var server = try fake.start()
+        let port = server.port
+        let (sampler, form) = try await sampler(server.url, lora: false)
+        await sampler.replaceWeights(snapshot(form, 0.25), type: .f32, version: 1)
+        _ = try await sampler.sample([task(1, minimum: 1)])
+        // Nothing is under way when it goes and comes back, with the weights it was started from.
+        server.close()
+        fake.state.withLock { $0.weights = 0 }
+        server = try fake.start(port: port)
+        defer { server.close() }
+        let done = try #require(try await sampler.sample([task(2, minimum: 1)]))
+        let weights = fake.state.withLock { $0.weights }
+        #expect(weights != 0)
+        check(done, weights: weights)
     }
 
     @Test(arguments: [true, false])

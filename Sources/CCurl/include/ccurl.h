@@ -34,8 +34,9 @@ typedef struct {
 /// Takes a piece of an answer's body; 0 ends the transfer.
 typedef int (*ccurl_receive)(void *context, const uint8_t *bytes, size_t count);
 
-/// A transfer's end. `code` is 0 and `status` HTTP's, or `code` is libcurl's and `message` says why.
-typedef void (*ccurl_finish)(void *context, int code, long status, const char *message);
+/// A transfer's end. `code` is 0 and `status` HTTP's, or `code` is libcurl's and `message` says why. `connects` counts the
+/// connections that were made for it: 0 when one that was open was used.
+typedef void (*ccurl_finish)(void *context, int code, long status, long connects, const char *message);
 
 /// NULL when libcurl is there; else why not, in one line.
 const char *ccurl_missing(void);

@@ -32,7 +32,7 @@ package struct RequestWindow: Sendable, Equatable {
     package mutating func answered(after latency: Duration, tokens: Int, underWay: Int) {
         let sample = max(latency.seconds, 1e-6) / Double(max(1, tokens))
         recent = recent == 0 ? sample : recent * 0.7 + sample * 0.3
-        usual = usual == 0 ? sample : usual * 0.95 + sample * 0.05
+        usual = usual == 0 ? sample : usual * 0.99 + sample * 0.01
         // When it was not used up, the window says nothing of the server.
         guard Double(underWay) >= size / 2 else { return }
         let gradient = min(1, max(0.5, Self.tolerance * usual / recent))

@@ -23,7 +23,7 @@ package actor ServerCaller {
         }
     }
 
-    /// Looks whether the server at an address is the one that is meant; it asks by `ask`.
+    /// Asks a server something beside what it is for.
     package typealias Verifier = @Sendable (_ address: ServerAddress) async throws -> Void
 
     private let reference: ServerReference
@@ -32,6 +32,9 @@ package actor ServerCaller {
     private let origin = ContinuousClock.now
     private var pool: ServerPool
     private var verifier: Verifier = { _ in }
+    private var confirmer: Verifier = { _ in }
+    /// Those who wait for the next confirmation of a server, which begins when the present one is over.
+    private var confirming: [Int: [CheckedContinuation<Result<Void, any Error>, Never>]] = [:]
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private var wakeAt: Duration?
     private let lastTrouble = Locked<String?>(nil)
@@ -63,6 +66,7 @@ package actor ServerCaller {
     /// - Throws: what the verifier says of a server that is not the one meant; `EngineError` when none answers in time.
     package func begin(verifyingBy verifier: @escaping Verifier) async throws {
         self.verifier = verifier
+        confirmer = verifier
         while true {
             var reasons: [String] = []
             for index in pool.servers.indices where !pool.servers[index].isVerified {
@@ -87,8 +91,15 @@ package actor ServerCaller {
         }
     }
 
-    /// Has servers that come back asked something else from now on.
-    package func verify(_ verifier: @escaping Verifier) { self.verifier = verifier }
+    /// Sets what servers are asked from now on.
+    /// - Parameters:
+    ///   - verifier: asks one that comes back before it is given work, and brings it what it needs.
+    ///   - confirmer: asks one that has answered over a new connection whether it is still the one of before; that a
+    ///     server was started again is seen by nothing else when it had no work meanwhile.
+    package func verify(_ verifier: @escaping Verifier, confirmingBy confirmer: @escaping Verifier) {
+        self.verifier = verifier
+        self.confirmer = confirmer
+    }
 
     // MARK: Asking
 
@@ -110,7 +121,8 @@ package actor ServerCaller {
                     pool.verified(index)
                     logger.notice("\(reference.key): \(address.url) answers")
                 }
-                let value = try await address.ask(question())
+                let (value, isFirst) = try await address.askNoting(question())
+                if isFirst { try await confirm(index, address) }
                 pool.succeeded(index, tokens: tokens, latency: begun.duration(to: .now))
                 lastAnswer.withLock { $0 = .now }
                 changed()
@@ -134,6 +146,28 @@ package actor ServerCaller {
                 throw error is CallFailure ? EngineError("\(reference.key): \(address.url): \(error)") : error
             }
         }
+    }
+
+    /// Waits until a server was asked, after this was called, whether it is the one of before.
+    private func confirm(_ index: Int, _ address: ServerAddress) async throws {
+        try await withCheckedContinuation { continuation in
+            guard confirming[index] == nil else {
+                confirming[index]?.append(continuation)
+                return
+            }
+            confirming[index] = [continuation]
+            Task { await confirmAll(index, address) }
+        }.get()
+    }
+
+    private func confirmAll(_ index: Int, _ address: ServerAddress) async {
+        while let waiting = confirming[index], !waiting.isEmpty {
+            confirming[index] = []
+            var result = Result<Void, any Error>.success(())
+            do { try await confirmer(address) } catch { result = .failure(error) }
+            for continuation in waiting { continuation.resume(returning: result) }
+        }
+        confirming[index] = nil
     }
 
     /// Sees whether any server answers; for who waits for a long response.

@@ -28,6 +28,13 @@ package struct ServerAddress: Sendable {
     package func ask<Value>(
         _ question: ServerCaller.Question<Value>, timeout: Duration? = nil
     ) async throws -> Value {
+        try await askNoting(question, timeout: timeout).value
+    }
+
+    /// Asks once, and tells whether the answer is the first over its connection.
+    func askNoting<Value>(
+        _ question: ServerCaller.Question<Value>, timeout: Duration? = nil
+    ) async throws -> (value: Value, isFirst: Bool) {
         let request = question.request
         // A POST without a body of its own has an empty object: some servers want one.
         let body = request.method == .get ? nil : request.body ?? "{}"
@@ -47,7 +54,7 @@ package struct ServerAddress: Sendable {
         }
         guard (200..<300).contains(answer.status) else { throw CallFailure(answer, to: request) }
         do {
-            return try question.read(answer.body)
+            return (try question.read(answer.body), answer.isFirst)
         } catch {
             throw CallFailure(.flaw, "\(request.path): \(error)")
         }

@@ -66,10 +66,12 @@ private final class CurlCore: @unchecked Sendable {
                 let transfer = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
                 return transfer.receive(UnsafeBufferPointer(start: bytes, count: count)) ? 1 : 0
             },
-            { context, code, status, message in
+            { context, code, status, connects, message in
                 guard let context else { return }
                 let transfer = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
-                transfer.finish(code: code, status: status, message: message.map { String(cString: $0) } ?? "")
+                transfer.finish(
+                    code: code, status: status, connects: connects,
+                    message: message.map { String(cString: $0) } ?? "")
             })
         guard let client else { throw HTTPFailure(.impossible, "libcurl has no memory") }
         self.client = client

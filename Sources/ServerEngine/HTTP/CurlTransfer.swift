@@ -40,10 +40,13 @@ final class CurlTransfer: Sendable {
         }
     }
 
-    /// - Parameter code: libcurl's; 0: there is an answer.
-    func finish(code: Int32, status: Int, message: String) {
+    /// - Parameters:
+    ///   - code: libcurl's; 0: there is an answer.
+    ///   - connects: connections that were made for it.
+    func finish(code: Int32, status: Int, connects: Int, message: String) {
         if code == 0 {
-            end(.success(HTTPAnswer(status: status, body: state.withLock { $0.body })))
+            let body = state.withLock { $0.body }
+            end(.success(HTTPAnswer(status: status, body: body, isFirst: connects > 0)))
         } else if code == Self.writeError {
             end(.failure(HTTPFailure(.tooLong, "the answer has more than \(request.answerLimit) bytes")))
         } else if ccurl_is_timeout(code) != 0 {

@@ -34,10 +34,13 @@ package struct HTTPRequest: Sendable, Equatable {
 package struct HTTPAnswer: Sendable, Equatable {
     package var status: Int
     package var body: [UInt8]
+    /// Whether it is the first over its connection: nobody knows whether the server is still the one of before.
+    package var isFirst: Bool
 
-    package init(status: Int, body: [UInt8]) {
+    package init(status: Int, body: [UInt8], isFirst: Bool = false) {
         self.status = status
         self.body = body
+        self.isFirst = isFirst
     }
 }
 

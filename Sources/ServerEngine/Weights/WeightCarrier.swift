@@ -127,6 +127,18 @@ package actor WeightCarrier {
         logger.notice("\(probe.reference.key): \(address.url) was brought weights \(current.number) again")
     }
 
+    /// Asks whether the server still has what it was brought last.
+    /// - Throws: `CallFailure` when it does not seem so.
+    package func confirm() async throws {
+        guard form.replacesInPlace, let current else { return }
+        let scores = try await probe.scores(address, model: model)
+        let difference = zip(scores, current.scores).map { $0 == $1 ? 0 : abs($0 - $1) }.max() ?? 0
+        // What else it does may change the last digits; then it is brought the same weights once more.
+        guard difference <= ServerProbe.repeatable || self.current?.number != current.number else {
+            throw CallFailure(.unreachable, "it has lost weights \(current.number)")
+        }
+    }
+
     /// Has the server forget versions that nothing is sampled with any more.
     package func forget(keeping versions: Set<UInt64>) async {
         let unused = older.filter { !versions.contains($0.number) && $0.number != current?.number }
