@@ -1,3 +1,5 @@
+import Wire
+
 /// A model as a configuration names it; an engine makes of it what it computes with.
 package struct ModelReference: Sendable, Equatable {
     /// Hugging Face folder, GGUF file, or folder with one GGUF.

@@ -3,6 +3,7 @@ import Distillation
 import Engines
 import Foundation
 import RunFiles
+import Wire
 import Wording
 
 extension RunConfiguration.DType {

@@ -67,6 +67,10 @@ struct RunSetup {
         trainer = try await namingKeys {
             try await engines.factory(for: student).trainer(student, configuration.trainerOptions)
         }
+        if !trainer.isReproducible {
+            logger.notice(
+                "the engine that trains does not promise the same bits twice: another run of this seed will differ")
+        }
         let tokenizer = data.tokenizer
         recorder = try FolderRecorder(
             folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
