@@ -66,10 +66,17 @@ let package = Package(
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
-        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files"]),
+        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files", "Locking"]),
         module(
             "NativeEngine",
             ["Engines", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers", "Compute"]),
+        module(
+            "TorchEngine",
+            [
+                "Engines", "Supervision", "ZeroMQ", "Training", "Models", "Compute", "Distillation", "Wire", "JSON",
+                "Files",
+                "Locking", "Wording", logging,
+            ], exclude: ["Python"]),
         module(
             "Pipeline",
             ["Exchange", "Transport", "Engines", "RunFiles", "Telemetry", "Locking", "Wording", "Files", logging]),
@@ -78,8 +85,8 @@ let package = Package(
         module(
             "Runs",
             [
-                "Pipeline", "NativeEngine", "Engines", "Supervision", "Configuration", "Telemetry", "Tokenizers",
-                logging,
+                "Pipeline", "NativeEngine", "TorchEngine", "Engines", "Supervision", "Configuration", "Telemetry",
+                "Tokenizers", logging,
             ]),
         .executableTarget(
             name: "opd",
@@ -117,6 +124,13 @@ let package = Package(
             [
                 "Runs", "NativeEngine", "Engines", "Exchange", "Transport", "RunFiles", "Telemetry", "Files", "Locking",
                 "Wire", "Distillation", "Randomness", "ZeroMQ", "TestSupport", logging,
+            ]),
+        tests(
+            "TorchEngine",
+            [
+                "NativeEngine", "Engines", "Distillation", "Models", "Training", "Compute", "Wire", "JSON", "Files",
+                "TestSupport",
+                logging,
             ]),
         // Readers of foreign bytes: built always, so that they go with what they read.
         .target(

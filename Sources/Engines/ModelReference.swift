@@ -7,6 +7,8 @@ package struct ModelReference: Sendable, Equatable {
     package var type: WeightType
     /// What alone is trained and sent out; nil: all weights.
     package var adapters: AdapterOptions?
+    /// How torch computes it, in processes beside this one; nil: torch does not.
+    package var torch: TorchReference?
 
     package init(path: String, type: WeightType, adapters: AdapterOptions? = nil) {
         self.path = path

@@ -14,6 +14,25 @@ extension RunConfiguration.Model {
     var reference: ModelReference { ModelReference(path: model, type: dtype.weightType) }
 }
 
+extension RunConfiguration.Torch {
+    func reference(log: String) -> TorchReference {
+        TorchReference(
+            python: python, processes: processes, device: device.rawValue, type: dtype.weightType,
+            recomputes: recompute, attention: attention.rawValue, compiles: compile, logPath: log)
+    }
+}
+
+extension RunConfiguration.Torch.DType {
+    /// Nil: the student's.
+    fileprivate var weightType: WeightType? {
+        switch self {
+        case .auto: nil
+        case .bf16: .bf16
+        case .f32: .f32
+        }
+    }
+}
+
 extension RunConfiguration.Pipeline {
     /// Compute threads of one process.
     var threadCount: Int { threads > 0 ? threads : ProcessInfo.processInfo.activeProcessorCount }
@@ -49,6 +68,14 @@ extension RunConfiguration {
         return reference
     }
 
+    /// The student as it is trained, which another engine may do than samples.
+    /// - Parameter log: where an engine in processes of its own writes.
+    func trainerReference(log: String) -> ModelReference {
+        var reference = studentReference
+        if student.engine == .torch { reference.torch = torch.reference(log: log) }
+        return reference
+    }
+
     var trainerOptions: TrainerOptions {
         TrainerOptions(
             threads: pipeline.threadCount, tokenBudget: training.tokenBudget, optimizer: training.optimizer)
@@ -78,8 +105,8 @@ func namingKeys<Result>(
         switch refusal.subject {
         case .model: throw UsageError("student.model: \(refusal)")
         case .adapters: throw UsageError("lora.rank: \(refusal)")
-        // It names the section itself.
-        case .shape: throw UsageError("\(refusal)")
+        // They name the section themselves.
+        case .shape, .engine: throw UsageError("\(refusal)")
         }
     }
 }
