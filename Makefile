@@ -8,7 +8,7 @@ CONFIG ?= Examples/arithmetic.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run smollm2 test test-servers lint fuzz sanitize chaos soak models pretrain bench growth study clean
+.PHONY: help setup build run smollm2 test test-servers test-torch lint fuzz sanitize chaos soak models pretrain bench growth study clean
 
 help: ## Say what there is.
 	@sed -nE 's/^([a-z0-9-]+):.*## /\1 /p' $(MAKEFILE_LIST) | \
@@ -45,6 +45,9 @@ test: build ## Run all tests on the release build, with real models and processe
 
 test-servers: build ## Distil with a real vLLM server as teacher and as sampler (installs its CPU build; WHAT="teacher adapters weights").
 	@scripts/servers/test.sh $(OPD) $(WHAT)
+
+test-torch: build ## Test the torch engine on CPUs, in an environment of its own (.venv-torch): under ten minutes.
+	@scripts/torch/test.sh $(OPD)
 
 lint: ## Check Swift, shell scripts and Python (installs shellcheck and ruff where they are missing).
 	$(SWIFT) format lint --strict -r Sources Tests Fuzz Package.swift

@@ -67,7 +67,7 @@ let package = Package(
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
-        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files"]),
+        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files", "Locking"]),
         module(
             "NativeEngine",
             ["Engines", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers", "Compute"]),
@@ -77,6 +77,12 @@ let package = Package(
                 "Engines", "Models", "Compute", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
                 "Randomness", "Wording", "CCurl", logging,
             ]),
+            "TorchEngine",
+            [
+                "Engines", "Supervision", "ZeroMQ", "Training", "Models", "Compute", "Distillation", "Wire", "JSON",
+                "Files",
+                "Locking", "Wording", logging,
+            ], exclude: ["Python"]),
         module(
             "Pipeline",
             ["Exchange", "Transport", "Engines", "RunFiles", "Telemetry", "Locking", "Wording", "Files", logging]),
@@ -85,9 +91,8 @@ let package = Package(
         module(
             "Runs",
             [
-                "Pipeline", "NativeEngine", "ServerEngine", "Engines", "Supervision", "Configuration", "Telemetry",
-                "Tokenizers",
-                logging,
+                "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Supervision", "Configuration",
+                "Telemetry", "Tokenizers", logging,
             ]),
         .executableTarget(
             name: "opd",
@@ -131,6 +136,13 @@ let package = Package(
             [
                 "Runs", "NativeEngine", "Engines", "Exchange", "Transport", "RunFiles", "Telemetry", "Files", "Locking",
                 "Wire", "Distillation", "Randomness", "ZeroMQ", "TestSupport", logging,
+            ]),
+        tests(
+            "TorchEngine",
+            [
+                "NativeEngine", "Engines", "Distillation", "Models", "Training", "Compute", "Wire", "JSON", "Files",
+                "TestSupport",
+                logging,
             ]),
         // Readers of foreign bytes: built always, so that they go with what they read.
         .target(

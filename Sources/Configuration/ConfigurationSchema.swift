@@ -12,6 +12,17 @@ package enum ConfigurationSchema {
 
             .text("student.model", \.student.model, .path(.student), "model that is trained; required without a shape"),
             .choice("student.dtype", \.student.dtype, "precision of weights and activations"),
+            .choice("student.engine", \.student.engine, "who trains it: opd on CPUs, or torch on GPUs or CPUs"),
+            .text("torch.python", \.torch.python, .text, "python with torch and transformers"),
+            .integer(
+                "torch.processes", \.torch.processes, 1...1_024, "processes that share the model, each with a GPU"),
+            .choice("torch.device", \.torch.device, "what they compute on; auto: GPUs where there are any"),
+            .choice("torch.dtype", \.torch.dtype, "precision of products; auto: student.dtype"),
+            .flag(
+                "torch.recompute", \.torch.recompute,
+                "activations are computed again in the backward pass, which saves memory and costs time"),
+            .choice("torch.attention", \.torch.attention, "transformers' implementation of attention"),
+            .flag("torch.compile", \.torch.compile, "torch compiles every block when it is first used"),
             .integer("shape.layers", \.shape.layers, 0...4096, "decoder layers; 0: no model is made"),
             .integer(
                 "shape.hidden", \.shape.hidden, 2...1_048_576,

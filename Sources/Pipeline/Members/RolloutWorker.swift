@@ -69,7 +69,7 @@ package actor RolloutWorker: WorkingMember {
         if let weights = nextWeights {
             nextWeights = nil
             let fetchedFor = fetching
-            try await backend.replaceWeights(weights.bytes, type: weights.type, version: weights.version)
+            try await backend.replaceWeights(weights.bytes, weights.manifest, version: weights.version)
             // Another learner may have come meanwhile, to whom these weights mean nothing.
             if fetching == fetchedFor { version = weights.version }
             work.logger.debug("weights \(weights.version) are in use")

@@ -34,7 +34,7 @@ struct DescribedModels: Sendable {
                 logger.notice(
                     """
                     teachers.\(label): \(model.model) is not on this machine; its tokenizer is checked when it joins, \
-                    its operations are not counted, and the summary has no answers of it
+                    its operations are counted as its member tells them, and the summary has no answers of it
                     """)
                 continue
             }

@@ -3,6 +3,7 @@ import Distillation
 import Engines
 import Foundation
 import RunFiles
+import Wire
 import Wording
 
 extension RunConfiguration.DType {
@@ -27,6 +28,25 @@ extension RunConfiguration.Server {
         reference.mostTokens = tokens
         reference.patience = .seconds(patience)
         return reference
+    }
+}
+
+extension RunConfiguration.Torch {
+    func reference(log: String) -> TorchReference {
+        TorchReference(
+            python: python, processes: processes, device: device.rawValue, type: dtype.weightType,
+            recomputes: recompute, attention: attention.rawValue, compiles: compile, logPath: log)
+    }
+}
+
+extension RunConfiguration.Torch.DType {
+    /// Nil: the student's.
+    fileprivate var weightType: WeightType? {
+        switch self {
+        case .auto: nil
+        case .bf16: .bf16
+        case .f32: .f32
+        }
     }
 }
 
@@ -87,6 +107,14 @@ extension RunConfiguration {
         return reference
     }
 
+    /// The student as it is trained, which another engine may do than samples.
+    /// - Parameter log: where an engine in processes of its own writes.
+    func trainerReference(log: String) -> ModelReference {
+        var reference = studentReference
+        if student.engine == .torch { reference.torch = torch.reference(log: log) }
+        return reference
+    }
+
     var trainerOptions: TrainerOptions {
         TrainerOptions(
             threads: pipeline.threadCount, tokenBudget: training.tokenBudget, optimizer: training.optimizer)
@@ -116,8 +144,8 @@ func namingKeys<Result>(
         switch refusal.subject {
         case .model: throw UsageError("student.model: \(refusal)")
         case .adapters: throw UsageError("lora.rank: \(refusal)")
-        // It names the section itself.
-        case .shape: throw UsageError("\(refusal)")
+        // They name the section themselves.
+        case .shape, .engine: throw UsageError("\(refusal)")
         }
     }
 }
