@@ -112,8 +112,8 @@ package struct ServerEngineFactory: EngineFactory {
         var reference = model
         reference.server = nil
         let student = try await native.evaluator(reference, SamplerOptions(slots: 1, threads: options.threads))
-        return { bytes, type, version in
-            try await student.replaceWeights(bytes, type: type, version: version)
+        return { bytes, manifest, version in
+            try await student.replaceWeights(bytes, manifest, version: version)
             return try await student.score([probe.task]).first ?? []
         }
     }

@@ -49,8 +49,8 @@ import Wire
 
     /// A snapshot as a learner sends it, with all values `value` but for what the form says of itself.
     private func snapshot(_ form: PolicyForm, _ value: Float) -> WeightBytes {
-        WeightBytes(count: form.byteCount ?? 0) { memory in
-            if case .adapters(_, let snapshot) = form {
+        WeightBytes(count: form.manifest?.byteCount ?? 0) { memory in
+            if case .adapters(_, let snapshot, _) = form {
                 let adapters = Adapters(layout: snapshot.layout, seed: 1)
                 snapshot.write(adapters, into: memory)
                 for offset in stride(from: 64, to: memory.count, by: 4) {
@@ -62,6 +62,10 @@ import Wire
                 }
             }
         }
+    }
+
+    private func manifest(_ form: PolicyForm) -> WeightManifest {
+        form.manifest ?? WeightManifest(matrixType: .f32, byteCount: 0)
     }
 
     private func check(_ trajectories: [Trajectory], weights: Int) {
@@ -80,8 +84,8 @@ import Wire
         let server = try fake.start()
         defer { server.close() }
         let (sampler, form) = try await sampler(server.url, lora: lora)
-        #expect(sampler.weightByteCount == form.byteCount)
-        await sampler.replaceWeights(snapshot(form, 0.25), type: .f32, version: 3)
+        #expect(sampler.weightByteCount == form.manifest?.byteCount)
+        await sampler.replaceWeights(snapshot(form, 0.25), manifest(form), version: 3)
         let tasks = (0..<4).flatMap { group in (0..<2).map { task(UInt64(group), sample: UInt32($0), minimum: 3) } }
         let first = try #require(try await sampler.sample(tasks))
         #expect(first.count == 8)
@@ -95,7 +99,7 @@ import Wire
         let seeds = fake.state.withLock { $0.seeds }.suffix(8)
         #expect(Set(seeds).count == 2)
 
-        await sampler.replaceWeights(snapshot(form, 0.5), type: .f32, version: 4)
+        await sampler.replaceWeights(snapshot(form, 0.5), manifest(form), version: 4)
         let second = try #require(try await sampler.sample([task(9, minimum: 4)]))
         #expect(Set(second[0].policyVersions) == [4])
         // The old adapters are forgotten, their files too.
@@ -115,7 +119,7 @@ import Wire
         var server = try fake.start()
         let port = server.port
         let (sampler, form) = try await sampler(server.url, lora: lora)
-        await sampler.replaceWeights(snapshot(form, 0.25), type: .f32, version: 1)
+        await sampler.replaceWeights(snapshot(form, 0.25), manifest(form), version: 1)
         _ = try await sampler.sample([task(1, minimum: 1)])
         server.close()
         // What a process had is gone with it.
@@ -136,7 +140,7 @@ import Wire
         var server = try fake.start()
         let port = server.port
         let (sampler, form) = try await sampler(server.url, lora: false)
-        await sampler.replaceWeights(snapshot(form, 0.25), type: .f32, version: 1)
+        await sampler.replaceWeights(snapshot(form, 0.25), manifest(form), version: 1)
         _ = try await sampler.sample([task(1, minimum: 1)])
         // Nothing is under way when it goes and comes back, with the weights it was started from.
         server.close()
@@ -155,9 +159,9 @@ import Wire
         let server = try fake.start()
         defer { server.close() }
         let (sampler, form) = try await sampler(server.url, lora: lora)
-        await sampler.replaceWeights(snapshot(form, 0.25), type: .f32, version: 1)
+        await sampler.replaceWeights(snapshot(form, 0.25), manifest(form), version: 1)
         _ = try await sampler.sample([task(1, minimum: 1)])
-        await sampler.replaceWeights(snapshot(form, 0.5), type: .f32, version: 2)
+        await sampler.replaceWeights(snapshot(form, 0.5), manifest(form), version: 2)
         let error = await #expect(throws: EngineError.self) { try await sampler.sample([task(2, minimum: 2)]) }
         #expect(error?.message.contains("does not use them") == true)
     }
@@ -167,7 +171,7 @@ import Wire
         let server = try fake.start()
         defer { server.close() }
         let (sampler, form) = try await sampler(server.url, lora: true)
-        await sampler.replaceWeights(snapshot(form, 0.25), type: .f32, version: 1)
+        await sampler.replaceWeights(snapshot(form, 0.25), manifest(form), version: 1)
         _ = try await sampler.sample([task(1, minimum: 1)])
         fake.state.withLock { $0.faults.replies["/v1/completions"] = [.hang] }
         try await sampler.submit([task(2, minimum: 1), task(3, minimum: 99)])
@@ -190,7 +194,7 @@ import Wire
         let server = try model.fake().start()
         defer { server.close() }
         let (sampler, form) = try await sampler(server.url, lora: true)
-        await sampler.replaceWeights(snapshot(form, 0.25), type: .f32, version: 1)
+        await sampler.replaceWeights(snapshot(form, 0.25), manifest(form), version: 1)
         await #expect(throws: EngineError.self) { try await sampler.submit([task(1, maxTokens: 99)]) }
         var warm = task(1)
         warm.sampling.temperature = 0.7
@@ -215,12 +219,12 @@ import Wire
         let files = try ModelFiles.open(model.path)
         let form = try PolicyForm(files, adapters: nil, type: .f32)
         let folder = model.folder.path + "/served"
-        try form.write(snapshot(form, 0.25), type: .f32, version: 1, to: folder)
+        try form.write(snapshot(form, 0.25), manifest(form), version: 1, to: folder)
         let served = try ModelFiles.open(folder)
         #expect(!served.configuration.tiedEmbeddings)
         #expect(served.tensorNames.contains("lm_head.weight"))
         #expect(throws: EngineError.self) {
-            try form.write(WeightBytes(count: 8) { _ in }, type: .f32, version: 1, to: folder)
+            try form.write(WeightBytes(count: 8) { _ in }, manifest(form), version: 1, to: folder)
         }
     }
 }

@@ -31,7 +31,7 @@ package actor ServerSampler: RolloutBackend {
     private var waiting: [RolloutTask] = []
     private var running: [UInt64: Run] = [:]
     private var nextTicket: UInt64 = 0
-    private var newWeights: (bytes: WeightBytes, type: WeightType, version: UInt64)?
+    private var newWeights: (bytes: WeightBytes, manifest: WeightManifest, version: UInt64)?
     private var isPublishing = false
     private var drained: CheckedContinuation<Void, Never>?
     private var watching: Task<Void, Never>?
@@ -47,7 +47,7 @@ package actor ServerSampler: RolloutBackend {
         self.slots = slots
         caller = connected.caller
         tokenizerFingerprint = connected.text.tokenizer.fingerprint
-        weightByteCount = publisher?.form.byteCount
+        weightByteCount = publisher?.form.manifest?.byteCount
         (events, continuation) = AsyncThrowingStream.makeStream()
     }
 
@@ -172,9 +172,9 @@ package actor ServerSampler: RolloutBackend {
 
     // MARK: Weights
 
-    package func replaceWeights(_ bytes: WeightBytes, type: WeightType, version: UInt64) {
+    package func replaceWeights(_ bytes: WeightBytes, _ manifest: WeightManifest, version: UInt64) {
         // Versions that were not brought yet when a newer one came are skipped.
-        newWeights = (bytes, type, version)
+        newWeights = (bytes, manifest, version)
         guard !isPublishing else { return }
         isPublishing = true
         Task { await publish() }
@@ -188,7 +188,7 @@ package actor ServerSampler: RolloutBackend {
                     await withCheckedContinuation { drained = $0 }
                     continue
                 }
-                try await publisher.bring(weights.bytes, type: weights.type, version: weights.version)
+                try await publisher.bring(weights.bytes, weights.manifest, version: weights.version)
                 if newWeights?.version == weights.version { newWeights = nil }
                 await publisher.forget(keeping: Set(running.values.compactMap(\.version)))
                 logger.debug("the server has weights \(weights.version)")

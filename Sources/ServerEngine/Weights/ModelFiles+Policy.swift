@@ -1,6 +1,7 @@
 import Compute
 import Engines
 import Models
+import Wire
 
 extension ModelFiles {
     /// What is broadcast of a student whose adapters alone are trained; nil: all of it is.
@@ -20,11 +21,12 @@ extension ModelFiles {
     }
 }
 
-extension ModelConfiguration {
-    /// Which values lie where in a broadcast of all weights.
-    func manifest(_ type: WeightType) -> WeightManifest {
-        let layout = ParameterLayout(self, matrixType: type == .f32 ? .f32 : .bf16).manifest
-        return WeightManifest(
+extension WeightManifest {
+    /// Which values lie where in what a learner sends.
+    /// - Parameter type: that of the model's matrices, with which is computed.
+    init(_ layout: BroadcastLayout, computedIn type: WeightType) {
+        self.init(
+            matrixType: type,
             tensors: layout.entries.map {
                 .init(
                     name: $0.name, shape: $0.shape, type: $0.type == .f32 ? .f32 : .bf16, byteOffset: $0.byteOffset)

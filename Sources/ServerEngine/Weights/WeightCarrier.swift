@@ -2,6 +2,7 @@ import Engines
 import Files
 import Locking
 import Logging
+import Wire
 import Wording
 
 /// Brings versions of a student's weights to a server on this machine, and makes sure that the server has them.
@@ -26,7 +27,7 @@ package actor WeightCarrier {
     }
 
     /// Computes the probe's log-probabilities with given weights, where this process can.
-    package typealias Expectation = @Sendable (WeightBytes, WeightType, UInt64) async throws -> [Float]
+    package typealias Expectation = @Sendable (WeightBytes, WeightManifest, UInt64) async throws -> [Float]
 
     package nonisolated let form: PolicyForm
     private let address: ServerAddress
@@ -72,15 +73,15 @@ package actor WeightCarrier {
 
     /// Brings a version, however long the server takes to be there.
     /// - Throws: `EngineError` when it refuses the weights, or does not use them.
-    package func bring(_ bytes: WeightBytes, type: WeightType, version: UInt64) async throws {
+    package func bring(_ bytes: WeightBytes, _ manifest: WeightManifest, version: UInt64) async throws {
         let name = "\(Self.adapterPrefix)\(tag)-v\(version)"
         var next = Version(
             number: version, adapter: form.replacesInPlace ? nil : name, folder: "\(shared.path)/v\(version)",
             checksum: bytes.checksum, scores: [])
         let form = form, folder = next.folder
-        try await onThread("weights") { Result { try form.write(bytes, type: type, version: version, to: folder) } }
+        try await onThread("weights") { Result { try form.write(bytes, manifest, version: version, to: folder) } }
             .get()
-        let expected = try await expectation?(bytes, type, version)
+        let expected = try await expectation?(bytes, manifest, version)
         var flaw = ""
         for _ in 0..<Self.tries {
             let brought = next
