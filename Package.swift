@@ -41,6 +41,7 @@ let package = Package(
         .target(name: "CKernels", cSettings: kernelSettings),
         .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
         .target(name: "CPlatform"),
+        .target(name: "CCurl"),
         .systemLibrary(name: "CZeroMQ"),
         .systemLibrary(name: "CPCRE2"),
 
@@ -66,10 +67,22 @@ let package = Package(
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
-        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files", "CPlatform"]),
+        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files", "Locking", "CPlatform"]),
         module(
             "NativeEngine",
             ["Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Models", "Compute"]),
+        module(
+            "ServerEngine",
+            [
+                "Engines", "Models", "Compute", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
+                "Randomness", "Wording", "CCurl", logging,
+            ]),
+        module(
+            "TorchEngine",
+            [
+                "Engines", "Supervision", "ZeroMQ", "Training", "Models", "Compute", "Distillation", "Wire", "JSON",
+                "Files", "Locking", logging,
+            ], exclude: ["Python"]),
         module(
             "Pipeline",
             [
@@ -81,9 +94,9 @@ let package = Package(
         module(
             "Runs",
             [
-                "Pipeline", "NativeEngine", "Engines", "Exchange", "Transport", "Supervision", "Configuration",
-                "Telemetry", "RunFiles", "Wire", "Distillation", "Tokenizers", "ZeroMQ", "Locking", "Wording", "Files",
-                logging,
+                "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Exchange", "Transport",
+                "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation", "Tokenizers", "ZeroMQ",
+                "Locking", "Wording", "Files", logging,
             ]),
         .executableTarget(
             name: "opd",
@@ -115,6 +128,8 @@ let package = Package(
         tests(
             "Transport",
             ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "TestSupport", logging]),
+        tests(
+            "ServerEngine", ["Engines", "Models", "Distillation", "Wire", "JSON", "Locking", "Wording", "TestSupport"]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "TestSupport"]),
         tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "TestSupport", logging]),
         tests(
@@ -123,12 +138,15 @@ let package = Package(
                 "Runs", "NativeEngine", "Engines", "Exchange", "Transport", "RunFiles", "Telemetry", "Files", "Locking",
                 "Wire", "Distillation", "Randomness", "Configuration", "TestSupport", logging,
             ]),
+        tests(
+            "TorchEngine",
+            ["NativeEngine", "Engines", "Distillation", "Wire", "JSON", "Files", "TestSupport"]),
         // Readers of foreign bytes: built always, so that they go with what they read.
         .target(
             name: "FuzzTargets",
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Configuration", "Distillation", "Exchange", "Pipeline",
-                "RunFiles",
+                "RunFiles", "ServerEngine",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(

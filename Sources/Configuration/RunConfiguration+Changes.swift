@@ -11,9 +11,15 @@ extension RunConfiguration {
             switch self {
             case .resume:
                 Self.resumable.contains(path) || path.hasPrefix("checkpoint.")
+                    || path.hasPrefix("rollout.") || Self.changesPlace(path)
                     || (path.hasPrefix("pipeline.") && path != "pipeline.max_staleness")
             case .fork: !Self.fixed.contains(path)
             }
+        }
+
+        /// Whether a key says where a server is and how it is used, not what it has.
+        private static func changesPlace(_ path: String) -> Bool {
+            path.hasPrefix("teachers.*.server.") && !path.hasSuffix(".kind") && !path.hasSuffix(".model")
         }
 
         /// What may change when a run resumes, beside processes and checkpoints: where things are (their contents are

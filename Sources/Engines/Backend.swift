@@ -7,9 +7,12 @@ package protocol Backend: Sendable {
     /// Whether results are functions of their arguments, to the last bit; otherwise two runs of one seed differ, and the
     /// learner says so and measures how far sampler and trainer are apart.
     var isReproducible: Bool { get }
+    /// What keeps it from working at the moment, for `opd status`, such as a server that does not answer; nil: nothing.
+    var trouble: String? { get }
 }
 
 extension Backend {
     package var arithmetic: String { "" }
     package var isReproducible: Bool { true }
+    package var trouble: String? { nil }
 }

@@ -138,25 +138,3 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
 private struct HeldTrainer: @unchecked Sendable {
     let trainer: Trainer
 }
-
-/// Keeps the trainer's thread from changing what another thread is writing to disk.
-private final class UpdateGate: Sendable {
-    private let condition = NSCondition()
-    private let holders = Locked(0)
-
-    func hold() { holders.withLock { $0 += 1 } }
-
-    func release() {
-        condition.withLock {
-            holders.withLock { $0 -= 1 }
-            condition.broadcast()
-        }
-    }
-
-    /// Blocks the calling thread, which must be one of the backend's own.
-    func waitUntilReleased() {
-        condition.withLock {
-            while holders.withLock({ $0 > 0 }) { condition.wait() }
-        }
-    }
-}

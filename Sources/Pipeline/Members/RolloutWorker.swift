@@ -129,7 +129,9 @@ package actor RolloutWorker: WorkingMember {
         work.rate.add(trajectory.responseIDs.count)
     }
 
-    var status: (state: String, version: UInt64) { (stateText, version ?? MemberStatus.noVersion) }
+    var status: (state: String, version: UInt64) {
+        (work.described(stateText, backend), version ?? MemberStatus.noVersion)
+    }
 
     private var stateText: String {
         if !work.active.isEmpty { return "sampling \(work.active.count)" }

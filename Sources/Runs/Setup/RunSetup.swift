@@ -63,7 +63,7 @@ struct RunSetup {
         }
         if let resuming { progress.resume(after: resuming.checkpoint.step) }
         progress.activity("loading the student")
-        let student = configuration.studentReference
+        let student = configuration.trainerReference(log: folder.log("torch"))
         trainer = try await namingKeys {
             try await engines.factory(for: student).trainer(student, configuration.trainerOptions)
         }
