@@ -190,6 +190,60 @@ for index, variant in enumerate(json.loads(read("Tests/Fixtures/tokenizers/varia
     parts = {key: value for key, value in variant["replace"].items() if key != "model" and len(compact(value)) < 1500}
     put("tokenizer", f"variant-{index}", compact({**small, **parts}))
 
+# SentencePiece-style files: the golden ones' parts, and every step there is
+spm_tokens = ["<unk>", "<s>", "</s>", "\u2581", "a", "b", "ab", "\u2581a", "<0xE2>", "<0x82>", "<0xAC>", "<0x0A>"]
+spm = {
+    "model": {
+        "type": "BPE",
+        "unk_token": "<unk>",
+        "fuse_unk": True,
+        "byte_fallback": True,
+        "vocab": {token: number for number, token in enumerate(spm_tokens)},
+        "merges": [["a", "b"], ["\u2581", "a"]],
+    },
+    "added_tokens": [{"id": number, "content": spm_tokens[number], "special": True} for number in range(3)],
+}
+for base in ["llama2", "mistral", "gemma", "phi3", "always"]:
+    file = json.loads(read(f"Tests/Fixtures/golden/spm/spm-{base}.tokenizer.json"))
+    keys = ["normalizer", "pre_tokenizer", "decoder", "post_processor"]
+    put("tokenizer", f"spm-{base}", compact({**spm, **{key: file[key] for key in keys}}))
+steps = {
+    "normalizer": {
+        "type": "Sequence",
+        "normalizers": [
+            *({"type": kind} for kind in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase"]),
+            {"type": "Strip", "strip_left": True, "strip_right": False},
+            {"type": "Prepend", "prepend": "\u2581"},
+            {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
+        ],
+    },
+    "pre_tokenizer": {
+        "type": "Sequence",
+        "pretokenizers": [
+            {"type": "Punctuation", "behavior": "MergedWithNext"},
+            {"type": "Whitespace"},
+            {"type": "WhitespaceSplit"},
+            {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True},
+            {"type": "ByteLevel", "add_prefix_space": True, "use_regex": False},
+            {"type": "Digits", "individual_digits": True},
+        ],
+    },
+    "decoder": {
+        "type": "Sequence",
+        "decoders": [
+            {"type": "Replace", "pattern": {"Regex": "[a]"}, "content": "b"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 1},
+            {"type": "Metaspace", "replacement": "\u2581", "add_prefix_space": True},
+            {"type": "ByteFallback"},
+            {"type": "Fuse"},
+            {"type": "Replace", "pattern": {"String": "ab"}, "content": "c"},
+            {"type": "Strip", "content": "b", "start": 1, "stop": 2},
+        ],
+    },
+}
+for key, value in steps.items():
+    put("tokenizer", f"spm-{key}", compact({**spm, "decoder": {"type": "Fuse"}, key: value}))
+
 put("text", "words", "Hello, world! It's 12345 o'clock.\n\n  <|im_start|>user\r\n\tabab  ab <tool>")
 put("text", "scripts", "e\u0301 é \u1112\u1161\u11ab 한 שלום 你好 \U0001f468\u200d\U0001f469 \u180e\u3000 Å \u212b")
 put("text", "broken", b"\xff\xc3(\xe2\x82 ok \xed\xa0\x80 \xf4\x90\x80\x80")
@@ -300,7 +354,9 @@ words = {
         decoders ByteLevel Split Digits pattern Regex String behavior Isolated Removed MergedWithPrevious MergedWithNext
         Contiguous invert individual_digits add_prefix_space use_regex post_processor TemplateProcessing single
         SpecialToken id special_tokens ids decoder content special lstrip rstrip single_word normalized ignore_merges
-        unk_token fuse_unk byte_fallback dropout type BPE""",
+        unk_token fuse_unk byte_fallback dropout type BPE NFD NFKC NFKD Lowercase Strip strip_left strip_right Prepend
+        prepend Replace Punctuation Whitespace WhitespaceSplit Metaspace replacement prepend_scheme always first never
+        ByteFallback Fuse start stop""",
         *r"\\p{L} \\s+(?!\\S) (?i: (a+)+$ (?R) \\K {1,3} (?<= [^ *+ true null".split(),
     ),
     "config": quoted(
