@@ -109,10 +109,28 @@ def gguf(metadata, tensors):
         data += b"\0" * (-len(data) % 32)
         out += text(name) + struct.pack("<I", len(dimensions)) + struct.pack(f"<{len(dimensions)}Q", *dimensions)
         out += struct.pack("<IQ", kind, len(data))
-        count, size = {0: (1, 4), 1: (1, 2), 30: (1, 2), 8: (32, 34), 2: (32, 18), 3: (32, 20)}[kind]
+        count, size = {0: (1, 4), 1: (1, 2), 30: (1, 2), 8: (32, 34), 2: (32, 18), 3: (32, 20)}.get(kind) or k_quants[kind]
         data += bytes(math.prod(dimensions) // count * size)
     return out + b"\0" * (-len(out) % 32) + data
 
+
+k_quants = {6: (32, 22), 7: (32, 24), 20: (32, 18), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176)}
+k_quants[14] = (256, 210)
+# One tensor of each block format, and no model.
+blocks = [(f"t{kind}", [count, 2], kind) for kind, (count, _) in k_quants.items()]
+put("gguf", "blocks", gguf([("general.architecture", TEXT, "llama")], blocks))
+
+# A tokenizer with scores, and no model.
+pieces = ["<unk>", "<s>", "</s>", "<0x0A>", "\u2581", "a", "b", "ab", "\u2581a"]
+scored = [
+    ("general.architecture", TEXT, "llama"),
+    ("tokenizer.ggml.model", TEXT, "llama"),
+    ("tokenizer.ggml.tokens", LIST, pieces),
+    ("tokenizer.ggml.scores", LIST, [0, 0, 0, 0, -5, -6, -7, -1, -2]),
+    ("tokenizer.ggml.token_type", LIST, [2, 3, 3, 6, 1, 1, 1, 1, 1]),
+    ("tokenizer.ggml.bos_token_id", U32, 1),
+]
+put("gguf", "scores", gguf(scored, []))
 
 tokens = ["a", "b", "ab", "Ġ", "<s>", "</s>"]
 for family, kind, pre in [
