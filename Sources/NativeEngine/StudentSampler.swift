@@ -85,7 +85,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         let first = nextRequest + 1
         let requests = zip(first..., newTasks).map { id, task in
             SampleRequest(
-                id: id, promptIDs: task.promptIDs, seed: task.seed, stream: 0, sample: task.id.sample,
+                id: id, promptIDs: task.promptIDs, seed: task.seed, sample: task.id.sample,
                 parameters: task.sampling)
         }
         try engine.submit(requests)

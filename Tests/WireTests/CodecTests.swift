@@ -115,6 +115,15 @@ import Wire
         }
     }
 
+    /// What a field says of the version is for people: frame 0 decides.
+    @Test func theFirstFrameTellsTheVersion() throws {
+        var envelope = PBEnvelope()
+        (envelope.hello.role, envelope.hello.name, envelope.hello.protocolVersion) = (.scorer, "s", 77)
+        let message = try Codec.decode([Frame([0x4f, 0x50, 0x44, 2]), Frame(try envelope.serializedBytes())])
+        guard case .hello(let hello) = message else { return #expect(Bool(false), "\(message) is no hello") }
+        #expect(hello.protocolVersion == Codec.version && !hello.isReproducible)
+    }
+
     @Test func aTeacherThatCannotBeIsRefused() throws {
         func hello(_ change: (inout TeacherDescription) -> Void) throws -> [Frame] {
             var teacher = TeacherDescription()

@@ -59,7 +59,8 @@ package struct CheckpointState: Sendable, Equatable, Codable {
     package func write(to folder: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try encoder.encode(self).write(to: URL(fileURLWithPath: "\(folder)/\(Self.fileName)"))
+        let text = String(decoding: try encoder.encode(self), as: UTF8.self)
+        try FileTree.write(text, to: "\(folder)/\(Self.fileName)")
     }
 
     /// Reads and checks the file of a checkpoint's folder.

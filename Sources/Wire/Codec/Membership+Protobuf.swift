@@ -30,9 +30,10 @@ extension Hello {
         try teacher?.check()
     }
 
+    /// One of this version, which frame 0 told: the field is for people.
     init(_ value: PBHello, _ limits: WireLimits) throws(WireError) {
         self.init(
-            role: try Role(value.role), name: value.name, protocolVersion: value.protocolVersion,
+            role: try Role(value.role), name: value.name, protocolVersion: Codec.version,
             arithmetic: value.arithmetic, tokenizerFingerprint: value.tokenizerFingerprint, teachers: value.teachers,
             processID: value.processID, teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
             isReproducible: value.reproducible)
