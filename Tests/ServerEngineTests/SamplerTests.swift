@@ -215,6 +215,21 @@ import Wire
         #expect(done.allSatisfy { Set($0.policyVersions) == [0] })
     }
 
+    @Test func foldersOfTheDeadAreRemoved() throws {
+        let files = FileManager.default, place = model.folder.path
+        // No process has such a number.
+        try files.createDirectory(atPath: "\(place)/opd-server-99999999-a", withIntermediateDirectories: false)
+        try files.createDirectory(atPath: "\(place)/opd-server-\(getpid())-b", withIntermediateDirectories: false)
+        func names() throws -> Set<String> {
+            Set(try files.contentsOfDirectory(atPath: place).filter { $0.hasPrefix("opd-server-") })
+        }
+        do {
+            let folder = try SharedFolder(in: place)
+            #expect(try names().count == 2 && files.fileExists(atPath: folder.path))
+        }
+        #expect(try names() == ["opd-server-\(getpid())-b"])
+    }
+
     @Test func aServedFolderHasAHeadOfItsOwn() throws {
         let files = try ModelFiles.open(model.path)
         let form = try PolicyForm(files, adapters: nil, type: .f32)

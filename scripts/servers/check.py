@@ -103,7 +103,9 @@ class Checks:
         server.kill()
         begun = time.monotonic()
         while True:
-            status = subprocess.run([self.opd, "status", f"{self.folder}/{name}"], capture_output=True, text=True, check=False)
+            status = subprocess.run(
+                [self.opd, "status", f"{self.folder}/{name}"], capture_output=True, text=True, check=False
+            )
             if server.url in status.stdout:
                 break
             if time.monotonic() - begun > 120:

@@ -1,6 +1,6 @@
 import Files
 import Foundation
-import Wording
+import Locking
 
 /// A folder of this process in shared memory, from which a server on the same machine reads weights; removed at the end.
 ///
@@ -8,6 +8,10 @@ import Wording
 package final class SharedFolder: Sendable {
     package let path: String
     private static let prefix = "opd-server-"
+    /// Folders of this process: at its end nobody lets go of what is still in use.
+    private static let living = Locked<Set<String>>([])
+    private static let removesAtExit: Bool =
+        atexit { for path in SharedFolder.living.withLock({ $0 }) { try? FileTree.remove(path) } } == 0
 
     /// - Throws: `FileError` when the folder cannot be made.
     package init(in directory: String = SharedFolder.directory) throws {
@@ -16,9 +20,14 @@ package final class SharedFolder: Sendable {
         path = "\(directory)/\(Self.prefix)\(ProcessInfo.processInfo.processIdentifier)-\(random)"
         try FileTree.createFolder(path)
         chmod(path, 0o700)
+        _ = Self.removesAtExit
+        _ = Self.living.withLock { $0.insert(path) }
     }
 
-    deinit { try? FileTree.remove(path) }
+    deinit {
+        try? FileTree.remove(path)
+        _ = Self.living.withLock { $0.remove(path) }
+    }
 
     /// Shared memory where the system has it.
     package static var directory: String {
