@@ -66,33 +66,38 @@ let package = Package(
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
-        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files", "Locking"]),
+        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files", "Locking", "CPlatform"]),
         module(
             "NativeEngine",
-            ["Engines", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers", "Compute"]),
+            ["Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Models", "Compute"]),
         module(
             "TorchEngine",
             [
                 "Engines", "Supervision", "ZeroMQ", "Training", "Models", "Compute", "Distillation", "Wire", "JSON",
-                "Files",
-                "Locking", "Wording", logging,
+                "Files", "Locking", logging,
             ], exclude: ["Python"]),
         module(
             "Pipeline",
-            ["Exchange", "Transport", "Engines", "RunFiles", "Telemetry", "Locking", "Wording", "Files", logging]),
+            [
+                "Exchange", "Transport", "Engines", "RunFiles", "Wire", "Distillation", "Tokenizers", "Locking",
+                "Wording", "Files", logging,
+            ]),
         module(
             "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
         module(
             "Runs",
             [
-                "Pipeline", "NativeEngine", "TorchEngine", "Engines", "Supervision", "Configuration", "Telemetry",
-                "Tokenizers", logging,
+                "Pipeline", "NativeEngine", "TorchEngine", "Engines", "Exchange", "Transport", "Supervision",
+                "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation", "Tokenizers", "ZeroMQ", "Locking",
+                "Wording", "Files",
+                logging,
             ]),
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Runs", "Pipeline", "Transport", "RunFiles", "Engines", "Configuration", "Distillation", "Telemetry",
-                "Locking", "Training", "Generation", "Models", "Tokenizers", "Compute", "JSON", logging,
+                "Runs", "Pipeline", "Transport", "Supervision", "RunFiles", "Engines", "Configuration", "Wire",
+                "Distillation", "Telemetry", "Locking", "Wording", "Training", "Generation", "Models", "Tokenizers",
+                "Compute", "JSON", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
@@ -103,9 +108,9 @@ let package = Package(
             path: "Tests/TestSupport", swiftSettings: swiftSettings),
         tests("Compute", ["CKernels", "COneDNN", "TestSupport"]),
         tests("JSON", []),
-        tests("Files", []),
+        tests("Files", [system]),
         tests("Tokenizers", ["JSON", "Hashing", "TestSupport"]),
-        tests("Models", ["Tokenizers", "Compute", "CKernels", "JSON", "Files", "TestSupport"]),
+        tests("Models", ["Tokenizers", "Compute", "CKernels", "JSON", "TestSupport"]),
         tests("Generation", ["Distillation", "Models", "Compute", "Randomness"]),
         tests("Training", ["Models", "Compute", "Generation", "Distillation", "TestSupport"]),
         tests("Distillation", ["Randomness"]),
@@ -113,7 +118,7 @@ let package = Package(
         tests("Wire", ["Distillation", "TestSupport"]),
         tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", ["Distillation", "Telemetry"]),
-        tests("Exchange", ["Wire", "Distillation", "TestSupport"]),
+        tests("Exchange", ["Wire", "Distillation", "Randomness", "TestSupport"]),
         tests(
             "Transport",
             ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "TestSupport", logging]),
@@ -123,14 +128,12 @@ let package = Package(
             "Pipeline",
             [
                 "Runs", "NativeEngine", "Engines", "Exchange", "Transport", "RunFiles", "Telemetry", "Files", "Locking",
-                "Wire", "Distillation", "Randomness", "ZeroMQ", "TestSupport", logging,
+                "Wire", "Distillation", "Randomness", "Configuration", "TestSupport", logging,
             ]),
         tests(
             "TorchEngine",
             [
-                "NativeEngine", "Engines", "Distillation", "Models", "Training", "Compute", "Wire", "JSON", "Files",
-                "TestSupport",
-                logging,
+                "NativeEngine", "Engines", "Distillation", "Wire", "JSON", "Files", "TestSupport",
             ]),
         // Readers of foreign bytes: built always, so that they go with what they read.
         .target(
@@ -144,7 +147,7 @@ let package = Package(
             name: "FuzzTests", dependencies: ["FuzzTargets", "Distillation", "Randomness"], swiftSettings: swiftSettings
         ),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers", "JSON", "TestSupport"],
+            name: "EndToEndTests", dependencies: ["opd", "Models", "JSON", "TestSupport"],
             swiftSettings: swiftSettings),
     ],
     swiftLanguageModes: [.v6]

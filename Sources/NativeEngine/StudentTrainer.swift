@@ -104,7 +104,7 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
                 "the place for version \(place.version) has \(place.memory.bytes.count) bytes, but the weights "
                     + "\(weightManifest.byteCount)")
         }
-        trainer.writeBroadcast(into: place.memory.bytes)
+        place.memory.withBytes { trainer.writeBroadcast(into: $0) }
     }
 
     package func holdState() -> HeldState {

@@ -22,7 +22,7 @@ package final class WeightBytes: ByteStorage, @unchecked Sendable {
     /// Fresh memory of `count` bytes that `initialize` fills.
     package convenience init(count: Int, initialize: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
         let memory = WeightMemory(byteCount: count)
-        try initialize(memory.bytes)
+        try memory.withBytes(initialize)
         self.init(memory)
     }
 

@@ -5,6 +5,7 @@ import Foundation
 /// `@unchecked Sendable`: whoever has the ``WeightPlace`` writes it, before its bytes are handed out as ``WeightBytes``;
 /// it is written again only when nothing else refers to it.
 package final class WeightMemory: @unchecked Sendable {
+    /// Valid for as long as the object lives, which a bare `memory.bytes` does not see to: see `withBytes`.
     package let bytes: UnsafeMutableRawBufferPointer
     private let isMapped: Bool
     private static let hugePage = 2 << 20
@@ -26,6 +27,11 @@ package final class WeightMemory: @unchecked Sendable {
         guard let base, base != MAP_FAILED else { return nil }
         bytes = UnsafeMutableRawBufferPointer(start: base, count: byteCount)
         isMapped = true
+    }
+
+    /// Calls `body` with the bytes, keeping the object alive meanwhile.
+    package func withBytes<Result>(_ body: (UnsafeMutableRawBufferPointer) throws -> Result) rethrows -> Result {
+        try withExtendedLifetime(self) { try body(bytes) }
     }
 
     deinit {

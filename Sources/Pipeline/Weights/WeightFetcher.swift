@@ -211,7 +211,9 @@ private struct WeightAssembly {
     /// Nobody else reads `bytes` before all chunks are stored.
     func store(_ chunk: WeightsChunk) {
         chunk.payload.withUnsafeBytes { source in
-            UnsafeMutableRawBufferPointer(rebasing: memory.bytes[range(chunk.index)]).copyMemory(from: source)
+            memory.withBytes {
+                UnsafeMutableRawBufferPointer(rebasing: $0[range(chunk.index)]).copyMemory(from: source)
+            }
         }
     }
 }

@@ -272,7 +272,7 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
 
     func writeWeights(to place: WeightPlace) throws {
         if dead { throw EngineFailure() }
-        place.memory.bytes.copyMemory(from: model.bytes.bytes)
+        model.logits.withUnsafeBytes { logits in place.memory.withBytes { $0.copyMemory(from: logits) } }
     }
 
     func holdState() -> HeldState {

@@ -6,13 +6,13 @@ import Testing
 import Wire
 
 /// Writing weights and announcing them are two steps, so that the trainer need not wait for checksums.
-@Suite struct WeightPublisherTests {
+@Suite(.timeLimit(.minutes(3))) struct WeightPublisherTests {
     private let manifest = WeightManifest(
         matrixType: .f32, tensors: [.init(name: "a", shape: [5, 100], type: .f32, byteOffset: 0)], byteCount: 2500)
 
     private func written(_ value: UInt8, version: UInt64, _ publisher: WeightPublisher) -> WeightPlace {
         let place = publisher.place(for: manifest, version: version)
-        place.memory.bytes.copyBytes(from: [UInt8](repeating: value, count: 2500))
+        place.memory.withBytes { $0.copyBytes(from: [UInt8](repeating: value, count: 2500)) }
         return place
     }
 
@@ -61,14 +61,11 @@ import Wire
         let writer = Process()
         writer.executableURL = URL(fileURLWithPath: "/bin/sh")
         writer.arguments = ["-c", "head -c 2500 /dev/zero | tr '\\0' x | dd of=\"$0\" conv=notrunc status=none", path]
-        try writer.run()
-        await withCheckedContinuation { done in
-            DispatchQueue.global().async {
-                writer.waitUntilExit()
-                done.resume()
-            }
+        let status = try await withCheckedThrowingContinuation { done in
+            writer.terminationHandler = { done.resume(returning: $0.terminationStatus) }
+            do { try writer.run() } catch { done.resume(throwing: error) }
         }
-        #expect(writer.terminationStatus == 0)
+        #expect(status == 0)
         _ = publisher.announce(place)
         let expected = [UInt8](repeating: UInt8(ascii: "x"), count: 2500)
         #expect(payload(publisher, version: 1) == expected)

@@ -413,7 +413,7 @@ extension WeightPublisher {
     /// Does as a learner and its trainer do, at once.
     func publish(_ bytes: WeightBytes, type: WeightType = .f32, version: UInt64) -> WeightsAnnounce {
         let place = place(for: WeightManifest(matrixType: type, byteCount: bytes.count), version: version)
-        place.memory.bytes.copyMemory(from: bytes.bytes)
+        bytes.withUnsafeBytes { source in place.memory.withBytes { $0.copyMemory(from: source) } }
         return announce(place)
     }
 }
