@@ -55,10 +55,23 @@ final class TorchConnection {
         var request = request
         number += 1
         request.id = number
-        try socket.send(request.frames)
+        try send(request.frames)
         while true {
             let answer = try receive(within: Self.patience)
             if answer.id == number { return answer }
+        }
+    }
+
+    /// Waits until the socket takes a message: it takes none while the engine is not there.
+    private func send(_ frames: [[UInt8]]) throws {
+        let first = try SocketFrame(frames[0])
+        while try !socket.trySend(first, more: true) {
+            guard process.status == nil else { throw death }
+            _ = try poll([.socket(socket, .writable)], milliseconds: 100)
+        }
+        for (index, bytes) in frames.enumerated().dropFirst() {
+            // What follows a frame that was taken is taken.
+            _ = try socket.trySend(try SocketFrame(bytes), more: index + 1 < frames.count)
         }
     }
 

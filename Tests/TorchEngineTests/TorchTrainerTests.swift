@@ -139,6 +139,8 @@ private let python = ProcessInfo.processInfo.environment["OPD_TORCH_PYTHON"]
         try FileTree.rename(written, to: "\(folder.path)/step-2")
         _ = try await step(trainer, 2)
         killIt()
+        // Long enough for the socket to notice.
+        try await Task.sleep(for: .seconds(1))
         _ = try await step(trainer, 3)
         killIt()
         #expect(apart(try await weights(trainer), wanted) < 1e-6)

@@ -61,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     transformers.logging.set_verbosity_error()
     if arguments.learner:
         end_with(arguments.learner)
+        # Torchrun, where it is another: its ranks are in sessions of their own, and its end does not reach them.
+        end_with(os.getppid())
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     is_first = os.environ.get("RANK", "0") == "0"

@@ -31,7 +31,7 @@ class _BlockedHead(torch.autograd.Function):
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, inverse: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         rows = hidden.shape[0]
-        logprobs, entropies, sums = torch.empty(3, rows, dtype=torch.float32, device=hidden.device).unbind()
+        logprobs, entropies, sums = (torch.empty(rows, dtype=torch.float32, device=hidden.device) for _ in range(3))
         for block in _blocks(rows, weight.shape[0]):
             logits = _product(hidden[block], weight) * inverse[block, None]
             sums[block] = torch.logsumexp(logits, -1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from datetime import timedelta
 from typing import Any
 
@@ -42,9 +41,7 @@ class Ranks:
         if "RANK" in os.environ:
             dist.init_process_group(backend, timeout=timedelta(minutes=30))
         else:
-            store = dist.FileStore(  # type: ignore[attr-defined]
-                os.path.join(tempfile.mkdtemp(prefix="opd-torch-"), "store"), 1
-            )
+            store = dist.HashStore()  # type: ignore[attr-defined]
             dist.init_process_group(backend, store=store, rank=0, world_size=1)
         self.rank = dist.get_rank()
         self.count = dist.get_world_size()

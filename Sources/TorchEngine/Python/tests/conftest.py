@@ -41,7 +41,8 @@ class Client:
         self.socket.bind(endpoint)
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command = [sys.executable, *(launcher if processes > 1 else []), "-m", "opd_torch"]
-        command += ["--endpoint", endpoint, "--device", "cpu", "--threads", "1", *arguments]
+        command += ["--endpoint", endpoint, "--device", "cpu", "--threads", "1"]
+        command += ["--learner", str(os.getpid()), *arguments]
         paths = {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
         self.log = open(folder / "stderr", "w+")  # noqa: SIM115
         self.process = subprocess.Popen(

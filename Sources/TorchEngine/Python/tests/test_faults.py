@@ -97,6 +97,17 @@ def test_a_dead_rank_ends_all_and_is_named(start: Start) -> None:
     assert not [rank for rank in ranks if _is_alive(rank)]
 
 
+def test_ranks_die_with_the_launcher(start: Start) -> None:
+    client = start(2, fresh=True)
+    ranks = _descendants(client.process.pid)
+    assert len(ranks) == 2
+    client.process.kill()
+    deadline = time.monotonic() + 30
+    while [rank for rank in ranks if _is_alive(rank)] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [rank for rank in ranks if _is_alive(rank)]
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_an_engine_dies_with_its_learner(start: Start, processes: int) -> None:
     learner = subprocess.Popen(["sleep", "600"])
