@@ -99,7 +99,6 @@ let package = Package(
         tests("JSON", []),
         tests("Files", []),
         tests("Tokenizers", ["JSON", "Hashing", "TestSupport"]),
-        tests("Templates", ["JSON"]),
         tests("Models", ["Tokenizers", "Compute", "CKernels", "JSON", "Files", "TestSupport"]),
         tests("Generation", ["Distillation", "Models", "Compute", "Randomness"]),
         tests("Training", ["Models", "Compute", "Generation", "Distillation", "TestSupport"]),
