@@ -55,6 +55,7 @@ let package = Package(
         module("Compute", ["Randomness", "Wording", "CKernels", "COneDNN"]),
         module("Patterns", ["CPCRE2"]),
         module("Tokenizers", ["Patterns", "Hashing", "JSON", "Wording"]),
+        module("Templates", ["JSON", "Wording"]),
         module("Models", ["Compute", "Tokenizers", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
         module("Generation", ["Distillation", "Models", "Compute", "Randomness", "Wording"]),
         module("Training", ["Models", "Compute"]),
