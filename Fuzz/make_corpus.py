@@ -109,7 +109,9 @@ def gguf(metadata, tensors):
         data += b"\0" * (-len(data) % 32)
         out += text(name) + struct.pack("<I", len(dimensions)) + struct.pack(f"<{len(dimensions)}Q", *dimensions)
         out += struct.pack("<IQ", kind, len(data))
-        count, size = {0: (1, 4), 1: (1, 2), 30: (1, 2), 8: (32, 34), 2: (32, 18), 3: (32, 20)}.get(kind) or k_quants[kind]
+        count, size = {0: (1, 4), 1: (1, 2), 30: (1, 2), 8: (32, 34), 2: (32, 18), 3: (32, 20)}.get(kind) or k_quants[
+            kind
+        ]
         data += bytes(math.prod(dimensions) // count * size)
     return out + b"\0" * (-len(out) % 32) + data
 

@@ -114,7 +114,7 @@ SPELLING = {code: f"\\u{code:04x}" for code in [*range(0x20), 0x7F]}
 SPELLING |= {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
 
 
-def tokenizer_fingerprint(path):
+def tokenizer_fingerprint(path):  # noqa: PLR0912, PLR0915 - one line for each part of the format
     """The identity of the BPE tokenizer in a tokenizer.json."""
     with open(path, encoding="utf-8") as file:
         tokenizer = json.load(file)
@@ -129,7 +129,7 @@ def tokenizer_fingerprint(path):
 
     def parts(key, list_key):
         def flat(value):
-            return sum(map(flat, value[list_key]), []) if value["type"] == "Sequence" else [value]
+            return [step for part in value[list_key] for step in flat(part)] if value["type"] == "Sequence" else [value]
 
         value = tokenizer.get(key)
         return [] if value is None else flat(value)
