@@ -55,21 +55,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
     }
 
     package func replaceWeights(_ bytes: WeightBytes, _ sent: WeightManifest, version: UInt64) throws {
-        guard sent.matrixType == manifest.matrixType else {
-            throw EngineError(
-                "the learner sends \(sent.matrixType.rawValue) weights, but this worker computes in "
-                    + "\(manifest.matrixType.rawValue); give both the same student.dtype")
-        }
-        let advice = "give learner and worker the same student.model and lora section"
-        guard bytes.count == manifest.byteCount else {
-            throw EngineError(
-                "weights of version \(version) have \(bytes.count) bytes, but this worker's student takes "
-                    + "\(manifest.byteCount); \(advice)")
-        }
-        if let difference = manifest.difference(from: sent) {
-            throw EngineError(
-                "weights of version \(version) are not those of this worker's student: \(difference); \(advice)")
-        }
+        try manifest.accept(bytes, sent, version: version, use: "computes in")
         if let (files, snapshot) = adapted {
             do {
                 let adapters = try snapshot.read(bytes.bytes, owner: bytes)

@@ -38,21 +38,7 @@ package enum PolicyForm: Sendable {
     /// - Throws: `EngineError` for a snapshot of another model; `ModelError` when a file cannot be written.
     package func write(_ bytes: WeightBytes, _ sent: WeightManifest, version: UInt64, to folder: String) throws {
         guard let manifest else { throw EngineError("a teacher was sent weights \(version)") }
-        guard sent.matrixType == manifest.matrixType else {
-            throw EngineError(
-                "the learner sends \(sent.matrixType.rawValue) weights, but this worker takes "
-                    + "\(manifest.matrixType.rawValue); give both the same student.dtype")
-        }
-        let advice = "give learner and worker the same student.model and lora section"
-        guard bytes.count == manifest.byteCount else {
-            throw EngineError(
-                "weights of version \(version) have \(bytes.count) bytes, but this worker's student takes "
-                    + "\(manifest.byteCount); \(advice)")
-        }
-        if let difference = manifest.difference(from: sent) {
-            throw EngineError(
-                "weights of version \(version) are not those of this worker's student: \(difference); \(advice)")
-        }
+        try manifest.accept(bytes, sent, version: version, use: "takes")
         switch self {
         case .fixed: break
         case .adapters(let files, let snapshot, _):
