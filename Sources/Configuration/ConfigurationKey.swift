@@ -21,6 +21,8 @@ package struct ConfigurationKey: Sendable {
         /// Letters, digits, `.`, `_`, `-`: it becomes part of file names.
         case identifier
         case path(FileUse)
+        /// One or up to so many addresses of servers.
+        case addresses(Int)
     }
 
     /// Full name; `*` stands for a label the user chooses.
@@ -38,7 +40,7 @@ package struct ConfigurationKey: Sendable {
         var configuration = RunConfiguration()
         configuration.teachers["*"] = .init()
         let text = read(configuration, "*").description
-        return text == "''" ? nil : text
+        return text == "''" || text == "[]" ? nil : text
     }
 
     /// The values the key takes, in words.
@@ -59,6 +61,7 @@ package struct ConfigurationKey: Sendable {
         case .mapping: "a mapping of names to values"
         case .identifier: "a name of letters, digits, '.', '_' and '-'"
         case .path: "a path"
+        case .addresses(let most): most == 1 ? "http(s)://HOST:PORT" : "http(s)://HOST:PORT, or a list of such"
         }
     }
 }

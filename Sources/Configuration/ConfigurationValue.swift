@@ -5,6 +5,7 @@ package enum ConfigurationValue: Sendable, Equatable {
     case names([String])
     /// A mapping, as JSON; empty without any.
     case mapping(String)
+    case list([String])
 }
 
 extension ConfigurationValue: CustomStringConvertible {
@@ -16,6 +17,8 @@ extension ConfigurationValue: CustomStringConvertible {
         case .flag(let value): value ? "true" : "false"
         case .text(let value): yamlText(value)
         case .mapping(let text): text.isEmpty ? "''" : text
+        case .list(let texts):
+            texts.count == 1 ? yamlText(texts[0]) : "[" + texts.map(yamlText).joined(separator: ", ") + "]"
         case .names(let names): names.isEmpty ? "all" : "[" + names.joined(separator: ", ") + "]"
         }
     }

@@ -36,6 +36,10 @@ package final class GenerationEngine {
         let weightChanges: Int
         var pages: [Int32]
         var cached: Int
+        /// Whether keys are turned by the rotary embedding of long sequences.
+        var isLong: Bool
+        /// Whether its keys were computed anew while it ran: others do not take them.
+        var wasRead = false
         var ids: [Int32] = []
         var logprobs: [Float] = []
         var versions: [UInt64] = []
@@ -92,9 +96,15 @@ package final class GenerationEngine {
         batch.removeAll()
         rows.removeAll(keepingCapacity: true)
         for index in running.indices {
-            extend(&running[index].pages, to: running[index].cached + 1)
-            let sequence = running[index]
-            batch.append(sequence.ids.suffix(1), startPosition: sequence.cached, pages: sequence.pages)
+            if isLong(running[index].cached + 1), !running[index].isLong {
+                readAnew(index)
+            } else {
+                extend(&running[index].pages, to: running[index].cached + 1)
+                let sequence = running[index]
+                batch.append(
+                    sequence.ids.suffix(1), startPosition: sequence.cached, pages: sequence.pages,
+                    isLong: sequence.isLong)
+            }
             rows.append(Int32(batch.ids.count - 1))
             running[index].cached += 1
         }
@@ -107,6 +117,20 @@ package final class GenerationEngine {
         for group in admitted { fork(group) }
         sample(x)
         return collectFinished()
+    }
+
+    /// Whether sequences of so many tokens are turned by a rotary embedding of their own.
+    private func isLong(_ count: Int) -> Bool { model.configuration.longRopeAbove.map { count > $0 } ?? false }
+
+    /// Computes all keys and values of a sequence again, with its newest token, by the embedding of long sequences.
+    private func readAnew(_ index: Int) {
+        let sequence = running[index]
+        release(sequence.pages)
+        let pages = model.transformer.pool.allocate(positions: sequence.cached + 1)
+        batch.append(sequence.request.promptIDs + sequence.ids, startPosition: 0, pages: pages, isLong: true)
+        running[index].pages = pages
+        running[index].isLong = true
+        running[index].wasRead = true
     }
 
     /// Runs until everything submitted has finished.
@@ -147,16 +171,19 @@ package final class GenerationEngine {
             free -= group.requests.count
         }
         let pool = model.transformer.pool
-        let common = prefillCommonTokens(taken.filter { $0.prefix == nil }.map(\.group.promptIDs))
+        let fresh = taken.filter { $0.prefix == nil }.map(\.group.promptIDs)
+        // Keys that are turned otherwise cannot be shared.
+        let common = Set(fresh.map { isLong($0.count) }).count == 1 ? prefillCommonTokens(fresh) : Prefix()
         defer { release(common.pages) }
         return taken.map { group, prefix in
-            let prefix = prefix ?? common
+            let prefix = prefix ?? common, isLong = isLong(group.promptIDs.count)
             var copies: [(source: Int32, destination: Int32)] = []
             let pages = pool.allocate(
                 continuing: prefix.pages, count: prefix.count, by: group.promptIDs.count - prefix.count,
                 copies: &copies)
             for copy in copies { pool.copy(from: copy.source, to: copy.destination) }
-            batch.append(group.promptIDs.dropFirst(prefix.count), startPosition: prefix.count, pages: pages)
+            batch.append(
+                group.promptIDs.dropFirst(prefix.count), startPosition: prefix.count, pages: pages, isLong: isLong)
             return AdmittedGroup(
                 requests: group.requests, pages: pages, promptCount: group.promptIDs.count,
                 lastRow: batch.ids.count - 1)
@@ -167,7 +194,8 @@ package final class GenerationEngine {
     /// weights. The prompt's last token is left: its output is what the first new token is drawn from.
     private func runningPrefix(of prompt: [Int32]) -> Prefix? {
         var best: (count: Int, index: Int)?
-        for (index, sequence) in running.enumerated() where sequence.weightChanges == weightChanges {
+        for (index, sequence) in running.enumerated()
+        where sequence.weightChanges == weightChanges && sequence.isLong == isLong(prompt.count) && !sequence.wasRead {
             let count = SharedPrefixBatch.commonTokens(of: prompt, with: sequence.request.promptIDs)
             if count > best?.count ?? 0 { best = (count, index) }
         }
@@ -180,7 +208,7 @@ package final class GenerationEngine {
         guard count > 0 else { return Prefix() }
         let pages = model.transformer.pool.allocate(positions: count)
         var batch = TokenBatch()
-        batch.append(prompts[0].prefix(count), startPosition: 0, pages: pages)
+        batch.append(prompts[0].prefix(count), startPosition: 0, pages: pages, isLong: isLong(prompts[0].count))
         _ = model.transformer.forward(batch)
         return Prefix(count: count, pages: pages)
     }
@@ -197,7 +225,8 @@ package final class GenerationEngine {
             }
             running.append(
                 RunningSequence(
-                    request: request, weightChanges: weightChanges, pages: pages, cached: group.promptCount))
+                    request: request, weightChanges: weightChanges, pages: pages, cached: group.promptCount,
+                    isLong: isLong(group.promptCount)))
         }
     }
 
@@ -229,8 +258,8 @@ package final class GenerationEngine {
         }
         let z = logits.tensor(rows: rows.count)
         model.context.headLogits(
-            input, head: model.transformer.weights.head, inverseTemperature: inverseTemperatures, into: z,
-            lse: &logSumExp)
+            input, head: model.transformer.weights.head, rule: model.transformer.headRule,
+            inverseTemperature: inverseTemperatures, into: z, lse: &logSumExp)
         model.context.sampleTokens(logits: z, lse: logSumExp, uniforms: uniforms, into: &tokens)
         let vocabulary = model.configuration.vocabularySize
         for index in running.indices {
@@ -251,7 +280,7 @@ package final class GenerationEngine {
 
     private func uniform(for sequence: RunningSequence) -> Double {
         Philox.uniform(
-            seed: sequence.request.seed, stream: sequence.request.stream, sample: sequence.request.sample,
+            seed: sequence.request.seed, stream: 0, sample: sequence.request.sample,
             position: UInt32(sequence.ids.count))
     }
 

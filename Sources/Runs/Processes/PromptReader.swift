@@ -153,9 +153,8 @@ struct PromptReader: Sendable {
 }
 
 extension PromptLine {
-    var chat: Conversation {
-        Conversation(messages.map { ["role": .string($0.role), "content": .string($0.content)] })
-    }
+    /// With what a chat template may read beside roles and contents: calls of tools, thoughts, names.
+    var chat: Conversation { Conversation(messages.map(\.object), tools: tools) }
 }
 
 extension Exercise {
