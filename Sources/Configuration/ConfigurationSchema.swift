@@ -84,7 +84,7 @@ package enum ConfigurationSchema {
                 "data.system_prompt", \.data.systemPrompt, "system message of prompts that have none"),
             .optionalText(
                 "data.date", \.data.date,
-                "day that the chat template takes for today, as 2024-07-26, which it is without"
+                "day that the chat template takes for today, such as 2024-07-26; without it the day on which the run starts, in UTC"
             ),
             .integer("data.prompts_per_step", \.data.promptsPerStep, 1...1_000_000, "prompts of one optimizer step"),
             .integer(

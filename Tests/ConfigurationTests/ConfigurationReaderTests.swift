@@ -132,7 +132,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
         ),
         (
             "data: 3",
-            "data: expected a section with prompts, heldout, task, task_prompts, heldout_count, template, prompts_per_step, samples_per_prompt, shuffle"
+            "data: expected a section with prompts, heldout, task, task_prompts, heldout_count, template, template_arguments, system_prompt, date, prompts_per_step, samples_per_prompt, shuffle"
         ),
         (
             "pipeline: { lease_s: 1 }",
@@ -287,6 +287,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
                 case .flag(let value): .flag(!value)
                 case .names: .names(["q_proj"])
                 case .list(let value): .list(value + ["http://h"])
+                case .mapping: .mapping("{\"enable_thinking\":false}")
                 case .text(let value):
                     if case .choice(let names) = key.kind { .text(names[names.count - 1]) } else { .text(value + "x") }
                 }
