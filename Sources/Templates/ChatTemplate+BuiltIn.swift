@@ -18,6 +18,9 @@ extension ChatTemplate {
 
     private static let sources = [
         "chatml": """
+        {% for message in messages if message.tool_calls %}
+        {{- raise_exception('chatml has no form for calls of tools') }}
+        {% endfor %}
         {% for message in messages %}
         {{ '<|im_start|>' ~ message.role ~ '\\n' ~ message.content ~ '<|im_end|>\\n' }}
         {%- endfor %}
@@ -26,6 +29,10 @@ extension ChatTemplate {
         {%- endif %}
         """,
         "llama3": """
+        {% for message in messages if message.tool_calls %}
+        {{- raise_exception('llama3 has no form for calls of tools') }}
+        {% endfor %}
+        {{- bos_token -}}
         {% for message in messages %}
         {{- '<|start_header_id|>' ~ message.role ~ '<|end_header_id|>\\n\\n' ~ message.content | trim }}
         {{- '<|eot_id|>' }}
@@ -35,6 +42,10 @@ extension ChatTemplate {
         {%- endif %}
         """,
         "mistral": """
+        {% for message in messages if message.tool_calls %}
+        {{- raise_exception('mistral has no form for calls of tools') }}
+        {% endfor %}
+        {{- bos_token -}}
         {% set state = namespace(system='') %}
         {% for message in messages %}
         {% if loop.first and message.role == 'system' %}

@@ -58,6 +58,15 @@ package struct ChatTemplate: Sendable {
         return try template.render(values, date: date)
     }
 
+    /// What of a conversation the template does not speak of anywhere, and so would drop silently: "tools" or "calls of
+    /// tools"; nil: nothing.
+    package func part(leftOutOf conversation: Conversation) -> String? {
+        let used = conversation.tools == nil ? template : templateForTools ?? template
+        if conversation.tools != nil, !used.mentions("tools") { return "tools" }
+        let calls = conversation.messages.contains { $0["tool_calls"]?.array?.isEmpty == false }
+        return calls && !used.source.contains("tool_calls") ? "calls of tools" : nil
+    }
+
     /// What the template writes after an assistant's answer: the token that ends it stands first there. Empty where
     /// the template does not say.
     package var endOfAnswer: String {

@@ -46,11 +46,11 @@ package struct TemplateLimits: Sendable {
     /// Bytes of a template; real ones have up to 20 KB.
     package var sourceBytes = 1 << 19
     /// Evaluated parts of a template, and handled bytes by the dozen.
-    package var steps = 20_000_000
+    package var steps = 10_000_000
     /// Bytes of any one text, and of the result.
     package var textBytes = 1 << 24
     /// Elements of any one list.
-    package var listCount = 1 << 20
+    package var listCount = 1 << 18
     /// Bytes of the thread's stack: threads of Swift's pool have 512 KiB.
     package var stackBytes: UInt = 224 << 10
 
@@ -58,6 +58,10 @@ package struct TemplateLimits: Sendable {
 
     /// Items of a range, as Jinja's sandbox has it.
     static let rangeCount = 100_000
+    /// Code points of a text that one goes through by them.
+    static let characterCount = 1 << 18
+    /// Values that hold others and are kept until the end.
+    static let keptCount = 1 << 20
     /// Nested statements, and nested parts of an expression.
     static let nesting = 100
 }

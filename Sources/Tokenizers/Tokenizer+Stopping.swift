@@ -11,3 +11,16 @@ extension Tokenizer {
         return ids
     }
 }
+
+extension Tokenizer {
+    /// The ids of a text with the special tokens that the tokenizer puts around texts, but none at its beginning that
+    /// stands there already.
+    package func encodeAddingSpecialTokens(_ text: String) throws(TokenizerError) -> [Int32] {
+        var ids = try encode(text, addSpecialTokens: true)
+        let prefix = definition.template.prefix
+        if !prefix.isEmpty, ids.count >= 2 * prefix.count, Array(ids[prefix.count..<(2 * prefix.count)]) == prefix {
+            ids.removeFirst(prefix.count)
+        }
+        return ids
+    }
+}

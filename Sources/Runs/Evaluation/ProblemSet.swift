@@ -60,7 +60,7 @@ package struct ProblemSet: Sendable {
         let context = model.contextLength
         let items = try problems.map { conversation, check in
             let text = try template.render(conversation)
-            let ids = try tokenizer.encode(text, addSpecialTokens: template.isPlain)
+            let ids = try template.isPlain ? tokenizer.encodeAddingSpecialTokens(text) : tokenizer.encode(text)
             return Item(promptIDs: ids, conversation: conversation, check: check)
         }
         let room = context - (items.map(\.promptIDs.count).max() ?? 0)

@@ -52,6 +52,7 @@ package enum LearnerProcess {
             endpoint, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
+        let configuration = configuration.dated(start, in: folder)
         // Bound before the models load: members that start with the learner find it at once.
         let transport = try ZeroMQTransport.learner(bind: endpoint, keys: keys, logger: logger)
         do {
@@ -86,6 +87,7 @@ package enum LearnerProcess {
             vocabularySize: Int32(setup.models.student.vocabularySize))
         // A teacher whose files are here has been checked; another is when it joins.
         if configuration.data.template == "auto" { exchange.templateIdentity = setup.models.student.templateIdentity }
+        exchange.equivalentTemplates = setup.equivalentTemplates
         var options = LearnerOptions(
             run: setup.options, exchange: exchange, objective: configuration.objective.objective)
         if setup.data.hasVerifiers { options.judge = ResponseJudge(setup.data.tokenizer, logger: logger) }

@@ -20,7 +20,7 @@ struct PreparedData {
         let reader = try PromptReader(configuration, student: models.student)
         let teachers = models.teachers.sorted { $0.key < $1.key }.map { (label: $0.key, model: $0.value) }
         for teacher in teachers {
-            try Self.check(teacher, readsAs: models.student, needsTemplate: configuration.data.template == "auto")
+            try Self.check(teacher, readsAs: models.student)
         }
         if configuration.kind.sampler == .nobody {
             (examples, prompts) = try reader.examples()
@@ -54,20 +54,12 @@ struct PreparedData {
         }
     }
 
-    /// A teacher must read the very ids and the very format that the student writes.
-    /// - Parameter needsTemplate: whether each renders with its own template, and the configuration names none for both.
-    private static func check(
-        _ teacher: Teacher, readsAs student: ModelDescription, needsTemplate: Bool
-    ) throws(UsageError) {
+    /// A teacher must read the very ids that the student writes; ``TemplateChecks`` looks at their form.
+    private static func check(_ teacher: Teacher, readsAs student: ModelDescription) throws(UsageError) {
         guard teacher.model.tokenizerFingerprint == student.tokenizerFingerprint else {
             throw UsageError(
                 "teachers.\(teacher.label): \(teacher.model.name) has another tokenizer than the student "
                     + "\(student.name); grades are by token id, so both need the same one")
-        }
-        guard !needsTemplate || teacher.model.templateIdentity == student.templateIdentity else {
-            throw UsageError(
-                "teachers.\(teacher.label): \(teacher.model.name) has another chat template than the student "
-                    + "\(student.name); name the one both shall see with data.template")
         }
     }
 }

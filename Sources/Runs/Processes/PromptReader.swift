@@ -95,13 +95,20 @@ struct PromptReader: Sendable {
 
     /// A chat template writes its special tokens itself.
     private func encode(_ text: String) throws -> [Int32] {
-        try tokenizer.encode(text, addSpecialTokens: template.isPlain)
+        try template.isPlain ? tokenizer.encodeAddingSpecialTokens(text) : tokenizer.encode(text)
     }
 
     /// The prompt's text; a template may refuse a conversation, such as one with two messages of the user in a row.
     private func render(_ conversation: Conversation, named name: String) throws -> String {
         do {
+            if let part = template.part(leftOutOf: conversation) {
+                throw UsageError(
+                    "\(name) has \(part), which the chat template (\(template.reason)) has no place for; leave them out, "
+                        + "or name another template with data.template")
+            }
             return try template.render(conversation.with(system: configuration.data.systemPrompt))
+        } catch let error as UsageError {
+            throw error
         } catch {
             throw UsageError("\(name): \(error)")
         }

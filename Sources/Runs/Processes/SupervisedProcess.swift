@@ -20,6 +20,7 @@ package enum SupervisedProcess {
         let startedAt = ContinuousClock.now
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
+        let given = given.dated(start, in: folder)
         let studentPath =
             given.shape.layers > 0 ? try await makeStudent(given, engines, in: folder, logger: logger) : nil
         try folder.write(given.yaml(markingDefaults: false), to: folder.configuration)

@@ -7,7 +7,9 @@ enum ContainerMethods {
         "append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove",
     ]
 
-    static func call(_ name: String, _ receiver: Value, _ arguments: Arguments) throws -> Value {
+    static func call(
+        _ name: String, _ receiver: Value, _ arguments: Arguments, _ interpreter: Interpreter
+    ) throws -> Value {
         guard arguments.keywords.isEmpty else { throw Fault("'\(name)' has no named arguments") }
         switch receiver {
         case .mapping(let mapping): return try call(name, mapping, arguments)
@@ -16,8 +18,8 @@ enum ContainerMethods {
                 _ = try arguments.bind(name, [])
                 return receiver
             }
-            return try find(name, items, arguments)
-        case .range(let range): return try find(name, range.values, arguments)
+            return try find(name, items, arguments, interpreter)
+        case .range(let range): return try find(name, range.values, arguments, interpreter)
         default: throw Fault("a value of type '\(receiver.typeName)' has no method '\(name)'")
         }
     }
@@ -36,10 +38,13 @@ enum ContainerMethods {
         }
     }
 
-    private static func find(_ name: String, _ items: [Value], _ arguments: Arguments) throws -> Value {
+    private static func find(
+        _ name: String, _ items: [Value], _ arguments: Arguments, _ interpreter: Interpreter
+    ) throws -> Value {
+        try interpreter.spend(items.count)
         if name == "count" {
             let value = try arguments.bind(name, ["value"], required: 1)[0]!
-            return .integer(try items.reduce(0) { try $0 + ($1.equals(value) ? 1 : 0) })
+            return .integer(try items.reduce(0) { try $0 + ($1.equals(value, interpreter) ? 1 : 0) })
         }
         let bound = try arguments.bind(name, ["value", "start", "stop"], required: 1)
         func place(_ value: Value?, _ otherwise: Int) throws -> Int {
@@ -48,7 +53,7 @@ enum ContainerMethods {
         }
         let start = try place(bound[1], 0), stop = min(try place(bound[2], items.count), items.count)
         if start < stop {
-            for index in start..<stop where try items[index].equals(bound[0]!) { return .integer(index) }
+            for index in start..<stop where try items[index].equals(bound[0]!, interpreter) { return .integer(index) }
         }
         throw Fault("'index' finds no such element")
     }

@@ -88,6 +88,7 @@ extension Filters {
             return .iterator(
                 ValueIterator {
                     while let item = try source.next() {
+                        try interpreter.descend()
                         if seen.insert(try key(item).key()).inserted { return item }
                     }
                     return nil
@@ -160,10 +161,10 @@ extension Filters {
         let places = Array(keys.indices)
         return try places.sorted { a, b in
             if isReversed {
-                if try keys[b].isLess(than: keys[a]) { return true }
+                if try keys[b].isLess(than: keys[a], interpreter) { return true }
                 return false
             }
-            return try keys[a].isLess(than: keys[b])
+            return try keys[a].isLess(than: keys[b], interpreter)
         }
     }
 
@@ -188,7 +189,10 @@ extension Filters {
         var bestKey = try key(best)
         for item in items.dropFirst() {
             let itemKey = try key(item)
-            let isBetter = try name == "min" ? itemKey.isLess(than: bestKey) : bestKey.isLess(than: itemKey, ">")
+            let isBetter =
+                try name == "min"
+                ? itemKey.isLess(than: bestKey, interpreter)
+                : bestKey.isLess(than: itemKey, interpreter, ">")
             if isBetter { (best, bestKey) = (item, itemKey) }
         }
         return best
@@ -203,7 +207,7 @@ extension Filters {
         let keys = own.map { keepsCase ? $0 : ignoringCase($0) }
         var result: [(key: Value, grouper: Value, items: [Value])] = []
         for place in try sorted(keys, isReversed: false, interpreter) {
-            if let last = result.last, try last.key.equals(keys[place]) {
+            if let last = result.last, try last.key.equals(keys[place], interpreter) {
                 result[result.count - 1].items.append(items[place])
             } else {
                 result.append((keys[place], own[place], [items[place]]))
@@ -230,7 +234,11 @@ extension Filters {
                     change = { try apply(name.string, $0, rest, interpreter) }
                 }
                 let source = try value.iterator()
-                return ValueIterator { try source.next().map { try change($0) } }
+                return ValueIterator {
+                    // Iterators may go through iterators.
+                    try interpreter.descend()
+                    return try source.next().map { try change($0) }
+                }
             })
     }
 
@@ -251,13 +259,14 @@ extension Filters {
                 let rest = Arguments(positional: Array(positional), keywords: arguments.keywords)
                 let source = try value.iterator()
                 return ValueIterator {
+                    try interpreter.descend()
                     while let item = try source.next() {
                         try interpreter.spend(1)
                         let tested = try follow(path, from: item, interpreter)
                         let holds: Bool
                         if let test {
                             guard let testName = test.text else { throw Fault("'\(name)' needs the name of a test") }
-                            holds = try Tests.holds(testName.string, tested, rest)
+                            holds = try Tests.holds(testName.string, tested, rest, interpreter)
                         } else {
                             holds = tested.isTrue
                         }

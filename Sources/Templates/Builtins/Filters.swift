@@ -18,8 +18,9 @@ enum Filters {
             throw Fault(
                 "the filter '\(name)' is not \(refused.contains(name) ? "supported" : "known")", .unsupported)
         }
-        try interpreter.spend(1)
-        if case .text(let text) = value { try interpreter.spend(text.bytes.count >> 6) }
+        try interpreter.descend()
+        if case .text(let text) = value { try interpreter.spend(text.bytes.count >> 5) }
+        if case .iterator = value {} else if let count = try? value.length() { try interpreter.spend(count >> 4) }
         return try filter(value, arguments, interpreter)
     }
 

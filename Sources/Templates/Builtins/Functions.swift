@@ -4,14 +4,16 @@ enum Functions {
         "range": { Function("range") { interpreter, arguments in try range(arguments, interpreter) } },
         "namespace": {
             Function("namespace") { interpreter, arguments in
-                let attributes = try mapping("namespace", arguments)
+                let attributes = try mapping("namespace", arguments, interpreter)
                 for key in attributes.keys where key.text?.bytes.first == UInt8(ascii: "_") {
                     throw Fault("an attribute of a namespace begins with '_'")
                 }
                 return interpreter.makeNamespace(attributes)
             }
         },
-        "dict": { Function("dict") { _, arguments in .mapping(try mapping("dict", arguments)) } },
+        "dict": {
+            Function("dict") { interpreter, arguments in .mapping(try mapping("dict", arguments, interpreter)) }
+        },
         "raise_exception": {
             Function("raise_exception") { _, arguments in
                 let message = try arguments.bind("raise_exception", ["message"], required: 1)[0]!
@@ -60,7 +62,9 @@ enum Functions {
     }
 
     /// The arguments of `dict`: a mapping or pairs, and names.
-    private static func mapping(_ name: String, _ arguments: Arguments) throws -> Mapping {
+    private static func mapping(
+        _ name: String, _ arguments: Arguments, _ interpreter: Interpreter
+    ) throws -> Mapping {
         guard arguments.positional.count <= 1 else { throw Fault("'\(name)' takes at most one argument by place") }
         var result = Mapping()
         if let given = arguments.positional.first {
@@ -75,6 +79,7 @@ enum Functions {
             }
         }
         for (name, value) in arguments.keywords { result.set(Text(name), value) }
+        try interpreter.checkCount(result.count)
         return result
     }
 }

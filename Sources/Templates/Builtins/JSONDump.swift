@@ -82,7 +82,9 @@ enum JSONDump {
             guard mapping.count > 0 else { return add("{}") }
             add("{")
             var places = Array(mapping.keys.indices)
-            if sortsKeys { places = try places.sorted { try mapping.keys[$0].isLess(than: mapping.keys[$1]) } }
+            if sortsKeys {
+                places = try places.sorted { try mapping.keys[$0].isLess(than: mapping.keys[$1], interpreter) }
+            }
             for (index, place) in places.enumerated() {
                 if index > 0 { bytes += itemSeparator }
                 try newline(depth + 1)

@@ -9,7 +9,7 @@ enum StringMethods {
     ]
 
     static func call(_ name: String, _ text: Text, _ arguments: Arguments, _ interpreter: Interpreter) throws -> Value {
-        try interpreter.spend(1 + text.bytes.count >> 6)
+        try interpreter.spend(1 + text.bytes.count >> 5)
         switch name {
         case "format", "format_map":
             guard !text.isMarkup else { throw Fault("'\(name)' of markup is not supported", .unsupported) }
@@ -26,7 +26,9 @@ enum StringMethods {
         case "split", "rsplit": return try split(name, text, arguments, interpreter)
         case "splitlines":
             let keeps = try arguments.bind(name, ["keepends"])[0]?.isTrue ?? false
-            return .list(text.lines(keepingEnds: keeps).map { .text($0) })
+            let lines = text.lines(keepingEnds: keeps)
+            try interpreter.checkCount(lines.count)
+            return .list(lines.map { .text($0) })
         case "encode", "maketrans", "translate":
             throw Fault("'\(name)' of texts is not supported", .unsupported)
         default: break
@@ -53,6 +55,7 @@ enum StringMethods {
         } else {
             parts = text.splitAtSpace(limit: limit, fromRight: name == "rsplit")
         }
+        try interpreter.checkCount(parts.count)
         return .list(parts.map { .text($0) })
     }
 

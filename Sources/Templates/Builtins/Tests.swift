@@ -7,30 +7,35 @@ enum Tests {
         "lt", "lessthan", "<=", "le",
     ]
 
-    static func holds(_ name: String, _ value: Value, _ arguments: Arguments) throws -> Bool {
+    static func holds(
+        _ name: String, _ value: Value, _ arguments: Arguments, _ interpreter: Interpreter
+    ) throws -> Bool {
+        if case .text(let text) = value { try interpreter.spend(text.bytes.count >> 6) }
         switch name {
         case "divisibleby", "sameas", "in", "==", "eq", "equalto", "!=", "ne", ">", "gt", "greaterthan", ">=", "ge",
             "<", "lt", "lessthan", "<=", "le":
             let parameter = ["divisibleby": "num", "sameas": "other", "in": "seq"][name] ?? "b"
-            return try compare(name, value, try arguments.bind(name, [parameter], required: 1)[0]!)
+            return try compare(name, value, try arguments.bind(name, [parameter], required: 1)[0]!, interpreter)
         default:
             _ = try arguments.bind(name, [])
             return try holds(name, value)
         }
     }
 
-    private static func compare(_ name: String, _ value: Value, _ other: Value) throws -> Bool {
+    private static func compare(
+        _ name: String, _ value: Value, _ other: Value, _ meter: Interpreter
+    ) throws -> Bool {
         switch name {
         case "divisibleby":
             return try remainder(value, other) == 0
         case "sameas": return try isSame(value, other)
-        case "in": return try value.isIn(other)
-        case "==", "eq", "equalto": return try value.equals(other)
-        case "!=", "ne": return try !value.equals(other)
-        case ">", "gt", "greaterthan": return try other.isLess(than: value, ">")
-        case ">=", "ge": return try other.isAtMost(value, ">=")
-        case "<=", "le": return try value.isAtMost(other, "<=")
-        default: return try value.isLess(than: other)
+        case "in": return try value.isIn(other, meter)
+        case "==", "eq", "equalto": return try value.equals(other, meter)
+        case "!=", "ne": return try !value.equals(other, meter)
+        case ">", "gt", "greaterthan": return try other.isLess(than: value, meter, ">")
+        case ">=", "ge": return try other.isAtMost(value, meter, ">=")
+        case "<=", "le": return try value.isAtMost(other, meter, "<=")
+        default: return try value.isLess(than: other, meter)
         }
     }
 

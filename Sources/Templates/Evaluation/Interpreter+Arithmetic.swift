@@ -54,15 +54,22 @@ extension Interpreter {
         guard count > 0, !text.isEmpty else { return .text(Text.empty.marked(text.isMarkup)) }
         let (size, overflows) = text.bytes.count.multipliedReportingOverflow(by: count)
         try checkSize(overflows ? .max : size)
-        return .text(
-            Text(bytes: [[UInt8]](repeating: text.bytes, count: count).flatMap { $0 }, isMarkup: text.isMarkup))
+        return .text(Text(bytes: Self.repeated(text.bytes, size), isMarkup: text.isMarkup))
     }
 
     private func repeated(_ items: [Value], _ count: Int) throws -> [Value] {
         guard count > 0, !items.isEmpty else { return [] }
         let (size, overflows) = items.count.multipliedReportingOverflow(by: count)
         try checkCount(overflows ? .max : size)
-        return [[Value]](repeating: items, count: count).flatMap { $0 }
+        return Self.repeated(items, size)
+    }
+
+    /// The elements over and over, `size` of them.
+    private static func repeated<Element>(_ elements: [Element], _ size: Int) -> [Element] {
+        var result = elements
+        result.reserveCapacity(size)
+        while result.count < size { result += result[..<min(result.count, size - result.count)] }
+        return result
     }
 
     private func calculate(_ a: Int, _ sign: Expression.Arithmetic, _ b: Int) throws -> Value {

@@ -84,16 +84,15 @@ extension Interpreter {
             self.line = line
             let holds =
                 switch comparison {
-                case .equal: try left.equals(right)
-                case .unequal: try !left.equals(right)
-                case .less: try left.isLess(than: right)
-                case .lessOrEqual: try left.isAtMost(right, "<=")
-                case .greater: try right.isLess(than: left, ">")
-                case .greaterOrEqual: try right.isAtMost(left, ">=")
-                case .isIn: try left.isIn(right)
-                case .isNotIn: try !left.isIn(right)
+                case .equal: try left.equals(right, self)
+                case .unequal: try !left.equals(right, self)
+                case .less: try left.isLess(than: right, self)
+                case .lessOrEqual: try left.isAtMost(right, self, "<=")
+                case .greater: try right.isLess(than: left, self, ">")
+                case .greaterOrEqual: try right.isAtMost(left, self, ">=")
+                case .isIn: try left.isIn(right, self)
+                case .isNotIn: try !left.isIn(right, self)
                 }
-            if case .text(let text) = right { try spend(text.bytes.count >> 6) }
             guard holds else { return .bool(false) }
             left = right
         }
@@ -188,6 +187,6 @@ extension Interpreter {
         let value = try evaluate(value)
         let arguments = try arguments(call)
         self.line = line
-        return .bool(try Tests.holds(name, value, arguments))
+        return .bool(try Tests.holds(name, value, arguments, self))
     }
 }

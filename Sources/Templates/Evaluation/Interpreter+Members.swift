@@ -115,9 +115,11 @@ extension Interpreter {
                 guard !arguments.positional.isEmpty else { throw Fault("'loop.cycle' needs values") }
                 return arguments.positional[max(loop.index, 0) % arguments.positional.count]
             }
-            if let last = loop.lastChanged, try Value.tuple(last).equals(.tuple(arguments.positional)) {
+            if let last = loop.lastChanged, try Value.tuple(last).equals(.tuple(arguments.positional), self) {
                 return .bool(false)
             }
+            try keep(.loop(loop))
+            for value in arguments.positional { try keep(value) }
             loop.lastChanged = arguments.positional
             return .bool(true)
         case .cycler(let cycler):
@@ -125,7 +127,7 @@ extension Interpreter {
             let current = cycler.items[cycler.position]
             cycler.position = method.name == "next" ? (cycler.position + 1) % cycler.items.count : 0
             return method.name == "next" ? current : .none
-        default: return try ContainerMethods.call(method.name, method.receiver, arguments)
+        default: return try ContainerMethods.call(method.name, method.receiver, arguments, self)
         }
     }
 
@@ -142,8 +144,9 @@ extension Interpreter {
             }
             let start = clamp(try bound(bounds.start), step > 0 ? 0 : count - 1)
             let stop = clamp(try bound(bounds.stop), step > 0 ? count : -1)
-            if step == 1 { return start < stop ? Array(start..<stop) : [] }
-            return Array(stride(from: start, to: stop, by: step))
+            let places = stride(from: start, to: stop, by: step)
+            try spend(places.underestimatedCount >> 1)
+            return Array(places)
         }
         switch object {
         case .list(let items): return .list(try places(items.count).map { items[$0] })

@@ -61,6 +61,7 @@ extension Interpreter {
 
     func assign(_ target: Statement.Target, _ value: Value) throws {
         try spend(1)
+        try keep(value)
         switch target {
         case .name(let name): scope.set(name, value)
         case .attribute(let name, let attribute):
@@ -152,18 +153,24 @@ extension Interpreter {
         }
         if definition.usesKeywords {
             var mapping = Mapping()
-            for (name, value) in keywords { mapping.set(Text(name), value) }
+            for (name, value) in keywords {
+                try keep(value)
+                mapping.set(Text(name), value)
+            }
             inner.set(template.keywordsName, .mapping(mapping))
         } else if let keyword = keywords.first {
             throw Fault("the macro '\(name)' has no argument '\(keyword.name)'")
         }
         if definition.usesRest {
-            inner.set(template.restName, .tuple(Array(arguments.positional.dropFirst(count))))
+            let rest = Value.tuple(Array(arguments.positional.dropFirst(count)))
+            try keep(rest)
+            inner.set(template.restName, rest)
         } else if arguments.positional.count > count {
             throw Fault("the macro '\(name)' takes at most \(count) arguments, not \(arguments.positional.count)")
         }
         let outer = scope
         defer { scope = outer }
+        for value in values { if let value { try keep(value) } }
         for (parameter, value) in zip(definition.parameters, values) { inner.set(parameter, value) }
         enter(inner)
         let firstDefault = count - definition.defaults.count

@@ -18,6 +18,8 @@ final class Interpreter {
     private var stackStart: UInt = 0
     private var namespaces: [Namespace] = []
     private var scopes: [Scope] = []
+    /// Values that hold others, in the order in which they were assigned.
+    private var kept: [Value] = []
 
     init(
         _ template: Template, _ variables: [(name: String, value: Value)], date: TemplateDate, limits: TemplateLimits
@@ -51,6 +53,21 @@ final class Interpreter {
     private func finish() {
         for namespace in namespaces { namespace.attributes.removeAll() }
         for scope in scopes { scope.slots = scope.slots.map { _ in nil } }
+        // One after the other, the newest first: a value that goes while nothing else holds what is in it takes that along,
+        // and a chain of a hundred thousand would need as many frames of the stack.
+        while let value = kept.popLast() {
+            if case .loop(let loop) = value { loop.lastChanged = nil }
+        }
+    }
+
+    /// Holds a value that holds others until the end, see ``finish()``.
+    func keep(_ value: Value) throws {
+        guard value.holdsContainers else { return }
+        kept.append(value)
+        try spend(1)
+        guard kept.count <= TemplateLimits.keptCount else {
+            throw Fault("more than \(TemplateLimits.keptCount) values that hold others", .limit)
+        }
     }
 
     func makeNamespace(_ attributes: Mapping) -> Value {
@@ -91,7 +108,7 @@ final class Interpreter {
         guard count <= limits.listCount else {
             throw Fault("a list of \(count) elements is longer than \(limits.listCount)", .limit)
         }
-        try spend(count >> 1)
+        try spend(count)
     }
 
     func write(_ text: Text) throws {

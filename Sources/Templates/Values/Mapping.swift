@@ -47,18 +47,29 @@ struct Mapping {
     mutating func removeAll() { self = Mapping() }
 
     /// The same keys with equal values.
-    func equals(_ other: Mapping, _ depth: Int) throws -> Bool {
+    func equals(_ other: Mapping, _ meter: Interpreter, _ depth: Int) throws -> Bool {
         guard count == other.count else { return false }
         for (key, place) in places {
-            guard let value = other[key], try values[place].equals(value, depth) else { return false }
+            try meter.spend(1)
+            guard let value = other[key], try values[place].equals(value, meter, depth) else { return false }
         }
         return true
     }
 }
 
 extension Value {
+    /// Most values of one key.
+    private static let largestKey = 1 << 10
+
     /// The value as a mapping compares it; lists and mappings are no keys.
     func key() throws -> Mapping.Key {
+        var room = Self.largestKey
+        return try key(within: &room)
+    }
+
+    private func key(within room: inout Int) throws -> Mapping.Key {
+        room -= 1
+        guard room >= 0 else { throw Fault("a key of more than \(Self.largestKey) values", .limit) }
         switch self {
         case .none: return .none
         case .undefined: return .undefined
@@ -66,7 +77,7 @@ extension Value {
         case .integer(let value): return .integer(value)
         case .double(let value): return Int(exactly: value).map { .integer($0) } ?? .double(value)
         case .text(let text): return .text(text)
-        case .tuple(let items): return .tuple(try items.map { try $0.key() })
+        case .tuple(let items): return .tuple(try items.map { try $0.key(within: &room) })
         case .namespace(let value): return .object(ObjectIdentifier(value))
         case .macro(let value): return .object(ObjectIdentifier(value))
         default: throw Fault("a value of type '\(typeName)' cannot be a key")

@@ -2,24 +2,30 @@ extension Value {
     /// Lists within lists that are compared, printed or written.
     static let maximumDepth = 128
 
-    /// Python's `==`.
-    func equals(_ other: Value, _ depth: Int = 0) throws -> Bool {
+    /// Python's `==`; `meter` counts what is gone through.
+    func equals(_ other: Value, _ meter: Interpreter, _ depth: Int = 0) throws -> Bool {
         guard depth < Self.maximumDepth else { throw Fault("values nest too deep to be compared", .limit) }
         switch (self, other) {
         case (.undefined, .undefined), (.none, .none): return true
-        case (.text(let a), .text(let b)): return a == b
+        case (.text(let a), .text(let b)):
+            try meter.spend(min(a.bytes.count, b.bytes.count) >> 6)
+            return a == b
         case (.list(let a), .list(let b)), (.tuple(let a), .tuple(let b)):
             guard a.count == b.count else { return false }
-            for index in a.indices where try !a[index].equals(b[index], depth + 1) { return false }
+            for index in a.indices {
+                try meter.spend(1)
+                if try !a[index].equals(b[index], meter, depth + 1) { return false }
+            }
             return true
-        case (.mapping(let a), .mapping(let b)): return try a.equals(b, depth + 1)
+        case (.mapping(let a), .mapping(let b)): return try a.equals(b, meter, depth + 1)
         case (.range(let a), .range(let b)):
             return a.count == b.count
                 && (a.count == 0 || a.start == b.start && (a.count == 1 || a.step == b.step))
         case (.view(let a), .view(let b)):
             if a.kind == .values || b.kind == .values { return false }
             guard a.kind == b.kind, a.mapping.count == b.mapping.count else { return false }
-            if a.kind == .items { return try a.mapping.equals(b.mapping, depth + 1) }
+            if a.kind == .items { return try a.mapping.equals(b.mapping, meter, depth + 1) }
+            try meter.spend(a.mapping.count)
             return try a.mapping.keys.allSatisfy { try b.mapping[$0.key()] != nil }
         default: break
         }
@@ -47,13 +53,18 @@ extension Value {
     }
 
     /// Python's `<`: numbers, texts, and lists of them.
-    func isLess(than other: Value, _ sign: String = "<", _ depth: Int = 0) throws -> Bool {
+    func isLess(than other: Value, _ meter: Interpreter, _ sign: String = "<", _ depth: Int = 0) throws -> Bool {
         guard depth < Self.maximumDepth else { throw Fault("values nest too deep to be compared", .limit) }
         switch (self, other) {
-        case (.text(let a), .text(let b)): return a < b
+        case (.text(let a), .text(let b)):
+            try meter.spend(min(a.bytes.count, b.bytes.count) >> 6)
+            return a < b
         case (.list(let a), .list(let b)), (.tuple(let a), .tuple(let b)):
-            for index in 0..<min(a.count, b.count) where try !a[index].equals(b[index], depth + 1) {
-                return try a[index].isLess(than: b[index], sign, depth + 1)
+            for index in 0..<min(a.count, b.count) {
+                try meter.spend(1)
+                if try !a[index].equals(b[index], meter, depth + 1) {
+                    return try a[index].isLess(than: b[index], meter, sign, depth + 1)
+                }
             }
             return a.count < b.count
         case (.undefined(let undefined), _), (_, .undefined(let undefined)): throw Fault(undefined.reason)
@@ -65,18 +76,19 @@ extension Value {
     }
 
     /// Python's `<=`, which is not the negation of `>` where numbers are not comparable.
-    func isAtMost(_ other: Value, _ sign: String) throws -> Bool {
+    func isAtMost(_ other: Value, _ meter: Interpreter, _ sign: String) throws -> Bool {
         if let a = double, let b = other.double, a.isNaN || b.isNaN { return false }
-        return try !other.isLess(than: self, sign)
+        return try !other.isLess(than: self, meter, sign)
     }
 
     /// Python's `in`, of `self` in `container`.
-    func isIn(_ container: Value) throws -> Bool {
+    func isIn(_ container: Value, _ meter: Interpreter) throws -> Bool {
         switch container {
         case .text(let text):
             guard case .text(let needle) = self else {
                 throw Fault("'in' of a text needs a text, not '\(typeName)'")
             }
+            try meter.spend(text.bytes.count >> 6)
             return text.contains(needle)
         case .mapping(let mapping): return try mapping[key()] != nil
         case .view(let view) where view.kind == .keys: return try view.mapping[key()] != nil
@@ -87,14 +99,18 @@ extension Value {
             return value >= low && value <= high && (value - range.start) % range.step == 0
         case .iterator(let iterator):
             while let element = try iterator.next() {
-                if try element.equals(self) { return true }
+                try meter.spend(1)
+                if try element.equals(self, meter) { return true }
             }
             return false
         default:
             guard container.isIterable else {
                 throw Fault("'in' does not look into a value of type '\(container.typeName)'")
             }
-            return try container.elements().contains { try $0.equals(self) }
+            return try container.elements().contains {
+                try meter.spend(1)
+                return try $0.equals(self, meter)
+            }
         }
     }
 }

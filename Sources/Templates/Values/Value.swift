@@ -221,7 +221,11 @@ extension Value {
     func elements() throws -> [Value] {
         switch self {
         case .undefined: return []
-        case .text(let text): return text.characters.map { .text($0) }
+        case .text(let text):
+            guard text.count <= TemplateLimits.characterCount else {
+                throw Fault("a text of \(text.count) characters is too long to be taken apart", .limit)
+            }
+            return text.characters.map { .text($0) }
         case .list(let items), .tuple(let items): return items
         case .mapping(let mapping): return mapping.keys
         case .range(let range): return range.values

@@ -55,12 +55,13 @@ struct GenerateCommand: ParsableCommand {
         let promptIDs: [Int32]
         if let chat {
             let own = try files.chatTemplates().template()
-            promptIDs = try tokenizer.encode(try own.render(Conversation(user: chat)))
+            let text = try own.render(Conversation(user: chat))
+            promptIDs = try own.isPlain ? tokenizer.encodeAddingSpecialTokens(text) : tokenizer.encode(text)
             template = own
         } else {
             // A text goes on without a template; one that is refused is of no matter here.
             template = try? files.chatTemplates().template()
-            promptIDs = try tokenizer.encode(prompt ?? "", addSpecialTokens: true)
+            promptIDs = try tokenizer.encodeAddingSpecialTokens(prompt ?? "")
         }
         guard !promptIDs.isEmpty else { throw CommandError.usage("the prompt is empty") }
         let room = files.configuration.maxPositions - promptIDs.count

@@ -1,0 +1,172 @@
+import Configuration
+import Distillation
+import Engines
+import JSON
+import Logging
+import Templates
+import Tokenizers
+import Wording
+
+/// How the chat templates and stop tokens of a run's models agree, looked at before the run starts.
+struct TemplateChecks {
+    /// One line for a person.
+    struct Finding {
+        var level: Logger.Level
+        var text: String
+    }
+
+    private(set) var findings: [Finding] = []
+    /// Identities of teachers' templates that are not the student's, and render every prompt of this run as it does.
+    private(set) var equivalentTemplates: Set<String> = []
+
+    /// - Throws: `UsageError` where a teacher would read its prompts in another form than its own, and the configuration
+    ///   names no template for both; errors of the prompt files.
+    init(_ configuration: RunConfiguration, _ models: DescribedModels) throws {
+        guard let student = models.student.text else { return }
+        let template = try student.templates.configured(by: configuration.data)
+        if template.origin == .missing {
+            say(
+                .notice,
+                "\(models.student.name) has no chat template: its prompts are plain texts; name one with data.template")
+        }
+        sayOfBeginning(template, student.tokenizer)
+        // Prompts are read again only where templates differ.
+        var prompts: [(name: String, chat: Conversation)]?
+        for (label, teacher) in models.teachers.sorted(by: { $0.key < $1.key }) {
+            guard let text = teacher.text else { continue }
+            let key = "teachers.\(label)"
+            var data = configuration.data
+            data.template = "auto"
+            let own: ChatTemplate
+            do {
+                own = try text.templates.configured(by: data)
+            } catch {
+                say(.warning, "\(key): its own chat template cannot be used: \(error)")
+                continue
+            }
+            sayOfStops(key, template, student.tokenizer, own, text.tokenizer)
+            guard own.canonicalText != template.canonicalText || own.isPlain != template.isPlain else {
+                equivalentTemplates.insert(teacher.templateIdentity)
+                continue
+            }
+            if prompts == nil { prompts = try Self.prompts(of: configuration) }
+            let all = prompts ?? []
+            guard let difference = Self.difference(all, template, own) else {
+                equivalentTemplates.insert(teacher.templateIdentity)
+                say(
+                    .notice,
+                    "\(key): its chat template is not the student's, but renders the prompts of this run (\(all.count)) alike"
+                )
+                continue
+            }
+            let line = "\(key): \(teacher.name) renders this run's prompts otherwise than the student: \(difference)"
+            guard configuration.data.template != "auto" else {
+                throw UsageError(
+                    line + "; name the template that both shall see with data.template ('default': the student's own)")
+            }
+            say(.warning, line)
+        }
+    }
+
+    private mutating func say(_ level: Logger.Level, _ text: String) {
+        findings.append(Finding(level: level, text: text))
+    }
+
+    // MARK: Beginnings
+
+    /// What the tokenizer puts before texts and what the template writes first must not both stand there.
+    private mutating func sayOfBeginning(_ template: ChatTemplate, _ tokenizer: Tokenizer) {
+        guard !template.isPlain, let first = try? tokenizer.encode("", addSpecialTokens: true).first,
+            let token = tokenizer.token(first),
+            let text = try? template.render(Conversation(user: "question")),
+            let ids = try? tokenizer.encode(text)
+        else { return }
+        if ids.first == first {
+            say(
+                .notice,
+                "the chat template opens with \(token), which the tokenizer would add again: it stands there once")
+        } else if case .builtIn(let name) = template.origin {
+            say(
+                .warning,
+                "data.template: \(name) does not open with \(token), which the tokenizer puts before other texts")
+        }
+    }
+
+    // MARK: Stop tokens
+
+    /// A student that stops where its teacher does not is rewarded for never stopping.
+    private mutating func sayOfStops(
+        _ key: String, _ template: ChatTemplate, _ tokenizer: Tokenizer, _ own: ChatTemplate, _ theirs: Tokenizer
+    ) {
+        let student = tokenizer.stopTokenIDs(endOfAnswer: template.endOfAnswer)
+        let teacher = theirs.stopTokenIDs(endOfAnswer: own.endOfAnswer)
+        guard Set(student) != Set(teacher) else { return }
+        func names(_ ids: [Int32], _ tokenizer: Tokenizer) -> String {
+            ids.isEmpty ? "nothing" : ids.map { tokenizer.token($0) ?? "\($0)" }.joined(separator: " ")
+        }
+        say(
+            .warning,
+            "\(key): its answers end with \(names(teacher, theirs)), the student's with \(names(student, tokenizer)); a "
+                + "student that stops where its teacher does not is rewarded for never stopping: make eos_token_id of "
+                + "both models' generation_config.json agree")
+    }
+
+    // MARK: Renderings
+
+    /// Generated problems that are looked at: they are all of one form.
+    private static let problemCount = 16
+
+    private static func prompts(of configuration: RunConfiguration) throws -> [(name: String, chat: Conversation)] {
+        let data = configuration.data
+        var result: [(name: String, chat: Conversation)] = []
+        if !data.task.isEmpty {
+            let task = try ExerciseGenerator.named(data.task)
+            let count = min(problemCount, data.taskPrompts)
+            for (index, problem) in try task.drawn(.training, seed: configuration.seed, count: count).enumerated() {
+                result.append(("problem \(index + 1)", problem.chat))
+            }
+        }
+        for path in [data.prompts, data.heldout] where !path.isEmpty {
+            for (index, prompt) in try PromptFile.read(path, for: configuration).enumerated() {
+                result.append(("\(path), prompt \(index + 1)", prompt.chat))
+            }
+        }
+        return result.map { ($0.name, $0.chat.with(system: data.systemPrompt)) }
+    }
+
+    /// Where two templates first render a prompt differently, for a person; nil: nowhere.
+    private static func difference(
+        _ prompts: [(name: String, chat: Conversation)], _ student: ChatTemplate, _ teacher: ChatTemplate
+    ) -> String? {
+        for (name, chat) in prompts {
+            let ours: String
+            do {
+                ours = try student.render(chat)
+            } catch {
+                // Whoever reads the prompts says so.
+                continue
+            }
+            do {
+                let theirs = try teacher.render(chat)
+                if let difference = difference(ours, theirs) { return "\(name): \(difference)" }
+            } catch {
+                return "\(name): the teacher's template refuses it: \(error)"
+            }
+        }
+        return student.isPlain == teacher.isPlain
+            ? nil : "one has a chat template and the other has none"
+    }
+
+    /// What two texts have at the first place where they differ; nil: they are the same.
+    static func difference(_ ours: String, _ theirs: String) -> String? {
+        let (a, b) = (Array(ours.unicodeScalars), Array(theirs.unicodeScalars))
+        guard a != b else { return nil }
+        let place = zip(a, b).enumerated().first { $1.0 != $1.1 }?.offset ?? min(a.count, b.count)
+        func shown(_ scalars: [Unicode.Scalar]) -> String {
+            var text = String.UnicodeScalarView()
+            text.append(contentsOf: scalars[place..<min(place + 40, scalars.count)])
+            return JSONText.string(String(text)) + (place + 40 < scalars.count ? "..." : "")
+        }
+        return "from character \(place + 1) on it has \(shown(b)) where the student has \(shown(a))"
+    }
+}
