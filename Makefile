@@ -8,7 +8,7 @@ CONFIG ?= Examples/arithmetic.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run smollm2 test test-servers test-torch lint fuzz sanitize chaos soak models pretrain bench growth study clean
+.PHONY: help setup build run smollm2 test test-servers test-torch test-templates lint fuzz sanitize chaos soak models pretrain bench growth study clean
 
 help: ## Say what there is.
 	@sed -nE 's/^([a-z0-9-]+):.*## /\1 /p' $(MAKEFILE_LIST) | \
@@ -48,6 +48,9 @@ test-servers: build ## Distil with a real vLLM server as teacher and as sampler 
 
 test-torch: build ## Test the torch engine on CPUs, in an environment of its own (.venv-torch): under ten minutes.
 	@scripts/torch/test.sh $(OPD)
+
+test-templates: build ## Compare chat templates with transformers: all of TRL's wheel, which is fetched into .build-templates.
+	@scripts/templates/test.sh $(OPD)
 
 lint: ## Check Swift, shell scripts and Python (installs shellcheck and ruff where they are missing).
 	$(SWIFT) format lint --strict -r Sources Tests Fuzz Package.swift
@@ -90,4 +93,4 @@ soak: build ## Run a small pipeline with churn for MINUTES=60 and check that no 
 	python3 scripts/reliability/soak.py $(OPD) --minutes $(MINUTES) --seed $(SEED)
 
 clean: ## Remove what was built; models and runs stay.
-	rm -rf .build .build-fuzz .build-asan .build-tsan .build-servers
+	rm -rf .build .build-fuzz .build-asan .build-tsan .build-servers .build-templates

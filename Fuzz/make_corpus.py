@@ -323,25 +323,27 @@ verified = [
 ]
 put("prompts", "verifiers", "".join(json.dumps(prompt) + "\n" for prompt in verified))
 
-put(
-    "template",
-    "chatml",
-    "{% for message in messages %}{{ '<|im_start|>system\nYou are kind<|im_end|>\n' }}"
-    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>'}}{% endfor %}{{bos_token}}"
-    "\0<s>\0</s>",
-)
-put(
-    "template",
-    "llama3",
-    "{{bos_token}}{{'<|start_header_id|>' + message['role'] + '<|end_header_id|>' + "
-    "message['content'] | trim + '<|eot_id|>'}}Cutting Knowledge Date: December 2023\0<s>\0</s>",
-)
-put(
-    "template",
-    "mistral",
-    "{{bos_token}}[SYSTEM_PROMPT]'[INST] ' + message['content'] + ' [/INST]' "
-    "' '+message['content'] loop.last and system_message default_system_message\0<s>\0</s>",
-)
+# template, a BOS and a content, with NUL between
+for name, template in {
+    "chatml": "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m.content | trim + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+    "llama3": "{{- bos_token }}{%- set date = strftime_now('%d %b %Y') if strftime_now is defined else '' %}\n"
+    "{%- for message in messages %}{{ message['content'] | trim + '<|eot_id|>' }}{%- endfor %}{{ date }}",
+    "mistral": "{%- if messages[0]['role'] == 'system' %}{%- set s, rest = messages[0].content, messages[1:] %}"
+    "{%- else %}{%- set rest = messages %}{%- endif %}{%- for m in rest %}{%- if (m.role == 'user') != "
+    "(loop.index0 % 2 == 0) %}{{- raise_exception('roles') }}{%- endif %}[INST] {{ m.content }}{% endfor %}",
+    "macros": "{% macro f(a, b=2) %}{{ a }}{{ b }}{{ varargs }}{{ caller() if caller }}{% endmacro %}{{ f(1) }}"
+    "{% call f(3, 4, 5) %}x{% endcall %}{% filter upper %}y{% endfilter %}{% with z = 1 %}{{ z }}{% endwith %}",
+    "loops": "{% for k, v in {'a': [1, 2]}.items() recursive %}{{ loop.index }}{{ k }}{% else %}e{% endfor %}"
+    "{% for x in range(9) if x is odd %}{% if x > 5 %}{% break %}{% endif %}{{ loop.cycle('a', 'b') }}{% endfor %}",
+    "values": "{% set n = namespace(x=[]) %}{% for i in range(3) %}{% set n.x = n.x + [(i, {'k': 1e3})] %}{% endfor %}"
+    "{{ n.x | tojson(indent=2) }}{{ n.x }}{{ n.x[-1][1].k // 2 ** 3 % 5 ~ 'a' }}{{ n.x[::-1] | map('first') | list }}",
+    "filters": "{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | join(', ') }}"
+    "{{ 'a,b'.split(',') | sort(reverse=true) | batch(2) | list }}{{ '{:>5}|{!r}'.format('x', 1) }}{{ '%5.2f' % 1 }}",
+    "blocks": "{% set t %}a{{ 1 }}{% endset %}{% generation %}{{ t }}{% endgeneration %}{% raw %}{{ x }}{% endraw %}"
+    "{#- c -#}\n  {%+ if messages[-1].content is string and not tools -%} s {%- endif +%}\n",
+}.items():
+    put("template", name, template + "\0<s>\0content with {{ syntax }} and 東京")
 
 # checkpoint: state.json, then the manifest
 state = compact(
@@ -405,8 +407,12 @@ words = {
         '"enclosed []"',
         '"sorted comma"',
     ),
-    "template": """<|im_start|> <|im_end|> message['role'] message.content |trim [INST] [/INST] <<SYS>> bos_token
-        <|start_header_id|> <|end_header_id|> <|eot_id|> '+' strftime_now system""".split(),
+    "template": """{{ }} {% %} {%- -%} {# #} for in if elif else endif endfor set endset macro endmacro call
+        endcall filter
+        endfilter with endwith generation endgeneration raw endraw break continue recursive not and or is defined none
+        true false namespace( range( dict( loop. loop.index messages message.role ['content'] tool_calls tools
+        add_generation_prompt bos_token |tojson |trim |join( |map( |selectattr( |default( |list .split( .items()
+        .strip() .format( [1:] [::-1] ** // ~ == != <= raise_exception( strftime_now(""".split(),
     "text": r"<|im_start|> <|im_end|> <tool> \xcc\x81 \xe1\xa0\x8e \xf0\x9f\x98\x80 \xff 's".split(),
     "checkpoint": quoted(
         """format step cursor seed promptsPerStep samplesPerPrompt promptsDigest tokenizerFingerprint tokens generated

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Writes Tests/TemplatesTests/expectations.json: templates of every construct, with what transformers' Jinja makes of them.
+"""Writes Tests/Fixtures/templates/expectations.json: templates of every construct, and what transformers makes of them.
 
-usage: expectations.py FILE; needs transformers and jinja2. An expectation of null is an error.
+usage: expectations.py FILE; needs transformers and jinja2. An expectation of null is an error, one of false depends on
+Python. `all`: forms of templates in which '@' stands for each of `names`, with the expectations in that order. `cases`:
+single ones. `chats`: chat templates, with `conversations` and `variables`.
 """
+# ruff: noqa: E501 -- a template is one line here.
 
 import json
 import sys
@@ -13,7 +16,7 @@ VALUES = {
     "s": "Hello, Wörld 東京 😀",
     "t": "  a,b,,c \n",
     "e": "",
-    "q": "it's \"quoted\" \\ \n\t\x01\u200b",
+    "q": 'it\'s "quoted" \\ \n\t\x01\u200b',
     "i": 7,
     "n": -3,
     "f": 2.5,
@@ -31,7 +34,7 @@ VALUES = {
     "tree": [{"v": 1, "c": [{"v": 2, "c": []}, {"v": 3, "c": [{"v": 4, "c": []}]}]}],
 }
 
-NAMES = list(VALUES) + ["missing"]
+NAMES = [*VALUES, "missing"]
 TESTS = (
     "defined undefined none boolean true false integer float number string mapping sequence iterable callable lower upper"
 ).split()
@@ -41,7 +44,7 @@ FILTERS = (
     "tojson(indent=2) tojson(ensure_ascii=true) tojson(sort_keys=true) tojson(separators=(',',':')) indent indent(2,true) "
     "batch(2)|list slice(2)|list center(11) replace('l','LL') round round(1) round(1,'floor') attr('name') truncate(8) "
     "map('string')|list select|list reject('none')|list select('string')|join('-') truncate(8,true,'') forceescape "
-    "format filesizeformat string|length"
+    "format string|length"
 ).split()
 METHODS = (
     "upper() lower() title() capitalize() swapcase() strip() lstrip() rstrip() split() split(',') rsplit(',',1) "
@@ -51,7 +54,8 @@ METHODS = (
     "isidentifier() isprintable() isnumeric() isdecimal() isascii() expandtabs(4) get('a') get('zz') get('zz',3) items() "
     "keys() values() copy() append(1) pop() count(1) index(1) format(1) join(['a','b']) update({}) __class__ nope"
 ).split()
-OPERATORS = "+ - * / // % ** ~ == != < <= > >= in and or".split() + ["not in"]
+OPERATORS = "+ - * / // % ** ~ == != < <= > >= in and or".split()
+OPERATORS.append("not in")
 SUBSCRIPTS = "[0] [-1] [9] ['a'] [1:] [:-1] [::-1] [::2] [-2:] [1:2] [5:1] [true] [none] ['upper'] [1.0]".split()
 
 EXTRA = r"""
@@ -175,7 +179,6 @@ c
 {{ messages | map(attribute='content') | map('length') | list }}{{ (messages | last).role }}{{ messages | length - 1 }}
 {% print 1, 'a' %}
 {% include 'x' %}
-{% block a %}{% endblock %}
 {% do 1 %}
 {% if yes: %}colon{% endif %}
 {% if yes %}{% elif no %}{% else %}{% endif %}{% if no %}1{% elif yes %}2{% else %}3{% endif %}
@@ -214,40 +217,165 @@ c
 """.strip("\n")
 
 
-def cases():
-    for name in NAMES:
-        for test in TESTS:
-            yield "{{ %s is %s }}" % (name, test)
-        for filter in FILTERS:
-            yield "{{ %s | %s }}" % (name, filter.replace("|", " | ") if "|list" in filter else filter)
-        for method in METHODS:
-            yield "{{ %s.%s }}" % (name, method)
-        for subscript in SUBSCRIPTS:
-            yield "{{ %s%s }}" % (name, subscript)
-        yield "{{ %s }}{{ [%s] }}{{ not %s }}{{ -%s }}" % (name, name, name, name)
-        yield "{%% for x in %s %%}{{ x }}{{ loop.last }}{%% else %%}E{%% endfor %%}" % name
-        for operator in OPERATORS:
-            for other in ["s", "i", "f", "l", "nil", "yes", "d", "missing", "n"]:
-                yield "{{ %s %s %s }}" % (name, operator, other)
+CHATS = [
+    # Tools, calls of them and their results, thoughts, generation marks and a macro.
+    r"""
+{%- macro describe(tool, level=1) -%}
+{{ '#' * level }} {{ tool.function.name }}({{ tool.function.parameters.properties | join(', ') }})
+{%- endmacro -%}
+{{- bos_token -}}
+{%- if messages[0].role == 'system' %}
+  {%- set system = messages[0].content %}
+  {%- set turns = messages[1:] %}
+{%- else %}
+  {%- set turns = messages %}
+{%- endif %}
+{%- if tools or system is defined %}
+{{- '[system]' -}}
+{{ system | default('none') | trim }}
+{% for tool in tools or [] %}
+{{ describe(tool, level=2) }} {{ tool | tojson }}
+{% endfor %}
+[/system]
+{% endif %}
+{%- set ns = namespace(calls=0, last=-1) %}
+{%- for m in turns %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}
+{%- for message in turns %}
+  {%- if (message.role == 'user') != (loop.index0 % 2 == 0) and not message.tool_calls and message.role != 'tool'
+      and not tools %}
+    {{- raise_exception('roles must alternate, not ' ~ message.role) }}
+  {%- endif %}
+  {%- if message.role == 'assistant' %}
+[assistant]{% generation %}
+    {%- if message.reasoning_content and loop.index0 > ns.last %}<think>{{ message.reasoning_content }}</think>{% endif %}
+    {{- message.content.split('</think>')[-1].lstrip('\n') if message.content is string else '' }}
+    {%- for call in message.tool_calls or [] %}
+      {%- set ns.calls = ns.calls + 1 %}
+<call {{ ns.calls }}>{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}</call>
+    {%- endfor %}{% endgeneration %}[/assistant]
+  {%- elif message.role == 'tool' %}
+[result of={{ message.name }}]{{ message.content }}[/result]
+  {%- else %}
+[{{ message.role }}]{{ message.content | e if escape else message.content }}[/{{ message.role }}]
+  {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+[assistant]{% if enable_thinking is defined and enable_thinking is false %}<think></think>{% endif %}
+{% endif %}
+""",
+    # One loop, with what stands around it told by the loop itself.
+    r"""{% for message in messages %}
+{% if loop.first and message['role'] != 'system' %}<|system|>
+{{ default_system }}{{ eos_token }}
+{% endif %}
+<|{{ message['role'] }}|>
+{{ message['content'] }}{{ eos_token if not loop.last or not add_generation_prompt }}
+{% if loop.last and add_generation_prompt %}<|assistant|>
+{% endif %}{% endfor %}""",
+]
+
+
+def user(content):
+    return {"role": "user", "content": content}
+
+
+def assistant(content, **others):
+    return {"role": "assistant", "content": content, **others}
+
+
+CALL = assistant(
+    "",
+    tool_calls=[{"type": "function", "function": {"name": "add", "arguments": {"a": 1, "b": [2, None, True, 'é"<']}}}],
+)
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "add",
+            "description": "Adds.",
+            "parameters": {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "array"}}},
+        },
+    }
+]
+CONVERSATIONS = [
+    {"messages": [user("What is 2+2?")]},
+    {"messages": [{"role": "system", "content": " Be brief. "}, user("hi")]},
+    {"messages": [user("a"), assistant("b"), user("c")]},
+    {"messages": [user("a"), user("b")]},
+    {"messages": [user("{{ 7*7 }} {% if %} naïve 東京 😀")]},
+    {"messages": [user("q"), assistant("<think>\nwhy\n</think>\n\nbecause"), user("r")]},
+    {"messages": [user("a"), assistant("b", reasoning_content="hm")], "add_generation_prompt": False},
+    {
+        "messages": [user("add"), CALL, {"role": "tool", "content": "3", "name": "add"}, assistant("It is 3.")],
+        "tools": TOOLS,
+    },
+    {"messages": [user("")], "enable_thinking": False},
+    {"messages": [user("<b>&")], "escape": True, "default_system": "S"},
+]
+VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}
+
+
+def forms():
+    """Forms in which '@' stands for a name."""
+    yield from (f"{{{{ @ is {test} }}}}" for test in TESTS)
+    yield from (f"{{{{ @ | {each} }}}}" for each in FILTERS)
+    yield from (f"{{{{ @.{method} }}}}" for method in METHODS)
+    yield from (f"{{{{ @{subscript} }}}}" for subscript in SUBSCRIPTS)
+    yield "{{ @ }}{{ [@] }}{{ not @ }}{{ -@ }}"
+    yield "{% for x in @ %}{{ x }}{{ loop.last }}{% else %}E{% endfor %}"
+    for number, operator in enumerate(OPERATORS):
+        others = ["s", "i", "f", "l", "nil", "yes", "d", "missing", "n"]
+        # A third of the pairs, another third for each operator.
+        yield from (f"{{{{ @ {operator} {other} }}}}" for other in others[number % 3 :: 3])
+
+
+def single():
     lines = EXTRA.split("\n")
     yield from lines
     yield EXTRA[EXTRA.index("  {% if yes %}\n") : EXTRA.index("{{ 'a' -}}")]
 
 
-def main():
-    from jinja2.exceptions import TemplateError
+def rendered(template, variables):
+    try:
+        text = chat_template_utils._compile_jinja_template(template).render(**json.loads(json.dumps(variables)))
+    except Exception:
+        return None
+    # What Python alone has: addresses of objects.
+    return False if ("0x" in text and "object" in text) or "bound method" in text else text
 
-    result = []
-    for template in dict.fromkeys(cases()):
-        try:
-            expected = chat_template_utils._compile_jinja_template(template).render(**json.loads(json.dumps(VALUES)))
-        except (TemplateError, Exception):
-            expected = None
-        if expected is not None and ("0x" in expected and "object" in expected or "bound method" in expected):
-            continue
-        result.append({"template": template, "expected": expected})
+
+def chat(template, conversation):
+    variables = {**VARIABLES, **conversation}
+    messages, tools = variables.pop("messages"), variables.pop("tools", None)
+    prompt = variables.pop("add_generation_prompt", True)
+    try:
+        texts, _ = chat_template_utils.render_jinja_template(
+            [json.loads(json.dumps(messages))],
+            tools=tools,
+            chat_template=template,
+            add_generation_prompt=prompt,
+            **variables,
+        )
+    except Exception:
+        return None
+    return texts[0]
+
+
+def main():
+    result = {"context": VALUES, "names": NAMES, "variables": VARIABLES, "conversations": CONVERSATIONS}
+    result["all"] = [[form, [rendered(form.replace("@", name), VALUES) for name in NAMES]] for form in forms()]
+    result["cases"] = [[text, rendered(text, VALUES)] for text in dict.fromkeys(single())]
+    result["chats"] = [[text, [chat(text, conversation) for conversation in CONVERSATIONS]] for text in CHATS]
     with open(sys.argv[1], "w") as file:
-        json.dump({"context": VALUES, "cases": result}, file, ensure_ascii=False, indent=0)
+        parts = []
+        for key, value in result.items():
+            # One form a line: a change is one, too.
+            lines = [json.dumps(each, ensure_ascii=False, separators=(",", ":")) for each in value]
+            if isinstance(value, dict):
+                parts.append(f'"{key}":' + json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+            else:
+                parts.append(f'"{key}":[\n' + ",\n".join(lines) + "\n]")
+        file.write("{" + ",\n".join(parts) + "}\n")
 
 
 if __name__ == "__main__":
