@@ -69,7 +69,7 @@ extension Exchange {
         return nil
     }
 
-    /// Of the members with room the one that holds least, and of equals the one whose last grant is oldest.
+    /// Returns the member with room that holds least, and among equals the one whose last grant is oldest.
     /// - Parameter tried: who has had no numbers for this work, and gets it again only when nobody else has room.
     private func neediest(except tried: Set<PeerID>, where fits: (Member) -> Bool) -> PeerID? {
         func order(_ member: Member) -> (Int, Int, UInt64, String) {

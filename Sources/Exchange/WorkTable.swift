@@ -188,11 +188,11 @@ struct WorkTable: Sendable {
 /// How far a batch is.
 package struct BatchProgress: Sendable, Equatable {
     package var total = 0
-    /// Without a trajectory.
+    /// Tasks that have no trajectory yet.
     package var missing = 0
-    /// With a trajectory and its grades.
+    /// Tasks that have a trajectory and its grades.
     package var ready = 0
-    /// With a trajectory that is not graded.
+    /// Tasks that have a trajectory which is not graded yet.
     package var unscored: Int { total - missing - ready }
     package var isReady: Bool { ready == total }
 

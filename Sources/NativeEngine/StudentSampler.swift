@@ -108,7 +108,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         }
     }
 
-    /// With the weights that it samples with.
+    /// Scores with the weights that it samples with.
     package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
         try ScoringEngine(model: model).score(tasks.map(\.ids), from: tasks.map(\.promptCount))
     }
