@@ -101,7 +101,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         engine.step().compactMap { sample in
             guard let task = tasks.removeValue(forKey: sample.id) else { return nil }
             return Trajectory(
-                id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs,
+                id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs,
                 responseIDs: sample.ids, behaviourLogprobs: sample.logprobs,
                 policyVersions: PolicyVersions(sample.versions),
                 finishReason: sample.finishReason == .stop ? .stop : .length, temperature: task.sampling.temperature)

@@ -168,8 +168,8 @@ extension ExchangeTests {
     @Test func aTeacherThatSamplesMustHaveRoom() {
         var runPlan = plan(heldout: 0)
         runPlan.prompts = [
-            Prompt(ids: [1, 2], teacher: "", sampler: "short"),
-            Prompt(ids: [1, 2, 3, 4], teacher: "", sampler: "long"),
+            Prompt(ids: [1, 2], teacher: nil, sampler: "short"),
+            Prompt(ids: [1, 2, 3, 4], teacher: nil, sampler: "long"),
         ]
         func refusal(_ teacher: String, _ contextLength: Int) -> Reject? {
             let options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t")

@@ -49,7 +49,7 @@ import Wire
     func response(_ task: RolloutTask, tokens: Int = 3, version: UInt64 = 0) -> Trajectory {
         let ids = (0..<tokens).map { Int32($0) }
         return Trajectory(
-            id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs, responseIDs: ids,
+            id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs, responseIDs: ids,
             behaviourLogprobs: ids.map { _ in -1 }, policyVersions: PolicyVersions(repeating: version, count: tokens),
             finishReason: .stop,
             temperature: task.sampling.temperature)
@@ -76,7 +76,7 @@ import Wire
 
     /// Prompts of two teachers, which sample themselves, at most two steps ahead.
     static let imitation = {
-        var plan = TestSupport.plan(steps: 9, heldout: 0, teachers: ["", ""])
+        var plan = TestSupport.plan(steps: 9, heldout: 0, teachers: [nil])
         for index in plan.prompts.indices { plan.prompts[index].sampler = ["a", "b"][index % 2] }
         plan.stepsAhead = 2
         return plan

@@ -262,7 +262,7 @@ struct WeightTransferTests {
 }
 
 extension WeightBytes {
-    fileprivate var array: [UInt8] { withUnsafeBytes { Array($0) } }
+    var array: [UInt8] { withUnsafeBytes { Array($0) } }
 }
 
 extension WeightPublisher {
