@@ -24,6 +24,9 @@ package enum ModelPruning {
         }
         var configuration = source.configuration
         configuration.layerCount = kept.count
+        if let experts = configuration.experts?.layers {
+            configuration.experts?.layers = Set(kept.indices.filter { experts.contains(kept[$0]) })
+        }
         // The names in the whole model of the parameters of the smaller one's layers.
         let names = Dictionary(
             uniqueKeysWithValues: kept.enumerated().flatMap { new, old in

@@ -38,6 +38,8 @@ package struct LayerSchema: Sendable {
     package enum Role: Sendable, Equatable {
         case norm(NormRole)
         case matrices(MatrixGroup)
+        /// The matrices of every expert: gate, up and down, in whose names `*` stands for the expert's number.
+        case experts
     }
 }
 
@@ -83,6 +85,8 @@ package enum Dimension: Sendable {
     /// Gates and ups of a token in one: twice the intermediate size.
     case gatesUps
     case headSize, heads, keyValueHeads
+    /// Experts of a layer, and the width of one.
+    case experts, expertIntermediate
 }
 
 extension ModelConfiguration {
@@ -98,6 +102,8 @@ extension ModelConfiguration {
         case .headSize: headDimension
         case .heads: headCount
         case .keyValueHeads: keyValueHeadCount
+        case .experts: experts?.count ?? 0
+        case .expertIntermediate: experts?.intermediateSize ?? 0
         }
     }
 }
