@@ -9,7 +9,7 @@ import Testing
     /// Inputs and weights, which activations and matrices of either type hold as they are.
     struct Case {
         let rule: ExpertRule
-        let (rows, columns, width, count) = (37, 24, 16, 5)
+        let rows = 37, columns = 24, width = 16, count = 5
         let x: Tensor
         let logits: Tensor
         let gateUp: [Tensor]
