@@ -19,6 +19,8 @@ package struct ConfigurationKey: Sendable {
         /// Letters, digits, `.`, `_`, `-`: it becomes part of file names.
         case identifier
         case path(FileUse)
+        /// One or up to so many addresses of servers.
+        case addresses(Int)
     }
 
     /// Full name; `*` stands for a label the user chooses.
@@ -36,7 +38,7 @@ package struct ConfigurationKey: Sendable {
         var configuration = RunConfiguration()
         configuration.teachers["*"] = .init()
         let text = read(configuration, "*").description
-        return text == "''" ? nil : text
+        return text == "''" || text == "[]" ? nil : text
     }
 
     /// The values the key takes, in words.
@@ -56,6 +58,7 @@ package struct ConfigurationKey: Sendable {
         case .text: "text"
         case .identifier: "a name of letters, digits, '.', '_' and '-'"
         case .path: "a path"
+        case .addresses(let most): most == 1 ? "http(s)://HOST:PORT" : "http(s)://HOST:PORT, or a list of such"
         }
     }
 }

@@ -3,6 +3,7 @@ package enum ConfigurationValue: Sendable, Equatable {
     case integer(Int), number(Double), flag(Bool), text(String)
     /// Some of a key's names; none: all of them.
     case names([String])
+    case list([String])
 }
 
 extension ConfigurationValue: CustomStringConvertible {
@@ -13,6 +14,8 @@ extension ConfigurationValue: CustomStringConvertible {
         case .number(let value): short(value)
         case .flag(let value): value ? "true" : "false"
         case .text(let value): yamlText(value)
+        case .list(let texts):
+            texts.count == 1 ? yamlText(texts[0]) : "[" + texts.map(yamlText).joined(separator: ", ") + "]"
         case .names(let names): names.isEmpty ? "all" : "[" + names.joined(separator: ", ") + "]"
         }
     }

@@ -1,14 +1,15 @@
 import Distillation
-import Foundation
+import JSON
 
 extension PromptFile {
     /// What judges the responses to a line: `"verifier": "exact"`, or an object with the verifier's `name` and settings.
-    static func check(_ value: Any?, answer: String?) throws -> AnswerCheck? {
-        guard let value, !(value is NSNull) else { return nil }
-        let fields: [String: Any]
-        if let name = value as? String {
-            fields = ["name": name]
-        } else if let object = value as? [String: Any] {
+    static func check(_ value: JSONValue?, answer: String?) throws -> AnswerCheck? {
+        guard let value, !value.isNull else { return nil }
+        let fields: JSONObject
+        if let name = value.string {
+            fields = ["name": .string(name)]
+        } else if let object = value.object {
+            try refuseRepetition(in: object, named: "verifier")
             fields = object
         } else {
             throw Refusal(message: "'verifier' must be a name or an object such as {\"name\": \"exact\"}")
@@ -47,38 +48,39 @@ extension PromptFile {
 
 /// The members of a verifier's object, with refusals that name them.
 private struct VerifierFields {
-    let fields: [String: Any]
+    let fields: JSONObject
 
-    init(_ fields: [String: Any]) { self.fields = fields }
+    init(_ fields: JSONObject) { self.fields = fields }
 
     func allow(_ names: String...) throws {
-        for key in fields.keys.sorted() where key != "name" && !names.contains(key) {
-            let name = fields["name"] as? String ?? ""
+        for key in fields.members.map(\.key).sorted() where key != "name" && !names.contains(key) {
+            let name = fields["name"]?.string ?? ""
             throw Refusal(message: "verifier \(name) has no '\(key)'; it takes \(names.joined(separator: ", "))")
         }
     }
 
-    private func value(_ key: String) -> Any? {
-        guard let value = fields[key], !(value is NSNull) else { return nil }
+    private func value(_ key: String) -> JSONValue? {
+        guard let value = fields[key], !value.isNull else { return nil }
         return value
     }
 
     func text(_ key: String) throws -> String? {
         guard let value = value(key) else { return nil }
-        guard let text = value as? String else { throw Refusal(message: "verifier: '\(key)' must be text") }
+        guard let text = value.string else { throw Refusal(message: "verifier: '\(key)' must be text") }
         return text
     }
 
     func texts(_ key: String) throws -> [String] {
-        guard let list = value(key) as? [String], !list.isEmpty, list.count <= 64 else {
+        let list = value(key)?.array ?? [], texts = list.compactMap(\.string)
+        guard !list.isEmpty, texts.count == list.count, list.count <= 64 else {
             throw Refusal(message: "verifier: '\(key)' must be a list of 1 to 64 texts, such as [\"max_words 5\"]")
         }
-        return list
+        return texts
     }
 
     func flag(_ key: String) throws -> Bool {
         guard let value = value(key) else { return false }
-        guard let flag = value as? Bool else {
+        guard let flag = value.bool else {
             throw Refusal(message: "verifier: '\(key)' must be true or false")
         }
         return flag
@@ -86,7 +88,7 @@ private struct VerifierFields {
 
     func number(_ key: String) throws -> Double {
         guard let value = value(key) else { return 0 }
-        guard let number = value as? Double, number.isFinite, number >= 0 else {
+        guard let number = value.double, number.isFinite, number >= 0 else {
             throw Refusal(message: "verifier: '\(key)' must be a number of at least 0")
         }
         return number

@@ -1,15 +1,25 @@
 import Distillation
 import Foundation
+import JSON
 
 /// One line of a prompt file: a conversation that the student answers.
 package struct PromptLine: Sendable, Equatable {
     package struct Message: Sendable, Equatable {
         package var role: String
+        /// The text; empty for one that only calls tools.
         package var content: String
+        /// The whole message with what else a chat template may read (`tool_calls`, `name`, `reasoning_content`, ...),
+        /// in the file's order. Its content is a text, null or absent; the arguments of its calls are objects.
+        package var object: JSONValue
 
         package init(role: String, content: String) {
+            self.init(role: role, content: content, object: ["role": .string(role), "content": .string(content)])
+        }
+
+        package init(role: String, content: String, object: JSONValue) {
             self.role = role
             self.content = content
+            self.object = object
         }
     }
 
@@ -17,6 +27,8 @@ package struct PromptLine: Sendable, Equatable {
     ///
     /// `{"prompt": "..."}` is one message of the user.
     package var messages: [Message]
+    /// Descriptions of the functions that the assistant may call, a list of objects; nil: none.
+    package var tools: JSONValue?
     /// A reference answer, for verifiers and evaluations.
     package var answer: String?
     /// Label of the teacher that grades this prompt; empty where there are no teachers.
@@ -28,10 +40,11 @@ package struct PromptLine: Sendable, Equatable {
     package var check: AnswerCheck?
 
     package init(
-        messages: [Message], answer: String? = nil, teacher: String, tags: [String] = [], response: String? = nil,
-        check: AnswerCheck? = nil
+        messages: [Message], tools: JSONValue? = nil, answer: String? = nil, teacher: String, tags: [String] = [],
+        response: String? = nil, check: AnswerCheck? = nil
     ) {
         self.messages = messages
+        self.tools = tools
         self.answer = answer
         self.teacher = teacher
         self.tags = tags
@@ -55,9 +68,11 @@ package enum PromptFile {
 
     /// Problems reported before reading stops.
     package static let problemLimit = 20
-    static let keys = ["prompt", "messages", "answer", "verifier", "response", "teacher", "tags"]
+    static let keys = ["prompt", "messages", "tools", "answer", "verifier", "response", "teacher", "tags"]
     /// What `opd eval --output` says of a sample, beside what makes its line one of a prompt file; ignored.
     static let sampleKeys = ["passed", "reward", "tokens", "finish_reason", "teacher_kl"]
+    /// Values of one line: more than any conversation has, and a memory that every machine has.
+    static let valueLimit = 1 << 20
     static let roles = ["system", "user", "assistant", "tool"]
 
     /// Reads a prompt file.
@@ -119,31 +134,36 @@ package enum PromptFile {
     private static func prompt(
         _ line: Data, teachers: [String], defaultTeacher: String?, responses: Responses
     ) throws -> PromptLine {
-        guard String(bytes: line, encoding: .utf8) != nil else { throw Refusal(message: "is not UTF-8 text") }
-        guard let value = try? JSONSerialization.jsonObject(with: line, options: [.fragmentsAllowed]) else {
+        let bytes = [UInt8](line)
+        guard String(validating: bytes, as: UTF8.self) != nil else { throw Refusal(message: "is not UTF-8 text") }
+        guard let value = try? JSONValue.parse(bytes, limit: valueLimit) else {
             throw Refusal(message: "is not JSON; each line must be one complete JSON object")
         }
-        guard let object = value as? [String: Any] else {
+        guard let object = value.object else {
             throw Refusal(message: "expected an object such as {\"prompt\": \"...\"}")
         }
-        for key in object.keys.sorted() where !keys.contains(key) && !sampleKeys.contains(key) {
+        for key in object.members.map(\.key).sorted() where !keys.contains(key) && !sampleKeys.contains(key) {
             let hint =
                 nearestName(to: key, among: keys).map { "did you mean '\($0)'?" }
                 ?? "expected \(keys.joined(separator: ", "))"
             throw Refusal(message: "unknown key '\(key)'; \(hint)")
         }
+        try refuseRepetition(in: object)
         var result = PromptLine(messages: [], teacher: "")
         (result.messages, result.response) = try conversation(object, responses: responses)
-        if let answer = object["answer"], !(answer is NSNull) {
-            guard let text = answer as? String else { throw Refusal(message: "'answer' must be text") }
+        result.tools = try tools(object["tools"])
+        if let answer = object["answer"], !answer.isNull {
+            guard let text = answer.string else { throw Refusal(message: "'answer' must be text") }
             result.answer = text
         }
-        if let tags = object["tags"], !(tags is NSNull) {
-            guard let list = tags as? [String] else { throw Refusal(message: "'tags' must be a list of texts") }
-            result.tags = list
+        if let tags = object["tags"], !tags.isNull {
+            guard let list = tags.array, case let texts = list.compactMap(\.string), texts.count == list.count else {
+                throw Refusal(message: "'tags' must be a list of texts")
+            }
+            result.tags = texts
         }
-        if let response = object["response"], !(response is NSNull) {
-            guard let text = response as? String, !text.isEmpty else {
+        if let response = object["response"], !response.isNull {
+            guard let text = response.string, !text.isEmpty else {
                 throw Refusal(message: "'response' must be text that is not empty")
             }
             result.response = text
@@ -158,7 +178,7 @@ package enum PromptFile {
 
     /// The messages; where responses are of use, one of the assistant at the end is that and no part of the prompt.
     private static func conversation(
-        _ object: [String: Any], responses: Responses
+        _ object: JSONObject, responses: Responses
     ) throws -> (messages: [PromptLine.Message], response: String?) {
         var messages = try messages(object)
         var response: String?
@@ -172,43 +192,28 @@ package enum PromptFile {
         return (messages, response)
     }
 
-    private static func messages(_ object: [String: Any]) throws -> [PromptLine.Message] {
+    private static func messages(_ object: JSONObject) throws -> [PromptLine.Message] {
         switch (object["prompt"], object["messages"]) {
         case (nil, nil): throw Refusal(message: "has neither 'prompt' nor 'messages'")
         case (.some, .some): throw Refusal(message: "has both 'prompt' and 'messages'; give one")
         case (let prompt?, nil):
-            guard let text = prompt as? String, !text.isEmpty else {
+            guard let text = prompt.string, !text.isEmpty else {
                 throw Refusal(message: "'prompt' must be text that is not empty")
             }
             return [.init(role: "user", content: text)]
-        case (nil, let list?):
-            guard let list = list as? [Any], !list.isEmpty else {
-                throw Refusal(message: "'messages' must be a list of {\"role\": ..., \"content\": ...}")
-            }
-            return try list.enumerated().map { index, element -> PromptLine.Message in
-                guard let fields = element as? [String: Any], let role = fields["role"] as? String,
-                    let content = fields["content"] as? String, fields.count == 2
-                else {
-                    throw Refusal(message: "message \(index + 1) must have a text 'role' and a text 'content', no more")
-                }
-                guard roles.contains(role) else {
-                    throw Refusal(
-                        message: "message \(index + 1): role '\(role)' is not one of \(roles.joined(separator: ", "))")
-                }
-                return .init(role: role, content: content)
-            }
+        case (nil, let list?): return try messages(list)
         }
     }
 
-    private static func teacher(_ value: Any?, among teachers: [String], default: String?) throws -> String {
+    private static func teacher(_ value: JSONValue?, among teachers: [String], default: String?) throws -> String {
         // A run without teachers takes files that were written for one with some.
         guard !teachers.isEmpty else { return "" }
         let known = teachers.joined(separator: ", ")
-        guard let value, !(value is NSNull) else {
+        guard let value, !value.isNull else {
             if let label = `default` { return label }
             throw Refusal(message: "names no teacher and none is called 'default'; add \"teacher\": one of \(known)")
         }
-        guard let label = value as? String else { throw Refusal(message: "'teacher' must be text") }
+        guard let label = value.string else { throw Refusal(message: "'teacher' must be text") }
         guard teachers.contains(label) else {
             throw Refusal(message: "unknown teacher '\(label)'; the configuration has \(known)")
         }

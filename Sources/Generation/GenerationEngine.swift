@@ -280,7 +280,7 @@ package final class GenerationEngine {
 
     private func uniform(for sequence: RunningSequence) -> Double {
         Philox.uniform(
-            seed: sequence.request.seed, stream: sequence.request.stream, sample: sequence.request.sample,
+            seed: sequence.request.seed, stream: 0, sample: sequence.request.sample,
             position: UInt32(sequence.ids.count))
     }
 

@@ -4,6 +4,7 @@ import Engines
 import Foundation
 import Models
 import Training
+import Wire
 
 /// The engine of this project: transformers on the CPUs of one machine.
 package struct NativeEngineFactory: EngineFactory {

@@ -286,6 +286,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
                 case .number(let value): .number(value + 0.25)
                 case .flag(let value): .flag(!value)
                 case .names: .names(["q_proj"])
+                case .list(let value): .list(value + ["http://h"])
                 case .text(let value):
                     if case .choice(let names) = key.kind { .text(names[names.count - 1]) } else { .text(value + "x") }
                 }

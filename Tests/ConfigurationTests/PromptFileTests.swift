@@ -1,6 +1,7 @@
 import Configuration
 import Distillation
 import Foundation
+import JSON
 import Telemetry
 import Testing
 
@@ -40,7 +41,24 @@ import Testing
         ("{\"prompt\": \"a\", \"tags\": \"x\"}", "'tags' must be a list of texts"),
         ("{\"prompt\": \"a\", \"teacher\": \"b\"}", "unknown teacher 'b'; the configuration has default"),
         ("{\"messages\": []}", "'messages' must be a list of {\"role\": ..., \"content\": ...}"),
-        ("{\"messages\": [{\"role\": \"user\"}]}", "message 1 must have a text 'role' and a text 'content', no more"),
+        ("{\"messages\": [{\"role\": \"user\"}]}", "message 1 must have a text 'role' and a text 'content'"),
+        (
+            "{\"messages\": [{\"role\": \"user\", \"content\": \"x\", \"tool_call\": []}]}",
+            "message 1: unknown key 'tool_call'; did you mean 'tool_calls'?"
+        ),
+        (
+            "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image_url\"}]}]}",
+            "message 1: a part 'image_url' of its content is no text, and only text is read"
+        ),
+        (
+            "{\"messages\": [{\"role\": \"assistant\", \"tool_calls\": [{\"name\": \"f\", \"arguments\": \"x\"}]}]}",
+            "message 1: the 'arguments' of a tool call must be an object, or JSON of one"
+        ),
+        (
+            "{\"prompt\": \"a\", \"tools\": [\"f\"]}",
+            "'tools' must be a list of objects, each the description of a function"
+        ),
+        ("{\"prompt\": \"a\", \"prompt\": \"b\"}", "key 'prompt' stands there twice"),
         (
             "{\"messages\": [{\"role\": \"robot\", \"content\": \"\"}]}",
             "message 1: role 'robot' is not one of system, user, assistant, tool"
@@ -53,6 +71,29 @@ import Testing
     func aBadLineIsNamed(line: String, message: String) {
         let error = #expect(throws: ConfigurationError.self) { try read("{\"prompt\": \"ok\"}\n" + line) }
         #expect(error?.description == "p.jsonl:2: \(message)")
+    }
+
+    /// What a chat template prints: the order of a tool's keys is that of the file, calls have objects as arguments.
+    @Test func toolsAndCallsKeepTheirOrder() throws {
+        let line = """
+            {"tools": [{"type": "function", "function": {"name": "w", "b": 1, "a": 2.0}}], "messages": [\
+            {"role": "user", "content": [{"type": "text", "text": "A"}, {"type": "text", "text": "B"}]}, \
+            {"role": "assistant", "content": null, "reasoning_content": "hm", "tool_calls": \
+            [{"id": "1", "function": {"name": "w", "arguments": "{\\"z\\": 1, \\"y\\": 2}"}}]}, \
+            {"tool_call_id": "1", "role": "tool", "content": "9"}]}
+            """
+        let prompt = try #require(try read(line).first)
+        #expect(prompt.tools == [["type": "function", "function": ["name": "w", "b": 1, "a": 2.0]]])
+        #expect(prompt.messages.map(\.content) == ["AB", "", "9"])
+        #expect(
+            prompt.messages.map(\.object) == [
+                ["role": "user", "content": "AB"],
+                [
+                    "role": "assistant", "content": nil, "reasoning_content": "hm",
+                    "tool_calls": [["id": "1", "function": ["name": "w", "arguments": ["z": 1, "y": 2]]]],
+                ],
+                ["tool_call_id": "1", "role": "tool", "content": "9"],
+            ])
     }
 
     @Test func verifiersAndResponsesAreRead() throws {

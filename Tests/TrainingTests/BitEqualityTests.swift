@@ -291,7 +291,7 @@ func randomRequests(
         for sample in 0..<Int.random(in: 1...4, using: &random) {
             requests.append(
                 SampleRequest(
-                    id: UInt64(requests.count), promptIDs: prompt, seed: 42, stream: UInt64(group),
+                    id: UInt64(requests.count), promptIDs: prompt, seed: UInt64(42 + group),
                     sample: UInt32(sample), parameters: SamplingSettings(maxTokens: maxTokens)))
         }
     }
@@ -300,6 +300,6 @@ func randomRequests(
 
 /// Groups in another order, each kept together.
 func shuffledGroups(_ requests: [SampleRequest], using random: inout SeededRandom) -> [SampleRequest] {
-    Dictionary(grouping: requests, by: \.stream).sorted { $0.key < $1.key }.map(\.value)
+    Dictionary(grouping: requests, by: \.seed).sorted { $0.key < $1.key }.map(\.value)
         .shuffled(using: &random).flatMap { $0 }
 }

@@ -147,7 +147,7 @@ struct GoldenTests {
         let prompt = Array(arrays.ids[0].prefix(8))
         try engine.submit([
             SampleRequest(
-                id: 1, promptIDs: prompt, seed: 0, stream: 0, sample: 0,
+                id: 1, promptIDs: prompt, seed: 0, sample: 0,
                 parameters: SamplingSettings(maxTokens: expected.count - prompt.count, temperature: 0))
         ])
         #expect(prompt + engine.run()[0].ids == expected)

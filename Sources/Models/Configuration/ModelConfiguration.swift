@@ -120,3 +120,14 @@ package struct ModelConfiguration: Sendable, Equatable {
         }
     }
 }
+
+extension ModelConfiguration {
+    /// The same model with a head of its own, and the names of that and of the embeddings, whose values it has; nil where
+    /// it has one already.
+    package var untied: (configuration: ModelConfiguration, headName: String, embeddingName: String)? {
+        guard tiedEmbeddings else { return nil }
+        var configuration = self
+        configuration.tiedEmbeddings = false
+        return (configuration, schema.head.weight, schema.embedding.weight)
+    }
+}

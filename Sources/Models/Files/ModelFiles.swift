@@ -35,6 +35,14 @@ package struct ModelFiles: Sendable {
         return try ModelFiles(gguf: try gguf(in: path), named: path)
     }
 
+    /// Opens what tells how a model reads text: a model, or a folder with a model's `config.json` and tokenizer alone.
+    package static func openText(_ path: String) throws -> ModelFiles {
+        guard FileSystem.isDirectory(path), FileSystem.isFile(path.appendingPath("config.json")),
+            try !FileSystem.names(in: path).contains(where: { $0.hasSuffix(".safetensors") })
+        else { return try open(path) }
+        return try ModelFiles(folder: path, isTextAlone: true)
+    }
+
     /// The one GGUF file of a folder without config.json.
     private static func gguf(in folder: String) throws -> String {
         let files = try FileSystem.names(in: folder).filter { $0.hasSuffix(".gguf") }
@@ -47,7 +55,8 @@ package struct ModelFiles: Sendable {
         return folder.appendingPath(name)
     }
 
-    private init(folder: String) throws {
+    /// - Parameter isTextAlone: the folder has a configuration and a tokenizer, and no weights to check.
+    private init(folder: String, isTextAlone: Bool = false) throws {
         path = folder
         let file = folder.appendingPath("config.json")
         let generation = folder.appendingPath("generation_config.json")
@@ -55,12 +64,17 @@ package struct ModelFiles: Sendable {
         configuration = try ModelConfiguration(
             huggingFace: config,
             generation: FileSystem.isFile(generation) ? try FileSystem.json(generation) : nil, file: file)
+        origin = .folder
+        guard !isTextAlone else {
+            source = NoTensors()
+            leftOut = []
+            return
+        }
         let type = config["model_type"]?.string ?? ""
         let weights = try SafetensorsSource(
             folder: folder, isTextPart: configuration.family.multimodalTypes.contains(type))
         source = weights
         leftOut = weights.leftOut
-        origin = .folder
         try validate()
     }
 

@@ -15,6 +15,18 @@ protocol TensorSource: Sendable {
     func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws
 }
 
+/// No weights at all: of a folder that only tells how a model reads text.
+struct NoTensors: TensorSource {
+    var names: [String] { [] }
+    var storedType: String { "none" }
+    var byteCount: Int { 0 }
+    func shape(of name: String) -> [Int]? { nil }
+    func type(of name: String) -> String? { nil }
+    func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
+        throw ModelError(.tensor, "no tensor '\(name)': this folder has no weights")
+    }
+}
+
 /// The type that holds the most values.
 func commonType(_ tensors: some Sequence<(type: String, count: Int)>) -> String {
     var counts: [String: Int] = [:]

@@ -69,7 +69,7 @@ struct GenerateCommand: ParsableCommand {
             model: try LanguageModel(files, type: options.dtype, threads: options.threadCount), slots: 1)
         try engine.submit([
             SampleRequest(
-                id: 0, promptIDs: promptIDs, seed: seed, stream: 0, sample: 0,
+                id: 0, promptIDs: promptIDs, seed: seed, sample: 0,
                 parameters: SamplingSettings(
                     maxTokens: maxTokens ?? min(256, room), temperature: temperature, topP: topP, topK: topK,
                     stopTokenIDs: files.stopTokenIDs(tokenizer, template)))

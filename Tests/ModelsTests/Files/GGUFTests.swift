@@ -226,7 +226,7 @@ import Tokenizers
             }
             expect("twice") { $0.metadata.append(("general.architecture", .string("llama"))) }
             expect("twice") { $0.tensors.append($0.tensors[0]) }
-            expect("Q4_K") { $0.tensors[3].type = 12 }
+            expect("IQ2_XXS") { $0.tensors[3].type = 16 }
             expect("overlaps") { $0.offset = { $0 / 2 / 32 * 32 } }
             expect("not aligned") { $0.offset = { $0 + 1 } }
             expect("past the end") { $0.offset = { $0 + 1 << 30 } }

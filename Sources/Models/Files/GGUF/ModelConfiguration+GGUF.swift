@@ -157,4 +157,13 @@ struct GGUFMetadata {
         guard case .integers(let numbers) = value else { throw malformed(key, "a list of integers") }
         return numbers
     }
+
+    func optionalDoubles(_ key: String) throws -> [Double]? {
+        switch file.metadata[key] {
+        case nil: return nil
+        case .floats(let numbers): return numbers
+        case .integers(let numbers): return numbers.map(Double.init)
+        default: throw malformed(key, "a list of numbers")
+        }
+    }
 }
