@@ -47,7 +47,11 @@ extension ModelConfiguration {
             guard condition else { throw ModelError(.malformed, "\(file): \(message())") }
         }
         if let experts {
-            try check((1...1 << 12).contains(experts.count), "num_experts is \(experts.count)")
+            // Twice the most of any model there is: each has names of its own, of which a file could ask for millions.
+            let most = min(1 << 12, (1 << 16) / max(1, layerCount))
+            try check(
+                (1...most).contains(experts.count),
+                "num_experts is \(experts.count); it must be between 1 and \(most) in \(layerCount) layers")
             try check(
                 (1...experts.count).contains(experts.perToken),
                 "num_experts_per_tok is \(experts.perToken); it must be between 1 and \(experts.count)")

@@ -25,7 +25,8 @@ package enum ModelPruning {
         var configuration = source.configuration
         configuration.layerCount = kept.count
         if let experts = configuration.experts?.layers {
-            configuration.experts?.layers = Set(kept.indices.filter { experts.contains(kept[$0]) })
+            let layers = Set(kept.indices.filter { experts.contains(kept[$0]) })
+            if layers.isEmpty { configuration.experts = nil } else { configuration.experts?.layers = layers }
         }
         // The names in the whole model of the parameters of the smaller one's layers.
         let names = Dictionary(

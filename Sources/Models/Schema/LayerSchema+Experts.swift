@@ -6,7 +6,7 @@ extension LayerSchema {
                 .matrices(
                     .router, bias: { _ in false }, [Module("mlp.gate", gguf: "ffn_gate_inp", [.experts, .hidden])],
                     when: { $0.hasExperts(layer: $1) }),
-                // No adapter can be asked for: their names are those of one network's matrices.
+                // No adapter can be asked for: those of all experts would be as many as there are experts.
                 Group(
                     role: .experts,
                     modules: [
@@ -20,9 +20,12 @@ extension LayerSchema {
 }
 
 extension LayerSchema.Group {
-    /// The same in layers without experts alone.
+    /// The same in layers without experts alone, and without adapters: who asks for those of `gate_proj` is told that
+    /// there are none, and does not get those of a few layers.
     fileprivate var dense: Self {
-        Self(role: role, modules: modules, isPresent: { !$0.hasExperts(layer: $1) }, hasBias: hasBias)
+        Self(
+            role: role, modules: modules.map(\.withoutAdapter), isPresent: { !$0.hasExperts(layer: $1) },
+            hasBias: hasBias)
     }
 }
 

@@ -69,6 +69,11 @@ package struct Module: Sendable {
         self.initialization = initialization
     }
 
+    /// The same, of which no adapter can be asked for.
+    var withoutAdapter: Module {
+        Module(name, gguf: gguf, shape, rotaryHeads: rotaryHeads, initialization: initialization)
+    }
+
     /// Hugging Face's name of the weight of a module outside the layers.
     package var weight: String { name + ".weight" }
 }
