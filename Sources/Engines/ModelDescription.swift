@@ -18,6 +18,8 @@ package struct ModelDescription: Sendable {
     package var forwardCost: PassCost?
     /// Cost of a forward and backward pass that trains it; nil: three times the forward pass.
     package var trainingCost: PassCost?
+    /// Parts of the model that are not read, as its files call them: "vision_tower".
+    package var leftOut: [String] = []
     /// Nil where the model is known by this description alone.
     package var text: ModelText?
 

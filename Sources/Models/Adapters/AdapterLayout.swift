@@ -78,9 +78,10 @@ package struct AdapterLayout: Sendable {
         let known = configuration.adapterTargets
         if let missing = targets.first(where: { !known.contains($0) }) {
             let list = AdapterShape.Target.allCases.filter(known.contains).map(\.rawValue).joined(separator: ", ")
+            let what = configuration.experts == nil ? "no matrix" : "no matrix with adapters"
             throw ModelError(
                 .invalidArgument,
-                "\(missing.rawValue) is no matrix of a \(configuration.family.name) model; it has \(list)")
+                "\(missing.rawValue) is \(what) of a \(configuration.family.name) model; it has \(list)")
         }
     }
 

@@ -40,6 +40,17 @@ struct DescribedModels: Sendable {
             }
             teachers[label] = try await engines.factory(for: model.reference).describe(model.reference)
         }
+        sayWhatIsLeftOut(logger)
+    }
+
+    /// Names the parts of models of several parts that nobody reads, once for each model.
+    private func sayWhatIsLeftOut(_ logger: Logger) {
+        var said: Set<String> = []
+        for model in [student] + teachers.sorted(by: { $0.key < $1.key }).map(\.value)
+        where !model.leftOut.isEmpty && said.insert(model.name).inserted {
+            logger.notice(
+                "\(model.name): its text part alone is read; left out: \(model.leftOut.joined(separator: ", "))")
+        }
     }
 
     /// What passes cost the models of this run; nil where the student's are not known.
