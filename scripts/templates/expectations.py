@@ -340,8 +340,8 @@ def rendered(template, variables):
         text = chat_template_utils._compile_jinja_template(template).render(**json.loads(json.dumps(variables)))
     except Exception:
         return None
-    # What Python alone has: addresses of objects.
-    return False if ("0x" in text and "object" in text) or "bound method" in text else text
+    # What Python alone has: addresses of objects, and attributes that even an undefined value has.
+    return False if "missing.__" in template or ("0x" in text and "object" in text) or "bound method" in text else text
 
 
 def chat(template, conversation):
