@@ -38,7 +38,7 @@ package struct AdapterShape: Sendable, Equatable {
 /// Where the adapters of a model lie in one f32 buffer: for each adapted matrix [N,K] `….lora_A.weight` [rank, K] and
 /// `….lora_B.weight` [N, rank].
 package struct AdapterLayout: Sendable {
-    /// With those targets alone that the model has.
+    /// Rank, scale and the targets that the model has.
     package let shape: AdapterShape
     package let parameters: ParameterLayout
     let configuration: ModelConfiguration

@@ -8,7 +8,7 @@ import Wording
 /// What a learner knows of the models of its run before it starts.
 struct DescribedModels: Sendable {
     var student: ModelDescription
-    /// By label. A teacher whose files are not on this machine is missing: what it needs is known to its members alone.
+    /// The teachers by label. One whose files are not on this machine is missing: only its members know what it needs.
     var teachers: [String: ModelDescription] = [:]
 
     /// Describes what is on this machine, and says of which teacher nothing is known.
