@@ -55,7 +55,7 @@ let package = Package(
         module("Patterns", ["CPCRE2"]),
         module("Tokenizers", ["Patterns", "Hashing", "JSON", "Wording"]),
         module("Models", ["Compute", "Tokenizers", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
-        module("Generation", ["Distillation", "Models", "Compute", "Randomness", "Wording"]),
+        module("Generation", ["Distillation", "Models", "Tokenizers", "Compute", "Randomness", "Wording"]),
         module("Training", ["Models", "Compute"]),
         module("Distillation", ["Patterns", "Randomness", "Wording"]),
         module("ZeroMQ", ["CZeroMQ", "Wording"]),
@@ -99,7 +99,7 @@ let package = Package(
         tests("Files", []),
         tests("Tokenizers", ["JSON", "Hashing", "TestSupport"]),
         tests("Models", ["Tokenizers", "Compute", "CKernels", "JSON", "Files", "TestSupport"]),
-        tests("Generation", ["Distillation", "Models", "Compute", "Randomness"]),
+        tests("Generation", ["Distillation", "Models", "Tokenizers", "Compute", "Randomness"]),
         tests("Training", ["Models", "Compute", "Generation", "Distillation", "TestSupport"]),
         tests("Distillation", ["Randomness"]),
         tests("ZeroMQ", []),
@@ -116,7 +116,7 @@ let package = Package(
             "Pipeline",
             [
                 "Runs", "NativeEngine", "Engines", "Exchange", "Transport", "RunFiles", "Telemetry", "Files", "Locking",
-                "Wire", "Distillation", "Randomness", "ZeroMQ", "TestSupport", logging,
+                "Configuration", "Wire", "Wording", "Distillation", "Randomness", "ZeroMQ", "TestSupport", logging,
             ]),
         // Readers of foreign bytes: built always, so that they go with what they read.
         .target(

@@ -3,6 +3,7 @@ package enum ConfigurationValue: Sendable, Equatable {
     case integer(Int), number(Double), flag(Bool), text(String)
     /// Some of a key's names; none: all of them.
     case names([String])
+    case texts([String])
 }
 
 extension ConfigurationValue: CustomStringConvertible {
@@ -14,6 +15,7 @@ extension ConfigurationValue: CustomStringConvertible {
         case .flag(let value): value ? "true" : "false"
         case .text(let value): yamlText(value)
         case .names(let names): names.isEmpty ? "all" : "[" + names.joined(separator: ", ") + "]"
+        case .texts(let texts): "[" + texts.map(yamlText).joined(separator: ", ") + "]"
         }
     }
 }

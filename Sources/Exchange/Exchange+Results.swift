@@ -12,7 +12,8 @@ extension Exchange {
                 counters.duplicates += 1
                 continue
             }
-            let trajectory = Trajectory(delivered, to: group.prompt, plan.sampling(of: delivered.kind))
+            let trajectory = Trajectory(
+                delivered, to: group.prompt, plan.sampling(of: delivered.kind, from: group.prompt))
             let result = Result(
                 item: item, lease: group.lease,
                 content: ScoredTrajectory(
@@ -115,10 +116,13 @@ extension Exchange {
 
     private func reasonInvalid(_ trajectory: Trajectory, _ group: WorkTable.Group, _ peer: PeerID) -> String? {
         let count = trajectory.responseIDs.count
-        let sampling = plan.sampling(of: trajectory.kind)
+        let sampling = plan.sampling(of: trajectory.kind, from: group.prompt)
         let sampler = group.prompt.sampler
         if members[peer]?.samples(with: sampler) != true { return "it is for a worker of teacher '\(sampler)'" }
         if count > sampling.maxTokens { return "it has \(count) tokens, \(sampling.maxTokens) are allowed" }
+        if trajectory.finishReason == .stop, count < min(sampling.minTokens, sampling.maxTokens) {
+            return "it ends after \(count) tokens, before \(sampling.minTokens)"
+        }
         // A scorer would stop at it, and the learner must not: it has no row of the embedding.
         if !trajectory.responseIDs.areTokens(vocabularySize: options.vocabularySize) {
             let id = trajectory.responseIDs.first { $0 < 0 || $0 >= options.vocabularySize } ?? -1

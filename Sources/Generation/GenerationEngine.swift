@@ -1,6 +1,7 @@
 import Compute
 import Models
 import Randomness
+import Tokenizers
 
 /// Continuous batching over a paged key/value cache: slots refill as sequences finish.
 ///
@@ -13,6 +14,8 @@ package final class GenerationEngine {
 
     private let model: LanguageModel
     private let slots: Int
+    /// Finds stop texts; nil where nobody asks for them.
+    private let tokenizer: Tokenizer?
     private var waiting = RequestQueue()
     private var running: [RunningSequence] = []
     private var weightVersion: UInt64 { didSet { weightChanges += 1 } }
@@ -39,13 +42,19 @@ package final class GenerationEngine {
         var ids: [Int32] = []
         var logprobs: [Float] = []
         var versions: [UInt64] = []
+        /// Nil where no text stops it.
+        var stopTexts: StopTextMatcher?
+        /// Whether its last token completed a stop text.
+        var hasStopText = false
     }
 
     /// - Parameters:
     ///   - slots: most sequences that run at a time, at least 1.
     ///   - weightVersion: version of the weights the model holds now.
-    package init(model: LanguageModel, slots: Int, weightVersion: UInt64 = 0) {
+    ///   - tokenizer: the model's, for requests with stop texts.
+    package init(model: LanguageModel, slots: Int, weightVersion: UInt64 = 0, tokenizer: Tokenizer? = nil) {
         self.model = model
+        self.tokenizer = tokenizer
         self.slots = slots
         self.weightVersion = weightVersion
         logits = ScratchTensor(columns: model.configuration.vocabularySize, type: .f32)
@@ -197,7 +206,8 @@ package final class GenerationEngine {
             }
             running.append(
                 RunningSequence(
-                    request: request, weightChanges: weightChanges, pages: pages, cached: group.promptCount))
+                    request: request, weightChanges: weightChanges, pages: pages, cached: group.promptCount,
+                    stopTexts: tokenizer.flatMap { StopTextMatcher(request.parameters.stop, $0) }))
         }
     }
 
@@ -206,6 +216,9 @@ package final class GenerationEngine {
         guard !request.promptIDs.isEmpty else { throw GenerationError("the prompt is empty; give at least one token") }
         if let bad = request.promptIDs.first(where: { $0 < 0 || $0 >= vocabulary }) {
             throw GenerationError("the prompt holds token id \(bad), outside the vocabulary of \(vocabulary)")
+        }
+        guard tokenizer != nil || request.parameters.stop.isEmpty else {
+            throw GenerationError("stop texts need the model's tokenizer, which this engine was not given")
         }
         let needed = request.promptIDs.count + request.parameters.maxTokens
         guard needed <= model.contextLength else {
@@ -244,6 +257,7 @@ package final class GenerationEngine {
             running[index].ids.append(choice.token)
             running[index].logprobs.append(choice.logprob)
             running[index].versions.append(weightVersion)
+            running[index].hasStopText = running[index].stopTexts?.append(choice.token) ?? false
             onToken?(
                 SampledToken(requestID: running[index].request.id, token: choice.token, logprob: choice.logprob))
         }
@@ -258,8 +272,13 @@ package final class GenerationEngine {
     private func collectFinished() -> [CompletedSample] {
         var completed: [CompletedSample] = []
         running.removeAll { sequence in
-            let stopped = sequence.request.parameters.stopTokenIDs.contains(sequence.ids.last!)
-            guard stopped || sequence.ids.count == sequence.request.parameters.maxTokens else { return false }
+            let parameters = sequence.request.parameters, count = sequence.ids.count
+            // A stop that comes too early is a token as any other. To mask it would change the distribution that tokens
+            // are drawn from, and so the log-probability that the trainer must find again.
+            let stopped =
+                count >= parameters.minTokens
+                && (sequence.hasStopText || parameters.stopTokenIDs.contains(sequence.ids.last!))
+            guard stopped || count == parameters.maxTokens else { return false }
             release(sequence.pages)
             completed.append(
                 CompletedSample(

@@ -38,7 +38,8 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
     package init(
         _ files: ModelFiles, type: ElementType, slots: Int, threads: Int, adapters: AdapterLayout? = nil
     ) throws {
-        tokenizerFingerprint = try files.loadTokenizer().fingerprint
+        let tokenizer = try files.loadTokenizer()
+        tokenizerFingerprint = tokenizer.fingerprint
         executor = PinnedThreadExecutor(name: "sampler")
         (events, continuation) = AsyncThrowingStream.makeStream()
         self.slots = slots
@@ -49,7 +50,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
             (files, AdapterSnapshot(layout: layout, baseFingerprint: try files.fingerprint()))
         }
         weightByteCount = adapted?.snapshot.byteCount ?? model.broadcastLayout.byteCount
-        engine = GenerationEngine(model: model, slots: slots)
+        engine = GenerationEngine(model: model, slots: slots, tokenizer: tokenizer)
     }
 
     package func replaceWeights(_ bytes: WeightBytes, type sent: WeightType, version: UInt64) throws {

@@ -132,7 +132,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
         ),
         (
             "data: 3",
-            "data: expected a section with prompts, heldout, task, task_prompts, heldout_count, template, prompts_per_step, samples_per_prompt, shuffle"
+            "data: expected a section with prompts, heldout, fields, overlong, task, task_prompts, heldout_count, template, prompts_per_step, samples_per_prompt, shuffle"
         ),
         (
             "pipeline: { lease_s: 1 }",
@@ -285,6 +285,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
                 case .number(let value): .number(value + 0.25)
                 case .flag(let value): .flag(!value)
                 case .names: .names(["q_proj"])
+                case .texts: .texts(["END"])
                 case .text(let value):
                     if case .choice(let names) = key.kind { .text(names[names.count - 1]) } else { .text(value + "x") }
                 }

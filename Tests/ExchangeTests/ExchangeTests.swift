@@ -16,13 +16,14 @@ import Wire
 
     private func hello(
         _ name: String, _ role: Role, arithmetic: String = "", tokenizer: String = "t",
-        version: UInt32 = Codec.version, teachers: [String]? = nil, teacher: TeacherDescription? = nil
+        version: UInt32 = Codec.version, teachers: [String]? = nil, teacher: TeacherDescription? = nil,
+        revision: UInt32 = 0
     ) -> Message {
         .hello(
             Hello(
                 role: role, name: name, protocolVersion: version, arithmetic: arithmetic,
                 tokenizerFingerprint: tokenizer, teachers: teachers ?? (role == .scorer ? ["default"] : []),
-                processID: 1, teacher: teacher))
+                processID: 1, teacher: teacher, samplingRevision: revision))
     }
 
     private func join(
@@ -320,6 +321,38 @@ import Wire
         #expect(refusal("short", 7)?.code == .unsuitableTeacher)
         let reject = refusal("long", 9)
         #expect(reject?.message.hasPrefix("the teacher of w reads 9 tokens, and its longest prompt") == true)
+    }
+
+    /// A response is no longer than its prompt leaves room for, and the others may be longer.
+    @Test func aPromptClipsItsResponses() {
+        var runPlan = plan(prompts: 2, samples: 1, heldout: 0)
+        runPlan.shuffle = false
+        runPlan.prompts[0].room = 2
+        runPlan.sampling.minTokens = 3
+        var exchange = exchange(runPlan)
+        _ = exchange.receive(hello("worker", .rollout, revision: 1), from: Self.worker, now: .zero)
+        let actions = exchange.receive(
+            .leaseRequest(LeaseRequest(count: 2, epoch: 9)), from: Self.worker, now: .zero)
+        let tasks = rollouts(actions, Self.worker)
+        #expect(tasks.map(\.sampling.maxTokens) == [2, 6])
+        func refuses(_ task: RolloutTask, tokens: Int) -> Bool {
+            let trajectories = Trajectories(trajectories: [response(task, tokens: tokens)], epoch: 9)
+            let actions = exchange.receive(.trajectories(trajectories), from: Self.worker, now: .zero)
+            return actions.contains { if case .suspect = $0 { true } else { false } }
+        }
+        #expect(refuses(tasks[0], tokens: 3) && refuses(tasks[1], tokens: 2))
+        #expect(!refuses(tasks[0], tokens: 2) && !refuses(tasks[1], tokens: 3))
+    }
+
+    @Test func aWorkerMustKnowWhatEndsAResponse() {
+        var runPlan = plan(heldout: 0)
+        runPlan.sampling.stop = ["END"]
+        for (revision, isRefused) in [(UInt32(0), true), (1, false)] {
+            var exchange = exchange(runPlan)
+            let actions = exchange.receive(
+                hello("w", .rollout, revision: revision), from: Self.worker, now: .zero)
+            #expect(sent(actions).contains { if case .reject = $0 { true } else { false } } == isRefused)
+        }
     }
 
     @Test func aScorerGetsNoWeights() {

@@ -45,6 +45,7 @@ struct RunSetup {
         if let studentPath { configuration.student.model = studentPath }
         models = try await DescribedModels(configuration, engines: engines, logger: logger)
         data = try PreparedData(configuration, models)
+        for note in data.notes { logger.notice("\(note)") }
         plan = Self.plan(configuration, data)
         store = CheckpointStore(folder: folder.checkpoints)
         try store.prepare()

@@ -32,7 +32,8 @@ extension Hello {
         self.init(
             role: try Role(value.role), name: value.name, protocolVersion: value.protocolVersion,
             arithmetic: value.arithmetic, tokenizerFingerprint: value.tokenizerFingerprint, teachers: value.teachers,
-            processID: value.processID, teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil)
+            processID: value.processID, teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
+            samplingRevision: value.samplingRevision)
         try check(limits)
     }
 
@@ -57,6 +58,7 @@ extension PBHello {
         teachers = value.teachers
         processID = value.processID
         if let description = value.teacher { teacher = PBTeacherDescription(description) }
+        samplingRevision = value.samplingRevision
     }
 }
 

@@ -19,10 +19,13 @@ package struct Hello: Sendable, Equatable {
     package var processID: UInt64
     /// The teacher that it holds; nil where it holds none, or cannot say.
     package var teacher: TeacherDescription?
+    /// What of the sampling settings a rollout worker heeds, as `SamplingSettings.revision` counts it.
+    package var samplingRevision: UInt32
 
     package init(
         role: Role, name: String, protocolVersion: UInt32 = Codec.version, arithmetic: String = "",
-        tokenizerFingerprint: String, teachers: [String] = [], processID: UInt64, teacher: TeacherDescription? = nil
+        tokenizerFingerprint: String, teachers: [String] = [], processID: UInt64, teacher: TeacherDescription? = nil,
+        samplingRevision: UInt32 = 0
     ) {
         self.role = role
         self.name = name
@@ -32,6 +35,7 @@ package struct Hello: Sendable, Equatable {
         self.teachers = teachers
         self.processID = processID
         self.teacher = teacher
+        self.samplingRevision = samplingRevision
     }
 }
 
