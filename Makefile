@@ -8,11 +8,11 @@ CONFIG ?= Examples/arithmetic.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run smollm2 test lint fuzz sanitize chaos soak models pretrain bench growth study clean
+.PHONY: help setup build run smollm2 test test-servers test-torch lint fuzz sanitize chaos soak models pretrain bench growth study clean
 
 help: ## Say what there is.
-	@sed -nE 's/^([a-z0-9]+):.*## /\1 /p' $(MAKEFILE_LIST) | \
-		while read -r target what; do printf '  make %-8s  %s\n' "$$target" "$$what"; done
+	@sed -nE 's/^([a-z0-9-]+):.*## /\1 /p' $(MAKEFILE_LIST) | \
+		while read -r target what; do printf '  make %-12s  %s\n' "$$target" "$$what"; done
 
 setup: ## Install the system libraries that are missing (Debian, Ubuntu).
 	@scripts/setup.sh
@@ -42,6 +42,12 @@ test: build ## Run all tests on the release build, with real models and processe
 	$(TEST) --skip '^($(WAITING)|EndToEndTests)\.'
 	$(TEST) --skip-build --filter '^($(WAITING))\.'
 	$(TEST) --skip-build --filter '^EndToEndTests\.'
+
+test-servers: build ## Distil with a real vLLM server as teacher and as sampler (installs its CPU build; WHAT="teacher adapters weights").
+	@scripts/servers/test.sh $(OPD) $(WHAT)
+
+test-torch: build ## Test the torch engine on CPUs, in an environment of its own (.venv-torch): under ten minutes.
+	@scripts/torch/test.sh $(OPD)
 
 lint: ## Check Swift, shell scripts and Python (installs shellcheck and ruff where they are missing).
 	$(SWIFT) format lint --strict -r Sources Tests Fuzz Package.swift
@@ -84,4 +90,4 @@ soak: build ## Run a small pipeline with churn for MINUTES=60 and check that no 
 	python3 scripts/reliability/soak.py $(OPD) --minutes $(MINUTES) --seed $(SEED)
 
 clean: ## Remove what was built; models and runs stay.
-	rm -rf .build .build-fuzz .build-asan .build-tsan
+	rm -rf .build .build-fuzz .build-asan .build-tsan .build-servers

@@ -41,6 +41,7 @@ let package = Package(
         .target(name: "CKernels", cSettings: kernelSettings),
         .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
         .target(name: "CPlatform"),
+        .target(name: "CCurl"),
         .systemLibrary(name: "CZeroMQ"),
         .systemLibrary(name: "CPCRE2"),
 
@@ -54,6 +55,7 @@ let package = Package(
         module("Compute", ["Randomness", "Wording", "CKernels", "COneDNN"]),
         module("Patterns", ["CPCRE2"]),
         module("Tokenizers", ["Patterns", "Hashing", "JSON", "Wording"]),
+        module("Templates", ["JSON", "Wording"]),
         module("Models", ["Compute", "Tokenizers", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
         module("Generation", ["Distillation", "Models", "Tokenizers", "Compute", "Randomness", "Wording"]),
         module("Training", ["Models", "Compute"]),
@@ -66,26 +68,43 @@ let package = Package(
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
-        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files"]),
+        module("Engines", ["Wire", "Distillation", "Tokenizers", "Files", "Locking", "CPlatform"]),
         module(
             "NativeEngine",
-            ["Engines", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers", "Compute"]),
+            ["Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Models", "Compute"]),
+        module(
+            "ServerEngine",
+            [
+                "Engines", "Models", "Compute", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
+                "Randomness", "Wording", "CCurl", logging,
+            ]),
+        module(
+            "TorchEngine",
+            [
+                "Engines", "Supervision", "ZeroMQ", "Training", "Models", "Compute", "Distillation", "Wire", "JSON",
+                "Files", "Locking", logging,
+            ], exclude: ["Python"]),
         module(
             "Pipeline",
-            ["Exchange", "Transport", "Engines", "RunFiles", "Telemetry", "Locking", "Wording", "Files", logging]),
+            [
+                "Exchange", "Transport", "Engines", "RunFiles", "Wire", "Distillation", "Tokenizers", "Locking",
+                "Wording", "Files", logging,
+            ]),
         module(
             "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
         module(
             "Runs",
             [
-                "Pipeline", "NativeEngine", "Engines", "Supervision", "Configuration", "Telemetry", "Tokenizers",
-                logging,
+                "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Exchange", "Transport",
+                "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation", "Tokenizers", "ZeroMQ",
+                "Locking", "Wording", "Files", logging,
             ]),
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Runs", "Pipeline", "Transport", "RunFiles", "Engines", "Configuration", "Distillation", "Telemetry",
-                "Locking", "Training", "Generation", "Models", "Tokenizers", "Compute", "JSON", logging,
+                "Runs", "Pipeline", "Transport", "Supervision", "RunFiles", "Engines", "Configuration", "Wire",
+                "Distillation", "Telemetry", "Locking", "Wording", "Training", "Generation", "Models", "Tokenizers",
+                "Compute", "JSON", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
@@ -96,9 +115,9 @@ let package = Package(
             path: "Tests/TestSupport", swiftSettings: swiftSettings),
         tests("Compute", ["CKernels", "COneDNN", "TestSupport"]),
         tests("JSON", []),
-        tests("Files", []),
+        tests("Files", [system]),
         tests("Tokenizers", ["JSON", "Hashing", "TestSupport"]),
-        tests("Models", ["Tokenizers", "Compute", "CKernels", "JSON", "Files", "TestSupport"]),
+        tests("Models", ["Tokenizers", "Compute", "CKernels", "JSON", "TestSupport"]),
         tests("Generation", ["Distillation", "Models", "Tokenizers", "Compute", "Randomness"]),
         tests("Training", ["Models", "Compute", "Generation", "Distillation", "TestSupport"]),
         tests("Distillation", ["Randomness"]),
@@ -106,31 +125,39 @@ let package = Package(
         tests("Wire", ["Distillation", "TestSupport"]),
         tests("Telemetry", ["Distillation", logging]),
         tests("Configuration", ["Distillation", "JSON", "Telemetry"]),
-        tests("Exchange", ["Wire", "Distillation", "TestSupport"]),
+        tests("Exchange", ["Wire", "Distillation", "Randomness", "TestSupport"]),
         tests(
             "Transport",
             ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "TestSupport", logging]),
+        tests(
+            "ServerEngine",
+            [
+                "Engines", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Locking", "Wording", "TestSupport",
+            ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "TestSupport"]),
         tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "TestSupport", logging]),
         tests(
             "Pipeline",
             [
                 "Runs", "NativeEngine", "Engines", "Exchange", "Transport", "RunFiles", "Telemetry", "Files", "Locking",
-                "Configuration", "Wire", "Wording", "Distillation", "Randomness", "ZeroMQ", "TestSupport", logging,
+                "Configuration", "Wire", "Wording", "Distillation", "Randomness", "TestSupport", logging,
             ]),
+        tests(
+            "TorchEngine",
+            ["NativeEngine", "Engines", "Distillation", "Wire", "JSON", "Files", "TestSupport"]),
         // Readers of foreign bytes: built always, so that they go with what they read.
         .target(
             name: "FuzzTargets",
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Configuration", "Distillation", "Exchange", "Pipeline",
-                "RunFiles",
+                "RunFiles", "ServerEngine",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets", "Distillation", "Randomness"], swiftSettings: swiftSettings
         ),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["opd", "Models", "Tokenizers", "JSON", "TestSupport"],
+            name: "EndToEndTests", dependencies: ["opd", "Models", "JSON", "TestSupport"],
             swiftSettings: swiftSettings),
     ],
     swiftLanguageModes: [.v6]

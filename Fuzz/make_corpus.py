@@ -109,10 +109,30 @@ def gguf(metadata, tensors):
         data += b"\0" * (-len(data) % 32)
         out += text(name) + struct.pack("<I", len(dimensions)) + struct.pack(f"<{len(dimensions)}Q", *dimensions)
         out += struct.pack("<IQ", kind, len(data))
-        count, size = {0: (1, 4), 1: (1, 2), 30: (1, 2), 8: (32, 34), 2: (32, 18), 3: (32, 20)}[kind]
+        count, size = {0: (1, 4), 1: (1, 2), 30: (1, 2), 8: (32, 34), 2: (32, 18), 3: (32, 20)}.get(kind) or k_quants[
+            kind
+        ]
         data += bytes(math.prod(dimensions) // count * size)
     return out + b"\0" * (-len(out) % 32) + data
 
+
+k_quants = {6: (32, 22), 7: (32, 24), 20: (32, 18), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176)}
+k_quants[14] = (256, 210)
+# One tensor of each block format, and no model.
+blocks = [(f"t{kind}", [count, 2], kind) for kind, (count, _) in k_quants.items()]
+put("gguf", "blocks", gguf([("general.architecture", TEXT, "llama")], blocks))
+
+# A tokenizer with scores, and no model.
+pieces = ["<unk>", "<s>", "</s>", "<0x0A>", "\u2581", "a", "b", "ab", "\u2581a"]
+scored = [
+    ("general.architecture", TEXT, "llama"),
+    ("tokenizer.ggml.model", TEXT, "llama"),
+    ("tokenizer.ggml.tokens", LIST, pieces),
+    ("tokenizer.ggml.scores", LIST, [0, 0, 0, 0, -5, -6, -7, -1, -2]),
+    ("tokenizer.ggml.token_type", LIST, [2, 3, 3, 6, 1, 1, 1, 1, 1]),
+    ("tokenizer.ggml.bos_token_id", U32, 1),
+]
+put("gguf", "scores", gguf(scored, []))
 
 tokens = ["a", "b", "ab", "Ġ", "<s>", "</s>"]
 for family, kind, pre in [
@@ -189,6 +209,60 @@ for base in ["bpe-llama3", "bpe-qwen"]:
 for index, variant in enumerate(json.loads(read("Tests/Fixtures/tokenizers/variants.json"))):
     parts = {key: value for key, value in variant["replace"].items() if key != "model" and len(compact(value)) < 1500}
     put("tokenizer", f"variant-{index}", compact({**small, **parts}))
+
+# SentencePiece-style files: the golden ones' parts, and every step there is
+spm_tokens = ["<unk>", "<s>", "</s>", "\u2581", "a", "b", "ab", "\u2581a", "<0xE2>", "<0x82>", "<0xAC>", "<0x0A>"]
+spm = {
+    "model": {
+        "type": "BPE",
+        "unk_token": "<unk>",
+        "fuse_unk": True,
+        "byte_fallback": True,
+        "vocab": {token: number for number, token in enumerate(spm_tokens)},
+        "merges": [["a", "b"], ["\u2581", "a"]],
+    },
+    "added_tokens": [{"id": number, "content": spm_tokens[number], "special": True} for number in range(3)],
+}
+for base in ["llama2", "mistral", "gemma", "phi3", "always"]:
+    file = json.loads(read(f"Tests/Fixtures/golden/spm/spm-{base}.tokenizer.json"))
+    keys = ["normalizer", "pre_tokenizer", "decoder", "post_processor"]
+    put("tokenizer", f"spm-{base}", compact({**spm, **{key: file[key] for key in keys}}))
+steps = {
+    "normalizer": {
+        "type": "Sequence",
+        "normalizers": [
+            *({"type": kind} for kind in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase"]),
+            {"type": "Strip", "strip_left": True, "strip_right": False},
+            {"type": "Prepend", "prepend": "\u2581"},
+            {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
+        ],
+    },
+    "pre_tokenizer": {
+        "type": "Sequence",
+        "pretokenizers": [
+            {"type": "Punctuation", "behavior": "MergedWithNext"},
+            {"type": "Whitespace"},
+            {"type": "WhitespaceSplit"},
+            {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True},
+            {"type": "ByteLevel", "add_prefix_space": True, "use_regex": False},
+            {"type": "Digits", "individual_digits": True},
+        ],
+    },
+    "decoder": {
+        "type": "Sequence",
+        "decoders": [
+            {"type": "Replace", "pattern": {"Regex": "[a]"}, "content": "b"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 1},
+            {"type": "Metaspace", "replacement": "\u2581", "add_prefix_space": True},
+            {"type": "ByteFallback"},
+            {"type": "Fuse"},
+            {"type": "Replace", "pattern": {"String": "ab"}, "content": "c"},
+            {"type": "Strip", "content": "b", "start": 1, "stop": 2},
+        ],
+    },
+}
+for key, value in steps.items():
+    put("tokenizer", f"spm-{key}", compact({**spm, "decoder": {"type": "Fuse"}, key: value}))
 
 put("text", "words", "Hello, world! It's 12345 o'clock.\n\n  <|im_start|>user\r\n\tabab  ab <tool>")
 put("text", "scripts", "e\u0301 é \u1112\u1161\u11ab 한 שלום 你好 \U0001f468\u200d\U0001f469 \u180e\u3000 Å \u212b")
@@ -300,7 +374,9 @@ words = {
         decoders ByteLevel Split Digits pattern Regex String behavior Isolated Removed MergedWithPrevious MergedWithNext
         Contiguous invert individual_digits add_prefix_space use_regex post_processor TemplateProcessing single
         SpecialToken id special_tokens ids decoder content special lstrip rstrip single_word normalized ignore_merges
-        unk_token fuse_unk byte_fallback dropout type BPE""",
+        unk_token fuse_unk byte_fallback dropout type BPE NFD NFKC NFKD Lowercase Strip strip_left strip_right Prepend
+        prepend Replace Punctuation Whitespace WhitespaceSplit Metaspace replacement prepend_scheme always first never
+        ByteFallback Fuse start stop""",
         *r"\\p{L} \\s+(?!\\S) (?i: (a+)+$ (?R) \\K {1,3} (?<= [^ *+ true null".split(),
     ),
     "config": quoted(

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Checks every shell script of the repository with shellcheck, and every Python file with ruff: mistakes and format.
+# Checks every shell script of the repository with shellcheck, every Python file with ruff (mistakes and format), and
+# that every target declares what it imports.
 # Gets these tools first where they are missing, and fails after all of them have said what they found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +21,7 @@ done < <(git ls-files -z --cached --others --exclude-standard)
 
 status=0
 if shellcheck "${scripts[@]}"; then echo "${#scripts[@]} shell scripts pass shellcheck"; else status=1; fi
+scripts/imports.py || status=1
 .venv-lint/bin/ruff check || status=1
 .venv-lint/bin/ruff format --check || status=1
 exit $status

@@ -114,8 +114,8 @@ SPELLING = {code: f"\\u{code:04x}" for code in [*range(0x20), 0x7F]}
 SPELLING |= {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
 
 
-def tokenizer_fingerprint(path):
-    """The identity of the byte-level BPE tokenizer in a tokenizer.json."""
+def tokenizer_fingerprint(path):  # noqa: PLR0912, PLR0915 - one line for each part of the format
+    """The identity of the BPE tokenizer in a tokenizer.json."""
     with open(path, encoding="utf-8") as file:
         tokenizer = json.load(file)
     model, added = tokenizer["model"], tokenizer.get("added_tokens") or []
@@ -128,10 +128,20 @@ def tokenizer_fingerprint(path):
         return f'"{value.translate(SPELLING)}"'
 
     def parts(key, list_key):
+        def flat(value):
+            return [step for part in value[list_key] for step in flat(part)] if value["type"] == "Sequence" else [value]
+
         value = tokenizer.get(key)
-        if value is None:
-            return []
-        return value[list_key] if value["type"] == "Sequence" else [value]
+        return [] if value is None else flat(value)
+
+    def pattern(part):
+        ((kind, value),) = part["pattern"].items()
+        return kind.lower(), text(value)
+
+    def metaspace(part):
+        default = "never" if part.get("add_prefix_space") is False else "always"
+        scheme = part.get("prepend_scheme") or default
+        return text(part["replacement"]), scheme, part.get("split") is not False
 
     line("opd tokenizer 1")
     tokens = {token_id: token for token, token_id in model["vocab"].items()}
@@ -147,18 +157,51 @@ def tokenizer_fingerprint(path):
         flags = [bool(token.get(key)) for key in ("single_word", "lstrip", "rstrip")]
         line("added", token["id"], *flags, bool(token.get("normalized", not token.get("special"))))
     for part in parts("normalizer", "normalizers"):
-        line("normalizer", part["type"])
+        if part["type"] in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase"):
+            line("normalizer", part["type"])
+        elif part["type"] == "Strip":
+            line("normalizer", "Strip", bool(part.get("strip_left", True)), bool(part.get("strip_right", True)))
+        elif part["type"] == "Prepend":
+            line("normalizer", "Prepend", text(part["prepend"]))
+        elif part["type"] == "Replace":
+            line("normalizer", "Replace", *pattern(part), text(part["content"]))
+        else:
+            raise ValueError(f"{path}: normalizer {part['type']} is none that opd has")
     for part in parts("pre_tokenizer", "pretokenizers"):
         if part["type"] == "Split":
-            ((kind, pattern),) = part["pattern"].items()
-            line("split", kind.lower(), text(pattern), part["behavior"], bool(part.get("invert")))
+            line("split", *pattern(part), part["behavior"], bool(part.get("invert")))
         elif part["type"] == "Digits":
             line("digits", bool(part.get("individual_digits")))
+        elif part["type"] == "Punctuation":
+            line("punctuation", part.get("behavior") or "Isolated")
+        elif part["type"] == "Whitespace":
+            line("whitespace")
+        elif part["type"] == "WhitespaceSplit":
+            line("whitespace_split")
+        elif part["type"] == "Metaspace":
+            line("metaspace", *metaspace(part))
         elif part["type"] == "ByteLevel":
             line("bytes", bool(part.get("add_prefix_space", True)), bool(part.get("use_regex", True)))
         else:
             raise ValueError(f"{path}: pre-tokenizer {part['type']} is none that opd has")
     line("model", bool(model.get("ignore_merges")), bool(model.get("fuse_unk")), text(model.get("unk_token") or ""))
+    if model.get("byte_fallback"):
+        line("byte_fallback")
+    decoders = parts("decoder", "decoders")
+    if [part["type"] for part in decoders] != ["ByteLevel"]:
+        for part in decoders:
+            if part["type"] in ("ByteLevel", "ByteFallback", "Fuse"):
+                line("decoder", part["type"])
+            elif part["type"] == "Metaspace":
+                line("decoder", "Metaspace", *metaspace(part))
+            elif part["type"] == "Replace":
+                line("decoder", "Replace", *pattern(part), text(part["content"]))
+            elif part["type"] == "Strip":
+                line("decoder", "Strip", text(part["content"]), part["start"], part["stop"])
+            else:
+                raise ValueError(f"{path}: decoder {part['type']} is none that opd has")
+        if not decoders:
+            line("decoder")
     return digest.hexdigest()
 
 

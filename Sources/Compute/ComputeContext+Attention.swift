@@ -39,26 +39,41 @@ extension ComputeContext {
         }
     }
 
-    static func kernelRope(_ rope: RopeTable, _ qNorm: Tensor?, _ kNorm: Tensor?, _ epsilon: Float) -> ck_rope {
-        ck_rope(
+    /// The kernels' view of norms and rotation; checks their sizes.
+    static func kernelRope(
+        _ rope: RopeTable?, _ qNorm: Tensor?, _ kNorm: Tensor?, _ epsilon: Float, _ shape: AttentionShape
+    ) -> ck_rope {
+        let size = shape.headDimension
+        precondition((rope?.rotaryDimension ?? 0) <= size, "rope: more columns than a head has")
+        let isPerHead = qNorm?.count ?? size == size && kNorm?.count ?? size == size
+        precondition(
+            isPerHead
+                || qNorm?.count ?? shape.queryColumns == shape.queryColumns
+                    && kNorm?.count ?? shape.keyColumns == shape.keyColumns,
+            "norms of queries and keys: sizes")
+        return ck_rope(
             q_norm: qNorm.map { UnsafePointer($0.f32) }, k_norm: kNorm.map { UnsafePointer($0.f32) },
-            epsilon: epsilon, cos: rope.cos.f32, sin: rope.sin.f32)
+            epsilon: epsilon, whole: !isPerHead, cos: rope.map { UnsafePointer($0.cos.f32) },
+            sin: rope.map { UnsafePointer($0.sin.f32) }, rotary_dim: Int32(rope?.rotaryDimension ?? 0))
     }
 
-    /// Normalises (when norms are given) and rotates queries and keys; writes q, and k and v into the pages.
+    /// Normalises (when norms are given) and rotates (when a rope is given) queries and keys; writes q, and k and v into
+    /// the pages.
     ///
-    /// qkv [T,(H+2KV)D] A, q [T,HD] A, norms [1,D] f32 or nil. Half-split rotary form: pairs (i, i + D/2).
+    /// qkv [T,(H+2KV)D] A, q [T,HD] A. Norms, f32: [1,D] of every head by itself, or [1,HD] and [1,KV D] of the whole
+    /// queries and the whole keys. Half-split rotary form: pairs (i, i + R/2) of a head's first R elements, R being the
+    /// rope's rotary dimension.
     package func ropeAndCache(
         qkv: Tensor, shape: AttentionShape, qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6,
-        rope: RopeTable, segments: [Segment], layer: Int, pool: PagePool, into q: Tensor
+        rope: RopeTable?, segments: [Segment], layer: Int, pool: PagePool, into q: Tensor
     ) {
         profile?.begin(.rope)
         defer { profile?.end() }
         precondition(pool.shape == shape && qkv.type == pool.type && q.type == pool.type, "ropeAndCache: types")
         precondition(qkv.columns == shape.fusedColumns && q.columns == shape.queryColumns, "ropeAndCache: columns")
-        precondition(q.rows == qkv.rows && rope.cos.columns == shape.headDimension / 2, "ropeAndCache: rows")
-        makeAttentionItems(segments, rows: 32, heads: 1, totalRows: qkv.rows, positions: rope.positions)
-        var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon)
+        precondition(q.rows == qkv.rows, "ropeAndCache: rows")
+        makeAttentionItems(segments, rows: 32, heads: 1, totalRows: qkv.rows, positions: rope?.positions ?? Int.max)
+        var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon, shape)
         pool.withKernelView(layer: layer, of: segments) { shape, table in
             withUnsafePointer(to: &kernelRope) { rope in
                 attentionItems.withUnsafeBufferPointer { items in
@@ -73,13 +88,13 @@ extension ComputeContext {
         }
     }
 
-    /// Causal attention of q's rows over their sequences' pages; scale 1/sqrt(D).
+    /// Causal attention of q's rows over their sequences' pages, by the layer's rule.
     ///
     /// q and out [T,HD] A; logSumExp [T,H] f32 when given. A query's bits do not depend on its neighbours: one at a
     /// time, a whole segment or a split prefill agree.
     package func attention(
-        q: Tensor, shape: AttentionShape, segments: [Segment], layer: Int, pool: PagePool, into out: Tensor,
-        logSumExp: Tensor? = nil
+        q: Tensor, shape: AttentionShape, rule: AttentionRule = AttentionRule(), segments: [Segment], layer: Int,
+        pool: PagePool, into out: Tensor, logSumExp: Tensor? = nil
     ) {
         profile?.begin(.attention)
         defer { profile?.end() }
@@ -88,7 +103,7 @@ extension ComputeContext {
         precondition(logSumExp.map { $0.count == q.rows * shape.heads } ?? true, "attention: logSumExp's shape")
         makeAttentionItems(
             segments, rows: Self.attentionRows, heads: shape.keyValueHeads, totalRows: q.rows, positions: Int.max)
-        pool.withKernelView(layer: layer, of: segments) { shape, table in
+        pool.withKernelView(layer: layer, of: segments, rule: rule) { shape, table in
             attentionItems.withUnsafeBufferPointer { items in
                 team.run(items: items.count) { index, thread in
                     let item = items[index]
@@ -102,20 +117,22 @@ extension ComputeContext {
     }
 
     /// ``ropeAndCache(qkv:shape:qNorm:kNorm:epsilon:rope:segments:layer:pool:into:)`` and
-    /// ``attention(q:shape:segments:layer:pool:into:logSumExp:)`` in one pass, with their bits, for segments of one row:
-    /// the next token of each sequence.
+    /// ``attention(q:shape:rule:segments:layer:pool:into:logSumExp:)`` in one pass, with their bits, for segments of one
+    /// row: the next token of each sequence.
     package func attendNext(
         qkv: Tensor, shape: AttentionShape, qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6,
-        rope: RopeTable, segments: [Segment], layer: Int, pool: PagePool, into out: Tensor
+        rope: RopeTable?, rule: AttentionRule = AttentionRule(), segments: [Segment], layer: Int, pool: PagePool,
+        into out: Tensor
     ) {
         profile?.begin(.attention)
         defer { profile?.end() }
         precondition(pool.shape == shape && qkv.type == pool.type && out.type == pool.type, "attendNext: types")
         precondition(qkv.columns == shape.fusedColumns && out.columns == shape.queryColumns, "attendNext: columns")
-        precondition(out.rows == qkv.rows && rope.cos.columns == shape.headDimension / 2, "attendNext: rows")
+        precondition(out.rows == qkv.rows, "attendNext: rows")
         precondition(segments.allSatisfy { $0.count == 1 }, "attendNext: a segment of several rows")
         makeAttentionItems(
-            segments, rows: nil, heads: shape.keyValueHeads, totalRows: qkv.rows, positions: rope.positions)
+            segments, rows: nil, heads: shape.keyValueHeads, totalRows: qkv.rows,
+            positions: rope?.positions ?? Int.max)
         attendTasks.removeAll(keepingCapacity: true)
         for item in attentionItems {
             attendTasks.append(
@@ -124,8 +141,8 @@ extension ComputeContext {
         // Several parts a thread, so that threads end together; long ones, because a part's first keys are not fetched
         // ahead.
         let parts = min(attendTasks.count, team.threads * 4)
-        var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon)
-        pool.withKernelView(layer: layer, of: segments) { shape, table in
+        var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon, shape)
+        pool.withKernelView(layer: layer, of: segments, rule: rule) { shape, table in
             withUnsafePointer(to: &kernelRope) { rope in
                 attendTasks.withUnsafeBufferPointer { tasks in
                     team.run(items: parts) { part, thread in

@@ -2,14 +2,15 @@ import CKernels
 
 extension ComputeContext {
     /// Gradient of ``ropeAndCache(qkv:shape:qNorm:kNorm:epsilon:rope:segments:layer:pool:into:)`` and
-    /// ``attention(q:shape:segments:layer:pool:into:logSumExp:)`` together.
+    /// ``attention(q:shape:rule:segments:layer:pool:into:logSumExp:)`` together.
     ///
     /// Groups are whole: from position 0 to the last continuation; their pages hold this layer's keys and values.
-    /// Writes dqkv [T,(H+2KV)D] A for the rows of the groups, accumulates dQNorm and dKNorm [1,D] f32.
+    /// Writes dqkv [T,(H+2KV)D] A for the rows of the groups, accumulates dQNorm and dKNorm, f32 and of the norms' sizes.
     package func attentionBackward(
         dOut: Tensor, out: Tensor, logSumExp: Tensor, qkv: Tensor, q: Tensor, shape: AttentionShape,
-        qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6, rope: RopeTable, groups: [AttentionGroup],
-        layer: Int, pool: PagePool, into dqkv: Tensor, dQNorm: Tensor? = nil, dKNorm: Tensor? = nil
+        qNorm: Tensor? = nil, kNorm: Tensor? = nil, epsilon: Float = 1e-6, rope: RopeTable?,
+        rule: AttentionRule = AttentionRule(), groups: [AttentionGroup], layer: Int, pool: PagePool, into dqkv: Tensor,
+        dQNorm: Tensor? = nil, dKNorm: Tensor? = nil
     ) {
         profile?.begin(.attentionGradient)
         defer { profile?.end() }
@@ -17,8 +18,8 @@ extension ComputeContext {
         precondition(dqkv.type == pool.type && dqkv.count == qkv.count, "attentionBackward: dqkv")
         let gradient = scratch("attention.gradient", rows: qkv.rows, columns: qkv.columns)
         attentionGradients(
-            dOut: dOut, out: out, logSumExp: logSumExp, q: q, shape: shape, groups: groups, layer: layer, pool: pool,
-            into: gradient)
+            dOut: dOut, out: out, logSumExp: logSumExp, q: q, shape: shape, rule: rule, groups: groups, layer: layer,
+            pool: pool, into: gradient)
         rotationGradients(
             gradient, qkv: qkv, qNorm: qNorm, kNorm: kNorm, epsilon: epsilon, rope: rope,
             segments: groups.flatMap(\.segments), layer: layer, pool: pool, into: dqkv, dQNorm: dQNorm, dKNorm: dKNorm)
@@ -26,8 +27,8 @@ extension ComputeContext {
 
     /// d [T,(H+2KV)D] f32: gradients of the rotated queries and keys and of the values.
     private func attentionGradients(
-        dOut: Tensor, out: Tensor, logSumExp: Tensor, q: Tensor, shape: AttentionShape, groups: [AttentionGroup],
-        layer: Int, pool: PagePool, into d: Tensor
+        dOut: Tensor, out: Tensor, logSumExp: Tensor, q: Tensor, shape: AttentionShape, rule: AttentionRule,
+        groups: [AttentionGroup], layer: Int, pool: PagePool, into d: Tensor
     ) {
         var spans: [ck_span] = []
         var ranges: [(spans: Range<Int>, rows: Int)] = []
@@ -50,7 +51,7 @@ extension ComputeContext {
         }
         // Large groups first: the last item decides when all are done.
         ranges.sort { ($0.rows, $1.spans.lowerBound) > ($1.rows, $0.spans.lowerBound) }
-        pool.withKernelView(layer: layer, of: groups) { kernelShape, table in
+        pool.withKernelView(layer: layer, of: groups, rule: rule) { kernelShape, table in
             spans.withUnsafeBufferPointer { spans in
                 team.run(items: ranges.count * shape.keyValueHeads) { item, thread in
                     let range = ranges[item / shape.keyValueHeads].spans
@@ -65,13 +66,15 @@ extension ComputeContext {
 
     /// Undoes the rotation and the norms of queries and keys.
     private func rotationGradients(
-        _ d: Tensor, qkv: Tensor, qNorm: Tensor?, kNorm: Tensor?, epsilon: Float, rope: RopeTable,
+        _ d: Tensor, qkv: Tensor, qNorm: Tensor?, kNorm: Tensor?, epsilon: Float, rope: RopeTable?,
         segments: [Segment], layer: Int, pool: PagePool, into dqkv: Tensor, dQNorm: Tensor?, dKNorm: Tensor?
     ) {
-        var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon)
+        var kernelRope = Self.kernelRope(rope, qNorm, kNorm, epsilon, pool.shape)
         makeAttentionItems(
-            segments, rows: Self.rowsPerPartial, heads: 1, totalRows: qkv.rows, positions: rope.positions)
-        let columns = pool.shape.headDimension
+            segments, rows: Self.rowsPerPartial, heads: 1, totalRows: qkv.rows,
+            positions: rope?.positions ?? Int.max)
+        // Both partial sums have the width of the wider one, that of the queries.
+        let columns = kernelRope.whole ? pool.shape.queryColumns : pool.shape.headDimension
         let norms = scratch("attention.norms", rows: 2 * attentionItems.count, columns: columns)
         if dQNorm != nil || dKNorm != nil { norms.fill(0) }
         pool.withKernelView(layer: layer, of: segments) { shape, _ in
@@ -89,8 +92,10 @@ extension ComputeContext {
             }
         }
         for index in attentionItems.indices {
-            if let dQNorm { kernels.add(dQNorm.f32, norms.f32 + 2 * index * columns, Int64(columns)) }
-            if let dKNorm { kernels.add(dKNorm.f32, norms.f32 + (2 * index + 1) * columns, Int64(columns)) }
+            if let dQNorm { kernels.add(dQNorm.f32, norms.f32 + 2 * index * columns, Int64(dQNorm.count)) }
+            if let dKNorm {
+                kernels.add(dKNorm.f32, norms.f32 + (2 * index + 1) * columns, Int64(dKNorm.count))
+            }
         }
     }
 }

@@ -1,15 +1,16 @@
 import CKernels
 import Glibc
 
-/// The language-model head, walked one vocabulary panel at a time. z = x Wᵀ * inverseTemperature.
+/// The language-model head, walked one vocabulary panel at a time. z = rule(x Wᵀ) * inverseTemperature.
 extension ComputeContext {
     /// Computes for each row t the log-sum-exp of z, z[targets[t]] minus it, and optionally the entropy of softmax(z).
     ///
     /// x [T,C] A, head [V,C]; arrays have T elements. A row's bits do not depend on its batch. T x V is not stored,
     /// unless the caller has the memory: `keeping` [T,V] f32 takes z for ``headBackward``, in an order of its own.
     package func headLogprobs(
-        _ x: Tensor, head: PackedMatrix, targets: [Int32], inverseTemperature: [Float], logprobs: inout [Float],
-        lse: inout [Float], entropy: UnsafeMutablePointer<[Float]>? = nil, keeping kept: Tensor? = nil
+        _ x: Tensor, head: PackedMatrix, rule: HeadRule = HeadRule(), targets: [Int32], inverseTemperature: [Float],
+        logprobs: inout [Float], lse: inout [Float], entropy: UnsafeMutablePointer<[Float]>? = nil,
+        keeping kept: Tensor? = nil
     ) {
         profile?.begin(.head, flops: 2.0 * Double(x.count * head.outputs))
         defer { profile?.end() }
@@ -19,7 +20,7 @@ extension ComputeContext {
             targets.allSatisfy { $0 >= 0 && Int($0) < head.outputs }, "headLogprobs: target outside the vocabulary")
         let targetLogits = scratch("head.target", rows: 1, columns: max(rows, 1)).f32
         let statistics = headStatistics(
-            x, head, inverseTemperature, weighted: entropy != nil, keeping: kept,
+            x, head, rule, inverseTemperature, weighted: entropy != nil, keeping: kept,
             { panel, range, z in
                 let columns = head.panelRange(panel)
                 for row in range where columns.contains(Int(targets[row])) {
@@ -40,10 +41,11 @@ extension ComputeContext {
 
     /// Scaled logits z of a few rows, for sampling, and their log-sum-exp. x [B,C] A, logits [B,V] f32.
     ///
-    /// z[b][token] - lse[b] has the bits of ``headLogprobs(_:head:targets:inverseTemperature:logprobs:lse:entropy:)``.
+    /// z[b][token] - lse[b] has the bits of ``headLogprobs(_:head:rule:targets:inverseTemperature:logprobs:lse:entropy:keeping:)``.
     /// panelMaxima, when given, [B, head.panelCount] f32: the largest z of each panel.
     package func headLogits(
-        _ x: Tensor, head: PackedMatrix, inverseTemperature: [Float], into logits: Tensor, lse: inout [Float],
+        _ x: Tensor, head: PackedMatrix, rule: HeadRule = HeadRule(), inverseTemperature: [Float], into logits: Tensor,
+        lse: inout [Float],
         panelMaxima: Tensor? = nil
     ) {
         profile?.begin(.head, flops: 2.0 * Double(x.count * head.outputs))
@@ -52,7 +54,7 @@ extension ComputeContext {
         precondition(inverseTemperature.count == x.rows && x.columns == head.inputs, "headLogits: counts differ")
         if x.rows == 0 { return lse = [] }
         let statistics = headStatistics(
-            x, head, inverseTemperature, weighted: false, keeping: nil,
+            x, head, rule, inverseTemperature, weighted: false, keeping: nil,
             { panel, rows, z in
                 let columns = head.panelRange(panel)
                 kernels.store_block(
@@ -66,7 +68,8 @@ extension ComputeContext {
 
     /// Per-panel statistics of all rows; `use` sees each scaled block before it is dropped, or kept.
     private func headStatistics(
-        _ x: Tensor, _ head: PackedMatrix, _ inverseTemperature: [Float], weighted: Bool, keeping kept: Tensor?,
+        _ x: Tensor, _ head: PackedMatrix, _ rule: HeadRule, _ inverseTemperature: [Float], weighted: Bool,
+        keeping kept: Tensor?,
         _ use: (_ panel: Int, _ rows: Range<Int>, _ z: UnsafeMutablePointer<Float>) -> Void
     ) -> HeadStatistics {
         precondition(x.columns == head.inputs && x.type == head.type, "head: shapes differ")
@@ -75,7 +78,7 @@ extension ComputeContext {
         let products = PanelProducts(self, x, head, user: "head")
         let logits = LogitBlocks(self, of: x, head, keeping: kept)
         let stride = Int64(head.panelCount)
-        inverseTemperature.withUnsafeBufferPointer { scale in
+        rule.scales(inverseTemperature).withUnsafeBufferPointer { scale in
             guard let scale = scale.baseAddress else { return }
             team.run(items: products.chunks.count * head.panelCount) { item, thread in
                 let panel = item / products.chunks.count
@@ -86,6 +89,10 @@ extension ComputeContext {
                 products.run(
                     chunk: chunk, panel: panel, thread: thread, into: block, type: .f32, rowStride: columns,
                     accumulate: false)
+                if rule.softCap > 0 {
+                    kernels.panel_cap(
+                        block, Int64(columns), Int64(columns), rule.logitScale, rule.softCap, Int64(rows.count))
+                }
                 let at = rows.lowerBound * head.panelCount + panel
                 kernels.panel_stats(
                     block, Int64(columns), Int64(columns), scale + rows.lowerBound, statistics.maxima.f32 + at,

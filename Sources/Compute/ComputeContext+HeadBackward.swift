@@ -35,14 +35,16 @@ extension ComputeContext {
         }
     }
 
-    /// Gradient of the target log-probabilities: dL/dz = coefficient * (onehot - softmax(z)) * inverseTemperature.
+    /// Gradient of the target log-probabilities: dL/d(rule(x Wᵀ)) = coefficient * (onehot - softmax(z)) *
+    /// inverseTemperature, times the rule's slope.
     ///
     /// x [T,C] A; arrays have T elements; lse as headLogprobs gave it. dx [T,C] f32 is written, so is dW [V,C]
     /// f32 (nil: not wanted), or added to when `accumulate`. z is `kept`, as headLogprobs kept it, or else computed
     /// again slab by slab.
     package func headBackward(
-        _ x: Tensor, head: PackedMatrix, transposed: PackedHeadTranspose, targets: [Int32],
-        inverseTemperature: [Float], lse: [Float], coefficient: [Float], kept: Tensor? = nil, dx: Tensor, dW: Tensor?,
+        _ x: Tensor, head: PackedMatrix, transposed: PackedHeadTranspose, rule: HeadRule = HeadRule(),
+        targets: [Int32], inverseTemperature: [Float], lse: [Float], coefficient: [Float], kept: Tensor? = nil,
+        dx: Tensor, dW: Tensor?,
         accumulate: Bool = false
     ) {
         let productCount = (kept == nil ? 1 : 0) + (dW == nil ? 1 : 2)
@@ -61,8 +63,10 @@ extension ComputeContext {
             return
         }
         // Kept logits are scaled already.
-        let scale = kept == nil ? inverseTemperature : [Float](repeating: 1, count: rows)
-        let slope = kept == nil ? coefficient : zip(coefficient, inverseTemperature).map(*)
+        let scales = rule.scales(inverseTemperature)
+        let scale = kept == nil ? scales : [Float](repeating: 1, count: rows)
+        let slope = kept == nil ? coefficient : zip(coefficient, scales).map(*)
+        let unit = rule.softCap > 0 ? scale.indices.map { scale[$0] / (scales[$0] * rule.softCap) } : []
         let products = kept == nil ? PanelProducts(self, x, head, user: "head") : nil
         let chunks = RowChunks(rows: rows)
         let logits = LogitBlocks(self, of: x, head, keeping: kept)
@@ -80,8 +84,21 @@ extension ComputeContext {
                 products?.run(
                     chunk: chunk, panel: panel, thread: thread, into: block, type: .f32,
                     rowStride: panelColumns.count, accumulate: false)
+                if products != nil && rule.softCap > 0 {
+                    kernels.panel_cap(
+                        block, Int64(panelColumns.count), Int64(panelColumns.count), rule.logitScale, rule.softCap,
+                        Int64(range.count))
+                }
                 let at = range.lowerBound * columns.count + panelColumns.lowerBound - columns.lowerBound
                 withRows(range.lowerBound, scale, lse, slope, targets) { scale, lse, slope, targets in
+                    if rule.softCap > 0 {
+                        kernels.panel_gradient_capped(
+                            dz.bytes + at * x.type.byteCount, x.type.code, Int64(columns.count), block,
+                            Int64(panelColumns.count), Int64(panelColumns.count), scale, lse, slope, targets,
+                            Int32(panelColumns.lowerBound), Int64(range.count), rule.logitScale,
+                            Array(unit[range]))
+                        return
+                    }
                     kernels.panel_gradient(
                         dz.bytes + at * x.type.byteCount, x.type.code, Int64(columns.count), block,
                         Int64(panelColumns.count), Int64(panelColumns.count), scale, lse, slope, targets,

@@ -157,27 +157,68 @@ extension ComputeContext {
         }
     }
 
-    /// h = silu(gate) * up. gateUp [T,2I] A with the gate first, h [T,I] A.
-    package func swiGLU(_ gateUp: Tensor, into h: Tensor) {
+    /// y += factor * x, elementwise, the product rounded first; both f32. A residual multiplier is such a factor.
+    package func add(_ x: Tensor, times factor: Float, to y: Tensor) {
         profile?.begin(.activation)
         defer { profile?.end() }
-        precondition(gateUp.rows == h.rows && gateUp.columns == 2 * h.columns && gateUp.type == h.type, "swiGLU")
-        team.run(count: h.rows, chunk: Self.activationRowsPerItem) { [kernels] range, _ in
-            kernels.swiglu(
+        precondition(x.count == y.count && x.type == .f32 && y.type == .f32, "add: shapes differ")
+        team.run(count: x.count, chunk: 1 << 15) { [kernels] range, _ in
+            kernels.add_scaled(y.f32 + range.lowerBound, x.f32 + range.lowerBound, factor, Int64(range.count))
+        }
+    }
+
+    /// x *= factor, elementwise, f32.
+    package func scale(_ x: Tensor, by factor: Float) {
+        profile?.begin(.activation)
+        defer { profile?.end() }
+        precondition(x.type == .f32, "scale: type")
+        team.run(count: x.count, chunk: 1 << 15) { [kernels] range, _ in
+            kernels.scale(x.f32 + range.lowerBound, factor, Int64(range.count))
+        }
+    }
+
+    /// y += rmsNorm(x) * weight, row by row: a block's output whose norm comes before the residual addition.
+    ///
+    /// x and y [T,C] f32, weight [1,C] f32. The gradient of x is ``rmsNormBackward(dy:x:weight:epsilon:dx:dWeight:)``
+    /// with y's gradient as dy.
+    package func addRMSNorm(_ x: Tensor, weight: Tensor, epsilon: Float, to y: Tensor) {
+        profile?.begin(.norm)
+        defer { profile?.end() }
+        precondition(x.rows == y.rows && x.columns == y.columns && weight.count == x.columns, "addRMSNorm: shapes")
+        precondition(x.type == .f32 && y.type == .f32, "addRMSNorm: types")
+        team.run(count: x.rows, chunk: Self.rowsPerItem) { [kernels] range, _ in
+            kernels.add_rms_norm(
+                y.f32, x.f32, weight.f32, Int64(x.columns), epsilon, Int64(range.lowerBound), Int64(range.upperBound))
+        }
+    }
+
+    /// h = activation(gate) * up. gateUp [T,2I] A with the gate first, h [T,I] A.
+    package func gatedActivation(_ gateUp: Tensor, _ activation: GateActivation = .silu, into h: Tensor) {
+        profile?.begin(.activation)
+        defer { profile?.end() }
+        precondition(
+            gateUp.rows == h.rows && gateUp.columns == 2 * h.columns && gateUp.type == h.type, "gatedActivation")
+        guard let kernel = activation == .silu ? kernels.swiglu : kernels.geglu else { return }
+        team.run(count: h.rows, chunk: Self.activationRowsPerItem) { range, _ in
+            kernel(
                 h.bytes, gateUp.bytes, h.type.code, Int64(h.columns), Int64(range.lowerBound),
                 Int64(range.upperBound))
         }
     }
 
-    /// Gradient of ``swiGLU(_:into:)``. dh [T,I] f32 or A, gateUp and dGateUp [T,2I] A.
-    package func swiGLUBackward(dh: Tensor, gateUp: Tensor, into dGateUp: Tensor) {
+    /// Gradient of ``gatedActivation(_:_:into:)``. dh [T,I] f32 or A, gateUp and dGateUp [T,2I] A.
+    package func gatedActivationBackward(
+        dh: Tensor, gateUp: Tensor, _ activation: GateActivation = .silu, into dGateUp: Tensor
+    ) {
         profile?.begin(.activationGradient)
         defer { profile?.end() }
         precondition(
             gateUp.rows == dh.rows && gateUp.columns == 2 * dh.columns && dGateUp.count == gateUp.count
-                && dGateUp.type == gateUp.type && (dh.type == .f32 || dh.type == gateUp.type), "swiGLUBackward")
-        team.run(count: dh.rows, chunk: Self.activationRowsPerItem) { [kernels] range, _ in
-            kernels.swiglu_backward(
+                && dGateUp.type == gateUp.type && (dh.type == .f32 || dh.type == gateUp.type),
+            "gatedActivationBackward")
+        guard let kernel = activation == .silu ? kernels.swiglu_backward : kernels.geglu_backward else { return }
+        team.run(count: dh.rows, chunk: Self.activationRowsPerItem) { range, _ in
+            kernel(
                 dGateUp.bytes, dh.bytes, dh.type.code, gateUp.bytes, gateUp.type.code, Int64(dh.columns),
                 Int64(range.lowerBound), Int64(range.upperBound))
         }

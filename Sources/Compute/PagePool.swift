@@ -20,11 +20,15 @@ package struct AttentionShape: Sendable, Equatable {
 
     /// Columns of q: heads times head dimension.
     package var queryColumns: Int { heads * headDimension }
+    /// Columns of a row's keys, or of its values: key-value heads times head dimension.
+    package var keyColumns: Int { keyValueHeads * headDimension }
     /// Columns of a fused row: queries, keys, values.
     package var fusedColumns: Int { (heads + 2 * keyValueHeads) * headDimension }
 }
 
-/// Cosines and sines of the rotary angles, [positions, headDimension / 2] f32 each.
+/// Cosines and sines of the rotary angles, [positions, rotaryDimension / 2] f32 each.
+///
+/// A factor on attention (yarn's and longrope's) is in both: what turns is multiplied by it.
 package struct RopeTable {
     package let cos: Tensor
     package let sin: Tensor
@@ -37,6 +41,8 @@ package struct RopeTable {
     }
 
     package var positions: Int { cos.rows }
+    /// Leading elements of a head that turn, in pairs (i, i + rotaryDimension / 2); the others stay as they are.
+    package var rotaryDimension: Int { 2 * cos.columns }
 }
 
 /// New tokens of one sequence: rows firstRow ..< firstRow + count at positions startPosition ..< startPosition + count.
@@ -46,12 +52,16 @@ package struct Segment: Sendable {
     package var startPosition: Int
     /// Pages of the positions 0 ..< startPosition + count, 64 a page.
     package var pages: [Int32]
+    /// Whether the rows, and all before them in the pages, are turned by the rotary embedding of long sequences, where a
+    /// model has one of its own.
+    package var isLong: Bool
 
-    package init(firstRow: Int, count: Int, startPosition: Int, pages: [Int32]) {
+    package init(firstRow: Int, count: Int, startPosition: Int, pages: [Int32], isLong: Bool = false) {
         self.firstRow = firstRow
         self.count = count
         self.startPosition = startPosition
         self.pages = pages
+        self.isLong = isLong
     }
 
     package var rows: Range<Int> { firstRow..<firstRow + count }
@@ -137,7 +147,7 @@ package final class PagePool {
     /// The kernels' view of one layer, and the addresses of all pages. `owners` stay alive and unchanged meanwhile: the
     /// segments whose page numbers the kernels are given as pointers.
     func withKernelView(
-        layer: Int, of owners: some Collection,
+        layer: Int, of owners: some Collection, rule: AttentionRule = AttentionRule(),
         _ body: (UnsafePointer<ck_attention_shape>, UnsafePointer<UnsafeMutableRawPointer?>) -> Void
     ) {
         precondition(layer >= 0 && layer < layers, "layer \(layer) of \(layers)")
@@ -145,7 +155,8 @@ package final class PagePool {
             heads: Int32(shape.heads), kv_heads: Int32(shape.keyValueHeads),
             head_dim: Int32(shape.headDimension), v_stride: Int32(valueStride), type: type.code,
             k_bytes: Int64(keyBytes), v_bytes: Int64(valueBytes), k_offset: Int64(layer * layerBytes),
-            v_offset: Int64(layer * layerBytes + shape.keyValueHeads * keyBytes))
+            v_offset: Int64(layer * layerBytes + shape.keyValueHeads * keyBytes), window: Int64(rule.window),
+            scale: rule.scale ?? 1 / Float(shape.headDimension).squareRoot(), soft_cap: rule.softCap)
         withExtendedLifetime(owners) {
             addresses.withUnsafeBufferPointer { table in
                 guard let table = table.baseAddress else { fatalError("attention over a pool without pages") }

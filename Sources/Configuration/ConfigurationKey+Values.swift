@@ -8,6 +8,8 @@ extension ConfigurationKey {
     func value(of node: Node) -> Result<ConfigurationValue, Refusal>? {
         switch (node, kind) {
         case (.sequence(let sequence), .names(let names)): value(of: Array(sequence), among: names)
+        case (.sequence(let sequence), .addresses(let most)): addresses(Array(sequence), most)
+        case (.scalar, .addresses(let most)): addresses([node], most)
         case (.scalar(let scalar), .names(let names)):
             scalar.string == "all" ? .success(.names([])) : value(of: [node], among: names)
         case (.sequence(let sequence), .texts): value(of: Array(sequence))
@@ -31,7 +33,24 @@ extension ConfigurationKey {
             guard !texts.contains(text) else { return .failure(Refusal(message: "'\(text)' is given twice")) }
             texts.append(text)
         }
-        return .success(.texts(texts))
+        return .success(.list(texts))
+    }
+
+    /// Different addresses of servers.
+    private func addresses(_ nodes: [Node], _ most: Int) -> Result<ConfigurationValue, Refusal> {
+        var found: [String] = []
+        for node in nodes {
+            guard let address = node.string.flatMap(serverAddress) else {
+                let got = node.string.map { ", got '\($0.prefix(80))'" } ?? ""
+                return .failure(Refusal(message: "expected \(expectation)\(got)"))
+            }
+            guard !found.contains(address) else { return .failure(Refusal(message: "'\(address)' is given twice")) }
+            found.append(address)
+        }
+        guard (1...most).contains(found.count) else {
+            return .failure(Refusal(message: "expected 1 to \(most) addresses, got \(found.count)"))
+        }
+        return .success(.list(found))
     }
 
     /// Some of `names`, in their order there.
@@ -83,12 +102,25 @@ extension ConfigurationKey {
         case .identifier:
             guard isIdentifier(text) else { return refuse() }
             return .success(.text(text))
-        case .names, .texts: return refuse()
+        case .names, .texts, .addresses: return refuse()
         case .text, .path:
             guard !text.isEmpty else { return refuse() }
             return .success(.text(text))
         }
     }
+}
+
+/// `http://HOST:PORT` or `https://…`, without a slash at the end; nil for what has a user, a path or a query.
+func serverAddress(_ text: String) -> String? {
+    var text = text
+    if text.hasSuffix("/") { text.removeLast() }
+    guard let scheme = ["http://", "https://"].first(where: { text.hasPrefix($0) }), text.utf8.count <= 300 else {
+        return nil
+    }
+    let rest = text.dropFirst(scheme.count)
+    guard let first = rest.first, first != ":", first != "-" else { return nil }
+    let isPlain = rest.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || ".-_:[]".contains($0)) }
+    return isPlain ? text : nil
 }
 
 /// Letters, digits, `.`, `_`, `-`, not starting with a dot or a hyphen.

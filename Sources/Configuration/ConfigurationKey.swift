@@ -21,6 +21,8 @@ package struct ConfigurationKey: Sendable {
         /// Letters, digits, `.`, `_`, `-`: it becomes part of file names.
         case identifier
         case path(FileUse)
+        /// One or up to so many addresses of servers.
+        case addresses(Int)
     }
 
     /// Most texts of a list, and most bytes of each.
@@ -41,7 +43,7 @@ package struct ConfigurationKey: Sendable {
         var configuration = RunConfiguration()
         configuration.teachers["*"] = .init()
         let text = read(configuration, "*").description
-        return text == "''" ? nil : text
+        return text == "''" || text == "[]" ? nil : text
     }
 
     /// The values the key takes, in words.
@@ -62,6 +64,7 @@ package struct ConfigurationKey: Sendable {
         case .text: "text"
         case .identifier: "a name of letters, digits, '.', '_' and '-'"
         case .path: "a path"
+        case .addresses(let most): most == 1 ? "http(s)://HOST:PORT" : "http(s)://HOST:PORT, or a list of such"
         }
     }
 }
@@ -127,8 +130,8 @@ extension ConfigurationKey {
     static func texts(_ path: String, _ field: Field<[String]>, _ summary: String) -> Self {
         Self(
             path: path, kind: .texts, required: false, summary: summary,
-            read: { configuration, _ in .texts(configuration[keyPath: field]) },
-            write: { if case .texts(let value) = $2 { $0[keyPath: field] = value } })
+            read: { configuration, _ in .list(configuration[keyPath: field]) },
+            write: { if case .list(let value) = $2 { $0[keyPath: field] = value } })
     }
 
     static func teacher(

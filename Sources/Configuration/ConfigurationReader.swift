@@ -192,7 +192,10 @@ struct ConfigurationReader {
             for label in key.path.contains("*") ? labels : [""] {
                 let name = key.path.split(separator: ".").map { $0 == "*" ? label : String($0) }.joined(separator: ".")
                 let isSet = places[name] != nil
-                if key.required, !isSet, !isRefused(name) {
+                // A server has the model itself.
+                let isElsewhere =
+                    key.path == "teachers.*.model" && configuration.teachers[label]?.server.isGiven == true
+                if key.required, !isSet, !isRefused(name), !isElsewhere {
                     let section = name.split(separator: ".").dropLast().joined(separator: ".")
                     problems.append(
                         .init(

@@ -12,6 +12,17 @@ package enum ConfigurationSchema {
 
             .text("student.model", \.student.model, .path(.student), "model that is trained; required without a shape"),
             .choice("student.dtype", \.student.dtype, "precision of weights and activations"),
+            .choice("student.engine", \.student.engine, "who trains it: opd on CPUs, or torch on GPUs or CPUs"),
+            .text("torch.python", \.torch.python, .text, "python with torch and transformers"),
+            .integer(
+                "torch.processes", \.torch.processes, 1...1_024, "processes that share the model, each with a GPU"),
+            .choice("torch.device", \.torch.device, "what they compute on; auto: GPUs where there are any"),
+            .choice("torch.dtype", \.torch.dtype, "precision of products; auto: student.dtype"),
+            .flag(
+                "torch.recompute", \.torch.recompute,
+                "activations are computed again in the backward pass, which saves memory and costs time"),
+            .choice("torch.attention", \.torch.attention, "transformers' implementation of attention"),
+            .flag("torch.compile", \.torch.compile, "torch compiles every block when it is first used"),
             .integer("shape.layers", \.shape.layers, 0...4096, "decoder layers; 0: no model is made"),
             .integer(
                 "shape.hidden", \.shape.hidden, 2...1_048_576,
@@ -47,6 +58,7 @@ package enum ConfigurationSchema {
             } write: {
                 if case .text(let value) = $1 { $0.dtype = .init(rawValue: value) ?? .bf16 }
             },
+        ] + teacherServerKeys + [
 
             .text(
                 "data.prompts", \.data.prompts, .path(.data), "file of training prompts; required without a task"
@@ -96,10 +108,11 @@ package enum ConfigurationSchema {
             .texts("sampling.stop", \.sampling.stop, "texts that end a response, beside the model's own end tokens"),
             .integer(
                 "sampling.min_tokens", \.sampling.minTokens, 0...1_000_000,
-                "tokens before which nothing ends a response"),
+                "first tokens that end nothing: no end token is drawn for them, no text of sampling.stop counts"),
             .flag(
                 "sampling.ignore_eos", \.sampling.ignoreEOS,
                 "the model's end tokens end no response: only sampling.stop and sampling.max_tokens do"),
+        ] + rolloutKeys + [
 
             .choice("objective.kind", \.objective.kind, "what the student learns from"),
             .choice(

@@ -3,7 +3,7 @@ package enum ConfigurationValue: Sendable, Equatable {
     case integer(Int), number(Double), flag(Bool), text(String)
     /// Some of a key's names; none: all of them.
     case names([String])
-    case texts([String])
+    case list([String])
 }
 
 extension ConfigurationValue: CustomStringConvertible {
@@ -14,8 +14,9 @@ extension ConfigurationValue: CustomStringConvertible {
         case .number(let value): short(value)
         case .flag(let value): value ? "true" : "false"
         case .text(let value): yamlText(value)
+        case .list(let texts):
+            texts.count == 1 ? yamlText(texts[0]) : "[" + texts.map(yamlText).joined(separator: ", ") + "]"
         case .names(let names): names.isEmpty ? "all" : "[" + names.joined(separator: ", ") + "]"
-        case .texts(let texts): "[" + texts.map(yamlText).joined(separator: ", ") + "]"
         }
     }
 }

@@ -11,16 +11,24 @@ extension RunConfiguration {
             switch self {
             case .resume:
                 Self.resumable.contains(path) || path.hasPrefix("checkpoint.")
+                    || path.hasPrefix("torch.") || path.hasPrefix("rollout.") || Self.changesPlace(path)
                     || (path.hasPrefix("pipeline.") && path != "pipeline.max_staleness")
             case .fork: !Self.fixed.contains(path)
             }
         }
 
+        /// Whether a key says where a server is and how it is used, not what it has.
+        private static func changesPlace(_ path: String) -> Bool {
+            path.hasPrefix("teachers.*.server.") && !path.hasSuffix(".kind") && !path.hasSuffix(".model")
+        }
+
         /// What may change when a run resumes, beside processes and checkpoints: where things are (their contents are
-        /// checked by themselves), how long it runs, and what becomes of bad steps.
+        /// checked by themselves), how long it runs, who
+        /// trains, and what becomes of bad steps.
         private static let resumable: Set = [
-            "name", "run_folder", "student.model", "data.prompts", "training.steps", "training.on_bad_step",
-            "training.bad_steps_in_a_row", "training.kl_limit", "training.empty_limit", "evaluation.every",
+            "name", "run_folder", "student.model", "student.engine", "data.prompts", "training.steps",
+            "training.on_bad_step", "training.bad_steps_in_a_row", "training.kl_limit", "training.empty_limit",
+            "evaluation.every",
             "evaluation.stop_at_pass_rate", "evaluation.stop_at_kl", "evaluation.teachers",
         ]
 

@@ -5,38 +5,39 @@ extension RunConfiguration {
     package func yaml(markingDefaults: Bool = false) -> String {
         var lines: [String] = []
         var section: [String] = []
-        for key in ConfigurationSchema.keys {
-            for label in key.path.contains("*") ? teachers.keys.sorted() : [""] where isPrinted(key, label) {
-                let path = key.path.split(separator: ".").map { $0 == "*" ? label : String($0) }
-                let value = key.read(self, label).description
-                if value == "''" { continue }
-                let parents = Array(path.dropLast())
-                for depth in parents.indices where Array(section.prefix(depth + 1)) != Array(parents.prefix(depth + 1))
-                {
-                    lines.append(String(repeating: "  ", count: depth) + "\(yamlText(parents[depth])):")
-                    section = Array(parents.prefix(depth + 1))
-                }
-                section = parents
-                let indent = String(repeating: "  ", count: parents.count)
-                let mark = markingDefaults && value == key.defaultText ? "  # default" : ""
-                lines.append("\(indent)\(path[path.count - 1]): \(value)\(mark)")
-                if key.path == "teachers.*.model" {
-                    // Labels come one after the other, each with all its keys.
-                    for other in ConfigurationSchema.keys
-                    where other.path.hasPrefix("teachers.*.") && other.path != key.path {
-                        let name = other.path.split(separator: ".").last ?? ""
-                        let value = other.read(self, label).description
-                        let mark = markingDefaults && value == other.defaultText ? "  # default" : ""
-                        lines.append("\(indent)\(name): \(value)\(mark)")
-                    }
-                }
+        for (key, label) in Self.printed(teachers.keys.sorted()) where isPrinted(key, label) {
+            let path = key.path.split(separator: ".").map { $0 == "*" ? label : String($0) }
+            let value = key.read(self, label).description
+            if value == "''" { continue }
+            let parents = Array(path.dropLast())
+            for depth in parents.indices where Array(section.prefix(depth + 1)) != Array(parents.prefix(depth + 1)) {
+                lines.append(String(repeating: "  ", count: depth) + "\(yamlText(parents[depth])):")
+                section = Array(parents.prefix(depth + 1))
             }
+            section = parents
+            let indent = String(repeating: "  ", count: parents.count)
+            let mark = markingDefaults && value == key.defaultText ? "  # default" : ""
+            lines.append("\(indent)\(path[path.count - 1]): \(value)\(mark)")
         }
         return lines.joined(separator: "\n") + "\n"
     }
 
+    /// All keys with their labels: those of a teacher one after the other, each teacher with all of them.
+    private static func printed(_ labels: [String]) -> [(key: ConfigurationKey, label: String)] {
+        let ofTeachers = ConfigurationSchema.keys.filter { $0.path.contains("*") }
+        return ConfigurationSchema.keys.flatMap { key -> [(key: ConfigurationKey, label: String)] in
+            guard key.path.contains("*") else { return [(key, "")] }
+            guard key.path == ofTeachers.first?.path else { return [] }
+            return labels.flatMap { label in ofTeachers.map { ($0, label) } }
+        }
+    }
+
+    /// Keys of a server are left out where there is none.
     private func isPrinted(_ key: ConfigurationKey, _ label: String) -> Bool {
-        !key.path.hasPrefix("teachers.*.") || key.path == "teachers.*.model"
+        if key.path.hasPrefix("rollout.server.") { return rollout.server.isGiven }
+        let isServed = teachers[label]?.server.isGiven == true
+        if key.path.hasPrefix("teachers.*.server.") { return isServed }
+        return key.path != "teachers.*.model" || !isServed || teachers[label]?.model.isEmpty == false
     }
 
     /// Settings that are allowed and probably not meant, one line each.
@@ -75,6 +76,7 @@ extension RunConfiguration {
         if training.warmupSteps >= training.steps {
             warnings.append("training.warmup_steps: the run of \(training.steps) steps ends before the warm-up does")
         }
+        warnings += serverWarnings
         return warnings
     }
 }

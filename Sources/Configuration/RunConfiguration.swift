@@ -12,6 +12,8 @@ package struct RunConfiguration: Sendable, Equatable {
     /// Folder into which the run writes; `runs/<name>` unless given.
     package var runFolder = ""
     package var student = Model()
+    /// How torch trains, where it does.
+    package var torch = Torch()
     /// The shape of a model that is made from scratch, instead of `student.model`.
     package var shape = Shape()
     /// Adapters that are trained instead of all weights.
@@ -20,6 +22,8 @@ package struct RunConfiguration: Sendable, Equatable {
     package var teachers: [String: Model] = [:]
     package var data = Data()
     package var sampling = Sampling()
+    /// Who samples the student's responses.
+    package var rollout = Rollout()
     package var objective = Method()
     package var training = Training()
     package var pipeline = Pipeline()
@@ -37,7 +41,40 @@ package struct RunConfiguration: Sendable, Equatable {
         /// Hugging Face folder, GGUF file, or folder with one GGUF.
         package var model = ""
         package var dtype = DType.bf16
+        /// Folder of a server's tokenizer.
+        package var tokenizer = ""
+        /// The servers that have it; none: this program computes it.
+        package var server = Server()
+        /// Who trains it; of a teacher it has no meaning.
+        package var engine = Engine.native
         package init() {}
+    }
+
+    /// Who trains.
+    package enum Engine: String, Sendable, CaseIterable { case native, torch }
+
+    /// The processes of the torch engine.
+    package struct Torch: Sendable, Equatable {
+        /// The program with torch and transformers.
+        package var python = "python3"
+        package var processes = 1
+        package var device = Device.auto
+        package var dtype = DType.auto
+        /// Whether activations are computed again in the backward pass instead of kept.
+        package var recompute = true
+        package var attention = Attention.auto
+        package var compile = false
+        package init() {}
+
+        package enum Device: String, Sendable, CaseIterable { case auto, cpu, cuda }
+        package enum DType: String, Sendable, CaseIterable { case auto, bf16, f32 }
+        /// As transformers names them.
+        package enum Attention: String, Sendable, CaseIterable {
+            case auto, eager, sdpa
+            case flashAttention2 = "flash_attention_2"
+            case flashAttention3 = "flash_attention_3"
+            case flexAttention = "flex_attention"
+        }
     }
 
     /// The shape of a model from scratch.
@@ -66,9 +103,9 @@ package struct RunConfiguration: Sendable, Equatable {
         package var seed = 1
         package init() {}
 
-        /// Names that `targets` may have.
+        /// Names that `targets` may have; the last two are those of models that fuse what the others have apart.
         package static let targetNames = [
-            "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+            "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj",
         ]
     }
 

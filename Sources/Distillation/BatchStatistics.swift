@@ -6,6 +6,9 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     private var lossSum = 0.0
     private var ratioSum = 0.0
     private var ratioPeak = 0.0
+    private var mismatchSum = 0.0
+    private var mismatchPeak = 0.0
+    private var mismatchTokens = 0
     private var clippedTokens = 0
     private var reverseKLSum = 0.0
     private var entropySum = 0.0
@@ -26,6 +29,26 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
         ratioSum += ratio
         ratioPeak = max(ratioPeak, ratio)
         if token.clipped { clippedTokens += 1 }
+    }
+
+    /// Adds how far s is from b for the tokens of a response that the weights being trained have sampled themselves: 0
+    /// where sampler and trainer compute alike.
+    /// - Parameters:
+    ///   - current: s, one a response token.
+    ///   - version: of the weights being trained.
+    package mutating func add(mismatchOf trajectory: Trajectory, current: [Float], version: UInt64) {
+        var position = 0
+        for run in trajectory.policyVersions.runs {
+            let tokens = position..<position + run.count
+            position += run.count
+            guard run.version == version else { continue }
+            for index in tokens {
+                let difference = abs(Double(current[index]) - Double(trajectory.behaviourLogprobs[index]))
+                mismatchSum += difference
+                mismatchPeak = max(mismatchPeak, difference)
+            }
+            mismatchTokens += run.count
+        }
     }
 
     /// Adds a token that is imitated, which no policy sampled.
@@ -85,6 +108,10 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     package var entropy: Double? { entropyTokens == 0 ? nil : entropySum / Double(entropyTokens) }
     package var ratioMean: Double { ratioSum / Double(max(tokens, 1)) }
     package var ratioMax: Double { ratioPeak }
+    /// Mean of |s - b| in nats over the tokens that the weights being trained have sampled; nil when there are none.
+    package var mismatchMean: Double? { mismatchTokens == 0 ? nil : mismatchSum / Double(mismatchTokens) }
+    /// The largest of them; nil when there are none.
+    package var mismatchMax: Double? { mismatchTokens == 0 ? nil : mismatchPeak }
     /// Share of tokens at which the surrogate's bound acted.
     package var clipFraction: Double { Double(clippedTokens) / Double(max(tokens, 1)) }
     /// Mean of completed steps minus policy version, over tokens.

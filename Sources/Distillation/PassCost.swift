@@ -37,4 +37,9 @@ extension CostModel {
         self.init(
             student: forward(student), training: training.map(forward), teachers: teachers.mapValues(forward))
     }
+
+    /// From now on it is known what passes cost a teacher.
+    package mutating func add(teacher: String, _ cost: PassCost) {
+        teachers[teacher] = { cost.operations(prompt: $0, response: $1) }
+    }
 }

@@ -77,6 +77,7 @@ package struct PolicyGradient: Sendable, Equatable, Codable {
             statistics.add(token, ratio: ratio)
         }
         statistics.add(scored, version: version)
+        statistics.add(mismatchOf: scored.trajectory, current: current, version: version)
         return gradient
     }
 }

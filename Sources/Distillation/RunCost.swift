@@ -36,6 +36,16 @@ package struct CostModel: Sendable {
         self.teachers = teachers
     }
 
+    /// The teachers that sampled or graded trajectories of a batch, and of which it is not known what passes cost.
+    package func unknownTeachers(of batch: [ScoredTrajectory]) -> Set<String> {
+        var asked: Set<String> = []
+        for scored in batch {
+            if !scored.sampler.isEmpty { asked.insert(scored.sampler) }
+            if scored.trajectory.isGraded { asked.insert(scored.trajectory.teacher) }
+        }
+        return asked.filter { teachers[$0] == nil }
+    }
+
     /// Adds a batch that was sampled, by the student or a teacher, and, where teachers grade, graded.
     /// - Parameter isTrained: false for one that was given up.
     package func add(_ batch: [ScoredTrajectory], isTrained: Bool, to cost: inout RunCost) {

@@ -12,9 +12,8 @@ package struct SamplingSettings: Sendable, Hashable, Codable {
     package var stopTokenIDs: [Int32]
     /// Texts that end a response: the token that completes one in the response's text is the last.
     package var stop: [String]
-    /// Tokens before which nothing ends a response: a stop token or text that comes earlier is as any other.
-    ///
-    /// Nothing is masked, so that log-probabilities stay those of the whole distribution that tokens are drawn from.
+    /// The first tokens of a response that end nothing: no stop token is drawn for them, and stop texts that they complete
+    /// do not count. Log-probabilities stay those among all tokens.
     package var minTokens: Int
 
     package init(

@@ -46,6 +46,10 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
     package var ratioMean: Double?
     package var ratioMax: Double?
     package var clipFraction: Double?
+    /// Mean and largest |s - b| in nats over the tokens that the weights being trained have sampled; nil where sampler
+    /// and trainer promise the same bits, or there are none.
+    package var mismatchMean: Double?
+    package var mismatchMax: Double?
     /// Mean reward of the responses that verifiers judged, and the share of them that passed; nil when there are none.
     package var rewardMean: Double?
     package var passRate: Double?
@@ -59,8 +63,11 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
     /// Response tokens of the batch.
     package var batchTokens: Int
 
-    package init(_ statistics: BatchStatistics, gradNorm: Double, learningRate: Double) {
+    /// - Parameter isExact: whether s and b have the same bits where weights are the same, so that nothing tells how far
+    ///   they are apart.
+    package init(_ statistics: BatchStatistics, gradNorm: Double, learningRate: Double, isExact: Bool = true) {
         self.init(supervised: statistics, gradNorm: gradNorm, learningRate: learningRate)
+        if !isExact { (mismatchMean, mismatchMax) = (statistics.mismatchMean, statistics.mismatchMax) }
         teacherKL = statistics.isGraded ? statistics.teacherKL : nil
         ratioMean = statistics.ratioMean
         ratioMax = statistics.ratioMax

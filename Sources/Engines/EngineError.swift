@@ -8,7 +8,7 @@ package struct EngineError: Error, CustomStringConvertible, Sendable {
 /// What an engine was given and cannot work with. Who gave it adds the name under which the user can mend it.
 package struct EngineRefusal: Error, CustomStringConvertible, Sendable, Equatable {
     /// What does not fit.
-    package enum Subject: Sendable, Equatable { case model, adapters, shape }
+    package enum Subject: Sendable, Equatable { case model, adapters, shape, engine }
 
     package let subject: Subject
     /// Why, in one line.

@@ -1,10 +1,16 @@
+import Wire
+
 /// A model as a configuration names it; an engine makes of it what it computes with.
 package struct ModelReference: Sendable, Equatable {
-    /// Hugging Face folder, GGUF file, or folder with one GGUF.
+    /// Hugging Face folder, GGUF file, or folder with one GGUF; for a server's model the folder of its tokenizer.
     package var path: String
     package var type: WeightType
     /// What alone is trained and sent out; nil: all weights.
     package var adapters: AdapterOptions?
+    /// The servers that compute it; nil: this process does, or one that it starts.
+    package var server: ServerReference?
+    /// How torch computes it, in processes beside this one; nil: torch does not.
+    package var torch: TorchReference?
 
     package init(path: String, type: WeightType, adapters: AdapterOptions? = nil) {
         self.path = path

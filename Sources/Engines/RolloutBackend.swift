@@ -13,8 +13,9 @@ package protocol RolloutBackend: Backend {
     /// What happens to the tasks, for one reader at a time. It ends with an error when the engine cannot go on.
     var events: AsyncThrowingStream<SamplingEvent, any Error> { get }
 
-    /// Replaces the weights. Sequences under way go on with the new ones, and their later tokens carry `version`.
-    func replaceWeights(_ bytes: WeightBytes, type: WeightType, version: UInt64) async throws
+    /// Replaces the weights. Sequences under way go on with the new ones, and their later tokens carry `version`. Throws
+    /// where the manifest is not one of this model.
+    func replaceWeights(_ bytes: WeightBytes, _ manifest: WeightManifest, version: UInt64) async throws
 
     /// Queues tasks, never before there are weights of at least their `minimumVersion`.
     ///

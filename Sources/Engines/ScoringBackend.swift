@@ -7,7 +7,7 @@ package protocol ScoringBackend: Backend {
 
     /// Log-probabilities in nats of the response tokens `ids[promptCount...]` of every task, at temperature 1.
     ///
-    /// Tasks of one group are neighbours.
+    /// Tasks of one group are neighbours. It is called again before it has returned, up to `preferredBatch.pieces` times.
     func score(_ tasks: [ScoreTask]) async throws -> [[Float]]
 }
 
@@ -15,11 +15,14 @@ package protocol ScoringBackend: Backend {
 package struct ScoringBatch: Sendable, Equatable {
     /// Tokens of all sequences; a longer sequence is graded alone.
     package var tokens: Int
-    /// Sequences, which a scorer holds at once.
+    /// Sequences.
     package var tasks: Int
+    /// How many such batches are under way at once. A scorer holds the tasks of all of them.
+    package var pieces: Int
 
-    package init(tokens: Int, tasks: Int) {
+    package init(tokens: Int, tasks: Int, pieces: Int = 1) {
         self.tokens = tokens
         self.tasks = tasks
+        self.pieces = pieces
     }
 }

@@ -1,13 +1,16 @@
 import Distillation
+import Wire
 
 /// A model under training, on whatever data: its weights can be sent out, written and read.
 ///
 /// Conformers are actors on a thread of their own. One learner calls them, one call at a time.
 package protocol TrainedModel: Backend {
-    /// Calls `body`, on the backend's own thread, with the weights as rollout workers take them.
-    func withSnapshot<Result: Sendable>(
-        _ body: @Sendable (_ snapshot: TrainedWeights) throws -> Result
-    ) async throws -> Result
+    /// What its weights are as rollout workers take them: the same for every version.
+    var weightManifest: WeightManifest { get }
+
+    /// Writes the weights as they are now to `place`, which is of the size and the manifest that this tells. They are
+    /// complete there when it returns, whoever has written them.
+    func writeWeights(to place: WeightPlace) async throws
 
     /// Holds model and optimizer as they are now, to be written on another thread. The next step goes as far as it can
     /// meanwhile, and waits before it changes them.
@@ -32,30 +35,6 @@ package protocol TrainingBackend: TrainedModel {
     ) async throws -> StepResult
 }
 
-/// The trainer's weights in the form in which they are sent out, to be written where they are wanted.
-package struct TrainedWeights {
-    package let byteCount: Int
-    /// How matrices are stored.
-    package let type: WeightType
-    /// What lies where; nil where the engine does not tell.
-    package let manifest: WeightManifest?
-    /// Writes them into `byteCount` bytes, 64-byte aligned.
-    let write: (UnsafeMutableRawBufferPointer) -> Void
-
-    package init(
-        byteCount: Int, type: WeightType, manifest: WeightManifest? = nil,
-        write: @escaping (UnsafeMutableRawBufferPointer) -> Void
-    ) {
-        self.byteCount = byteCount
-        self.type = type
-        self.manifest = manifest
-        self.write = write
-    }
-
-    /// In memory of their own.
-    package func copied() -> WeightBytes { WeightBytes(count: byteCount, initialize: write) }
-}
-
 /// What an optimizer step tells.
 package struct StepResult: Sendable, Equatable {
     package var statistics: BatchStatistics
@@ -73,14 +52,14 @@ package struct StepResult: Sendable, Equatable {
 
 /// Model and optimizer of one moment, held for as long as this lives.
 package final class HeldState: Sendable {
-    private let writer: @Sendable (_ folder: String) throws -> [String]
+    private let writer: @Sendable (_ folder: String) throws -> Void
     private let release: @Sendable () -> Void
 
     /// - Parameters:
-    ///   - write: writes the state into a folder and returns what is there then; called from any one thread.
+    ///   - write: writes the state into a folder, under whatever names; called from any one thread.
     ///   - release: called once, when the state may change again.
     package init(
-        write: @escaping @Sendable (_ folder: String) throws -> [String], release: @escaping @Sendable () -> Void
+        write: @escaping @Sendable (_ folder: String) throws -> Void, release: @escaping @Sendable () -> Void
     ) {
         writer = write
         self.release = release
@@ -88,8 +67,6 @@ package final class HeldState: Sendable {
 
     deinit { release() }
 
-    /// Writes into a folder that exists. Blocks the calling thread.
-    /// - Returns: the names of the files and folders that hold the state.
-    @discardableResult
-    package func write(to folder: String) throws -> [String] { try writer(folder) }
+    /// Writes into a folder that exists, whose files the checkpoint's manifest lists then. Blocks the calling thread.
+    package func write(to folder: String) throws { try writer(folder) }
 }

@@ -138,9 +138,11 @@ extension Exchange {
         }
         // A peer may claim any number of teachers: those of the run are enough to remember.
         let teachers = Set(hello.teachers).intersection(known(hello.role)).sorted()
-        members.add(
-            Member(
-                peer: peer, name: hello.name, role: hello.role, teachers: teachers, teacher: hello.teacher, now: now))
+        members.add(Member(peer: peer, name: hello.name, role: hello.role, teachers: teachers, now: now))
+        if let cost = hello.teacher?.forwardCost {
+            for teacher in teachers where teacherCosts[teacher] == nil { teacherCosts[teacher] = cost }
+        }
+        if hello.role == .rollout, !hello.isReproducible { hasInexactSampler = true }
         actions.append(
             .send(
                 .welcome(
@@ -154,6 +156,13 @@ extension Exchange {
             + (teachers.isEmpty ? "" : " of \(teachers.joined(separator: ", "))")
         actions.append(note(.info, "\(hello.name) joined (\(what), process \(hello.processID))"))
         if let difference = difference(hello) { actions.append(note(.warning, difference)) }
+        if !hello.isReproducible {
+            actions.append(
+                note(
+                    .notice,
+                    "\(hello.name) does not promise the same bits twice: another run of this seed will differ from this"
+                ))
+        }
         return actions
     }
 

@@ -120,9 +120,7 @@ extension Exchange {
         let sampler = group.prompt.sampler
         if members[peer]?.samples(with: sampler) != true { return "it is for a worker of teacher '\(sampler)'" }
         if count > sampling.maxTokens { return "it has \(count) tokens, \(sampling.maxTokens) are allowed" }
-        if trajectory.finishReason == .stop, count < min(sampling.minTokens, sampling.maxTokens) {
-            return "it ends after \(count) tokens, before \(sampling.minTokens)"
-        }
+        if let reason = sampling.reasonEndedEarly(trajectory) { return reason }
         // A scorer would stop at it, and the learner must not: it has no row of the embedding.
         if !trajectory.responseIDs.areTokens(vocabularySize: options.vocabularySize) {
             let id = trajectory.responseIDs.first { $0 < 0 || $0 >= options.vocabularySize } ?? -1
@@ -210,5 +208,17 @@ extension Trajectory {
             responseIDs: result.responseIDs, behaviourLogprobs: result.behaviourLogprobs,
             policyVersions: result.policyVersions, finishReason: result.finishReason,
             temperature: sampling.temperature)
+    }
+}
+
+extension SamplingSettings {
+    /// Why a trajectory is none with so many first tokens that end nothing; nil where it may be one.
+    fileprivate func reasonEndedEarly(_ trajectory: Trajectory) -> String? {
+        guard minTokens > 0 else { return nil }
+        if trajectory.finishReason == .stop, trajectory.responseIDs.count <= minTokens {
+            return "it ends with token \(trajectory.responseIDs.count), and the first \(minTokens) end nothing"
+        }
+        return trajectory.responseIDs.prefix(minTokens).contains(where: stopTokenIDs.contains)
+            ? "there is a stop token among its first \(minTokens), which end nothing" : nil
     }
 }

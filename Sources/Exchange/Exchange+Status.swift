@@ -34,10 +34,8 @@ extension Exchange {
         members.byName.filter { $0.role == role }.map(\.peer)
     }
 
-    /// What a live member has told of the teacher with this name, which it holds; nil: none has.
-    package func description(ofTeacher name: String) -> TeacherDescription? {
-        members.byName.first { $0.teacher != nil && $0.teachers.contains(name) }?.teacher
-    }
+    /// What members have told that a forward pass of the teacher with this name costs; nil: none has.
+    package func forwardCost(ofTeacher name: String) -> PassCost? { teacherCosts[name] }
 
     /// Live members of a role.
     package func memberCount(_ role: Role) -> Int { members.all.count { $0.role == role } }

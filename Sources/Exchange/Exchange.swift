@@ -28,6 +28,10 @@ package struct Exchange: Sendable {
     /// Version whose evaluation is open.
     package var evaluating: UInt64?
     var members = MemberTable()
+    /// What a forward pass costs teachers that members hold or held, by name, as the first who knew has told.
+    var teacherCosts: [String: PassCost] = [:]
+    /// Whether a rollout worker has joined, in this process's time, that does not promise the same bits twice.
+    package internal(set) var hasInexactSampler = false
     var leases = LeaseTable()
     var finished: String?
     var lastTick: Duration?
@@ -64,7 +68,7 @@ package struct Exchange: Sendable {
 
     /// A line for the log.
     package struct Note: Sendable, Equatable {
-        package enum Level: Sendable { case debug, info, warning }
+        package enum Level: Sendable { case debug, info, notice, warning }
         package var level: Level
         package var text: String
     }

@@ -7,8 +7,6 @@ struct Member: Sendable {
     let role: Role
     /// Teachers of the run that it holds.
     let teachers: [String]
-    /// What it told of the teacher that it holds.
-    let teacher: TeacherDescription?
     /// Tasks it wants to hold at once. The last group granted may exceed it.
     fileprivate(set) var window = 0
     /// Leases that it holds.
@@ -27,14 +25,11 @@ struct Member: Sendable {
     /// What it told last; nil until its first heartbeat.
     fileprivate(set) var status: MemberStatus?
 
-    init(
-        peer: PeerID, name: String, role: Role, teachers: [String], teacher: TeacherDescription? = nil, now: Duration
-    ) {
+    init(peer: PeerID, name: String, role: Role, teachers: [String], now: Duration) {
         self.peer = peer
         self.name = name
         self.role = role
         self.teachers = teachers
-        self.teacher = teacher
         lastSign = now
     }
 

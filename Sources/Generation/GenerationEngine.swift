@@ -32,22 +32,6 @@ package final class GenerationEngine {
     /// Called with every token as it is drawn.
     package var onToken: ((SampledToken) -> Void)?
 
-    /// A sequence in a slot; `pages` hold positions 0..<cached.
-    private struct RunningSequence {
-        let request: SampleRequest
-        /// `weightChanges` when its prompt was computed.
-        let weightChanges: Int
-        var pages: [Int32]
-        var cached: Int
-        var ids: [Int32] = []
-        var logprobs: [Float] = []
-        var versions: [UInt64] = []
-        /// Nil where no text stops it.
-        var stopTexts: StopTextMatcher?
-        /// Whether its last token completed a stop text.
-        var hasStopText = false
-    }
-
     /// - Parameters:
     ///   - slots: most sequences that run at a time, at least 1.
     ///   - weightVersion: version of the weights the model holds now.
@@ -101,9 +85,15 @@ package final class GenerationEngine {
         batch.removeAll()
         rows.removeAll(keepingCapacity: true)
         for index in running.indices {
-            extend(&running[index].pages, to: running[index].cached + 1)
-            let sequence = running[index]
-            batch.append(sequence.ids.suffix(1), startPosition: sequence.cached, pages: sequence.pages)
+            if isLong(running[index].cached + 1), !running[index].isLong {
+                readAnew(index)
+            } else {
+                extend(&running[index].pages, to: running[index].cached + 1)
+                let sequence = running[index]
+                batch.append(
+                    sequence.ids.suffix(1), startPosition: sequence.cached, pages: sequence.pages,
+                    isLong: sequence.isLong)
+            }
             rows.append(Int32(batch.ids.count - 1))
             running[index].cached += 1
         }
@@ -116,6 +106,20 @@ package final class GenerationEngine {
         for group in admitted { fork(group) }
         sample(x)
         return collectFinished()
+    }
+
+    /// Whether sequences of so many tokens are turned by a rotary embedding of their own.
+    private func isLong(_ count: Int) -> Bool { model.configuration.longRopeAbove.map { count > $0 } ?? false }
+
+    /// Computes all keys and values of a sequence again, with its newest token, by the embedding of long sequences.
+    private func readAnew(_ index: Int) {
+        let sequence = running[index]
+        release(sequence.pages)
+        let pages = model.transformer.pool.allocate(positions: sequence.cached + 1)
+        batch.append(sequence.request.promptIDs + sequence.ids, startPosition: 0, pages: pages, isLong: true)
+        running[index].pages = pages
+        running[index].isLong = true
+        running[index].wasRead = true
     }
 
     /// Runs until everything submitted has finished.
@@ -156,16 +160,19 @@ package final class GenerationEngine {
             free -= group.requests.count
         }
         let pool = model.transformer.pool
-        let common = prefillCommonTokens(taken.filter { $0.prefix == nil }.map(\.group.promptIDs))
+        let fresh = taken.filter { $0.prefix == nil }.map(\.group.promptIDs)
+        // Keys that are turned otherwise cannot be shared.
+        let common = Set(fresh.map { isLong($0.count) }).count == 1 ? prefillCommonTokens(fresh) : Prefix()
         defer { release(common.pages) }
         return taken.map { group, prefix in
-            let prefix = prefix ?? common
+            let prefix = prefix ?? common, isLong = isLong(group.promptIDs.count)
             var copies: [(source: Int32, destination: Int32)] = []
             let pages = pool.allocate(
                 continuing: prefix.pages, count: prefix.count, by: group.promptIDs.count - prefix.count,
                 copies: &copies)
             for copy in copies { pool.copy(from: copy.source, to: copy.destination) }
-            batch.append(group.promptIDs.dropFirst(prefix.count), startPosition: prefix.count, pages: pages)
+            batch.append(
+                group.promptIDs.dropFirst(prefix.count), startPosition: prefix.count, pages: pages, isLong: isLong)
             return AdmittedGroup(
                 requests: group.requests, pages: pages, promptCount: group.promptIDs.count,
                 lastRow: batch.ids.count - 1)
@@ -176,7 +183,8 @@ package final class GenerationEngine {
     /// weights. The prompt's last token is left: its output is what the first new token is drawn from.
     private func runningPrefix(of prompt: [Int32]) -> Prefix? {
         var best: (count: Int, index: Int)?
-        for (index, sequence) in running.enumerated() where sequence.weightChanges == weightChanges {
+        for (index, sequence) in running.enumerated()
+        where sequence.weightChanges == weightChanges && sequence.isLong == isLong(prompt.count) && !sequence.wasRead {
             let count = SharedPrefixBatch.commonTokens(of: prompt, with: sequence.request.promptIDs)
             if count > best?.count ?? 0 { best = (count, index) }
         }
@@ -189,7 +197,7 @@ package final class GenerationEngine {
         guard count > 0 else { return Prefix() }
         let pages = model.transformer.pool.allocate(positions: count)
         var batch = TokenBatch()
-        batch.append(prompts[0].prefix(count), startPosition: 0, pages: pages)
+        batch.append(prompts[0].prefix(count), startPosition: 0, pages: pages, isLong: isLong(prompts[0].count))
         _ = model.transformer.forward(batch)
         return Prefix(count: count, pages: pages)
     }
@@ -207,6 +215,7 @@ package final class GenerationEngine {
             running.append(
                 RunningSequence(
                     request: request, weightChanges: weightChanges, pages: pages, cached: group.promptCount,
+                    isLong: isLong(group.promptCount),
                     stopTexts: tokenizer.flatMap { StopTextMatcher(request.parameters.stop, $0) }))
         }
     }
@@ -216,6 +225,9 @@ package final class GenerationEngine {
         guard !request.promptIDs.isEmpty else { throw GenerationError("the prompt is empty; give at least one token") }
         if let bad = request.promptIDs.first(where: { $0 < 0 || $0 >= vocabulary }) {
             throw GenerationError("the prompt holds token id \(bad), outside the vocabulary of \(vocabulary)")
+        }
+        guard request.parameters.minTokens == 0 || request.parameters.stopTokenIDs.count < vocabulary else {
+            throw GenerationError("every token of the vocabulary ends a response, so none has a least length")
         }
         guard tokenizer != nil || request.parameters.stop.isEmpty else {
             throw GenerationError("stop texts need the model's tokenizer, which this engine was not given")
@@ -238,22 +250,27 @@ package final class GenerationEngine {
         for sequence in running {
             let parameters = sequence.request.parameters
             inverseTemperatures.append(parameters.inverseTemperature)
-            uniforms.append(parameters.isPlain ? uniform(for: sequence) : -1)
+            uniforms.append(parameters.isPlain && !sequence.keepsOutStops ? uniform(for: sequence) : -1)
         }
         let z = logits.tensor(rows: rows.count)
         model.context.headLogits(
-            input, head: model.transformer.weights.head, inverseTemperature: inverseTemperatures, into: z,
-            lse: &logSumExp)
+            input, head: model.transformer.weights.head, rule: model.transformer.headRule,
+            inverseTemperature: inverseTemperatures, into: z, lse: &logSumExp)
         model.context.sampleTokens(logits: z, lse: logSumExp, uniforms: uniforms, into: &tokens)
         let vocabulary = model.configuration.vocabularySize
         for index in running.indices {
             let row = UnsafeBufferPointer(start: z.f32 + index * vocabulary, count: vocabulary)
+            let sequence = running[index], parameters = sequence.request.parameters
             let choice =
                 tokens[index] >= 0
                 ? (token: tokens[index], logprob: row[Int(tokens[index])] - logSumExp[index])
-                : TokenChoice.choose(
-                    logits: row, logSumExp: logSumExp[index], parameters: running[index].request.parameters,
-                    uniform: uniform(for: running[index]))
+                : sequence.keepsOutStops
+                    ? TokenChoice.choose(
+                        excluding: parameters.stopTokenIDs, logits: row, logSumExp: logSumExp[index],
+                        parameters: parameters, uniform: uniform(for: sequence))
+                    : TokenChoice.choose(
+                        logits: row, logSumExp: logSumExp[index], parameters: parameters,
+                        uniform: uniform(for: sequence))
             running[index].ids.append(choice.token)
             running[index].logprobs.append(choice.logprob)
             running[index].versions.append(weightVersion)
@@ -265,7 +282,7 @@ package final class GenerationEngine {
 
     private func uniform(for sequence: RunningSequence) -> Double {
         Philox.uniform(
-            seed: sequence.request.seed, stream: sequence.request.stream, sample: sequence.request.sample,
+            seed: sequence.request.seed, stream: 0, sample: sequence.request.sample,
             position: UInt32(sequence.ids.count))
     }
 
@@ -273,11 +290,7 @@ package final class GenerationEngine {
         var completed: [CompletedSample] = []
         running.removeAll { sequence in
             let parameters = sequence.request.parameters, count = sequence.ids.count
-            // A stop that comes too early is a token as any other. To mask it would change the distribution that tokens
-            // are drawn from, and so the log-probability that the trainer must find again.
-            let stopped =
-                count >= parameters.minTokens
-                && (sequence.hasStopText || parameters.stopTokenIDs.contains(sequence.ids.last!))
+            let stopped = sequence.isStopped
             guard stopped || count == parameters.maxTokens else { return false }
             release(sequence.pages)
             completed.append(

@@ -12,19 +12,17 @@ package struct SampleRequest: Sendable {
     /// The caller's name for it.
     package var id: UInt64
     package var promptIDs: [Int32]
-    /// Coordinates of its random numbers: run seed, task, sample within the task.
+    /// Coordinates of its random numbers: the task's seed, and the sample within the task.
     package var seed: UInt64
-    package var stream: UInt64
     package var sample: UInt32
     package var parameters: SamplingSettings
 
     package init(
-        id: UInt64, promptIDs: [Int32], seed: UInt64, stream: UInt64, sample: UInt32, parameters: SamplingSettings
+        id: UInt64, promptIDs: [Int32], seed: UInt64, sample: UInt32, parameters: SamplingSettings
     ) {
         self.id = id
         self.promptIDs = promptIDs
         self.seed = seed
-        self.stream = stream
         self.sample = sample
         self.parameters = parameters
     }

@@ -16,8 +16,12 @@ package final class ScoringEngine {
     /// - Parameters:
     ///   - sequences: token ids, each at least 1 long and within the vocabulary and context.
     ///   - starts: first scored position of each, at least 1; all 1 when nil.
+    ///   - reading: whether what follows them was drawn from a model token by token; nil: where starts are given.
     /// - Returns: for a sequence of n ids, n - start values, in the order given.
-    package func score(_ sequences: [[Int32]], from starts: [Int]? = nil) throws -> [[Float]] {
+    package func score(
+        _ sequences: [[Int32]], from starts: [Int]? = nil, reading: SequenceReading? = nil
+    ) throws -> [[Float]] {
+        let reading = reading ?? (starts == nil ? .text : .drawn)
         for (index, sequence) in sequences.enumerated() { try validate(sequence, index: index) }
         var results: [[Float]] = []
         results.reserveCapacity(sequences.count)
@@ -30,19 +34,27 @@ package final class ScoringEngine {
                 end += 1
             }
             let firsts = (next..<end).map { max(1, starts?[$0] ?? 1) }
-            results.append(contentsOf: scoreBatch(sequences[next..<end], starts: firsts))
+            results.append(contentsOf: scoreBatch(sequences[next..<end], starts: firsts, reading))
             next = end
         }
         return results
     }
 
-    private func scoreBatch(_ sequences: ArraySlice<[Int32]>, starts: [Int]) -> [[Float]] {
-        let pool = model.transformer.pool
+    private func scoreBatch(
+        _ sequences: ArraySlice<[Int32]>, starts: [Int], _ reading: SequenceReading
+    ) -> [[Float]] {
+        let pool = model.transformer.pool, longAbove = model.configuration.longRopeAbove
         if sequences.count == 1, let only = sequences.first, only.count > tokenBudget {
-            return [scorePieces(of: only, start: starts[0])]
+            let parts = SequencePart.parts(
+                prompt: Array(only.prefix(starts[0])), response: Array(only.dropFirst(starts[0])),
+                longAbove: longAbove, reading: reading)
+            return [
+                parts.flatMap { scorePieces(of: $0.prompt + $0.response, start: $0.prompt.count, isLong: $0.isLong) }
+            ]
         }
         let batch = SharedPrefixBatch(
-            zip(sequences, starts).map { (Array($0.prefix($1)), Array($0.dropFirst($1))) }, pool: pool)
+            zip(sequences, starts).map { (Array($0.prefix($1)), Array($0.dropFirst($1))) }, pool: pool,
+            longAbove: longAbove, reading: reading)
         defer { batch.releasePages(pool) }
         let x = model.transformer.forward(batch)
         let logprobs = headLogprobs(x, rows: batch.headRows, targets: batch.targets)
@@ -55,7 +67,7 @@ package final class ScoringEngine {
     }
 
     /// A sequence longer than the budget, prefix after prefix through the cache.
-    private func scorePieces(of sequence: [Int32], start: Int) -> [Float] {
+    private func scorePieces(of sequence: [Int32], start: Int, isLong: Bool) -> [Float] {
         let pool = model.transformer.pool
         let pages = pool.allocate(positions: sequence.count)
         defer { for page in pages { pool.release(page) } }
@@ -64,7 +76,7 @@ package final class ScoringEngine {
         while position < sequence.count {
             let end = min(position + tokenBudget, sequence.count)
             var batch = TokenBatch()
-            batch.append(sequence[position..<end], startPosition: position, pages: pages)
+            batch.append(sequence[position..<end], startPosition: position, pages: pages, isLong: isLong)
             let scored = max(start, position + 1)..<max(max(start, position + 1), min(end + 1, sequence.count))
             result += headLogprobs(
                 model.transformer.forward(batch), rows: scored.map { Int32($0 - 1 - position) },
@@ -80,7 +92,7 @@ package final class ScoringEngine {
         var logprobs = [Float](repeating: 0, count: rows.count)
         var logSumExp = logprobs
         model.context.headLogprobs(
-            input, head: model.transformer.weights.head, targets: targets,
+            input, head: model.transformer.weights.head, rule: model.transformer.headRule, targets: targets,
             inverseTemperature: [Float](repeating: 1, count: rows.count), logprobs: &logprobs, lse: &logSumExp)
         return logprobs
     }

@@ -4,6 +4,7 @@ import Engines
 import Foundation
 import Models
 import Training
+import Wire
 
 /// The engine of this project: transformers on the CPUs of one machine.
 package struct NativeEngineFactory: EngineFactory {
@@ -84,9 +85,10 @@ extension ModelFiles {
     /// - Throws: ``EngineRefusal`` when this model cannot have them.
     fileprivate func adapters(_ options: AdapterOptions?) throws(EngineRefusal) -> AdapterLayout? {
         guard let options else { return nil }
-        let targets =
-            options.targets.isEmpty ? AdapterShape.Target.allCases : options.targets.compactMap { .init(rawValue: $0) }
         do {
+            let named = options.targets.compactMap(AdapterShape.Target.init)
+            try AdapterLayout.check(named, in: configuration)
+            let targets = named.isEmpty ? AdapterShape.Target.allCases : named
             return try AdapterLayout(
                 configuration, AdapterShape(rank: options.rank, alpha: options.alpha, targets: Set(targets)))
         } catch {

@@ -19,7 +19,8 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
     private nonisolated let executor: PinnedThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    private let type: ElementType
+    /// What it takes as weights.
+    private let manifest: WeightManifest
     /// Where adapters alone are broadcast: the model below them, and what they look like.
     private let adapted: (files: ModelFiles, snapshot: AdapterSnapshot)?
     private let model: LanguageModel
@@ -43,27 +44,19 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         executor = PinnedThreadExecutor(name: "sampler")
         (events, continuation) = AsyncThrowingStream.makeStream()
         self.slots = slots
-        self.type = type
         let model = try LanguageModel(files, type: type, threads: threads)
         self.model = model
         adapted = try adapters.map { layout in
             (files, AdapterSnapshot(layout: layout, baseFingerprint: try files.fingerprint()))
         }
-        weightByteCount = adapted?.snapshot.byteCount ?? model.broadcastLayout.byteCount
+        manifest = WeightManifest(
+            adapted?.snapshot.manifest ?? model.broadcastLayout.manifest, computedIn: type)
+        weightByteCount = manifest.byteCount
         engine = GenerationEngine(model: model, slots: slots, tokenizer: tokenizer)
     }
 
-    package func replaceWeights(_ bytes: WeightBytes, type sent: WeightType, version: UInt64) throws {
-        guard sent == type.weightType else {
-            throw EngineError(
-                "the learner sends \(sent.rawValue) weights, but this worker computes in \(type.rawValue); "
-                    + "give both the same student.dtype")
-        }
-        guard bytes.count == weightByteCount else {
-            throw EngineError(
-                "weights of version \(version) have \(bytes.count) bytes, but this worker's student takes "
-                    + "\(weightByteCount ?? 0); give learner and worker the same student.model and lora section")
-        }
+    package func replaceWeights(_ bytes: WeightBytes, _ sent: WeightManifest, version: UInt64) throws {
+        try manifest.accept(bytes, sent, version: version, use: "computes in")
         if let (files, snapshot) = adapted {
             do {
                 let adapters = try snapshot.read(bytes.bytes, owner: bytes)
@@ -79,7 +72,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         let first = nextRequest + 1
         let requests = zip(first..., newTasks).map { id, task in
             SampleRequest(
-                id: id, promptIDs: task.promptIDs, seed: task.seed, stream: 0, sample: task.id.sample,
+                id: id, promptIDs: task.promptIDs, seed: task.seed, sample: task.id.sample,
                 parameters: task.sampling)
         }
         try engine.submit(requests)

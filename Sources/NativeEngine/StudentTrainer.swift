@@ -5,6 +5,7 @@ import Foundation
 import Locking
 import Models
 import Training
+import Wire
 
 /// The learner's engine: master weights, optimizer and the training step, on a thread of its own.
 package actor StudentTrainer: TrainingBackend, SupervisedBackend {
@@ -14,6 +15,7 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     private let files: ModelFiles
     private let trainer: Trainer
+    package nonisolated let weightManifest: WeightManifest
     private let gate = UpdateGate()
 
     /// Loads the student's weights as masters, or as what lies below adapters.
@@ -28,7 +30,7 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
         tokenizerFingerprint = try files.loadTokenizer().fingerprint
         executor = PinnedThreadExecutor(name: "trainer")
         let weights = try ParameterBuffer(reading: files)
-        trainer =
+        let trainer =
             if let adapters {
                 Trainer(
                     configuration: files.configuration, base: weights,
@@ -39,6 +41,9 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
                     configuration: files.configuration, masters: weights, type: type, threads: threads,
                     options: options, tokenBudget: tokenBudget)
             }
+        let layout = trainer.adaptation?.snapshot.manifest ?? trainer.broadcastLayout.manifest
+        weightManifest = WeightManifest(layout, computedIn: type)
+        self.trainer = trainer
     }
 
     package func step(
@@ -49,7 +54,7 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
         let sequences = batch.map {
             TrainingSequence(
                 promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
-                temperature: objective.temperature(of: $0.trajectory))
+                temperature: objective.temperature(of: $0.trajectory), reading: .drawn)
         }
         return try step(sequences, learningRate: learningRate, version: version) { index, current, statistics in
             objective.gradient(
@@ -93,13 +98,13 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
         return StepResult(statistics: statistics, gradNorm: result.gradientNorm, applied: result.applied)
     }
 
-    package func withSnapshot<Result: Sendable>(
-        _ body: @Sendable (_ snapshot: TrainedWeights) throws -> Result
-    ) throws -> Result {
-        try body(
-            TrainedWeights(
-                byteCount: trainer.broadcastByteCount, type: trainer.type.weightType,
-                manifest: WeightManifest(broadcastBy: trainer), write: trainer.writeBroadcast))
+    package func writeWeights(to place: WeightPlace) throws {
+        guard place.memory.bytes.count == weightManifest.byteCount else {
+            throw EngineError(
+                "the place for version \(place.version) has \(place.memory.bytes.count) bytes, but the weights "
+                    + "\(weightManifest.byteCount)")
+        }
+        place.memory.withBytes { trainer.writeBroadcast(into: $0) }
     }
 
     package func holdState() -> HeldState {
@@ -110,7 +115,6 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
                 try held.trainer.saveModel(to: folder + "/model", copyingTokenizerFrom: files)
                 try held.trainer.saveAdapters(to: folder + "/adapter", base: files)
                 try held.trainer.saveOptimizer(to: folder + "/optimizer.safetensors")
-                return ["model", "optimizer.safetensors"] + (held.trainer.trainsAdapters ? ["adapter"] : [])
             }, release: { gate.release() })
     }
 
@@ -129,41 +133,8 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
     }
 }
 
-extension WeightManifest {
-    /// Describes what a trainer sends out: all weights, or the adapters behind their head.
-    fileprivate init(broadcastBy trainer: Trainer) {
-        let layout = trainer.adaptation?.snapshot.manifest ?? trainer.broadcastLayout.manifest
-        self.init(
-            tensors: layout.entries.map {
-                Tensor(name: $0.name, shape: $0.shape, type: $0.type.weightType, byteOffset: $0.byteOffset)
-            }, byteCount: layout.byteCount)
-    }
-}
-
 /// `@unchecked Sendable`: the writer's thread reads masters, moments and the step count only, which nothing but an
 /// update changes, and updates wait at the gate.
 private struct HeldTrainer: @unchecked Sendable {
     let trainer: Trainer
-}
-
-/// Keeps the trainer's thread from changing what another thread is writing to disk.
-private final class UpdateGate: Sendable {
-    private let condition = NSCondition()
-    private let holders = Locked(0)
-
-    func hold() { holders.withLock { $0 += 1 } }
-
-    func release() {
-        condition.withLock {
-            holders.withLock { $0 -= 1 }
-            condition.broadcast()
-        }
-    }
-
-    /// Blocks the calling thread, which must be one of the backend's own.
-    func waitUntilReleased() {
-        condition.withLock {
-            while holders.withLock({ $0 > 0 }) { condition.wait() }
-        }
-    }
 }

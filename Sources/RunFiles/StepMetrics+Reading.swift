@@ -26,6 +26,8 @@ extension TrainingMetrics {
         ratioMean = try fields.optionalDouble("ratio_mean")
         ratioMax = try fields.optionalDouble("ratio_max")
         clipFraction = try fields.optionalDouble("clip_fraction")
+        mismatchMean = try fields.optionalDouble("mismatch_mean")
+        mismatchMax = try fields.optionalDouble("mismatch_max")
         rewardMean = try fields.optionalDouble("reward_mean")
         passRate = try fields.optionalDouble("pass_rate")
         responseLengthMean = try fields.double("response_length_mean")

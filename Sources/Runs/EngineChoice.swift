@@ -1,5 +1,7 @@
 import Engines
 import NativeEngine
+import ServerEngine
+import TorchEngine
 
 /// Chooses the engine that computes a model: the one place that knows every engine.
 package struct EngineChoice: Sendable {
@@ -7,8 +9,12 @@ package struct EngineChoice: Sendable {
 
     package init(_ choose: @escaping @Sendable (ModelReference) -> any EngineFactory) { self.choose = choose }
 
-    /// The engine of this project computes everything.
-    package static let standard = EngineChoice { _ in NativeEngineFactory() }
+    /// The engine of this project computes everything that no other is asked for.
+    package static let standard = EngineChoice { model in
+        if let torch = model.torch { return TorchEngineFactory(torch) }
+        if model.server != nil { return ServerEngineFactory(native: NativeEngineFactory()) }
+        return NativeEngineFactory()
+    }
 
     package func factory(for model: ModelReference) -> any EngineFactory { choose(model) }
 }

@@ -1,9 +1,9 @@
 import Files
 
 /// The end of a log, for the message about the process that wrote it.
-enum LogTail {
+package enum LogTail {
     /// The last lines that are not empty, oldest first; control characters are left out.
-    static func lines(of path: String, count: Int = 5, bytes limit: Int = 4096) -> [String] {
+    package static func lines(of path: String, count: Int = 5, bytes limit: Int = 4096) -> [String] {
         guard let end = try? FileTree.end(of: path, count: limit) else { return [] }
         var lines = end.bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         // The first line of a tail is seldom whole.

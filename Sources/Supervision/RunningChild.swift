@@ -7,15 +7,15 @@ import Locking
 ///
 /// The thread lives as long as the child: Linux delivers the parent-death signal that ``ChildProcess/followParent()``
 /// asks for when the *thread* that started the child ends, so a thread of a pool must not start one.
-final class RunningChild: Sendable {
-    let pid: pid_t
+package final class RunningChild: Sendable {
+    package let pid: pid_t
     private let isReaped = Locked(false)
 
     private init(pid: pid_t) { self.pid = pid }
 
     /// Starts a process. `ended` is called once, on a thread of its own, when it has ended, nothing of its group is
     /// left and it was waited for; at once when it could not be started.
-    static func start(
+    package static func start(
         _ spec: ProcessSpec, arguments: [String], started: @escaping @Sendable (RunningChild) -> Void,
         ended: @escaping @Sendable (ChildStatus) -> Void
     ) {
@@ -33,7 +33,7 @@ final class RunningChild: Sendable {
     }
 
     /// Sends a signal to the process and whatever it started, unless it is gone.
-    func send(_ signal: Int32) {
+    package func send(_ signal: Int32) {
         // Until it is waited for, its number cannot be another process's.
         isReaped.withLock { if !$0 { kill(-pid, signal) } }
     }

@@ -46,6 +46,9 @@ extension StepMetrics {
                 ("training_flops", JSONText.number(cost.training)),
             ]
         }
+        if let mismatch = training?.mismatchMean {
+            fields += [("mismatch_mean", JSONText.number(mismatch)), ("mismatch_max", field(training?.mismatchMax))]
+        }
         if let reward = training?.rewardMean {
             fields += [("reward_mean", JSONText.number(reward)), ("pass_rate", field(training?.passRate))]
         }

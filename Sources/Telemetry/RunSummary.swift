@@ -21,8 +21,12 @@ package struct RunSummary: Sendable, Equatable {
     package var tokensDiscarded = 0
     /// Floating-point operations of the run; nil: not counted.
     package var cost: RunCost?
+    /// Teachers whose operations are missing in `cost`, at least in part.
+    package var uncountedTeachers: [String] = []
     /// Why the run has ended before its last step, such as that it has reached its target; empty: it has not.
     package var reached = ""
+    /// Teachers that were not asked for the examples, since their files are elsewhere.
+    package var unansweredTeachers: [String] = []
     /// Held-out prompts with the student's answers and the teacher's.
     package var examples: [Example] = []
     /// The generated task of the run, and a question of it to talk about; empty, nil: none.
@@ -102,7 +106,8 @@ package struct RunSummary: Sendable, Equatable {
         if let cost {
             let parts = [("sampling", cost.sampling), ("scoring", cost.scoring), ("training", cost.training)]
             let text = parts.filter { $0.1 > 0 }.map { "\(Self.operations($0.1)) \($0.0)" }.joined(separator: ", ")
-            if !text.isEmpty { lines.append("compute: \(text)") }
+            let missing = uncountedTeachers.isEmpty ? "" : "; not known of \(uncountedTeachers.joined(separator: ", "))"
+            if !text.isEmpty || !missing.isEmpty { lines.append("compute: \(text.isEmpty ? "0" : text)\(missing)") }
         }
         if !reached.isEmpty { lines.append("ended here: \(reached)") }
         if examples.first?.before.isRight == false {
@@ -114,6 +119,9 @@ package struct RunSummary: Sendable, Equatable {
                 ("prompt ", Optional(example.prompt)), ("before ", example.before.marked),
                 ("after  ", example.after.marked), ("teacher", example.teacher?.marked), ("answer ", example.answer),
             ] { if let body { lines += Self.block(label: label, body: body, width: width) } }
+        }
+        if !examples.isEmpty, !unansweredTeachers.isEmpty {
+            lines += ["", "no answers of \(unansweredTeachers.joined(separator: ", ")): not on this machine"]
         }
         lines += ["", "model:   \(modelPath)"]
         if !resumeCommand.isEmpty { lines.append("go on:   \(resumeCommand)") }

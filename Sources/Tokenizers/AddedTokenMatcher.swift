@@ -69,8 +69,10 @@ struct AddedTokenMatcher: Sendable {
                 }
             }
             if covered < start { pieces.append(Piece(range: covered..<start, id: nil)) }
-            pieces.append(Piece(range: min(start, end)..<end, id: token.id))
-            covered = max(covered, end)
+            // A token within the white space that the last one took along: alone it stays, one that takes white space
+            // before it along, too, is gone; what follows it comes again. So the Hugging Face library does.
+            if start < end { pieces.append(Piece(range: start..<end, id: token.id)) }
+            covered = end
         }
         if covered < text.count { pieces.append(Piece(range: covered..<text.count, id: nil)) }
         return pieces
@@ -109,16 +111,5 @@ struct AddedTokenMatcher: Sendable {
 
     private static func isWord(at position: Int, in text: [UInt8]) -> Bool {
         scalar(at: position, in: text).map { $0.0.isWordCharacter } ?? false
-    }
-}
-
-extension Unicode.Scalar {
-    /// `\w` of UTS 18: alphabetic, marks, decimal digits, connectors, join controls.
-    fileprivate var isWordCharacter: Bool {
-        if properties.isAlphabetic || properties.isJoinControl { return true }
-        switch properties.generalCategory {
-        case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: return true
-        default: return false
-        }
     }
 }

@@ -1,17 +1,48 @@
 /// Byte-pair encoding of words: of all neighbouring pairs the one with the lowest rank is joined, the leftmost first,
 /// until no pair has a rank (Sennrich et al. 2016, as in the Hugging Face tokenizers library).
 struct BytePairEncoder: Sendable {
-    /// Id of the token of every single byte, -1 for bytes that the vocabulary lacks.
-    private let byteIDs: [Int32]
+    /// What a word is made of at first.
+    private enum Alphabet: Sendable {
+        /// Bytes, each written as a letter of the byte alphabet; the id of every byte, -1 for bytes that the vocabulary
+        /// lacks.
+        case bytes([Int32])
+        /// Characters: ids of those of ASCII, -1 for missing ones, and of the others.
+        case characters(ascii: [Int32], others: [Unicode.Scalar: Int32])
+    }
+
+    private let alphabet: Alphabet
+    /// The ids of the tokens of all bytes (`<0x0A>`), -1 for missing ones; empty when characters do not fall back.
+    private let fallbackIDs: [Int32]
     private let merges: MergeTable
     /// Whole words, for tokenizers that look them up first; empty for others.
     private let words: [[UInt8]: Int32]
     private let unknownID: Int32?
     private let fusesUnknown: Bool
 
-    /// `ids`: the vocabulary by the UTF-8 of its tokens.
-    init(_ definition: TokenizerDefinition, ids: [[UInt8]: Int32], file: String) throws(TokenizerError) {
-        byteIDs = ByteAlphabet.letters.map { ids[Array(String($0).utf8)] ?? -1 }
+    /// - Parameters:
+    ///   - ids: the vocabulary by the UTF-8 of its tokens.
+    ///   - takesBytes: words are bytes that stand for letters of the byte alphabet; else they are text.
+    init(
+        _ definition: TokenizerDefinition, ids: [[UInt8]: Int32], takesBytes: Bool, file: String
+    ) throws(TokenizerError) {
+        if takesBytes {
+            alphabet = .bytes(ByteAlphabet.letters.map { ids[Array(String($0).utf8)] ?? -1 })
+        } else {
+            var ascii = [Int32](repeating: -1, count: 128)
+            var others: [Unicode.Scalar: Int32] = [:]
+            for entry in definition.vocabulary {
+                var scalars = entry.token.unicodeScalars.makeIterator()
+                guard let scalar = scalars.next(), scalars.next() == nil else { continue }
+                if scalar.isASCII { ascii[Int(scalar.value)] = entry.id } else { others[scalar] = entry.id }
+            }
+            alphabet = .characters(ascii: ascii, others: others)
+        }
+        fallbackIDs =
+            definition.fallsBackToBytes
+            ? (0..<256).map { byte in
+                let digits = String(byte, radix: 16, uppercase: true)
+                return ids[Array("<0x\(byte < 16 ? "0" : "")\(digits)>".utf8)] ?? -1
+            } : []
         var table = MergeTable(capacity: definition.merges.count)
         for (rank, merge) in definition.merges.enumerated() {
             let left = Array(merge.left.utf8)
@@ -24,7 +55,9 @@ struct BytePairEncoder: Sendable {
             table.insert(leftID, rightID, rank: Int32(rank), id: id)
         }
         merges = table
-        if definition.ignoresMerges {
+        if definition.ignoresMerges, !takesBytes {
+            words = ids
+        } else if definition.ignoresMerges {
             var words: [[UInt8]: Int32] = [:]
             words.reserveCapacity(definition.vocabulary.count)
             for entry in definition.vocabulary {
@@ -49,26 +82,74 @@ struct BytePairEncoder: Sendable {
     /// Appends the ids of one word.
     func encode(_ word: UnsafeBufferPointer<UInt8>, into result: inout [Int32]) {
         if !words.isEmpty, let id = words[Array(word)] { return result.append(id) }
-        if word.count == 1 {
-            let id = byteIDs[Int(word[0])]
-            if id >= 0 { return result.append(id) }
-        }
-        var symbols: [Int32] = []
-        symbols.reserveCapacity(word.count)
-        var afterUnknown = false
-        for byte in word {
-            let id = byteIDs[Int(byte)]
-            if id >= 0 {
-                symbols.append(id)
-                afterUnknown = false
-            } else if let unknownID {
-                if !(afterUnknown && fusesUnknown) { symbols.append(unknownID) }
-                afterUnknown = true
+        var symbols = SymbolList(unknownID: unknownID, fusesUnknown: fusesUnknown)
+        switch alphabet {
+        case .bytes(let ids):
+            if word.count == 1 {
+                let id = ids[Int(word[0])]
+                if id >= 0 { return result.append(id) }
             }
-            // Without an unknown token a byte that the vocabulary lacks is left out, as Hugging Face does.
+            symbols.ids.reserveCapacity(word.count)
+            for byte in word {
+                let id = ids[Int(byte)]
+                if id >= 0 { symbols.append(id) } else { symbols.appendUnknown() }
+            }
+        case .characters(let ascii, let others):
+            symbols.ids.reserveCapacity(word.count)
+            var decoder = UTF8()
+            var iterator = word.makeIterator()
+            while case .scalarValue(let scalar) = decoder.decode(&iterator) {
+                if let id = scalar.isASCII ? ascii[Int(scalar.value)] : others[scalar], id >= 0 {
+                    symbols.append(id)
+                } else if !fallsBack(scalar, &symbols) {
+                    symbols.appendUnknown()
+                }
+            }
         }
-        if symbols.count <= 24 { mergeScanning(&symbols) } else { mergeWithHeap(&symbols) }
-        result.append(contentsOf: symbols)
+        symbols.flushUnknown()
+        if symbols.ids.count <= 24 { mergeScanning(&symbols.ids) } else { mergeWithHeap(&symbols.ids) }
+        result.append(contentsOf: symbols.ids)
+    }
+
+    /// Appends the tokens of a character's bytes, when the vocabulary has them all.
+    private func fallsBack(_ scalar: Unicode.Scalar, _ symbols: inout SymbolList) -> Bool {
+        guard !fallbackIDs.isEmpty, let bytes = UTF8.encode(scalar) else { return false }
+        let ids = bytes.map { fallbackIDs[Int($0)] }
+        guard ids.allSatisfy({ $0 >= 0 }) else { return false }
+        // Not after an unknown token that waits: the library puts that one behind them.
+        symbols.ids += ids
+        return true
+    }
+
+    /// The symbols of a word before they are merged.
+    private struct SymbolList {
+        var ids: [Int32] = []
+        let unknownID: Int32?
+        let fusesUnknown: Bool
+        private var unknownWaits = false
+
+        init(unknownID: Int32?, fusesUnknown: Bool) {
+            self.unknownID = unknownID
+            self.fusesUnknown = fusesUnknown
+        }
+
+        mutating func append(_ id: Int32) {
+            flushUnknown()
+            ids.append(id)
+        }
+
+        /// Without an unknown token what the vocabulary lacks is left out, as Hugging Face does.
+        mutating func appendUnknown() {
+            guard unknownID != nil else { return }
+            if !fusesUnknown { flushUnknown() }
+            unknownWaits = true
+        }
+
+        mutating func flushUnknown() {
+            guard unknownWaits, let unknownID else { return }
+            ids.append(unknownID)
+            unknownWaits = false
+        }
     }
 
     /// Merges a short word: looks through all pairs for every merge.
@@ -112,94 +193,5 @@ struct BytePairEncoder: Sendable {
             push(position)
         }
         symbols.removeAll { $0 < 0 }
-    }
-}
-
-/// Merges by their pair of ids: open addressing, so that the inner loop of encoding is one or two cache lines.
-struct MergeTable: Sendable {
-    struct Merge: Sendable {
-        /// Position in the list of merges; `Int32.max` when the pair has none.
-        var rank: Int32
-        /// What the pair becomes.
-        var id: Int32
-    }
-
-    private var keys: [UInt64]
-    private var values: [Merge]
-    private let mask: Int
-    /// Drawn anew for every table: a file cannot choose ids that all fall on one slot.
-    private let seed = UInt64.random(in: 0 ... .max)
-
-    init(capacity: Int) {
-        var size = 16
-        while size < capacity * 2 { size *= 2 }
-        keys = [UInt64](repeating: .max, count: size)
-        values = [Merge](repeating: Merge(rank: .max, id: -1), count: size)
-        mask = size - 1
-    }
-
-    private func slot(_ key: UInt64) -> Int {
-        // Ids are 31 bits: no key is .max, the mark of an empty slot.
-        var hash = (key ^ seed) &* 0x9E37_79B9_7F4A_7C15
-        hash = (hash ^ hash >> 32) &* (seed | 1)
-        var slot = Int(truncatingIfNeeded: hash >> 32) & mask
-        while keys[slot] != key, keys[slot] != .max { slot = (slot + 1) & mask }
-        return slot
-    }
-
-    private static func key(_ left: Int32, _ right: Int32) -> UInt64 {
-        UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
-    }
-
-    /// A pair that is there already gets the new rank.
-    mutating func insert(_ left: Int32, _ right: Int32, rank: Int32, id: Int32) {
-        let key = Self.key(left, right)
-        let slot = slot(key)
-        keys[slot] = key
-        values[slot] = Merge(rank: rank, id: id)
-    }
-
-    func find(_ left: Int32, _ right: Int32) -> Merge { values[slot(Self.key(left, right))] }
-}
-
-/// A binary heap of merges, lowest rank first, leftmost among equals.
-private struct MergeHeap {
-    struct Item {
-        var rank: Int32
-        var position: Int32
-        var id: Int32
-
-        static func < (a: Item, b: Item) -> Bool { (a.rank, a.position) < (b.rank, b.position) }
-    }
-
-    private var items: [Item] = []
-
-    init(capacity: Int) { items.reserveCapacity(capacity) }
-
-    mutating func push(_ item: Item) {
-        items.append(item)
-        var child = items.count - 1
-        while child > 0 {
-            let parent = (child - 1) / 2
-            guard items[child] < items[parent] else { return }
-            items.swapAt(child, parent)
-            child = parent
-        }
-    }
-
-    mutating func pop() -> Item? {
-        guard let top = items.first else { return nil }
-        let last = items.removeLast()
-        guard !items.isEmpty else { return top }
-        items[0] = last
-        var parent = 0
-        while true {
-            var child = 2 * parent + 1
-            guard child < items.count else { return top }
-            if child + 1 < items.count, items[child + 1] < items[child] { child += 1 }
-            guard items[child] < items[parent] else { return top }
-            items.swapAt(child, parent)
-            parent = child
-        }
     }
 }

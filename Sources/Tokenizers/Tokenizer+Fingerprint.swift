@@ -29,19 +29,57 @@ extension Tokenizer {
                 "added", "\(token.id)", flag(token.singleWord), flag(token.stripsLeft), flag(token.stripsRight),
                 flag(token.isNormalized))
         }
-        for normalizer in definition.normalizers { add("normalizer", normalizer.rawValue) }
+        func pattern(_ pattern: TokenizerDefinition.Pattern) -> String {
+            switch pattern {
+            case .regex(let source): "regex \(text(source))"
+            case .string(let source): "string \(text(source))"
+            }
+        }
+        func metaspace(_ part: TokenizerDefinition.Metaspace) -> String {
+            "\(text(part.replacement)) \(part.prependScheme.rawValue) \(flag(part.splits))"
+        }
+        for normalizer in definition.normalizers {
+            switch normalizer {
+            case .nfc: add("normalizer", "NFC")
+            case .nfd: add("normalizer", "NFD")
+            case .nfkc: add("normalizer", "NFKC")
+            case .nfkd: add("normalizer", "NFKD")
+            case .lowercase: add("normalizer", "Lowercase")
+            case .strip(let left, let right): add("normalizer", "Strip", flag(left), flag(right))
+            case .prepend(let content): add("normalizer", "Prepend", text(content))
+            case .replace(let source, let content): add("normalizer", "Replace", pattern(source), text(content))
+            }
+        }
         for part in definition.preTokenizers {
             switch part {
-            case .split(.regex(let pattern), let behavior, let invert):
-                add("split", "regex", text(pattern), behavior.rawValue, flag(invert))
-            case .split(.string(let pattern), let behavior, let invert):
-                add("split", "string", text(pattern), behavior.rawValue, flag(invert))
+            case .split(let source, let behavior, let invert):
+                add("split", pattern(source), behavior.rawValue, flag(invert))
             case .digits(let individual): add("digits", flag(individual))
+            case .punctuation(let behavior): add("punctuation", behavior.rawValue)
+            case .whitespace: add("whitespace")
+            case .whitespaceSplit: add("whitespace_split")
+            case .metaspace(let part): add("metaspace", metaspace(part))
             case .byteLevel(let addPrefixSpace, let useRegex):
                 add("bytes", flag(addPrefixSpace), flag(useRegex))
             }
         }
         add("model", flag(definition.ignoresMerges), flag(definition.fusesUnknown), text(definition.unknownToken ?? ""))
+        if definition.fallsBackToBytes { add("byte_fallback") }
+        // A byte-level tokenizer has one decoder, which goes without saying.
+        if definition.decoders != [.byteLevel] {
+            for decoder in definition.decoders {
+                switch decoder {
+                case .byteLevel: add("decoder", "ByteLevel")
+                case .byteFallback: add("decoder", "ByteFallback")
+                case .fuse: add("decoder", "Fuse")
+                case .metaspace(let part): add("decoder", "Metaspace", metaspace(part))
+                case .replace(let source, let content): add("decoder", "Replace", pattern(source), text(content))
+                case .strip(let content, let start, let stop):
+                    add("decoder", "Strip", text(content), "\(start)", "\(stop)")
+                }
+            }
+            if definition.decoders.isEmpty { add("decoder") }
+        }
         hash.update(lines)
         return hash.hexDigest
     }

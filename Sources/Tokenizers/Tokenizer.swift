@@ -1,23 +1,20 @@
 import JSON
 
-// `String._nfc` of the standard library's Unicode interface is the only normalization form C without Foundation. With a
-// toolchain that drops it this file does not compile; Foundation's `precomposedStringWithCanonicalMapping` gives the
-// same.
-@_spi(_Unicode) import Swift
-
-/// A byte-level BPE tokenizer: text to ids and back, the same ids as the Hugging Face library with the same file.
+/// A BPE tokenizer: text to ids and back, the same ids as the Hugging Face library with the same file.
 package struct Tokenizer: Sendable {
     /// Everything that a tokenizer.json says; what ``ModelWriter`` writes.
     package let definition: TokenizerDefinition
     private let rawTokens: AddedTokenMatcher
     private let normalizedTokens: AddedTokenMatcher
+    private let normalization: Normalization
     private let preTokenization: PreTokenization
     private let encoder: BytePairEncoder
     private let ids: [[UInt8]: Int32]
     /// The token of every id; nil where the vocabulary has a gap.
     private let tokens: [String?]
-    /// The bytes every id stands for, and whether it is special.
-    private let decoded: [(bytes: [UInt8], isSpecial: Bool)]
+    /// The bytes of every id after the decoder's first steps, and whether it is special; nil where there is a gap.
+    private let decoded: [(bytes: [UInt8], isSpecial: Bool)?]
+    private let decoder: DecoderSteps
 
     /// Tokens that end a sequence, from the model's configuration.
     package var endOfSequenceIDs: [Int32] = []
@@ -45,15 +42,15 @@ package struct Tokenizer: Sendable {
             }
             count = max(count, entry.id + 1)
         }
-        encoder = try BytePairEncoder(definition, ids: ids, file: file)
-        let normalizes = !definition.normalizers.isEmpty
-        let normalized = definition.addedTokens.map { token in
-            var token = token
-            // The Hugging Face library keeps them so: decoding gives the normalised form, too.
-            if token.isNormalized, normalizes { token.content = token.content.normalizedNFC }
-            return token
+        func named<T>(_ make: () throws(TokenizerError) -> T) throws(TokenizerError) -> T {
+            do { return try make() } catch { throw TokenizerError(error.code, "\(file): \(error.message)") }
         }
-        let added = Self.numbered(normalized, ids: ids, vocabularyCount: definition.vocabulary.count)
+        let preTokenization = try named { () throws(TokenizerError) in
+            try PreTokenization(definition.preTokenizers, allowsBytes: !definition.fallsBackToBytes)
+        }
+        let normalization = try named { () throws(TokenizerError) in try Normalization(definition.normalizers) }
+        encoder = try BytePairEncoder(definition, ids: ids, takesBytes: preTokenization.leavesBytes, file: file)
+        let added = Self.numbered(definition.addedTokens, ids: ids, vocabularyCount: definition.vocabulary.count)
         guard added.reduce(0, { $0 + $1.content.utf8.count }) <= Self.maximumAddedByteCount else {
             throw malformed("its added tokens are beyond any real ones")
         }
@@ -66,45 +63,79 @@ package struct Tokenizer: Sendable {
             throw malformed("its template adds token id \(id), which the vocabulary lacks")
         }
         var tokens = [String?](repeating: nil, count: Int(count))
-        var decoded = [(bytes: [UInt8], isSpecial: Bool)](repeating: ([], false), count: Int(count))
-        func place(_ token: String, _ id: Int32, isSpecial: Bool) {
-            tokens[Int(id)] = token
-            decoded[Int(id)] = (ByteAlphabet.bytes(of: token) ?? Array(token.utf8), isSpecial)
-        }
         for entry in definition.vocabulary {
             if let other = tokens[Int(entry.id)] {
                 throw malformed("tokens '\(other)' and '\(entry.token)' have the same id, \(entry.id)")
             }
-            place(entry.token, entry.id, isSpecial: false)
+            tokens[Int(entry.id)] = entry.token
         }
-        for token in added { place(token.content, token.id, isSpecial: token.isSpecial) }
+        for token in added { tokens[Int(token.id)] = token.content }
+        // Added tokens are looked for in the normalised text in their own normalised form; decoding gives that, too.
+        var shown = tokens
+        var searched = added
+        if !normalization.isEmpty {
+            for index in searched.indices where searched[index].isNormalized {
+                var text = NormalizedText(Array(searched[index].content.utf8), isStart: true)
+                try named { () throws(TokenizerError) in try normalization.apply(&text) }
+                // The Hugging Face library finds such a token between all characters.
+                guard !text.bytes.isEmpty else {
+                    throw TokenizerError(
+                        .unsupported,
+                        "\(file): the normalizer leaves nothing of the added token with id \(searched[index].id), which is not "
+                            + "supported; set its 'normalized' to false")
+                }
+                searched[index].content = String(decoding: text.bytes, as: UTF8.self)
+                shown[Int(searched[index].id)] = searched[index].content
+            }
+        }
+        let decoder = try DecoderSteps(definition.decoders, file: file)
+        let special = Set(definition.addedTokens.filter(\.isSpecial).map { Array($0.content.utf8) })
+        var decoded: [(bytes: [UInt8], isSpecial: Bool)?] = []
+        decoded.reserveCapacity(shown.count)
+        for token in shown {
+            let bytes = token.map { Array($0.utf8) }
+            guard let bytes else {
+                decoded.append(nil)
+                continue
+            }
+            let prepared = try named { () throws(TokenizerError) in try decoder.prepared(bytes) }
+            decoded.append((prepared, special.contains(bytes)))
+        }
         self.definition = definition
         self.ids = ids
         self.tokens = tokens
         self.decoded = decoded
-        rawTokens = AddedTokenMatcher(added.filter { !$0.isNormalized })
-        normalizedTokens = AddedTokenMatcher(added.filter(\.isNormalized))
-        do {
-            preTokenization = try PreTokenization(definition.preTokenizers)
-        } catch {
-            throw TokenizerError(error.code, "\(file): \(error.message)")
-        }
+        self.decoder = decoder
+        self.normalization = normalization
+        self.preTokenization = preTokenization
+        rawTokens = AddedTokenMatcher(searched.filter { !$0.isNormalized })
+        normalizedTokens = AddedTokenMatcher(searched.filter(\.isNormalized))
     }
 
     /// The ids that the Hugging Face library gives added tokens when it reads a file: a token of the vocabulary keeps
     /// its id there, the others follow the vocabulary in the order of the file. In files it wrote itself these are
-    /// the ids in the file. Tokens that come twice and empty ones count once and not at all.
+    /// the ids in the file. Of tokens that come twice the last counts, empty ones do not.
     private static func numbered(
         _ tokens: [TokenizerDefinition.AddedToken], ids: [[UInt8]: Int32], vocabularyCount: Int
     ) -> [TokenizerDefinition.AddedToken] {
         var result: [TokenizerDefinition.AddedToken] = []
-        var seen: Set<[UInt8]> = []
-        var largest: Int32 = -1
+        var places: [[UInt8]: Int] = [:]
+        var next = Int32(vocabularyCount)
         for var token in tokens {
             let content = Array(token.content.utf8)
-            guard !content.isEmpty, seen.insert(content).inserted else { continue }
-            token.id = ids[content] ?? max(largest + 1, Int32(vocabularyCount))
-            largest = max(largest, token.id)
+            guard !content.isEmpty else { continue }
+            if let place = places[content] {
+                token.id = result[place].id
+                result[place] = token
+                continue
+            }
+            if let id = ids[content] {
+                token.id = id
+            } else {
+                token.id = next
+                next += 1
+            }
+            places[content] = result.count
             result.append(token)
         }
         return result
@@ -134,7 +165,7 @@ package struct Tokenizer: Sendable {
 
     /// Whether `decode(skipSpecialTokens: true)` leaves the id out.
     package func isSpecial(_ id: Int32) -> Bool {
-        id >= 0 && Int(id) < decoded.count && decoded[Int(id)].isSpecial
+        id >= 0 && Int(id) < decoded.count && decoded[Int(id)]?.isSpecial == true
     }
 
     /// The ids of a text. Added and special tokens within the text are recognised.
@@ -149,13 +180,20 @@ package struct Tokenizer: Sendable {
                 result.append(id)
                 continue
             }
-            let segment = normalize(piece.range.count == bytes.count ? bytes : Array(bytes[piece.range]))
-            for piece in normalizedTokens.split(segment) {
+            var text = NormalizedText(
+                piece.range.count == bytes.count ? bytes : Array(bytes[piece.range]),
+                isStart: piece.range.lowerBound == 0)
+            if !normalization.isEmpty { try normalization.apply(&text) }
+            for piece in normalizedTokens.split(text.bytes) {
                 if let id = piece.id {
                     result.append(id)
                 } else {
-                    let words = piece.range.count == segment.count ? segment : Array(segment[piece.range])
-                    try preTokenization.forEachWord(in: words) { encoder.encode($0, into: &result) }
+                    var part = text
+                    if piece.range.count < text.bytes.count {
+                        part.bytes = Array(text.bytes[piece.range])
+                        part.leading = min(max(0, text.leading - piece.range.lowerBound), part.bytes.count)
+                    }
+                    try preTokenization.forEachWord(in: part) { encoder.encode($0, into: &result) }
                 }
             }
         }
@@ -163,27 +201,24 @@ package struct Tokenizer: Sendable {
         return result
     }
 
-    private func normalize(_ bytes: [UInt8]) -> [UInt8] {
-        guard !definition.normalizers.isEmpty, bytes.contains(where: { $0 >= 0x80 }) else { return bytes }
-        return Array(String(decoding: bytes, as: UTF8.self).normalizedNFC.utf8)
-    }
+    /// The bytes of an id after the decoder's first steps; nil for unknown ids, which decode to nothing.
+    func preparedToken(_ id: Int32) -> [UInt8]? { id >= 0 && Int(id) < decoded.count ? decoded[Int(id)]?.bytes : nil }
 
-    /// The bytes an id stands for; empty for unknown ids.
-    func bytes(of id: Int32) -> [UInt8] { id >= 0 && Int(id) < decoded.count ? decoded[Int(id)].bytes : [] }
+    /// A decoder that has seen no token yet.
+    var decoderState: DecoderState { DecoderState(decoder.remaining) }
 
     /// The text of ids; bytes that are no UTF-8 become U+FFFD, ids outside the vocabulary nothing.
     package func decode(_ ids: some Sequence<Int32>, skipSpecialTokens: Bool = false) -> String {
         var bytes: [UInt8] = []
-        for id in ids where !(skipSpecialTokens && isSpecial(id)) { bytes += self.bytes(of: id) }
+        if decoder.isBytes {
+            for id in ids where !(skipSpecialTokens && isSpecial(id)) { bytes += preparedToken(id) ?? [] }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+        var state = decoderState
+        for id in ids where !(skipSpecialTokens && isSpecial(id)) {
+            if let token = preparedToken(id) { state.push(token, into: &bytes) }
+        }
+        state.finish(into: &bytes)
         return String(decoding: bytes, as: UTF8.self)
-    }
-}
-
-extension String {
-    /// Unicode normalization form C.
-    package var normalizedNFC: String {
-        var scalars = String.UnicodeScalarView()
-        scalars.append(contentsOf: _nfc)
-        return String(scalars)
     }
 }

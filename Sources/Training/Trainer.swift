@@ -171,7 +171,9 @@ package final class Trainer {
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let pool = transformer.pool
-        let batch = SharedPrefixBatch(sequences.map { ($0.promptIDs, $0.responseIDs) }, pool: pool)
+        let batch = SharedPrefixBatch(
+            sequences.map { ($0.promptIDs, $0.responseIDs) }, pool: pool, longAbove: configuration.longRopeAbove,
+            reading: sequences.first?.reading ?? .text)
         defer { batch.releasePages(pool) }
         let x = transformer.forward(batch, saving: activations)
         let input = transformer.headInput(x, rows: batch.headRows)
@@ -203,7 +205,7 @@ package final class Trainer {
         let kept = rows.count <= mostLogitRows ? logits.tensor(rows: rows.count) : nil
         var (logprobs, logSumExp, entropies) = ([Float](), [Float](), [Float]())
         context.headLogprobs(
-            input, head: transformer.weights.head, targets: Array(batch.targets[rows]),
+            input, head: transformer.weights.head, rule: transformer.headRule, targets: Array(batch.targets[rows]),
             inverseTemperature: inverseTemperatures, logprobs: &logprobs, lse: &logSumExp, entropy: &entropies,
             keeping: kept)
 

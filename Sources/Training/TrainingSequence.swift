@@ -1,3 +1,5 @@
+import Models
+
 /// One prompt with its response, the tokens that carry loss.
 package struct TrainingSequence: Sendable {
     /// The prompt, at least one token; it carries no loss.
@@ -6,11 +8,16 @@ package struct TrainingSequence: Sendable {
     /// The temperature the response was drawn at; log-probabilities are taken at the same, so that ratios compare like
     /// with like. 0 counts as 1.
     package var temperature: Float
+    /// Whether the response was drawn from a model token by token, or is given as a text.
+    package var reading: SequenceReading
 
-    package init(promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1) {
+    package init(
+        promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1, reading: SequenceReading = .text
+    ) {
         self.promptIDs = promptIDs
         self.responseIDs = responseIDs
         self.temperature = temperature
+        self.reading = reading
     }
 
     var ids: [Int32] { promptIDs + responseIDs }

@@ -209,15 +209,16 @@ final class SocketLoop: @unchecked Sendable {
             return nil
         }
         if case .learner(let gate) = side, let reason = gate.refusal(of: message, from: peer, received: received) {
-            if case .hello = message { try answer(reason, peer) }
+            if case .hello(let hello) = message { try answer(hello, reason, peer) }
             return nil
         }
         return EventChannel.Item(event: .message(message, from: peer), bytes: bytes)
     }
 
-    /// Tells a process that its hello was refused, so that it ends with the reason.
-    private func answer(_ reason: String, _ peer: PeerID) throws {
-        let reject = Message.reject(Reject(code: .notAllowed, message: reason))
+    /// Tells a process that its hello was refused, in the version that it speaks, so that it ends with the reason.
+    private func answer(_ hello: Hello, _ reason: String, _ peer: PeerID) throws {
+        let reject = Message.reject(
+            Reject(code: .notAllowed, message: reason, protocolVersion: hello.protocolVersion))
         let frames = try Codec.encode(reject, limits: options.limits)
         // One that takes no answer gets none.
         _ = try send(OutgoingMessage(peer: peer, message: reject, frames: frames), reporting: false)

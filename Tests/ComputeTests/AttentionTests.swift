@@ -8,30 +8,39 @@ struct AttentionCase {
     let type: ElementType
     let count: Int
     let qkv: Tensor
-    let rope: RopeTable
+    let rule: AttentionRule
+    let rope: RopeTable?
     let qNorm: Tensor?
     let kNorm: Tensor?
     let epsilon: Float = 1e-6
 
-    init(_ shape: AttentionShape, _ type: ElementType, count: Int, norms: Bool, seed: UInt64 = 1) {
+    /// - Parameters:
+    ///   - wholeNorms: norms are over all heads of a row, not over each by itself.
+    ///   - rotary: elements of a head that turn; nil: all, 0: there is no rope.
+    ///   - factor: of what turns.
+    init(
+        _ shape: AttentionShape, _ type: ElementType, count: Int, norms: Bool, seed: UInt64 = 1,
+        rule: AttentionRule = AttentionRule(), wholeNorms: Bool = false, rotary: Int? = nil, factor: Double = 1
+    ) {
         var random = Random(seed)
         self.shape = shape
         self.type = type
         self.count = count
+        self.rule = rule
         qkv = random.tensor(count, shape.fusedColumns, type, scale: 2)
-        let half = shape.headDimension / 2
+        let half = (rotary ?? shape.headDimension) / 2
         let cosines = Tensor(rows: count, columns: half)
         let sines = Tensor(rows: count, columns: half)
         for p in 0..<count {
             for i in 0..<half {
                 let angle = Double(p) * pow(10000, -Double(i) / Double(half))
-                cosines.f32[p * half + i] = Float(cos(angle))
-                sines.f32[p * half + i] = Float(sin(angle))
+                cosines.f32[p * half + i] = Float(factor * cos(angle))
+                sines.f32[p * half + i] = Float(factor * sin(angle))
             }
         }
-        rope = RopeTable(cos: cosines, sin: sines)
-        qNorm = norms ? random.tensor(1, shape.headDimension) : nil
-        kNorm = norms ? random.tensor(1, shape.headDimension) : nil
+        rope = half == 0 ? nil : RopeTable(cos: cosines, sin: sines)
+        qNorm = norms ? random.tensor(1, wholeNorms ? shape.queryColumns : shape.headDimension) : nil
+        kNorm = norms ? random.tensor(1, wholeNorms ? shape.keyColumns : shape.headDimension) : nil
     }
 
     static func pages(_ pool: PagePool, _ positions: Int) -> [Int32] {
@@ -56,8 +65,8 @@ struct AttentionCase {
                 qkv: qkv.rows(rows), shape: shape, qNorm: qNorm, kNorm: kNorm, epsilon: epsilon, rope: rope,
                 segments: [segment], layer: layer, pool: pool, into: q.rows(rows))
             context.attention(
-                q: q.rows(rows), shape: shape, segments: [segment], layer: layer, pool: pool, into: out.rows(rows),
-                logSumExp: lse.rows(rows))
+                q: q.rows(rows), shape: shape, rule: rule, segments: [segment], layer: layer, pool: pool,
+                into: out.rows(rows), logSumExp: lse.rows(rows))
             at += size
         }
         return (out, q, lse, pool, pages)
@@ -67,38 +76,50 @@ struct AttentionCase {
     func reference(_ qkv: [Double], _ qNorm: [Double]?, _ kNorm: [Double]?) -> [Double] {
         let (d, heads, kv) = (shape.headDimension, shape.heads, shape.keyValueHeads)
         let width = shape.fusedColumns
-        func turned(_ row: Int, _ head: Int, _ w: [Double]?) -> [Double] {
-            var x = Array(qkv[row * width + head * d..<row * width + (head + 1) * d])
+        let half = (rope?.rotaryDimension ?? 0) / 2
+        // `sharing`: the heads, of one row, that a norm over all of them is over.
+        func turned(_ row: Int, _ head: Int, _ w: [Double]?, sharing heads: Range<Int>) -> [Double] {
+            func raw(_ heads: Range<Int>) -> ArraySlice<Double> {
+                qkv[row * width + heads.lowerBound * d..<row * width + heads.upperBound * d]
+            }
+            var x = Array(raw(head..<head + 1))
             if let w {
-                let r = 1 / (x.reduce(0) { $0 + $1 * $1 } / Double(d) + Double(epsilon)).squareRoot()
-                for i in 0..<d { x[i] *= r * w[i] }
+                let normed = w.count == d ? raw(head..<head + 1) : raw(heads)
+                let mean = normed.reduce(0) { $0 + $1 * $1 } / Double(normed.count)
+                let r = 1 / (mean + Double(epsilon)).squareRoot()
+                let first = w.count == d ? 0 : (head - heads.lowerBound) * d
+                for i in 0..<d { x[i] *= r * w[first + i] }
             }
             var y = x
-            for i in 0..<d / 2 {
-                let c = Double(rope.cos.f32[row * d / 2 + i])
-                let s = Double(rope.sin.f32[row * d / 2 + i])
-                y[i] = x[i] * c - x[i + d / 2] * s
-                y[i + d / 2] = x[i + d / 2] * c + x[i] * s
+            for i in 0..<half {
+                let c = Double(rope?.cos.f32[row * half + i] ?? 0)
+                let s = Double(rope?.sin.f32[row * half + i] ?? 0)
+                y[i] = x[i] * c - x[i + half] * s
+                y[i + half] = x[i + half] * c + x[i] * s
             }
             return y
         }
-        let keys = (0..<count).map { row in (0..<kv).map { turned(row, heads + $0, kNorm) } }
+        let keys = (0..<count).map { row in (0..<kv).map { turned(row, heads + $0, kNorm, sharing: heads..<heads + kv) }
+        }
         var out = [Double](repeating: 0, count: count * heads * d)
         for row in 0..<count {
             for head in 0..<heads {
-                let q = turned(row, head, qNorm)
+                let q = turned(row, head, qNorm, sharing: 0..<heads)
                 let group = head * kv / heads
+                // The same as transformers' sliding-window mask: key > query - window.
+                let first = rule.window > 0 ? max(0, row - rule.window + 1) : 0
+                let (scale, cap) = (rule.scale.map(Double.init) ?? 1 / Double(d).squareRoot(), Double(rule.softCap))
                 var scores: [Double] = []
-                for key in 0...row {
+                for key in first...row {
                     var dot = 0.0
                     for i in 0..<d { dot += q[i] * keys[key][group][i] }
-                    scores.append(dot / Double(d).squareRoot())
+                    scores.append(cap > 0 ? cap * tanh(dot * scale / cap) : dot * scale)
                 }
                 let top = scores.max() ?? 0
                 let weights = scores.map { exp($0 - top) }
                 let sum = weights.reduce(0, +)
-                for key in 0...row {
-                    let p = weights[key] / sum
+                for key in first...row {
+                    let p = weights[key - first] / sum
                     let base = key * width + (heads + kv + group) * d
                     for i in 0..<d { out[(row * heads + head) * d + i] += p * qkv[base + i] }
                 }
@@ -264,7 +285,7 @@ struct AttentionCase {
         let dk = layer.kNorm.map { Tensor(rows: 1, columns: $0.columns) }
         context.attentionBackward(
             dOut: dOut, out: forward.out, logSumExp: forward.lse, qkv: layer.qkv, q: forward.q, shape: layer.shape,
-            qNorm: layer.qNorm, kNorm: layer.kNorm, epsilon: layer.epsilon, rope: layer.rope,
+            qNorm: layer.qNorm, kNorm: layer.kNorm, epsilon: layer.epsilon, rope: layer.rope, rule: layer.rule,
             groups: [
                 AttentionGroup(
                     prompt: Segment(firstRow: 0, count: layer.count, startPosition: 0, pages: forward.pages),

@@ -132,41 +132,95 @@ import Testing
         return (f(up) - f(down)) / 2e-5
     }
 
+    /// tanh in its polynomial and its exponential range, at their border and past saturation; in f32 arithmetic.
+    @Test(arguments: sets)
+    func softCaps(set: String) {
+        let kernels = Self.context(set, threads: 1).kernels
+        var random = Random(7)
+        let x = random.floats(3001, scale: 1) + random.floats(1000, scale: 12) + [0.625, -0.625, 0, 1e-20, 90, -1e30]
+        for cap in [Float(1), 30] {
+            var y = x
+            kernels.panel_cap(&y, Int64(x.count), Int64(x.count), 1.5, cap, 1)
+            for (a, b) in zip(x, y) {
+                let want = Double(cap) * tanh(Double(a * 1.5 / cap))
+                #expect(abs(Double(b) - want) <= abs(want) * 4e-7, "\(a)")
+            }
+            // Alone as within vectors.
+            for index in [0, 17, 2998, 4001, 4006] {
+                var one = x[index]
+                kernels.panel_cap(&one, 1, 1, 1.5, cap, 1)
+                #expect(one.bitPattern == y[index].bitPattern)
+            }
+        }
+    }
+
+    @Test(arguments: sets)
+    func scaledSumsAndNormsBeforeTheResidual(set: String) {
+        let context = Self.context(set)
+        var random = Random(8)
+        for columns in [8, 40, 300] {
+            let (x, y, w) = (random.tensor(35, columns), random.tensor(35, columns), random.tensor(1, columns))
+            let sum = y.copy()
+            context.add(x, times: 0.3, to: sum)
+            #expect(sum.floats() == zip(y.floats(), x.floats()).map { $0 + $1 * 0.3 })
+            let scaled = x.copy()
+            context.scale(scaled, by: 7.5)
+            #expect(scaled.floats() == x.floats().map { $0 * 7.5 })
+            let normed = Tensor(rows: 35, columns: columns)
+            context.rmsNorm(x, weight: w, epsilon: 1e-5, into: normed)
+            let added = y.copy()
+            context.addRMSNorm(x, weight: w, epsilon: 1e-5, to: added)
+            #expect(added.floats() == zip(y.floats(), normed.floats()).map { $0 + $1 })
+            let alone = y.rows(17..<18).copy()
+            context.addRMSNorm(x.rows(17..<18), weight: w, epsilon: 1e-5, to: alone)
+            #expect(alone.bits == added.rows(17..<18).bits)
+        }
+    }
+
     @Test(arguments: sets, ElementType.allCases)
-    func swiGLUAndGradient(set: String, type: ElementType) {
+    func gatedActivationsAndGradients(set: String, type: ElementType) {
         let context = Self.context(set)
         var random = Random(4)
-        for width in [8, 40, 104] {
-            let gateUp = random.tensor(37, 2 * width, type, scale: 4)
-            let dh = random.tensor(37, width)
-            let h = Tensor(rows: 37, columns: width, type: type)
-            let d = Tensor(rows: 37, columns: 2 * width, type: type)
-            context.swiGLU(gateUp, into: h)
-            context.swiGLUBackward(dh: dh, gateUp: gateUp, into: d)
-            let g = gateUp.floats().map(Double.init)
-            func value(_ g: Double, _ u: Double) -> Double { g / (1 + exp(-g)) * u }
-            var want: [Double] = []
-            var gradient: [Double] = []
-            for row in 0..<37 {
-                let base = 2 * row * width
-                for i in 0..<width { want.append(value(g[base + i], g[base + width + i])) }
-                for part in 0..<2 {
-                    for i in 0..<width {
-                        let (a, u, e) = (g[base + i], g[base + width + i], 1e-6)
-                        let slope =
-                            part == 0
-                            ? (value(a + e, u) - value(a - e, u)) / (2 * e)
-                            : (value(a, u + e) - value(a, u - e)) / (2 * e)
-                        gradient.append(slope * Double(dh.f32[row * width + i]))
+        let functions: [(GateActivation, (Double) -> Double)] = [
+            (.silu, { $0 / (1 + exp(-$0)) }),
+            (.geluTanh, { $0 / 2 * (1 + tanh((2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0))) }),
+        ]
+        for (activation, function) in functions {
+            for width in [8, 40, 104] {
+                let gateUp = random.tensor(37, 2 * width, type, scale: 4)
+                let dh = random.tensor(37, width)
+                let h = Tensor(rows: 37, columns: width, type: type)
+                let d = Tensor(rows: 37, columns: 2 * width, type: type)
+                context.gatedActivation(gateUp, activation, into: h)
+                context.gatedActivationBackward(dh: dh, gateUp: gateUp, activation, into: d)
+                let g = gateUp.floats().map(Double.init)
+                func value(_ g: Double, _ u: Double) -> Double { function(g) * u }
+                var want: [Double] = []
+                var gradient: [Double] = []
+                for row in 0..<37 {
+                    let base = 2 * row * width
+                    for i in 0..<width { want.append(value(g[base + i], g[base + width + i])) }
+                    for part in 0..<2 {
+                        for i in 0..<width {
+                            let (a, u, e) = (g[base + i], g[base + width + i], 1e-6)
+                            let slope =
+                                part == 0
+                                ? (value(a + e, u) - value(a - e, u)) / (2 * e)
+                                : (value(a, u + e) - value(a, u - e)) / (2 * e)
+                            gradient.append(slope * Double(dh.f32[row * width + i]))
+                        }
                     }
                 }
+                let tolerance = type == .f32 ? 1e-6 : 4e-3
+                #expect(relativeError(h.floats(), want) < tolerance)
+                #expect(relativeError(d.floats(), gradient) < tolerance)
+                let narrow = Tensor(rows: 37, columns: 2 * width, type: type)
+                context.gatedActivationBackward(dh: dh.converted(to: type), gateUp: gateUp, activation, into: narrow)
+                #expect(relativeError(narrow.floats(), gradient) < 2 * tolerance)
+                let alone = Tensor(rows: 1, columns: width, type: type)
+                context.gatedActivation(gateUp.rows(17..<18), activation, into: alone)
+                #expect(alone.bits == h.rows(17..<18).bits)
             }
-            let tolerance = type == .f32 ? 1e-6 : 4e-3
-            #expect(relativeError(h.floats(), want) < tolerance)
-            #expect(relativeError(d.floats(), gradient) < tolerance)
-            let narrow = Tensor(rows: 37, columns: 2 * width, type: type)
-            context.swiGLUBackward(dh: dh.converted(to: type), gateUp: gateUp, into: narrow)
-            #expect(relativeError(narrow.floats(), gradient) < 2 * tolerance)
         }
     }
 

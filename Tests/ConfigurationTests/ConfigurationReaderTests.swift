@@ -249,10 +249,11 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
         #expect(try parse(minimal, ["lora.targets=[down_proj]"]).lora.targets == ["down_proj"])
         #expect(try parse(minimal, ["lora.targets=down_proj"]).lora.targets == ["down_proj"])
         #expect(try parse(minimal, ["lora.targets=[up_proj]", "lora.targets=all"]).lora.targets == [])
-        let all = "[q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]"
+        let all = "[q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, qkv_proj, gate_up_proj]"
         #expect(try parse(minimal, ["lora.targets=\(all)"]).lora.targets == [], "as all")
         let expected =
-            "--set: lora.targets: expected all, or a list of some of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"
+            "--set: lora.targets: expected all, or a list of some of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, "
+            + "down_proj, qkv_proj, gate_up_proj"
         #expect(
             problems(minimal, ["lora.targets=[q_proj, qproj]"]) == [
                 "\(expected), got 'qproj'; did you mean 'q_proj'?"
@@ -285,7 +286,7 @@ func problems(_ text: String, _ overrides: [String] = []) -> [String] {
                 case .number(let value): .number(value + 0.25)
                 case .flag(let value): .flag(!value)
                 case .names: .names(["q_proj"])
-                case .texts: .texts(["END"])
+                case .list(let value): .list(value + ["http://h"])
                 case .text(let value):
                     if case .choice(let names) = key.kind { .text(names[names.count - 1]) } else { .text(value + "x") }
                 }

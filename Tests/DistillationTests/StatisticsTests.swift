@@ -25,6 +25,22 @@ import Testing
         #expect(statistics.clipFraction == 1.0 / 6)
         #expect(abs(statistics.ratioMax - 2.718281828459045) < 1e-12)
         #expect(statistics.entropy == 1.5)
+        // Tokens of older weights say nothing about how alike two engines compute.
+        #expect(statistics.mismatchMean == 0 && statistics.mismatchMax == 0)
+    }
+
+    /// Where the weights being trained have sampled, s and b would be equal, did both engines compute alike.
+    @Test func mismatchIsThatOfThePresentWeights() {
+        var statistics = BatchStatistics()
+        #expect(statistics.mismatchMean == nil && statistics.mismatchMax == nil)
+        let response = scored(behaviour: [-1, -2, -3], teacher: [-1, -1, -1], versions: [4, 5, 5])
+        _ = PolicyGradient().gradient(
+            of: response, current: [-9, -2.5, -2], baseline: 0, tokenCount: 3, version: 5, statistics: &statistics)
+        #expect(statistics.mismatchMean == 0.75 && statistics.mismatchMax == 1)
+        let exact = TrainingMetrics(statistics, gradNorm: 0, learningRate: 0)
+        #expect(exact.mismatchMean == nil && exact.mismatchMax == nil)
+        let inexact = TrainingMetrics(statistics, gradNorm: 0, learningRate: 0, isExact: false)
+        #expect(inexact.mismatchMean == 0.75 && inexact.mismatchMax == 1)
     }
 
     @Test func emptyBatchHasFiniteStatistics() {

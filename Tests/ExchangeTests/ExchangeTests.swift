@@ -17,13 +17,14 @@ import Wire
     private func hello(
         _ name: String, _ role: Role, arithmetic: String = "", tokenizer: String = "t",
         version: UInt32 = Codec.version, teachers: [String]? = nil, teacher: TeacherDescription? = nil,
+        isReproducible: Bool = true,
         revision: UInt32 = 0
     ) -> Message {
         .hello(
             Hello(
                 role: role, name: name, protocolVersion: version, arithmetic: arithmetic,
                 tokenizerFingerprint: tokenizer, teachers: teachers ?? (role == .scorer ? ["default"] : []),
-                processID: 1, teacher: teacher, samplingRevision: revision))
+                processID: 1, teacher: teacher, isReproducible: isReproducible, samplingRevision: revision))
     }
 
     private func join(
@@ -46,12 +47,14 @@ import Wire
         actions.compactMap { if case .send(let message, _) = $0 { message } else { nil } }
     }
 
-    private func response(_ task: RolloutTask, tokens: Int = 3, version: UInt64 = 0) -> Trajectory {
+    private func response(
+        _ task: RolloutTask, tokens: Int = 3, version: UInt64 = 0, finish: FinishReason = .stop
+    ) -> Trajectory {
         let ids = (0..<tokens).map { Int32($0) }
         return Trajectory(
             id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs, responseIDs: ids,
             behaviourLogprobs: ids.map { _ in -1 }, policyVersions: PolicyVersions(repeating: version, count: tokens),
-            finishReason: .stop,
+            finishReason: finish,
             temperature: task.sampling.temperature)
     }
 
@@ -281,6 +284,31 @@ import Wire
         #expect(refusal(hello("s", .scorer, teachers: ["default", "nobody"])) == nil)
     }
 
+    /// Who repeats such a run gets another; only what samples makes s and b differ.
+    @Test(arguments: [Role.rollout, .scorer]) func aMemberThatPromisesNoBitsIsToldOf(role: Role) {
+        var exchange = exchange()
+        func notices(_ isReproducible: Bool) -> Int {
+            exchange.receive(hello("m", role, isReproducible: isReproducible), from: Self.worker, now: .zero)
+                .count { if case .note(let note) = $0 { note.level == .notice } else { false } }
+        }
+        #expect(notices(true) == 0 && !exchange.hasInexactSampler)
+        _ = exchange.receive(.goodbye(Goodbye(reason: "")), from: Self.worker, now: .zero)
+        #expect(notices(false) == 1 && exchange.hasInexactSampler == (role == .rollout))
+        #expect(notices(false) == 0, "a hello that is said again is no news")
+    }
+
+    /// What a teacher costs is known for as long as its rollouts are trained, whether its member is still there or not.
+    @Test func whatATeacherCostsIsRemembered() {
+        var exchange = exchange()
+        let cost = PassCost(perToken: 1, perResponseToken: 2, perPair: 3)
+        _ = exchange.receive(hello("a", .scorer), from: Self.scorer, now: .zero)
+        #expect(exchange.forwardCost(ofTeacher: "default") == nil)
+        let told = hello("b", .scorer, teachers: ["default", "nobody"], teacher: TeacherDescription(forwardCost: cost))
+        _ = exchange.receive(told, from: Self.worker, now: .zero)
+        _ = exchange.receive(.goodbye(Goodbye(reason: "")), from: Self.worker, now: .zero)
+        #expect(exchange.forwardCost(ofTeacher: "default") == cost && exchange.forwardCost(ofTeacher: "nobody") == nil)
+    }
+
     /// What a member does not tell is not held against it.
     @Test func aTeacherMustRenderAsTheStudentDoes() {
         var options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t")
@@ -289,7 +317,7 @@ import Wire
             var exchange = Exchange(plan: plan(heldout: 0), options: options, epoch: 9)
             let actions = exchange.receive(hello("s", .scorer, teacher: teacher), from: Self.scorer, now: .zero)
             for case .reject(let reject) in sent(actions) { return reject }
-            #expect(exchange.description(ofTeacher: "default") == teacher)
+            #expect(exchange.forwardCost(ofTeacher: "default") == teacher?.forwardCost)
             return nil
         }
         #expect(refusal(nil) == nil && refusal(TeacherDescription()) == nil)
@@ -335,13 +363,14 @@ import Wire
             .leaseRequest(LeaseRequest(count: 2, epoch: 9)), from: Self.worker, now: .zero)
         let tasks = rollouts(actions, Self.worker)
         #expect(tasks.map(\.sampling.maxTokens) == [2, 6])
-        func refuses(_ task: RolloutTask, tokens: Int) -> Bool {
-            let trajectories = Trajectories(trajectories: [response(task, tokens: tokens)], epoch: 9)
+        func refuses(_ task: RolloutTask, tokens: Int, _ finish: FinishReason = .stop) -> Bool {
+            let trajectories = Trajectories(
+                trajectories: [response(task, tokens: tokens, finish: finish)], epoch: 9)
             let actions = exchange.receive(.trajectories(trajectories), from: Self.worker, now: .zero)
             return actions.contains { if case .suspect = $0 { true } else { false } }
         }
-        #expect(refuses(tasks[0], tokens: 3) && refuses(tasks[1], tokens: 2))
-        #expect(!refuses(tasks[0], tokens: 2) && !refuses(tasks[1], tokens: 3))
+        #expect(refuses(tasks[0], tokens: 3) && refuses(tasks[1], tokens: 3))
+        #expect(refuses(tasks[0], tokens: 2) && !refuses(tasks[0], tokens: 2, .length) && !refuses(tasks[1], tokens: 4))
     }
 
     @Test func aWorkerMustKnowWhatEndsAResponse() {

@@ -213,8 +213,8 @@ struct Simulation {
             case .send(let message, let peer): post(message, to: peer)
             case .announceWeights(let peer):
                 let announce = WeightsAnnounce(
-                    version: exchange.version, byteCount: 4, chunkByteCount: 4, chunkCount: 1, checksum: 0,
-                    sharedMemoryPath: nil, hostID: "", elementType: "f32")
+                    version: exchange.version, manifest: WeightManifest(matrixType: .f32, byteCount: 4),
+                    chunkByteCount: 4, chunkCount: 1, checksum: 0, sharedMemoryPath: nil, hostID: "")
                 post(.weightsAnnounce(announce), to: peer)
             case .serveWeights, .note, .suspect, .reportStatus: break
             }

@@ -6,7 +6,7 @@ import Testing
 
 private func request(_ id: UInt64, _ promptIDs: [Int32], _ maxTokens: Int) -> SampleRequest {
     SampleRequest(
-        id: id, promptIDs: promptIDs, seed: 1, stream: 0, sample: UInt32(id),
+        id: id, promptIDs: promptIDs, seed: 1, sample: UInt32(id),
         parameters: SamplingSettings(maxTokens: maxTokens))
 }
 

@@ -12,14 +12,19 @@ struct StopTests {
         keyValueHeadCount: 2, headDimension: 8, maxPositions: 128, tiedEmbeddings: true)
     private static let bytes = try? Tokenizer(.bytes(specialTokens: []), file: "bytes")
 
-    private func sample(_ settings: SamplingSettings, tokenizer: Tokenizer? = bytes) throws -> CompletedSample {
+    private static let prompt: [Int32] = [72, 73]
+
+    private func model() -> LanguageModel {
         let buffer = ParameterBuffer(layout: ParameterLayout(Self.configuration, matrixType: .f32))
         for index in 0..<buffer.flat.count { buffer.flat.f32[index] = Float(index * 7919 % 193 - 96) / 300 }
-        let model = LanguageModel(
+        return LanguageModel(
             configuration: Self.configuration, parameters: buffer, type: .f32, context: ComputeContext(threads: 1))
-        let engine = GenerationEngine(model: model, slots: 2, tokenizer: tokenizer)
+    }
+
+    private func sample(_ settings: SamplingSettings, tokenizer: Tokenizer? = bytes) throws -> CompletedSample {
+        let engine = GenerationEngine(model: model(), slots: 2, tokenizer: tokenizer)
         try engine.submit([
-            SampleRequest(id: 1, promptIDs: [72, 73], seed: 3, stream: 0, sample: 0, parameters: settings)
+            SampleRequest(id: 1, promptIDs: Self.prompt, seed: 3, sample: 0, parameters: settings)
         ])
         return try #require(engine.run().first)
     }
@@ -43,21 +48,37 @@ struct StopTests {
         #expect(last.ids.count == end && last.finishReason == .stop)
     }
 
-    /// Nothing is masked: a stop that comes early stays, with the log-probability that it has.
-    @Test func nothingEndsAResponseBeforeItsLeastLength() throws {
+    /// Stop tokens are not drawn for the first tokens; what is drawn has the log-probability among all tokens.
+    @Test(arguments: [(1 as Float, 1 as Float, 0), (0, 1, 0), (1, 0.9, 20)])
+    func theFirstTokensEndNothing(temperature: Float, topP: Float, topK: Int) throws {
+        var settings = SamplingSettings(maxTokens: 40, temperature: temperature, topP: topP, topK: topK)
+        let free = try sample(settings)
+        let stop = free.ids[4]
+        let place = try #require(free.ids.firstIndex(of: stop))
+        settings.stopTokenIDs = [stop]
+        let early = try sample(settings)
+        #expect(early.ids.count == place + 1 && early.finishReason == .stop)
+        settings.minTokens = place + 6
+        let late = try sample(settings)
+        #expect(late.ids.count > settings.minTokens && !late.ids.prefix(settings.minTokens).contains(stop))
+        if temperature == 0 { #expect(late.ids.prefix(place) == free.ids.prefix(place)) }
+        #expect(late.finishReason == (late.ids.last == stop ? .stop : .length))
+        if topP == 1 {
+            let scored = try ScoringEngine(model: model()).score([Self.prompt + late.ids], from: [Self.prompt.count])
+            #expect(scored[0].map(\.bitPattern) == late.logprobs.map(\.bitPattern))
+        }
+        settings.minTokens = 40
+        #expect(try sample(settings).finishReason == .length)
+    }
+
+    @Test func textsOfTheFirstTokensDoNotCount() throws {
         let free = try sample(SamplingSettings(maxTokens: 40))
         let stop = free.ids[4]
         let place = try #require(free.ids.firstIndex(of: stop))
-        let early = try sample(SamplingSettings(maxTokens: 40, stopTokenIDs: [stop]))
-        #expect(early.ids.count == place + 1 && early.finishReason == .stop)
         let later = free.ids[(place + 1)...].firstIndex(of: stop).map { $0 + 1 } ?? 40
-        let settings = SamplingSettings(maxTokens: 40, stopTokenIDs: [stop], minTokens: place + 2)
-        let late = try sample(settings)
+        let late = try sample(SamplingSettings(maxTokens: 40, stop: [text([stop])], minTokens: place + 1))
         #expect(late.ids == Array(free.ids.prefix(later)))
         #expect(late.logprobs.map(\.bitPattern) == free.logprobs.prefix(later).map(\.bitPattern))
-        var texts = settings
-        (texts.stopTokenIDs, texts.stop) = ([], [text([stop])])
-        #expect(try sample(texts).ids == late.ids)
     }
 
     @Test func textsNeedATokenizer() {

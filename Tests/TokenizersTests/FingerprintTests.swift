@@ -39,6 +39,9 @@ import Tokenizers
     @Test(arguments: [
         ("bpe-qwen", "e91f95261b6d4de62e4f96aaa71c47d4504d4d932a3554189c1c5f9a427315c3"),
         ("bpe-llama3", "c307228069e8e810f6014a812a295f58637963322506712a6339a4ba96cf7a80"),
+        ("spm/spm-mistral", "880b1bf2c9b982d5274817de12fc6a3bb3ed5680497b2d424f708cb8c1905b03"),
+        ("spm/spm-gemma", "f656982ce4127ae3ee5625c1db26ab00478de2a03b8fc61e76029bd73ffd06ec"),
+        ("spm/spm-always", "b317f26796cb8fae2fe790bf04704a2985b6085575457f3d98be45cf6bb1f4c3"),
     ]) func isWhatAnotherProgramComputes(name: String, fingerprint: String) throws {
         let file = "\(Fixtures.repository)/Tests/Fixtures/golden/\(name).tokenizer.json"
         let definition = try TokenizerDefinition(json: try Fixtures.json(file), file: file)

@@ -38,14 +38,56 @@ import Tokenizers
 
     @Test func unsupportedParts() throws {
         expect(try Self.model { $0["type"] = "Unigram" }, .unsupported, "Unigram")
-        expect(try Self.model { $0["byte_fallback"] = true }, .unsupported, "byte_fallback")
+        for type in ["WordPiece", "WordLevel"] {
+            expect(try Self.model { $0["type"] = .string(type) }, .unsupported, "\(type) (model.type) is not supported")
+        }
         expect(try Self.model { $0["dropout"] = 0.1 }, .unsupported, "dropout")
         expect(try Self.model { $0["end_of_word_suffix"] = "</w>" }, .unsupported, "</w>")
-        expect(try Self.json { $0["normalizer"] = ["type": "Lowercase"] }, .unsupported, "Lowercase")
-        expect(try Self.json { $0["pre_tokenizer"] = ["type": "Metaspace"] }, .unsupported, "Metaspace")
-        expect(try Self.json { $0["pre_tokenizer"] = nil }, .unsupported, "byte-level")
+        expect(try Self.json { $0["normalizer"] = ["type": "Precompiled"] }, .unsupported, "Precompiled")
+        expect(try Self.json { $0["pre_tokenizer"] = ["type": "UnicodeScripts"] }, .unsupported, "UnicodeScripts")
+        expect(try Self.json { $0["decoder"] = nil }, .unsupported, "without a decoder")
         expect(try Self.json { $0["decoder"] = ["type": "WordPiece"] }, .unsupported, "WordPiece")
         expect(try Self.json { $0["post_processor"] = ["type": "BertProcessing"] }, .unsupported, "BertProcessing")
+    }
+
+    /// Parts that could make a text longer without bound, or whose text would come only at its very end.
+    @Test func unboundedParts() throws {
+        func sequence(_ key: String, _ parts: JSONValue...) -> JSONValue {
+            .object(JSONObject([.init(key: "type", value: "Sequence"), .init(key: key, value: .array(parts))]))
+        }
+        let metaspace: JSONValue = ["type": "Metaspace", "replacement": "_"]
+        let bytes: JSONValue = ["type": "ByteLevel"]
+        expect(
+            try Self.json { $0["pre_tokenizer"] = sequence("pretokenizers", metaspace, metaspace) }, .unsupported,
+            "more than one Metaspace")
+        expect(
+            try Self.json { $0["pre_tokenizer"] = sequence("pretokenizers", bytes, bytes) }, .unsupported,
+            "more than one ByteLevel")
+        let replace: JSONValue = ["type": "Replace", "pattern": ["Regex": "a"], "content": "b"]
+        expect(
+            try Self.json { $0["decoder"] = sequence("decoders", ["type": "Fuse"], replace) }, .unsupported, "Replace")
+        expect(
+            try Self.json { $0["decoder"] = sequence("decoders", ["type": "Fuse"], ["type": "ByteFallback"]) },
+            .unsupported, "ByteFallback")
+        let growing: JSONValue = ["type": "Replace", "pattern": ["String": "a"], "content": "aaaaaaaa"]
+        let json = try Self.json {
+            $0["normalizer"] = .object([
+                "type": "Sequence", "normalizers": .array([JSONValue](repeating: growing, count: 60)),
+            ])
+        }
+        let tokenizer = try Tokenizer(TokenizerDefinition(json: json, file: "x"), file: "x")
+        #expect(throws: TokenizerError.self) { try tokenizer.encode("a") }
+        expect(
+            try Self.json {
+                $0["normalizer"] = ["type": "Strip", "strip_left": true, "strip_right": true]
+                $0["added_tokens"] = [["id": 3, "content": " ", "normalized": true]]
+            }, .unsupported, "id 3")
+        expect(
+            try Self.json {
+                $0["pre_tokenizer"] = [
+                    "type": "Metaspace", "replacement": "_", "prepend_scheme": "first", "add_prefix_space": false,
+                ]
+            }, .malformed, "prepend_scheme first")
     }
 
     @Test func malformedParts() throws {

@@ -35,7 +35,8 @@ import Training
     static func sequences(_ configuration: ModelConfiguration, seed: UInt64 = 8) -> [TrainingSequence] {
         var fixed = SeededRandom(seed: seed)
         return randomRequests(configuration, groups: 4, using: &fixed).map {
-            TrainingSequence(promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()))
+            TrainingSequence(
+                promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()), reading: .drawn)
         }
     }
 
@@ -89,6 +90,16 @@ import Training
             }
         }
         #expect(checked == adaptation.adapters.layout.parameters.entries.count)
+    }
+
+    @Test(arguments: BitEqualityTests.families.filter { $0.type == .f32 })
+    func gradientsOfFamiliesAreThoseOfTheMatrix(_ variant: BitEqualityTests.Variant) throws {
+        try gradientsAreThoseOfTheMatrix(variant, Self.shapes[0])
+    }
+
+    @Test(arguments: BitEqualityTests.families)
+    func workerAndLearnerOfFamiliesHaveTheSameWeights(_ variant: BitEqualityTests.Variant) async throws {
+        try await workerAndLearnerHaveTheSameWeights(variant, Self.shapes[0])
     }
 
     /// The slope of the loss along each adapter's gradient is that gradient's norm.

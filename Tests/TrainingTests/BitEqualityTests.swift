@@ -38,7 +38,7 @@ struct BitEqualityTests {
         [ElementType.f32, .bf16].map { Variant(name: name, configuration: configuration, type: $0) }
     }
 
-    @Test(arguments: variants, [0, 70])
+    @Test(arguments: variants + families, [0, 70])
     func samplerScorerAndLearnerAgreeOverRandomBatchMixes(_ variant: Variant, system: Int) throws {
         var random = SeededRandom(seed: 7)
         let parameters = randomParameters(variant.configuration, seed: 11)
@@ -83,7 +83,10 @@ struct BitEqualityTests {
                 masters: randomParameters(variant.configuration, seed: 11), type: variant.type, threads: threads,
                 tokenBudget: budget)
             let evaluations = trainer.computeGradients(
-                order.map { TrainingSequence(promptIDs: $0.promptIDs, responseIDs: reference[$0.id]!.ids) }
+                order.map {
+                    TrainingSequence(
+                        promptIDs: $0.promptIDs, responseIDs: reference[$0.id]!.ids, reading: .drawn)
+                }
             ) { _, evaluation in evaluation.logprobs.map { _ in 0 } }
             for (index, request) in order.enumerated() {
                 let sampled = reference[request.id]!.logprobs.map(\.bitPattern)
@@ -93,7 +96,7 @@ struct BitEqualityTests {
         }
     }
 
-    @Test(arguments: variants, [0, 70])
+    @Test(arguments: variants + families, [0, 70])
     func trainingOnOneAndTwoThreadsEndsInTheSameBits(_ variant: Variant, system: Int) throws {
         var weights: [[UInt32]] = []
         for threads in [1, 2] {
@@ -153,7 +156,8 @@ struct BitEqualityTests {
 
     /// What sequences begin with in common has the gradient of all of them.
     @Test(
-        "shared rows give the gradient of separate ones", arguments: variants.filter { $0.type == .f32 }, [0, 20, 70])
+        "shared rows give the gradient of separate ones", arguments: (variants + families).filter { $0.type == .f32 },
+        [0, 20, 70])
     func sharedGradient(_ variant: Variant, system: Int) throws {
         var fixed = SeededRandom(seed: 8)
         let sequences = randomRequests(variant.configuration, groups: 5, system: system, using: &fixed).map {
@@ -179,7 +183,7 @@ struct BitEqualityTests {
     }
 
     /// Whatever the last step left is gone, in one micro-batch and in several.
-    @Test(arguments: variants, [1, 1 << 20])
+    @Test(arguments: variants + families, [1, 1 << 20])
     func gradientsAreWrittenAnew(_ variant: Variant, tokenBudget: Int) {
         var fixed = SeededRandom(seed: 8)
         let sequences = randomRequests(variant.configuration, groups: 3, using: &fixed).map {
@@ -201,7 +205,7 @@ struct BitEqualityTests {
         #expect(trainer.gradients.flat.floats().allSatisfy { $0 == 0 })
     }
 
-    @Test(arguments: variants)
+    @Test(arguments: variants + families)
     func logitsKeptOrComputedAgainGiveOneGradient(_ variant: Variant) throws {
         var fixed = SeededRandom(seed: 6)
         let sequences = randomRequests(variant.configuration, groups: 5, using: &fixed).enumerated().map {
@@ -229,7 +233,7 @@ struct BitEqualityTests {
         }
     }
 
-    @Test(arguments: variants)
+    @Test(arguments: variants + families)
     func newWeightsByBroadcastEqualTheLearnersOwn(_ variant: Variant) throws {
         var fixed = SeededRandom(seed: 9)
         let requests = randomRequests(variant.configuration, groups: 3, using: &fixed)
@@ -237,7 +241,8 @@ struct BitEqualityTests {
             configuration: variant.configuration, masters: randomParameters(variant.configuration, seed: 4),
             type: variant.type, threads: 2)
         let sequences = requests.map {
-            TrainingSequence(promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()))
+            TrainingSequence(
+                promptIDs: $0.promptIDs, responseIDs: Array($0.promptIDs.reversed()), reading: .drawn)
         }
         _ = trainer.step(sequences, learningRate: 1e-2) { _, evaluation in evaluation.logprobs.map { _ in -0.01 } }
         let model = LanguageModel(
@@ -286,7 +291,7 @@ func randomRequests(
         for sample in 0..<Int.random(in: 1...4, using: &random) {
             requests.append(
                 SampleRequest(
-                    id: UInt64(requests.count), promptIDs: prompt, seed: 42, stream: UInt64(group),
+                    id: UInt64(requests.count), promptIDs: prompt, seed: UInt64(42 + group),
                     sample: UInt32(sample), parameters: SamplingSettings(maxTokens: maxTokens)))
         }
     }
@@ -295,6 +300,6 @@ func randomRequests(
 
 /// Groups in another order, each kept together.
 func shuffledGroups(_ requests: [SampleRequest], using random: inout SeededRandom) -> [SampleRequest] {
-    Dictionary(grouping: requests, by: \.stream).sorted { $0.key < $1.key }.map(\.value)
+    Dictionary(grouping: requests, by: \.seed).sorted { $0.key < $1.key }.map(\.value)
         .shuffled(using: &random).flatMap { $0 }
 }

@@ -79,6 +79,8 @@ struct GoldenArrays {
 
 /// What transformers computes in f32.
 struct GoldenTests {
+    private static let firstCases: Set = ["llama-tied", "llama3-rope", "qwen2", "qwen3"]
+
     @Test func thereAreCases() { #expect(!GoldenCase.all.isEmpty, "no case folder under \(GoldenCase.goldenRoot)") }
 
     @Test(arguments: GoldenCase.all)
@@ -98,7 +100,7 @@ struct GoldenTests {
         let logits = Tensor(rows: rows.count, columns: vocabulary)
         var logSumExp = [Float](repeating: 0, count: rows.count)
         model.context.headLogits(
-            input, head: model.transformer.weights.head,
+            input, head: model.transformer.weights.head, rule: model.transformer.headRule,
             inverseTemperature: [Float](repeating: 1, count: rows.count), into: logits, lse: &logSumExp)
         let values = logits.floats()
         var worst: Float = 0
@@ -132,7 +134,7 @@ struct GoldenTests {
         let prompt = Array(arrays.ids[0].prefix(8))
         try engine.submit([
             SampleRequest(
-                id: 1, promptIDs: prompt, seed: 0, stream: 0, sample: 0,
+                id: 1, promptIDs: prompt, seed: 0, sample: 0,
                 parameters: SamplingSettings(maxTokens: expected.count - prompt.count, temperature: 0))
         ])
         #expect(prompt + engine.run()[0].ids == expected)
@@ -197,7 +199,10 @@ struct GoldenTests {
         for step in 0..<steps {
             let statistics = trainer.step(
                 arrays.sequences, learningRate: learningRate, coefficients: objective.coefficients)
-            #expect(abs(objective.loss(statistics.evaluations) - Double(losses[step])) < 1e-4)
+            let loss = Double(losses[step])
+            // Losses of some families are far from 1 by then; those of the first cases are held to the bound itself.
+            let scale = Self.firstCases.contains(golden.testDescription) ? 1 : max(1, abs(loss))
+            #expect(abs(objective.loss(statistics.evaluations) - loss) < 1e-4 * scale)
         }
         for entry in trainer.masters.layout.entries {
             let expected = try arrays.floats("adamw\(steps)." + entry.spec.name)

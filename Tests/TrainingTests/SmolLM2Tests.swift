@@ -50,7 +50,7 @@ struct SmolLM2Tests {
         try engine.submit(
             cases.enumerated().map { index, golden in
                 SampleRequest(
-                    id: UInt64(index), promptIDs: golden.promptIds, seed: 0, stream: 0, sample: 0,
+                    id: UInt64(index), promptIDs: golden.promptIds, seed: 0, sample: 0,
                     parameters: SamplingSettings(maxTokens: golden.greedyIds.count, temperature: 0))
             })
         for sample in engine.run() {
@@ -71,7 +71,7 @@ struct SmolLM2Tests {
             cases.enumerated().flatMap { index, golden in
                 (0..<2).map { sample in
                     SampleRequest(
-                        id: UInt64(index * 2 + sample), promptIDs: golden.promptIds, seed: 1, stream: UInt64(index),
+                        id: UInt64(index * 2 + sample), promptIDs: golden.promptIds, seed: UInt64(1 + index),
                         sample: UInt32(sample), parameters: SamplingSettings(maxTokens: 40, stopTokenIDs: [2]))
                 }
             })

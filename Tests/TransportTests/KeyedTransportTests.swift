@@ -165,6 +165,24 @@ struct KeyedTransportTests {
         for transport in [scorer, worker, learner] { await transport.close() }
     }
 
+    /// A process of another version reads no other answer.
+    @Test func aHelloThatIsRefusedIsAnsweredInItsVersion() async throws {
+        let learner = try run.learner(), scorer = try run.socket(learner, run.scorer)
+        var hello = try frames(AccessPolicyTests.hello(.rollout))
+        hello[0][3] = 1
+        try scorer.send(hello)
+        let answer = try scorer.receive().map { Frame(storage: $0) }
+        #expect(answer[0].array == [0x4f, 0x50, 0x44, 1])
+        let inThis = [Frame([0x4f, 0x50, 0x44, UInt8(Codec.version)])] + answer.dropFirst()
+        guard case .reject(let reject) = try Codec.decode(inThis) else {
+            Issue.record("another answer")
+            return
+        }
+        #expect(reject.code == .notAllowed)
+        scorer.close()
+        await learner.close()
+    }
+
     /// What a peer with a good key sends after a valid message is no less looked at.
     @Test func aFrameOf10GBFromAKnownKeyIsCountedAndNamed() async throws {
         let learner = try run.learner()

@@ -115,6 +115,15 @@ import Wire
         }
     }
 
+    /// What a field says of the version is for people: frame 0 decides.
+    @Test func theFirstFrameTellsTheVersion() throws {
+        var envelope = PBEnvelope()
+        (envelope.hello.role, envelope.hello.name, envelope.hello.protocolVersion) = (.scorer, "s", 77)
+        let message = try Codec.decode([Frame([0x4f, 0x50, 0x44, 2]), Frame(try envelope.serializedBytes())])
+        guard case .hello(let hello) = message else { return #expect(Bool(false), "\(message) is no hello") }
+        #expect(hello.protocolVersion == Codec.version && !hello.isReproducible)
+    }
+
     @Test func aTeacherThatCannotBeIsRefused() throws {
         func hello(_ change: (inout TeacherDescription) -> Void) throws -> [Frame] {
             var teacher = TeacherDescription()
@@ -125,9 +134,13 @@ import Wire
         #expect(throws: Never.self) { try hello { _ in } }
         #expect(code { try hello { $0.contextLength = -1 } } == .invalidValue)
         #expect(code { try hello { $0.vocabularySize = 1 << 31 } } == .invalidValue)
-        #expect(code { try hello { $0.operationsPerToken = .infinity } } == .invalidValue)
-        #expect(code { try hello { $0.operationsPerToken = 1e19 } } == .invalidValue)
-        #expect(code { try hello { $0.operationsPerTokenPair = -1 } } == .invalidValue)
+        func cost(_ perToken: Double, _ perResponseToken: Double, _ perPair: Double) -> PassCost {
+            PassCost(perToken: perToken, perResponseToken: perResponseToken, perPair: perPair)
+        }
+        #expect(code { try hello { $0.forwardCost = cost(.infinity, 0, 0) } } == .invalidValue)
+        #expect(code { try hello { $0.forwardCost = cost(1e19, 0, 0) } } == .invalidValue)
+        #expect(code { try hello { $0.forwardCost = cost(1, 0, -1) } } == .invalidValue)
+        #expect(code { try hello { $0.forwardCost = cost(1, .nan, 0) } } == .invalidValue)
         #expect(code { try hello { $0.templateIdentity = String(repeating: "x", count: 129) } } == .oversized)
         // What another program sends is looked at as closely.
         var envelope = PBEnvelope()
@@ -310,10 +323,46 @@ import Wire
     }
 
     @Test func announceMustAddUp() {
-        let announce = WeightsAnnounce(
-            version: 1, byteCount: 9, chunkByteCount: 4, chunkCount: 2, checksum: 0, sharedMemoryPath: nil,
-            hostID: "h", elementType: "f32")
-        #expect(code { try Codec.encode(.weightsAnnounce(announce)) } == .lengthMismatch)
+        func announce(_ manifest: WeightManifest, chunks: Int) throws -> [Frame] {
+            try Codec.encode(
+                .weightsAnnounce(
+                    WeightsAnnounce(
+                        version: 1, manifest: manifest, chunkByteCount: 4, chunkCount: chunks, checksum: 0,
+                        sharedMemoryPath: nil, hostID: "h")))
+        }
+        var manifest = WeightManifest(matrixType: .f32, byteCount: 9)
+        #expect(code { try announce(manifest, chunks: 2) } == .lengthMismatch)
+        #expect(code { try announce(manifest, chunks: 3) } == nil)
+        manifest.tensors = [.init(name: "a", shape: [3], type: .f32, byteOffset: 0)]
+        #expect(code { try announce(manifest, chunks: 3) } == .invalidValue)
+        manifest.tensors = [.init(name: "a", shape: Array(repeating: 1, count: 9), type: .f32, byteOffset: 0)]
+        #expect(code { try announce(manifest, chunks: 3) } == .invalidValue)
+    }
+
+    /// A tensor that another program announces is looked at before anything is made of it.
+    @Test func aTensorThatCannotBeIsRefused() throws {
+        func decode(_ change: (inout PBWeightsAnnounce) -> Void) throws -> Message {
+            var envelope = PBEnvelope()
+            envelope.weightsAnnounce.byteCount = 8
+            envelope.weightsAnnounce.chunkByteCount = 8
+            envelope.weightsAnnounce.chunkCount = 1
+            envelope.weightsAnnounce.matrixType = .bf16
+            change(&envelope.weightsAnnounce)
+            return try Codec.decode([Frame([0x4f, 0x50, 0x44, 2]), Frame(try envelope.serializedBytes())])
+        }
+        func tensor(_ change: (inout PBWeightTensor) -> Void) -> PBWeightTensor {
+            var tensor = PBWeightTensor()
+            (tensor.name, tensor.shape, tensor.type, tensor.byteOffset) = ("a", [2], .f32, 0)
+            change(&tensor)
+            return tensor
+        }
+        #expect(code { try decode { $0.tensors = [tensor { _ in }] } } == nil)
+        #expect(code { try decode { $0.matrixType = .unspecified } } == .unknownKind)
+        #expect(code { try decode { $0.tensors = [tensor { $0.type = .UNRECOGNIZED(9) }] } } == .unknownKind)
+        #expect(code { try decode { $0.tensors = [tensor { $0.byteOffset = .max }] } } == .invalidValue)
+        #expect(code { try decode { $0.tensors = [tensor { $0.byteOffset = 1 }] } } == .invalidValue)
+        #expect(code { try decode { $0.tensors = [tensor { $0.shape = [.max, .max, .max] }] } } == .invalidValue)
+        #expect(code { try decode { $0.tensors = [tensor { _ in }, tensor { $0.shape = [0] }] } } == .invalidValue)
     }
 
     /// Large batches round-trip, and reasons name the item.

@@ -12,8 +12,9 @@ enum Samples {
                 role: .scorer, name: "scorer-1", arithmetic: "m", tokenizerFingerprint: "t",
                 teachers: ["default", "math"], processID: 4242,
                 teacher: TeacherDescription(
-                    contextLength: 8192, vocabularySize: 49152, templateIdentity: "chat", operationsPerToken: 2.5e8,
-                    operationsPerTokenPair: 1024))),
+                    contextLength: 8192, vocabularySize: 49152, templateIdentity: "chat",
+                    forwardCost: PassCost(perToken: 2.5e8, perResponseToken: 5e7, perPair: 1024)), isReproducible: true)
+        ),
         .welcome(
             Welcome(
                 runID: "smollm2", epoch: 0xfeed_beef_0000_0001, heartbeatSeconds: 2, leaseSeconds: 60, version: 7)),
@@ -63,8 +64,15 @@ enum Samples {
         .revoke(Revoke(items: [WorkItem(id: RolloutID(group: 6, sample: 0), kind: .evaluation)])),
         .weightsAnnounce(
             WeightsAnnounce(
-                version: 7, byteCount: 10, chunkByteCount: 4, chunkCount: 3, checksum: 0xcbf4_3926,
-                sharedMemoryPath: "/dev/shm/opd-x-7", hostID: "boot@host", elementType: "bf16")),
+                version: 7,
+                manifest: WeightManifest(
+                    matrixType: .bf16,
+                    tensors: [
+                        .init(name: "norm", shape: [1], type: .f32, byteOffset: 0),
+                        .init(name: "head", shape: [1, 3], type: .bf16, byteOffset: 4),
+                    ], byteCount: 10),
+                chunkByteCount: 4, chunkCount: 3, checksum: 0xcbf4_3926,
+                sharedMemoryPath: "/dev/shm/opd-x-7", hostID: "boot@host")),
         .weightsRequest(WeightsRequest(version: 7, firstChunk: 1, credit: 2)),
         .weightsChunk(WeightsChunk(version: 7, index: 2, checksum: 5, payload: Frame([8, 9]))),
         .statusRequest,

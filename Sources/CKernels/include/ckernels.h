@@ -26,6 +26,10 @@ typedef struct {
     /// Bytes of one KV head's K and V in a page.
     int64_t k_bytes, v_bytes;
     int64_t k_offset, v_offset;
+    /// Keys that a query sees, itself included; 0: all before it.
+    int64_t window;
+    /// Scores s = scale q k become soft_cap * tanh(s / soft_cap); a cap of 0: they stay.
+    float scale, soft_cap;
 } ck_attention_shape;
 
 /// One sequence's pages: table[ids[i]] is the start of the page for positions 64 i ..< 64 (i+1).
@@ -48,11 +52,16 @@ typedef struct {
     int32_t kv;
 } ck_attend;
 
-/// Optional per-head RMS norm and the rotation applied to queries and keys.
+/// Optional RMS norm and rotation applied to queries and keys.
 typedef struct {
-    const float *q_norm, *k_norm;  // [head_dim] or null
+    /// Null: no norm. [head_dim]: of every head by itself; with `whole` [heads][head_dim] and [kv_heads][head_dim]: of
+    /// all queries, or all keys, of a row together.
+    const float *q_norm, *k_norm;
     float epsilon;
-    const float *cos, *sin;  // [positions][head_dim / 2]
+    bool whole;
+    /// [positions][rotary_dim / 2]; null: no rotation. The first rotary_dim elements of a head turn.
+    const float *cos, *sin;
+    int32_t rotary_dim;
 } ck_rope;
 
 typedef struct {
@@ -98,6 +107,11 @@ typedef struct ck_kernels {
     void (*add_bias)(void *y, int type, const float *bias, int64_t n, int64_t r0, int64_t r1);
     /// y += x, f32.
     void (*add)(float *y, const float *x, int64_t n);
+    /// y += factor * x, and x *= factor; f32.
+    void (*add_scaled)(float *y, const float *x, float factor, int64_t n);
+    void (*scale)(float *x, float factor, int64_t n);
+    /// y += rms_norm(x) * w; f32.
+    void (*add_rms_norm)(float *y, const float *x, const float *w, int64_t c, float epsilon, int64_t r0, int64_t r1);
     /// y (row stride ldy) = block [rows][w], or += when y is f32 and `add`.
     void (*store_block)(
         void *y, int type, int64_t ldy, const float *block, int64_t w, int64_t rows, bool add);
@@ -106,6 +120,11 @@ typedef struct ck_kernels {
 
     void (*swiglu)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1);
     void (*swiglu_backward)(
+        void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0,
+        int64_t r1);
+    /// The same with GELU in its tanh form in place of SiLU.
+    void (*geglu)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1);
+    void (*geglu_backward)(
         void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0,
         int64_t r1);
 
@@ -140,10 +159,17 @@ typedef struct ck_kernels {
     void (*panel_stats)(
         float *z, int64_t ldz, int64_t w, const float *scale, float *max, float *sum, float *weighted,
         int64_t stats_stride, int64_t rows);
+    /// z = cap * tanh(factor * z / cap), element by element.
+    void (*panel_cap)(float *z, int64_t ldz, int64_t w, float factor, float cap, int64_t rows);
     /// d[r][j] = coefficient * scale * ([j == target] - exp(z * scale - lse)); target < 0 or >= w: none in this panel.
     void (*panel_gradient)(
         void *d, int type, int64_t ldd, const float *z, int64_t ldz, int64_t w, const float *scale, const float *lse,
         const float *coefficient, const int32_t *targets, int32_t first_column, int64_t rows);
+    /// The same times factor * (1 - (z * unit)^2): z went through panel_cap, and z * unit is its tanh.
+    void (*panel_gradient_capped)(
+        void *d, int type, int64_t ldd, const float *z, int64_t ldz, int64_t w, const float *scale, const float *lse,
+        const float *coefficient, const int32_t *targets, int32_t first_column, int64_t rows, float factor,
+        const float *unit);
 
     void (*adamw)(float *p, const float *g, float *m, float *v, int64_t n, const ck_adamw *options);
     double (*sum_of_squares)(const float *x, int64_t n);

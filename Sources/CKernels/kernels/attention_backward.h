@@ -1,7 +1,8 @@
 // Gradient of causal attention for a tree of continuations (a prompt with its responses, say) and one KV head.
 //
 // With P = exp(S - lse), S = scale q k: dV = Pᵀ dO; dS = P (dO Vᵀ - delta), delta = dO . O; dq = scale dS K;
-// dk = scale dSᵀ q. Blocks of 64 keys and 64 queries, in one fixed order.
+// dk = scale dSᵀ q. Blocks of 64 keys and 64 queries, in one fixed order. With a soft cap S = cap tanh(scale q k /
+// cap), and dS is multiplied by 1 - tanh^2; with a window a query takes part in the blocks that its window touches.
 //
 // q, out and d_out are [rows][heads][head_dim] of the shape's type, lse [rows][heads] f32. grad is
 // [rows][heads + 2 kv_heads][head_dim] f32: gradients of the queries, then of the keys, then of the values. Spans say
@@ -54,18 +55,22 @@ typedef struct {
 
 /// Adds one span's queries, from its query `first` on, to the gradients of the loaded block of keys. Lane 0 of the
 /// block is position `base`; lanes [lo, hi) are keys of this block's owner.
-static void K(block_gradient)(
-    K(backward_scratch) * s, const K(backward_inputs) * in, const ck_span *span, int64_t first, int64_t base,
-    int64_t lo, int64_t hi) {
+INLINE void K(block_gradient_for)(
+    bool ruled, K(backward_scratch) * s, const K(backward_inputs) * in, const ck_span *span, int64_t first,
+    int64_t base, int64_t lo, int64_t hi) {
     static const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const ck_attention_shape *shape = in->shape;
     const int64_t d = shape->head_dim, heads = shape->heads, kv_heads = shape->kv_heads, group = heads / kv_heads;
     const int64_t width = (heads + 2 * kv_heads) * d, ld = shape->v_stride, vectors = ld / LANES;
     const int64_t key_vectors = K(key_vectors)(hi);
-    const float scale = 1.0f / __builtin_sqrtf((float)d);
+    const float scale = shape->scale, cap = ruled ? shape->soft_cap : 0;
+    // Queries that see the last key of the block, and how far before its position a query's window begins.
+    const int64_t seeing = base + hi - 1 + shape->window - span->position;
+    const int64_t last = ruled && shape->window && seeing < span->count ? seeing : span->count;
+    const int64_t reach = ruled && shape->window ? shape->window - 1 : span->position + span->count;
     for (int64_t h = in->kv * group; h < (in->kv + 1) * group; h++)
-        for (int64_t from = first; from < span->count; from += CK_PAGE) {
-            const int64_t queries = span->count - from < CK_PAGE ? span->count - from : CK_PAGE;
+        for (int64_t from = first; from < last; from += CK_PAGE) {
+            const int64_t queries = last - from < CK_PAGE ? last - from : CK_PAGE;
             for (int64_t i = 0; i < queries; i++) {
                 int64_t at = ((span->row + from + i) * heads + h) * d;
                 K(load_head)(s->q + i * ld, in->q, shape->type, at, d);
@@ -82,13 +87,21 @@ static void K(block_gradient)(
                 float delta = K(dot)(s->o, s->d_out + i * ld, d);
                 int64_t visible = span->position + from + i - base + 1;
                 int32_t end = (int32_t)(visible < hi ? visible : hi), begin = (int32_t)lo;
+                if (ruled && visible - 1 - reach > lo) begin = (int32_t)(visible - 1 - reach);
                 for (int64_t v = 0; v < key_vectors; v++) {
                     vi index = lane + (int32_t)v * LANES;
-                    vf p = exp16(load_f32(s->p[i] + v * LANES) - in->lse[row]);
+                    vf score = load_f32(s->p[i] + v * LANES), slope = 1.0f;
+                    if (ruled && cap > 0) {
+                        vf tanh = tanh16(score / cap);
+                        score = tanh * cap;
+                        slope = cap_slope16(tanh);
+                    }
+                    vf p = exp16(score - in->lse[row]);
                     p = (index < end) ? p : (vf)0.0f;
                     p = (index < begin) ? (vf)0.0f : p;
                     store_f32(s->p[i] + v * LANES, p);
-                    store_f32(s->ds[i] + v * LANES, p * (load_f32(s->ds[i] + v * LANES) - delta));
+                    vf ds = p * (load_f32(s->ds[i] + v * LANES) - delta);
+                    store_f32(s->ds[i] + v * LANES, ruled && cap > 0 ? ds * slope : ds);
                 }
             }
             K(product)(hi - lo, vectors, queries, s->p[0] + lo, 1, CK_PAGE, s->d_out, CK_F32, ld,
@@ -103,6 +116,18 @@ static void K(block_gradient)(
                 store_n(to, CK_F32, j, fma16(load_f32(s->d_q + i * ld + j), (vf)scale, load_n(to, CK_F32, j, k)), k);
             }
         }
+}
+
+static void K(plain_gradient)(
+    K(backward_scratch) * s, const K(backward_inputs) * in, const ck_span *span, int64_t first, int64_t base,
+    int64_t lo, int64_t hi) {
+    K(block_gradient_for)(false, s, in, span, first, base, lo, hi);
+}
+
+static void K(ruled_gradient)(
+    K(backward_scratch) * s, const K(backward_inputs) * in, const ck_span *span, int64_t first, int64_t base,
+    int64_t lo, int64_t hi) {
+    K(block_gradient_for)(true, s, in, span, first, base, lo, hi);
 }
 
 static void K(attention_backward)(
@@ -130,7 +155,8 @@ static void K(attention_backward)(
             memset(s->d_values, 0, (size_t)(CK_PAGE * ld) * 4);
             for (int64_t reader = owner; reader < readers; reader++) {
                 const int64_t first = base > spans[reader].position ? base - spans[reader].position : 0;
-                K(block_gradient)(s, &in, spans + reader, reader == owner ? first : 0, base, lo, hi);
+                (K(is_ruled)(shape) ? K(ruled_gradient) : K(plain_gradient))(
+                    s, &in, spans + reader, reader == owner ? first : 0, base, lo, hi);
             }
             for (int64_t j = lo; j < hi; j++) {
                 float *row = grad + (keys->row + base + j - keys->position) * width;

@@ -1,8 +1,8 @@
 // Softmax statistics and gradients of logits, one vocabulary panel at a time.
 //
 // z is the panel's logits [rows][w] f32, row stride ldz; d its gradient [rows][w], row stride ldd. Every row has one
-// element of scale, lse, coefficient and targets [rows]; a target counts columns of the whole vocabulary, of which the
-// panel begins at first_column. max, sum and weighted are written at every stats_stride-th element, one for a row.
+// element of scale, lse, coefficient, unit and targets [rows]; a target counts columns of the whole vocabulary, of which
+// the panel begins at first_column. max, sum and weighted are written at every stats_stride-th element, one for a row.
 
 static void K(panel_stats)(
     float *z, int64_t ldz, int64_t w, const float *scale, float *max, float *sum, float *weighted,
@@ -49,18 +49,30 @@ static void K(panel_stats)(
     }
 }
 
+static void K(panel_cap)(float *z, int64_t ldz, int64_t w, float factor, float cap, int64_t rows) {
+    for (int64_t r = 0; r < rows; r++)
+        EACH_VECTOR(i, k, 0, w)
+    store_n(z, CK_F32, r * ldz + i, cap16(load_n(z, CK_F32, r * ldz + i, k) * factor, cap), k);
+}
+
+/// `unit` is null where there is no cap, a constant where this is inlined.
 INLINE void K(panel_gradient_typed)(
     void *d, int type, int64_t ldd, const float *z, int64_t ldz, int64_t w, const float *scale, const float *lse,
-    const float *coefficient, const int32_t *targets, int32_t first_column, int64_t rows) {
+    const float *coefficient, const int32_t *targets, int32_t first_column, int64_t rows, float slope,
+    const float *unit) {
     for (int64_t r = 0; r < rows; r++) {
         const float *row = z + r * ldz;
         const vf factor = scale[r], minus = -(coefficient[r] * scale[r]);
-        EACH_VECTOR(i, k, 0, w)
-        store_n(d, type, r * ldd + i, exp16(load_n(row, CK_F32, i, k) * factor - lse[r]) * minus, k);
+        EACH_VECTOR(i, k, 0, w) {
+            vf value = exp16(load_n(row, CK_F32, i, k) * factor - lse[r]) * minus;
+            if (unit) value *= cap_slope16(load_n(row, CK_F32, i, k) * unit[r]) * slope;
+            store_n(d, type, r * ldd + i, value, k);
+        }
         int64_t target = (int64_t)targets[r] - first_column;
         if (target >= 0 && target < w) {
             vf p = exp16((vf)(row[target] * scale[r]) - lse[r]);
             vf value = (1.0f - p) * (coefficient[r] * scale[r]);
+            if (unit) value *= cap_slope16((vf)(row[target] * unit[r])) * slope;
             store_tail(d, type, r * ldd + target, value, 1);
         }
     }
@@ -70,6 +82,21 @@ static void K(panel_gradient)(
     void *d, int type, int64_t ldd, const float *z, int64_t ldz, int64_t w, const float *scale, const float *lse,
     const float *coefficient, const int32_t *targets, int32_t first_column, int64_t rows) {
     if (type == CK_F32)
-        K(panel_gradient_typed)(d, CK_F32, ldd, z, ldz, w, scale, lse, coefficient, targets, first_column, rows);
-    else K(panel_gradient_typed)(d, CK_BF16, ldd, z, ldz, w, scale, lse, coefficient, targets, first_column, rows);
+        K(panel_gradient_typed)(
+            d, CK_F32, ldd, z, ldz, w, scale, lse, coefficient, targets, first_column, rows, 1, NULL);
+    else
+        K(panel_gradient_typed)(
+            d, CK_BF16, ldd, z, ldz, w, scale, lse, coefficient, targets, first_column, rows, 1, NULL);
+}
+
+static void K(panel_gradient_capped)(
+    void *d, int type, int64_t ldd, const float *z, int64_t ldz, int64_t w, const float *scale, const float *lse,
+    const float *coefficient, const int32_t *targets, int32_t first_column, int64_t rows, float factor,
+    const float *unit) {
+    if (type == CK_F32)
+        K(panel_gradient_typed)(
+            d, CK_F32, ldd, z, ldz, w, scale, lse, coefficient, targets, first_column, rows, factor, unit);
+    else
+        K(panel_gradient_typed)(
+            d, CK_BF16, ldd, z, ldz, w, scale, lse, coefficient, targets, first_column, rows, factor, unit);
 }

@@ -37,6 +37,19 @@ static void K(rms_norm)(
     else K(rms_norm_typed)(y, CK_BF16, x, w, c, epsilon, r0, r1);
 }
 
+/// y += x * rstd * w, f32.
+static void K(add_rms_norm)(
+    float *y, const float *x, const float *w, int64_t c, float epsilon, int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; r++) {
+        const float *row = x + r * c;
+        float rstd = K(rstd)(row, c, epsilon), *to = y + r * c;
+        EACH_VECTOR(i, k, 0, c)
+        store_n(
+            to, CK_F32, i,
+            load_n(to, CK_F32, i, k) + load_n(row, CK_F32, i, k) * rstd * load_n(w, CK_F32, i, k), k);
+    }
+}
+
 /// With g = dy * w: dx = rstd * g - x * rstd^3 / c * sum(g * x); dw = sum over rows of dy * x * rstd.
 INLINE void K(rms_norm_backward_typed)(
     float *dx, float *dw, const void *dy, int type, const float *x, const float *w, int64_t c, float epsilon,

@@ -173,3 +173,23 @@ INLINE vf exp16(vf x) {
     vi e = (__builtin_convertvector(n, vi) + 127) << 23;
     return p * (vf)e * low;
 }
+
+/// tanh(x), within 2 ulp or so: below 0.625 an odd polynomial (Moshier's Cephes), above it 1 - 2 / (exp(2|x|) + 1).
+/// Scalars use it too, as a vector of one value, so that a value has the same bits wherever it stands.
+INLINE vf tanh16(vf x) {
+    vf magnitude = x < 0.0f ? -x : x;
+    vf z = x * x;
+    vf p = -5.70498872745e-3f;
+    p = fma16(p, z, (vf)2.06390887954e-2f);
+    p = fma16(p, z, (vf)-5.37397155531e-2f);
+    p = fma16(p, z, (vf)1.33314422036e-1f);
+    p = fma16(p, z, (vf)-3.33332819422e-1f);
+    vf near = fma16(p * z, x, x);
+    vf far = 1.0f - 2.0f / (exp16(magnitude + magnitude) + 1.0f);
+    far = x < 0.0f ? -far : far;
+    return magnitude < 0.625f ? near : far;
+}
+
+/// The soft cap c tanh(x / c), and its slope for a given tanh.
+INLINE vf cap16(vf x, float cap) { return tanh16(x / cap) * cap; }
+INLINE vf cap_slope16(vf tanh) { return 1.0f - tanh * tanh; }

@@ -6,7 +6,7 @@ import Foundation
 package struct SnapshotFile: Sendable {
     private(set) var path: String
     private let descriptor: Int32
-    private var mapping: SharedMapping
+    private var mapping: WeightMemory
 
     /// A new file of `byteCount` bytes, whose memory is found now: a write to memory that cannot be had would kill the
     /// process.
@@ -19,7 +19,7 @@ package struct SnapshotFile: Sendable {
         do throws(WeightFileError) {
             let code = posix_fallocate(descriptor, 0, off_t(byteCount))
             guard code == 0 else { throw WeightFileError("cannot write \(path): \(String(cString: strerror(code)))") }
-            guard let mapping = SharedMapping(descriptor, byteCount: byteCount) else {
+            guard let mapping = WeightMemory(mapping: descriptor, byteCount: byteCount) else {
                 throw WeightFileError("cannot map \(path): \(systemMessage())")
             }
             self.mapping = mapping
@@ -33,18 +33,15 @@ package struct SnapshotFile: Sendable {
     /// Takes the memory for another version, locked exclusively.
     /// - Returns: false when it has another size or somebody still reads it, in this process or another.
     package mutating func reuse(as newPath: String, byteCount: Int) -> Bool {
-        guard memory.count == byteCount, isKnownUniquelyReferenced(&mapping),
+        guard mapping.bytes.count == byteCount, isKnownUniquelyReferenced(&mapping),
             flock(descriptor, LOCK_EX | LOCK_NB) == 0, rename(path, newPath) == 0
         else { return false }
         path = newPath
         return true
     }
 
-    /// To be written before it is shared.
-    package var memory: UnsafeMutableRawBufferPointer { mapping.memory }
-
-    /// What was written. The file is not used again while this lives.
-    package var view: WeightBytes { WeightBytes(viewing: UnsafeRawBufferPointer(mapping.memory), owner: mapping) }
+    /// To be written before it is shared. The file is not used again while anybody else has this.
+    package var memory: WeightMemory { mapping }
 
     /// Lets others read it.
     package func share() { flock(descriptor, LOCK_UN) }
@@ -56,19 +53,4 @@ package struct SnapshotFile: Sendable {
         unlink(path)
         _ = close(descriptor)
     }
-}
-
-/// Memory of a file that other processes map too.
-///
-/// `@unchecked Sendable`: written by the one publisher, and only while nothing else refers to it.
-private final class SharedMapping: @unchecked Sendable {
-    package let memory: UnsafeMutableRawBufferPointer
-
-    package init?(_ descriptor: Int32, byteCount: Int) {
-        let base = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
-        guard let base, base != MAP_FAILED else { return nil }
-        memory = UnsafeMutableRawBufferPointer(start: base, count: byteCount)
-    }
-
-    deinit { munmap(memory.baseAddress, memory.count) }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Wire
 
 /// Snapshot files in shared memory: `opd-RUN-VERSION`, for the eyes of this user only.
 ///
@@ -42,23 +43,24 @@ package struct SnapshotFiles: Sendable {
         }
     }
 
-    /// Has `weights` written to a file, and returns its path and a view of it.
-    package mutating func write(
-        _ weights: TrainedWeights, version: UInt64
-    ) throws(WeightFileError) -> (path: String, bytes: WeightBytes) {
-        let path = "\(directory)/\(prefix)-\(version)"
+    /// Finds a file for a version, which nobody else reads before it is shared.
+    package mutating func place(
+        _ manifest: WeightManifest, version: UInt64
+    ) throws(WeightFileError) -> WeightPlace {
+        let path = "\(directory)/\(prefix)-\(version)", byteCount = manifest.byteCount
         remove { $0.path == path }
         let file: SnapshotFile
-        if let free = reused(as: path, byteCount: weights.byteCount) {
+        if let free = reused(as: path, byteCount: byteCount) {
             file = free
         } else {
-            file = try SnapshotFile(creating: path, byteCount: weights.byteCount)
+            file = try SnapshotFile(creating: path, byteCount: byteCount)
         }
-        weights.write(file.memory)
-        file.share()
         files.append(file)
-        return (path, file.view)
+        return WeightPlace(manifest, version: version, path: path, memory: file.memory)
     }
+
+    /// Lets others read what was written to the file at `path`, if it is still there.
+    package func share(_ path: String) { files.first { $0.path == path }?.share() }
 
     /// The file that is not kept any longer, where it can be had.
     private mutating func reused(as path: String, byteCount: Int) -> SnapshotFile? {

@@ -4,39 +4,26 @@ import Wire
 
 /// The bytes of one weight snapshot: immutable, 64-byte aligned, shared between threads, never copied.
 ///
-/// `@unchecked Sendable`: the memory is written in the initializer only (or by the one `WeightAssembly` that has not
-/// handed it out yet), or by the owner of what is viewed, which keeps it as it is while a view lives.
+/// `@unchecked Sendable`: nobody writes the memory any more, see ``WeightMemory``; a file's is mapped to be read only.
 package final class WeightBytes: ByteStorage, @unchecked Sendable {
     package let bytes: UnsafeRawBufferPointer
     private enum Backing {
-        case allocated(UnsafeMutableRawPointer)
+        case memory(WeightMemory)
         case mapped(UnsafeMutableRawPointer, Int, lock: Int32)
-        case viewed(any AnyObject & Sendable)
     }
     private let backing: Backing
-    private static let hugePage = 2 << 20
 
-    /// Fresh memory of `count` bytes that `initialize` fills.
-    package init(count: Int, initialize: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
-        // Large pages where the system has them: a snapshot is hundreds of megabytes, made anew for every version.
-        let isLarge = count >= Self.hugePage
-        let alignment = isLarge ? Self.hugePage : 64
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1), alignment: alignment)
-        if isLarge { madvise(memory, count, Int32(MADV_HUGEPAGE)) }
-        do {
-            try initialize(UnsafeMutableRawBufferPointer(start: memory, count: count))
-        } catch {
-            memory.deallocate()
-            throw error
-        }
-        bytes = UnsafeRawBufferPointer(start: memory, count: count)
-        backing = .allocated(memory)
+    /// What was written into `memory`, which it keeps alive.
+    package init(_ memory: WeightMemory) {
+        bytes = UnsafeRawBufferPointer(memory.bytes)
+        backing = .memory(memory)
     }
 
-    /// A view of memory that stays valid and unchanged for as long as `owner` lives.
-    package init(viewing bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable) {
-        self.bytes = bytes
-        backing = .viewed(owner)
+    /// Fresh memory of `count` bytes that `initialize` fills.
+    package convenience init(count: Int, initialize: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
+        let memory = WeightMemory(byteCount: count)
+        try memory.withBytes(initialize)
+        self.init(memory)
     }
 
     /// A read-only mapping of the file at `path`, which must be a snapshot in `directory`, hold exactly `count` bytes,
@@ -77,11 +64,10 @@ package final class WeightBytes: ByteStorage, @unchecked Sendable {
 
     deinit {
         switch backing {
-        case .allocated(let memory): memory.deallocate()
+        case .memory: break
         case .mapped(let memory, let count, let lock):
             munmap(memory, count)
             _ = close(lock)
-        case .viewed: break
         }
     }
 

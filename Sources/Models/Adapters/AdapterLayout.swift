@@ -13,6 +13,10 @@ package struct AdapterShape: Sendable, Equatable {
         case gate = "gate_proj"
         case up = "up_proj"
         case down = "down_proj"
+        /// Query, key and value in one matrix (Phi-3).
+        case queryKeyValue = "qkv_proj"
+        /// Gate and up in one matrix (Phi-3).
+        case gateUp = "gate_up_proj"
     }
 
     /// Rows of A and columns of B, at least 1.
@@ -34,6 +38,7 @@ package struct AdapterShape: Sendable, Equatable {
 /// Where the adapters of a model lie in one f32 buffer: for each adapted matrix [N,K] `….lora_A.weight` [rank, K] and
 /// `….lora_B.weight` [N, rank].
 package struct AdapterLayout: Sendable {
+    /// With those targets alone that the model has.
     package let shape: AdapterShape
     package let parameters: ParameterLayout
     let configuration: ModelConfiguration
@@ -44,7 +49,8 @@ package struct AdapterLayout: Sendable {
     /// - Throws: `ModelError` when the rank is above what a matrix can have.
     package init(_ configuration: ModelConfiguration, _ shape: AdapterShape) throws {
         precondition(shape.rank > 0, "adapters have a rank")
-        self.shape = shape
+        self.shape = AdapterShape(
+            rank: shape.rank, alpha: shape.alpha, targets: configuration.adapterTargets.intersection(shape.targets))
         self.configuration = configuration
         var specs: [ParameterSpec] = []
         var heights: [String: Int] = [:], adapted: Set<String> = []
@@ -67,6 +73,17 @@ package struct AdapterLayout: Sendable {
         parameters = ParameterLayout(specs, matrixType: .f32)
     }
 
+    /// - Throws: `ModelError` when the model lacks one of `targets`.
+    package static func check(_ targets: [AdapterShape.Target], in configuration: ModelConfiguration) throws {
+        let known = configuration.adapterTargets
+        if let missing = targets.first(where: { !known.contains($0) }) {
+            let list = AdapterShape.Target.allCases.filter(known.contains).map(\.rawValue).joined(separator: ", ")
+            throw ModelError(
+                .invalidArgument,
+                "\(missing.rawValue) is no matrix of a \(configuration.family.name) model; it has \(list)")
+        }
+    }
+
     func adapts(_ name: String) -> Bool { adapted.contains(name) }
 
     /// Outputs of a matrix of the model.
@@ -80,4 +97,11 @@ package struct AdapterLayout: Sendable {
 
     /// Trained values.
     package var count: Int { parameters.entries.reduce(0) { $0 + $1.spec.count } }
+}
+
+extension ModelConfiguration {
+    /// The matrices of the model that can have adapters.
+    package var adapterTargets: Set<AdapterShape.Target> {
+        Set((0..<layerCount).flatMap { parameters(layer: $0).compactMap(\.target) })
+    }
 }

@@ -82,7 +82,7 @@ package final class Adapters {
         let context = transformer.context
         try forEachMerged(onto: base, context: context) { group, layer, merged in
             context.repack(merged, into: transformer.weights.layers[layer][group])
-            if let backward { context.repack(merged, into: backward.transposed.layers[layer][group]) }
+            if let packed = backward?.transposed.layers[layer][group] { context.repack(merged, into: packed) }
         }
         backward?.adapters?.update()
     }

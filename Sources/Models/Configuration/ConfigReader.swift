@@ -1,3 +1,4 @@
+import Compute
 import JSON
 
 /// Typed access to the keys of a config.json, with errors that name file and key.
@@ -54,6 +55,25 @@ package struct ConfigReader {
         json[key] == nil ? fallback : try optionalInt(key)
     }
 
+    /// The part of a config of several parts that describes the text model, or the config itself. What a text part
+    /// leaves out of tokens and ties stands in the whole.
+    func textPart() throws -> ConfigReader {
+        guard let type = json["model_type"]?.string,
+            let family = Family.all.first(where: { $0.multimodalTypes.contains(type) })
+        else { return self }
+        guard var text = json["text_config"]?.object else {
+            throw malformed("model_type '\(type)' without text_config")
+        }
+        if text["model_type"] == nil { text["model_type"] = .string(family.name) }
+        for key in ["bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings"] where text[key] == nil {
+            if let value = json[key] { text[key] = value }
+        }
+        if let quantization = json["quantization_config"] { text["quantization_config"] = quantization }
+        // The class of the whole; the text part's own is the family's.
+        text["architectures"] = .null
+        return ConfigReader(json: .object(text), file: file)
+    }
+
     func family() throws -> Family {
         guard json.object != nil else { throw malformed("not a JSON object") }
         guard let type = json["model_type"]?.string else {
@@ -76,58 +96,55 @@ package struct ConfigReader {
             let method = quantization["quant_method"]?.string ?? "unknown"
             throw unsupported("quantization_config (\(method)) is not supported; use the unquantized model or a GGUF")
         }
-        if let value = json["hidden_act"], !value.isNull {
-            guard let name = value.string else { throw malformed("hidden_act is \(value.kindName)") }
-            guard name == "silu" || name == "swish" else {
-                throw unsupported("hidden_act '\(name)' is not supported; silu is")
+        if try bool("use_bidirectional_attention", default: false) {
+            throw unsupported("use_bidirectional_attention is not supported; causal attention is")
+        }
+    }
+
+    /// What gates go through.
+    /// - Parameter key: the family's own name of it.
+    func activation(_ key: String, default fallback: GateActivation) throws -> GateActivation {
+        guard let value = json[key], !value.isNull else { return fallback }
+        guard let name = value.string else { throw malformed("\(key) is \(value.kindName)") }
+        guard let activation = GateActivation(transformersName: name) else {
+            throw unsupported("\(key) '\(name)' is not supported; silu and gelu_pytorch_tanh are")
+        }
+        return activation
+    }
+
+    /// Refuses keys that other families have and this one's class does not know, where they ask for something.
+    func refuseForeign(_ keys: [String: Double]) throws {
+        for (key, neutral) in keys.sorted(by: { $0.key < $1.key }) {
+            guard let value = json[key], !value.isNull, value.bool != false, value.double != neutral else { continue }
+            throw unsupported("\(key) is not supported for this family")
+        }
+    }
+
+    /// A positive number, or nil for null and an absent key.
+    func optionalPositive(_ key: String) throws -> Float? {
+        guard let number = try optionalDouble(key) else { return nil }
+        guard number > 0, number.isFinite, Float(number) > 0, Float(number).isFinite else {
+            throw malformed("\(key) is \(number); it must be positive")
+        }
+        return Float(number)
+    }
+
+    /// Which layers slide, from `layer_types`; nil where the file has no such list.
+    func slidingLayers(count: Int) throws -> [Bool]? {
+        guard let value = json["layer_types"], !value.isNull else { return nil }
+        guard let types = value.array else { throw malformed("layer_types is \(value.kindName); it must be a list") }
+        guard types.count == count else {
+            throw malformed("layer_types has \(types.count) entries for \(count) layers")
+        }
+        return try types.map {
+            switch $0.string {
+            case "full_attention": return false
+            case "sliding_attention": return true
+            default:
+                throw unsupported(
+                    "layer_types has \($0.string.map { "'\($0)'" } ?? $0.kindName), which is not supported; "
+                        + "full_attention and sliding_attention are")
             }
-        }
-        if let factor = try optionalDouble("partial_rotary_factor"), factor != 1 {
-            throw unsupported("partial_rotary_factor \(factor) is not supported")
-        }
-    }
-
-    /// Refuses a window that a sequence of `context` tokens would leave; nil is none.
-    func refuseSlidingWindow(_ window: Int?, context: Int) throws {
-        if let window, window < context {
-            throw unsupported(
-                "sliding_window \(window) within a context of \(context) is not supported; only full attention is")
-        }
-    }
-
-    /// Rotary base and scaling from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (4).
-    /// A file with both is read as transformers does: a `rope_scaling` that says something wins.
-    /// - Parameter absentTheta: the family's base where the file has none.
-    func rope(absentTheta: Double, maxPositions: Int) throws -> (theta: Double, scaling: RopeScaling) {
-        var section = "rope_scaling"
-        var nested = json[section]
-        if nested == nil || nested?.isNull == true || nested?.object?.members.isEmpty == true {
-            section = "rope_parameters"
-            nested = json[section]
-        }
-        let topTheta = try optionalDouble("rope_theta")
-        guard let nested, !nested.isNull else { return (topTheta ?? absentTheta, .none) }
-        guard nested.object != nil else { throw malformed("\(section) is \(nested.kindName); it must be an object") }
-        let reader = ConfigReader(json: nested, file: file)
-        let theta = try reader.optionalDouble("rope_theta") ?? topTheta ?? absentTheta
-        if let factor = try reader.optionalDouble("partial_rotary_factor"), factor != 1 {
-            throw unsupported("\(section): partial_rotary_factor \(factor) is not supported")
-        }
-        let type = nested["rope_type"]?.string ?? nested["type"]?.string ?? "default"
-        switch type {
-        case "default": return (theta, .none)
-        case "linear": return (theta, .linear(factor: try reader.double("factor", in: section)))
-        case "llama3":
-            return (
-                theta,
-                .llama3(
-                    factor: try reader.double("factor", in: section),
-                    lowFrequencyFactor: try reader.double("low_freq_factor", in: section),
-                    highFrequencyFactor: try reader.double("high_freq_factor", in: section),
-                    originalMaxPositions: try reader.optionalInt("original_max_position_embeddings") ?? maxPositions)
-            )
-        default:
-            throw unsupported("rope type '\(type)' is not supported; default, linear and llama3 are")
         }
     }
 }
@@ -137,4 +154,18 @@ extension String {
     fileprivate var replacingForBase: String {
         hasSuffix("ForCausalLM") ? String(dropLast("ForCausalLM".count)) + "Model" : self
     }
+}
+
+extension GateActivation {
+    /// The activation of a name in config.json; nil for others.
+    init?(transformersName name: String) {
+        switch name {
+        case "silu", "swish": self = .silu
+        case "gelu_pytorch_tanh": self = .geluTanh
+        default: return nil
+        }
+    }
+
+    /// The name in config.json.
+    package var transformersName: String { self == .silu ? "silu" : "gelu_pytorch_tanh" }
 }

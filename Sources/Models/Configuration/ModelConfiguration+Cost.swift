@@ -17,7 +17,7 @@ extension ModelConfiguration {
     }
 
     private func matrixOperations(prompt: Int, response: Int) -> Double {
-        2 * Double(layerCount) * Double(layerMatrixCount) * Double(prompt + response)
+        2 * Double(layerMatrixCount) * Double(prompt + response)
             + 2 * Double(hiddenSize * vocabularySize) * Double(response)
     }
 

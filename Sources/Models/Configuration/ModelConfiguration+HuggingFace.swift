@@ -6,11 +6,16 @@ import JSON
 extension ModelConfiguration {
     /// Reads a config.json (and generation_config.json when given). `file` is named in errors.
     package init(huggingFace config: JSONValue, generation: JSONValue? = nil, file: String) throws {
-        let reader = ConfigReader(json: config, file: file)
+        let reader = try ConfigReader(json: config, file: file).textPart()
         let family = try reader.family(), defaults = family.defaults
-        let heads = try reader.int("num_attention_heads")
-        let hidden = try reader.int("hidden_size")
+        func size(_ key: String, _ fallback: Int?) throws -> Int {
+            if let value = try reader.optionalInt(key) ?? fallback { return value }
+            throw reader.malformed("\(key) is missing")
+        }
+        let heads = try size("num_attention_heads", defaults.sizes?.heads)
+        let hidden = try size("hidden_size", defaults.sizes?.hidden)
         try reader.refuseUnsupported()
+        try reader.refuseForeign(family.foreignKeys)
 
         // null means "as many as heads"; an absent key means the class's own default, which differs by family.
         let keyValueHeads = try reader.int("num_key_value_heads", absent: defaults.keyValueHeadCount) ?? heads
@@ -22,20 +27,32 @@ extension ModelConfiguration {
             headDimension = hidden / heads
         }
         let maxPositions = try reader.optionalInt("max_position_embeddings") ?? defaults.maxPositions
-        let (theta, scaling) = try reader.rope(absentTheta: defaults.ropeTheta, maxPositions: maxPositions)
+        let vocabulary = try size("vocab_size", defaults.sizes?.vocabulary)
+        // A family's own token ids may lie outside of a small vocabulary, in files that name none.
+        func fits(_ id: Int) -> Bool { id < vocabulary }
 
         self.init(
-            family: family, vocabularySize: try reader.int("vocab_size"), hiddenSize: hidden,
-            intermediateSize: try reader.int("intermediate_size"), layerCount: try reader.int("num_hidden_layers"),
+            family: family, vocabularySize: vocabulary, hiddenSize: hidden,
+            intermediateSize: try size("intermediate_size", defaults.sizes?.intermediate),
+            layerCount: try size("num_hidden_layers", defaults.sizes?.layers),
             headCount: heads, keyValueHeadCount: keyValueHeads, headDimension: headDimension ?? 0,
             rmsNormEpsilon: Float(try reader.optionalDouble("rms_norm_eps") ?? defaults.rmsNormEpsilon),
-            ropeTheta: theta, ropeScaling: scaling, maxPositions: maxPositions,
+            maxPositions: maxPositions,
             tiedEmbeddings: try reader.bool("tie_word_embeddings", default: defaults.tiedEmbeddings),
             bosTokenID: reader.value("bos_token_id") == nil
                 ? defaults.bosTokenID : try reader.tokenIDs("bos_token_id").first,
             padTokenID: try reader.tokenIDs("pad_token_id").first,
             eosTokenIDs: reader.value("eos_token_id") == nil
-                ? defaults.eosTokenIDs : try reader.tokenIDs("eos_token_id"))
+                ? defaults.eosTokenIDs.filter(fits) : try reader.tokenIDs("eos_token_id"))
+        // What readers of keys go through layers with.
+        guard (1...1 << 12).contains(layerCount) else {
+            throw reader.malformed("num_hidden_layers is \(layerCount); it must be between 1 and \(1 << 12)")
+        }
+        activation = try reader.activation(family.activationKey, default: family.activation)
+        if let form = family.rope {
+            let (rope, partialFactor) = try reader.rope(form, maxPositions: maxPositions)
+            (ropeTheta, ropeScaling, partialRotaryFactor) = (rope.theta, rope.scaling, partialFactor)
+        }
         try family.readKeys(reader, &self)
         if let generation {
             let generationReader = ConfigReader(json: generation, file: file.parentPath + "/generation_config.json")
@@ -63,32 +80,16 @@ extension ModelConfiguration {
             "num_attention_heads": .integer(headCount),
             "num_key_value_heads": .integer(keyValueHeadCount),
             "head_dim": .integer(headDimension),
-            "hidden_act": "silu",
+            "hidden_act": .string(activation.transformersName),
             "max_position_embeddings": .integer(maxPositions),
-            "rms_norm_eps": .number(Double("\(rmsNormEpsilon)") ?? Double(rmsNormEpsilon)),
+            "rms_norm_eps": .shortest(rmsNormEpsilon),
             "initializer_range": 0.02,
             "attention_dropout": 0.0,
             "use_cache": true,
             "tie_word_embeddings": .bool(tiedEmbeddings),
         ]
+        if let form = family.rope { writeRope(form, &json) }
         family.writeKeys(self, &json)
-        // transformers 4 reads rope_theta and rope_scaling, transformers 5 rope_parameters.
-        var parameters: JSONObject = ["rope_theta": .number(ropeTheta)]
-        var scaling: JSONObject = [:]
-        switch ropeScaling {
-        case .none: parameters["rope_type"] = "default"
-        case .linear(let factor):
-            scaling = ["rope_type": "linear", "factor": .number(factor)]
-        case .llama3(let factor, let low, let high, let original):
-            scaling = [
-                "rope_type": "llama3", "factor": .number(factor), "low_freq_factor": .number(low),
-                "high_freq_factor": .number(high), "original_max_position_embeddings": .integer(original),
-            ]
-        }
-        parameters.members.append(contentsOf: scaling.members)
-        json["rope_theta"] = .number(ropeTheta)
-        json["rope_scaling"] = scaling.members.isEmpty ? .null : .object(scaling)
-        json["rope_parameters"] = .object(parameters)
         json["bos_token_id"] = bosTokenID.map(JSONValue.integer) ?? .null
         json["eos_token_id"] = Self.tokenIDs(eosTokenIDs)
         json["pad_token_id"] = padTokenID.map(JSONValue.integer) ?? .null

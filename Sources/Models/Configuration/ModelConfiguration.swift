@@ -1,12 +1,4 @@
-/// How rotary frequencies are changed for contexts longer than the model was first trained on.
-package enum RopeScaling: Sendable, Equatable {
-    case none
-    /// Positions divided by `factor`.
-    case linear(factor: Double)
-    /// Low frequencies divided by `factor`, high ones kept, a linear blend between
-    /// (transformers `_compute_llama3_parameters`).
-    case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalMaxPositions: Int)
-}
+import Compute
 
 /// The shape of a model: everything the engine needs to know besides the weights.
 ///
@@ -34,12 +26,29 @@ package struct ModelConfiguration: Sendable, Equatable {
     package var attentionOutputBias: Bool
     /// Biases on gate, up and down projections.
     package var mlpBias: Bool
-    /// RMS norms on every query and key head (Qwen 3).
+    /// RMS norms of queries and keys: of every head by itself (Qwen 3), or of all at once where the schema's norms are as
+    /// wide (OLMo 2).
     package var qkNorm: Bool
     package var bosTokenID: Int?
     package var padTokenID: Int?
     /// Every token that ends a sequence: union of config.json and generation_config.json, in that order.
     package var eosTokenIDs: [Int]
+    package var activation = GateActivation.silu
+    package var multipliers = Multipliers()
+    /// Scores s of attention become cap * tanh(s / cap); nil: they stay.
+    package var attentionSoftCap: Float?
+    /// The same of logits.
+    package var logitSoftCap: Float?
+    /// Positions that a query of a sliding layer sees, its own included; nil where no layer slides.
+    package var slidingWindow: Int?
+    /// What is particular of each layer, as many as there are layers; empty: all are plain.
+    package var layerKinds: [LayerKind] = []
+    /// Part of a head's columns that positions turn, its first.
+    package var partialRotaryFactor = 1.0
+    /// The rotary embedding of sliding layers where it is another than that of the others (Gemma 3).
+    package var slidingRope: Rope?
+    /// Nil where every layer has a plain feed-forward network.
+    package var experts: ExpertShape?
 
     package init(
         family: Family, vocabularySize: Int, hiddenSize: Int, intermediateSize: Int, layerCount: Int,
@@ -71,6 +80,14 @@ package struct ModelConfiguration: Sendable, Equatable {
         self.eosTokenIDs = eosTokenIDs
     }
 
+    package func kind(ofLayer layer: Int) -> LayerKind { layerKinds.isEmpty ? .plain : layerKinds[layer] }
+
+    /// Columns of a head that positions turn, its first.
+    package var rotaryDimension: Int { Int(Double(headDimension) * partialRotaryFactor) }
+
+    /// The rotary embedding of most layers.
+    package var rope: Rope { Rope(theta: ropeTheta, scaling: ropeScaling) }
+
     /// Checks that sizes are positive, bounded and fit each other; `file` is named in the error.
     package func validate(in file: String) throws {
         func check(_ condition: Bool, _ message: @autoclosure () -> String) throws {
@@ -92,17 +109,8 @@ package struct ModelConfiguration: Sendable, Equatable {
         try check(headDimension % 8 == 0, "head_dim \(headDimension) is not supported; it must be a multiple of 8")
         try check(
             rmsNormEpsilon.isFinite && rmsNormEpsilon >= 0, "rms_norm_eps \(rmsNormEpsilon) is not a small number")
-        try check(ropeTheta.isFinite && ropeTheta > 0, "rope_theta \(ropeTheta) is not positive")
-        switch ropeScaling {
-        case .none: break
-        case .linear(let factor): try check(factor.isFinite && factor > 0, "rope factor \(factor) is not positive")
-        case .llama3(let factor, let low, let high, let original):
-            try check(
-                factor.isFinite && factor > 0 && low.isFinite && low > 0 && high.isFinite && high > low
-                    && (1...1 << 30).contains(original),
-                "llama3 rope scaling needs factor > 0, 0 < low_freq_factor < high_freq_factor and "
-                    + "original_max_position_embeddings > 0")
-        }
+        try validateRotation(in: file)
+        try validateLayers(in: file)
         for (name, id) in [("bos_token_id", bosTokenID), ("pad_token_id", padTokenID)] {
             // Some files say -1 for "none"; those were mapped to nil before.
             if let id { try check((0..<vocabularySize).contains(id), "\(name) \(id) is outside the vocabulary") }
@@ -110,5 +118,16 @@ package struct ModelConfiguration: Sendable, Equatable {
         for id in eosTokenIDs {
             try check((0..<vocabularySize).contains(id), "eos_token_id \(id) is outside the vocabulary")
         }
+    }
+}
+
+extension ModelConfiguration {
+    /// The same model with a head of its own, and the names of that and of the embeddings, whose values it has; nil where
+    /// it has one already.
+    package var untied: (configuration: ModelConfiguration, headName: String, embeddingName: String)? {
+        guard tiedEmbeddings else { return nil }
+        var configuration = self
+        configuration.tiedEmbeddings = false
+        return (configuration, schema.head.weight, schema.embedding.weight)
     }
 }

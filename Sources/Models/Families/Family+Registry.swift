@@ -1,6 +1,8 @@
 extension Family {
     /// Every family that this engine runs. GGUF files whose architecture several share open as the first of these.
-    package static let all: [Family] = [.llama, .mistral, .qwen2, .qwen3]
+    package static let all: [Family] = [
+        .llama, .mistral, .qwen2, .qwen3, .gemma2, .gemma3, .phi3, .olmo2, .granite, .smolLM3,
+    ]
 
     /// The family of a config.json's `model_type`, nil when there is none of that name.
     package static func named(_ modelType: String) -> Family? { all.first { $0.name == modelType } }

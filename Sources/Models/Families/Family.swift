@@ -1,3 +1,4 @@
+import Compute
 import JSON
 import Tokenizers
 
@@ -15,6 +16,18 @@ package struct Family: Sendable {
     package let defaults: Defaults
     /// What the parameters are called, here and in GGUF files, and their shapes.
     package let schema: ModelSchema
+    /// What the family's class makes of rotary keys; nil where `readKeys` does all of it.
+    package var rope: RopeForm? = RopeForm()
+    /// The key of config.json that names what gates go through, and what an absent one stands for.
+    package var activationKey = "hidden_act"
+    package var activation = GateActivation.silu
+    /// Whether the multiplier of embeddings is rounded to the compute type first, as transformers' buffer of it is.
+    package var roundsEmbeddingMultiplier = false
+    /// Keys that mean something in other families and that this one's class does not know, with the value that changes
+    /// nothing: others are refused.
+    package var foreignKeys = Family.rareKeys
+    /// `model_type` of models of several parts whose text part, `text_config`, is one of this family.
+    package var multimodalTypes: Set<String> = []
     package let gguf: GGUFForm
     /// Reads the keys of config.json that mean something in this family alone, into a configuration that has the common
     /// ones. Throws for what they ask for and the engine does not do.
@@ -24,16 +37,34 @@ package struct Family: Sendable {
 
     /// What transformers' configuration class assumes where config.json has no key.
     package struct Defaults: Sendable {
+        /// Where the class has them: a text part's file may leave them out.
+        package var sizes: Sizes?
         /// Nil means as many as heads.
         package var keyValueHeadCount: Int?
         /// Nil means `hidden_size / num_attention_heads`.
         package var headDimension: Int?
         package var maxPositions: Int
-        package var ropeTheta = 10000.0
         package var rmsNormEpsilon = 1e-6
         package var tiedEmbeddings = false
         package var bosTokenID: Int?
         package var eosTokenIDs: [Int] = []
+    }
+
+    /// Sizes that config.json may leave out.
+    package struct Sizes: Sendable {
+        package let vocabulary: Int, hidden: Int, intermediate: Int, layers: Int, heads: Int
+    }
+
+    /// Keys of one or two families, with the value that changes nothing.
+    package static let rareKeys: [String: Double] = [
+        "attn_logit_softcapping": 0, "final_logit_softcapping": 0, "embedding_multiplier": 1,
+        "residual_multiplier": 1, "logits_scaling": 1, "clip_qkv": 0, "num_experts": 0, "num_local_experts": 0,
+        "n_routed_experts": 0,
+    ]
+
+    /// The rare keys without those that the family's class knows.
+    static func rareKeys(without known: String...) -> [String: Double] {
+        rareKeys.filter { !known.contains($0.key) }
     }
 
     /// How llama.cpp's converter writes a family.
@@ -44,6 +75,9 @@ package struct Family: Sendable {
         package var interleavesRotaryRows = false
         /// What the tensors of a file have or lack that no model of the family does; nil where they fit.
         package var refusal: @Sendable (ModelConfiguration) -> String? = { _ in nil }
+        /// Reads metadata of the family's own, into a configuration that has the common ones, and sets what llama.cpp
+        /// takes for granted.
+        var readMetadata: @Sendable (GGUFMetadata, inout ModelConfiguration) throws -> Void = { _, _ in }
     }
 }
 

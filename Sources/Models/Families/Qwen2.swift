@@ -1,3 +1,5 @@
+import JSON
+
 extension Family {
     /// Qwen 1.5, 2 and 2.5 with dense layers: biases on q, k and v alone.
     ///
@@ -14,22 +16,44 @@ extension Family {
             }),
         readKeys: { reader, configuration in
             configuration.attentionInputBias = true
-            try reader.refuseQwenWindow(configuration)
+            try reader.readQwenWindow(&configuration)
         },
-        writeKeys: { _, json in
-            json["use_sliding_window"] = false
-            json["sliding_window"] = .null
-        })
+        writeKeys: { configuration, json in configuration.writeQwenWindow(&json) })
 }
 
 extension ConfigReader {
-    /// Refuses the sliding window of Qwen 2 and 3: one that is turned on, and that a layer has.
-    package func refuseQwenWindow(_ configuration: ModelConfiguration) throws {
-        guard try bool("use_sliding_window", default: false) else { return }
-        let window = try int("sliding_window", absent: 4096)
-        let types = value("layer_types")?.array?.compactMap(\.string)
-        let firstWindowLayer = try optionalInt("max_window_layers") ?? 28
-        guard types?.contains("sliding_attention") ?? (firstWindowLayer < configuration.layerCount) else { return }
-        try refuseSlidingWindow(window, context: configuration.maxPositions)
+    /// The sliding window of Qwen 2 and 3: where it is turned on, in the layers of `layer_types`, or else in those from
+    /// `max_window_layers` on.
+    func readQwenWindow(_ configuration: inout ModelConfiguration) throws {
+        let types = try slidingLayers(count: configuration.layerCount)
+        guard try bool("use_sliding_window", default: false), let window = try int("sliding_window", absent: 4096)
+        else {
+            guard types?.contains(true) != true else {
+                throw malformed("layer_types has sliding_attention, but use_sliding_window or sliding_window is off")
+            }
+            return
+        }
+        let first = try optionalInt("max_window_layers") ?? 28
+        let kinds = [LayerKind](count: configuration.layerCount) { LayerKind(isSliding: types?[$0] ?? ($0 >= first)) }
+        guard !kinds.isEmpty else { return }
+        configuration.slidingWindow = window
+        configuration.layerKinds = kinds
+    }
+}
+
+extension ModelConfiguration {
+    /// Writes what `ConfigReader.readQwenWindow` reads.
+    func writeQwenWindow(_ json: inout JSONObject) {
+        json["use_sliding_window"] = .bool(slidingWindow != nil)
+        json["sliding_window"] = slidingWindow.map { .integer($0) } ?? .null
+        if slidingWindow != nil {
+            json["max_window_layers"] = .integer(layerKinds.firstIndex(where: \.isSliding) ?? layerCount)
+            json["layer_types"] = layerTypes
+        }
+    }
+
+    /// `layer_types` of config.json.
+    var layerTypes: JSONValue {
+        .array((0..<layerCount).map { kind(ofLayer: $0).isSliding ? "sliding_attention" : "full_attention" })
     }
 }

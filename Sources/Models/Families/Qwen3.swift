@@ -17,11 +17,10 @@ extension Family {
             let attentionBias = try reader.bool("attention_bias", default: false)
             configuration.attentionInputBias = attentionBias
             configuration.attentionOutputBias = attentionBias
-            try reader.refuseQwenWindow(configuration)
+            try reader.readQwenWindow(&configuration)
         },
         writeKeys: { configuration, json in
             json["attention_bias"] = .bool(configuration.attentionInputBias)
-            json["use_sliding_window"] = false
-            json["sliding_window"] = .null
+            configuration.writeQwenWindow(&json)
         })
 }

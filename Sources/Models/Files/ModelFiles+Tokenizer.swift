@@ -26,7 +26,9 @@ extension ModelFiles {
     package static func openTokenizer(_ path: String) throws -> Tokenizer {
         if FileSystem.isDirectory(path) {
             let json = path.appendingPath("tokenizer.json")
-            if FileSystem.isFile(json) { return try tokenizer(json: json) }
+            if FileSystem.isFile(json) || FileSystem.isFile(path.appendingPath("tokenizer.model")) {
+                return try tokenizer(json: json)
+            }
             return try open(path).loadTokenizer()
         }
         guard FileSystem.isFile(path) else {
@@ -38,6 +40,14 @@ extension ModelFiles {
 
     private static func tokenizer(json path: String) throws -> Tokenizer {
         guard FileSystem.isFile(path) else {
+            let folder = String(path.dropLast("/tokenizer.json".count))
+            if FileSystem.isFile(folder.appendingPath("tokenizer.model")) {
+                throw ModelError(
+                    .unsupported,
+                    "\(folder): tokenizer.model without tokenizer.json is not supported; transformers' "
+                        + "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) writes tokenizer.json beside it"
+                )
+            }
             throw ModelError(.unreadable, "\(path): missing; this model needs its tokenizer.json")
         }
         return try Tokenizer(json: try FileSystem.read(path), file: path)

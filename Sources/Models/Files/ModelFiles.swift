@@ -11,6 +11,8 @@ package struct ModelFiles: Sendable {
     package let configuration: ModelConfiguration
     let source: any TensorSource
     let origin: Origin
+    /// Parts of a model of several parts that are not its text part and were left out: "vision_tower".
+    package let leftOut: [String]
 
     /// What kind of files these are.
     enum Origin: Sendable {
@@ -33,6 +35,14 @@ package struct ModelFiles: Sendable {
         return try ModelFiles(gguf: try gguf(in: path), named: path)
     }
 
+    /// Opens what tells how a model reads text: a model, or a folder with a model's `config.json` and tokenizer alone.
+    package static func openText(_ path: String) throws -> ModelFiles {
+        guard FileSystem.isDirectory(path), FileSystem.isFile(path.appendingPath("config.json")),
+            try !FileSystem.names(in: path).contains(where: { $0.hasSuffix(".safetensors") })
+        else { return try open(path) }
+        return try ModelFiles(folder: path, isTextAlone: true)
+    }
+
     /// The one GGUF file of a folder without config.json.
     private static func gguf(in folder: String) throws -> String {
         let files = try FileSystem.names(in: folder).filter { $0.hasSuffix(".gguf") }
@@ -45,15 +55,26 @@ package struct ModelFiles: Sendable {
         return folder.appendingPath(name)
     }
 
-    private init(folder: String) throws {
+    /// - Parameter isTextAlone: the folder has a configuration and a tokenizer, and no weights to check.
+    private init(folder: String, isTextAlone: Bool = false) throws {
         path = folder
         let file = folder.appendingPath("config.json")
         let generation = folder.appendingPath("generation_config.json")
+        let config = try FileSystem.json(file)
         configuration = try ModelConfiguration(
-            huggingFace: try FileSystem.json(file),
+            huggingFace: config,
             generation: FileSystem.isFile(generation) ? try FileSystem.json(generation) : nil, file: file)
-        source = try SafetensorsSource(folder: folder)
         origin = .folder
+        guard !isTextAlone else {
+            source = NoTensors()
+            leftOut = []
+            return
+        }
+        let type = config["model_type"]?.string ?? ""
+        let weights = try SafetensorsSource(
+            folder: folder, isTextPart: configuration.family.multimodalTypes.contains(type))
+        source = weights
+        leftOut = weights.leftOut
         try validate()
     }
 
@@ -62,6 +83,7 @@ package struct ModelFiles: Sendable {
         let file = try GGUFFile(file)
         configuration = try ModelConfiguration(gguf: file)
         source = try GGUFSource(file, configuration: configuration)
+        leftOut = []
         origin = .gguf(file)
         try validate()
     }

@@ -6,6 +6,8 @@ package struct ModelSummary: Sendable {
     /// "Hugging Face folder" or "GGUF file".
     package let format: String
     package let configuration: ModelConfiguration
+    /// Parts of the folder that are not read.
+    package let leftOut: [String]
     package let parameterCount: Int
     /// Types of the stored weights with the number of values of each, the most common first.
     package let storedTypes: [(type: String, count: Int)]
@@ -26,6 +28,7 @@ package struct ModelSummary: Sendable {
         case .gguf: format = "GGUF file"
         }
         configuration = model.configuration
+        leftOut = model.leftOut
         parameterCount = model.configuration.parameterCount
         var counts: [String: Int] = [:]
         for parameter in model.configuration.parameters {
@@ -52,19 +55,7 @@ package struct ModelSummary: Sendable {
     /// Label and text of every fact, in the order a person reads them.
     package var lines: [(label: String, text: String)] {
         let c = configuration
-        var facts = [
-            c.tiedEmbeddings ? "tied head" : "own head"
-        ]
-        if c.attentionInputBias { facts.append(c.attentionOutputBias ? "attention biases" : "q, k, v biases") }
-        if c.mlpBias { facts.append("MLP biases") }
-        if c.qkNorm { facts.append("q/k norms") }
-        let rope =
-            switch c.ropeScaling {
-            case .none: "theta \(c.ropeTheta)"
-            case .linear(let factor): "theta \(c.ropeTheta), linear scaling by \(factor)"
-            case .llama3(let factor, let low, let high, let original):
-                "theta \(c.ropeTheta), llama3 scaling by \(factor) (low \(low), high \(high), original \(original))"
-            }
+        let rotary = c.slidingRope.map { "\(c.rope), in sliding layers \($0)" } ?? "\(c.rope)"
         let total = max(1, storedTypes.reduce(0) { $0 + $1.count })
         let types = storedTypes.map { "\($0.type) \($0.count * 100 / total)%" }.joined(separator: ", ")
         var result = [
@@ -75,14 +66,57 @@ package struct ModelSummary: Sendable {
                 "\(c.layerCount) layers, hidden \(c.hiddenSize), \(c.headCount) heads (\(c.keyValueHeadCount) key-value) "
                     + "of \(c.headDimension), MLP \(c.intermediateSize), vocabulary \(c.vocabularySize)"
             ),
-            ("details", facts.joined(separator: ", ")), ("positions", rope), ("context", "\(c.maxPositions)"),
+            ("details", c.details.joined(separator: ", ")), ("positions", rotary), ("context", "\(c.maxPositions)"),
             ("tokenizer", tokenizer),
         ]
+        if !leftOut.isEmpty { result.append(("left out", leftOut.joined(separator: ", "))) }
         if let template {
             result.append(("template", "\(template.kind.rawValue) (\(template.reason))"))
             if let system = template.defaultSystem { result.append(("default system", system)) }
         }
         result.append(("stop tokens", stopTokens.isEmpty ? "none" : stopTokens.joined(separator: " ")))
         return result.map { (label: $0.0, text: $0.1) }
+    }
+}
+
+extension ModelConfiguration {
+    /// What sets the model apart from others, in a few words each.
+    fileprivate var details: [String] {
+        var details = [tiedEmbeddings ? "tied head" : "own head"]
+        if attentionInputBias { details.append(attentionOutputBias ? "attention biases" : "q, k, v biases") }
+        if mlpBias { details.append("MLP biases") }
+        if qkNorm { details.append("q/k norms") }
+        if activation != .silu { details.append("gates of \(activation.transformersName)") }
+        let sliding = (0..<layerCount).count { kind(ofLayer: $0).isSliding }
+        if let slidingWindow, sliding > 0 {
+            details.append("window of \(slidingWindow) in \(sliding == layerCount ? "all" : "\(sliding)") layers")
+        }
+        let unrotated = (0..<layerCount).count { !kind(ofLayer: $0).hasRope }
+        if unrotated > 0 { details.append("\(unrotated) layers without positions") }
+        if rotaryDimension != headDimension { details.append("\(rotaryDimension) rotated columns a head") }
+        for (name, multiplier, plain) in [
+            ("embeddings", multipliers.embedding, Float(1)), ("residual additions", multipliers.residual, 1),
+            ("scores", multipliers.attention ?? 0, 0),
+        ] where multiplier != plain { details.append("\(name) times \(multiplier)") }
+        if multipliers.logitDivisor != 1 { details.append("logits divided by \(multipliers.logitDivisor)") }
+        if let attentionSoftCap { details.append("scores capped at \(attentionSoftCap)") }
+        if let logitSoftCap { details.append("logits capped at \(logitSoftCap)") }
+        return details
+    }
+}
+
+extension Rope: CustomStringConvertible {
+    package var description: String {
+        switch scaling {
+        case .none: "theta \(theta)"
+        case .linear(let factor): "theta \(theta), linear scaling by \(factor)"
+        case .llama3(let factor, let low, let high, let original):
+            "theta \(theta), llama3 scaling by \(factor) (low \(low), high \(high), original \(original))"
+        case .yarn(let yarn):
+            "theta \(theta), yarn scaling by \(yarn.factor) (original \(yarn.originalMaxPositions), "
+                + "attention factor \(yarn.attentionFactor))"
+        case .longRope(let long):
+            "theta \(theta), longrope (original \(long.originalMaxPositions), longer sequences by factors of their own)"
+        }
     }
 }

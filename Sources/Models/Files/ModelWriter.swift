@@ -96,13 +96,19 @@ package enum ModelWriter {
     }
 
     /// Writes any model as a Hugging Face folder. Without `type`, BF16 for BF16 weights and F32 for all others.
-    package static func convert(from source: ModelFiles, to folder: String, type: WeightType? = nil) throws {
+    /// - Parameter untying: gives a model whose head is its embeddings a head of its own, with the same values.
+    package static func convert(
+        from source: ModelFiles, to folder: String, type: WeightType? = nil, untying: Bool = false
+    ) throws {
         try refuseSame(source, folder)
         let reader = TensorReader(source)
+        let untied = untying ? source.configuration.untied : nil
         try write(
-            to: folder, configuration: source.configuration, type: type ?? source.naturalWeightType,
-            copyingTokenizerFrom: source
-        ) { try reader.values(of: $0.name) }
+            to: folder, configuration: untied?.configuration ?? source.configuration,
+            type: type ?? source.naturalWeightType, copyingTokenizerFrom: source
+        ) { spec in
+            try reader.values(of: untied.map { spec.name == $0.headName ? $0.embeddingName : spec.name } ?? spec.name)
+        }
     }
 
     /// Throws when the folder to write is the model to read.

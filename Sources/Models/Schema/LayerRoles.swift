@@ -6,11 +6,15 @@ package enum MatrixGroup: Int, CaseIterable, Sendable {
 /// The norms of a layer, by what they normalise.
 package enum NormRole: Int, CaseIterable, Sendable {
     case attentionInput
-    /// Normalises every query head by itself.
+    /// Normalises queries: every head by itself, or all heads at once where its weight is as wide.
     case query
-    /// Normalises every key head by itself.
+    /// Normalises keys likewise.
     case key
+    /// Normalises what attention adds to the residual stream.
+    case attentionOutput
     case feedForwardInput
+    /// Normalises what the feed-forward network adds to the residual stream.
+    case feedForwardOutput
 }
 
 /// One value for each case of a role.

@@ -1,39 +1,26 @@
 extension LayerSchema {
     /// The layer of Llama and of those who follow it: norm, attention, norm, gated feed-forward network.
-    package static let preNorm = LayerSchema(groups: [
+    package static let preNorm = LayerSchema(
+        groups: [.norm(.attentionInput, "input_layernorm", gguf: "attn_norm", .hidden), .queryKeyValue]
+            + Group.headNorms
+            // Transformers calls it by where it stands, llama.cpp by what it is for.
+            + [
+                .attentionOutput, .norm(.feedForwardInput, "post_attention_layernorm", gguf: "ffn_norm", .hidden),
+                .gateUp, .down,
+            ])
+
+    /// The same with one matrix in files for query, key and value, and one for gate and up (Phi-3).
+    package static let preNormFused = LayerSchema(groups: [
         .norm(.attentionInput, "input_layernorm", gguf: "attn_norm", .hidden),
         .matrices(
-            .queryKeyValue, bias: { $0.attentionInputBias },
-            [
-                Module(
-                    "self_attn.q_proj", gguf: "attn_q", [.queries, .hidden], target: .query, rotaryHeads: .heads),
-                Module(
-                    "self_attn.k_proj", gguf: "attn_k", [.keys, .hidden], target: .key, rotaryHeads: .keyValueHeads),
-                Module("self_attn.v_proj", gguf: "attn_v", [.keys, .hidden], target: .value),
-            ]),
-        .norm(.query, "self_attn.q_norm", gguf: "attn_q_norm", .headSize, when: { $0.qkNorm }),
-        .norm(.key, "self_attn.k_norm", gguf: "attn_k_norm", .headSize, when: { $0.qkNorm }),
-        .matrices(
-            .output, bias: { $0.attentionOutputBias },
-            [
-                Module(
-                    "self_attn.o_proj", gguf: "attn_output", [.hidden, .queries], target: .output,
-                    initialization: .residual)
-            ]),
-        // Transformers calls it by where it stands, llama.cpp by what it is for.
+            .queryKeyValue, bias: { _ in false },
+            [Module("self_attn.qkv_proj", gguf: "attn_qkv", [.queriesKeysValues, .hidden], target: .queryKeyValue)]),
+        .attentionOutput,
         .norm(.feedForwardInput, "post_attention_layernorm", gguf: "ffn_norm", .hidden),
+        // llama.cpp's name for both of them.
         .matrices(
-            .gateUp, bias: { $0.mlpBias },
-            [
-                Module("mlp.gate_proj", gguf: "ffn_gate", [.intermediate, .hidden], target: .gate),
-                Module("mlp.up_proj", gguf: "ffn_up", [.intermediate, .hidden], target: .up),
-            ]),
-        .matrices(
-            .down, bias: { $0.mlpBias },
-            [
-                Module(
-                    "mlp.down_proj", gguf: "ffn_down", [.hidden, .intermediate], target: .down,
-                    initialization: .residual)
-            ]),
+            .gateUp, bias: { _ in false },
+            [Module("mlp.gate_up_proj", gguf: "ffn_up", [.gatesUps, .hidden], target: .gateUp)]),
+        .down,
     ])
 }

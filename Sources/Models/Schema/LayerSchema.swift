@@ -10,8 +10,8 @@ package struct LayerSchema: Sendable {
     package struct Group: Sendable {
         package let role: Role
         package let modules: [Module]
-        /// Whether a model's layers have the group.
-        package let isPresent: @Sendable (ModelConfiguration) -> Bool
+        /// Whether a layer of a model, by its number, has the group.
+        package let isPresent: @Sendable (ModelConfiguration, _ layer: Int) -> Bool
         /// Whether its modules have biases; nil: none ever does.
         package let hasBias: (@Sendable (ModelConfiguration) -> Bool)?
 
@@ -21,14 +21,17 @@ package struct LayerSchema: Sendable {
             when isPresent: @escaping @Sendable (ModelConfiguration) -> Bool = { _ in true }
         ) -> Group {
             let module = Module(name, gguf: gguf, [size], initialization: .ones)
-            return Group(role: .norm(role), modules: [module], isPresent: isPresent, hasBias: nil)
+            return Group(
+                role: .norm(role), modules: [module], isPresent: { configuration, _ in isPresent(configuration) },
+                hasBias: nil)
         }
 
         /// Matrices that are stacked by rows and multiplied at once, with their biases.
         package static func matrices(
-            _ group: MatrixGroup, bias: @escaping @Sendable (ModelConfiguration) -> Bool, _ modules: [Module]
+            _ group: MatrixGroup, bias: @escaping @Sendable (ModelConfiguration) -> Bool, _ modules: [Module],
+            when isPresent: @escaping @Sendable (ModelConfiguration, _ layer: Int) -> Bool = { _, _ in true }
         ) -> Group {
-            Group(role: .matrices(group), modules: modules, isPresent: { _ in true }, hasBias: bias)
+            Group(role: .matrices(group), modules: modules, isPresent: isPresent, hasBias: bias)
         }
     }
 
@@ -75,6 +78,10 @@ package enum Dimension: Sendable {
     case queries
     /// All keys, or all values, of a token: key-value heads times head size.
     case keys
+    /// Queries, keys and values of a token in one.
+    case queriesKeysValues
+    /// Gates and ups of a token in one: twice the intermediate size.
+    case gatesUps
     case headSize, heads, keyValueHeads
 }
 
@@ -86,6 +93,8 @@ extension ModelConfiguration {
         case .intermediate: intermediateSize
         case .queries: headCount * headDimension
         case .keys: keyValueHeadCount * headDimension
+        case .queriesKeysValues: (headCount + 2 * keyValueHeadCount) * headDimension
+        case .gatesUps: 2 * intermediateSize
         case .headSize: headDimension
         case .heads: headCount
         case .keyValueHeads: keyValueHeadCount

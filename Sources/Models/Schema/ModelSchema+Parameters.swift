@@ -11,7 +11,7 @@ extension ModelConfiguration {
     /// Every parameter of one layer in the canonical order.
     package func parameters(layer index: Int) -> [ParameterSpec] {
         let names = schema.names(layer: index)
-        return schema.layer.groups.filter { $0.isPresent(self) }.flatMap { group in
+        return schema.layer.groups.filter { $0.isPresent(self, index) }.flatMap { group in
             let weights = group.modules.map { $0.weight(in: self, prefix: names.prefix) }
             let biases =
                 group.hasBias?(self) == true
@@ -23,10 +23,12 @@ extension ModelConfiguration {
     /// Number of trainable values.
     package var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
 
-    /// Number of values of a layer's matrices.
+    /// Number of values of all layers' matrices.
     package var layerMatrixCount: Int {
-        schema.layer.groups.filter { $0.isPresent(self) }.flatMap(\.modules).filter { $0.shape.count == 2 }
-            .reduce(0) { $0 + $1.shape.map(size).reduce(1, *) }
+        (0..<layerCount).reduce(0) { sum, layer in
+            schema.layer.groups.filter { $0.isPresent(self, layer) }.flatMap(\.modules).filter { $0.shape.count == 2 }
+                .reduce(sum) { $0 + $1.shape.map(size).reduce(1, *) }
+        }
     }
 
     /// Parameters of which all but the first lie right behind the one before.

@@ -10,6 +10,9 @@ package struct ModelSchema: Sendable {
     /// Absent where the head shares the embedding's weights.
     package var head = Module("lm_head", gguf: "output", [.vocabulary, .hidden])
 
+    /// What is added to every stored weight of a norm before it multiplies: 1 where families store weights around 0.
+    package var normOffset: Float = 0
+
     package func names(layer index: Int) -> LayerNames { LayerNames(schema: layer, prefix: "\(layerPrefix)\(index).") }
 }
 

@@ -3,7 +3,8 @@ import Compute
 /// What the forward pass keeps for the backward pass, layer by layer; reused from step to step.
 ///
 /// Kept: the residual stream before and after attention (f32), raw and rotated projections, the attention output and its
-/// log-sum-exp, gate and up. Norm outputs and the activation are cheaper to compute again than to keep.
+/// log-sum-exp, gate and up, and what norms behind attention and feed-forward network normalise (f32). Norm outputs and
+/// the activation are cheaper to compute again than to keep.
 package final class Activations {
     private let layers: Int
     // One block for all layers each: many small ones would waste the rest of a large page each.
@@ -14,6 +15,8 @@ package final class Activations {
     private let attendeds: ScratchTensor  // [T, H D]
     private let logSumExps: ScratchTensor  // [T, H]
     private let gateUps: ScratchTensor  // [T, 2 I]
+    private let attentionBranches: ScratchTensor  // [T, C], where a norm follows
+    private let feedForwardBranches: ScratchTensor  // [T, C], where a norm follows
     private(set) var count = 0
 
     package init(_ configuration: ModelConfiguration, type: ElementType) {
@@ -26,6 +29,8 @@ package final class Activations {
         attendeds = ScratchTensor(columns: heads * size, type: type)
         logSumExps = ScratchTensor(columns: heads, type: .f32)
         gateUps = ScratchTensor(columns: 2 * configuration.intermediateSize, type: type)
+        attentionBranches = ScratchTensor(columns: configuration.hiddenSize, type: .f32)
+        feedForwardBranches = ScratchTensor(columns: configuration.hiddenSize, type: .f32)
     }
 
     /// Makes room for a batch of `rows` tokens; returns where its embeddings go.
@@ -41,6 +46,8 @@ package final class Activations {
     func attended(layer: Int) -> Tensor { part(layer, of: layers, attendeds) }
     func logSumExp(layer: Int) -> Tensor { part(layer, of: layers, logSumExps) }
     func gateUp(layer: Int) -> Tensor { part(layer, of: layers, gateUps) }
+    func attentionBranch(layer: Int) -> Tensor { part(layer, of: layers, attentionBranches) }
+    func feedForwardBranch(layer: Int) -> Tensor { part(layer, of: layers, feedForwardBranches) }
 
     private func part(_ layer: Int, of parts: Int, _ block: ScratchTensor) -> Tensor {
         block.tensor(rows: parts * count).rows(layer * count..<(layer + 1) * count)
@@ -60,5 +67,7 @@ package final class Activations {
         func attended(layer: Int) -> Tensor { activations.attended(layer: layer).rows(rows) }
         func logSumExp(layer: Int) -> Tensor { activations.logSumExp(layer: layer).rows(rows) }
         func gateUp(layer: Int) -> Tensor { activations.gateUp(layer: layer).rows(rows) }
+        func attentionBranch(layer: Int) -> Tensor { activations.attentionBranch(layer: layer).rows(rows) }
+        func feedForwardBranch(layer: Int) -> Tensor { activations.feedForwardBranch(layer: layer).rows(rows) }
     }
 }

@@ -1,15 +1,14 @@
 import Compute
 import Glibc
 
-extension ModelConfiguration {
-    /// Inverse frequencies of the rotary embedding, [headDimension / 2], in Double.
+extension Rope {
+    /// Inverse frequencies of the pairs of `columns` columns, [columns / 2], in Double.
     ///
-    /// The base form is theta^(-2i/D) (Su and others, RoFormer, 2021); `llama3` stretches long wavelengths as Llama 3.1
-    /// does, `linear` divides positions.
-    package var inverseFrequencies: [Double] {
-        let half = headDimension / 2
-        let base = (0..<half).map { pow(ropeTheta, -2.0 * Double($0) / Double(headDimension)) }
-        switch ropeScaling {
+    /// The base form is theta^(-2i/columns) (Su and others, RoFormer, 2021); what scalings make of it is said beside
+    /// each. `isLong` takes the factors for sequences longer than the original context, where a scaling has some.
+    package func inverseFrequencies(columns: Int, isLong: Bool = false) -> [Double] {
+        let base = (0..<columns / 2).map { pow(theta, -2.0 * Double($0) / Double(columns)) }
+        switch scaling {
         case .none: return base
         case .linear(let factor): return base.map { $0 / factor }
         case .llama3(let factor, let low, let high, let originalMaxPositions):
@@ -21,22 +20,63 @@ extension ModelConfiguration {
                 let smooth = (original / wavelength - low) / (high - low)
                 return (1 - smooth) * frequency / factor + smooth * frequency
             }
+        case .yarn(let yarn): return yarn.blend(base, theta: theta)
+        case .longRope(let long): return zip(base, isLong ? long.longFactors : long.shortFactors).map(/)
         }
     }
 
-    /// cos and sin of every position below `positions`, each [positions, headDimension / 2].
+    /// What cosines and sines of a model with a context of `maxPositions` are multiplied with.
+    package func magnitude(maxPositions: Int) -> Double {
+        switch scaling {
+        case .none, .linear, .llama3: 1
+        case .yarn(let yarn): yarn.attentionFactor
+        case .longRope(let long): long.magnitude(maxPositions: maxPositions)
+        }
+    }
+
+    /// The length above which a sequence is turned by other frequencies than the others; nil where none is.
+    package var longAbove: Int? {
+        if case .longRope(let long) = scaling { long.originalMaxPositions } else { nil }
+    }
+}
+
+extension YarnScaling {
+    /// The frequencies between those kept and those divided by the factor, by a ramp over their index.
+    fileprivate func blend(_ base: [Double], theta: Double) -> [Double] {
+        let columns = Double(2 * base.count)
+        /// Where a frequency turns so many times within the original context.
+        func index(turning turns: Double) -> Double {
+            columns * log(Double(originalMaxPositions) / (turns * 2 * Double.pi)) / (2 * log(theta))
+        }
+        var low = index(turning: betaFast), high = index(turning: betaSlow)
+        if truncates { (low, high) = (low.rounded(.down), high.rounded(.up)) }
+        (low, high) = (max(low, 0), min(high, columns - 1))
+        if low == high { high += 0.001 }
+        return base.enumerated().map { position, frequency in
+            let divided = min(max((Double(position) - low) / (high - low), 0), 1)
+            return frequency / factor * divided + frequency * (1 - divided)
+        }
+    }
+}
+
+extension ModelConfiguration {
+    /// The longest sequence whose positions turn by the frequencies of short ones; nil where all do.
+    package var longRopeAbove: Int? { [rope.longAbove, slidingRope?.longAbove].compactMap(\.self).min() }
+
+    /// cos and sin of every position below `positions`, each [positions, rotaryDimension / 2].
     ///
     /// Angles are taken in f32 as the reference implementation does, so that long contexts agree with it.
-    package func ropeTable(positions: Int) -> RopeTable {
-        let frequencies = inverseFrequencies.map { Float($0) }
+    package func ropeTable(_ rope: Rope, positions: Int, isLong: Bool = false) -> RopeTable {
+        let frequencies = rope.inverseFrequencies(columns: rotaryDimension, isLong: isLong).map { Float($0) }
+        let magnitude = Float(rope.magnitude(maxPositions: maxPositions))
         var cosines = [Float](), sines = [Float]()
         cosines.reserveCapacity(positions * frequencies.count)
         sines.reserveCapacity(positions * frequencies.count)
         for position in 0..<positions {
             for frequency in frequencies {
                 let angle = Double(Float(position) * frequency)
-                cosines.append(Float(cos(angle)))
-                sines.append(Float(sin(angle)))
+                cosines.append(Float(cos(angle)) * magnitude)
+                sines.append(Float(sin(angle)) * magnitude)
             }
         }
         return RopeTable(

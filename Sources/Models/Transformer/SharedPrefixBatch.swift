@@ -43,28 +43,49 @@ package struct SharedPrefixBatch {
     /// Tokens that prompts must have in common for a stage of their own to pay.
     package static let minimumCommonTokens = 16
 
-    /// - Parameter sequences: prompts of at least one token with their responses, which may be empty. Neighbours with
-    ///   equal prompts share them.
-    package init(_ sequences: [(prompt: [Int32], response: [Int32])], pool: PagePool) {
+    /// - Parameters:
+    ///   - sequences: prompts of at least one token with their responses, which may be empty. Neighbours with equal
+    ///     prompts share them.
+    ///   - longAbove: tokens of the longest sequence that is not turned by the rotary embedding of long ones.
+    ///   - reading: where a sequence grows longer.
+    package init(
+        _ sequences: [(prompt: [Int32], response: [Int32])], pool: PagePool, longAbove: Int? = nil,
+        reading: SequenceReading = .drawn
+    ) {
+        let parts = sequences.flatMap {
+            SequencePart.parts(prompt: $0.prompt, response: $0.response, longAbove: longAbove, reading: reading)
+        }
+        self.init(parts, pool: pool)
+    }
+
+    private init(_ sequences: [SequencePart], pool: PagePool) {
         var prompts: [[Int32]] = []
+        var areLong: [Bool] = []
         var promptOfSequence: [Int] = []
         for sequence in sequences {
-            if prompts.last != sequence.prompt { prompts.append(sequence.prompt) }
+            if prompts.last != sequence.prompt || areLong.last != sequence.isLong {
+                prompts.append(sequence.prompt)
+                areLong.append(sequence.isLong)
+            }
             promptOfSequence.append(prompts.count - 1)
         }
-        let common = Self.commonTokens(prompts)
+        // Keys that are turned otherwise cannot be shared.
+        let common = Set(areLong).count == 1 ? Self.commonTokens(prompts) : 0
 
         var root = Stage(), rests = Stage(), responses = Stage()
         if common > 0 {
-            root.tokens.append(prompts[0].prefix(common), startPosition: 0, pages: pool.allocate(positions: common))
+            root.tokens.append(
+                prompts[0].prefix(common), startPosition: 0, pages: pool.allocate(positions: common),
+                isLong: areLong[0])
         }
-        for prompt in prompts {
+        for (prompt, isLong) in zip(prompts, areLong) {
             let pages =
                 root.tokens.segments.first.map {
                     pool.allocate(
                         continuing: $0.pages, count: common, by: prompt.count - common, copies: &rests.pageCopies)
                 } ?? pool.allocate(positions: prompt.count)
-            rests.tokens.append(prompt.dropFirst(common), startPosition: common, pages: pages)
+            rests.tokens.append(
+                prompt.dropFirst(common), startPosition: common, pages: pages, isLong: isLong)
         }
 
         let responseOffset = common + rests.tokens.ids.count
@@ -77,7 +98,8 @@ package struct SharedPrefixBatch {
                 let pages = pool.allocate(
                     continuing: prompt.pages, count: sequence.prompt.count, by: inputs.count,
                     copies: &responses.pageCopies)
-                responses.tokens.append(inputs, startPosition: sequence.prompt.count, pages: pages)
+                responses.tokens.append(
+                    inputs, startPosition: sequence.prompt.count, pages: pages, isLong: sequence.isLong)
                 let segment = responses.tokens.segments[responses.tokens.segments.count - 1]
                 groups[promptOfSequence[index]].nodes.append(.init(segment.moved(by: responseOffset)))
                 groups[promptOfSequence[index]].nodes[0].descendants += 1
@@ -123,6 +145,7 @@ package struct SharedPrefixBatch {
 extension Segment {
     /// The same in a batch in which its rows come later.
     fileprivate func moved(by rows: Int) -> Segment {
-        Segment(firstRow: firstRow + rows, count: count, startPosition: startPosition, pages: pages)
+        Segment(
+            firstRow: firstRow + rows, count: count, startPosition: startPosition, pages: pages, isLong: isLong)
     }
 }

@@ -19,9 +19,13 @@ package struct TokenBatch {
     }
 
     /// Adds the next tokens of a sequence, whose pages must reach position `startPosition + ids.count`.
-    package mutating func append(_ newIDs: some Collection<Int32>, startPosition: Int, pages: [Int32]) {
+    /// - Parameter isLong: of ``Segment/isLong``.
+    package mutating func append(
+        _ newIDs: some Collection<Int32>, startPosition: Int, pages: [Int32], isLong: Bool = false
+    ) {
         segments.append(
-            Segment(firstRow: ids.count, count: newIDs.count, startPosition: startPosition, pages: pages))
+            Segment(
+                firstRow: ids.count, count: newIDs.count, startPosition: startPosition, pages: pages, isLong: isLong))
         ids.append(contentsOf: newIDs)
     }
 }
@@ -37,8 +41,13 @@ package final class Transformer {
     package let pool: PagePool
     package let type: ElementType
     let shape: AttentionShape
-    private(set) var rope: RopeTable
-    private var ropePositions: Int
+    /// What attention of each layer does beside its shape.
+    let rules: [AttentionRule]
+    /// What becomes of the head's products before the temperature.
+    package let headRule: HeadRule
+    private(set) var ropes: RopeTables
+    /// What embeddings are multiplied with.
+    let embeddingScale: Float
 
     private let residual: ScratchTensor
     private let normed: ScratchTensor
@@ -47,6 +56,7 @@ package final class Transformer {
     private let attended: ScratchTensor
     private let gateUp: ScratchTensor
     private let activated: ScratchTensor
+    private let branch: ScratchTensor  // what a block adds, where it is not added at once
     private let selected: ScratchTensor
     private let selectedNormed: ScratchTensor
 
@@ -71,8 +81,10 @@ package final class Transformer {
             heads: configuration.headCount, keyValueHeads: configuration.keyValueHeadCount,
             headDimension: configuration.headDimension)
         pool = PagePool(shape: shape, layers: configuration.layerCount, type: type, pageCount: 0)
-        ropePositions = min(configuration.maxPositions, 2048)
-        rope = configuration.ropeTable(positions: ropePositions)
+        rules = (0..<configuration.layerCount).map(configuration.attentionRule)
+        headRule = configuration.headRule
+        ropes = RopeTables(configuration)
+        embeddingScale = configuration.embeddingScale(in: type)
         let queryWidth = shape.heads * shape.headDimension
         residual = ScratchTensor(columns: configuration.hiddenSize, type: .f32)
         normed = ScratchTensor(columns: configuration.hiddenSize, type: type)
@@ -82,6 +94,7 @@ package final class Transformer {
         attended = ScratchTensor(columns: queryWidth, type: type)
         gateUp = ScratchTensor(columns: 2 * configuration.intermediateSize, type: type)
         activated = ScratchTensor(columns: configuration.intermediateSize, type: type)
+        branch = ScratchTensor(columns: configuration.hiddenSize, type: .f32)
         selected = ScratchTensor(columns: configuration.hiddenSize, type: .f32)
         selectedNormed = ScratchTensor(columns: configuration.hiddenSize, type: type)
     }
@@ -112,9 +125,10 @@ package final class Transformer {
     }
 
     private func forward(_ batch: TokenBatch, into stream: Tensor, saving activations: Activations.View?) -> Tensor {
-        growRope(to: batch.segments.reduce(0) { max($0, $1.startPosition + $1.count) })
+        ropes.grow(to: batch.segments.reduce(0) { max($0, $1.startPosition + $1.count) })
         var x = stream
         weights.embed(ids: batch.ids, into: x, context: context)
+        if embeddingScale != 1 { context.scale(x, by: embeddingScale) }
         for (index, layer) in weights.layers.enumerated() {
             x = attentionBlock(layer, index: index, x: x, batch: batch, activations: activations)
             x = feedForwardBlock(layer, index: index, x: x, activations: activations)
@@ -131,68 +145,111 @@ package final class Transformer {
         return normalized
     }
 
-    /// x + Attention(norm(x)).
+    /// x + norm(Attention(norm(x))), with the norms that the layer has.
     private func attentionBlock(
         _ layer: TransformerWeights.Layer, index: Int, x: Tensor, batch: TokenBatch, activations: Activations.View?
     ) -> Tensor {
         let count = x.rows
-        let normalized = normed.tensor(rows: count)
-        context.rmsNorm(
-            x, weight: layer.norm(.attentionInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        let normalized = blockInput(x, layer.norm(.attentionInput), into: normed.tensor(rows: count))
         let qkv = activations?.queryKeyValue(layer: index) ?? queryKeyValue.tensor(rows: count)
         context.linear(normalized, layer[.queryKeyValue], into: qkv)
         if let bias = layer.bias(.queryKeyValue) { context.addBias(bias, to: qkv) }
         let out = activations?.attended(layer: index) ?? attended.tensor(rows: count)
         if activations == nil, batch.segments.allSatisfy({ $0.count == 1 }) {
-            context.attendNext(
-                qkv: qkv, shape: shape, qNorm: layer.norm(.query), kNorm: layer.norm(.key),
-                epsilon: configuration.rmsNormEpsilon, rope: rope, segments: batch.segments, layer: index, pool: pool,
-                into: out)
+            forEachRope(layer: index, batch.segments) { rope, segments in
+                context.attendNext(
+                    qkv: qkv, shape: shape, qNorm: layer.norm(.query), kNorm: layer.norm(.key),
+                    epsilon: configuration.rmsNormEpsilon, rope: rope, rule: rules[index], segments: segments,
+                    layer: index, pool: pool, into: out)
+            }
         } else {
             let q = activations?.query(layer: index) ?? query.tensor(rows: count)
-            context.ropeAndCache(
-                qkv: qkv, shape: shape, qNorm: layer.norm(.query), kNorm: layer.norm(.key),
-                epsilon: configuration.rmsNormEpsilon, rope: rope, segments: batch.segments, layer: index, pool: pool,
-                into: q)
+            forEachRope(layer: index, batch.segments) { rope, segments in
+                context.ropeAndCache(
+                    qkv: qkv, shape: shape, qNorm: layer.norm(.query), kNorm: layer.norm(.key),
+                    epsilon: configuration.rmsNormEpsilon, rope: rope, segments: segments, layer: index, pool: pool,
+                    into: q)
+            }
             context.attention(
-                q: q, shape: shape, segments: batch.segments, layer: index, pool: pool, into: out,
+                q: q, shape: shape, rule: rules[index], segments: batch.segments, layer: index, pool: pool, into: out,
                 logSumExp: activations?.logSumExp(layer: index))
         }
-        return addProjection(
-            of: out, layer[.output], bias: layer.bias(.output), to: x, keeping: activations?.middle(layer: index))
+        return addBranch(
+            of: out, layer[.output], bias: layer.bias(.output), norm: layer.norm(.attentionOutput), to: x,
+            keeping: activations?.middle(layer: index), branch: activations?.attentionBranch(layer: index))
     }
 
-    /// x + Down(SiLU(Gate(norm(x))) * Up(norm(x))).
+    /// x + norm(Down(activation(Gate(norm(x))) * Up(norm(x)))), with the norms that the layer has.
     private func feedForwardBlock(
         _ layer: TransformerWeights.Layer, index: Int, x: Tensor, activations: Activations.View?
     ) -> Tensor {
         let count = x.rows
-        let normalized = normed.tensor(rows: count)
-        context.rmsNorm(
-            x, weight: layer.norm(.feedForwardInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        let normalized = blockInput(x, layer.norm(.feedForwardInput), into: normed.tensor(rows: count))
         let gates = activations?.gateUp(layer: index) ?? gateUp.tensor(rows: count)
         context.linear(normalized, layer[.gateUp], into: gates)
         if let bias = layer.bias(.gateUp) { context.addBias(bias, to: gates) }
         let hidden = activated.tensor(rows: count)
-        context.swiGLU(gates, into: hidden)
-        return addProjection(
-            of: hidden, layer[.down], bias: layer.bias(.down), to: x, keeping: activations?.input(layer: index + 1))
+        context.gatedActivation(gates, configuration.activation, into: hidden)
+        return addBranch(
+            of: hidden, layer[.down], bias: layer.bias(.down), norm: layer.norm(.feedForwardOutput), to: x,
+            keeping: activations?.input(layer: index + 1), branch: activations?.feedForwardBranch(layer: index))
     }
 
-    /// x + y Wᵀ + bias, in place, or into `destination` when the backward pass still needs x.
-    private func addProjection(
-        of y: Tensor, _ matrix: PackedMatrix, bias: Tensor?, to x: Tensor, keeping destination: Tensor?
+    /// What a block's matrices multiply: x normalised, or x where the layer has no norm before the block.
+    func blockInput(_ x: Tensor, _ weight: Tensor?, into y: Tensor) -> Tensor {
+        if let weight {
+            context.rmsNorm(x, weight: weight, epsilon: configuration.rmsNormEpsilon, into: y)
+        } else {
+            context.convert(from: x, to: y)
+        }
+        return y
+    }
+
+    /// x + r norm(y Wᵀ + bias), in place, or into `destination` when the backward pass still needs x; r is the residual
+    /// multiplier. What a norm normalises is kept in `kept`.
+    private func addBranch(
+        of y: Tensor, _ matrix: PackedMatrix, bias: Tensor?, norm: Tensor?, to x: Tensor,
+        keeping destination: Tensor?, branch kept: @autoclosure () -> Tensor?
     ) -> Tensor {
         if let destination { context.convert(from: x, to: destination) }
-        let sum = destination ?? x
-        context.linear(y, matrix, into: sum, accumulate: true)
-        if let bias { context.addBias(bias, to: sum) }
+        let sum = destination ?? x, multiplier = configuration.multipliers.residual
+        guard norm != nil || multiplier != 1 else {
+            context.linear(y, matrix, into: sum, accumulate: true)
+            if let bias { context.addBias(bias, to: sum) }
+            return sum
+        }
+        let added = (norm == nil ? nil : kept()) ?? branch.tensor(rows: x.rows)
+        context.linear(y, matrix, into: added)
+        if let bias { context.addBias(bias, to: added) }
+        if let norm {
+            precondition(multiplier == 1, "no family has both a residual multiplier and norms behind its blocks")
+            context.addRMSNorm(added, weight: norm, epsilon: configuration.rmsNormEpsilon, to: sum)
+        } else {
+            context.add(added, times: multiplier, to: sum)
+        }
         return sum
     }
 
-    private func growRope(to positions: Int) {
-        guard positions > ropePositions else { return }
-        ropePositions = max(positions, min(configuration.maxPositions, ropePositions * 2))
-        rope = configuration.ropeTable(positions: ropePositions)
+    /// Calls `body` with a layer's rotary embedding and the segments that it turns: all, but where long sequences have an
+    /// embedding of their own.
+    private func forEachRope(
+        layer: Int, _ segments: [Segment], _ body: (_ rope: RopeTable?, _ segments: [Segment]) -> Void
+    ) {
+        guard configuration.longRopeAbove != nil, segments.contains(where: \.isLong) else {
+            return body(ropes.table(layer: layer, isLong: false), segments)
+        }
+        for isLong in [false, true] {
+            let some = segments.filter { $0.isLong == isLong }
+            if !some.isEmpty { body(ropes.table(layer: layer, isLong: isLong), some) }
+        }
+    }
+
+    /// A layer's rotary embeddings with the groups of segments that each turns.
+    func ropes(layer: Int, of groups: [AttentionGroup]) -> [(rope: RopeTable?, groups: [AttentionGroup])] {
+        guard configuration.longRopeAbove != nil else { return [(ropes.table(layer: layer, isLong: false), groups)] }
+        return [false, true].compactMap { isLong in
+            let some = groups.filter { $0.nodes.first?.segment.isLong == isLong }
+            return some.isEmpty ? nil : (ropes.table(layer: layer, isLong: isLong), some)
+        }
     }
 }

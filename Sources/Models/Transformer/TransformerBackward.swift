@@ -18,6 +18,7 @@ package final class TransformerBackward {
     private let typed: ScratchTensor  // dx in the compute type, [T, C]
     private let normed: ScratchTensor  // recomputed norm outputs, [T, C]
     private let normGradient: ScratchTensor  // [T, C]
+    private let branchGradient: ScratchTensor  // of what a block adds, where it is not added at once, [T, C]
     private let hidden: ScratchTensor  // recomputed activation, [T, I]
     private let hiddenGradient: ScratchTensor  // [T, I]
     private let gateUpGradient: ScratchTensor  // [T, 2 I]
@@ -53,6 +54,7 @@ package final class TransformerBackward {
         typed = ScratchTensor(columns: hiddenSize, type: model.type)
         normed = ScratchTensor(columns: hiddenSize, type: model.type)
         normGradient = ScratchTensor(columns: hiddenSize, type: .f32)
+        branchGradient = ScratchTensor(columns: hiddenSize, type: .f32)
         hidden = ScratchTensor(columns: intermediate, type: model.type)
         hiddenGradient = ScratchTensor(columns: intermediate, type: model.type)
         gateUpGradient = ScratchTensor(columns: 2 * intermediate, type: model.type)
@@ -80,8 +82,9 @@ package final class TransformerBackward {
         logSumExp: [Float], coefficient: [Float], logits: Tensor?, accumulate: Bool
     ) {
         context.headBackward(
-            headInput, head: model.weights.head, transposed: transposed.head, targets: Array(batch.targets[part]),
-            inverseTemperature: inverseTemperature, lse: logSumExp, coefficient: coefficient, kept: logits,
+            headInput, head: model.weights.head, transposed: transposed.head, rule: model.headRule,
+            targets: Array(batch.targets[part]), inverseTemperature: inverseTemperature, lse: logSumExp,
+            coefficient: coefficient, kept: logits,
             dx: selectedGradient.tensor(rows: batch.headRows.count).rows(part),
             dW: gradients.tensor(configuration.headName), accumulate: accumulate)
     }
@@ -109,6 +112,7 @@ package final class TransformerBackward {
             attention(index, batch, activations, dx: dx, accumulate: accumulate)
         }
         if let embeddingGradient = gradients.tensor(configuration.schema.embedding.weight) {
+            if model.embeddingScale != 1 { context.scale(dx, by: model.embeddingScale) }
             context.embedBackward(ids: batch.ids, dx: dx, into: embeddingGradient)
         }
     }
@@ -116,27 +120,23 @@ package final class TransformerBackward {
     private func feedForward(_ index: Int, _ activations: Activations, dx: Tensor, accumulate: Bool) {
         let layer = model.weights.layers[index], names = configuration.schema.names(layer: index), count = dx.rows
         let gateUp = activations.gateUp(layer: index), middle = activations.middle(layer: index)
-        let dy = typed.tensor(rows: count)
-        context.convert(from: dx, to: dy)
+        let dy = gradientOfBranch(
+            dx, layer.norm(.feedForwardOutput), names.weight(.feedForwardOutput),
+            branch: activations.feedForwardBranch(layer: index))
         let h = hidden.tensor(rows: count)
-        context.swiGLU(gateUp, into: h)
+        context.gatedActivation(gateUp, configuration.activation, into: h)
         weightGradient(.down, names, dy: dy, x: h, accumulate)
         accumulateBias(dy, into: gradients.fused(names.biases(.down)))
         let dh = hiddenGradient.tensor(rows: count)
-        context.linear(dy, transposed.layers[index][.down], into: dh)
+        context.linear(dy, transposed.layers[index][.down]!, into: dh)
         let dGateUp = gateUpGradient.tensor(rows: count)
-        context.swiGLUBackward(dh: dh, gateUp: gateUp, into: dGateUp)
-        let normalized = normed.tensor(rows: count)
-        context.rmsNorm(
-            middle, weight: layer.norm(.feedForwardInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        context.gatedActivationBackward(dh: dh, gateUp: gateUp, configuration.activation, into: dGateUp)
+        let normalized = model.blockInput(middle, layer.norm(.feedForwardInput), into: normed.tensor(rows: count))
         weightGradient(.gateUp, names, dy: dGateUp, x: normalized, accumulate)
         accumulateBias(dGateUp, into: gradients.fused(names.biases(.gateUp)))
         let dNormed = normGradient.tensor(rows: count)
-        context.linear(dGateUp, transposed.layers[index][.gateUp], into: dNormed)
-        context.rmsNormBackward(
-            dy: dNormed, x: middle, weight: layer.norm(.feedForwardInput)!, epsilon: configuration.rmsNormEpsilon,
-            dx: dx,
-            dWeight: vectorGradient(names.weight(.feedForwardInput)))
+        context.linear(dGateUp, transposed.layers[index][.gateUp]!, into: dNormed)
+        addGradientOfInput(dNormed, middle, layer.norm(.feedForwardInput), names.weight(.feedForwardInput), to: dx)
     }
 
     private func attention(
@@ -144,29 +144,63 @@ package final class TransformerBackward {
     ) {
         let layer = model.weights.layers[index], names = configuration.schema.names(layer: index), count = dx.rows
         let input = activations.input(layer: index), attended = activations.attended(layer: index)
-        let dy = typed.tensor(rows: count)
-        context.convert(from: dx, to: dy)
+        let dy = gradientOfBranch(
+            dx, layer.norm(.attentionOutput), names.weight(.attentionOutput),
+            branch: activations.attentionBranch(layer: index))
         weightGradient(.output, names, dy: dy, x: attended, accumulate)
         accumulateBias(dy, into: gradients.fused(names.biases(.output)))
         let dAttended = attendedGradient.tensor(rows: count)
-        context.linear(dy, transposed.layers[index][.output], into: dAttended)
+        context.linear(dy, transposed.layers[index][.output]!, into: dAttended)
         let dQKV = queryKeyValueGradient.tensor(rows: count)
-        context.attentionBackward(
-            dOut: dAttended, out: attended, logSumExp: activations.logSumExp(layer: index),
-            qkv: activations.queryKeyValue(layer: index), q: activations.query(layer: index), shape: model.shape,
-            qNorm: layer.norm(.query), kNorm: layer.norm(.key), epsilon: configuration.rmsNormEpsilon, rope: model.rope,
-            groups: batch.groups, layer: index, pool: model.pool, into: dQKV,
-            dQNorm: gradients.fused(names.weight(.query)), dKNorm: gradients.fused(names.weight(.key)))
-        let normalized = normed.tensor(rows: count)
-        context.rmsNorm(
-            input, weight: layer.norm(.attentionInput)!, epsilon: configuration.rmsNormEpsilon, into: normalized)
+        for (rope, groups) in model.ropes(layer: index, of: batch.groups) {
+            context.attentionBackward(
+                dOut: dAttended, out: attended, logSumExp: activations.logSumExp(layer: index),
+                qkv: activations.queryKeyValue(layer: index), q: activations.query(layer: index), shape: model.shape,
+                qNorm: layer.norm(.query), kNorm: layer.norm(.key), epsilon: configuration.rmsNormEpsilon, rope: rope,
+                rule: model.rules[index], groups: groups, layer: index, pool: model.pool, into: dQKV,
+                dQNorm: gradients.fused(names.weight(.query)), dKNorm: gradients.fused(names.weight(.key)))
+        }
+        let normalized = model.blockInput(input, layer.norm(.attentionInput), into: normed.tensor(rows: count))
         weightGradient(.queryKeyValue, names, dy: dQKV, x: normalized, accumulate)
         accumulateBias(dQKV, into: gradients.fused(names.biases(.queryKeyValue)))
         let dNormed = normGradient.tensor(rows: count)
-        context.linear(dQKV, transposed.layers[index][.queryKeyValue], into: dNormed)
-        context.rmsNormBackward(
-            dy: dNormed, x: input, weight: layer.norm(.attentionInput)!, epsilon: configuration.rmsNormEpsilon, dx: dx,
-            dWeight: vectorGradient(names.weight(.attentionInput)))
+        context.linear(dQKV, transposed.layers[index][.queryKeyValue]!, into: dNormed)
+        addGradientOfInput(dNormed, input, layer.norm(.attentionInput), names.weight(.attentionInput), to: dx)
+    }
+
+    /// The gradient of what a block's last matrix gives, in the compute type, from that of the residual stream behind it.
+    /// - Parameter branch: what the norm behind the block normalised.
+    private func gradientOfBranch(
+        _ dx: Tensor, _ norm: Tensor?, _ name: [String], branch: @autoclosure () -> Tensor
+    ) -> Tensor {
+        let dy = typed.tensor(rows: dx.rows), multiplier = configuration.multipliers.residual
+        guard norm != nil || multiplier != 1 else {
+            context.convert(from: dx, to: dy)
+            return dy
+        }
+        let gradient = branchGradient.tensor(rows: dx.rows)
+        if let norm {
+            context.zero(gradient)
+            context.rmsNormBackward(
+                dy: dx, x: branch(), weight: norm, epsilon: configuration.rmsNormEpsilon, dx: gradient,
+                dWeight: vectorGradient(name))
+        } else {
+            context.convert(from: dx, to: gradient)
+            context.scale(gradient, by: multiplier)
+        }
+        context.convert(from: gradient, to: dy)
+        return dy
+    }
+
+    /// Adds to the residual stream's gradient that of x, from the gradient of what a block's first matrix multiplied.
+    private func addGradientOfInput(_ dNormed: Tensor, _ x: Tensor, _ norm: Tensor?, _ name: [String], to dx: Tensor) {
+        if let norm {
+            context.rmsNormBackward(
+                dy: dNormed, x: x, weight: norm, epsilon: configuration.rmsNormEpsilon, dx: dx,
+                dWeight: vectorGradient(name))
+        } else {
+            context.add(dNormed, to: dx)
+        }
     }
 
     private func weightGradient(

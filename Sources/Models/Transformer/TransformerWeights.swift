@@ -7,13 +7,20 @@ package final class TransformerWeights {
     /// One decoder layer.
     package struct Layer {
         /// Query, key and value [(H + 2 KV) D, C], output [C, H D], gate and up [2 I, C], down [C, I].
-        fileprivate let matrices: RoleTable<MatrixGroup, PackedMatrix>
+        /// Nil where the layer has no such matrices.
+        fileprivate let matrices: RoleTable<MatrixGroup, PackedMatrix?>
         /// [1, rows of the matrix], where a model has it.
         fileprivate let biases: RoleTable<MatrixGroup, Tensor?>
-        /// [1, C], of queries and keys [1, D]; nil where a model has no such norm.
+        /// What is multiplied with, the stored weight and the schema's offset: [1, C], of queries and keys [1, D], or as
+        /// wide as all of them; nil where a model has no such norm.
         fileprivate let norms: RoleTable<NormRole, Tensor?>
 
-        subscript(group: MatrixGroup) -> PackedMatrix { matrices[group] }
+        /// The matrices of a group that the layer has.
+        subscript(group: MatrixGroup) -> PackedMatrix {
+            guard let matrix = matrices[group] else { preconditionFailure("a layer without \(group) matrices") }
+            return matrix
+        }
+        func has(_ group: MatrixGroup) -> Bool { matrices[group] != nil }
         func bias(_ group: MatrixGroup) -> Tensor? { biases[group] }
         func norm(_ role: NormRole) -> Tensor? { norms[role] }
     }
@@ -40,6 +47,11 @@ package final class TransformerWeights {
             return copy
         }
         func vector(_ names: [String]) throws(Source.Failure) -> Tensor? { try source.fused(names).map { copied($0) } }
+        func norm(_ names: [String]) throws(Source.Failure) -> Tensor? {
+            let weight = try vector(names)
+            weight.map(schema.addNormOffset(to:))
+            return weight
+        }
 
         head = context.pack(try source.fused([configuration.headName])!, as: type)
         embedding =
@@ -49,12 +61,12 @@ package final class TransformerWeights {
             let names = schema.names(layer: index)
             return Layer(
                 matrices: try RoleTable { group throws(Source.Failure) in
-                    context.pack(try source.fused(names.weights(group))!, as: type)
+                    try source.fused(names.weights(group)).map { context.pack($0, as: type) }
                 },
                 biases: try RoleTable { group throws(Source.Failure) in try vector(names.biases(group)) },
-                norms: try RoleTable { role throws(Source.Failure) in try vector(names.weight(role)) })
+                norms: try RoleTable { role throws(Source.Failure) in try norm(names.weight(role)) })
         }
-        finalNorm = try vector([schema.finalNorm.weight])!
+        finalNorm = try norm([schema.finalNorm.weight])!
     }
 
     /// x[t] = the embedding of ids[t], [T, C] f32.
@@ -75,13 +87,17 @@ package final class TransformerWeights {
         copy([schema.embedding.weight], to: embedding)
         for (index, layer) in layers.enumerated() {
             let names = schema.names(layer: index)
-            for role in NormRole.allCases { copy(names.weight(role), to: layer.norm(role)) }
-            for group in MatrixGroup.allCases {
+            for role in NormRole.allCases {
+                copy(names.weight(role), to: layer.norm(role))
+                layer.norm(role).map(schema.addNormOffset(to:))
+            }
+            for group in MatrixGroup.allCases where layer.has(group) {
                 copy(names.biases(group), to: layer.bias(group))
                 context.repack(parameters.fused(names.weights(group))!, into: layer[group])
             }
         }
         copy([schema.finalNorm.weight], to: finalNorm)
+        schema.addNormOffset(to: finalNorm)
         context.repack(parameters.tensor(configuration.headName)!, into: head)
     }
 }
@@ -91,9 +107,18 @@ extension ModelConfiguration {
     var headName: String { tiedEmbeddings ? schema.embedding.weight : schema.head.weight }
 }
 
+extension ModelSchema {
+    /// Makes what a norm multiplies with of its stored weight [1, C].
+    fileprivate func addNormOffset(to weight: Tensor) {
+        guard normOffset != 0 else { return }
+        for index in 0..<weight.count { weight.f32[index] += normOffset }
+    }
+}
+
 /// The same matrices packed for dx = dy W, which only training needs.
 final class TransposedWeights {
-    let layers: [RoleTable<MatrixGroup, PackedMatrix>]
+    /// Nil where a layer has no such matrices.
+    let layers: [RoleTable<MatrixGroup, PackedMatrix?>]
     let head: PackedHeadTranspose
     private let configuration: ModelConfiguration
 
@@ -101,7 +126,9 @@ final class TransposedWeights {
         self.configuration = configuration
         layers = (0..<configuration.layerCount).map { index in
             let names = configuration.schema.names(layer: index)
-            return RoleTable { context.pack(parameters.fused(names.weights($0))!, as: type, transposed: true) }
+            return RoleTable { group in
+                parameters.fused(names.weights(group)).map { context.pack($0, as: type, transposed: true) }
+            }
         }
         head = context.packHeadTranspose(parameters.tensor(configuration.headName)!, as: type)
     }
@@ -110,7 +137,8 @@ final class TransposedWeights {
         for (index, layer) in layers.enumerated() {
             let names = configuration.schema.names(layer: index)
             for group in MatrixGroup.allCases {
-                context.repack(parameters.fused(names.weights(group))!, into: layer[group])
+                guard let matrix = layer[group] else { continue }
+                context.repack(parameters.fused(names.weights(group))!, into: matrix)
             }
         }
         context.repack(parameters.tensor(configuration.headName)!, into: head)

@@ -27,6 +27,8 @@ package struct CheckpointState: Sendable, Equatable, Codable {
     package var after: EvaluationRecord?
     /// Operations of the steps done.
     package var cost: RunCost?
+    /// Teachers with passes that are missing in `cost`, sorted; nil: none.
+    package var uncountedTeachers: [String]?
 
     package static let fileName = "state.json"
     /// The configuration that made the checkpoint, beside it.
@@ -34,7 +36,8 @@ package struct CheckpointState: Sendable, Equatable, Codable {
 
     package init(
         step: UInt64, plan: RunPlan, tokenizerFingerprint: String, tokens: TokenCounts, pending: StepMetrics?,
-        badSteps: Int = 0, before: EvaluationRecord?, after: EvaluationRecord?, cost: RunCost? = nil
+        badSteps: Int = 0, before: EvaluationRecord?, after: EvaluationRecord?, cost: RunCost? = nil,
+        uncountedTeachers: Set<String> = []
     ) {
         self.step = step
         cursor = step * UInt64(plan.promptsPerStep)
@@ -49,13 +52,15 @@ package struct CheckpointState: Sendable, Equatable, Codable {
         self.before = before
         self.after = after
         self.cost = cost
+        self.uncountedTeachers = uncountedTeachers.isEmpty ? nil : uncountedTeachers.sorted()
     }
 
     /// Writes the file into a checkpoint's folder.
     package func write(to folder: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try encoder.encode(self).write(to: URL(fileURLWithPath: "\(folder)/\(Self.fileName)"))
+        let text = String(decoding: try encoder.encode(self), as: UTF8.self)
+        try FileTree.write(text, to: "\(folder)/\(Self.fileName)")
     }
 
     /// Reads and checks the file of a checkpoint's folder.

@@ -28,6 +28,8 @@ package struct LearnerOutcome: Sendable, Equatable {
     package var after: EvaluationRecord?
     package var tokens: TokenCounts
     package var cost: RunCost?
+    /// Teachers with passes that are missing in `cost`, sorted.
+    package var uncountedTeachers: [String]
     package var counters: ExchangeCounters
     /// Seconds of this process's part of the run.
     package var seconds: Double

@@ -30,12 +30,17 @@ package struct RunCourse: Sendable {
     /// The steps skipped since the last that was trained.
     private var badSteps = 0
     private var cost = RunCost()
+    /// What passes cost; nil: operations are not counted.
+    private var costModel: CostModel?
+    /// Teachers with passes whose operations are not counted, since nobody has told what they cost.
+    package private(set) var uncountedTeachers: Set<String> = []
     private var timeLimit: TimeLimit?
 
     /// - Parameter resuming: the state of the checkpoint to go on from; nil begins the run.
     package init(_ options: RunOptions, resuming: CheckpointState?) {
         self.options = options
         timeLimit = options.timeLimit
+        costModel = options.costModel
         version = resuming?.step ?? 0
         // What was in flight when the checkpoint was written is given up.
         tokens = Ledger(restoring: resuming?.tokens ?? TokenCounts()).counts
@@ -50,6 +55,7 @@ package struct RunCourse: Sendable {
         before = resuming.before
         after = resuming.after
         cost = resuming.cost ?? RunCost()
+        uncountedTeachers = Set(resuming.uncountedTeachers ?? [])
         reached = after.flatMap { options.target.reached(by: $0.metrics) }
     }
 
@@ -115,13 +121,26 @@ package struct RunCourse: Sendable {
     }
 
     /// Adds what a batch of rollouts cost.
-    /// - Parameter isTrained: false for one that was given up.
-    package mutating func addCost(of batch: [ScoredTrajectory], isTrained: Bool) {
-        options.costModel?.add(batch, isTrained: isTrained, to: &cost)
+    /// - Parameters:
+    ///   - isTrained: false for one that was given up.
+    ///   - told: what a forward pass costs a teacher that the cost model lacks; nil: not known.
+    package mutating func addCost(
+        of batch: [ScoredTrajectory], isTrained: Bool, told: (_ teacher: String) -> PassCost? = { _ in nil }
+    ) {
+        guard var model = costModel else { return }
+        for teacher in model.unknownTeachers(of: batch) {
+            if let cost = told(teacher) {
+                model.add(teacher: teacher, cost)
+            } else {
+                uncountedTeachers.insert(teacher)
+            }
+        }
+        model.add(batch, isTrained: isTrained, to: &cost)
+        costModel = model
     }
 
     /// Adds what it cost to train a batch of given responses.
-    package mutating func addCost(of examples: [SupervisedExample]) { options.costModel?.add(examples, to: &cost) }
+    package mutating func addCost(of examples: [SupervisedExample]) { costModel?.add(examples, to: &cost) }
 
     // MARK: Lines and evaluations
 
@@ -164,7 +183,8 @@ package struct RunCourse: Sendable {
     package func checkpointState(tokenizerFingerprint: String) -> CheckpointState {
         CheckpointState(
             step: version, plan: options.plan, tokenizerFingerprint: tokenizerFingerprint, tokens: tokens,
-            pending: pending, badSteps: badSteps, before: before, after: after, cost: countedCost)
+            pending: pending, badSteps: badSteps, before: before, after: after, cost: countedCost,
+            uncountedTeachers: uncountedTeachers)
     }
 
     // MARK: The end

@@ -28,8 +28,9 @@ package struct HeldoutEvaluator: Sendable {
         _ model: any TrainedModel, _ plan: RunPlan, version: UInt64, isolation: isolated (any Actor)? = #isolation,
         isStopped: () -> Bool
     ) async throws -> HeldoutEvaluation? {
-        let (bytes, type) = try await model.withSnapshot { ($0.copied(), $0.type) }
-        try await sampler.replaceWeights(bytes, type: type, version: version)
+        let place = WeightPlace(model.weightManifest, version: version)
+        try await model.writeWeights(to: place)
+        try await sampler.replaceWeights(place.written, place.manifest, version: version)
         let tasks = plan.heldout.enumerated().map { index, prompt in
             RolloutTask(
                 id: RolloutID(group: version * UInt64(plan.heldout.count) + UInt64(index), sample: 0),

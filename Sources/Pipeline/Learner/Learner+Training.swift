@@ -42,7 +42,7 @@ extension Learner {
         phase = .other
         course.trained(in: now - begun)
         if let flaw = course.flaw(of: result, batch: batch) { return try await skip(flaw, batch) }
-        course.addCost(of: batch, isTrained: true)
+        addCost(of: batch, isTrained: true)
         exchange.completeStep()
         course.completeStep(tokens: options.plan.boundary(exchange.ledger.counts))
         if course.evaluatesNow { beginEvaluation() }
@@ -50,7 +50,12 @@ extension Learner {
         let training =
             options.objective.imitates
             ? TrainingMetrics(supervised: result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
-            : TrainingMetrics(result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
+            : TrainingMetrics(
+                result.statistics, gradNorm: result.gradNorm, learningRate: learningRate,
+                isExact: backend.isReproducible && !exchange.hasInexactSampler)
+        let warning = mismatches.warning(
+            step: course.version, mean: training.mismatchMean, largest: training.mismatchMax)
+        if let warning { logger.warning("\(warning)") }
         endLine(training: training, skipped: nil)
         recorder.record(samples: Array(batch.prefix(options.recordedSamples)), step: course.version)
     }
@@ -60,12 +65,17 @@ extension Learner {
         recorder.record(suspects: flaw.offenders, flaw: flaw.text, step: course.version + 1)
         let warning = try course.giveUpStep(flaw)
         logger.warning("\(warning)")
-        course.addCost(of: batch, isTrained: false)
+        addCost(of: batch, isTrained: false)
         exchange.skipStep()
         course.skipStep(tokens: options.plan.boundary(exchange.ledger.counts))
         if course.evaluatesNow { beginEvaluation() }
         try await publish()
         endLine(training: nil, skipped: flaw.text)
+    }
+
+    /// A teacher whose files are not here is counted as its members tell.
+    private func addCost(of batch: [ScoredTrajectory], isTrained: Bool) {
+        course.addCost(of: batch, isTrained: isTrained) { exchange.forwardCost(ofTeacher: $0) }
     }
 
     private func endLine(training: TrainingMetrics?, skipped: String?) {
@@ -87,11 +97,15 @@ extension Learner {
         await finishAnnouncing()
         let version = course.version
         let publisher = publisher
-        let written = try await during("publishing the weights of step \(version)") {
-            try await backend.withSnapshot { publisher.write($0, version: version) }
+        let manifest = backend.weightManifest
+        let place = try await during("publishing the weights of step \(version)") {
+            // The first files' memory is found now, which takes its time.
+            let place = await onThread("opd-weights") { publisher.place(for: manifest, version: version) }
+            try await backend.writeWeights(to: place)
+            return place
         }
         announcing = Task {
-            let announcement = await onThread("opd-checksums") { publisher.announce(written) }
+            let announcement = await onThread("opd-checksums") { publisher.announce(place) }
             perform(exchange.peers(.rollout).map { .send(.weightsAnnounce(announcement), to: $0) })
         }
         perform(exchange.grantWork(now: now))

@@ -34,6 +34,7 @@ package actor Learner: RunLearner {
     private(set) var failure: LearnerError?
     private var isClosing = false
     private var narrator: WaitNarrator
+    var mismatches = MismatchWatch()
 
     /// - Parameters:
     ///   - checkpoints: nil keeps none.
@@ -111,8 +112,8 @@ package actor Learner: RunLearner {
         return LearnerOutcome(
             end: end, version: course.version, checkpoint: checkpoints?.latest(),
             checkpointFailure: await saver?.failure, before: course.before, after: course.after,
-            tokens: exchange.ledger.counts, cost: course.countedCost, counters: exchange.counters,
-            seconds: now.seconds)
+            tokens: exchange.ledger.counts, cost: course.countedCost,
+            uncountedTeachers: course.uncountedTeachers.sorted(), counters: exchange.counters, seconds: now.seconds)
     }
 
     private func stopInTime() {
@@ -179,6 +180,7 @@ package actor Learner: RunLearner {
         switch note.level {
         case .debug: logger.debug("\(note.text)")
         case .info: logger.info("\(note.text)")
+        case .notice: logger.notice("\(note.text)")
         case .warning: logger.warning("\(note.text)")
         }
     }

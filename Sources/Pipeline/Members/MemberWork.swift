@@ -37,7 +37,7 @@ struct MemberWork<Work: LeasedWork>: Sendable {
         let hello = Hello(
             role: role, name: options.name, arithmetic: backend.arithmetic,
             tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, processID: options.processID,
-            teacher: options.teacher.map(TeacherDescription.init),
+            teacher: options.teacher.map(TeacherDescription.init), isReproducible: backend.isReproducible,
             samplingRevision: role == .rollout ? SamplingSettings.newestRevision : 0)
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
@@ -70,6 +70,14 @@ struct MemberWork<Work: LeasedWork>: Sendable {
         leave(reason)
         finish(.stopped(reason))
     }
+
+    /// What the member does, with what keeps its engine from working.
+    func described(_ state: String, _ backend: any Backend) -> String {
+        backend.trouble.map { String("\(state); \($0)".prefix(Self.longestState)) } ?? state
+    }
+
+    /// Characters, each of a few bytes at most, that a heartbeat has room for.
+    private static var longestState: Int { 240 }
 
     /// Resumed at the next change, whatever it is.
     mutating func wait(_ waiter: CheckedContinuation<Void, Never>) { waiters.add(waiter) }

@@ -69,7 +69,7 @@ package actor RolloutWorker: WorkingMember {
         if let weights = nextWeights {
             nextWeights = nil
             let fetchedFor = fetching
-            try await backend.replaceWeights(weights.bytes, type: weights.type, version: weights.version)
+            try await backend.replaceWeights(weights.bytes, weights.manifest, version: weights.version)
             // Another learner may have come meanwhile, to whom these weights mean nothing.
             if fetching == fetchedFor { version = weights.version }
             work.logger.debug("weights \(weights.version) are in use")
@@ -129,7 +129,9 @@ package actor RolloutWorker: WorkingMember {
         work.rate.add(trajectory.responseIDs.count)
     }
 
-    var status: (state: String, version: UInt64) { (stateText, version ?? MemberStatus.noVersion) }
+    var status: (state: String, version: UInt64) {
+        (work.described(stateText, backend), version ?? MemberStatus.noVersion)
+    }
 
     private var stateText: String {
         if !work.active.isEmpty { return "sampling \(work.active.count)" }

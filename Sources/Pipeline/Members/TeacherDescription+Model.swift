@@ -7,8 +7,6 @@ extension TeacherDescription {
         self.init(
             contextLength: min(model.contextLength, Self.mostTokens),
             vocabularySize: min(model.vocabularySize, Self.mostTokens),
-            templateIdentity: model.templateIdentity,
-            operationsPerToken: model.forwardCost?.perToken ?? 0,
-            operationsPerTokenPair: model.forwardCost?.perPair ?? 0)
+            templateIdentity: model.templateIdentity, forwardCost: model.forwardCost)
     }
 }

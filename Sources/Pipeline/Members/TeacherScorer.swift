@@ -10,6 +10,8 @@ package actor TeacherScorer: WorkingMember {
     var work: MemberWork<ScoreTask>
     private let backend: any ScoringBackend
     private let teacher: String
+    /// Batches under way.
+    private var grading = 0
 
     /// - Parameter teachers: names under which prompts ask for this teacher.
     package init(
@@ -17,7 +19,7 @@ package actor TeacherScorer: WorkingMember {
         logger: Logger
     ) {
         self.backend = backend
-        let window = backend.preferredBatch.tasks
+        let window = backend.preferredBatch.tasks * backend.preferredBatch.pieces
         teacher = teachers.joined(separator: ", ")
         work = MemberWork(
             options, role: .scorer, backend: backend, teachers: teachers, window: window,
@@ -27,35 +29,56 @@ package actor TeacherScorer: WorkingMember {
     package func run() async throws -> MemberEnd { try await serve() }
 
     func nextPiece() async throws -> Bool {
-        guard !work.queue.isEmpty else { return false }
+        guard grading < backend.preferredBatch.pieces else { return false }
         let batch = takeBatch()
-        work.active = Set(batch.map(\.item))
-        work.cancelled = []
+        guard !batch.isEmpty else { return false }
+        work.active.formUnion(batch.map(\.item))
         work.progress()
+        guard backend.preferredBatch.pieces > 1 else {
+            try await grade(batch)
+            return true
+        }
+        grading += 1
+        Task {
+            do {
+                try await grade(batch)
+            } catch {
+                work.failure = error
+            }
+            grading -= 1
+            work.wake()
+        }
+        return true
+    }
+
+    private func grade(_ batch: [ScoreTask]) async throws {
         let grades = try await backend.score(batch)
         work.progress()
-        work.active = []
         try check(grades, batch)
         let scores = zip(batch, grades).filter { !work.cancelled.contains($0.0.item) }
             .map { Score(id: $0.0.id, kind: $0.0.kind, logprobs: $0.1) }
+        let items = Set(batch.map(\.item))
+        work.active.subtract(items)
+        work.cancelled.subtract(items)
         work.rate.add(scores.reduce(0) { $0 + $1.logprobs.count })
         work.complete(scores)
-        return true
     }
 
     /// The first tasks in order of their ids, so that the samples of a prompt are neighbours.
     private func takeBatch() -> [ScoreTask] {
-        work.queue.sort { $0.item < $1.item }
+        // What was cancelled and is granted again waits until its first grading is over.
+        let ready = work.queue.filter { !work.active.contains($0.item) }.sorted { $0.item < $1.item }
         let limit = backend.preferredBatch
         var tokens = 0
         var count = 0
-        for task in work.queue {
+        for task in ready {
             tokens += task.ids.count
             if count > 0, tokens > limit.tokens || count == limit.tasks { break }
             count += 1
         }
-        defer { work.queue.removeFirst(count) }
-        return Array(work.queue.prefix(count))
+        let batch = Array(ready.prefix(count)), taken = Set(batch.map(\.item))
+        work.queue.removeAll { taken.contains($0.item) }
+        return batch
     }
 
     private func check(_ grades: [[Float]], _ batch: [ScoreTask]) throws {
@@ -74,7 +97,7 @@ package actor TeacherScorer: WorkingMember {
     }
 
     var status: (state: String, version: UInt64) {
-        (work.active.isEmpty ? "waiting for work" : "grading \(work.active.count)", 0)
+        (work.described(work.active.isEmpty ? "waiting for work" : "grading \(work.active.count)", backend), 0)
     }
 
     func followWeights(_ action: MemberSession<ScoreTask>.Action) {

@@ -69,7 +69,8 @@ package actor SupervisedLearner: RunLearner {
         return LearnerOutcome(
             end: course.end, version: course.version, checkpoint: checkpoints?.latest(),
             checkpointFailure: await saver?.failure, before: course.before, after: course.after,
-            tokens: course.tokens, cost: course.countedCost, counters: ExchangeCounters(), seconds: now.seconds)
+            tokens: course.tokens, cost: course.countedCost, uncountedTeachers: [], counters: ExchangeCounters(),
+            seconds: now.seconds)
     }
 
     private func train() async throws {

@@ -82,12 +82,6 @@ package struct WeightFetchMachine: Sendable {
     /// When to send the next `.tick`; nil when there is nothing to wait for.
     package var nextTick: ContinuousClock.Instant? { deadline }
 
-    /// Forgets everything, also what was delivered: another learner process counts versions anew.
-    package mutating func forget() {
-        reset()
-        delivered = nil
-    }
-
     package mutating func handle(_ event: Event, now: ContinuousClock.Instant) -> [Action] {
         switch event {
         case .announced(let announce): announced(announce, now)

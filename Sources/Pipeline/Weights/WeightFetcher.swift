@@ -12,8 +12,8 @@ package struct FetchedWeights: Sendable {
 
     package var version: UInt64
     package var bytes: WeightBytes
-    /// How matrices are stored.
-    package var type: WeightType
+    /// What the bytes are.
+    package var manifest: WeightManifest
     package var source: Source
 }
 
@@ -58,8 +58,6 @@ package actor WeightFetcher {
     private var mapped: WeightBytes?
     private var timer: Task<Void, Never>?
     private var stopped = false
-    /// Counts resets, so that what a background thread finds out for an earlier one is ignored.
-    private var generation = 0
 
     /// - Parameters:
     ///   - expectedByteCount: bytes of the worker's model; an announcement of another size is refused. Nil takes any.
@@ -89,13 +87,6 @@ package actor WeightFetcher {
             continuation.yield(.failed(WeightFetchError(version: announce.version, message: message)))
             return
         }
-        guard WeightType(rawValue: announce.elementType) != nil else {
-            let message =
-                "weights \(announce.version) are of the type '\(announce.elementType)', which this worker does not know; "
-                + "start it with the learner's version of opd"
-            continuation.yield(.failed(WeightFetchError(version: announce.version, message: message)))
-            return
-        }
         handle(.announced(announce))
     }
 
@@ -104,15 +95,6 @@ package actor WeightFetcher {
         guard let assembly, assembly.announce.version == chunk.version, assembly.fits(chunk) else { return }
         let intact = chunk.payload.withUnsafeBytes { crc32($0) } == chunk.checksum
         handle(.chunk(version: chunk.version, index: chunk.index, intact: intact), chunk: chunk)
-    }
-
-    /// Forgets every version. Call it when the learner's epoch changed: a resumed learner may count from a lower
-    /// version.
-    package func reset() {
-        machine.forget()
-        assembly = nil
-        generation += 1
-        schedule()
     }
 
     /// Gives up whatever is under way and ends `outcomes`.
@@ -149,20 +131,17 @@ package actor WeightFetcher {
 
     private func deliver(_ announce: WeightsAnnounce) {
         let source: FetchedWeights.Source = mapped == nil ? .chunks : .sharedMemory
-        // The type was known when the version was announced.
-        guard let bytes = mapped ?? assembly?.bytes, let type = WeightType(rawValue: announce.elementType)
-        else { return }
+        guard let bytes = mapped ?? assembly?.bytes else { return }
         mapped = nil
         assembly = nil
         continuation.yield(
             .fetched(
                 FetchedWeights(
-                    version: announce.version, bytes: bytes, type: type, source: source)))
+                    version: announce.version, bytes: bytes, manifest: announce.manifest, source: source)))
     }
 
     /// Maps and checks the file off the pool.
     private func open(_ announce: WeightsAnnounce) {
-        let generation = generation
         let directory = directory
         Task {
             let result = await onThread("opd-weights") { () -> Result<WeightBytes, WeightFileError> in
@@ -177,7 +156,6 @@ package actor WeightFetcher {
                     return .failure(error)
                 }
             }
-            guard generation == self.generation else { return }
             switch result {
             case .success(let bytes):
                 mapped = bytes
@@ -191,10 +169,8 @@ package actor WeightFetcher {
 
     private func verify(_ announce: WeightsAnnounce) {
         guard let bytes = assembly?.bytes else { return }
-        let generation = generation
         Task {
             let checksum = await onThread("opd-weights") { bytes.checksum }
-            guard generation == self.generation else { return }
             handle(.assembled(version: announce.version, intact: checksum == announce.checksum))
         }
     }
@@ -213,15 +189,14 @@ package actor WeightFetcher {
 /// Memory in which the chunks of one version come together.
 private struct WeightAssembly {
     let announce: WeightsAnnounce
-    let bytes: WeightBytes
-    private let memory: UnsafeMutableRawBufferPointer
+    private let memory: WeightMemory
 
     init(_ announce: WeightsAnnounce) {
         self.announce = announce
-        var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-        bytes = WeightBytes(count: announce.byteCount) { memory = $0 }
-        self.memory = memory
+        memory = WeightMemory(byteCount: announce.byteCount)
     }
+
+    var bytes: WeightBytes { WeightBytes(memory) }
 
     private func range(_ index: Int) -> Range<Int> {
         let start = index * announce.chunkByteCount
@@ -236,7 +211,9 @@ private struct WeightAssembly {
     /// Nobody else reads `bytes` before all chunks are stored.
     func store(_ chunk: WeightsChunk) {
         chunk.payload.withUnsafeBytes { source in
-            UnsafeMutableRawBufferPointer(rebasing: memory[range(chunk.index)]).copyMemory(from: source)
+            memory.withBytes {
+                UnsafeMutableRawBufferPointer(rebasing: $0[range(chunk.index)]).copyMemory(from: source)
+            }
         }
     }
 }

@@ -5,9 +5,9 @@ import Wire
 
 /// The learner's end of weight transfer: holds the newest snapshot and hands it out.
 ///
-/// The trainer writes it into a file in shared memory, which a process of the same host and user maps; others ask for
-/// chunks, as many at a time as they gave credit for. Its checksums are computed apart, on another thread, while the
-/// trainer may go on. Chunks are slices of the one snapshot: nothing is copied.
+/// The trainer writes it to the place that it is given, a file in shared memory, which a process of the same host and
+/// user maps; others ask for chunks, as many at a time as they gave credit for. Its checksums are computed apart, on
+/// another thread, while the trainer may go on. Chunks are slices of the one snapshot: nothing is copied.
 package final class WeightPublisher: Sendable {
     private struct State: Sendable {
         var files: SnapshotFiles?
@@ -46,30 +46,20 @@ package final class WeightPublisher: Sendable {
 
     deinit { close() }
 
-    /// Weights that are written and not announced yet.
-    package struct Written: Sendable {
-        fileprivate let version: UInt64
-        fileprivate let elementType: String
-        fileprivate let path: String?
-        fileprivate let bytes: WeightBytes
-    }
-
-    /// Has `weights` written to shared memory, or to memory of this process: what the trainer's thread must do, because
-    /// the next step changes them. Nobody is told of them before ``announce(_:)``.
+    /// Finds where the trainer is to write a version: a file in shared memory, or memory of this process. Nobody is told
+    /// of it before ``announce(_:)``.
     ///
-    /// One version at a time: the next one is written when this one was announced.
-    package func write(_ weights: TrainedWeights, version: UInt64) -> Written {
-        // One thread writes: the files are taken out, so that requests are answered meanwhile.
+    /// One version at a time: the next one is placed when this one was announced. The system takes tens of milliseconds
+    /// to find the memory of a new file: call it from a thread that may block.
+    package func place(for manifest: WeightManifest, version: UInt64) -> WeightPlace {
+        // The files are taken out, so that requests are answered meanwhile.
         var files = state.withLock { state in
             defer { state.files = nil }
             return state.files
         }
-        var path: String?
-        var shared: WeightBytes?
+        var place: WeightPlace?
         do throws(WeightFileError) {
-            let file = try files?.write(weights, version: version)
-            path = file?.path
-            shared = file?.bytes
+            place = try files?.place(manifest, version: version)
         } catch {
             logger.info("weights go in chunks from now on: \(error)")
             files?.removeAll()
@@ -80,32 +70,28 @@ package final class WeightPublisher: Sendable {
             state.files = kept
             if state.closed { state.removeFiles() }
         }
-        return Written(
-            version: version, elementType: weights.type.rawValue, path: path, bytes: shared ?? weights.copied())
+        return place ?? WeightPlace(manifest, version: version)
     }
 
     /// Makes what was written the newest version, and returns what to announce to every rollout worker.
     ///
     /// Computes its checksums, tens of milliseconds for 270 MB: call it from a thread that may block.
-    package func announce(_ written: Written) -> WeightsAnnounce {
-        let checksums = SnapshotChecksums(written.bytes, chunkByteCount: chunkByteCount)
+    package func announce(_ place: WeightPlace) -> WeightsAnnounce {
+        let bytes = place.written
+        let checksums = SnapshotChecksums(bytes, chunkByteCount: chunkByteCount)
         let announce = WeightsAnnounce(
-            version: written.version, byteCount: written.bytes.count, chunkByteCount: chunkByteCount,
-            chunkCount: checksums.chunks.count, checksum: checksums.whole, sharedMemoryPath: written.path,
-            hostID: hostID, elementType: written.elementType)
+            version: place.version, manifest: place.manifest, chunkByteCount: chunkByteCount,
+            chunkCount: checksums.chunks.count, checksum: checksums.whole, sharedMemoryPath: place.path,
+            hostID: hostID)
         return state.withLock { state in
-            state.current = Current(announce: announce, bytes: written.bytes, chunkChecksums: checksums.chunks)
+            if let path = place.path { state.files?.share(path) }
+            state.current = Current(announce: announce, bytes: bytes, chunkChecksums: checksums.chunks)
             if state.closed { state.removeFiles() }
             return state.current?.announce ?? announce
         }
     }
 
-    /// Writes and announces at once.
-    package func publish(_ weights: TrainedWeights, version: UInt64) -> WeightsAnnounce {
-        announce(write(weights, version: version))
-    }
-
-    /// The newest version, for a worker that has just joined; nil before the first `publish`.
+    /// The newest version, for a worker that has just joined; nil before the first.
     package var announcement: WeightsAnnounce? { state.withLock { $0.current?.announce } }
 
     /// What to send to the asker: the chunks it gave credit for or, when it asks for anything but the newest version,

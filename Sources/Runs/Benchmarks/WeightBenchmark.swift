@@ -65,7 +65,9 @@ package enum WeightBenchmark {
         var best: Result?
         for version in 1...UInt64(versions) {
             let start = ContinuousClock.now
-            let announce = try await trainer.withSnapshot { publisher.publish($0, version: version) }
+            let place = publisher.place(for: trainer.weightManifest, version: version)
+            try await trainer.writeWeights(to: place)
+            let announce = publisher.announce(place)
             let publishSeconds = (ContinuousClock.now - start) / .seconds(1)
             let old = tasks(sequences, version: version - 1), new = tasks(sequences, version: version)
             try await sampler.submit(old)
@@ -79,7 +81,7 @@ package enum WeightBenchmark {
             await sampler.cancel(items(old))
             let tokens = try await meanwhile.value * sequences
             let packing = ContinuousClock.now
-            try await sampler.replaceWeights(fetched.bytes, type: fetched.type, version: version)
+            try await sampler.replaceWeights(fetched.bytes, fetched.manifest, version: version)
             let packed = ContinuousClock.now
             try await sampler.submit(new)
             try await firstTokens(of: sampler)

@@ -17,6 +17,14 @@ struct DescribedModels: Sendable {
         let student = configuration.studentReference
         self.student = try await namingKeys { try await engines.factory(for: student).describe(student) }
         for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
+            if model.server.isGiven {
+                logger.notice(
+                    """
+                    teachers.\(label): at \(model.server.urls.joined(separator: ", ")); its tokenizer is checked when it \
+                    joins, its operations are not counted, and the summary has no answers of it
+                    """)
+                continue
+            }
             guard FileManager.default.fileExists(atPath: model.model) else {
                 guard !configuration.evaluation.teachers else {
                     throw UsageError(
@@ -26,7 +34,7 @@ struct DescribedModels: Sendable {
                 logger.notice(
                     """
                     teachers.\(label): \(model.model) is not on this machine; its tokenizer is checked when it joins, \
-                    its operations are not counted, and the summary has no answers of it
+                    its operations are counted as its member tells them, and the summary has no answers of it
                     """)
                 continue
             }

@@ -88,8 +88,9 @@ extension MemberJob {
     /// - Throws: `UsageError` when the configuration has no such teacher.
     fileprivate func model(in configuration: RunConfiguration) throws(UsageError) -> ModelReference {
         switch self {
-        case .rollout(nil): configuration.studentReference
-        case .rollout(let teacher?), .scorer(let teacher): try configuration.teacher(teacher).reference
+        case .rollout(nil): configuration.rolloutReference
+        case .rollout(let teacher?), .scorer(let teacher):
+            configuration.reference(of: try configuration.teacher(teacher), label: teacher)
         }
     }
 }

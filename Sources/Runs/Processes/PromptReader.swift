@@ -147,23 +147,33 @@ struct PromptReader: Sendable {
 
     /// An exercise is drawn when its turn comes: one that does not fit cannot be left out.
     private func example(_ problem: Exercise, _ task: ExerciseGenerator) throws -> SupervisedExample {
-        var fitting = PromptFitting(.refuse, maxTokens: 0)
         let name = "task '\(task)': problem '\(problem.prompt)'"
-        guard let example = try example(problem.chat, problem.response, named: name, &fitting) else {
-            throw UsageError("\(name) does not fit into the student's context of \(context)")
+        let example = try wholeExample(problem.chat, problem.response, named: name)
+        let count = example.promptIDs.count + example.responseIDs.count
+        guard count <= context else {
+            throw UsageError(
+                "\(name) has \(count) tokens with its response, but the student's context is \(context); "
+                    + "choose a model with a longer one")
         }
         return example
     }
 
+    /// - Returns: nil for one that does not fit and is left out.
     private func example(
         _ messages: [ChatMessage], _ response: String, named name: String, _ fitting: inout PromptFitting
     ) throws -> SupervisedExample? {
+        let whole = try wholeExample(messages, response, named: name)
+        return try fitting.fit(
+            whole.promptIDs, response: whole.responseIDs.count, context: context, named: name
+        ).map { SupervisedExample(promptIDs: $0, responseIDs: whole.responseIDs) }
+    }
+
+    private func wholeExample(
+        _ messages: [ChatMessage], _ response: String, named name: String
+    ) throws -> SupervisedExample {
         let promptIDs = try encode(template.render(messages, addGenerationPrompt: true))
-        let responseIDs = try responseIDs(response, named: name)
         guard !promptIDs.isEmpty else { throw UsageError("\(name) has no tokens; give it some text") }
-        return try fitting.fit(promptIDs, response: responseIDs.count, context: context, named: name).map {
-            SupervisedExample(promptIDs: $0, responseIDs: responseIDs)
-        }
+        return SupervisedExample(promptIDs: promptIDs, responseIDs: try responseIDs(response, named: name))
     }
 
     /// A response to imitate, with the token that ends it.

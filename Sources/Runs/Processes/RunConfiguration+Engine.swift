@@ -3,6 +3,7 @@ import Distillation
 import Engines
 import Foundation
 import RunFiles
+import Wire
 import Wording
 
 extension RunConfiguration.DType {
@@ -11,6 +12,42 @@ extension RunConfiguration.DType {
 
 extension RunConfiguration.Model {
     var reference: ModelReference { ModelReference(path: model, type: dtype.weightType) }
+}
+
+extension RunConfiguration.Server {
+    /// - Parameters:
+    ///   - key: the section's name.
+    ///   - patience: how long it may take to answer for the first time.
+    fileprivate func reference(key: String, patience: Double) -> ServerReference? {
+        guard isGiven, let kind = ServerReference.Kind(rawValue: kind.rawValue) else { return nil }
+        var reference = ServerReference(kind: kind, urls: urls, model: model, key: key)
+        reference.keyFile = keyFile
+        reference.authorityFile = authorityFile
+        reference.timeout = .seconds(timeoutSeconds)
+        reference.mostRequests = requests
+        reference.mostTokens = tokens
+        reference.patience = .seconds(patience)
+        return reference
+    }
+}
+
+extension RunConfiguration.Torch {
+    func reference(log: String) -> TorchReference {
+        TorchReference(
+            python: python, processes: processes, device: device.rawValue, type: dtype.weightType,
+            recomputes: recompute, attention: attention.rawValue, compiles: compile, logPath: log)
+    }
+}
+
+extension RunConfiguration.Torch.DType {
+    /// Nil: the student's.
+    fileprivate var weightType: WeightType? {
+        switch self {
+        case .auto: nil
+        case .bf16: .bf16
+        case .f32: .f32
+        }
+    }
 }
 
 extension RunConfiguration.Pipeline {
@@ -48,6 +85,36 @@ extension RunConfiguration {
         return reference
     }
 
+    /// The student as rollout workers have it: here, or at a server.
+    var rolloutReference: ModelReference {
+        var reference = studentReference
+        guard rollout.engine == .server else { return reference }
+        reference.server = rollout.server.reference(
+            key: "rollout.server", patience: pipeline.connectTimeoutSeconds)
+        reference.server?.takesWeights = true
+        return reference
+    }
+
+    /// A teacher as who grades or samples with it has it.
+    func reference(of teacher: Model, label: String) -> ModelReference {
+        guard
+            var server = teacher.server.reference(
+                key: "teachers.\(label).server", patience: pipeline.connectTimeoutSeconds)
+        else { return teacher.reference }
+        server.files = teacher.model
+        var reference = ModelReference(path: teacher.tokenizer, type: teacher.dtype.weightType)
+        reference.server = server
+        return reference
+    }
+
+    /// The student as it is trained, which another engine may do than samples.
+    /// - Parameter log: where an engine in processes of its own writes.
+    func trainerReference(log: String) -> ModelReference {
+        var reference = studentReference
+        if student.engine == .torch { reference.torch = torch.reference(log: log) }
+        return reference
+    }
+
     var trainerOptions: TrainerOptions {
         TrainerOptions(
             threads: pipeline.threadCount, tokenBudget: training.tokenBudget, optimizer: training.optimizer)
@@ -77,8 +144,8 @@ func namingKeys<Result>(
         switch refusal.subject {
         case .model: throw UsageError("student.model: \(refusal)")
         case .adapters: throw UsageError("lora.rank: \(refusal)")
-        // It names the section itself.
-        case .shape: throw UsageError("\(refusal)")
+        // They name the section themselves.
+        case .shape, .engine: throw UsageError("\(refusal)")
         }
     }
 }

@@ -89,6 +89,11 @@ struct RunContinuation {
         do {
             text = try FileTree.read(path, limit: 1 << 24)
         } catch {
+            guard continuation == .resume else {
+                throw UsageError(
+                    "--from \(folder): \(error); without the configuration that made it nobody can tell what would change: "
+                        + "give a checkpoint that has its \(CheckpointState.configurationName)")
+            }
             throw LearnerError(.invalidCheckpoint, "\(error); remove this checkpoint to use an earlier one")
         }
         let old = try RunConfiguration.parse(text, source: path, requiring: []).configuration

@@ -27,6 +27,8 @@ extension RunSetup {
         summary.tokensTrained = Int(outcome.tokens.trained)
         summary.tokensDiscarded = Int(outcome.tokens.discarded)
         summary.cost = outcome.cost
+        summary.uncountedTeachers = outcome.uncountedTeachers
+        summary.unansweredTeachers = configuration.usedTeachers.keys.filter { models.teachers[$0] == nil }.sorted()
         if case .reached(let text) = outcome.end { summary.reached = text }
         switch outcome.end {
         case .completed, .reached:

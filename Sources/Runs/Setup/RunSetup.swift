@@ -64,9 +64,13 @@ struct RunSetup {
         }
         if let resuming { progress.resume(after: resuming.checkpoint.step) }
         progress.activity("loading the student")
-        let student = configuration.studentReference
+        let student = configuration.trainerReference(log: folder.log("torch"))
         trainer = try await namingKeys {
             try await engines.factory(for: student).trainer(student, configuration.trainerOptions)
+        }
+        if !trainer.isReproducible {
+            logger.notice(
+                "the engine that trains does not promise the same bits twice: another run of this seed will differ")
         }
         let tokenizer = data.tokenizer
         recorder = try FolderRecorder(

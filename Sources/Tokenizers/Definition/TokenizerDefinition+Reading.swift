@@ -13,25 +13,23 @@ extension TokenizerDefinition {
         merges = try reader.merges(model)
         normalizers = try reader.normalizers(json["normalizer"] ?? .null)
         preTokenizers = try reader.preTokenizers(json["pre_tokenizer"] ?? .null)
-        guard case .byteLevel? = preTokenizers.last else {
-            throw reader.unsupported("a tokenizer that is not byte-level (no ByteLevel pre-tokenizer at the end)")
-        }
-        try reader.checkDecoder(json["decoder"] ?? .null)
+        decoders = try reader.decoders(json["decoder"] ?? .null)
         addedTokens = try reader.addedTokens(json["added_tokens"] ?? .null)
         template = try reader.template(json["post_processor"] ?? .null)
         ignoresMerges = model["ignore_merges"]?.bool ?? false
         unknownToken = model["unk_token"]?.string
         fusesUnknown = model["fuse_unk"]?.bool ?? false
+        fallsBackToBytes = model["byte_fallback"]?.bool ?? false
     }
 }
 
 extension TokenizerDefinition {
-    fileprivate struct DefinitionReader {
+    struct DefinitionReader {
         let file: String
 
         func malformed(_ message: String) -> TokenizerError { TokenizerError(.malformed, "\(file): \(message)") }
         func unsupported(_ message: String) -> TokenizerError {
-            TokenizerError(.unsupported, "\(file): \(message) is not supported; byte-level BPE tokenizers are")
+            TokenizerError(.unsupported, "\(file): \(message) is not supported; BPE tokenizers are")
         }
 
         func type(_ part: JSONValue, _ what: String) throws(TokenizerError) -> String {
@@ -43,11 +41,16 @@ extension TokenizerDefinition {
         func parts(_ value: JSONValue, _ what: String, _ key: String) throws(TokenizerError) -> [JSONValue] {
             if value.isNull { return [] }
             guard try type(value, what) == "Sequence" else { return [value] }
-            guard let parts = value[key]?.array else { throw malformed("\(what): a Sequence without \(key)") }
             var result: [JSONValue] = []
-            for part in parts {
-                guard part["type"]?.string != "Sequence" else { throw unsupported("\(what): a Sequence in a Sequence") }
-                result.append(part)
+            // Sequences may hold sequences: the parts of all of them, in order.
+            var open = [value]
+            while let part = open.popLast() {
+                guard part["type"]?.string == "Sequence" else {
+                    result.append(part)
+                    continue
+                }
+                guard let parts = part[key]?.array else { throw malformed("\(what): a Sequence without \(key)") }
+                open += parts.reversed()
             }
             guard result.count <= 64 else { throw malformed("\(what) has \(result.count) parts, beyond any real one") }
             return result
@@ -56,9 +59,11 @@ extension TokenizerDefinition {
         func checkModel(_ model: JSONValue) throws(TokenizerError) {
             // Old files have no type.
             let type = model["type"]?.string ?? "BPE"
-            guard type == "BPE" else { throw unsupported("model type '\(type)'") }
-            guard model["byte_fallback"]?.bool != true else {
-                throw unsupported("byte_fallback (a SentencePiece model)")
+            guard type == "BPE" else {
+                throw TokenizerError(
+                    .unsupported,
+                    "\(file): a tokenizer of type \(type) (model.type) is not supported; use a model whose tokenizer is BPE"
+                )
             }
             if let dropout = model["dropout"]?.double, dropout != 0 { throw unsupported("dropout \(dropout)") }
             for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
@@ -102,53 +107,6 @@ extension TokenizerDefinition {
                 }
             }
             return result
-        }
-
-        func normalizers(_ value: JSONValue) throws(TokenizerError) -> [Normalizer] {
-            var result: [Normalizer] = []
-            for part in try parts(value, "normalizer", "normalizers") {
-                let type = try type(part, "normalizer")
-                guard let normalizer = Normalizer(rawValue: type) else { throw unsupported("normalizer '\(type)'") }
-                result.append(normalizer)
-            }
-            return result
-        }
-
-        func preTokenizers(_ value: JSONValue) throws(TokenizerError) -> [PreTokenizer] {
-            var result: [PreTokenizer] = []
-            for part in try parts(value, "pre_tokenizer", "pretokenizers") {
-                if case .byteLevel? = result.last { throw unsupported("a pre-tokenizer after ByteLevel") }
-                switch try type(part, "pre_tokenizer") {
-                case "ByteLevel":
-                    result.append(
-                        .byteLevel(
-                            addPrefixSpace: part["add_prefix_space"]?.bool ?? true,
-                            useRegex: part["use_regex"]?.bool ?? true))
-                case "Digits": result.append(.digits(individual: part["individual_digits"]?.bool ?? false))
-                case "Split":
-                    let pattern: Pattern
-                    if let text = part["pattern"]?["Regex"]?.string {
-                        pattern = .regex(text)
-                    } else if let text = part["pattern"]?["String"]?.string {
-                        pattern = .string(text)
-                    } else {
-                        throw malformed("pre_tokenizer Split has no pattern")
-                    }
-                    guard let name = part["behavior"]?.string, let behavior = SplitBehavior(rawValue: name) else {
-                        throw malformed("pre_tokenizer Split has no known behavior")
-                    }
-                    result.append(.split(pattern, behavior, invert: part["invert"]?.bool ?? false))
-                case let type: throw unsupported("pre-tokenizer '\(type)'")
-                }
-            }
-            return result
-        }
-
-        func checkDecoder(_ value: JSONValue) throws(TokenizerError) {
-            let types = try parts(value, "decoder", "decoders").map { $0["type"]?.string ?? "without a type" }
-            guard types == ["ByteLevel"] else {
-                throw unsupported("decoder '\(types.isEmpty ? "none" : types.joined(separator: ", "))'")
-            }
         }
 
         func addedTokens(_ value: JSONValue) throws(TokenizerError) -> [AddedToken] {

@@ -15,7 +15,7 @@ extension TokenizerDefinition {
             "continuing_subword_prefix": .null,
             "end_of_word_suffix": .null,
             "fuse_unk": .bool(fusesUnknown),
-            "byte_fallback": .bool(false),
+            "byte_fallback": .bool(fallsBackToBytes),
             "ignore_merges": .bool(ignoresMerges),
             "vocab": .object(JSONObject(words)),
             "merges": .array(merges.map { .array([.string($0.left), .string($0.right)]) }),
@@ -26,19 +26,15 @@ extension TokenizerDefinition {
             "padding": .null,
             // They stay in their order: those that the vocabulary lacks are numbered by it.
             "added_tokens": .array(addedTokens.map(\.json)),
-            "normalizer": Self.sequence(
-                normalizers.map { ["type": .string($0.rawValue)] }, key: "normalizers"),
+            "normalizer": Self.sequence(normalizers.map(\.json), key: "normalizers"),
             "pre_tokenizer": Self.sequence(preTokenizers.map(\.json), key: "pretokenizers"),
             "post_processor": template.json(tokenText: tokenText),
-            "decoder": Self.byteLevel,
+            "decoder": decoders.isEmpty
+                ? ["type": "Sequence", "decoders": []] : Self.sequence(decoders.map(\.json), key: "decoders"),
             "model": .object(model),
         ]
         return .object(whole)
     }
-
-    static let byteLevel: JSONValue = [
-        "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true,
-    ]
 
     private static func sequence(_ parts: [JSONValue], key: String) -> JSONValue {
         switch parts.count {
@@ -59,28 +55,73 @@ extension TokenizerDefinition.AddedToken {
     }
 }
 
+extension TokenizerDefinition.Pattern {
+    fileprivate var json: JSONValue {
+        switch self {
+        case .regex(let text): ["Regex": .string(text)]
+        case .string(let text): ["String": .string(text)]
+        }
+    }
+}
+
+extension TokenizerDefinition.Metaspace {
+    fileprivate var json: JSONValue {
+        [
+            "type": "Metaspace", "replacement": .string(replacement), "prepend_scheme": .string(prependScheme.rawValue),
+            "split": .bool(splits),
+        ]
+    }
+}
+
+extension TokenizerDefinition.Normalizer {
+    fileprivate var json: JSONValue {
+        switch self {
+        case .nfc: ["type": "NFC"]
+        case .nfd: ["type": "NFD"]
+        case .nfkc: ["type": "NFKC"]
+        case .nfkd: ["type": "NFKD"]
+        case .lowercase: ["type": "Lowercase"]
+        case .strip(let left, let right): ["type": "Strip", "strip_left": .bool(left), "strip_right": .bool(right)]
+        case .prepend(let text): ["type": "Prepend", "prepend": .string(text)]
+        case .replace(let pattern, let content):
+            ["type": "Replace", "pattern": pattern.json, "content": .string(content)]
+        }
+    }
+}
+
 extension TokenizerDefinition.PreTokenizer {
     fileprivate var json: JSONValue {
         switch self {
         case .digits(let individual): ["type": "Digits", "individual_digits": .bool(individual)]
+        case .punctuation(let behavior): ["type": "Punctuation", "behavior": .string(behavior.rawValue)]
+        case .whitespace: ["type": "Whitespace"]
+        case .whitespaceSplit: ["type": "WhitespaceSplit"]
+        case .metaspace(let metaspace): metaspace.json
         case .byteLevel(let addPrefixSpace, let useRegex):
             [
                 "type": "ByteLevel", "add_prefix_space": .bool(addPrefixSpace), "trim_offsets": true,
                 "use_regex": .bool(useRegex),
             ]
         case .split(let pattern, let behavior, let invert):
-            switch pattern {
-            case .regex(let text):
-                [
-                    "type": "Split", "pattern": ["Regex": .string(text)], "behavior": .string(behavior.rawValue),
-                    "invert": .bool(invert),
-                ]
-            case .string(let text):
-                [
-                    "type": "Split", "pattern": ["String": .string(text)], "behavior": .string(behavior.rawValue),
-                    "invert": .bool(invert),
-                ]
-            }
+            [
+                "type": "Split", "pattern": pattern.json, "behavior": .string(behavior.rawValue),
+                "invert": .bool(invert),
+            ]
+        }
+    }
+}
+
+extension TokenizerDefinition.Decoder {
+    fileprivate var json: JSONValue {
+        switch self {
+        case .byteLevel: ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
+        case .metaspace(let metaspace): metaspace.json
+        case .replace(let pattern, let content):
+            ["type": "Replace", "pattern": pattern.json, "content": .string(content)]
+        case .byteFallback: ["type": "ByteFallback"]
+        case .fuse: ["type": "Fuse"]
+        case .strip(let content, let start, let stop):
+            ["type": "Strip", "content": .string(content), "start": .integer(start), "stop": .integer(stop)]
         }
     }
 }

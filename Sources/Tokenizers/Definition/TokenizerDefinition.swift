@@ -1,4 +1,4 @@
-/// Everything a tokenizer.json says about a byte-level BPE tokenizer: what turns text into ids and back.
+/// Everything a tokenizer.json says about a BPE tokenizer: what turns text into ids and back.
 package struct TokenizerDefinition: Sendable, Equatable {
     /// A token that is recognised in the text before everything else.
     package struct AddedToken: Sendable, Equatable {
@@ -49,8 +49,18 @@ package struct TokenizerDefinition: Sendable, Equatable {
         }
     }
 
-    package enum Normalizer: String, Sendable, Equatable {
-        case nfc = "NFC"
+    /// A step that rewrites a text before it is cut.
+    package enum Normalizer: Sendable, Equatable {
+        case nfc
+        case nfd
+        case nfkc
+        case nfkd
+        case lowercase
+        /// White space at the ends goes.
+        case strip(left: Bool, right: Bool)
+        /// A text that is not empty gets this before it.
+        case prepend(String)
+        case replace(Pattern, with: String)
     }
 
     package enum Pattern: Sendable, Equatable {
@@ -67,11 +77,54 @@ package struct TokenizerDefinition: Sendable, Equatable {
         case contiguous = "Contiguous"
     }
 
+    /// SentencePiece's spelling of spaces.
+    package struct Metaspace: Sendable, Equatable {
+        package enum PrependScheme: String, Sendable {
+            case always
+            /// Only where the text itself begins, not after an added token.
+            case first
+            case never
+        }
+
+        /// One character that stands for a space.
+        package var replacement: String
+        /// Which pieces of text get the replacement before them.
+        package var prependScheme: PrependScheme
+        /// Whether words begin at every replacement.
+        package var splits: Bool
+
+        package init(replacement: String = "\u{2581}", prependScheme: PrependScheme = .always, splits: Bool = true) {
+            self.replacement = replacement
+            self.prependScheme = prependScheme
+            self.splits = splits
+        }
+    }
+
+    /// A step that cuts a text into words.
     package enum PreTokenizer: Sendable, Equatable {
         case split(Pattern, SplitBehavior, invert: Bool)
         case digits(individual: Bool)
-        /// Bytes become the letters of the byte alphabet; always last.
+        case punctuation(SplitBehavior)
+        /// Runs of word characters, and of others that are no white space.
+        case whitespace
+        case whitespaceSplit
+        case metaspace(Metaspace)
+        /// Bytes become the letters of the byte alphabet.
         case byteLevel(addPrefixSpace: Bool, useRegex: Bool)
+    }
+
+    /// A step that turns tokens into text.
+    package enum Decoder: Sendable, Equatable {
+        /// Letters of the byte alphabet become bytes.
+        case byteLevel
+        case metaspace(Metaspace)
+        case replace(Pattern, with: String)
+        /// Tokens like `<0x0A>` become bytes.
+        case byteFallback
+        /// All tokens become one.
+        case fuse
+        /// Up to `start` and `stop` characters that are `content` go at the ends.
+        case strip(content: String, start: Int, stop: Int)
     }
 
     /// Ids put before and after a text by `encode(addSpecialTokens: true)`.
@@ -94,6 +147,9 @@ package struct TokenizerDefinition: Sendable, Equatable {
     package var normalizers: [Normalizer] = []
     package var preTokenizers: [PreTokenizer]
     package var template = Template()
+    package var decoders: [Decoder] = [.byteLevel]
+    /// Characters that the vocabulary lacks become the tokens of their bytes, `<0x0A>`, where it has them all.
+    package var fallsBackToBytes = false
     /// A whole word found in the vocabulary is taken as it is (Llama 3).
     package var ignoresMerges = false
     package var unknownToken: String?

@@ -1,3 +1,5 @@
+import Distillation
+
 extension PBRole {
     init(_ role: Role) {
         switch role {
@@ -28,12 +30,13 @@ extension Hello {
         try teacher?.check()
     }
 
+    /// One of this version, which frame 0 told: the field is for people.
     init(_ value: PBHello, _ limits: WireLimits) throws(WireError) {
         self.init(
-            role: try Role(value.role), name: value.name, protocolVersion: value.protocolVersion,
+            role: try Role(value.role), name: value.name, protocolVersion: Codec.version,
             arithmetic: value.arithmetic, tokenizerFingerprint: value.tokenizerFingerprint, teachers: value.teachers,
             processID: value.processID, teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
-            samplingRevision: value.samplingRevision)
+            isReproducible: value.reproducible, samplingRevision: value.samplingRevision)
         try check(limits)
     }
 
@@ -58,6 +61,7 @@ extension PBHello {
         teachers = value.teachers
         processID = value.processID
         if let description = value.teacher { teacher = PBTeacherDescription(description) }
+        reproducible = value.isReproducible
         samplingRevision = value.samplingRevision
     }
 }
@@ -72,8 +76,10 @@ extension TeacherDescription {
         try Check.require(
             templateIdentity.utf8.count <= Self.longestIdentity, .oversized,
             "hello: template_identity has \(templateIdentity.utf8.count) bytes, above \(Self.longestIdentity)")
+        guard let forwardCost else { return }
         for (value, what) in [
-            (operationsPerToken, "operations_per_token"), (operationsPerTokenPair, "operations_per_token_pair"),
+            (forwardCost.perToken, "operations_per_token"), (forwardCost.perPair, "operations_per_token_pair"),
+            (forwardCost.perResponseToken, "operations_per_response_token"),
         ] {
             try Check.quantity(value, "hello: \(what)")
             try Check.require(
@@ -85,8 +91,7 @@ extension TeacherDescription {
     fileprivate init(_ value: PBTeacherDescription) {
         self.init(
             contextLength: Int(value.contextLength), vocabularySize: Int(value.vocabularySize),
-            templateIdentity: value.templateIdentity, operationsPerToken: value.operationsPerToken,
-            operationsPerTokenPair: value.operationsPerTokenPair)
+            templateIdentity: value.templateIdentity, forwardCost: PassCost(value))
     }
 }
 
@@ -97,8 +102,21 @@ extension PBTeacherDescription {
         contextLength = UInt32(value.contextLength)
         vocabularySize = UInt32(value.vocabularySize)
         templateIdentity = value.templateIdentity
-        operationsPerToken = value.operationsPerToken
-        operationsPerTokenPair = value.operationsPerTokenPair
+        operationsPerToken = value.forwardCost?.perToken ?? 0
+        operationsPerTokenPair = value.forwardCost?.perPair ?? 0
+        operationsPerResponseToken = value.forwardCost?.perResponseToken ?? 0
+    }
+}
+
+extension PassCost {
+    /// What a description tells, not checked; nil where it tells nothing.
+    fileprivate init?(_ value: PBTeacherDescription) {
+        let cost = PassCost(
+            perToken: value.operationsPerToken, perResponseToken: value.operationsPerResponseToken,
+            perPair: value.operationsPerTokenPair)
+        // A pass without operations is one that nobody counts.
+        guard cost != PassCost(perToken: 0, perResponseToken: 0, perPair: 0) else { return nil }
+        self = cost
     }
 }
 

@@ -1,9 +1,65 @@
-extension WeightsAnnounce {
+extension WeightType {
+    init(_ value: PBElementType, _ what: @autoclosure () -> String) throws(WireError) {
+        switch value {
+        case .f32: self = .f32
+        case .bf16: self = .bf16
+        case .unspecified, .UNRECOGNIZED:
+            throw WireError(.unknownKind, "\(what()): unknown element type \(value.rawValue)")
+        }
+    }
+}
+
+extension PBElementType {
+    init(_ type: WeightType) {
+        switch type {
+        case .f32: self = .f32
+        case .bf16: self = .bf16
+        }
+    }
+}
+
+extension WeightManifest {
     fileprivate func check(_ limits: WireLimits) throws(WireError) {
         try Check.positive(byteCount, "weights_announce: byte_count")
         try Check.require(
             byteCount <= limits.snapshotBytes, .oversized,
             "weights_announce: \(byteCount) bytes are above the limit of \(limits.snapshotBytes)")
+        try Check.items(tensors.count, "tensors", limits)
+        for tensor in tensors { try Check.string(tensor.name, "weights_announce: tensor", limits) }
+        if let flaw { throw WireError(.invalidValue, "weights_announce: \(flaw)") }
+    }
+
+    /// Not checked.
+    fileprivate init(_ value: PBWeightsAnnounce) throws(WireError) {
+        var tensors: [Tensor] = []
+        tensors.reserveCapacity(value.tensors.count)
+        for tensor in value.tensors {
+            tensors.append(
+                Tensor(
+                    name: tensor.name, shape: tensor.shape.map { Int($0) },
+                    type: try WeightType(tensor.type, "weights_announce: a tensor"),
+                    byteOffset: Int(clamping: tensor.byteOffset)))
+        }
+        self.init(
+            matrixType: try WeightType(value.matrixType, "weights_announce: matrix_type"), tensors: tensors,
+            byteCount: Int(clamping: value.byteCount))
+    }
+}
+
+extension PBWeightTensor {
+    /// - Parameter value: was checked.
+    fileprivate init(_ value: WeightManifest.Tensor) {
+        self.init()
+        name = value.name
+        shape = value.shape.map { UInt32($0) }
+        type = PBElementType(value.type)
+        byteOffset = UInt64(value.byteOffset)
+    }
+}
+
+extension WeightsAnnounce {
+    fileprivate func check(_ limits: WireLimits) throws(WireError) {
+        try manifest.check(limits)
         try Check.positive(chunkByteCount, "weights_announce: chunk_byte_count")
         try Check.require(
             chunkByteCount <= limits.frameBytes, .oversized,
@@ -15,15 +71,13 @@ extension WeightsAnnounce {
         )
         try Check.string(sharedMemoryPath ?? "", "weights_announce: shared_memory_path", limits)
         try Check.string(hostID, "weights_announce: host_id", limits)
-        try Check.string(elementType, "weights_announce: element_type", limits)
     }
 
     init(_ value: PBWeightsAnnounce, _ limits: WireLimits) throws(WireError) {
         self.init(
-            version: value.version, byteCount: Int(clamping: value.byteCount),
-            chunkByteCount: Int(value.chunkByteCount), chunkCount: Int(value.chunkCount), checksum: value.checksum,
-            sharedMemoryPath: value.sharedMemoryPath.isEmpty ? nil : value.sharedMemoryPath, hostID: value.hostID,
-            elementType: value.elementType)
+            version: value.version, manifest: try WeightManifest(value), chunkByteCount: Int(value.chunkByteCount),
+            chunkCount: Int(value.chunkCount), checksum: value.checksum,
+            sharedMemoryPath: value.sharedMemoryPath.isEmpty ? nil : value.sharedMemoryPath, hostID: value.hostID)
         try check(limits)
     }
 }
@@ -39,7 +93,8 @@ extension PBWeightsAnnounce {
         checksum = value.checksum
         sharedMemoryPath = value.sharedMemoryPath ?? ""
         hostID = value.hostID
-        elementType = value.elementType
+        matrixType = PBElementType(value.manifest.matrixType)
+        tensors = value.manifest.tensors.map { PBWeightTensor($0) }
     }
 }
 

@@ -257,6 +257,49 @@ package nonisolated enum PBFinishReason: SwiftProtobuf.Enum, Swift.CaseIterable 
 
 }
 
+/// How numbers are stored.
+package nonisolated enum PBElementType: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+
+  /// IEEE 754 binary32.
+  case f32 // = 1
+
+  /// The upper half of a binary32.
+  case bf16 // = 2
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .f32
+    case 2: self = .bf16
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .f32: return 1
+    case .bf16: return 2
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [PBElementType] = [
+    .unspecified,
+    .f32,
+    .bf16,
+  ]
+
+}
+
 /// Frame 1 of a message.
 package nonisolated struct PBEnvelope: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -496,6 +539,9 @@ package nonisolated struct PBHello: Sendable {
   /// Clears the value of `teacher`. Subsequent reads from it will return its default value.
   package mutating func clearTeacher() {self._teacher = nil}
 
+  /// Whether its results are functions of what it is given, to the last bit; false: they are not, or it is not known.
+  package var reproducible: Bool = false
+
   /// What of Sampling a rollout worker heeds: 0, the fields up to stop_token_ids; 1, stop and min_tokens too.
   package var samplingRevision: UInt32 = 0
 
@@ -521,11 +567,13 @@ package nonisolated struct PBTeacherDescription: Sendable {
   /// Equal for equal chat templates; empty: not known.
   package var templateIdentity: String = String()
 
-  /// Floating-point operations of a forward pass: for each token, and for each pair of a token with itself or one
-  /// before it; 0: not known.
+  /// Floating-point operations of a forward pass: for each token, for each pair of a token with itself or one before
+  /// it, and further ones for each token that has a log-probability; all 0: not known.
   package var operationsPerToken: Double = 0
 
   package var operationsPerTokenPair: Double = 0
+
+  package var operationsPerResponseToken: Double = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -682,7 +730,7 @@ package nonisolated struct PBSampling: Sendable {
   /// Texts that end a response. Only members whose hello has a sampling_revision of at least 1 get this and what follows.
   package var stop: [String] = []
 
-  /// Tokens before which nothing ends a response.
+  /// First tokens of a response that end nothing: no stop token is drawn for them, no text of stop counts.
   package var minTokens: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -929,6 +977,28 @@ package nonisolated struct PBRevoke: Sendable {
   package init() {}
 }
 
+/// Where a tensor lies in a snapshot.
+package nonisolated struct PBWeightTensor: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// As Hugging Face checkpoints name it.
+  package var name: String = String()
+
+  /// Row-major; none: a single number.
+  package var shape: [UInt32] = []
+
+  package var type: PBElementType = .unspecified
+
+  /// From the start of the snapshot.
+  package var byteOffset: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct PBWeightsAnnounce: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -950,8 +1020,11 @@ package nonisolated struct PBWeightsAnnounce: Sendable {
 
   package var hostID: String = String()
 
-  /// "f32" or "bf16": how matrices are stored.
-  package var elementType: String = String()
+  /// How matrices are stored; of adapters, how the matrices are computed with that they change.
+  package var matrixType: PBElementType = .unspecified
+
+  /// All tensors of the snapshot; none: it is not told what lies where.
+  package var tensors: [PBWeightTensor] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1207,6 +1280,10 @@ nonisolated extension PBRolloutKind: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension PBFinishReason: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FINISH_REASON_UNSPECIFIED\0\u{1}FINISH_REASON_STOP\0\u{1}FINISH_REASON_LENGTH\0")
+}
+
+nonisolated extension PBElementType: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ELEMENT_TYPE_UNSPECIFIED\0\u{1}ELEMENT_TYPE_F32\0\u{1}ELEMENT_TYPE_BF16\0")
 }
 
 nonisolated extension PBEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -1607,7 +1684,7 @@ nonisolated extension PBArrayFrame: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{3}sampling_revision\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1623,7 +1700,8 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 9: try { try decoder.decodeRepeatedStringField(value: &self.teachers) }()
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self.processID) }()
       case 11: try { try decoder.decodeSingularMessageField(value: &self._teacher) }()
-      case 12: try { try decoder.decodeSingularUInt32Field(value: &self.samplingRevision) }()
+      case 12: try { try decoder.decodeSingularBoolField(value: &self.reproducible) }()
+      case 13: try { try decoder.decodeSingularUInt32Field(value: &self.samplingRevision) }()
       default: break
       }
     }
@@ -1658,8 +1736,11 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     try { if let v = self._teacher {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
     } }()
+    if self.reproducible != false {
+      try visitor.visitSingularBoolField(value: self.reproducible, fieldNumber: 12)
+    }
     if self.samplingRevision != 0 {
-      try visitor.visitSingularUInt32Field(value: self.samplingRevision, fieldNumber: 12)
+      try visitor.visitSingularUInt32Field(value: self.samplingRevision, fieldNumber: 13)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1673,6 +1754,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs.teachers != rhs.teachers {return false}
     if lhs.processID != rhs.processID {return false}
     if lhs._teacher != rhs._teacher {return false}
+    if lhs.reproducible != rhs.reproducible {return false}
     if lhs.samplingRevision != rhs.samplingRevision {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
@@ -1681,7 +1763,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
 
 nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TeacherDescription"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}context_length\0\u{3}vocabulary_size\0\u{3}template_identity\0\u{3}operations_per_token\0\u{3}operations_per_token_pair\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}context_length\0\u{3}vocabulary_size\0\u{3}template_identity\0\u{3}operations_per_token\0\u{3}operations_per_token_pair\0\u{3}operations_per_response_token\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1694,6 +1776,7 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
       case 3: try { try decoder.decodeSingularStringField(value: &self.templateIdentity) }()
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerToken) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerTokenPair) }()
+      case 6: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerResponseToken) }()
       default: break
       }
     }
@@ -1715,6 +1798,9 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
     if self.operationsPerTokenPair.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.operationsPerTokenPair, fieldNumber: 5)
     }
+    if self.operationsPerResponseToken.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.operationsPerResponseToken, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1724,6 +1810,7 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.templateIdentity != rhs.templateIdentity {return false}
     if lhs.operationsPerToken != rhs.operationsPerToken {return false}
     if lhs.operationsPerTokenPair != rhs.operationsPerTokenPair {return false}
+    if lhs.operationsPerResponseToken != rhs.operationsPerResponseToken {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2585,9 +2672,54 @@ nonisolated extension PBRevoke: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
   }
 }
 
+nonisolated extension PBWeightTensor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".WeightTensor"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}shape\0\u{1}type\0\u{3}byte_offset\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.shape) }()
+      case 3: try { try decoder.decodeSingularEnumField(value: &self.type) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.byteOffset) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.shape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.shape, fieldNumber: 2)
+    }
+    if self.type != .unspecified {
+      try visitor.visitSingularEnumField(value: self.type, fieldNumber: 3)
+    }
+    if self.byteOffset != 0 {
+      try visitor.visitSingularUInt64Field(value: self.byteOffset, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBWeightTensor, rhs: PBWeightTensor) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.shape != rhs.shape {return false}
+    if lhs.type != rhs.type {return false}
+    if lhs.byteOffset != rhs.byteOffset {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension PBWeightsAnnounce: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WeightsAnnounce"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}byte_count\0\u{3}chunk_byte_count\0\u{3}chunk_count\0\u{1}checksum\0\u{3}shared_memory_path\0\u{3}host_id\0\u{3}element_type\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}byte_count\0\u{3}chunk_byte_count\0\u{3}chunk_count\0\u{1}checksum\0\u{3}shared_memory_path\0\u{3}host_id\0\u{4}\u{2}matrix_type\0\u{1}tensors\0\u{c}\u{8}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2602,7 +2734,8 @@ nonisolated extension PBWeightsAnnounce: SwiftProtobuf.Message, SwiftProtobuf._M
       case 5: try { try decoder.decodeSingularFixed32Field(value: &self.checksum) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.sharedMemoryPath) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.hostID) }()
-      case 8: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
+      case 9: try { try decoder.decodeSingularEnumField(value: &self.matrixType) }()
+      case 10: try { try decoder.decodeRepeatedMessageField(value: &self.tensors) }()
       default: break
       }
     }
@@ -2630,8 +2763,11 @@ nonisolated extension PBWeightsAnnounce: SwiftProtobuf.Message, SwiftProtobuf._M
     if !self.hostID.isEmpty {
       try visitor.visitSingularStringField(value: self.hostID, fieldNumber: 7)
     }
-    if !self.elementType.isEmpty {
-      try visitor.visitSingularStringField(value: self.elementType, fieldNumber: 8)
+    if self.matrixType != .unspecified {
+      try visitor.visitSingularEnumField(value: self.matrixType, fieldNumber: 9)
+    }
+    if !self.tensors.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.tensors, fieldNumber: 10)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2644,7 +2780,8 @@ nonisolated extension PBWeightsAnnounce: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.checksum != rhs.checksum {return false}
     if lhs.sharedMemoryPath != rhs.sharedMemoryPath {return false}
     if lhs.hostID != rhs.hostID {return false}
-    if lhs.elementType != rhs.elementType {return false}
+    if lhs.matrixType != rhs.matrixType {return false}
+    if lhs.tensors != rhs.tensors {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

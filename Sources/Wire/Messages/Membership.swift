@@ -1,3 +1,5 @@
+import Distillation
+
 /// What a member of a run does.
 package enum Role: String, Sendable, Codable, CaseIterable {
     case rollout
@@ -19,12 +21,15 @@ package struct Hello: Sendable, Equatable {
     package var processID: UInt64
     /// The teacher that it holds; nil where it holds none, or cannot say.
     package var teacher: TeacherDescription?
+    /// Whether its results are functions of what it is given, to the last bit; false: they are not, or it is not known.
+    package var isReproducible: Bool
     /// What of the sampling settings a rollout worker heeds, as `SamplingSettings.revision` counts it.
     package var samplingRevision: UInt32
 
     package init(
         role: Role, name: String, protocolVersion: UInt32 = Codec.version, arithmetic: String = "",
         tokenizerFingerprint: String, teachers: [String] = [], processID: UInt64, teacher: TeacherDescription? = nil,
+        isReproducible: Bool = true,
         samplingRevision: UInt32 = 0
     ) {
         self.role = role
@@ -35,6 +40,7 @@ package struct Hello: Sendable, Equatable {
         self.teachers = teachers
         self.processID = processID
         self.teacher = teacher
+        self.isReproducible = isReproducible
         self.samplingRevision = samplingRevision
     }
 }
@@ -47,10 +53,8 @@ package struct TeacherDescription: Sendable, Equatable {
     package var vocabularySize: Int
     /// Equal for equal chat templates, at most `longestIdentity` bytes; empty: not known.
     package var templateIdentity: String
-    /// Floating-point operations of a forward pass for each token, whatever stands before it; 0: not known.
-    package var operationsPerToken: Double
-    /// Floating-point operations of a forward pass for each pair of a token with itself or one before it; 0: not known.
-    package var operationsPerTokenPair: Double
+    /// Floating-point operations of a forward pass, each number up to `mostOperations`; nil: not known.
+    package var forwardCost: PassCost?
 
     package static let mostTokens = Int(Int32.max)
     package static let longestIdentity = 128
@@ -58,14 +62,12 @@ package struct TeacherDescription: Sendable, Equatable {
     package static let mostOperations = 1e18
 
     package init(
-        contextLength: Int = 0, vocabularySize: Int = 0, templateIdentity: String = "", operationsPerToken: Double = 0,
-        operationsPerTokenPair: Double = 0
+        contextLength: Int = 0, vocabularySize: Int = 0, templateIdentity: String = "", forwardCost: PassCost? = nil
     ) {
         self.contextLength = contextLength
         self.vocabularySize = vocabularySize
         self.templateIdentity = templateIdentity
-        self.operationsPerToken = operationsPerToken
-        self.operationsPerTokenPair = operationsPerTokenPair
+        self.forwardCost = forwardCost
     }
 }
 

@@ -1,7 +1,8 @@
 /// A weight version that can be fetched.
 package struct WeightsAnnounce: Sendable, Equatable {
     package var version: UInt64
-    package var byteCount: Int
+    /// What the bytes are.
+    package var manifest: WeightManifest
     /// Bytes of every chunk but the last, which holds the rest.
     package var chunkByteCount: Int
     /// `byteCount / chunkByteCount`, rounded up.
@@ -11,22 +12,22 @@ package struct WeightsAnnounce: Sendable, Equatable {
     /// File that holds the bytes, for processes with the same `hostID`.
     package var sharedMemoryPath: String?
     package var hostID: String
-    /// `f32` or `bf16`: how matrices are stored.
-    package var elementType: String
 
     package init(
-        version: UInt64, byteCount: Int, chunkByteCount: Int, chunkCount: Int, checksum: UInt32,
-        sharedMemoryPath: String?, hostID: String, elementType: String
+        version: UInt64, manifest: WeightManifest, chunkByteCount: Int, chunkCount: Int, checksum: UInt32,
+        sharedMemoryPath: String?, hostID: String
     ) {
         self.version = version
-        self.byteCount = byteCount
+        self.manifest = manifest
         self.chunkByteCount = chunkByteCount
         self.chunkCount = chunkCount
         self.checksum = checksum
         self.sharedMemoryPath = sharedMemoryPath
         self.hostID = hostID
-        self.elementType = elementType
     }
+
+    /// Bytes of the whole snapshot.
+    package var byteCount: Int { manifest.byteCount }
 }
 
 /// Asks for chunks `firstChunk ..< firstChunk + credit` of a version.

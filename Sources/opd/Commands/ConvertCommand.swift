@@ -23,5 +23,13 @@ struct ConvertCommand: ParsableCommand {
 
     @OptionGroup var weights: WeightTypeOption
 
-    func run() throws { try ModelWriter.convert(from: try ModelFiles.open(model), to: out, type: weights.type) }
+    @Flag(
+        help:
+            "Give a model whose head is its embeddings a head of its own: what a server is started from that takes new weights."
+    )
+    var untie = false
+
+    func run() throws {
+        try ModelWriter.convert(from: try ModelFiles.open(model), to: out, type: weights.type, untying: untie)
+    }
 }

@@ -34,7 +34,7 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: "A text that ends the response; may be repeated.")
     var stop: [String] = []
 
-    @Option(help: "Tokens before which nothing ends the response.")
+    @Option(help: "First tokens that end nothing: no end token is drawn for them.")
     var minTokens = 0
 
     @Flag(name: .customLong("ignore-eos"), help: "The model's end tokens end nothing.")
@@ -53,7 +53,9 @@ struct GenerateCommand: ParsableCommand {
         guard maxTokens ?? 1 >= 1 else { throw ValidationError("--max-tokens takes 1 or more") }
         guard temperature >= 0, temperature.isFinite else { throw ValidationError("--temperature takes 0 or more") }
         guard topP > 0, topP <= 1 else { throw ValidationError("--top-p takes a number above 0 and at most 1") }
-        guard minTokens >= 0 else { throw ValidationError("--min-tokens takes 0 or more") }
+        guard minTokens >= 0, minTokens <= maxTokens ?? .max else {
+            throw ValidationError("--min-tokens takes 0 or more, and no more than --max-tokens")
+        }
         guard stop.allSatisfy({ !$0.isEmpty }) else { throw ValidationError("--stop takes a text that is not empty") }
         guard topK >= 0 else { throw ValidationError("--top-k takes 0 or more") }
     }
@@ -81,7 +83,7 @@ struct GenerateCommand: ParsableCommand {
             tokenizer: tokenizer)
         try engine.submit([
             SampleRequest(
-                id: 0, promptIDs: promptIDs, seed: seed, stream: 0, sample: 0,
+                id: 0, promptIDs: promptIDs, seed: seed, sample: 0,
                 parameters: SamplingSettings(
                     maxTokens: maxTokens ?? min(256, room), temperature: temperature, topP: topP, topK: topK,
                     stopTokenIDs: ignoreEOS ? [] : files.stopTokenIDs(tokenizer, template), stop: stop,

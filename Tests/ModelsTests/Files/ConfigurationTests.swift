@@ -99,20 +99,15 @@ import Tokenizers
         (Self.text("llama", #""architectures":["LlamaForSequenceClassification"]"#), .unsupported, "Classification"),
         (Self.text("llama", #""hidden_act":"gelu""#), .unsupported, "gelu"),
         (Self.text("llama", #""quantization_config":{"quant_method":"gptq"}"#), .unsupported, "gptq"),
-        (Self.text("llama", #""rope_scaling":{"rope_type":"yarn","factor":4.0}"#), .unsupported, "yarn"),
+        (Self.text("llama", #""rope_scaling":{"rope_type":"axial","factor":4.0}"#), .unsupported, "axial"),
         (Self.text("llama", #""rope_scaling":{"type":"dynamic","factor":4.0}"#), .unsupported, "dynamic"),
         (Self.text("llama", #""rope_scaling":{"type":"linear"}"#), .malformed, "factor"),
         (Self.text("llama", #""partial_rotary_factor":0.5"#), .unsupported, "partial_rotary_factor"),
-        (Self.text("mistral", #""num_key_value_heads":2"#), .unsupported, "sliding_window 4096"),
-        (Self.text("mistral", #""num_key_value_heads":2,"sliding_window":512"#), .unsupported, "sliding_window 512"),
-        (
-            Self.text("qwen2", #""num_key_value_heads":2,"use_sliding_window":true,"max_window_layers":1"#),
-            .unsupported, "sliding_window"
-        ),
+        (Self.text("mistral", #""num_key_value_heads":2,"sliding_window":0"#), .malformed, "sliding_window"),
         (
             Self.text(
                 "qwen3", #""num_key_value_heads":2,"use_sliding_window":true,"layer_types":["sliding_attention"]"#),
-            .unsupported, "sliding_window"
+            .malformed, "layer_types has 1 entries for 2 layers"
         ),
         (Self.text("llama", #""num_key_value_heads":3"#), .malformed, "num_key_value_heads"),
         (Self.text("llama", #""head_dim":7"#), .malformed, "head_dim"),

@@ -63,7 +63,7 @@ struct GGUFBuilder {
     /// The model of a Hugging Face folder as llama.cpp's converter would write it, in F32.
     static func converting(_ model: ModelFiles, pre: String? = nil) throws -> GGUFBuilder {
         let c = model.configuration
-        let architecture = c.family == .mistral ? "llama" : c.family.name
+        let architecture = c.family.gguf.architecture
         var builder = GGUFBuilder()
         builder.metadata = [
             ("general.architecture", .string(architecture)),
@@ -83,7 +83,8 @@ struct GGUFBuilder {
         for spec in c.parameters {
             var values = [Float](repeating: 0, count: spec.count)
             try values.withUnsafeMutableBufferPointer { try model.read(spec.name, into: $0) }
-            if architecture == "llama" {
+            if c.schema.normOffset != 0, spec.name.hasSuffix("norm.weight") { values = values.map { $0 + 1 } }
+            if c.family.gguf.interleavesRotaryRows {
                 if spec.name.contains("q_proj") {
                     values = interleaved(values, heads: c.headCount, dimension: c.headDimension)
                 }
@@ -91,13 +92,47 @@ struct GGUFBuilder {
                     values = interleaved(values, heads: c.keyValueHeadCount, dimension: c.headDimension)
                 }
             }
-            builder.tensors.append((ggufName(spec.name), 0, spec.shape.reversed(), bytes(values)))
+            builder.tensors.append((ggufName(spec.name, c.family), 0, spec.shape.reversed(), bytes(values)))
         }
+        builder.addFamily(c, architecture)
         if case .llama3(let factor, let low, let high, let original) = c.ropeScaling {
             let factors = ropeFactors(c, factor: factor, low: low, high: high, original: Double(original))
             builder.tensors.append(("rope_freqs.weight", 0, [factors.count], bytes(factors)))
         }
         return builder
+    }
+
+    /// Metadata and tensors of some families alone.
+    private mutating func addFamily(_ c: ModelConfiguration, _ architecture: String) {
+        func add(_ name: String, _ value: Value) { metadata.append(("\(architecture).\(name)", value)) }
+        switch c.ropeScaling {
+        case .yarn(let yarn):
+            add("rope.scaling.type", .string("yarn"))
+            add("rope.scaling.factor", .f32(Float(yarn.factor)))
+            add("rope.scaling.original_context_length", .u32(UInt32(yarn.originalMaxPositions)))
+        case .longRope(let long):
+            add("rope.scaling.original_context_length", .u32(UInt32(long.originalMaxPositions)))
+            add("rope.scaling.attn_factor", .f32(Float(long.magnitude(maxPositions: c.maxPositions))))
+            for (name, factors) in [("long", long.longFactors), ("short", long.shortFactors)] {
+                let values = Self.bytes(factors.map { Float($0) })
+                tensors.append(("rope_factors_\(name).weight", 0, [factors.count], values))
+            }
+        default: break
+        }
+        if let window = c.slidingWindow {
+            add("attention.sliding_window", .u32(UInt32(window)))
+            let first = c.layerKinds.firstIndex { !$0.isSliding } ?? 0
+            if c.family == .gemma3 { add("attention.sliding_window_pattern", .u32(UInt32(first + 1))) }
+        }
+        if c.family == .phi3 { add("rope.dimension_count", .u32(UInt32(c.rotaryDimension))) }
+        if let cap = c.attentionSoftCap { add("attn_logit_softcapping", .f32(cap)) }
+        if let cap = c.logitSoftCap { add("final_logit_softcapping", .f32(cap)) }
+        if c.family == .granite {
+            add("embedding_scale", .f32(c.multipliers.embedding))
+            add("residual_scale", .f32(c.multipliers.residual))
+            add("attention.scale", .f32(c.multipliers.attention ?? 1))
+            add("logit_scale", .f32(c.multipliers.logitDivisor))
+        }
     }
 
     /// llama.cpp's converter: `reshape(heads, 2, D/2, width).swapaxes(1, 2)`.
@@ -128,8 +163,12 @@ struct GGUFBuilder {
         }
     }
 
-    static func ggufName(_ name: String) -> String {
+    static func ggufName(_ name: String, _ family: Family = .llama) -> String {
+        let hasPostNorms = [.gemma2, .gemma3, .olmo2].contains(family)
         let modules = [
+            ("pre_feedforward_layernorm", "ffn_norm"), ("post_feedforward_layernorm", "post_ffw_norm"),
+            ("post_attention_layernorm", hasPostNorms ? "post_attention_norm" : "ffn_norm"),
+            ("self_attn.qkv_proj", "attn_qkv"), ("mlp.gate_up_proj", "ffn_up"),
             ("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output"),
             ("model.layers", "blk"), ("self_attn.q_proj", "attn_q"), ("self_attn.k_proj", "attn_k"),
             ("self_attn.v_proj", "attn_v"), ("self_attn.o_proj", "attn_output"), ("self_attn.q_norm", "attn_q_norm"),

@@ -38,6 +38,34 @@ import Tokenizers
         }
     }
 
+    /// The same of families whose files have more than llama's: norms with 1 added, fused matrices, factors as tensors,
+    /// scales.
+    @Test(arguments: [
+        "llama-yarn", "granite", "smollm3", "olmo2", "phi3", "phi3-longrope", "gemma2", "gemma3",
+    ]) func roundTripOfFamilies(name: String) throws {
+        let source = try Self.golden(name)
+        try withTemporaryFolder { folder in
+            let model = try Self.open(GGUFBuilder.converting(source), in: folder)
+            #expect(model.configuration == source.configuration)
+            for spec in source.configuration.parameters {
+                let (got, want) = (try Self.values(model, spec.name), try Self.values(source, spec.name))
+                let addsOne = source.configuration.schema.normOffset == 1 && spec.name.hasSuffix("norm.weight")
+                #expect(
+                    addsOne ? zip(got, want).allSatisfy { abs($0 - $1) < 2e-7 } : got == want, "\(spec.name)")
+            }
+        }
+    }
+
+    @Test func biasesOfAFusedMatrixAreRefused() throws {
+        try withTemporaryFolder { folder in
+            var builder = try GGUFBuilder.converting(Self.golden("phi3"))
+            builder.tensors.append(
+                ("blk.0.attn_qkv.bias", 0, [128], GGUFBuilder.bytes([Float](repeating: 0, count: 128))))
+            let error = #expect(throws: ModelError.self) { try Self.open(builder, in: folder) }
+            #expect(error?.message.contains("'blk.0.attn_qkv.bias' is not one of a phi3 model") == true)
+        }
+    }
+
     @Test func llamaBiasesArePermutedToo() throws {
         var configuration = try Self.golden("llama-tied").configuration
         configuration.attentionInputBias = true
@@ -176,7 +204,12 @@ import Tokenizers
             expect("'falcon'") { set(&$0, "general.architecture", .string("falcon")) }
             expect("llama.block_count") { set(&$0, "llama.block_count", .string("3")) }
             expect("experts") { set(&$0, "llama.expert_count", .u32(8)) }
-            expect("yarn") { set(&$0, "llama.rope.scaling.type", .string("yarn")) }
+            expect("ntk") { set(&$0, "llama.rope.scaling.type", .string("ntk")) }
+            expect("rope.scaling.factor") { set(&$0, "llama.rope.scaling.type", .string("yarn")) }
+            expect("yarn_ext_factor") {
+                set(&$0, "llama.rope.scaling.type", .string("yarn"))
+                set(&$0, "llama.rope.scaling.yarn_ext_factor", .f32(0))
+            }
             expect("sliding_window") { set(&$0, "llama.attention.sliding_window", .u32(16)) }
             expect("rotary") { set(&$0, "llama.rope.dimension_count", .u32(4)) }
             expect("num_key_value_heads") { set(&$0, "llama.attention.head_count_kv", .u32(4)) }
@@ -193,7 +226,7 @@ import Tokenizers
             }
             expect("twice") { $0.metadata.append(("general.architecture", .string("llama"))) }
             expect("twice") { $0.tensors.append($0.tensors[0]) }
-            expect("Q4_K") { $0.tensors[3].type = 12 }
+            expect("IQ2_XXS") { $0.tensors[3].type = 16 }
             expect("overlaps") { $0.offset = { $0 / 2 / 32 * 32 } }
             expect("not aligned") { $0.offset = { $0 + 1 } }
             expect("past the end") { $0.offset = { $0 + 1 << 30 } }

@@ -1,3 +1,4 @@
+import Foundation
 import JSON
 import Models
 import TestSupport
@@ -74,6 +75,84 @@ import Tokenizers
         }
     }
 
+    /// A GGUF whose scores are what the golden SentencePiece tokenizer's merges come from: the earlier, the higher.
+    static func sentencePiece() throws -> GGUFBuilder {
+        let name = "spm/spm-llama2"
+        let path = "\(Fixtures.repository)/Tests/Fixtures/golden/\(name).tokenizer.json"
+        let tokenizer = try Tokenizer(json: try Fixtures.read(path), file: path)
+        var builder = try builder(name, pre: "default")
+        var scores = [Float](repeating: -1e4, count: tokenizer.vocabularySize + 3)
+        for (rank, merge) in tokenizer.definition.merges.enumerated() {
+            guard let id = tokenizer.id(of: merge.left + merge.right) else { continue }
+            scores[Int(id)] = max(scores[Int(id)], -Float(rank))
+        }
+        let types = scores.indices.map { id -> Int32 in
+            switch id {
+            case 0: 2
+            case 1, 2: 3
+            case 3..<259: 6
+            default: id < tokenizer.vocabularySize ? 1 : 5
+            }
+        }
+        builder.metadata.removeAll {
+            ["tokenizer.ggml.merges", "tokenizer.ggml.model", "tokenizer.ggml.token_type"].contains($0.0)
+        }
+        let list = GGUFBuilder.little(UInt32(6)) + GGUFBuilder.little(UInt64(scores.count)) + GGUFBuilder.bytes(scores)
+        builder.metadata += [
+            ("tokenizer.ggml.model", .string("llama")), ("tokenizer.ggml.token_type", .i32s(types)),
+            ("tokenizer.ggml.scores", .raw(type: 9, list)),
+        ]
+        return builder
+    }
+
+    @Test func scoresAreMerges() throws {
+        let texts = try #require(
+            try JSONValue.parse(try Fixtures.read("\(Fixtures.repository)/Tests/Fixtures/golden/spm/spm.json"))[
+                "spm-llama2"]?.array)
+        try withTemporaryFolder { folder in
+            let model = try GGUFTests.open(Self.sentencePiece(), in: folder)
+            try ModelWriter.convert(from: model, to: folder + "/hf")
+            let converted = try ModelFiles.open(folder + "/hf")
+            #expect(try converted.loadTokenizer().fingerprint == model.loadTokenizer().fingerprint)
+            for tokenizer in [try model.loadTokenizer(), try converted.loadTokenizer()] {
+                for value in texts {
+                    let text = try #require(value["text"]?.string)
+                    let ids = try #require(value["ids_special"]?.array).map { Int32($0.int ?? -1) }
+                    #expect(try tokenizer.encode(text, addSpecialTokens: true) == ids, "\(text.debugDescription)")
+                    #expect(tokenizer.decode(Array(ids.dropFirst())) == value["decoded"]?.string)
+                }
+            }
+            var plain = try Self.sentencePiece()
+            plain.metadata += [
+                ("tokenizer.ggml.add_space_prefix", .bool(false)), ("tokenizer.ggml.add_bos_token", .bool(false)),
+                ("tokenizer.ggml.add_eos_token", .bool(true)),
+            ]
+            let tokenizer = try GGUFTests.open(plain, in: folder).loadTokenizer()
+            let ids = try tokenizer.encode("he", addSpecialTokens: true)
+            #expect(ids.last == 2 && tokenizer.token(ids[0])?.first == "h")
+            #expect(tokenizer.decode(try tokenizer.encode(" he")) == " he")
+        }
+    }
+
+    /// Every name that is known compiles and keeps a text whole.
+    @Test(arguments: ["dbrx", "refact", "gpt-4o", "deepseek-v3", "tekken", "qwen35", "olmo", "starcoder", "phi-2"])
+    func knownPreTokenizers(pre: String) throws {
+        try withTemporaryFolder { folder in
+            let tokenizer = try GGUFTests.open(Self.builder("bpe-llama3", pre: pre), in: folder).loadTokenizer()
+            let text = "It's 12345 naïve words,\n\n\t a/b 中文字 émile's — x=1;"
+            #expect(tokenizer.decode(try tokenizer.encode(text)) == text)
+            #expect(tokenizer.definition.ignoresMerges == (pre == "tekken"))
+        }
+    }
+
+    @Test func sentencePieceModelsAreToldHowToConvert() throws {
+        try withTemporaryFolder { folder in
+            try Data("x".utf8).write(to: URL(filePath: folder + "/tokenizer.model"))
+            let error = #expect(throws: ModelError.self) { try ModelFiles.openTokenizer(folder) }
+            #expect(error?.message.contains("save_pretrained") == true)
+        }
+    }
+
     @Test func preTokenizersDiffer() throws {
         try withTemporaryFolder { folder in
             func definition(_ pre: String) throws -> TokenizerDefinition {
@@ -107,7 +186,12 @@ import Tokenizers
                 builder.metadata.removeAll { $0.0 == key }
                 builder.metadata.append((key, value))
             }
-            try expect("'llama'") { set(&$0, "tokenizer.ggml.model", .string("llama")) }
+            try expect("'bert'") { set(&$0, "tokenizer.ggml.model", .string("bert")) }
+            try expect("scores") { set(&$0, "tokenizer.ggml.model", .string("llama")) }
+            try expect("remove_extra_whitespaces") {
+                set(&$0, "tokenizer.ggml.model", .string("llama"))
+                set(&$0, "tokenizer.ggml.remove_extra_whitespaces", .bool(true))
+            }
             try expect("tokens") { set(&$0, "tokenizer.ggml.tokens", .strings([])) }
             try expect("token_type") { set(&$0, "tokenizer.ggml.token_type", .i32s([1])) }
             try expect("merge 0") { set(&$0, "tokenizer.ggml.merges", .strings(["abc"])) }

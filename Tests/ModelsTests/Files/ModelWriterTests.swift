@@ -6,8 +6,8 @@ import Testing
 import Tokenizers
 
 @Suite struct ModelWriterTests {
-    @Test(arguments: ["llama-tied", "llama3-rope", "qwen2", "qwen3"]) func f32RoundTrip(name: String) throws {
-        let source = try GGUFTests.golden(name)
+    @Test(arguments: Fixtures.cases) func f32RoundTrip(name: String) throws {
+        let source = try ModelFiles.open("\(Fixtures.golden)/\(name)")
         try withTemporaryFolder { folder in
             try ModelWriter.convert(from: source, to: folder)
             let copy = try ModelFiles.open(folder)

@@ -37,6 +37,37 @@ import Testing
         return course.recordLine(passRate.map(evaluation), exampleIDs: [3])
     }
 
+    private func graded(by teacher: String) -> ScoredTrajectory {
+        let trajectory = Trajectory(
+            id: RolloutID(group: 0, sample: 0), kind: .train, teacher: teacher, promptIDs: [1], responseIDs: [2],
+            behaviourLogprobs: [-1], policyVersions: [0], finishReason: .stop, temperature: 1)
+        return ScoredTrajectory(trajectory: trajectory, teacherLogprobs: [-1])
+    }
+
+    /// A teacher that is somewhere else is counted as soon as its member has told what it costs; what was not counted is
+    /// known, also after a checkpoint.
+    @Test func aTeacherIsCountedWhenItsCostIsTold() {
+        var options = options()
+        options.costModel = CostModel(student: { Double($0 + $1) }, teachers: ["near": { _, _ in 100 }])
+        var course = RunCourse(options, resuming: nil)
+        course.addCost(of: [graded(by: "near"), graded(by: "far")], isTrained: true)
+        #expect(course.countedCost == RunCost(sampling: 4, scoring: 100, training: 12))
+        #expect(course.uncountedTeachers == ["far"])
+        let told = PassCost(perToken: 10, perResponseToken: 5, perPair: 1)
+        course.addCost(of: [graded(by: "near"), graded(by: "far")], isTrained: false) { teacher in
+            #expect(teacher == "far", "what the learner's own files tell is not asked for")
+            return told
+        }
+        #expect(course.countedCost == RunCost(sampling: 8, scoring: 228, training: 12))
+        // What was told once stays, also when its member has left.
+        course.addCost(of: [graded(by: "far")], isTrained: false)
+        #expect(course.countedCost?.scoring == 256)
+        _ = train(&course)
+        let state = course.checkpointState(tokenizerFingerprint: "t")
+        #expect(state.uncountedTeachers == ["far"])
+        #expect(RunCourse(options, resuming: state).uncountedTeachers == ["far"])
+    }
+
     private let badLoss = StepFlaw(.notFinite, "the loss is nan", [])
 
     @Test func aRunGoesOnUntilItsLastStep() {

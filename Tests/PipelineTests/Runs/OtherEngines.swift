@@ -20,7 +20,7 @@ actor DistantSampler: RolloutBackend {
 
     init() { (events, continuation) = AsyncThrowingStream.makeStream() }
 
-    func replaceWeights(_ bytes: WeightBytes, type: WeightType, version: UInt64) {
+    func replaceWeights(_ bytes: WeightBytes, _ manifest: WeightManifest, version: UInt64) {
         model = UnigramModel(bytes: bytes)
         self.version = version
     }
@@ -70,7 +70,7 @@ final class ScriptedSampler: RolloutBackend {
     var submitted: [RolloutTask] { heard.withLock { $0.submitted } }
     var cancelled: [Set<WorkItem>] { heard.withLock { $0.cancelled } }
 
-    func replaceWeights(_ bytes: WeightBytes, type: WeightType, version: UInt64) {}
+    func replaceWeights(_ bytes: WeightBytes, _ manifest: WeightManifest, version: UInt64) {}
     func submit(_ tasks: [RolloutTask]) { heard.withLock { $0.submitted += tasks } }
     func cancel(_ items: Set<WorkItem>) { heard.withLock { $0.cancelled.append(items) } }
 }

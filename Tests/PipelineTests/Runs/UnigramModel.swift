@@ -30,6 +30,10 @@ struct UnigramModel: Sendable, Equatable {
         return Int32(Self.vocabulary - 1)
     }
 
+    static let manifest = WeightManifest(
+        matrixType: .f32, tensors: [.init(name: "logits", shape: [vocabulary], type: .f32, byteOffset: 0)],
+        byteCount: vocabulary * 4)
+
     var bytes: WeightBytes {
         WeightBytes(count: logits.count * 4) { memory in logits.withUnsafeBytes { memory.copyMemory(from: $0) } }
     }
@@ -78,7 +82,7 @@ actor UnigramSampler: RolloutBackend, ScoringBackend {
         (events, continuation) = AsyncThrowingStream.makeStream()
     }
 
-    func replaceWeights(_ bytes: WeightBytes, type: WeightType, version: UInt64) {
+    func replaceWeights(_ bytes: WeightBytes, _ manifest: WeightManifest, version: UInt64) {
         model = UnigramModel(bytes: bytes)
         self.version = version
         replaced += 1
@@ -264,9 +268,11 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
         return StepResult(statistics: statistics, gradNorm: norm)
     }
 
-    func withSnapshot<Result: Sendable>(_ body: @Sendable (TrainedWeights) throws -> Result) throws -> Result {
+    nonisolated var weightManifest: WeightManifest { UnigramModel.manifest }
+
+    func writeWeights(to place: WeightPlace) throws {
         if dead { throw EngineFailure() }
-        return try body(TrainedWeights(model.bytes, type: .f32))
+        model.logits.withUnsafeBytes { logits in place.memory.withBytes { $0.copyMemory(from: logits) } }
     }
 
     func holdState() -> HeldState {
@@ -276,7 +282,6 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
                 if dead { throw EngineFailure() }
                 Thread.sleep(forTimeInterval: saving)
                 try JSONEncoder().encode(values).write(to: URL(fileURLWithPath: "\(folder)/unigram.json"))
-                return ["unigram.json"]
             }, release: {})
     }
 

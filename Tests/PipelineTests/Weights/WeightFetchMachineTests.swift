@@ -9,8 +9,8 @@ import Wire
 
     private func announce(_ version: UInt64, chunks: Int = 10, path: String? = nil) -> WeightsAnnounce {
         WeightsAnnounce(
-            version: version, byteCount: chunks * 4, chunkByteCount: 4, chunkCount: chunks, checksum: 1,
-            sharedMemoryPath: path, hostID: "here", elementType: "f32")
+            version: version, manifest: WeightManifest(matrixType: .f32, byteCount: chunks * 4), chunkByteCount: 4,
+            chunkCount: chunks, checksum: 1, sharedMemoryPath: path, hostID: "here")
     }
 
     private func requests(_ actions: [WeightFetchMachine.Action]) -> [WeightsRequest] {
@@ -126,14 +126,6 @@ import Wire
     }
 
     /// A resumed learner counts from its checkpoint.
-    @Test func forgettingAcceptsLowerVersions() {
-        var machine = WeightFetchMachine(hostID: "here", options: options)
-        _ = machine.handle(.announced(announce(9, path: "p")), now: start)
-        _ = machine.handle(.sharedMemory(version: 9, failure: nil), now: start)
-        machine.forget()
-        #expect(machine.handle(.announced(announce(5)), now: start).count == 2)
-    }
-
     /// Chunks in any order, some lost, some twice: the version still arrives, and only once.
     @Test(arguments: 0..<50 as Range<UInt64>)
     func anyLossAndOrder(_ seed: UInt64) {

@@ -73,14 +73,14 @@ struct WeightTransferTests {
     @Test func sharedMemory() async throws {
         let publisher = publisher()
         let bytes = snapshot(10_001, 1)
-        let announce = publisher.publish(TrainedWeights(bytes, type: .bf16), version: 1)
+        let announce = publisher.publish(bytes, type: .bf16, version: 1)
         let path = try #require(announce.sharedMemoryPath)
         var status = stat()
         #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
         let fetcher = fetcher(publisher, host: "here")
         await fetcher.receive(announce)
         let fetched = try await weights(fetcher)
-        #expect(fetched.source == .sharedMemory && fetched.version == 1 && fetched.type == .bf16)
+        #expect(fetched.source == .sharedMemory && fetched.version == 1 && fetched.manifest.matrixType == .bf16)
         // The mapping outlives its file.
         publisher.close()
         #expect(try files().isEmpty)
@@ -92,7 +92,7 @@ struct WeightTransferTests {
     func chunks(_ count: Int) async throws {
         let publisher = publisher()
         let bytes = snapshot(count, 2)
-        let announce = publisher.publish(TrainedWeights(bytes, type: .f32), version: 5)
+        let announce = publisher.publish(bytes, version: 5)
         let fetcher = fetcher(publisher, host: "elsewhere", expected: count)
         await fetcher.receive(announce)
         let fetched = try await weights(fetcher)
@@ -105,7 +105,7 @@ struct WeightTransferTests {
     func unusableFilesFallBackToChunks(_ damage: String) async throws {
         let publisher = publisher()
         let bytes = snapshot(5000, 3)
-        let announce = publisher.publish(TrainedWeights(bytes, type: .f32), version: 1)
+        let announce = publisher.publish(bytes, version: 1)
         let path = try #require(announce.sharedMemoryPath)
         let moved = path + "-moved"
         try FileManager.default.moveItem(atPath: path, toPath: moved)
@@ -133,7 +133,7 @@ struct WeightTransferTests {
     @Test func filesLiveUntilTwoNewerOnesExist() throws {
         let publisher = publisher()
         for version in 1...5 as ClosedRange<UInt64> {
-            _ = publisher.publish(TrainedWeights(snapshot(100, 0), type: .f32), version: version)
+            _ = publisher.publish(snapshot(100, 0), version: version)
         }
         #expect(try files().map { $0.split(separator: "-").last! } == ["3", "4", "5"])
         publisher.close()
@@ -152,8 +152,7 @@ struct WeightTransferTests {
         let publisher = publisher()
         defer { publisher.close() }
         func publish(_ version: UInt64) -> WeightsAnnounce {
-            publisher.publish(
-                TrainedWeights(snapshot(5000, UInt8(version)), type: .f32), version: version)
+            publisher.publish(snapshot(5000, UInt8(version)), version: version)
         }
         func mapped(_ announce: WeightsAnnounce) throws -> WeightBytes {
             try WeightBytes(mapping: announce.sharedMemoryPath ?? "", in: directory, count: 5000)
@@ -225,7 +224,7 @@ struct WeightTransferTests {
         defer { close(read) }
         #expect(flock(read, LOCK_SH) == 0)
         let living = publisher()
-        _ = living.publish(TrainedWeights(snapshot(100, 0), type: .f32), version: 1)
+        _ = living.publish(snapshot(100, 0), version: 1)
         let other = publisher()
         #expect(try files().count == 2, "the stale file is gone, the living publisher's is not")
         living.close()
@@ -236,7 +235,7 @@ struct WeightTransferTests {
         let publisher = WeightPublisher(
             runID: "r", hostID: "here", directory: "/nonexistent", chunkByteCount: 1000, logger: .silent)
         let bytes = snapshot(3000, 4)
-        let announce = publisher.publish(TrainedWeights(bytes, type: .f32), version: 1)
+        let announce = publisher.publish(bytes, version: 1)
         #expect(announce.sharedMemoryPath == nil)
         let fetcher = fetcher(publisher, host: "here")
         await fetcher.receive(announce)
@@ -246,7 +245,7 @@ struct WeightTransferTests {
     @Test func corruptedChunksAreFetchedAgain() async throws {
         let publisher = publisher()
         let bytes = snapshot(10_000, 5)
-        let announce = publisher.publish(TrainedWeights(bytes, type: .f32), version: 1)
+        let announce = publisher.publish(bytes, version: 1)
         let corrupted = Locked(Set<Int>())
         let fetcher = fetcher(publisher, host: "elsewhere") { message, fetcher in
             guard case .weightsChunk(var chunk) = message else { return }
@@ -264,7 +263,7 @@ struct WeightTransferTests {
 
     @Test func lostChunksAreAskedForAgainThenNamed() async throws {
         let publisher = publisher()
-        let announce = publisher.publish(TrainedWeights(snapshot(10_000, 5), type: .f32), version: 1)
+        let announce = publisher.publish(snapshot(10_000, 5), version: 1)
         var options = WeightFetcher.Options()
         options.timeout = .milliseconds(20)
         options.attempts = 3
@@ -291,8 +290,7 @@ struct WeightTransferTests {
         }
         var seen: [UInt64] = []
         for version in 1...3 as ClosedRange<UInt64> {
-            let announce = publisher.publish(
-                TrainedWeights(snapshot(10_000, UInt8(version)), type: .f32), version: version)
+            let announce = publisher.publish(snapshot(10_000, UInt8(version)), version: version)
             if version == 3 { hold.withLock { $0 = false } }
             await slow.receive(announce)
             await fast.receive(announce)
@@ -307,8 +305,8 @@ struct WeightTransferTests {
     /// A request for a version that is gone is answered by the newest announcement.
     @Test func staleRequestsLeadToTheNewest() async throws {
         let publisher = publisher()
-        let old = publisher.publish(TrainedWeights(snapshot(10_000, 1), type: .f32), version: 1)
-        _ = publisher.publish(TrainedWeights(snapshot(10_000, 2), type: .f32), version: 2)
+        let old = publisher.publish(snapshot(10_000, 1), version: 1)
+        _ = publisher.publish(snapshot(10_000, 2), version: 2)
         let fetcher = fetcher(publisher, host: "elsewhere")
         await fetcher.receive(old)
         #expect(try await weights(fetcher).version == 2)
@@ -316,7 +314,7 @@ struct WeightTransferTests {
 
     @Test func anotherModelsWeightsAreRefused() async throws {
         let publisher = publisher()
-        let announce = publisher.publish(TrainedWeights(snapshot(100, 1), type: .f32), version: 1)
+        let announce = publisher.publish(snapshot(100, 1), version: 1)
         let fetcher = fetcher(publisher, host: "elsewhere", expected: 200)
         await fetcher.receive(announce)
         guard case .failed(let error)? = await next(fetcher) else {
@@ -329,7 +327,7 @@ struct WeightTransferTests {
     @Test func hostileRequestsGetNothing() {
         let publisher = publisher()
         #expect(publisher.replies(to: WeightsRequest(version: 1, firstChunk: 0, credit: 1)).isEmpty)
-        _ = publisher.publish(TrainedWeights(snapshot(100_000, 1), type: .f32), version: 1)
+        _ = publisher.publish(snapshot(100_000, 1), version: 1)
         #expect(publisher.replies(to: WeightsRequest(version: 1, firstChunk: 1 << 31, credit: 1)).isEmpty)
         let all = publisher.replies(to: WeightsRequest(version: 1, firstChunk: 0, credit: Int(UInt32.max)))
         #expect(all.count == WeightPublisher.maximumCredit)
@@ -372,7 +370,7 @@ struct WeightTransferTests {
     @Test func overZeroMQ() async throws {
         let publisher = publisher(chunk: 1 << 16)
         let bytes = snapshot(1_000_000, 6)
-        let announce = publisher.publish(TrainedWeights(bytes, type: .f32), version: 1)
+        let announce = publisher.publish(bytes, version: 1)
         let learner = try ZeroMQTransport.learner(bind: "tcp://127.0.0.1:*", logger: .silent)
         let member = try ZeroMQTransport.member(connect: learner.endpoint, identity: "w", logger: .silent)
         let fetcher = WeightFetcher(hostID: "elsewhere", expectedByteCount: bytes.count, logger: .silent) { request in
@@ -411,9 +409,11 @@ extension WeightBytes {
     fileprivate var array: [UInt8] { withUnsafeBytes { Array($0) } }
 }
 
-extension TrainedWeights {
-    /// Weights that are these bytes.
-    init(_ bytes: WeightBytes, type: WeightType) {
-        self.init(byteCount: bytes.count, type: type) { $0.copyMemory(from: bytes.bytes) }
+extension WeightPublisher {
+    /// Does as a learner and its trainer do, at once.
+    func publish(_ bytes: WeightBytes, type: WeightType = .f32, version: UInt64) -> WeightsAnnounce {
+        let place = place(for: WeightManifest(matrixType: type, byteCount: bytes.count), version: version)
+        bytes.withUnsafeBytes { source in place.memory.withBytes { $0.copyMemory(from: source) } }
+        return announce(place)
     }
 }

@@ -39,8 +39,8 @@ struct AccessPolicyTests {
         (
             .weightsAnnounce(
                 WeightsAnnounce(
-                    version: 1, byteCount: 1, chunkByteCount: 1, chunkCount: 1, checksum: 0, sharedMemoryPath: nil,
-                    hostID: "", elementType: "f32")), false, false
+                    version: 1, manifest: WeightManifest(matrixType: .f32, byteCount: 1), chunkByteCount: 1,
+                    chunkCount: 1, checksum: 0, sharedMemoryPath: nil, hostID: "")), false, false
         ),
         (.weightsChunk(WeightsChunk(version: 1, index: 0, checksum: 0, payload: Frame([0]))), false, false),
     ]

@@ -21,27 +21,72 @@ extension GGUFMetadata {
             return .llama3(
                 factor: try double(key("factor")), lowFrequencyFactor: try double(key("low_freq_factor")),
                 highFrequencyFactor: try double(key("high_freq_factor")), originalMaxPositions: original ?? context)
-        case let type:
+        case "yarn": return .yarn(try yarn(architecture: architecture, original: original ?? context))
+        case let type where type != "longrope":
             throw ModelError(
-                .unsupported, "\(file.path): rope scaling '\(type)' is not supported; none, linear and llama3 are")
+                .unsupported,
+                "\(file.path): rope scaling '\(type)' is not supported; none, linear, llama3, yarn and longrope are")
+        default: break
         }
-        guard let tensor = file.tensors.first(where: { $0.name == "rope_freqs.weight" }) else { return .none }
-        guard tensor.shape == [dimension / 2], tensor.type == .f32 else {
-            throw ModelError(.tensor, "\(file.path): tensor 'rope_freqs.weight' is not F32 [\(dimension / 2)]")
+        if let long = try ropeFactors("rope_factors_long.weight", dimension: dimension),
+            let short = try ropeFactors("rope_factors_short.weight", dimension: dimension)
+        {
+            return .longRope(try longRope(short, long, architecture: architecture, context: context))
         }
-        var factors = [Float](repeating: 0, count: dimension / 2)
-        factors.withUnsafeMutableBufferPointer { out in
-            file.withBytes(of: tensor) { tensor.type.dequantize($0, into: out) }
-        }
+        guard let factors = try ropeFactors("rope_freqs.weight", dimension: dimension) else { return .none }
         guard
             let scaling = RopeScaling.llama3(
-                dividing: factors.map(Double.init), theta: theta, dimension: dimension, originalMaxPositions: original)
+                dividing: factors, theta: theta, dimension: dimension, originalMaxPositions: original)
         else {
             throw ModelError(
                 .unsupported,
                 "\(file.path): tensor 'rope_freqs.weight' is no llama3 rope scaling; only that is supported"
             )
         }
+        return scaling
+    }
+
+    /// Factors of all frequencies in a tensor; nil when there is none of the name.
+    private func ropeFactors(_ name: String, dimension: Int) throws -> [Double]? {
+        guard let tensor = file.tensors.first(where: { $0.name == name }) else { return nil }
+        guard tensor.shape == [dimension / 2], tensor.type == .f32 else {
+            throw ModelError(.tensor, "\(file.path): tensor '\(name)' is not F32 [\(dimension / 2)]")
+        }
+        var factors = [Float](repeating: 0, count: dimension / 2)
+        factors.withUnsafeMutableBufferPointer { out in
+            file.withBytes(of: tensor) { tensor.type.dequantize($0, into: out) }
+        }
+        // As a person would write them: 1.05, not 1.0499999523162842.
+        return factors.map { Double("\($0)") ?? Double($0) }
+    }
+
+    /// yarn as llama.cpp's operation computes it, which is as transformers does.
+    private func yarn(architecture: String, original: Int) throws -> YarnScaling {
+        func key(_ name: String) -> String { "\(architecture).rope.scaling.\(name)" }
+        for name in ["yarn_ext_factor", "yarn_attn_factor", "yarn_log_multiplier"] {
+            if let value = try optionalDouble(key(name)), value != (name == "yarn_log_multiplier" ? 0 : 1) {
+                throw ModelError(.unsupported, "\(file.path): \(key(name)) \(value) is not supported")
+            }
+        }
+        let factor = try double(key("factor"))
+        return YarnScaling(
+            factor: factor, originalMaxPositions: original, betaFast: try optionalDouble(key("yarn_beta_fast")) ?? 32,
+            betaSlow: try optionalDouble(key("yarn_beta_slow")) ?? 1,
+            attentionFactor: try optionalDouble(key("attn_factor")).map { $0 * YarnScaling.magnitude(factor: factor) })
+    }
+
+    private func longRope(
+        _ short: [Double], _ long: [Double], architecture: String, context: Int
+    ) throws -> LongRopeScaling {
+        var scaling = LongRopeScaling(
+            shortFactors: short, longFactors: long,
+            originalMaxPositions: try int("\(architecture).rope.scaling.original_context_length"))
+        guard scaling.originalMaxPositions > 1 else {
+            throw ModelError(.malformed, "\(file.path): rope.scaling.original_context_length is no length")
+        }
+        // The file has what follows from the two lengths, in f32, or a factor of its own.
+        let own = try optionalDouble("\(architecture).rope.scaling.attn_factor") ?? 1
+        if abs(own - scaling.magnitude(maxPositions: context)) > 1e-6 * abs(own) { scaling.attentionFactor = own }
         return scaling
     }
 }

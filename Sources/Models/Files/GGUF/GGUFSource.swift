@@ -11,20 +11,30 @@ struct GGUFSource: TensorSource {
         let position: Int
         /// Heads of rows that the converter interleaved; nil where it kept the order.
         let interleavedHeads: Int?
+        /// What the converter added to every value.
+        let offset: Float
     }
+
+    /// Tensors that are read with the configuration.
+    private static let ofConfiguration: Set = [
+        "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight",
+    ]
 
     init(_ file: GGUFFile, configuration: ModelConfiguration) throws {
         let family = configuration.family
         let table = GGUFNames(family.schema)
         var index: [String: Place] = [:]
         var names: [String] = []
-        for (position, tensor) in file.tensors.enumerated() where tensor.name != "rope_freqs.weight" {
-            guard let (name, module) = table.find(tensor.name) else {
+        let parameters = Set(configuration.parameters.map(\.name))
+        for (position, tensor) in file.tensors.enumerated() where !Self.ofConfiguration.contains(tensor.name) {
+            guard let (name, module) = table.find(tensor.name), parameters.contains(name) else {
                 throw ModelError(
                     .unsupported, "\(file.path): tensor '\(tensor.name)' is not one of a \(family.name) model")
             }
             let heads = family.gguf.interleavesRotaryRows ? module.rotaryHeads.map(configuration.size) : nil
-            index[name] = Place(position: position, interleavedHeads: heads)
+            let isNorm = module.shape.count == 1 && name.hasSuffix(".weight")
+            index[name] = Place(
+                position: position, interleavedHeads: heads, offset: isNorm ? family.schema.normOffset : 0)
             names.append(name)
         }
         self.file = file
@@ -44,7 +54,11 @@ struct GGUFSource: TensorSource {
         file.withBytes(of: tensor) { bytes in
             guard let heads = index[name]?.interleavedHeads, !destination.isEmpty, tensor.shape[0] % (2 * heads) == 0
             else {
-                return tensor.type.dequantize(bytes, into: destination)
+                tensor.type.dequantize(bytes, into: destination)
+                if let offset = index[name]?.offset, offset != 0 {
+                    for index in destination.indices { destination[index] -= offset }
+                }
+                return
             }
             let rows = tensor.shape[0]
             if tensor.shape.count == 1 {

@@ -6,12 +6,20 @@ package enum GGUFType: UInt32, Sendable, CustomStringConvertible {
     case f16 = 1
     case q40 = 2
     case q41 = 3
+    case q50 = 6
+    case q51 = 7
     case q80 = 8
+    case q2k = 10
+    case q3k = 11
+    case q4k = 12
+    case q5k = 13
+    case q6k = 14
+    case iq4nl = 20
     case bf16 = 30
 
     package var description: String { Self.name(of: rawValue) }
 
-    static let list = "F32, F16, BF16, Q8_0, Q4_0 and Q4_1"
+    static let list = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL and Q2_K to Q6_K"
 
     /// ggml's name of a type, read or not.
     static func name(of code: UInt32) -> String {
@@ -31,7 +39,15 @@ package enum GGUFType: UInt32, Sendable, CustomStringConvertible {
         case .f16, .bf16: (1, 2)
         case .q40: (32, 18)
         case .q41: (32, 20)
+        case .q50: (32, 22)
+        case .q51: (32, 24)
         case .q80: (32, 34)
+        case .iq4nl: (32, 18)
+        case .q2k: (256, 84)
+        case .q3k: (256, 110)
+        case .q4k: (256, 144)
+        case .q5k: (256, 176)
+        case .q6k: (256, 210)
         }
     }
 
@@ -69,7 +85,15 @@ package enum GGUFType: UInt32, Sendable, CustomStringConvertible {
         case .bf16: opd_bf16_to_f32(base, source, out.count)
         case .q40: opd_q4_0_to_f32(base, source, out.count)
         case .q41: opd_q4_1_to_f32(base, source, out.count)
+        case .q50: opd_q5_0_to_f32(base, source, out.count)
+        case .q51: opd_q5_1_to_f32(base, source, out.count)
         case .q80: opd_q8_0_to_f32(base, source, out.count)
+        case .iq4nl: opd_iq4_nl_to_f32(base, source, out.count)
+        case .q2k: opd_q2_k_to_f32(base, source, out.count)
+        case .q3k: opd_q3_k_to_f32(base, source, out.count)
+        case .q4k: opd_q4_k_to_f32(base, source, out.count)
+        case .q5k: opd_q5_k_to_f32(base, source, out.count)
+        case .q6k: opd_q6_k_to_f32(base, source, out.count)
         }
     }
 }

@@ -26,15 +26,16 @@ extension ModelConfiguration {
             throw ModelError(
                 .unsupported, "\(file.path): keys of \(dimension) and values of \(valueLength) are not supported")
         }
-        if let rotary = try reader.optionalInt(key("rope.dimension_count")), rotary != dimension {
+        let rotary = try reader.optionalInt(key("rope.dimension_count")) ?? dimension
+        guard rotary == dimension || family.rope?.isPartial == true && (2..<max(3, dimension)).contains(rotary) else {
             throw ModelError(
                 .unsupported, "\(file.path): rotary embedding of \(rotary) of \(dimension) dimensions is not supported")
         }
-        let context = try reader.int(key("context_length"))
-        if let window = try reader.optionalInt(key("attention.sliding_window")), window > 0, window < context {
-            throw ModelError(.unsupported, "\(file.path): sliding_window \(window) is not supported; full attention is")
+        let context = try reader.int(key("context_length")), layers = try reader.int(key("block_count"))
+        guard (1...1 << 12).contains(layers) else {
+            throw ModelError(.malformed, "\(file.path): \(key("block_count")) is \(layers)")
         }
-        let theta = try reader.optionalDouble(key("rope.freq_base")) ?? family.defaults.ropeTheta
+        let theta = try reader.optionalDouble(key("rope.freq_base")) ?? family.rope?.theta ?? 10000
         var eos: [Int] = []
         for name in ["eos_token_id", "eot_token_id"] {
             if let id = try reader.optionalInt("tokenizer.ggml.\(name)"), !eos.contains(id) { eos.append(id) }
@@ -42,13 +43,13 @@ extension ModelConfiguration {
         self.init(
             family: family, vocabularySize: embedding.shape[0], hiddenSize: hidden,
             intermediateSize: try reader.uniformInt(key("feed_forward_length")),
-            layerCount: try reader.int(key("block_count")), headCount: heads,
+            layerCount: layers, headCount: heads,
             keyValueHeadCount: reader.has(key("attention.head_count_kv"))
                 ? try reader.uniformInt(key("attention.head_count_kv")) : heads,
             headDimension: dimension,
             rmsNormEpsilon: Float(try reader.double(key("attention.layer_norm_rms_epsilon"))), ropeTheta: theta,
             ropeScaling: try reader.ropeScaling(
-                architecture: architecture, theta: theta, dimension: dimension, context: context),
+                architecture: architecture, theta: theta, dimension: rotary, context: context),
             maxPositions: context, tiedEmbeddings: !names.contains("output.weight"),
             attentionInputBias: names.contains("blk.0.attn_q.bias"),
             attentionOutputBias: names.contains("blk.0.attn_output.bias"),
@@ -57,6 +58,16 @@ extension ModelConfiguration {
             padTokenID: try reader.optionalInt("tokenizer.ggml.padding_token_id"), eosTokenIDs: eos)
         if let id = bosTokenID, !(0..<vocabularySize).contains(id) { bosTokenID = nil }
         if let id = padTokenID, !(0..<vocabularySize).contains(id) { padTokenID = nil }
+        if rotary != dimension {
+            // The smallest factor that gives the number of columns, whatever the division rounds to.
+            partialRotaryFactor = Double(rotary) / Double(dimension)
+            if rotaryDimension < rotary { partialRotaryFactor = partialRotaryFactor.nextUp }
+        }
+        activation = family.activation
+        try family.gguf.readMetadata(reader, &self)
+        if slidingWindow == nil, let window = try reader.slidingWindow(), window < context {
+            throw ModelError(.unsupported, "\(file.path): sliding_window \(window) is not supported; full attention is")
+        }
         try validate(in: file.path)
         if let refusal = family.gguf.refusal(self) { throw ModelError(.unsupported, "\(file.path): \(refusal)") }
     }
@@ -67,6 +78,17 @@ struct GGUFMetadata {
     let file: GGUFFile
 
     func has(_ key: String) -> Bool { file.metadata[key] != nil }
+
+    /// The window of sliding layers; nil where the file has none.
+    func slidingWindow() throws -> Int? {
+        let window = try optionalInt("\(try string("general.architecture")).attention.sliding_window")
+        return window.flatMap { $0 > 0 ? $0 : nil }
+    }
+
+    /// A number of the architecture's own; nil where the file has none.
+    func optionalFloat(_ name: String) throws -> Float? {
+        try optionalDouble("\(try string("general.architecture")).\(name)").map { Float($0) }
+    }
 
     func malformed(_ key: String, _ kind: String) -> ModelError {
         ModelError(.malformed, "\(file.path): \(key) is missing or not \(kind)")
@@ -134,5 +156,14 @@ struct GGUFMetadata {
         guard let value = file.metadata[key] else { return nil }
         guard case .integers(let numbers) = value else { throw malformed(key, "a list of integers") }
         return numbers
+    }
+
+    func optionalDoubles(_ key: String) throws -> [Double]? {
+        switch file.metadata[key] {
+        case nil: return nil
+        case .floats(let numbers): return numbers
+        case .integers(let numbers): return numbers.map(Double.init)
+        default: throw malformed(key, "a list of numbers")
+        }
     }
 }

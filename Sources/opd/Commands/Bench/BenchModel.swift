@@ -165,7 +165,7 @@ extension ModelBenchmark.Work {
                     try engine.submit(
                         load.ids(load.prompt, vocabulary: vocabulary).enumerated().map {
                             SampleRequest(
-                                id: UInt64($0), promptIDs: $1, seed: 0, stream: UInt64($0), sample: 0,
+                                id: UInt64($0), promptIDs: $1, seed: UInt64($0), sample: 0,
                                 parameters: SamplingSettings(maxTokens: load.tokens[$0]))
                         })
                     _ = engine.run()

@@ -47,7 +47,7 @@ struct BenchPipelineCommand: AsyncParsableCommand {
         let status = await supervisor.run()
         if let error = status.error { printToStandardError("error: \(error)") }
         guard status.code == 0 else { throw ExitCode(status.code) }
-        let seconds = try stepSeconds(path + "/metrics.jsonl").dropFirst().sorted()
+        let seconds = try stepSeconds(folder).dropFirst().sorted()
         let median = seconds[seconds.count / 2]
         let samples = configuration.data.promptsPerStep * configuration.data.samplesPerPrompt
         try StandardOutput.shared.writeLine(
@@ -63,18 +63,13 @@ struct BenchPipelineCommand: AsyncParsableCommand {
                     + "(max_staleness \(configuration.pipeline.maxStaleness), median of \(seconds.count) steps)")
     }
 
-    /// `step_s` of every training step.
-    private func stepSeconds(_ path: String) throws -> [Double] {
-        struct Line: Decodable {
-            var step: UInt64
-            var seconds: Double?
-            enum CodingKeys: String, CodingKey { case step, seconds = "step_s" }
-        }
-        let text = try String(contentsOfFile: path, encoding: .utf8)
-        let lines = try text.split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
-        let seconds = lines.filter { $0.step > 0 }.compactMap(\.seconds)
+    /// Seconds of every training step.
+    private func stepSeconds(_ folder: RunFolder) throws -> [Double] {
+        var metrics = try folder.readMetrics()
+        let seconds = try metrics.rest().filter { $0.step > 0 && $0.timing.stepSeconds.isFinite }
+            .map(\.timing.stepSeconds)
         guard seconds.count == steps else {
-            throw CommandError(message: "\(path) has \(seconds.count) of \(steps) training steps")
+            throw CommandError(message: "\(folder.metrics) has \(seconds.count) of \(steps) training steps")
         }
         return seconds
     }

@@ -1,0 +1,38 @@
+import JSON
+
+/// A request to a server, before it is known which of several answers it.
+package struct ServerRequest: Sendable, Equatable {
+    package enum Method: String, Sendable { case get = "GET", post = "POST" }
+
+    package var method: Method
+    /// From the root, with its query.
+    package var path: String
+    /// JSON; nil: no body.
+    package var body: String?
+    /// Whether a server that does not know the path (404) is served as well without it.
+    package var isOptional = false
+
+    package init(_ method: Method, _ path: String, _ body: JSONValue? = nil) {
+        self.method = method
+        self.path = path
+        self.body = body?.text(pretty: false)
+    }
+
+    /// The same, for a server that may not know it.
+    package var optional: ServerRequest {
+        var request = self
+        request.isOptional = true
+        return request
+    }
+}
+
+extension JSONValue {
+    /// An array of ids.
+    init(_ ids: [Int32]) { self = .array(ids.map { .integer(Int($0)) }) }
+}
+
+/// What is wrong with a server's answer, in one line.
+package struct AnswerFlaw: Error, CustomStringConvertible, Sendable, Equatable {
+    package let description: String
+    package init(_ description: String) { self.description = description }
+}

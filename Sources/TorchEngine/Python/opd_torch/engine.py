@@ -1,0 +1,126 @@
+"""What an engine holds between requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from opd_torch.errors import RefusalError
+from opd_torch.layout import Layout
+from opd_torch.model import ModelSettings, Student
+from opd_torch.packing import Sequences
+from opd_torch.ranks import Ranks
+from opd_torch.tensor_files import shard_rows
+
+
+class Weights:
+    """Parameters of a model by the names that checkpoints have; each rank has some rows of each."""
+
+    def __init__(self, parameters: dict[str, torch.nn.Parameter], ranks: Ranks) -> None:
+        self.parameters = parameters
+        self.ranks = ranks
+        self.shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+
+    def local(self, name: str) -> torch.Tensor:
+        """Returns this rank's rows, as a view."""
+        parameter: Any = self.parameters[name]
+        return parameter.to_local().detach()
+
+    def rows(self, name: str) -> slice:
+        """Returns which rows this rank has."""
+        shape = self.shapes[name]
+        return shard_rows(shape[0] if shape else 1, self.ranks.rank, self.ranks.count)
+
+    def set(self, name: str, rows: torch.Tensor) -> None:
+        """Overwrites this rank's rows."""
+        with torch.no_grad():
+            self.local(name).copy_(rows)
+
+    def whole(self, name: str, local: torch.Tensor | None = None) -> torch.Tensor:
+        """Returns a whole parameter, or what has its form and is given by rows, on every rank."""
+        from torch.distributed.tensor import DTensor, Shard
+
+        parameter = self.parameters[name]
+        rows = self.local(name) if local is None else local
+        tensor = DTensor.from_local(
+            rows, self.ranks.mesh, [Shard(0)], run_check=False, shape=parameter.shape, stride=parameter.stride()
+        )
+        return tensor.full_tensor()
+
+
+class Optimizer:
+    """AdamW on this rank's rows of what is trained; its moments begin at zero."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+        self.step_count = 0
+        self.rows = {name: torch.nn.Parameter(weights.local(name)) for name in weights.parameters}
+        self.adamw = torch.optim.AdamW(self.rows.values(), fused=True)
+        for row in self.rows.values():
+            self.adamw.state[row] = {
+                "step": torch.zeros((), dtype=torch.float32, device=row.device),
+                "exp_avg": torch.zeros_like(row),
+                "exp_avg_sq": torch.zeros_like(row),
+            }
+
+    def moment(self, name: str, kind: str) -> torch.Tensor:
+        """Returns this rank's rows of `exp_avg` or `exp_avg_sq`."""
+        return self.adamw.state[self.rows[name]][kind]
+
+    def count_from(self, step: int) -> None:
+        """Says how many steps were taken."""
+        self.step_count = step
+        for row in self.rows.values():
+            self.adamw.state[row]["step"].fill_(step)
+
+
+class Engine:
+    """One rank's part of a model, and what a request leaves for the next."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
+        self._model: LoadedModel | None = None
+        # A forward pass whose backward pass has not come.
+        self.pending: tuple[torch.Tensor, Sequences] | None = None
+
+    @property
+    def model(self) -> LoadedModel:
+        """The model; a `RefusalError` where none is loaded."""
+        if self._model is None:
+            raise RefusalError("request", "no model is loaded")
+        return self._model
+
+    @model.setter
+    def model(self, value: LoadedModel) -> None:
+        self._model = value
+
+
+class LoadedModel:
+    """A model with its weights."""
+
+    def __init__(
+        self, student: Student, settings: ModelSettings, everything: Weights, trained: Weights, layout: Layout
+    ) -> None:
+        self.student = student
+        self.settings = settings
+        self.everything = everything
+        self.trained = trained  # the adapters, or everything
+        self.layout = layout  # of a snapshot
+        self.optimizer = Optimizer(trained) if settings.trains else None
+
+    @property
+    def vocabulary(self) -> int:
+        """Ids are below this."""
+        return int(self.student.model.config.vocab_size)
+
+    def training(self) -> Optimizer:
+        """Returns the optimizer; a `RefusalError` where the model is not trained."""
+        if self.optimizer is None:
+            raise RefusalError("request", "this model is not trained")
+        return self.optimizer
+
+    def forget_whole_weights(self) -> None:
+        """Drops what was gathered: the next pass sees the weights of then."""
+        reshard: Any = self.student
+        reshard.reshard()

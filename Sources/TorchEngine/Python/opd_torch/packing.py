@@ -1,0 +1,92 @@
+"""Sequences of a request as every rank's packed row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from opd_torch.errors import RefusalError
+from opd_torch.messages import Array, Message
+
+
+@dataclass
+class Sequences:
+    """What a request asks log-probabilities of: sequences one after the other, split over the ranks in order."""
+
+    tokens: Array  # of all sequences, prompt and response
+    counts: Array  # tokens of each
+    prompt_counts: Array  # of which these are the prompt, at least 1
+    temperatures: Array  # of each; 0 counts as 1
+    rank_counts: Array  # sequences of each rank; none is allowed
+
+    @staticmethod
+    def of(message: Message, ranks: int, vocabulary: int) -> Sequences:
+        """Returns the sequences of a request; a `RefusalError` says why it is malformed."""
+        given = Sequences(
+            message.array("tokens", "i32"),
+            message.array("counts", "i32"),
+            message.array("prompt_counts", "i32"),
+            message.array("temperatures", "f32"),
+            message.array("rank_counts", "i32"),
+        )
+        counts, prompts = given.counts.astype(np.int64), given.prompt_counts.astype(np.int64)
+        sizes = {len(counts), len(prompts), len(given.temperatures), int(given.rank_counts.astype(np.int64).sum())}
+        if len(sizes) != 1 or len(given.rank_counts) != ranks or (given.rank_counts < 0).any():
+            raise RefusalError("request", f"{message.verb} has arrays of different lengths, or not of {ranks} ranks")
+        if (prompts < 1).any() or (counts <= prompts).any() or int(counts.sum()) != len(given.tokens):
+            raise RefusalError("request", f"{message.verb} has a sequence without a prompt or a response")
+        if ((given.tokens < 0) | (given.tokens >= vocabulary)).any():
+            raise RefusalError("request", f"{message.verb} has ids outside the model's vocabulary of {vocabulary}")
+        if not (np.isfinite(given.temperatures) & (given.temperatures >= 0)).all():
+            raise RefusalError("request", f"{message.verb} has a temperature that is none")
+        return given
+
+    @property
+    def response_counts(self) -> Array:
+        """Response tokens of each sequence."""
+        return self.counts - self.prompt_counts
+
+    def response_slice(self, rank: int) -> slice:
+        """Returns where a rank's response tokens lie among those of all."""
+        ends = np.concatenate([[0], np.cumsum(self.response_counts, dtype=np.int64)])
+        first = int(self.rank_counts[:rank].sum())
+        return slice(int(ends[first]), int(ends[first + int(self.rank_counts[rank])]))
+
+    def row(self, rank: int, device: torch.device) -> Row:
+        """Returns what one rank computes."""
+        first = int(self.rank_counts[:rank].sum())
+        mine = slice(first, first + int(self.rank_counts[rank]))
+        counts, prompts = self.counts[mine].astype(np.int64), self.prompt_counts[mine].astype(np.int64)
+        start = int(self.counts[:first].astype(np.int64).sum())
+        tokens = self.tokens[start : start + int(counts.sum())].astype(np.int64)
+        # Every call is collective: a rank without work reads one token and answers nothing.
+        positions = np.concatenate([np.arange(count) for count in counts] or [np.zeros(1, np.int64)])
+        places = np.arange(len(tokens))
+        is_response = positions[: len(tokens)] >= np.repeat(prompts, counts)
+        rows = places[is_response] - 1
+        temperatures = np.repeat(self.temperatures[mine], counts - prompts)
+        inverse = np.where(temperatures > 0, 1 / np.where(temperatures > 0, temperatures, 1), 1).astype(np.float32)
+
+        def tensor(array: Array) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+        return Row(
+            tensor(tokens if len(tokens) else np.zeros(1, np.int64))[None],
+            tensor(positions)[None],
+            tensor(rows),
+            tensor(tokens[is_response]),
+            tensor(inverse),
+        )
+
+
+@dataclass
+class Row:
+    """Sequences of one rank in one row. Their positions start again at 0, which keeps them from seeing each other."""
+
+    ids: torch.Tensor  # [1, T]
+    positions: torch.Tensor  # [1, T]
+    rows: torch.Tensor  # [R], the places whose next token is a response token
+    targets: torch.Tensor  # [R], these tokens
+    inverse_temperatures: torch.Tensor  # [R]

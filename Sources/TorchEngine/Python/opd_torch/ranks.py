@@ -1,0 +1,76 @@
+"""The ranks of an engine: rank 0 speaks to the learner, the others do what it does."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+
+from opd_torch.errors import RefusalError
+
+# A rank waits for the next request for as long as the learner takes between two.
+PATIENCE = timedelta(days=365)
+
+
+class Ranks:
+    """The process group; with one process a group of one, so that the same code runs."""
+
+    def __init__(self, device: str) -> None:
+        available = torch.cuda.is_available()
+        if device == "cuda" and not available:
+            raise RefusalError(
+                "device",
+                f"torch.device is cuda, but torch {torch.__version__} sees no GPU here; install a build of torch with "
+                "CUDA and check nvidia-smi, or set torch.device: cpu",
+            )
+        self.kind = "cuda" if device == "cuda" or (device == "auto" and available) else "cpu"
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if self.kind == "cuda":
+            if local >= torch.cuda.device_count():
+                raise RefusalError(
+                    "device",
+                    f"torch.processes is above the {torch.cuda.device_count()} GPUs of this machine; lower it",
+                )
+            torch.cuda.set_device(local)
+        self.device = torch.device(self.kind, local) if self.kind == "cuda" else torch.device("cpu")
+        backend = "cpu:gloo,cuda:nccl" if self.kind == "cuda" else "gloo"
+        if "RANK" in os.environ:
+            dist.init_process_group(backend, timeout=timedelta(minutes=30))
+        else:
+            store = dist.HashStore()  # type: ignore[attr-defined]
+            dist.init_process_group(backend, store=store, rank=0, world_size=1)
+        self.rank = dist.get_rank()
+        self.count = dist.get_world_size()
+        self.control = dist.new_group(backend="gloo", timeout=PATIENCE)
+        self.mesh = init_device_mesh(self.kind, (self.count,))
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this rank speaks to the learner."""
+        return self.rank == 0
+
+    def share(self, value: Any) -> Any:
+        """Returns what rank 0 gave, on every rank."""
+        if self.count == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0, group=self.control)
+        return box[0]
+
+    def gather(self, value: Any) -> list[Any]:
+        """Returns what every rank gave, on rank 0; nothing elsewhere."""
+        if self.count == 1:
+            return [value]
+        box: list[Any] | None = [None] * self.count if self.is_first else None
+        dist.gather_object(value, box, dst=0, group=self.control)
+        return box or []
+
+    def sum(self, value: torch.Tensor) -> torch.Tensor:
+        """Returns the sum of what every rank gave, on every rank."""
+        if self.count > 1:
+            dist.all_reduce(value)
+        return value

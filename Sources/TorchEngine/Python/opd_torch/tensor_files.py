@@ -1,0 +1,133 @@
+"""Safetensors files: read a rank's rows of a tensor, written a tensor at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from typing import BinaryIO
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from opd_torch.errors import RefusalError
+
+
+class TensorFiles:
+    """The tensors of a folder (`model.safetensors`, or what its index lists) or of one file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            paths = [path] if os.path.isfile(path) else _files(path)
+            self.files = [safe_open(file, framework="pt") for file in paths]
+            self.metadata: dict[str, str] = {}
+            self.places = {name: file for file in self.files for name in file.keys()}  # noqa: SIM118
+            for file in self.files:
+                self.metadata |= file.metadata() or {}
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise RefusalError("file", f"{path} cannot be read: {error}") from None
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns a tensor's shape; a `RefusalError` names the one that is missing."""
+        if name not in self.places:
+            raise RefusalError("file", f"{self.path} has no tensor {name}")
+        return tuple(self.places[name].get_slice(name).get_shape())
+
+    def read(self, name: str, rows: slice, shape: tuple[int, ...]) -> torch.Tensor:
+        """Returns some rows of a tensor that has to have this shape."""
+        found = self.shape(name)
+        if found != shape:
+            raise RefusalError("file", f"{self.path}: {name} is {list(found)}, not {list(shape)}")
+        return self.places[name].get_slice(name)[rows] if shape else self.places[name].get_tensor(name)
+
+
+def _files(folder: str) -> list[str]:
+    whole, index = (os.path.join(folder, name) for name in ("model.safetensors", "model.safetensors.index.json"))
+    if os.path.isfile(whole):
+        return [whole]
+    if not os.path.isfile(index):
+        raise RefusalError("model", f"{folder} has no model.safetensors; write it anew with opd convert")
+    with open(index) as file:
+        names = sorted(set(json.load(file)["weight_map"].values()))
+    if any(os.path.basename(name) != name for name in names):
+        raise ValueError("the index names files outside the folder")
+    return [os.path.join(folder, name) for name in names]
+
+
+def write_tensors(
+    path: str | None,
+    shapes: dict[str, tuple[int, ...]],
+    values: Callable[[str], torch.Tensor],
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """Writes f32 tensors one after the other, flushed to disk; without a path it only asks for their values.
+
+    `values` is called in the same order on every rank, because it may be collective.
+    """
+    file: BinaryIO | None = None
+    failure: OSError | None = None
+
+    def write(content: bytes | memoryview) -> None:
+        # A full disk must not keep rank 0 from the calls that the other ranks make.
+        nonlocal failure
+        if file is not None and failure is None:
+            try:
+                file.write(content)
+            except OSError as error:
+                failure = error
+
+    try:
+        if path is not None:
+            try:
+                file = open(path, "wb")  # noqa: SIM115
+            except OSError as error:
+                failure = error
+            write(_header(shapes, metadata))
+        for name in shapes:
+            tensor = values(name)
+            if file is not None:
+                write(tensor.float().contiguous().cpu().numpy().data)
+        if file is not None and failure is None:
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        failure = error
+    finally:
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
+    if failure is not None:
+        raise RefusalError("file", f"{path} cannot be written: {failure.strerror}")
+
+
+def _header(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str] | None) -> bytes:
+    header: dict[str, object] = {"__metadata__": metadata or {"format": "pt"}}
+    offset = 0
+    for name, shape in shapes.items():
+        end = offset + 4 * torch.Size(shape).numel()
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a small file, flushed to disk."""
+    with open(path, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def shard_rows(count: int, rank: int, ranks: int) -> slice:
+    """Returns the rows of a tensor that FSDP2 gives to a rank."""
+    size = -(-count // ranks)
+    return slice(min(rank * size, count), min((rank + 1) * size, count))
+
+
+def names_missing(wanted: Iterable[str], files: TensorFiles) -> list[str]:
+    """Returns the names that files do not have."""
+    return [name for name in wanted if name not in files.places]

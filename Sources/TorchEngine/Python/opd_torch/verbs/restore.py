@@ -1,0 +1,65 @@
+"""restore: continues from what save, or the native engine, wrote."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import torch
+
+from opd_torch.adapters import FINGERPRINT_KEY, PREFIX
+from opd_torch.engine import Engine, LoadedModel
+from opd_torch.errors import RefusalError
+from opd_torch.messages import Message
+from opd_torch.tensor_files import TensorFiles
+from opd_torch.verbs.save import MOMENTS, STEP_KEY
+from opd_torch.verbs.step import sum_of_squares
+
+
+def restore(engine: Engine, message: Message) -> Message:
+    """Reads weights, moments and the step from `folder`. A file that does not fit changes nothing but the weights."""
+    model, folder = engine.model, message.text("folder")
+    optimizer = model.training()
+    weights, prefix = _weights(model, folder)
+    for name, shape in model.trained.shapes.items():
+        model.trained.set(name, weights.read(prefix + name, model.trained.rows(name), shape))
+    _check_finite(engine, list(optimizer.rows.values()), f"{weights.path}: a weight")
+    moments = TensorFiles(os.path.join(folder, "optimizer.safetensors"))
+    step = moments.metadata.get(STEP_KEY, "")
+    if not step.isdecimal():
+        raise RefusalError("file", f"{moments.path}: its metadata lack '{STEP_KEY}'; use another checkpoint")
+    for kind in MOMENTS:
+        for name, shape in model.trained.shapes.items():
+            rows = moments.read(f"{kind}.{name}", model.trained.rows(name), shape)
+            with torch.no_grad():
+                optimizer.moment(name, kind).copy_(rows)
+        _check_finite(engine, [optimizer.moment(name, kind) for name in optimizer.rows], f"{moments.path}: a moment")
+    optimizer.count_from(int(step))
+    engine.pending = None
+    model.forget_whole_weights()
+    return Message("restore", {"step": int(step)})
+
+
+def _weights(model: LoadedModel, folder: str) -> tuple[TensorFiles, str]:
+    settings = model.settings.adapters
+    if settings is None:
+        return TensorFiles(os.path.join(folder, "model")), ""
+    files = TensorFiles(os.path.join(folder, "adapter", "adapter_model.safetensors"))
+    try:
+        base = int(files.metadata[FINGERPRINT_KEY], 16)
+    except (KeyError, ValueError):
+        raise RefusalError(
+            "file", f"{files.path}: its metadata lack '{FINGERPRINT_KEY}'; use another checkpoint"
+        ) from None
+    if base != settings.fingerprint:
+        raise RefusalError(
+            "model",
+            f"{model.settings.path} is not the model that the adapters of {folder} were trained on; give that one",
+        )
+    return files, PREFIX
+
+
+def _check_finite(engine: Engine, tensors: list[torch.Tensor], what: str) -> None:
+    """Refuses numbers gone bad, on every rank when they are on any."""
+    if not math.isfinite(sum_of_squares(engine, tensors)):
+        raise RefusalError("file", f"{what} is not finite; use another checkpoint")

@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Runs distillations with a real vLLM server on this machine, and checks what comes of them.
+
+A teacher that is killed and started again in mid-run; a sampler that is brought adapters; one that is brought all
+weights; and the server's log-probabilities beside the native ones. usage: check.py OPD MODELS PYTHON [--only NAME ...]
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+from vllm import VLLM
+
+# Largest difference from the native engine's log-probabilities, in nats: both compute in f32. 4e-5 was seen.
+BOUND = 1e-3
+STEPS = 3
+# A run of three small steps, beside a server that is slow to start.
+PATIENCE = 900
+
+
+class Checks:
+    def __init__(self, opd, models, python, folder):
+        self.opd, self.python, self.folder = opd, python, folder
+        self.teacher, self.student = f"{models}/smollm2", f"{models}/smollm2-26"
+
+    def server(self, name, model, *options):
+        return VLLM(self.python, model, open(f"{self.folder}/{name}.log", "ab"), *options)
+
+    def configuration(self, name, sections):
+        """Writes a configuration: what every run here has, and what this one has of its own."""
+        path = f"{self.folder}/{name}.yaml"
+        lines = {
+            "name": name,
+            "run_folder": f"{self.folder}/{name}",
+            "student": f"{{ model: {self.student}, dtype: f32 }}",
+            "data": "{ prompts: Examples/prompts.jsonl, prompts_per_step: 2, samples_per_prompt: 2 }",
+            "sampling": "{ max_tokens: 12 }",
+            "training": f"{{ steps: {STEPS}, learning_rate: 1.0e-3 }}",
+            "pipeline": "{ lease_s: 60, heartbeat_s: 0.5, connect_timeout_s: 300 }",
+            "evaluation": "{ every: 0 }",
+            "checkpoint": "{ every: 0 }",
+            **sections,
+        }
+        with open(path, "w") as file:
+            file.write("".join(f"{key}: {value}\n" for key, value in lines.items()))
+        return path
+
+    def run(self, name, sections, during=lambda: None):
+        """Runs to the end; `during` is called after the first step."""
+        path = self.configuration(name, sections)
+        begun, is_disturbed = time.monotonic(), False
+        run = subprocess.Popen([self.opd, "run", path])
+        try:
+            while run.poll() is None:
+                if not is_disturbed and len(self.metrics(name)) > 0:
+                    is_disturbed = True
+                    during()
+                if time.monotonic() - begun > PATIENCE:
+                    raise SystemExit(f"error: {name} is not done after {PATIENCE} s; see {self.folder}")
+                time.sleep(0.1)
+        finally:
+            if run.poll() is None:
+                run.terminate()
+                run.wait()
+        steps = self.metrics(name)
+        print(f"{name}: {json.dumps(steps[-1]) if steps else 'no steps'}", flush=True)
+        if run.returncode or len(steps) != STEPS:
+            raise SystemExit(f"error: {name} ended with {run.returncode} after {len(steps)} steps; see {self.folder}")
+        if not is_disturbed:
+            raise SystemExit(f"error: {name} was over before it could be disturbed")
+        return steps
+
+    def metrics(self, name):
+        try:
+            with open(f"{self.folder}/{name}/metrics.jsonl") as file:
+                return [json.loads(line) for line in file if line.endswith("\n")]
+        except FileNotFoundError:
+            return []
+
+    # What is checked, one after the other.
+
+    def check_teacher(self):
+        """A teacher at a server that grades as the native one, and is killed and started again."""
+        server = self.server("teacher-server", self.teacher)
+        server.start()
+        try:
+            self.compare(server)
+            section = (
+                f"{{ default: {{ model: {self.teacher}, dtype: f32, tokenizer: {self.teacher}, "
+                f"server: {{ kind: vllm, urls: ['{server.url}'], model: model }} }} }}"
+            )
+            self.run("teacher", {"teachers": section}, lambda: self.restart(server, "teacher"))
+        finally:
+            server.kill()
+
+    def restart(self, server, name):
+        """Kills the server, waits until the status names it, and starts it again."""
+        server.kill()
+        begun = time.monotonic()
+        while True:
+            status = subprocess.run(
+                [self.opd, "status", f"{self.folder}/{name}"], capture_output=True, text=True, check=False
+            )
+            if server.url in status.stdout:
+                break
+            if time.monotonic() - begun > 120:
+                raise SystemExit(f"error: opd status does not name {server.url}:\n{status.stdout}{status.stderr}")
+            time.sleep(0.2)
+        line = next(line for line in status.stdout.splitlines() if server.url in line)
+        print(f"while the server is down: {line}", flush=True)
+        server.start(wait=False)
+
+    def compare(self, server):
+        """The server's log-probabilities of random ids are the native ones."""
+        dice = random.Random(1)
+        sequences = [[dice.randrange(1000, 40_000) for _ in range(length)] for length in (2, 17, 64, 200)]
+        native = subprocess.run(
+            [self.opd, "score", self.teacher, "--dtype", "f32"],
+            input="".join(json.dumps(ids) + "\n" for ids in sequences),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        worst = 0.0
+        for ids, line in zip(sequences, native.stdout.splitlines(), strict=True):
+            body = {"model": "model", "prompt": ids, "max_tokens": 1, "prompt_logprobs": 0}
+            status, answer = server.request("POST", "/v1/completions", body)
+            if status != 200:
+                raise SystemExit(f"error: vLLM answers {status}: {answer[:300]}")
+            logprobs = json.loads(answer)["choices"][0]["prompt_logprobs"]
+            theirs = [entry[str(token)]["logprob"] for entry, token in zip(logprobs[1:], ids[1:], strict=True)]
+            worst = max(worst, *(abs(a - b) for a, b in zip(theirs, json.loads(line), strict=True)))
+        print(f"vLLM is at most {worst:.1e} nats from the native engine (bound {BOUND:.0e})", flush=True)
+        if worst > BOUND:
+            raise SystemExit("error: that is too far")
+
+    def check_adapters(self):
+        """A sampler that is brought adapters, each version under a name of its own."""
+        options = ("--enable-lora", "--max-lora-rank", "8", "--max-loras", "2")
+        self.sampler("adapters", self.student, "{ rank: 8, alpha: 16 }", *options)
+
+    def check_weights(self):
+        """A sampler that is brought all weights."""
+        model = f"{self.folder}/untied"
+        subprocess.run([self.opd, "convert", self.student, model, "--untie"], check=True)
+        self.sampler("weights", model, None)
+
+    def sampler(self, name, model, lora, *options):
+        server = self.server(f"{name}-server", model, *options)
+        server.start()
+        try:
+            sections = {
+                "teachers": f"{{ default: {{ model: {self.teacher}, dtype: f32 }} }}",
+                "rollout": f"{{ engine: server, server: {{ kind: vllm, url: '{server.url}' }} }}",
+            }
+            if lora:
+                sections["lora"] = lora
+            steps = self.run(name, sections)
+        finally:
+            server.kill()
+        # The learner's weights are the server's: with none of them stale every ratio is 1, as far as f32 goes.
+        for step in steps:
+            if not 0.99 < step["ratio_mean"] < 1.01 or step["ratio_max"] > 1.05:
+                raise SystemExit(f"error: {name}: the server does not sample with the learner's weights: {step}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("opd")
+    parser.add_argument("models")
+    parser.add_argument("python")
+    parser.add_argument("--only", nargs="*", default=["teacher", "adapters", "weights"])
+    parser.add_argument("--keep", action="store_true", help="keep the folder")
+    given = parser.parse_args()
+    folder = tempfile.mkdtemp(prefix="opd-servers-")
+    checks = Checks(os.path.abspath(given.opd), given.models, given.python, folder)
+    for name in given.only:
+        begun = time.monotonic()
+        getattr(checks, f"check_{name}")()
+        print(f"{name}: as it should be, after {time.monotonic() - begun:.0f} s", flush=True)
+    if not given.keep:
+        subprocess.run(["rm", "-rf", folder], check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Runs the quick start's models for ten steps, natively and with the torch engine, and compares what they learn.
+
+The torch engine trains with one process, with two, and with one that is killed in mid-run. Held-out divergence after
+ten steps has to be within BOUND of the native run's, relative to that of the beginning. Then a torch
+run's checkpoint is continued natively, and a native one by torch.
+
+usage: scripts/torch/runs.py OPD PYTHON
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+STEPS = 10
+# Sampled tokens differ as soon as a weight does in its last bit, and the rest is noise of other samples.
+BOUND = 0.02
+SETTINGS = {
+    "data.prompts_per_step": "32",
+    "data.heldout_count": "64",
+    "training.warmup_steps": "0",
+    "training.learning_rate": "5.0e-5",
+    "student.dtype": "f32",
+    "teachers.default.dtype": "f32",
+    "evaluation.every": str(STEPS),
+    "evaluation.teachers": "false",
+    "checkpoint.every": "5",
+    "pipeline.slots": "64",
+    "torch.recompute": "false",
+}
+
+
+def command(opd: str, folder: Path, settings: dict[str, str], resume: bool = False) -> list[str]:
+    """Returns the command of a run into `folder`."""
+    given = {**SETTINGS, "run_folder": str(folder), **settings}
+    sets = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    return [opd, "run", "Examples/arithmetic.yaml", *sets, *(["--resume"] if resume else [])]
+
+
+def divergences(folder: Path) -> tuple[float, float]:
+    """Returns the held-out divergence at the beginning and at the end of a run."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    values = [line["eval_teacher_kl"] for line in lines if line.get("eval_teacher_kl") is not None]
+    return values[0], values[-1]
+
+
+def engine_processes(log: Path) -> list[int]:
+    """Returns the processes of torch engines whose words go to `log`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdecimal() else []
+            if b"opd_torch" in words and Path(os.readlink(entry / "fd/2")) == log.resolve():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def run_and_kill(words: list[str], folder: Path) -> None:
+    """Runs, and kills the engine once, after the seventh step."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    killed = False
+    while process.poll() is None:
+        metrics = folder / "metrics.jsonl"
+        if not killed and metrics.is_file() and metrics.read_text().count('"step"') >= 7:
+            for engine in engine_processes(folder / "logs/torch.log"):
+                os.kill(engine, signal.SIGKILL)
+                killed = True
+        time.sleep(0.02)
+    if process.returncode != 0 or not killed:
+        sys.exit(f"error: the run whose engine was killed ended with {process.returncode}, killed: {killed}")
+
+
+def main() -> None:
+    """Compares the runs."""
+    opd, python = sys.argv[1:]
+    torch = {"student.engine": "torch", "torch.python": python}
+    with tempfile.TemporaryDirectory() as root:
+        folders = {name: Path(root) / name for name in ("native", "torch", "two", "killed")}
+        ten = {"training.steps": str(STEPS)}
+        subprocess.run(command(opd, folders["native"], ten), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command(opd, folders["torch"], {**ten, **torch}), check=True, stdout=subprocess.DEVNULL)
+        two = {**ten, **torch, "torch.processes": "2"}
+        subprocess.run(command(opd, folders["two"], two), check=True, stdout=subprocess.DEVNULL)
+        run_and_kill(command(opd, folders["killed"], {**ten, **torch}), folders["killed"])
+        before, native = divergences(folders["native"])
+        failed = False
+        for name in ("torch", "two", "killed"):
+            start, end = divergences(folders[name])
+            apart = abs(end - native) / before
+            failed = failed or apart > BOUND or abs(start - before) > 1e-6
+            print(f"{name}: held-out divergence {start:.4f} -> {end:.4f}; native {before:.4f} -> {native:.4f}")
+        more = {"training.steps": str(STEPS + 5)}
+        for name, settings in (("torch", {}), ("native", torch)):
+            words = command(opd, folders[name], {**more, **settings}, resume=True)
+            subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+            end = divergences(folders[name])[1]
+            print(f"{name}, continued by the other engine: {end:.4f}")
+            failed = failed or not end < 1.1 * before
+        if failed:
+            sys.exit("error: the torch engine does not learn what the native one does")
+
+
+if __name__ == "__main__":
+    main()
