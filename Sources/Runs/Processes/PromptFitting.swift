@@ -19,18 +19,19 @@ package struct PromptFitting {
     /// A prompt that is cut loses its beginning, whatever stands there: then its end has at least half of the context,
     /// and more where the response needs less.
     /// - Parameters:
-    ///   - response: tokens of a response that is given; nil: it is sampled, and needs one.
+    ///   - response: tokens of a response that is given; nil: none is.
+    ///   - isSampled: whether a response is sampled, which needs one token at least.
     ///   - context: of whoever reads least, in tokens.
     ///   - name: of the prompt.
     /// - Returns: nil: it is left out.
     /// - Throws: `UsageError` where prompts that do not fit are refused.
     package mutating func fit(
-        _ ids: [Int32], response: Int? = nil, context: Int, named name: String
+        _ ids: [Int32], response: Int? = nil, isSampled: Bool = true, context: Int, named name: String
     ) throws(UsageError) -> [Int32]? {
         count += 1
-        let needed = response ?? 1
+        let needed = max(response ?? 0, isSampled ? 1 : 0)
         guard ids.count + needed > context else {
-            if response == nil, ids.count + maxTokens > context {
+            if isSampled, ids.count + maxTokens > context {
                 clipped += 1
                 leastRoom = min(leastRoom, context - ids.count)
             }
@@ -44,7 +45,7 @@ package struct PromptFitting {
         }
         longest = max(longest, ids.count + (response ?? 0))
         leastContext = min(leastContext, context)
-        let kept = min(context - needed, max(context - (response ?? maxTokens), context / 2))
+        let kept = min(context - needed, max(context - max(response ?? 0, isSampled ? maxTokens : 0), context / 2))
         guard rule == .truncate, kept > 0 else {
             dropped += 1
             return nil

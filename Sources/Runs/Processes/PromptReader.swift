@@ -164,7 +164,7 @@ struct PromptReader: Sendable {
     ) throws -> SupervisedExample? {
         let whole = try wholeExample(messages, response, named: name)
         return try fitting.fit(
-            whole.promptIDs, response: whole.responseIDs.count, context: context, named: name
+            whole.promptIDs, response: whole.responseIDs.count, isSampled: false, context: context, named: name
         ).map { SupervisedExample(promptIDs: $0, responseIDs: whole.responseIDs) }
     }
 
