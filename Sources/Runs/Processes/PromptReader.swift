@@ -108,8 +108,8 @@ struct PromptReader: Sendable {
         let context = min(context, teacherContexts[teacher] ?? .max)
         guard let ids = try fitting.fit(ids, response: given?.count, context: context, named: name) else { return nil }
         return Prompt(
-            ids: ids, teacher: samples ? "" : teacher, sampler: samples ? teacher : "", text: text, check: check,
-            responseIDs: given ?? [], room: context - ids.count, question: question)
+            ids: ids, teacher: samples || teacher.isEmpty ? nil : teacher, sampler: samples ? teacher : nil, text: text,
+            check: check, responseIDs: given ?? [], room: context - ids.count, question: question)
     }
 
     /// A chat template writes its special tokens itself.
@@ -128,7 +128,7 @@ struct PromptReader: Sendable {
             for index in 0..<64 as Range<UInt64> {
                 _ = try reader.example(task.exercise(.training, seed: seed, index: index), task)
             }
-            let identity = Prompt(ids: task.description.utf8.map { Int32($0) }, teacher: "")
+            let identity = Prompt(ids: task.description.utf8.map { Int32($0) }, teacher: nil)
             let source = GeneratedExamples(task, seed: seed, batchSize: batchSize) { try reader.example($0, task) }
             return (source, [identity])
         }
@@ -139,7 +139,7 @@ struct PromptReader: Sendable {
                 try example(prompt.chat, prompt.response ?? "", named: "\(path): prompt \(index + 1)", &fitting)
             }
         notes += try fitting.notes(of: path)
-        let identity = examples.map { Prompt(ids: $0.promptIDs + [-1] + $0.responseIDs, teacher: "") }
+        let identity = examples.map { Prompt(ids: $0.promptIDs + [-1] + $0.responseIDs, teacher: nil) }
         let source = ListedExamples(
             examples, batchSize: batchSize, seed: seed, shuffled: configuration.data.shuffle)
         return (source, identity)

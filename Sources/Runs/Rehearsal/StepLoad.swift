@@ -22,7 +22,7 @@ struct StepLoad {
     init(_ configuration: RunConfiguration, _ data: PreparedData, examples: [SupervisedExample]) {
         guard examples.isEmpty else {
             sequences = examples.map {
-                Sequence(prompt: Prompt(ids: $0.promptIDs, teacher: ""), responseIDs: $0.responseIDs)
+                Sequence(prompt: Prompt(ids: $0.promptIDs, teacher: nil), responseIDs: $0.responseIDs)
             }
             samples = 1
             return
@@ -49,7 +49,7 @@ struct StepLoad {
 extension StepLoad.Sequence {
     /// A response of this sequence as it would come back, graded as if the teacher agreed nearly.
     func scored(group: Int, _ configuration: RunConfiguration, verdict: (AnswerCheck) -> Verdict) -> ScoredTrajectory {
-        let isGraded = !prompt.teacher.isEmpty
+        let isGraded = prompt.teacher != nil
         let trajectory = Trajectory(
             id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: prompt.teacher,
             promptIDs: prompt.ids, responseIDs: responseIDs, behaviourLogprobs: responseIDs.map { _ in -1 },
@@ -62,7 +62,7 @@ extension StepLoad.Sequence {
 
     func scoreTask(group: Int) -> ScoreTask {
         ScoreTask(
-            id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: prompt.teacher,
+            id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: prompt.teacher ?? "",
             ids: prompt.ids + responseIDs, promptCount: prompt.ids.count, leaseID: 0)
     }
 }
