@@ -61,7 +61,7 @@ import Testing
             let result = try await rehearsal(folder, ["sampling.stop=END"])
             #expect(result.status == 0, "\(result.errors)")
             for text in [
-                "the first prompt, ", "<|im_start|>user\nName a river.<|im_end|>\n<|im_start|>assistant\n\n\nits tokens",
+                "the first prompt, ", "<|im_start|>user\nName a river.<|im_end|>\n<|im_start|>assistant\n",
                 "  \"<|im_start|>\"\n", "a response ends at 2 '<|im_end|>', at END, or at its length, 12 tokens",
                 "5 prompts, the longest with ", " and 2 held-out prompts", "  learner  ", "  rollout worker  ",
                 "  scorer, default  ", "a step, 2 prompts with 2 responses of 12 tokens each, takes at most about:",
