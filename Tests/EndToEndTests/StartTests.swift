@@ -12,7 +12,6 @@ import Testing
     @Test(arguments: [
         ["student.model=cut"], ["teachers.default.model=cut"], ["data.overlong=refuse", "data.prompts=long.jsonl"],
         ["pipeline.endpoint=tcp://0.0.0.0:5555"], ["student.engine=torch", "torch.python=/none"],
-        ["rollout.engine=server", "rollout.server.url=http://127.0.0.1:9", "pipeline.connect_timeout_s=0.1"],
     ])
     func aStartThatFailsIsInNobodysWay(overrides: [String]) async throws {
         try await withTemporaryFolder { folder in
