@@ -58,7 +58,7 @@ let package = Package(
         module("Templates", ["JSON", "Wording"]),
         module(
             "Models", ["Compute", "Tokenizers", "Templates", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
-        module("Generation", ["Distillation", "Models", "Compute", "Randomness", "Wording"]),
+        module("Generation", ["Distillation", "Models", "Tokenizers", "Compute", "Randomness", "Wording"]),
         module("Training", ["Models", "Compute"]),
         module("Distillation", ["Patterns", "Randomness", "Wording"]),
         module("ZeroMQ", ["CZeroMQ", "Wording"]),
@@ -120,7 +120,7 @@ let package = Package(
         tests("Tokenizers", ["JSON", "Hashing", "Templates", "TestSupport"]),
         tests("Templates", ["JSON"]),
         tests("Models", ["Tokenizers", "Templates", "Compute", "CKernels", "JSON", "TestSupport"]),
-        tests("Generation", ["Distillation", "Models", "Compute", "Randomness"]),
+        tests("Generation", ["Distillation", "Models", "Tokenizers", "Compute", "Randomness"]),
         tests("Training", ["Models", "Compute", "Generation", "Distillation", "TestSupport"]),
         tests("Distillation", ["Randomness"]),
         tests("ZeroMQ", []),
@@ -132,14 +132,17 @@ let package = Package(
             "Transport",
             ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "TestSupport", logging]),
         tests(
-            "ServerEngine", ["Engines", "Models", "Distillation", "Wire", "JSON", "Locking", "Wording", "TestSupport"]),
+            "ServerEngine",
+            [
+                "Engines", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Locking", "Wording", "TestSupport",
+            ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "TestSupport"]),
         tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "TestSupport", logging]),
         tests(
             "Pipeline",
             [
                 "Runs", "NativeEngine", "Engines", "Exchange", "Transport", "RunFiles", "Telemetry", "Files", "Locking",
-                "Wire", "Distillation", "Randomness", "Configuration", "TestSupport", logging,
+                "Configuration", "Wire", "Wording", "Distillation", "Randomness", "TestSupport", logging,
             ]),
         tests(
             "TorchEngine",

@@ -322,6 +322,33 @@ verified = [
     {"prompt": "A-B", "verifier": {"name": "rules", "rules": ["items dash a b", "uppercase", "max_words 5"]}},
 ]
 put("prompts", "verifiers", "".join(json.dumps(prompt) + "\n" for prompt in verified))
+call = {"name": "f", "arguments": {}}
+others = [
+    {
+        "id": 1,
+        "tools": json.dumps([{"name": "f"}]),
+        "conversations": [
+            {"from": "human", "value": "a"},
+            {"from": "function_call", "value": json.dumps(call)},
+            {"from": "observation", "value": "1"},
+        ],
+    },
+    {"instruction": "a", "input": "b", "output": "c"},
+    {
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "a"}]},
+            {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "content": "x"},
+        ]
+    },
+]
+put("prompts", "sharegpt", "".join(json.dumps(prompt) + "\n" for prompt in others))
+chosen = [{"role": "assistant", "content": "b"}]
+put("prompts", "list", json.dumps([{"prompt": [{"role": "user", "content": "a"}], "completion": chosen}, others[1]]))
+asked = {"question": "a", "answer": {"text": "b"}, "x": 1}
+put("table", "list", json.dumps([asked, {"conversations": [{"from": "human", "value": "c"}]}]))
+put("table", "named", ",question,answer,level\n0,1+1?,2,easy\n1,Why?,,\n")
+put("table", "quoted", '\ufeffprompt,answer,tags\r\n"a, ""b""\nc",4,"[""x""]"\r\n\nplain,,\n')
 
 # template, a BOS and a content, with NUL between
 for name, template in {
@@ -401,7 +428,8 @@ words = {
         1_000 ~ null true""".split(),
     "prompts": quoted(
         """prompt messages role content user assistant system tool answer teacher tags response verifier name exact
-        numeric regex rules after pattern tolerance ignore_case""",
+        numeric regex rules after pattern tolerance ignore_case conversations from value human gpt function_call
+        observation instruction input output history tools tool_calls arguments completion""",
         '"max_words 5"',
         '"items dash a b"',
         '"enclosed []"',

@@ -44,10 +44,23 @@ extension FuzzTarget {
     }
 
     static let prompts = FuzzTarget(name: "prompts") { bytes in
+        try read(bytes, as: "prompts.jsonl")
+    }
+
+    /// A table, with the project's names and with names of its own.
+    static let table = FuzzTarget(name: "table") { bytes in
+        try read(bytes, as: "prompts.csv")
+        var fields = PromptFields()
+        (fields.prompt, fields.answer) = ("question", "answer.text")
+        try read(bytes, as: "prompts.csv", fields: fields)
+        try read(bytes, as: "prompts.json", fields: fields)
+    }
+
+    private static func read(_ bytes: [UInt8], as name: String, fields: PromptFields = .init()) throws {
         guard
             let prompts = accepted({
                 try PromptFile.parse(
-                    Data(bytes), source: "prompts.jsonl", teachers: ["default", "math"], defaultTeacher: "default")
+                    Data(bytes), source: name, teachers: ["default", "math"], defaultTeacher: "default", fields: fields)
             })
         else { return }
         guard prompts.allSatisfy({ !$0.messages.isEmpty && ["default", "math"].contains($0.teacher) }) else {

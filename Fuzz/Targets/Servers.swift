@@ -1,5 +1,6 @@
 import Distillation
 import ServerEngine
+import Tokenizers
 
 extension FuzzTarget {
     /// Answers of servers, as both dialects read them: what is taken is about the ids that were asked about.
@@ -8,11 +9,18 @@ extension FuzzTarget {
         let order = SampleOrder(
             model: "m", promptIDs: ids, settings: SamplingSettings(maxTokens: 3, stopTokenIDs: [2]), seed: 1,
             vocabularySize: 10_000)
+        var texts = order
+        texts.settings.stop = ["END", "\n"]
+        texts.settings.minTokens = 1
+        texts.tokenizer = try? Tokenizer(.bytes(specialTokens: []), file: "bytes")
         for dialect in [VLLMDialect(), SGLangDialect()] as [any ServerDialect] {
             if let scores = try? dialect.scores(in: bytes, of: ids) {
                 guard scores.count == ids.count - 1, scores.allSatisfy({ $0 <= 0 }) else {
                     throw BrokenPromise("every id but the first has a log-probability of at most 0")
                 }
+            }
+            if let sample = try? dialect.sample(in: bytes, of: texts), sample.ids.count != sample.logprobs.count {
+                throw BrokenPromise("a response that a text ended has a log-probability for every id")
             }
             guard let sample = try? dialect.sample(in: bytes, of: order) else { continue }
             guard sample.ids.count == sample.logprobs.count, (1...3).contains(sample.ids.count),

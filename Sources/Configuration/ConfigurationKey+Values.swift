@@ -13,9 +13,28 @@ extension ConfigurationKey {
         case (.scalar(let scalar), .names(let names)):
             scalar.string == "all" ? .success(.names([])) : value(of: [node], among: names)
         case (.mapping, .mapping): mapping(node)
+        case (.sequence(let sequence), .texts): value(of: Array(sequence))
+        case (.scalar, .texts): value(of: [node])
         case (.scalar(let scalar), _): value(of: scalar)
         default: nil
         }
+    }
+
+    /// Texts, each once and none empty.
+    private func value(of nodes: [Node]) -> Result<ConfigurationValue, Refusal> {
+        var texts: [String] = []
+        for node in nodes {
+            guard case .scalar(let scalar) = node, texts.count < Self.textLimit else {
+                return .failure(Refusal(message: "expected \(expectation)"))
+            }
+            let text = scalar.string
+            guard !text.isEmpty, text.utf8.count <= Self.textByteLimit else {
+                return .failure(Refusal(message: "expected texts of 1 to \(Self.textByteLimit) bytes"))
+            }
+            guard !texts.contains(text) else { return .failure(Refusal(message: "'\(text)' is given twice")) }
+            texts.append(text)
+        }
+        return .success(.list(texts))
     }
 
     /// Different addresses of servers.
@@ -84,7 +103,7 @@ extension ConfigurationKey {
         case .identifier:
             guard isIdentifier(text) else { return refuse() }
             return .success(.text(text))
-        case .names, .mapping, .addresses: return refuse()
+        case .names, .mapping, .texts, .addresses: return refuse()
         case .text, .path:
             guard !text.isEmpty else { return refuse() }
             return .success(.text(text))

@@ -15,6 +15,8 @@ package struct ConfigurationKey: Sendable {
         case choice([String])
         /// `all`, or a list of some of them.
         case names([String])
+        /// A text or a list of them, each with 1 to `textByteLimit` bytes.
+        case texts
         case text
         /// Names with values of any kind, nested or not.
         case mapping
@@ -24,6 +26,9 @@ package struct ConfigurationKey: Sendable {
         /// One or up to so many addresses of servers.
         case addresses(Int)
     }
+
+    /// Most texts of a list, and most bytes of each.
+    static let textLimit = 64, textByteLimit = 1024
 
     /// Full name; `*` stands for a label the user chooses.
     package let path: String
@@ -57,6 +62,7 @@ package struct ConfigurationKey: Sendable {
         case .flag: "true or false"
         case .choice(let names): "one of " + names.joined(separator: ", ")
         case .names(let names): "all, or a list of some of " + names.joined(separator: ", ")
+        case .texts: "a text, or a list of at most \(Self.textLimit) of them"
         case .text: "text"
         case .mapping: "a mapping of names to values"
         case .identifier: "a name of letters, digits, '.', '_' and '-'"
@@ -130,6 +136,13 @@ extension ConfigurationKey {
             path: path, kind: .names(names), required: false, summary: summary,
             read: { configuration, _ in .names(configuration[keyPath: field]) },
             write: { if case .names(let value) = $2 { $0[keyPath: field] = value } })
+    }
+
+    static func texts(_ path: String, _ field: Field<[String]>, _ summary: String) -> Self {
+        Self(
+            path: path, kind: .texts, required: false, summary: summary,
+            read: { configuration, _ in .list(configuration[keyPath: field]) },
+            write: { if case .list(let value) = $2 { $0[keyPath: field] = value } })
     }
 
     static func teacher(

@@ -61,11 +61,24 @@ package enum ConfigurationSchema {
         ] + teacherServerKeys + [
 
             .text(
-                "data.prompts", \.data.prompts, .path(.data), "JSON lines of training prompts; required without a task"
+                "data.prompts", \.data.prompts, .path(.data), "file of training prompts; required without a task"
             ),
             .text(
                 "data.heldout", \.data.heldout, .path(.data),
-                "JSON lines of held-out prompts; without it those of the task, or no evaluation"
+                "file of held-out prompts; without it those of the task, or no evaluation"
+            ),
+            .optionalText("data.fields.prompt", \.data.fields.prompt, "column with the user's message"),
+            .optionalText("data.fields.messages", \.data.fields.messages, "column with a list of messages"),
+            .optionalText("data.fields.system", \.data.fields.system, "column with a system message"),
+            .optionalText("data.fields.tools", \.data.fields.tools, "column with a list of tools"),
+            .optionalText("data.fields.answer", \.data.fields.answer, "column with a reference answer"),
+            .optionalText("data.fields.verifier", \.data.fields.verifier, "column with what judges responses"),
+            .optionalText("data.fields.response", \.data.fields.response, "column with a response to imitate"),
+            .optionalText("data.fields.teacher", \.data.fields.teacher, "column with a teacher's label"),
+            .optionalText("data.fields.tags", \.data.fields.tags, "column with a list of tags"),
+            .choice(
+                "data.overlong", \.data.overlong,
+                "what becomes of prompts that leave no room for a response: an error, left out, or cut at the beginning"
             ),
             .optionalText(
                 "data.task", \.data.task, "generated task instead of prompt files, such as arithmetic:digits=2"),
@@ -94,7 +107,9 @@ package enum ConfigurationSchema {
                 "data.shuffle", \.data.shuffle,
                 "each pass over the prompts has an order of its own, drawn from the seed"),
 
-            .integer("sampling.max_tokens", \.sampling.maxTokens, 1...1_000_000, "longest response, in tokens"),
+            .integer(
+                "sampling.max_tokens", \.sampling.maxTokens, 1...1_000_000,
+                "longest response, in tokens; less where a prompt leaves less of the context"),
             .number(
                 "sampling.temperature", \.sampling.temperature, 0...100, above: true,
                 "divides the logits before sampling"),
@@ -102,6 +117,13 @@ package enum ConfigurationSchema {
                 "sampling.top_p", \.sampling.topP, 0...1, above: true,
                 "smallest set of tokens with this probability; 1: all"),
             .integer("sampling.top_k", \.sampling.topK, 0...10_000_000, "this many most probable tokens; 0: all"),
+            .texts("sampling.stop", \.sampling.stop, "texts that end a response, beside the model's own end tokens"),
+            .integer(
+                "sampling.min_tokens", \.sampling.minTokens, 0...1_000_000,
+                "first tokens that end nothing: no end token is drawn for them, no text of sampling.stop counts"),
+            .flag(
+                "sampling.ignore_eos", \.sampling.ignoreEOS,
+                "the model's end tokens end no response: only sampling.stop and sampling.max_tokens do"),
         ] + rolloutKeys + [
 
             .choice("objective.kind", \.objective.kind, "what the student learns from"),

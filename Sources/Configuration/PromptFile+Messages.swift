@@ -9,7 +9,7 @@ extension PromptFile {
     /// The messages of a list of objects; `list` is what stands under 'messages'.
     static func messages(_ list: JSONValue) throws -> [PromptLine.Message] {
         guard let elements = list.array, !elements.isEmpty else {
-            throw Refusal(message: "'messages' must be a list of {\"role\": ..., \"content\": ...}")
+            throw Refusal("'messages' must be a list of {\"role\": ..., \"content\": ...}")
         }
         return try elements.enumerated().map { try message($1, number: $0 + 1) }
     }
@@ -17,25 +17,24 @@ extension PromptFile {
     /// The tools that a conversation may call, as a chat template prints them: a list of objects, or a text of such a
     /// list, as tables of columns have it. Nil for none.
     static func tools(_ value: JSONValue?) throws -> JSONValue? {
-        guard var value, !value.isNull, value != "" else { return nil }
-        if let text = value.string, let parsed = try? JSONValue.parse(text) { value = parsed }
+        guard let value = value.map(structured), !value.isNull, value != "" else { return nil }
         guard let list = value.array, list.allSatisfy({ $0.object != nil }) else {
-            throw Refusal(message: "'tools' must be a list of objects, each the description of a function")
+            throw Refusal("'tools' must be a list of objects, each the description of a function")
         }
         return list.isEmpty ? nil : value
     }
 
     private static func message(_ value: JSONValue, number: Int) throws -> PromptLine.Message {
-        guard var object = value.object, let role = object["role"]?.string else {
-            throw Refusal(message: "message \(number) must have a text 'role' and a text 'content'")
+        guard var object = try turn(value, number: number).object, let role = object["role"]?.string else {
+            throw Refusal("message \(number) must have a text 'role' and a text 'content'")
         }
         guard roles.contains(role) else {
-            throw Refusal(message: "message \(number): role '\(role)' is not one of \(roles.joined(separator: ", "))")
+            throw Refusal("message \(number): role '\(role)' is not one of \(roles.joined(separator: ", "))")
         }
         try refuseRepetition(in: object, named: "message \(number)")
         for key in object.members.map(\.key) where !messageKeys.contains(key) {
             if let known = nearestName(to: key, among: messageKeys) {
-                throw Refusal(message: "message \(number): unknown key '\(key)'; did you mean '\(known)'?")
+                throw Refusal("message \(number): unknown key '\(key)'; did you mean '\(known)'?")
             }
         }
         let calls = try toolCalls(object["tool_calls"], number: number)
@@ -48,15 +47,39 @@ extension PromptFile {
             content = try parts.map { try text(ofPart: $0, number: number) }.joined()
             object["content"] = .string(content)
         case nil where calls != nil, .null? where calls != nil: content = ""
-        default: throw Refusal(message: "message \(number) must have a text 'role' and a text 'content'")
+        default: throw Refusal("message \(number) must have a text 'role' and a text 'content'")
         }
         return PromptLine.Message(role: role, content: content, object: .object(object))
     }
 
+    /// A message as it stands, or one of ShareGPT's form, `{"from": "human", "value": "..."}`, as its equal.
+    private static func turn(_ value: JSONValue, number: Int) throws -> JSONValue {
+        guard let from = value["from"]?.string, value["role"] == nil else { return value }
+        guard let text = value["value"]?.string else { throw Refusal("message \(number) has no text 'value'") }
+        if from == "function_call" {
+            guard let call = try? JSONValue.parse(text), call.array != nil || call.object != nil else {
+                throw Refusal("message \(number): a function_call must be JSON with 'name' and 'arguments'")
+            }
+            let calls = (call.array ?? [call]).map { JSONValue.object(["type": "function", "function": $0]) }
+            return ["role": "assistant", "content": nil, "tool_calls": .array(calls)]
+        }
+        guard let role = shareGPTRoles[from] else {
+            let known = (Array(shareGPTRoles.keys) + ["function_call"]).sorted().joined(separator: ", ")
+            throw Refusal("message \(number): 'from' is '\(from.prefix(40))', not one of \(known)")
+        }
+        return ["role": .string(role), "content": .string(text)]
+    }
+
+    private static let shareGPTRoles = [
+        "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant",
+        "bing": "assistant", "bard": "assistant", "model": "assistant", "system": "system", "tool": "tool",
+        "function": "tool", "function_response": "tool", "observation": "tool",
+    ]
+
     private static func text(ofPart part: JSONValue, number: Int) throws -> String {
         guard let type = part["type"]?.string, type == "text", let text = part["text"]?.string else {
             let type = part["type"]?.string.map { " '\($0.prefix(40))'" } ?? ""
-            throw Refusal(message: "message \(number): a part\(type) of its content is no text, and only text is read")
+            throw Refusal("message \(number): a part\(type) of its content is no text, and only text is read")
         }
         return text
     }
@@ -65,7 +88,7 @@ extension PromptFile {
     private static func toolCalls(_ value: JSONValue?, number: Int) throws -> [JSONValue]? {
         guard let value, !value.isNull else { return nil }
         guard let calls = value.array, calls.allSatisfy({ $0.object != nil }) else {
-            throw Refusal(message: "message \(number): 'tool_calls' must be a list of objects")
+            throw Refusal("message \(number): 'tool_calls' must be a list of objects")
         }
         guard !calls.isEmpty else { return nil }
         return try calls.map { call in
@@ -75,7 +98,7 @@ extension PromptFile {
             if let text = function["arguments"]?.string {
                 guard let arguments = text.isEmpty ? [:] : try? JSONValue.parse(text), arguments.object != nil else {
                     throw Refusal(
-                        message: "message \(number): the 'arguments' of a tool call must be an object, or JSON of one")
+                        "message \(number): the 'arguments' of a tool call must be an object, or JSON of one")
                 }
                 function["arguments"] = arguments
             }
@@ -89,7 +112,7 @@ extension PromptFile {
     static func refuseRepetition(in object: JSONObject, named name: String = "") throws {
         var seen: Set<String> = []
         for member in object.members where !seen.insert(member.key).inserted {
-            throw Refusal(message: (name.isEmpty ? "" : name + ": ") + "key '\(member.key)' stands there twice")
+            throw Refusal((name.isEmpty ? "" : name + ": ") + "key '\(member.key)' stands there twice")
         }
     }
 }

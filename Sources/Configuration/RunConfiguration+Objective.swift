@@ -28,6 +28,23 @@ extension RunConfiguration {
                 found.append(("data.task", error.message))
             }
         }
+        let fields = data.fields
+        if fields != PromptFields(), fields.prompt.isEmpty == fields.messages.isEmpty {
+            found.append(
+                (
+                    "data.fields",
+                    fields.prompt.isEmpty
+                        ? "names neither 'prompt' nor 'messages', of which a prompt is made"
+                        : "names both 'prompt' and 'messages'; give one"
+                ))
+        }
+        if sampling.minTokens > sampling.maxTokens {
+            found.append(
+                (
+                    "sampling.min_tokens",
+                    "\(sampling.minTokens) is above sampling.max_tokens \(sampling.maxTokens)"
+                ))
+        }
         if shape.layers > 0 {
             if !student.model.isEmpty { found.append(("shape.layers", "student.model is given too; give one")) }
             if kind.sampler != .nobody {

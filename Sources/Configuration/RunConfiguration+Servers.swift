@@ -74,6 +74,20 @@ extension RunConfiguration {
                 found.append(("teachers.\(label).server", "urls are missing: where the servers are, http://HOST:PORT"))
             }
         }
+        if sampling.minTokens > 0, !sampling.ignoreEOS {
+            let servers =
+                kind.sampler == .teachers
+                ? usedTeachers.sorted { $0.key < $1.key }.map { ("teachers.\($0.key)", $0.value.server) }
+                : rollout.engine == .server ? [("rollout", rollout.server)] : []
+            for (name, server) in servers where server.isGiven && server.kind == .sglang {
+                found.append(
+                    (
+                        "sampling.min_tokens",
+                        "SGLang keeps end tokens out of the log-probabilities that it reports, and \(name).server is "
+                            + "one; leave it 0, use vllm, or set sampling.ignore_eos"
+                    ))
+            }
+        }
         return found + samplingServerContradictions
     }
 

@@ -110,10 +110,14 @@ package struct RunConfiguration: Sendable, Equatable {
     }
 
     package struct Data: Sendable, Equatable {
-        /// JSON lines of training prompts.
+        /// File of training prompts.
         package var prompts = ""
-        /// JSON lines of held-out prompts; empty: those of the task, or no evaluation.
+        /// File of held-out prompts; empty: those of the task, or no evaluation.
         package var heldout = ""
+        /// The files' own names of what a prompt is read from.
+        package var fields = PromptFields()
+        /// What becomes of prompts that leave no room for a response.
+        package var overlong = Overlong.drop
         /// A generated task instead of `prompts`.
         package var task = ""
         /// Different training problems of the task that are asked; supervised runs take as many as they need.
@@ -133,6 +137,8 @@ package struct RunConfiguration: Sendable, Equatable {
         /// Whether each pass over the prompts has an order of its own, drawn from the seed.
         package var shuffle = true
         package init() {}
+
+        package enum Overlong: String, Sendable, CaseIterable { case refuse, drop, truncate }
     }
 
     package struct Sampling: Sendable, Equatable {
@@ -141,13 +147,19 @@ package struct RunConfiguration: Sendable, Equatable {
         package var topP = 1.0
         /// 0: no limit.
         package var topK = 0
+        /// Texts that end a response.
+        package var stop: [String] = []
+        /// Tokens before which nothing ends a response.
+        package var minTokens = 0
+        /// Whether the model's own ends are tokens as all others.
+        package var ignoreEOS = false
         package init() {}
 
         /// What a sampler is told: the section's values and the ids that end a response.
         package func settings(stopTokenIDs: [Int32]) -> SamplingSettings {
             SamplingSettings(
                 maxTokens: maxTokens, temperature: Float(temperature), topP: Float(topP), topK: topK,
-                stopTokenIDs: stopTokenIDs)
+                stopTokenIDs: ignoreEOS ? [] : stopTokenIDs, stop: stop, minTokens: minTokens)
         }
     }
 

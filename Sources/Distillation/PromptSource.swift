@@ -14,10 +14,14 @@ package struct Prompt: Sendable, Equatable {
     package var check: AnswerCheck?
     /// A response whose cross-entropy an evaluation measures, stop token included; empty: none.
     package var responseIDs: [Int32]
+    /// Tokens that the contexts of its models leave for a response, at least 1.
+    package var room: Int
+    /// What is asked, for a person: the last message; empty: it is the whole text.
+    package var question: String
 
     package init(
         ids: [Int32], teacher: String?, sampler: String? = nil, text: String = "", check: AnswerCheck? = nil,
-        responseIDs: [Int32] = []
+        responseIDs: [Int32] = [], room: Int = .max, question: String = ""
     ) {
         self.ids = ids
         self.teacher = teacher
@@ -25,6 +29,8 @@ package struct Prompt: Sendable, Equatable {
         self.text = text
         self.check = check
         self.responseIDs = responseIDs
+        self.room = room
+        self.question = question
     }
 }
 

@@ -37,18 +37,20 @@ extension RolloutBackend {
 
     /// Samples responses outside a run, with the weights it began with and the random numbers of in-run evaluation.
     /// - Parameters:
-    ///   - prompts: each with its number, by which its random numbers are drawn.
+    ///   - prompts: each with its number, by which its random numbers are drawn, and the tokens that its response has
+    ///     room for.
     ///   - samples: of each prompt.
     ///   - seed: of the run.
     /// - Returns: the samples of every prompt, in order.
     package func responses(
-        to prompts: [(number: Int, ids: [Int32])], samples: Int = 1, _ sampling: SamplingSettings, seed: UInt64
+        to prompts: [(number: Int, ids: [Int32], room: Int)], samples: Int = 1, _ sampling: SamplingSettings,
+        seed: UInt64
     ) async throws -> [[Trajectory]] {
         let tasks = prompts.enumerated().flatMap { place, prompt in
             (0..<samples).map { sample in
                 RolloutTask(
                     id: RolloutID(group: UInt64(place), sample: UInt32(sample)), kind: .evaluation,
-                    promptIDs: prompt.ids, sampling: sampling,
+                    promptIDs: prompt.ids, sampling: sampling.clipped(to: prompt.room),
                     seed: TaskSeed.evaluation(run: seed, prompt: prompt.number), minimumVersion: 0, leaseID: 0)
             }
         }

@@ -15,7 +15,7 @@ extension Exchange {
             let id = lease(items, .rollouts(key), to: peer, now)
             table.lease(key, id)
             guard let group = table.groups[key] else { continue }
-            let sampling = plan.sampling(of: key.kind)
+            let sampling = plan.sampling(of: key.kind, from: group.prompt)
             grants[peer, default: []].append(
                 RolloutGroup(
                     leaseID: id, kind: key.kind, group: key.group, samples: items.map(\.id.sample),

@@ -207,6 +207,14 @@ extension Exchange {
                 message: "\(what) differs from the student's; a teacher must read the very tokens that the student "
                     + "writes: choose models with one tokenizer")
         }
+        let revision = max(plan.sampling.revision, plan.evaluationSampling.revision)
+        if hello.role == .rollout, hello.samplingRevision < revision {
+            return Reject(
+                code: .invalidRequest,
+                message:
+                    "\(hello.name) does not know sampling.stop and sampling.min_tokens, which this run has; use the "
+                    + "same opd on both sides")
+        }
         let known = known(hello.role)
         if hello.role == .rollout, hello.teachers.isEmpty || known.isEmpty { return clash(of: hello, known) }
         guard let unknown = hello.teachers.first(where: { !known.contains($0) }),

@@ -12,7 +12,8 @@ extension Exchange {
                 counters.duplicates += 1
                 continue
             }
-            let trajectory = Trajectory(delivered, to: group.prompt, plan.sampling(of: delivered.kind))
+            let trajectory = Trajectory(
+                delivered, to: group.prompt, plan.sampling(of: delivered.kind, from: group.prompt))
             let result = Result(
                 item: item, lease: group.lease,
                 content: ScoredTrajectory(
@@ -115,12 +116,13 @@ extension Exchange {
 
     private func reasonInvalid(_ trajectory: Trajectory, _ group: WorkTable.Group, _ peer: PeerID) -> String? {
         let count = trajectory.responseIDs.count
-        let sampling = plan.sampling(of: trajectory.kind)
+        let sampling = plan.sampling(of: trajectory.kind, from: group.prompt)
         let sampler = group.prompt.sampler
         if members[peer]?.samples(with: sampler) != true {
             return "it is for a worker of " + (sampler.map { "teacher '\($0)'" } ?? "the student")
         }
         if count > sampling.maxTokens { return "it has \(count) tokens, \(sampling.maxTokens) are allowed" }
+        if let reason = sampling.reasonEndedEarly(trajectory) { return reason }
         // A scorer would stop at it, and the learner must not: it has no row of the embedding.
         if !trajectory.responseIDs.areTokens(vocabularySize: options.vocabularySize) {
             let id = trajectory.responseIDs.first { $0 < 0 || $0 >= options.vocabularySize } ?? -1
@@ -208,5 +210,17 @@ extension Trajectory {
             responseIDs: result.responseIDs, behaviourLogprobs: result.behaviourLogprobs,
             policyVersions: result.policyVersions, finishReason: result.finishReason,
             temperature: sampling.temperature)
+    }
+}
+
+extension SamplingSettings {
+    /// Why a trajectory is none with so many first tokens that end nothing; nil where it may be one.
+    fileprivate func reasonEndedEarly(_ trajectory: Trajectory) -> String? {
+        guard minTokens > 0 else { return nil }
+        if trajectory.finishReason == .stop, trajectory.responseIDs.count <= minTokens {
+            return "it ends with token \(trajectory.responseIDs.count), and the first \(minTokens) end nothing"
+        }
+        return trajectory.responseIDs.prefix(minTokens).contains(where: stopTokenIDs.contains)
+            ? "there is a stop token among its first \(minTokens), which end nothing" : nil
     }
 }

@@ -28,7 +28,8 @@ package struct RunPlan: Sendable {
 
     /// Tokens of the longest training prompt that one of these teachers samples, with the longest response.
     package func longestSequence(of samplers: [String]) -> Int {
-        (prompts.filter { $0.sampler.map(samplers.contains) ?? false }.map(\.ids.count).max() ?? 0) + sampling.maxTokens
+        prompts.filter { $0.sampler.map(samplers.contains) ?? false }
+            .map { $0.ids.count + min(sampling.maxTokens, $0.room) }.max() ?? 0
     }
 
     package init(
@@ -68,11 +69,11 @@ package struct RunPlan: Sendable {
         return step > maxStaleness ? step - maxStaleness : 0
     }
 
-    /// How rollouts of a kind are sampled.
-    package func sampling(of kind: RolloutKind) -> SamplingSettings {
+    /// How rollouts of a kind are sampled from a prompt, whose response is no longer than there is room for it.
+    package func sampling(of kind: RolloutKind, from prompt: Prompt) -> SamplingSettings {
         switch kind {
-        case .train: sampling
-        case .evaluation: evaluationSampling
+        case .train: sampling.clipped(to: prompt.room)
+        case .evaluation: evaluationSampling.clipped(to: prompt.room)
         }
     }
 

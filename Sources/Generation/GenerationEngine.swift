@@ -1,6 +1,7 @@
 import Compute
 import Models
 import Randomness
+import Tokenizers
 
 /// Continuous batching over a paged key/value cache: slots refill as sequences finish.
 ///
@@ -13,6 +14,8 @@ package final class GenerationEngine {
 
     private let model: LanguageModel
     private let slots: Int
+    /// Finds stop texts; nil where nobody asks for them.
+    private let tokenizer: Tokenizer?
     private var waiting = RequestQueue()
     private var running: [RunningSequence] = []
     private var weightVersion: UInt64 { didSet { weightChanges += 1 } }
@@ -29,27 +32,13 @@ package final class GenerationEngine {
     /// Called with every token as it is drawn.
     package var onToken: ((SampledToken) -> Void)?
 
-    /// A sequence in a slot; `pages` hold positions 0..<cached.
-    private struct RunningSequence {
-        let request: SampleRequest
-        /// `weightChanges` when its prompt was computed.
-        let weightChanges: Int
-        var pages: [Int32]
-        var cached: Int
-        /// Whether keys are turned by the rotary embedding of long sequences.
-        var isLong: Bool
-        /// Whether its keys were computed anew while it ran: others do not take them.
-        var wasRead = false
-        var ids: [Int32] = []
-        var logprobs: [Float] = []
-        var versions: [UInt64] = []
-    }
-
     /// - Parameters:
     ///   - slots: most sequences that run at a time, at least 1.
     ///   - weightVersion: version of the weights the model holds now.
-    package init(model: LanguageModel, slots: Int, weightVersion: UInt64 = 0) {
+    ///   - tokenizer: the model's, for requests with stop texts.
+    package init(model: LanguageModel, slots: Int, weightVersion: UInt64 = 0, tokenizer: Tokenizer? = nil) {
         self.model = model
+        self.tokenizer = tokenizer
         self.slots = slots
         self.weightVersion = weightVersion
         logits = ScratchTensor(columns: model.configuration.vocabularySize, type: .f32)
@@ -226,7 +215,8 @@ package final class GenerationEngine {
             running.append(
                 RunningSequence(
                     request: request, weightChanges: weightChanges, pages: pages, cached: group.promptCount,
-                    isLong: isLong(group.promptCount)))
+                    isLong: isLong(group.promptCount),
+                    stopTexts: tokenizer.flatMap { StopTextMatcher(request.parameters.stop, $0) }))
         }
     }
 
@@ -235,6 +225,12 @@ package final class GenerationEngine {
         guard !request.promptIDs.isEmpty else { throw GenerationError("the prompt is empty; give at least one token") }
         if let bad = request.promptIDs.first(where: { $0 < 0 || $0 >= vocabulary }) {
             throw GenerationError("the prompt holds token id \(bad), outside the vocabulary of \(vocabulary)")
+        }
+        guard request.parameters.minTokens == 0 || request.parameters.stopTokenIDs.count < vocabulary else {
+            throw GenerationError("every token of the vocabulary ends a response, so none has a least length")
+        }
+        guard tokenizer != nil || request.parameters.stop.isEmpty else {
+            throw GenerationError("stop texts need the model's tokenizer, which this engine was not given")
         }
         let needed = request.promptIDs.count + request.parameters.maxTokens
         guard needed <= model.contextLength else {
@@ -254,7 +250,7 @@ package final class GenerationEngine {
         for sequence in running {
             let parameters = sequence.request.parameters
             inverseTemperatures.append(parameters.inverseTemperature)
-            uniforms.append(parameters.isPlain ? uniform(for: sequence) : -1)
+            uniforms.append(parameters.isPlain && !sequence.keepsOutStops ? uniform(for: sequence) : -1)
         }
         let z = logits.tensor(rows: rows.count)
         model.context.headLogits(
@@ -264,15 +260,21 @@ package final class GenerationEngine {
         let vocabulary = model.configuration.vocabularySize
         for index in running.indices {
             let row = UnsafeBufferPointer(start: z.f32 + index * vocabulary, count: vocabulary)
+            let sequence = running[index], parameters = sequence.request.parameters
             let choice =
                 tokens[index] >= 0
                 ? (token: tokens[index], logprob: row[Int(tokens[index])] - logSumExp[index])
-                : TokenChoice.choose(
-                    logits: row, logSumExp: logSumExp[index], parameters: running[index].request.parameters,
-                    uniform: uniform(for: running[index]))
+                : sequence.keepsOutStops
+                    ? TokenChoice.choose(
+                        excluding: parameters.stopTokenIDs, logits: row, logSumExp: logSumExp[index],
+                        parameters: parameters, uniform: uniform(for: sequence))
+                    : TokenChoice.choose(
+                        logits: row, logSumExp: logSumExp[index], parameters: parameters,
+                        uniform: uniform(for: sequence))
             running[index].ids.append(choice.token)
             running[index].logprobs.append(choice.logprob)
             running[index].versions.append(weightVersion)
+            running[index].hasStopText = running[index].stopTexts?.append(choice.token) ?? false
             onToken?(
                 SampledToken(requestID: running[index].request.id, token: choice.token, logprob: choice.logprob))
         }
@@ -287,8 +289,9 @@ package final class GenerationEngine {
     private func collectFinished() -> [CompletedSample] {
         var completed: [CompletedSample] = []
         running.removeAll { sequence in
-            let stopped = sequence.request.parameters.stopTokenIDs.contains(sequence.ids.last!)
-            guard stopped || sequence.ids.count == sequence.request.parameters.maxTokens else { return false }
+            let parameters = sequence.request.parameters, count = sequence.ids.count
+            let stopped = sequence.isStopped
+            guard stopped || count == parameters.maxTokens else { return false }
             release(sequence.pages)
             completed.append(
                 CompletedSample(

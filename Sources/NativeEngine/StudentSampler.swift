@@ -39,7 +39,8 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
     package init(
         _ files: ModelFiles, type: ElementType, slots: Int, threads: Int, adapters: AdapterLayout? = nil
     ) throws {
-        tokenizerFingerprint = try files.loadTokenizer().fingerprint
+        let tokenizer = try files.loadTokenizer()
+        tokenizerFingerprint = tokenizer.fingerprint
         executor = PinnedThreadExecutor(name: "sampler")
         (events, continuation) = AsyncThrowingStream.makeStream()
         self.slots = slots
@@ -51,7 +52,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         manifest = WeightManifest(
             adapted?.snapshot.manifest ?? model.broadcastLayout.manifest, computedIn: type)
         weightByteCount = manifest.byteCount
-        engine = GenerationEngine(model: model, slots: slots)
+        engine = GenerationEngine(model: model, slots: slots, tokenizer: tokenizer)
     }
 
     package func replaceWeights(_ bytes: WeightBytes, _ sent: WeightManifest, version: UInt64) throws {

@@ -42,6 +42,7 @@ package struct RunFolder: Sendable, Equatable {
 
     /// Makes the folder of a new run, or takes that of an earlier one.
     ///
+    /// The folder of a start that failed is emptied first.
     /// - Parameters:
     ///   - resume: whether an earlier run is to be continued, if there is one; without it a folder that exists is
     ///     refused. A job that may be started again and again can always say so.
@@ -52,16 +53,15 @@ package struct RunFolder: Sendable, Equatable {
     ) throws(RunFolderError) -> RunFolder {
         let folder = RunFolder(path)
         do {
-            let kind = FileTree.kind(folder.path)
-            if kind != .missing, !FileTree.leadsToFolder(folder.path) {
-                throw RunFolderError("\(folder.path) is not a folder; choose another name or run_folder")
-            }
-            if kind == .missing {
+            let isThere = FileTree.kind(folder.path) != .missing
+            if isThere, resume || isManaged {
+                guard FileTree.leadsToFolder(folder.path) else {
+                    throw RunFolderError("\(folder.path) is not a folder; choose another name or run_folder")
+                }
+            } else {
+                try check(folder.path, hasAgain: hasAgain)
+                if isThere { try FileTree.remove(folder.path) }
                 try FileTree.createFolder(folder.path)
-            } else if !resume, !isManaged {
-                throw RunFolderError(
-                    "\(folder.path) exists; continue it with --resume\(hasAgain ? ", begin anew with --again" : "") or choose "
-                        + "another name")
             }
             try FileTree.createFolder(folder.logs)
             try FileTree.createFolder(folder.checkpoints)
@@ -144,21 +144,6 @@ package struct RunFolder: Sendable, Equatable {
             kept.append("\(stem)-\(number).jsonl")
         }
         return kept
-    }
-
-    /// Removes the folder of a run that ended before its first step, such as one whose configuration was refused, so
-    /// that the mended run is not refused for it. Does nothing when there is a checkpoint, a metric, or a file that no
-    /// run makes.
-    package func removeIfUnused() {
-        let own: Set = [
-            "checkpoints", "logs", "config.yaml", "endpoint", "metrics.jsonl", "samples.jsonl", "suspects.jsonl",
-            "initial",
-        ]
-        guard let names = try? FileTree.names(in: path), own.isSuperset(of: names),
-            !FileTree.hasContent(metrics), !FileTree.hasContent(samples),
-            CheckpointStore(folder: checkpoints).latest() == nil
-        else { return }
-        try? FileTree.remove(path)
     }
 }
 

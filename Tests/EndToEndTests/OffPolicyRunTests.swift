@@ -191,7 +191,14 @@ import Testing
                 "objective.kind=distillation",
             ], "--teacher: with objective.kind distillation rollout workers hold the student; leave it out"
         ),
-        (["run", "run.yaml", "--set", "sampling.max_tokens=250"], "only 6 fit into the student's context"),
+        (
+            ["run", "run.yaml", "--set", "data.prompts=long.jsonl", "--set", "data.overlong=refuse"],
+            "for which the context of 256 has no room; shorten it, or set data.overlong to drop or truncate"
+        ),
+        (
+            ["run", "run.yaml", "--set", "data.prompts=long.jsonl"],
+            "long.jsonl: none of its 1 prompts fits into the context of 256, the longest with"
+        ),
     ])
     func whatCannotBeIsSaid(arguments: [String], message: String) async throws {
         try await withTemporaryFolder { folder in
@@ -201,6 +208,8 @@ import Testing
             try write(
                 text.replacingOccurrences(of: "teachers: { default: { model: teacher, dtype: f32 } }\n", with: ""),
                 "\(folder)/bare.yaml")
+            let long = String(repeating: "0 1 2 3 ", count: 100)
+            try write("{\"prompt\": \"\(long)\", \"teacher\": \"default\"}\n", "\(folder)/long.jsonl")
             if message.hasPrefix("names no teacher") {
                 try write(text.replacingOccurrences(of: "default:", with: "first:"), "\(folder)/run.yaml")
             }

@@ -152,7 +152,8 @@ import Testing
         ("data.task=sums", "data.task: unknown task 'sums'; expected one of arithmetic, format"),
         ("objective.kind=distillation", "teachers: missing; name at least one teacher"),
         ("shape.layers=0", "student.model: missing; a path: model that is trained"),
-        ("shape.context=19", "with sampling.max_tokens 16 only 3 fit into the student's context of 19"),
+        // Sampled responses are cut where the context ends; examples must fit.
+        ("shape.context=19", "of 12 prompts leave less than sampling.max_tokens 16 of the context"),
         ("shape.context=15", "has 16 tokens with its response, but the student's context is 15"),
         ("sampling.max_tokens=4", ""),
     ])
@@ -160,8 +161,9 @@ import Testing
         try await withTemporaryFolder { folder in
             try Self.writeConfiguration(folder, steps: 1)
             let result = try await Binary.run(["run", "pretrain.yaml", "--set", override], in: folder)
-            #expect(result.status == (message.isEmpty ? 0 : 2), "\(result.errors)")
-            #expect(result.errors.contains(message) || message.isEmpty, "\(result.errors)")
+            let runs = message.isEmpty || message.contains("leave less than")
+            #expect(result.status == (runs ? 0 : 2), "\(result.errors)")
+            #expect((result.output + result.errors).contains(message) || message.isEmpty, "\(result.errors)")
         }
     }
 }

@@ -17,13 +17,14 @@ import Wire
     func hello(
         _ name: String, _ role: Role, arithmetic: String = "", tokenizer: String = "t",
         version: UInt32 = Codec.version, teachers: [String]? = nil, teacher: TeacherDescription? = nil,
-        isReproducible: Bool = true
+        isReproducible: Bool = true,
+        revision: UInt32 = 0
     ) -> Message {
         .hello(
             Hello(
                 role: role, name: name, protocolVersion: version, arithmetic: arithmetic,
                 tokenizerFingerprint: tokenizer, teachers: teachers ?? (role == .scorer ? ["default"] : []),
-                processID: 1, teacher: teacher, isReproducible: isReproducible))
+                processID: 1, teacher: teacher, isReproducible: isReproducible, samplingRevision: revision))
     }
 
     func join(
@@ -46,12 +47,14 @@ import Wire
         actions.compactMap { if case .send(let message, _) = $0 { message } else { nil } }
     }
 
-    func response(_ task: RolloutTask, tokens: Int = 3, version: UInt64 = 0) -> Trajectory {
+    func response(
+        _ task: RolloutTask, tokens: Int = 3, version: UInt64 = 0, finish: FinishReason = .stop
+    ) -> Trajectory {
         let ids = (0..<tokens).map { Int32($0) }
         return Trajectory(
             id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs, responseIDs: ids,
             behaviourLogprobs: ids.map { _ in -1 }, policyVersions: PolicyVersions(repeating: version, count: tokens),
-            finishReason: .stop,
+            finishReason: finish,
             temperature: task.sampling.temperature)
     }
 

@@ -116,6 +116,34 @@ import Testing
         #expect(names(path) == ["checkpoints", "logs", "metrics-1.jsonl", "metrics-2.jsonl", "samples.jsonl"])
     }
 
+    /// A start that failed left logs: the next one takes the folder, unless the first is still under way.
+    @Test func aFailedStartIsInNobodysWay() throws {
+        let folder = try RunFolder.open(path, resume: false)
+        var claim = folder.claim()
+        #expect(claim != nil && folder.claim() == nil)
+        try writeText("x", to: folder.log("run"))
+        try folder.write("name: x\n", to: folder.configuration)
+        #expect(throws: RunFolderError.self) { try RunFolder.check(path) }
+        claim = nil
+        var lock: RunFolderLock? = try folder.lock()
+        #expect(throws: RunFolderError.self) { _ = try RunFolder.open(path, resume: false) }
+        lock = nil
+        _ = (claim, lock)
+        try RunFolder.check(path)
+        #expect(readText(folder.log("run")) == "x")
+        for precious in ["notes.txt", "metrics.jsonl"] {
+            try writeText("{}", to: "\(path)/\(precious)")
+            #expect(throws: RunFolderError.self) { _ = try RunFolder.open(path, resume: false) }
+            #expect(unlink("\(path)/\(precious)") == 0)
+        }
+        let store = CheckpointStore(folder: folder.checkpoints)
+        _ = try store.save(step: 1) { _ in }
+        #expect(throws: RunFolderError.self) { _ = try RunFolder.open(path, resume: false) }
+        #expect(try shell("rm -r '\(folder.checkpoints)'/*") == 0)
+        _ = try RunFolder.open(path, resume: false)
+        #expect(names(path) == ["checkpoints", "logs"] && names(folder.logs) == [])
+    }
+
     @Test func onlyAnUnusedFolderIsRemoved() throws {
         let folder = try RunFolder.open(path, resume: false)
         try writeText("x", to: folder.log("rollout-0"))

@@ -113,6 +113,21 @@ import Wire
         }
     }
 
+    /// The server knows nothing of stop texts: what it draws beyond one is left out.
+    @Test func aTextEndsWhatAServerDraws() async throws {
+        let server = try model.fake().start()
+        defer { server.close() }
+        let (sampler, form) = try await sampler(server.url, lora: true)
+        await sampler.replaceWeights(snapshot(form, 0.25), manifest(form), version: 1)
+        let whole = try #require(try await sampler.sample([task(1, minimum: 1)]))[0]
+        var stopped = task(1, minimum: 1)
+        stopped.sampling.stop = [String(decoding: whole.responseIDs[1...2].map { UInt8($0) }, as: UTF8.self)]
+        let short = try #require(try await sampler.sample([stopped]))[0]
+        #expect(short.responseIDs == Array(whole.responseIDs.prefix(3)) && short.finishReason == .stop)
+        #expect(short.behaviourLogprobs == Array(whole.behaviourLogprobs.prefix(3)))
+        #expect(whole.responseIDs.count == 4 && whole.finishReason == .length)
+    }
+
     @Test(arguments: [true, false])
     func aServerThatRestartsIsBroughtTheWeightsAgain(_ lora: Bool) async throws {
         let fake = model.fake()

@@ -157,6 +157,28 @@ import Wire
                 == .invalidValue)
     }
 
+    /// Fields that came with revision 1: absent where they have no value, so that the bytes of earlier settings stay.
+    @Test func stopsTravelWithTheSampling() throws {
+        var sampling = SamplingSettings(maxTokens: 3, stop: ["\n\n", "é"], minTokens: 2)
+        func grant() -> Message {
+            .rolloutGrant(
+                RolloutGrant(groups: [
+                    RolloutGroup(
+                        leaseID: 1, kind: .train, group: 1, samples: [0], promptIDs: [1], sampling: sampling, seed: 1,
+                        minimumVersion: 0)
+                ]))
+        }
+        let frames = try Codec.encode(grant())
+        #expect(try Codec.decode(frames) == grant())
+        let header = frames[1].withUnsafeBytes { Array($0) }
+        let golden: [UInt8] = [0x32, 2, 0x0a, 0x0a, 0x32, 2, 0xc3, 0xa9, 0x38, 2]
+        #expect(header.indices.contains { header[$0...].starts(with: golden) })
+        sampling.stop = [""]
+        #expect(code { try Codec.encode(grant()) } == .invalidValue)
+        sampling.stop = [String(repeating: "x", count: WireLimits.standard.stringBytes + 1)]
+        #expect(code { try Codec.encode(grant()) } == .oversized)
+    }
+
     @Test func aGroupHasAPromptAndSamples() {
         let group = RolloutGroup(
             leaseID: 1, kind: .train, group: 1, samples: [0], promptIDs: [1], sampling: Samples.greedy, seed: 1,

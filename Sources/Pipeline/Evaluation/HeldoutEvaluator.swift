@@ -34,7 +34,7 @@ package struct HeldoutEvaluator: Sendable {
         let tasks = plan.heldout.enumerated().map { index, prompt in
             RolloutTask(
                 id: RolloutID(group: version * UInt64(plan.heldout.count) + UInt64(index), sample: 0),
-                kind: .evaluation, promptIDs: prompt.ids, sampling: plan.evaluationSampling,
+                kind: .evaluation, promptIDs: prompt.ids, sampling: plan.sampling(of: .evaluation, from: prompt),
                 seed: TaskSeed.evaluation(run: plan.seed, prompt: index), minimumVersion: version, leaseID: 0)
         }
         guard let done = try await sampler.sample(tasks, isStopped: isStopped) else { return nil }

@@ -1,3 +1,4 @@
+import Distillation
 import Engines
 import Exchange
 import Logging
@@ -36,7 +37,8 @@ struct MemberWork<Work: LeasedWork>: Sendable {
         let hello = Hello(
             role: role, name: options.name, arithmetic: backend.arithmetic,
             tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, processID: options.processID,
-            teacher: options.teacher.map(TeacherDescription.init), isReproducible: backend.isReproducible)
+            teacher: options.teacher.map(TeacherDescription.init), isReproducible: backend.isReproducible,
+            samplingRevision: role == .rollout ? SamplingSettings.newestRevision : 0)
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
 

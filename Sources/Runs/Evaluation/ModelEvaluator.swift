@@ -44,7 +44,7 @@ package struct ModelEvaluator: Sendable {
         let sampling = SamplingSettings(
             maxTokens: problems.maxTokens, temperature: settings.temperature, stopTokenIDs: problems.stopTokenIDs)
         return try await sampler.responses(
-            to: problems.items.enumerated().map { ($0, $1.promptIDs) }, samples: settings.samples, sampling,
+            to: problems.items.enumerated().map { ($0, $1.promptIDs, .max) }, samples: settings.samples, sampling,
             seed: settings.seed)
     }
 

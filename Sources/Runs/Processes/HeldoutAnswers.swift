@@ -48,9 +48,6 @@ struct HeldoutAnswers {
         let chosen = wrong.isEmpty ? [0] : Array(wrong)
         (indices, before) = (chosen.map { indices[$0] }, chosen.map { before[$0] })
         let learned = try await answers(by: ModelReference(path: after, type: student.type), to: indices)
-        let asked =
-            configuration.data.heldout.isEmpty
-            ? nil : try PromptFile.read(configuration.data.heldout, for: configuration)
         // Each teacher is loaded once, for all of its prompts.
         var taught: [Int: String] = [:]
         for (label, places) in Dictionary(grouping: indices, by: { label(of: data.heldout[$0]) }) {
@@ -63,7 +60,7 @@ struct HeldoutAnswers {
             let prompt = data.heldout[index]
             func attempt(_ text: String) -> RunSummary.Attempt { .init(text, isRight: isRight(text, at: index)) }
             return RunSummary.Example(
-                prompt: asked?[index].messages.last?.content ?? prompt.text, before: attempt(before[place]),
+                prompt: prompt.question.isEmpty ? prompt.text : prompt.question, before: attempt(before[place]),
                 after: attempt(learned[place]), teacher: taught[index].map(attempt),
                 answer: prompt.check.flatMap { $0.answer.isEmpty ? nil : $0.answer })
         }
@@ -92,7 +89,7 @@ struct HeldoutAnswers {
         let sampler = try await engines.factory(for: model).sampler(
             model, SamplerOptions(slots: min(pipeline.slots, indices.count), threads: pipeline.threadCount))
         return try await sampler.responses(
-            to: indices.map { ($0, data.heldout[$0].ids) }, settings, seed: configuration.seed
+            to: indices.map { ($0, data.heldout[$0].ids, data.heldout[$0].room) }, settings, seed: configuration.seed
         ).map { data.tokenizer.decode($0[0].responseIDs, skipSpecialTokens: true) }
     }
 }

@@ -13,11 +13,13 @@ struct PreparedData {
     var examples: (any ExampleSource)?
     var stopTokenIDs: [Int32]
     var tokenizer: Tokenizer
+    /// What a person should know of how the prompts were read, a line each.
+    var notes: [String]
 
     /// - Throws: what is wrong with a prompt file, a prompt that does not fit, a teacher that reads other text than the
     ///   student: all before any work is handed out.
     init(_ configuration: RunConfiguration, _ models: DescribedModels) throws {
-        let reader = try PromptReader(configuration, student: models.student)
+        var reader = try PromptReader(configuration, models)
         let teachers = models.teachers.sorted { $0.key < $1.key }.map { (label: $0.key, model: $0.value) }
         for teacher in teachers {
             try Self.check(teacher, readsAs: models.student)
@@ -28,31 +30,15 @@ struct PreparedData {
             prompts = try reader.training()
         }
         heldout = try reader.heldout()
-        for teacher in teachers where configuration.kind.sampler == .teachers {
-            try Self.check(teacher, hasRoomFor: prompts, maxTokens: configuration.sampling.maxTokens)
-        }
         stopTokenIDs = reader.stopTokenIDs
         tokenizer = reader.text.tokenizer
+        notes = reader.notes
     }
 
     /// Whether any response is judged by a verifier.
     var hasVerifiers: Bool { (prompts + heldout).contains { $0.check != nil } }
 
     private typealias Teacher = (label: String, model: ModelDescription)
-
-    /// A teacher that samples must have room for it.
-    private static func check(
-        _ teacher: Teacher, hasRoomFor prompts: [Prompt], maxTokens: Int
-    ) throws(UsageError) {
-        let longest = prompts.filter { $0.sampler == teacher.label }.map(\.ids.count).max() ?? 0
-        let context = teacher.model.contextLength
-        guard longest + maxTokens <= context else {
-            throw UsageError(
-                "teachers.\(teacher.label): a prompt has \(longest) tokens, which with sampling.max_tokens "
-                    + "\(maxTokens) do not fit into the teacher's context of \(context); shorten it or lower "
-                    + "sampling.max_tokens")
-        }
-    }
 
     /// A teacher must read the very ids that the student writes; ``TemplateChecks`` looks at their form.
     private static func check(_ teacher: Teacher, readsAs student: ModelDescription) throws(UsageError) {

@@ -12,6 +12,10 @@ struct PromptReader: Sendable {
     let text: ModelText
     /// Longest sequence of the student, in tokens.
     let context: Int
+    /// Longest sequences of teachers, as far as they are known, by label.
+    private let teacherContexts: [String: Int]
+    /// What a person should know of what was read, a line each.
+    private(set) var notes: [String] = []
     let template: ChatTemplate
     let stopTokenIDs: [Int32]
     let task: ExerciseGenerator?
@@ -19,13 +23,15 @@ struct PromptReader: Sendable {
     /// Held-out problems are the same for every run of a task, and for `opd eval` unless it is told otherwise.
     static let heldoutSeed: UInt64 = 1
 
-    init(_ configuration: RunConfiguration, student: ModelDescription) throws {
+    init(_ configuration: RunConfiguration, _ models: DescribedModels) throws {
+        let student = models.student
         guard let text = student.text else {
             throw UsageError("student.model: the tokenizer of \(student.name) must be on this machine; give its folder")
         }
         self.configuration = configuration
         self.text = text
         context = student.contextLength
+        teacherContexts = models.teachers.mapValues(\.contextLength)
         template = try text.templates.configured(by: configuration.data)
         stopTokenIDs = text.tokenizer.stopTokenIDs(endOfAnswer: template.endOfAnswer)
         task = configuration.data.task.isEmpty ? nil : try ExerciseGenerator.named(configuration.data.task)
@@ -36,61 +42,76 @@ struct PromptReader: Sendable {
     private var defaultTeacher: String { configuration.usedTeachers.isEmpty ? "" : configuration.defaultTeacher ?? "" }
 
     /// The prompts to train on.
-    func training() throws -> [Prompt] {
+    mutating func training() throws -> [Prompt] {
         guard let task else {
             return try read(configuration.data.prompts, isHeldout: false)
         }
-        let problems = try task.drawn(.training, seed: configuration.seed, count: configuration.data.taskPrompts)
-        return try problems.enumerated().map { try prompt($1, number: $0 + 1, isHeldout: false) }
+        return try prompts(
+            of: task.drawn(.training, seed: configuration.seed, count: configuration.data.taskPrompts),
+            isHeldout: false)
     }
 
     /// The prompts to be evaluated on; none: no evaluation.
-    func heldout() throws -> [Prompt] {
+    mutating func heldout() throws -> [Prompt] {
         if !configuration.data.heldout.isEmpty { return try read(configuration.data.heldout, isHeldout: true) }
         guard let task else { return [] }
-        let problems = try task.drawn(.heldout, seed: Self.heldoutSeed, count: configuration.data.heldoutCount)
-        return try problems.enumerated().map { try prompt($1, number: $0 + 1, isHeldout: true) }
+        return try prompts(
+            of: task.drawn(.heldout, seed: Self.heldoutSeed, count: configuration.data.heldoutCount), isHeldout: true)
     }
 
-    private func read(_ path: String, isHeldout: Bool) throws -> [Prompt] {
-        try PromptFile.read(path, for: configuration).enumerated().map { index, prompt in
-            if !isHeldout, configuration.kind.usesReward, prompt.check == nil {
-                throw UsageError(
-                    "\(path): prompt \(index + 1) has no 'verifier', which gives objective.kind "
-                        + "'\(configuration.objective.kind.rawValue)' its reward")
+    private var fitting: PromptFitting {
+        PromptFitting(configuration.data.overlong, maxTokens: configuration.sampling.maxTokens)
+    }
+
+    private mutating func read(_ path: String, isHeldout: Bool) throws -> [Prompt] {
+        var fitting = fitting
+        let prompts = try PromptFile.read(path, for: configuration, note: { notes.append($0) }).enumerated()
+            .compactMap { index, prompt in
+                if !isHeldout, configuration.kind.usesReward, prompt.check == nil {
+                    throw UsageError(
+                        "\(path): prompt \(index + 1) has no 'verifier', which gives objective.kind "
+                            + "'\(configuration.objective.kind.rawValue)' its reward")
+                }
+                return try self.prompt(
+                    prompt.chat, teacher: prompt.teacher, check: prompt.check,
+                    response: isHeldout ? prompt.response : nil, question: prompt.messages.last?.content ?? "",
+                    named: "\(path): prompt \(index + 1)", &fitting)
             }
-            return try self.prompt(
-                prompt.chat, teacher: prompt.teacher, check: prompt.check, response: isHeldout ? prompt.response : nil,
-                named: "\(path): prompt \(index + 1)")
+        notes += try fitting.notes(of: path)
+        return prompts
+    }
+
+    private mutating func prompts(of problems: [Exercise], isHeldout: Bool) throws -> [Prompt] {
+        var fitting = fitting
+        let name = "task '\(configuration.data.task)'"
+        let prompts = try problems.enumerated().compactMap { index, problem in
+            try prompt(
+                problem.chat, teacher: defaultTeacher, check: problem.check,
+                response: isHeldout ? problem.response : nil, named: "\(name): problem \(index + 1)", &fitting)
         }
+        notes += try fitting.notes(of: name)
+        return prompts
     }
 
-    private func prompt(_ problem: Exercise, number: Int, isHeldout: Bool) throws -> Prompt {
-        try prompt(
-            problem.chat, teacher: defaultTeacher, check: problem.check, response: isHeldout ? problem.response : nil,
-            named: "task '\(configuration.data.task)': problem \(number)")
-    }
-
-    /// - Parameter response: one whose cross-entropy is measured, where the learner evaluates.
+    /// - Parameters:
+    ///   - response: one whose cross-entropy is measured, where the learner evaluates.
+    ///   - question: what is asked, for a person.
+    /// - Returns: nil for a prompt that does not fit and is left out.
     private func prompt(
-        _ conversation: Conversation, teacher: String, check: AnswerCheck?, response: String?, named name: String
-    ) throws -> Prompt {
+        _ conversation: Conversation, teacher: String, check: AnswerCheck?, response: String?, question: String = "",
+        named name: String, _ fitting: inout PromptFitting
+    ) throws -> Prompt? {
         let text = try render(conversation, named: name)
         let ids = try encode(text)
-        let room = context - configuration.sampling.maxTokens
-        guard !ids.isEmpty, ids.count <= room else {
-            throw UsageError(
-                ids.isEmpty
-                    ? "\(name) has no tokens; give it some text"
-                    : "\(name) has \(ids.count) tokens, but with sampling.max_tokens "
-                        + "\(configuration.sampling.maxTokens) only \(max(room, 0)) fit into the student's context of "
-                        + "\(context); shorten it or lower sampling.max_tokens")
-        }
+        guard !ids.isEmpty else { throw UsageError("\(name) has no tokens; give it some text") }
         let kind = configuration.kind, samples = kind.sampler == .teachers
-        let given = kind.evaluator == .learner ? try response.map { try example(conversation, $0, named: name) } : nil
+        let given = kind.evaluator == .learner ? try response.map { try responseIDs($0, named: name) } : nil
+        // Whoever grades or samples must read it, too.
+        let context = min(context, teacherContexts[teacher] ?? .max)
+        guard let ids = try fitting.fit(ids, response: given?.count, context: context, named: name) else { return nil }
         return Prompt(
-            ids: ids, teacher: samples ? nil : teacher, sampler: samples ? teacher : nil, text: text, check: check,
-            responseIDs: given?.responseIDs ?? [])
+            ids: ids, teacher: samples || teacher.isEmpty ? nil : teacher, sampler: samples ? teacher : nil, text: text,
+            check: check, responseIDs: given ?? [], room: context - ids.count, question: question)
     }
 
     /// A chat template writes its special tokens itself.
@@ -117,45 +138,67 @@ struct PromptReader: Sendable {
     // MARK: Examples
 
     /// What a supervised run imitates, and prompts that stand for it in checkpoints.
-    func examples() throws -> (source: any ExampleSource, identity: [Prompt]) {
+    mutating func examples() throws -> (source: any ExampleSource, identity: [Prompt]) {
         let seed = configuration.seed, batchSize = configuration.data.promptsPerStep
         if let task {
+            let reader = self
             // One that does not fit is found before the run, as far as the first problems tell.
             for index in 0..<64 as Range<UInt64> {
-                _ = try example(task.exercise(.training, seed: seed, index: index), task)
+                _ = try reader.example(task.exercise(.training, seed: seed, index: index), task)
             }
             let identity = Prompt(ids: task.description.utf8.map { Int32($0) }, teacher: nil)
-            let source = GeneratedExamples(task, seed: seed, batchSize: batchSize) { try example($0, task) }
+            let source = GeneratedExamples(task, seed: seed, batchSize: batchSize) { try reader.example($0, task) }
             return (source, [identity])
         }
         let path = configuration.data.prompts
-        let examples = try PromptFile.read(path, for: configuration).enumerated().map { index, prompt in
-            try example(prompt.chat, prompt.response ?? "", named: "\(path): prompt \(index + 1)")
-        }
+        var fitting = fitting
+        let examples = try PromptFile.read(path, for: configuration, note: { notes.append($0) }).enumerated()
+            .compactMap { index, prompt in
+                try example(prompt.chat, prompt.response ?? "", named: "\(path): prompt \(index + 1)", &fitting)
+            }
+        notes += try fitting.notes(of: path)
         let identity = examples.map { Prompt(ids: $0.promptIDs + [-1] + $0.responseIDs, teacher: nil) }
         let source = ListedExamples(
             examples, batchSize: batchSize, seed: seed, shuffled: configuration.data.shuffle)
         return (source, identity)
     }
 
+    /// An exercise is drawn when its turn comes: one that does not fit cannot be left out.
     private func example(_ problem: Exercise, _ task: ExerciseGenerator) throws -> SupervisedExample {
-        try example(problem.chat, problem.response, named: "task '\(task)': problem '\(problem.prompt)'")
+        let name = "task '\(task)': problem '\(problem.prompt)'"
+        let example = try wholeExample(problem.chat, problem.response, named: name)
+        let count = example.promptIDs.count + example.responseIDs.count
+        guard count <= context else {
+            throw UsageError(
+                "\(name) has \(count) tokens with its response, but the student's context is \(context); "
+                    + "choose a model with a longer one")
+        }
+        return example
     }
 
+    /// - Returns: nil for one that does not fit and is left out.
     private func example(
+        _ conversation: Conversation, _ response: String, named name: String, _ fitting: inout PromptFitting
+    ) throws -> SupervisedExample? {
+        let whole = try wholeExample(conversation, response, named: name)
+        return try fitting.fit(
+            whole.promptIDs, response: whole.responseIDs.count, isSampled: false, context: context, named: name
+        ).map { SupervisedExample(promptIDs: $0, responseIDs: whole.responseIDs) }
+    }
+
+    private func wholeExample(
         _ conversation: Conversation, _ response: String, named name: String
     ) throws -> SupervisedExample {
         let promptIDs = try encode(render(conversation, named: name))
-        let responseIDs = try tokenizer.encode(response) + stopTokenIDs.prefix(1)
-        let count = promptIDs.count + responseIDs.count
-        guard !promptIDs.isEmpty, !responseIDs.isEmpty, count <= context else {
-            throw UsageError(
-                count <= context
-                    ? "\(name) has a prompt or a response without tokens; give it some text"
-                    : "\(name) has \(count) tokens with its response, but the student's context is \(context); "
-                        + "shorten it, or choose a model with a longer one")
-        }
-        return SupervisedExample(promptIDs: promptIDs, responseIDs: responseIDs)
+        guard !promptIDs.isEmpty else { throw UsageError("\(name) has no tokens; give it some text") }
+        return SupervisedExample(promptIDs: promptIDs, responseIDs: try responseIDs(response, named: name))
+    }
+
+    /// A response to imitate, with the token that ends it.
+    private func responseIDs(_ response: String, named name: String) throws -> [Int32] {
+        let ids = try tokenizer.encode(response) + stopTokenIDs.prefix(1)
+        guard !ids.isEmpty else { throw UsageError("\(name) has a response without tokens; give it some text") }
+        return ids
     }
 }
 

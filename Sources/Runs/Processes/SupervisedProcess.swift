@@ -36,7 +36,7 @@ package enum SupervisedProcess {
     }
 
     /// Writes the model that a run from scratch begins with, unless it is there already.
-    private static func makeStudent(
+    static func makeStudent(
         _ configuration: RunConfiguration, _ engines: EngineChoice, in folder: RunFolder, logger: Logger
     ) async throws -> String {
         let shape = configuration.shape

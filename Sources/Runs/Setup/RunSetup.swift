@@ -50,6 +50,7 @@ struct RunSetup {
         let templates = try TemplateChecks(configuration, models)
         for finding in templates.findings { logger.log(level: finding.level, "\(finding.text)") }
         equivalentTemplates = templates.equivalentTemplates
+        for note in data.notes { logger.notice("\(note)") }
         plan = Self.plan(configuration, data)
         store = CheckpointStore(folder: folder.checkpoints)
         try store.prepare()

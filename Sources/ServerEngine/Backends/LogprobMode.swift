@@ -38,6 +38,10 @@ package enum LogprobMode: Sendable, Equatable {
                 ? "reports log-probabilities before the temperature, so sampling.temperature \(settings.temperature) "
                     + "needs a server started with --logprobs-mode processed_logprobs" : nil
         case .processed:
+            guard settings.minTokens == 0 || settings.stopTokenIDs.isEmpty else {
+                return "reports log-probabilities without the tokens that sampling.min_tokens keeps out, so it needs a "
+                    + "server started without --logprobs-mode processed_logprobs, or must be 0"
+            }
             return isCut
                 ? "reports log-probabilities after cutting tokens off, so sampling.top_p and top_k need a server "
                     + "started without --logprobs-mode processed_logprobs, or must be 1 and 0" : nil

@@ -57,7 +57,7 @@ package actor ServerSampler: RolloutBackend {
 
     package func submit(_ tasks: [RolloutTask]) throws {
         for task in tasks {
-            if let refusal = mode.refusal(of: task.sampling) {
+            if let refusal = connected.probe.dialect.refusal(of: task.sampling) ?? mode.refusal(of: task.sampling) {
                 throw EngineError("\(connected.probe.reference.key): the server \(refusal)")
             }
             let length = task.promptIDs.count + task.sampling.maxTokens
@@ -117,7 +117,8 @@ package actor ServerSampler: RolloutBackend {
             settings: task.sampling,
             // Samples of one prompt share the task's seed.
             seed: CounterRandom(key: task.seed).bits(UInt64(task.id.sample)), cacheSalt: publisher?.cacheSalt,
-            vocabularySize: connected.vocabularySize)
+            vocabularySize: connected.vocabularySize,
+            tokenizer: task.sampling.stop.isEmpty ? nil : connected.text.tokenizer)
         let dialect = connected.probe.dialect
         let tokens = task.promptIDs.count + task.sampling.maxTokens
         return .init(dialect.sampling(order), answerLimit: scoringAnswerLimit(tokens)) { body throws(AnswerFlaw) in

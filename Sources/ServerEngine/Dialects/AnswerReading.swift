@@ -72,33 +72,6 @@ enum AnswerReading {
         return Int32(id)
     }
 
-    /// Checks that a response is one to what was ordered, ended as its tokens say.
-    static func check(_ response: SampledResponse, of order: SampleOrder) throws(AnswerFlaw) {
-        let ids = response.ids, stops = order.settings.stopTokenIDs
-        guard ids.count == response.logprobs.count else {
-            throw AnswerFlaw("there are \(response.logprobs.count) log-probabilities for \(ids.count) tokens")
-        }
-        guard let last = ids.last, ids.count <= order.settings.maxTokens else {
-            throw AnswerFlaw("there are \(ids.count) tokens where 1 to \(order.settings.maxTokens) were asked for")
-        }
-        guard !ids.dropLast().contains(where: stops.contains) else {
-            throw AnswerFlaw("the response goes on after a stop token")
-        }
-        switch response.finishReason {
-        case .stop:
-            guard stops.contains(last) else {
-                throw AnswerFlaw(
-                    "the response ended with token \(last), which is none of this run's stop tokens; "
-                        + "start the server with the student's own generation_config.json")
-            }
-        case .length:
-            guard ids.count == order.settings.maxTokens else {
-                throw AnswerFlaw("the response was cut at \(ids.count) of \(order.settings.maxTokens) tokens")
-            }
-            guard !stops.contains(last) else { throw AnswerFlaw("the response ended with a stop token unknowingly") }
-        }
-    }
-
     /// What a server says of why a response ended.
     static func finishReason(_ name: String?) throws(AnswerFlaw) -> FinishReason {
         guard let name, let reason = FinishReason(rawValue: name) else {

@@ -41,20 +41,27 @@ package struct SGLangDialect: ServerDialect {
         return logprobs
     }
 
+    package func refusal(of settings: SamplingSettings) -> String? {
+        guard settings.minTokens > 0, !settings.stopTokenIDs.isEmpty else { return nil }
+        return "keeps end tokens out of the log-probabilities that it reports, so sampling.min_tokens must be 0; "
+            + "or give sampling.ignore_eos"
+    }
+
     package func sampling(_ order: SampleOrder) -> ServerRequest {
         let settings = order.settings
+        var parameters: JSONObject = [
+            "max_new_tokens": .integer(settings.maxTokens), "min_new_tokens": 0, "n": 1,
+            "temperature": .number(Double(settings.temperature)), "top_p": .number(Double(settings.topP)),
+            "top_k": .integer(settings.topK > 0 ? settings.topK : -1), "min_p": 0, "repetition_penalty": 1,
+            "presence_penalty": 0, "frequency_penalty": 0, "sampling_seed": .integer(Int(order.seed >> 11)),
+            // Here `ignore_eos` makes it ignore all stop tokens, and without it the model's own end is always one.
+            "stop_token_ids": JSONValue(settings.stopTokenIDs), "ignore_eos": .bool(settings.stopTokenIDs.isEmpty),
+            "no_stop_trim": true, "skip_special_tokens": false,
+        ]
+        if !order.toldTexts.isEmpty { parameters["stop"] = .array(order.toldTexts.map(JSONValue.string)) }
         var body: JSONObject = [
             "input_ids": JSONValue(order.promptIDs),
-            "sampling_params": [
-                "max_new_tokens": .integer(settings.maxTokens), "min_new_tokens": 0, "n": 1,
-                "temperature": .number(Double(settings.temperature)), "top_p": .number(Double(settings.topP)),
-                "top_k": .integer(settings.topK > 0 ? settings.topK : -1), "min_p": 0, "repetition_penalty": 1,
-                "presence_penalty": 0, "frequency_penalty": 0, "sampling_seed": .integer(Int(order.seed >> 11)),
-                // Here `ignore_eos` would make it ignore stop tokens as well.
-                "stop_token_ids": JSONValue(settings.stopTokenIDs), "ignore_eos": false, "no_stop_trim": true,
-                "skip_special_tokens": false,
-            ],
-            "return_logprob": true, "logprob_start_len": -1, "stream": false,
+            "sampling_params": .object(parameters), "return_logprob": true, "logprob_start_len": -1, "stream": false,
         ]
         if let adapter = order.adapter { body["lora_path"] = .string(adapter) }
         return ServerRequest(.post, "/generate", .object(body))
@@ -81,8 +88,7 @@ package struct SGLangDialect: ServerDialect {
         let response = SampledResponse(
             ids: ids, logprobs: logprobs,
             finishReason: try AnswerReading.finishReason(about?["finish_reason"]?["type"]?.string))
-        try AnswerReading.check(response, of: order)
-        return response
+        return try AnswerReading.ended(response, of: order)
     }
 
     package func loadAdapter(named name: String, from folder: String) -> ServerRequest {

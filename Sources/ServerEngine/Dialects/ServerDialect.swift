@@ -1,4 +1,5 @@
 import Distillation
+import Tokenizers
 
 /// How one kind of server is spoken to: requests as they are written, answers as they are read. Nothing here knows of
 /// sockets or time.
@@ -12,6 +13,9 @@ package protocol ServerDialect: Sendable {
     /// - Returns: log-probabilities in nats of `ids[1...]`, each given what is before it, at temperature 1; minus
     ///   infinity where the model holds a token for impossible.
     func scores(in body: [UInt8], of ids: [Int32]) throws(AnswerFlaw) -> [Float]
+
+    /// Why a server of this kind cannot sample so exactly; nil where it can.
+    func refusal(of settings: SamplingSettings) -> String?
 
     /// Asks for one response.
     func sampling(_ sample: SampleOrder) -> ServerRequest
@@ -42,7 +46,7 @@ extension ServerDialect {
 }
 
 /// One response to sample.
-package struct SampleOrder: Sendable, Equatable {
+package struct SampleOrder: Sendable {
     /// The name under which the server knows the model, or the adapters.
     package var model: String
     /// The adapters' name where it is not that of the model; nil: the model as it is.
@@ -55,10 +59,12 @@ package struct SampleOrder: Sendable, Equatable {
     package var cacheSalt: String?
     /// Ids are below this.
     package var vocabularySize: Int
+    /// The model's, by which stop texts are found; nil where there are none.
+    package var tokenizer: Tokenizer?
 
     package init(
         model: String, adapter: String? = nil, promptIDs: [Int32], settings: SamplingSettings, seed: UInt64,
-        cacheSalt: String? = nil, vocabularySize: Int
+        cacheSalt: String? = nil, vocabularySize: Int, tokenizer: Tokenizer? = nil
     ) {
         self.model = model
         self.adapter = adapter
@@ -67,6 +73,7 @@ package struct SampleOrder: Sendable, Equatable {
         self.seed = seed
         self.cacheSalt = cacheSalt
         self.vocabularySize = vocabularySize
+        self.tokenizer = tokenizer
     }
 }
 

@@ -41,12 +41,14 @@ package struct VLLMDialect: ServerDialect {
         return logprobs
     }
 
+    package func refusal(of settings: SamplingSettings) -> String? { nil }
+
     package func sampling(_ order: SampleOrder) -> ServerRequest {
         let settings = order.settings
         // Every field that changes what is sampled: the server fills absent ones from the model's own settings.
         var body: JSONObject = [
             "model": .string(order.adapter ?? order.model), "prompt": JSONValue(order.promptIDs),
-            "max_tokens": .integer(settings.maxTokens), "min_tokens": 0, "n": 1,
+            "max_tokens": .integer(settings.maxTokens), "min_tokens": .integer(order.toldMinTokens), "n": 1,
             "temperature": .number(Double(settings.temperature)), "top_p": .number(Double(settings.topP)),
             "top_k": .integer(settings.topK > 0 ? settings.topK : -1), "min_p": 0, "repetition_penalty": 1,
             "presence_penalty": 0, "frequency_penalty": 0, "seed": .integer(Int(order.seed >> 11)),
@@ -54,6 +56,7 @@ package struct VLLMDialect: ServerDialect {
             "stop_token_ids": JSONValue(settings.stopTokenIDs), "ignore_eos": true, "logprobs": 0,
             "return_token_ids": true, "skip_special_tokens": false, "add_special_tokens": false, "stream": false,
         ]
+        if !order.toldTexts.isEmpty { body["stop"] = .array(order.toldTexts.map(JSONValue.string)) }
         if let salt = order.cacheSalt { body["cache_salt"] = .string(salt) }
         return ServerRequest(.post, "/v1/completions", .object(body))
     }
@@ -70,8 +73,7 @@ package struct VLLMDialect: ServerDialect {
         for (place, value) in values.enumerated() { logprobs.append(try AnswerReading.sampled(value, at: place)) }
         let response = SampledResponse(
             ids: ids, logprobs: logprobs, finishReason: try AnswerReading.finishReason(choice["finish_reason"]?.string))
-        try AnswerReading.check(response, of: order)
-        return response
+        return try AnswerReading.ended(response, of: order)
     }
 
     package func loadAdapter(named name: String, from folder: String) -> ServerRequest {

@@ -36,7 +36,7 @@ extension Hello {
             role: try Role(value.role), name: value.name, protocolVersion: Codec.version,
             arithmetic: value.arithmetic, tokenizerFingerprint: value.tokenizerFingerprint, teachers: value.teachers,
             processID: value.processID, teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
-            isReproducible: value.reproducible)
+            isReproducible: value.reproducible, samplingRevision: value.samplingRevision)
         try check(limits)
     }
 
@@ -62,6 +62,7 @@ extension PBHello {
         processID = value.processID
         if let description = value.teacher { teacher = PBTeacherDescription(description) }
         reproducible = value.isReproducible
+        samplingRevision = value.samplingRevision
     }
 }
 

@@ -27,12 +27,18 @@ extension SamplingSettings {
         try Check.items(stopTokenIDs.count, "stop tokens", limits)
         try Check.require(
             stopTokenIDs.allSatisfy { $0 >= 0 }, .invalidValue, "sampling: negative stop token id")
+        try Check.items(stop.count, "stop texts", limits)
+        for text in stop {
+            try Check.string(text, "sampling: stop", limits)
+            try Check.require(!text.isEmpty, .invalidValue, "sampling: a stop text is empty")
+        }
+        try Check.sequence(minTokens, "sampling: min_tokens", limits)
     }
 
     init(_ value: PBSampling, _ limits: WireLimits) throws(WireError) {
         self.init(
             maxTokens: Int(value.maxTokens), temperature: value.temperature, topP: value.topP, topK: Int(value.topK),
-            stopTokenIDs: value.stopTokenIds)
+            stopTokenIDs: value.stopTokenIds, stop: value.stop, minTokens: Int(value.minTokens))
         try check(limits)
     }
 }
@@ -46,6 +52,8 @@ extension PBSampling {
         topP = value.topP
         topK = try Check.uint32(value.topK, "sampling: top_k")
         stopTokenIds = value.stopTokenIDs
+        stop = value.stop
+        minTokens = try Check.uint32(value.minTokens, "sampling: min_tokens")
     }
 }
 

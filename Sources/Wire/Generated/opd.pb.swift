@@ -542,6 +542,9 @@ package nonisolated struct PBHello: Sendable {
   /// Whether its results are functions of what it is given, to the last bit; false: they are not, or it is not known.
   package var reproducible: Bool = false
 
+  /// What of Sampling a rollout worker heeds: 0, the fields up to stop_token_ids; 1, stop and min_tokens too.
+  package var samplingRevision: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -723,6 +726,12 @@ package nonisolated struct PBSampling: Sendable {
   package var topK: UInt32 = 0
 
   package var stopTokenIds: [Int32] = []
+
+  /// Texts that end a response. Only members whose hello has a sampling_revision of at least 1 get this and what follows.
+  package var stop: [String] = []
+
+  /// First tokens of a response that end nothing: no stop token is drawn for them, no text of stop counts.
+  package var minTokens: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1675,7 +1684,7 @@ nonisolated extension PBArrayFrame: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1692,6 +1701,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self.processID) }()
       case 11: try { try decoder.decodeSingularMessageField(value: &self._teacher) }()
       case 12: try { try decoder.decodeSingularBoolField(value: &self.reproducible) }()
+      case 13: try { try decoder.decodeSingularUInt32Field(value: &self.samplingRevision) }()
       default: break
       }
     }
@@ -1729,6 +1739,9 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if self.reproducible != false {
       try visitor.visitSingularBoolField(value: self.reproducible, fieldNumber: 12)
     }
+    if self.samplingRevision != 0 {
+      try visitor.visitSingularUInt32Field(value: self.samplingRevision, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1742,6 +1755,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs.processID != rhs.processID {return false}
     if lhs._teacher != rhs._teacher {return false}
     if lhs.reproducible != rhs.reproducible {return false}
+    if lhs.samplingRevision != rhs.samplingRevision {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2109,7 +2123,7 @@ nonisolated extension PBLeaseRequest: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension PBSampling: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Sampling"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}max_tokens\0\u{1}temperature\0\u{3}top_p\0\u{3}top_k\0\u{3}stop_token_ids\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}max_tokens\0\u{1}temperature\0\u{3}top_p\0\u{3}top_k\0\u{3}stop_token_ids\0\u{1}stop\0\u{3}min_tokens\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2122,6 +2136,8 @@ nonisolated extension PBSampling: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       case 3: try { try decoder.decodeSingularFloatField(value: &self.topP) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.topK) }()
       case 5: try { try decoder.decodeRepeatedInt32Field(value: &self.stopTokenIds) }()
+      case 6: try { try decoder.decodeRepeatedStringField(value: &self.stop) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.minTokens) }()
       default: break
       }
     }
@@ -2143,6 +2159,12 @@ nonisolated extension PBSampling: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if !self.stopTokenIds.isEmpty {
       try visitor.visitPackedInt32Field(value: self.stopTokenIds, fieldNumber: 5)
     }
+    if !self.stop.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.stop, fieldNumber: 6)
+    }
+    if self.minTokens != 0 {
+      try visitor.visitSingularUInt32Field(value: self.minTokens, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2152,6 +2174,8 @@ nonisolated extension PBSampling: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs.topP != rhs.topP {return false}
     if lhs.topK != rhs.topK {return false}
     if lhs.stopTokenIds != rhs.stopTokenIds {return false}
+    if lhs.stop != rhs.stop {return false}
+    if lhs.minTokens != rhs.minTokens {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

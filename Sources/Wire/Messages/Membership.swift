@@ -23,11 +23,14 @@ package struct Hello: Sendable, Equatable {
     package var teacher: TeacherDescription?
     /// Whether its results are functions of what it is given, to the last bit; false: they are not, or it is not known.
     package var isReproducible: Bool
+    /// What of the sampling settings a rollout worker heeds, as `SamplingSettings.revision` counts it.
+    package var samplingRevision: UInt32
 
     package init(
         role: Role, name: String, protocolVersion: UInt32 = Codec.version, arithmetic: String = "",
         tokenizerFingerprint: String, teachers: [String] = [], processID: UInt64, teacher: TeacherDescription? = nil,
-        isReproducible: Bool = true
+        isReproducible: Bool = true,
+        samplingRevision: UInt32 = 0
     ) {
         self.role = role
         self.name = name
@@ -38,6 +41,7 @@ package struct Hello: Sendable, Equatable {
         self.processID = processID
         self.teacher = teacher
         self.isReproducible = isReproducible
+        self.samplingRevision = samplingRevision
     }
 }
 

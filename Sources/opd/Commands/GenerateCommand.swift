@@ -32,6 +32,15 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: "Draw from this many most probable tokens; 0: all.")
     var topK = 0
 
+    @Option(help: "A text that ends the response; may be repeated.")
+    var stop: [String] = []
+
+    @Option(help: "First tokens that end nothing: no end token is drawn for them.")
+    var minTokens = 0
+
+    @Flag(name: .customLong("ignore-eos"), help: "The model's end tokens end nothing.")
+    var ignoreEOS = false
+
     @Option(help: "Seed: the same seed gives the same text.")
     var seed: UInt64 = 0
 
@@ -45,6 +54,10 @@ struct GenerateCommand: ParsableCommand {
         guard maxTokens ?? 1 >= 1 else { throw ValidationError("--max-tokens takes 1 or more") }
         guard temperature >= 0, temperature.isFinite else { throw ValidationError("--temperature takes 0 or more") }
         guard topP > 0, topP <= 1 else { throw ValidationError("--top-p takes a number above 0 and at most 1") }
+        guard minTokens >= 0, minTokens <= maxTokens ?? .max else {
+            throw ValidationError("--min-tokens takes 0 or more, and no more than --max-tokens")
+        }
+        guard stop.allSatisfy({ !$0.isEmpty }) else { throw ValidationError("--stop takes a text that is not empty") }
         guard topK >= 0 else { throw ValidationError("--top-k takes 0 or more") }
     }
 
@@ -71,13 +84,15 @@ struct GenerateCommand: ParsableCommand {
                     + "\(files.configuration.maxPositions) for \(maxTokens ?? 1) new ones; shorten it")
         }
         let engine = GenerationEngine(
-            model: try LanguageModel(files, type: options.dtype, threads: options.threadCount), slots: 1)
+            model: try LanguageModel(files, type: options.dtype, threads: options.threadCount), slots: 1,
+            tokenizer: tokenizer)
         try engine.submit([
             SampleRequest(
                 id: 0, promptIDs: promptIDs, seed: seed, sample: 0,
                 parameters: SamplingSettings(
                     maxTokens: maxTokens ?? min(256, room), temperature: temperature, topP: topP, topK: topK,
-                    stopTokenIDs: tokenizer.stopTokenIDs(endOfAnswer: template?.endOfAnswer ?? "")))
+                    stopTokenIDs: ignoreEOS ? [] : tokenizer.stopTokenIDs(endOfAnswer: template?.endOfAnswer ?? ""),
+                    stop: stop, minTokens: minTokens))
         ])
         let sample = try json ? engine.run().first : stream(engine, tokenizer)
         guard let sample else { throw CommandError(message: "the engine returned no text") }

@@ -55,6 +55,8 @@ enum SupervisedCommand {
         let configuration = loaded.configuration
         let folder = try RunFolder.open(
             configuration.runFolder, resume: start == .resume, hasAgain: command == "run")
+        let claim = folder.claim()
+        defer { withExtendedLifetime(claim) {} }
         try RunLog.bootstrap(path: folder.log("learner"), name: "", verbosity: verbosity)
         let logger = Logger(label: "learner")
         for warning in loaded.warnings { logger.warning("\(warning)") }

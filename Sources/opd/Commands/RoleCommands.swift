@@ -39,6 +39,8 @@ struct LearnerCommand: AsyncParsableCommand {
         let configuration = loaded.configuration
         let folder = try RunFolder.open(
             configuration.runFolder, resume: resume, isManaged: ChildProcess.isManaged)
+        let claim = ChildProcess.isManaged ? nil : folder.claim()
+        defer { withExtendedLifetime(claim) {} }
         try RunLog.bootstrap(path: folder.log("learner"), name: "", verbosity: verbosity.level)
         let logger = Logger(label: "learner")
         if !ChildProcess.isManaged { for warning in loaded.warnings { logger.warning("\(warning)") } }

@@ -31,6 +31,12 @@ struct RunCommand: AsyncParsableCommand {
     @Flag(help: "Begin anew; the folder of an earlier run of this name is kept as NAME-1, NAME-2 and so on.")
     var again = false
 
+    @Flag(
+        name: .customLong("dry-run"),
+        help: "Check everything, show the first prompt as the model reads it, estimate memory and time a step, and end."
+    )
+    var dryRun = false
+
     @OptionGroup var fork: ForkOptions
 
     @OptionGroup var time: TimeLimitOptions
@@ -39,6 +45,7 @@ struct RunCommand: AsyncParsableCommand {
 
     func validate() throws {
         try fork.validate(resume: resume)
+        if dryRun, resume { throw ValidationError("give either --dry-run or --resume: a resumed run has begun") }
         if again, resume { throw ValidationError("give either --again or --resume") }
     }
 
@@ -48,6 +55,7 @@ struct RunCommand: AsyncParsableCommand {
         if let scorers { overrides.append("pipeline.scorers=\(scorers)") }
         let loaded = try RunConfiguration.load(options.config, overrides: overrides)
         let configuration = loaded.configuration
+        guard !dryRun else { return try await rehearse(loaded) }
         if again, let kept = try RunFolder.setAside(configuration.runFolder), verbosity.level != .quiet {
             printToStandardError("the earlier run is kept in \(kept)")
         }
@@ -60,6 +68,8 @@ struct RunCommand: AsyncParsableCommand {
         }
         try configuration.checkKeys()
         let folder = try RunFolder.open(configuration.runFolder, resume: resume, hasAgain: true)
+        let claim = folder.claim()
+        defer { withExtendedLifetime(claim) {} }
         try RunLog.bootstrap(path: folder.log("run"), name: "", verbosity: verbosity.level)
         let logger = Logger(label: "run")
         for warning in loaded.warnings { logger.warning("\(warning)") }
@@ -74,6 +84,24 @@ struct RunCommand: AsyncParsableCommand {
         if let hint = status.hint { printToStandardError(hint) }
         if status.code == 2 && !resume { folder.removeIfUnused() }
         throw ExitCode(status.code)
+    }
+}
+
+extension RunCommand {
+    /// Does what a start does but for the run itself, and leaves nothing behind.
+    private func rehearse(_ loaded: LoadedConfiguration) async throws {
+        let configuration = loaded.configuration
+        try configuration.checkKeys()
+        if !again { try RunFolder.check(configuration.runFolder, hasAgain: true) }
+        try RunLog.bootstrap(path: nil, name: "", verbosity: verbosity.level)
+        let logger = Logger(label: "run")
+        for warning in loaded.warnings { logger.warning("\(warning)") }
+        let progress = RunProgress(steps: configuration.training.steps, verbosity: verbosity.level)
+        defer { progress.finish() }
+        let report = try await Rehearsal.run(
+            configuration, start: fork.path.map { .from($0) } ?? .fresh, progress: progress, logger: logger)
+        progress.finish()
+        try StandardOutput.shared.writeLine(report.text)
     }
 }
 

@@ -21,12 +21,11 @@ struct RunConfigurationCommand: ParsableCommand {
         let loaded = try RunConfiguration.load(
             options.config, overrides: options.overrides, requiring: [.student, .teachers, .data])
         let configuration = loaded.configuration
-        if !configuration.data.prompts.isEmpty {
-            _ = try PromptFile.read(configuration.data.prompts, for: configuration)
+        var notes: [String] = []
+        for path in [configuration.data.prompts, configuration.data.heldout] where !path.isEmpty {
+            _ = try PromptFile.read(path, for: configuration, note: { notes.append($0) })
         }
-        if !configuration.data.heldout.isEmpty {
-            _ = try PromptFile.read(configuration.data.heldout, for: configuration)
-        }
+        for note in notes { printToStandardError("note: \(note)") }
         for warning in loaded.warnings { printToStandardError("warning: \(warning)") }
         try StandardOutput.shared.write(configuration.yaml(markingDefaults: true))
     }

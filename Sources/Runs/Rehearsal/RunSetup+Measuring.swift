@@ -1,0 +1,160 @@
+import Configuration
+import Distillation
+import Engines
+import Wire
+
+/// Small pieces of a run's work, timed.
+extension RunSetup {
+    /// Processes of one kind and the seconds of a step that they take; nil where a server does the work.
+    typealias Measured = (processes: [RehearsalReport.Process], seconds: Double?)
+
+    /// Seconds of a step's training, from a batch of one sequence and one of as many as are computed at once. Nothing is
+    /// learnt: the learning rate is 0.
+    func trainingSeconds(_ load: StepLoad, isSupervised: Bool) async throws -> Double {
+        let cost = models.costModel?.training ?? { Double($0 + $1) }
+        func operations(_ sequences: [StepLoad.Sequence]) -> Double {
+            sequences.reduce(0) { $0 + cost($1.prompt.ids.count, $1.responseIDs.count) }
+        }
+        func seconds(_ sequences: [StepLoad.Sequence]) async throws -> Double {
+            if isSupervised {
+                let examples = sequences.map {
+                    SupervisedExample(promptIDs: $0.prompt.ids, responseIDs: $0.responseIDs)
+                }
+                return try await timed { _ = try await trainer.step(examples, learningRate: 0, version: 0) }
+            }
+            let batch = sequences.enumerated().map { group, sequence in
+                sequence.scored(group: group, configuration) {
+                    $0.verdict(on: data.tokenizer.decode(sequence.responseIDs, skipSpecialTokens: true))
+                }
+            }
+            let objective = configuration.objective.objective
+            return try await timed {
+                _ = try await trainer.step(batch, objective: objective, learningRate: 0, version: 0)
+            }
+        }
+        let one = load.first(tokens: 1), many = load.first(tokens: configuration.training.tokenBudget)
+        // What is done for the first time takes longer.
+        _ = try await seconds(one)
+        let short = try await seconds(one), long = try await seconds(many)
+        let whole = operations(load.sequences) * Double(load.samples)
+        let difference = operations(many) - operations(one)
+        guard difference > 0, long > short else { return long * whole / operations(many) }
+        return max(0, short + (whole - operations(one)) * (long - short) / difference)
+    }
+
+    /// What sampling a step takes: by the student, or by every teacher its own prompts, beside each other.
+    func sampling(_ load: StepLoad, _ memory: inout ProcessMemory) async throws -> Measured {
+        let workers = configuration.pipeline.workers
+        guard configuration.kind.sampler == .teachers else {
+            let reference = configuration.rolloutReference
+            let seconds = try await samplingSeconds(reference, load.sequences, samples: load.samples)
+            return ([process("rollout worker", workers, reference, &memory)], seconds)
+        }
+        var measured: Measured = ([], 0)
+        for (label, teacher) in teachersHere {
+            let sequences = load.sequences.filter { $0.prompt.sampler == label }
+            let reference = configuration.reference(of: teacher, label: label)
+            let seconds = try await samplingSeconds(reference, sequences, samples: load.samples)
+            measured.seconds = longer(measured.seconds, seconds)
+            measured.processes.append(process("rollout worker, \(label)", workers, reference, &memory))
+        }
+        return hasAllTeachers ? measured : (measured.processes, nil)
+    }
+
+    /// What grading a step takes.
+    func grading(_ load: StepLoad, _ memory: inout ProcessMemory) async throws -> Measured {
+        let scorers = configuration.pipeline.scorers
+        var measured: Measured = ([], 0)
+        for (label, teacher) in teachersHere {
+            let reference = configuration.reference(of: teacher, label: label)
+            let backend = try await namingKeys {
+                try await engines.factory(for: reference).scorer(
+                    reference, ScorerOptions(threads: configuration.pipeline.threadCount))
+            }
+            let own = StepLoad(load, of: label)
+            if !own.sequences.isEmpty {
+                let batch = backend.preferredBatch
+                let tasks = own.first(tokens: batch.tokens, atMost: batch.tasks).enumerated().map {
+                    $1.scoreTask(group: $0)
+                }
+                _ = try await backend.score(Array(tasks.prefix(1)))
+                let seconds = try await timed { _ = try await backend.score(tasks) }
+                let rate = seconds / Double(tasks.reduce(0) { $0 + $1.ids.count })
+                let tokens = own.sequences.reduce(0) { $0 + $1.tokens } * own.samples
+                measured.seconds = longer(measured.seconds, rate * Double(tokens) / Double(max(1, scorers)))
+            }
+            measured.processes.append(process("scorer, \(label)", scorers, reference, &memory))
+        }
+        return hasAllTeachers ? measured : (measured.processes, nil)
+    }
+
+    // MARK: Parts
+
+    /// Seconds of one of the workers, each of which samples its share in waves of as many as it has slots.
+    /// - Returns: nil for a server that has to be brought weights first.
+    private func samplingSeconds(
+        _ reference: ModelReference, _ sequences: [StepLoad.Sequence], samples: Int
+    ) async throws -> Double? {
+        let sampler = try await namingKeys {
+            try await engines.factory(for: reference).sampler(reference, configuration.samplerOptions)
+        }
+        guard reference.server?.takesWeights != true else { return nil }
+        guard !sequences.isEmpty else { return 0 }
+        let share = sequences.count * samples / max(1, configuration.pipeline.workers)
+        let count = max(1, min(sampler.slots, share))
+        func seconds(tokens: Int) async throws -> Double {
+            let tasks = (0..<count).map { place in
+                let prompt = sequences[place / samples % sequences.count].prompt
+                var settings = configuration.sampling.settings(stopTokenIDs: []).clipped(to: min(tokens, prompt.room))
+                (settings.stop, settings.minTokens) = ([], 0)
+                return RolloutTask(
+                    id: RolloutID(group: UInt64(place / samples), sample: UInt32(place % samples)), kind: .train,
+                    promptIDs: prompt.ids, sampling: settings, seed: 1, minimumVersion: 0, leaseID: 0)
+            }
+            return try await timed { _ = try await sampler.sample(tasks) }
+        }
+        let longest = sequences.map(\.responseIDs.count).max() ?? 1
+        _ = try await seconds(tokens: 1)
+        let first = try await seconds(tokens: 1)
+        let few = min(longest, 17)
+        let waves = (Double(share) / Double(count)).rounded(.up)
+        guard few > 1 else { return first * waves }
+        let more = max(0, try await seconds(tokens: few) - first) / Double(few - 1)
+        return waves * (first + more * Double(longest - 1))
+    }
+
+    private func process(
+        _ name: String, _ count: Int, _ reference: ModelReference, _ memory: inout ProcessMemory
+    ) -> RehearsalReport.Process {
+        let bytes = memory.take()
+        return .init(name: name, count: count, bytes: reference.server == nil ? bytes : nil)
+    }
+
+    /// The teachers whose files are here or that servers have, by label.
+    private var teachersHere: [(label: String, teacher: RunConfiguration.Model)] {
+        configuration.usedTeachers.sorted { $0.key < $1.key }
+            .filter { models.teachers[$0.key] != nil || $0.value.server.isGiven }
+            .map { ($0.key, $0.value) }
+    }
+
+    private var hasAllTeachers: Bool { teachersHere.count == configuration.usedTeachers.count }
+
+    private func longer(_ a: Double?, _ b: Double?) -> Double? {
+        guard let a, let b else { return nil }
+        return max(a, b)
+    }
+
+    private func timed(_ work: () async throws -> Void) async throws -> Double {
+        let start = ContinuousClock.now
+        try await work()
+        return (ContinuousClock.now - start) / .seconds(1)
+    }
+}
+
+extension StepLoad {
+    /// The part that one teacher grades.
+    init(_ load: StepLoad, of teacher: String) {
+        sequences = load.sequences.filter { $0.prompt.teacher == teacher }
+        samples = load.samples
+    }
+}

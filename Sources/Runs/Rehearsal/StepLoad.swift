@@ -1,0 +1,68 @@
+import Configuration
+import Distillation
+import Wire
+
+/// One optimizer step's sequences as they are at their longest: prompts from the beginning of the file, responses of as
+/// many tokens as they may have, made up of the prompt's.
+struct StepLoad {
+    /// A prompt with a response of full length.
+    struct Sequence {
+        var prompt: Prompt
+        var responseIDs: [Int32]
+
+        var tokens: Int { prompt.ids.count + responseIDs.count }
+    }
+
+    /// Those of different prompts, one of each.
+    let sequences: [Sequence]
+    /// How often each of them stands in a step.
+    let samples: Int
+
+    /// - Parameter examples: of the first step, where nothing is sampled.
+    init(_ configuration: RunConfiguration, _ data: PreparedData, examples: [SupervisedExample]) {
+        guard examples.isEmpty else {
+            sequences = examples.map {
+                Sequence(prompt: Prompt(ids: $0.promptIDs, teacher: nil), responseIDs: $0.responseIDs)
+            }
+            samples = 1
+            return
+        }
+        sequences = (0..<configuration.data.promptsPerStep).map { place in
+            let prompt = data.prompts[place % data.prompts.count]
+            let count = min(configuration.sampling.maxTokens, prompt.room)
+            return Sequence(prompt: prompt, responseIDs: (0..<count).map { prompt.ids[$0 % prompt.ids.count] })
+        }
+        samples = configuration.data.samplesPerPrompt
+    }
+
+    /// As many of the sequences as stay within a number of tokens, one at least.
+    func first(tokens: Int, atMost count: Int = .max) -> [Sequence] {
+        var left = tokens
+        let fitting = sequences.prefix(count).prefix { sequence in
+            left -= sequence.tokens
+            return left >= 0
+        }
+        return fitting.isEmpty ? Array(sequences.prefix(1)) : Array(fitting)
+    }
+}
+
+extension StepLoad.Sequence {
+    /// A response of this sequence as it would come back, graded as if the teacher agreed nearly.
+    func scored(group: Int, _ configuration: RunConfiguration, verdict: (AnswerCheck) -> Verdict) -> ScoredTrajectory {
+        let isGraded = prompt.teacher != nil
+        let trajectory = Trajectory(
+            id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: prompt.teacher,
+            promptIDs: prompt.ids, responseIDs: responseIDs, behaviourLogprobs: responseIDs.map { _ in -1 },
+            policyVersions: PolicyVersions(repeating: 0, count: responseIDs.count), finishReason: .length,
+            temperature: Float(configuration.sampling.temperature))
+        return ScoredTrajectory(
+            trajectory: trajectory, teacherLogprobs: isGraded ? responseIDs.map { _ in -1.25 } : [],
+            verdict: prompt.check.map(verdict), sampler: prompt.sampler)
+    }
+
+    func scoreTask(group: Int) -> ScoreTask {
+        ScoreTask(
+            id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: prompt.teacher ?? "",
+            ids: prompt.ids + responseIDs, promptCount: prompt.ids.count, leaseID: 0)
+    }
+}
