@@ -71,7 +71,10 @@ let package = Package(
         module("Engines", ["Wire", "Distillation", "Tokenizers", "Files", "Locking", "CPlatform"]),
         module(
             "NativeEngine",
-            ["Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Models", "Compute"]),
+            [
+                "Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers",
+                "Compute",
+            ]),
         module(
             "ServerEngine",
             [

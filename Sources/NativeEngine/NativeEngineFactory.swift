@@ -3,6 +3,7 @@ import Distillation
 import Engines
 import Foundation
 import Models
+import Tokenizers
 import Training
 import Wire
 
@@ -24,6 +25,10 @@ package struct NativeEngineFactory: EngineFactory {
             contextLength: configuration.maxPositions, vocabularySize: configuration.vocabularySize,
             forwardCost: PassCost { configuration.forwardOperations(prompt: $0, response: $1) },
             trainingCost: training)
+    }
+
+    package func tokenizer(of model: ModelReference) throws -> Tokenizer? {
+        try ModelFiles.openTokenizer(model.path)
     }
 
     package func trainer(

@@ -17,13 +17,13 @@ import Wire
     private func hello(
         _ name: String, _ role: Role, arithmetic: String = "", tokenizer: String = "t",
         version: UInt32 = Codec.version, teachers: [String]? = nil, teacher: TeacherDescription? = nil,
-        isReproducible: Bool = true
+        isReproducible: Bool = true, addedTokens: [String] = []
     ) -> Message {
         .hello(
             Hello(
                 role: role, name: name, protocolVersion: version, arithmetic: arithmetic,
                 tokenizerFingerprint: tokenizer, teachers: teachers ?? (role == .scorer ? ["default"] : []),
-                processID: 1, teacher: teacher, isReproducible: isReproducible))
+                processID: 1, teacher: teacher, isReproducible: isReproducible, addedTokens: addedTokens))
     }
 
     private func join(

@@ -36,7 +36,8 @@ struct MemberWork<Work: LeasedWork>: Sendable {
         let hello = Hello(
             role: role, name: options.name, arithmetic: backend.arithmetic,
             tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, processID: options.processID,
-            teacher: options.teacher.map(TeacherDescription.init), isReproducible: backend.isReproducible)
+            teacher: options.teacher.map(TeacherDescription.init), isReproducible: backend.isReproducible,
+            addedTokens: options.teacher?.addedTokenTexts ?? [])
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
 

@@ -13,14 +13,22 @@ struct PreparedData {
     var examples: (any ExampleSource)?
     var stopTokenIDs: [Int32]
     var tokenizer: Tokenizer
+    /// Which tokenizers teachers may have beside the student's.
+    let teacherTokenizers: TeacherTokenizers
 
     /// - Throws: what is wrong with a prompt file, a prompt that does not fit, a teacher that reads other text than the
     ///   student: all before any work is handed out.
     init(_ configuration: RunConfiguration, _ models: DescribedModels) throws {
         let reader = try PromptReader(configuration, student: models.student)
         let teachers = models.teachers.sorted { $0.key < $1.key }.map { (label: $0.key, model: $0.value) }
-        for teacher in teachers {
-            try Self.check(teacher, readsAs: models.student, needsTemplate: configuration.data.template == .auto)
+        var tokenizers = TeacherTokenizers(configuration, reader.text.tokenizer)
+        for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
+            try tokenizers.check(
+                models.teacherTokenizers[label], fingerprint: models.teachers[label]?.tokenizerFingerprint,
+                of: label, named: models.teachers[label]?.name ?? model.tokenizer, student: models.student.name)
+        }
+        for teacher in teachers where configuration.data.template == .auto {
+            try Self.check(teacher, rendersAs: models.student)
         }
         if configuration.kind.sampler == .nobody {
             (examples, prompts) = try reader.examples()
@@ -28,6 +36,8 @@ struct PreparedData {
             prompts = try reader.training()
         }
         heldout = try reader.heldout()
+        try tokenizers.check(reading: prompts + heldout)
+        teacherTokenizers = tokenizers
         for teacher in teachers where configuration.kind.sampler == .teachers {
             try Self.check(teacher, hasRoomFor: prompts, maxTokens: configuration.sampling.maxTokens)
         }
@@ -54,17 +64,9 @@ struct PreparedData {
         }
     }
 
-    /// A teacher must read the very ids and the very format that the student writes.
-    /// - Parameter needsTemplate: whether each renders with its own template, and the configuration names none for both.
-    private static func check(
-        _ teacher: Teacher, readsAs student: ModelDescription, needsTemplate: Bool
-    ) throws(UsageError) {
-        guard teacher.model.tokenizerFingerprint == student.tokenizerFingerprint else {
-            throw UsageError(
-                "teachers.\(teacher.label): \(teacher.model.name) has another tokenizer than the student "
-                    + "\(student.name); grades are by token id, so both need the same one")
-        }
-        guard !needsTemplate || teacher.model.templateIdentity == student.templateIdentity else {
+    /// A teacher must know the very format that the student writes, where each renders with its own template.
+    private static func check(_ teacher: Teacher, rendersAs student: ModelDescription) throws(UsageError) {
+        guard teacher.model.templateIdentity == student.templateIdentity else {
             throw UsageError(
                 "teachers.\(teacher.label): \(teacher.model.name) has another chat template than the student "
                     + "\(student.name); name the one both shall see with data.template")

@@ -542,6 +542,10 @@ package nonisolated struct PBHello: Sendable {
   /// Whether its results are functions of what it is given, to the last bit; false: they are not, or it is not known.
   package var reproducible: Bool = false
 
+  /// What its teacher's tokenizer adds to its vocabulary, one text a token, as docs/protocol.md defines them; none: not
+  /// told. A learner that has the vocabulary knows from them which tokens a tokenizer has more than its own.
+  package var addedTokens: [String] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1675,7 +1679,7 @@ nonisolated extension PBArrayFrame: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{4}\u{2}added_tokens\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1692,6 +1696,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self.processID) }()
       case 11: try { try decoder.decodeSingularMessageField(value: &self._teacher) }()
       case 12: try { try decoder.decodeSingularBoolField(value: &self.reproducible) }()
+      case 14: try { try decoder.decodeRepeatedStringField(value: &self.addedTokens) }()
       default: break
       }
     }
@@ -1729,6 +1734,9 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if self.reproducible != false {
       try visitor.visitSingularBoolField(value: self.reproducible, fieldNumber: 12)
     }
+    if !self.addedTokens.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.addedTokens, fieldNumber: 14)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1742,6 +1750,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs.processID != rhs.processID {return false}
     if lhs._teacher != rhs._teacher {return false}
     if lhs.reproducible != rhs.reproducible {return false}
+    if lhs.addedTokens != rhs.addedTokens {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

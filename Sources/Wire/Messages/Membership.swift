@@ -23,11 +23,16 @@ package struct Hello: Sendable, Equatable {
     package var teacher: TeacherDescription?
     /// Whether its results are functions of what it is given, to the last bit; false: they are not, or it is not known.
     package var isReproducible: Bool
+    /// What its teacher's tokenizer adds to its vocabulary, one text a token, at most `longestAddedTokens` bytes together;
+    /// none: not told.
+    package var addedTokens: [String]
+
+    package static let longestAddedTokens = 1 << 19
 
     package init(
         role: Role, name: String, protocolVersion: UInt32 = Codec.version, arithmetic: String = "",
         tokenizerFingerprint: String, teachers: [String] = [], processID: UInt64, teacher: TeacherDescription? = nil,
-        isReproducible: Bool = true
+        isReproducible: Bool = true, addedTokens: [String] = []
     ) {
         self.role = role
         self.name = name
@@ -38,6 +43,7 @@ package struct Hello: Sendable, Equatable {
         self.processID = processID
         self.teacher = teacher
         self.isReproducible = isReproducible
+        self.addedTokens = addedTokens
     }
 }
 
