@@ -80,7 +80,7 @@ import Wire
         let results = zip(tasks, [[1, id, 3], [1, 2, 3]]).map { task, ids in
             RolloutResult(
                 Trajectory(
-                    id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs, responseIDs: ids,
+                    id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs, responseIDs: ids,
                     behaviourLogprobs: [-1, -1, -1], policyVersions: PolicyVersions(repeating: 0, count: 3),
                     finishReason: .stop, temperature: 1))
         }

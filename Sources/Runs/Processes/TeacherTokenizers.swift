@@ -70,7 +70,7 @@ struct TeacherTokenizers: TokenizerPolicy {
     /// Compares how the teachers and the student read the prompts.
     mutating func check(reading prompts: [Prompt]) throws(UsageError) {
         for prompt in prompts {
-            for label in Set([prompt.teacher, prompt.sampler]) where maps[label] == .shared {
+            for label in Set([prompt.teacher, prompt.sampler].compactMap(\.self)) where maps[label] == .shared {
                 self.prompts[label, default: []].append(prompt.text)
             }
         }
