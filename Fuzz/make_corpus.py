@@ -137,7 +137,6 @@ scored = [
 put("gguf", "scores", gguf(scored, []))
 
 
-
 # gguf_parts: two parts, as llama.cpp cuts a model
 def part(number, metadata, tensors):
     split = [("split.no", U16, number), ("split.count", U16, 2), ("split.tensors.count", U32, 3)]
@@ -219,6 +218,10 @@ small = {
     },
 }
 put("tokenizer", "small", compact(small))
+bytes_ = small["pre_tokenizer"]
+pattern = r"x(?i:k|'t)(?<n>a)\k<n>[^(\s|[.,]\W\h]{,2}+\b\w{2}?[[:alpha:]\u4e00-\x{9FA5}]++\p{Han}\P{^ L u }(?m-i)\v"
+split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}
+put("tokenizer", "pattern", compact({**small, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, bytes_]}}))
 for base in ["bpe-llama3", "bpe-qwen"]:
     file = json.loads(read(f"Tests/Fixtures/golden/{base}.tokenizer.json"))
     put("tokenizer", base, compact({**small, "pre_tokenizer": file["pre_tokenizer"], "normalizer": file["normalizer"]}))

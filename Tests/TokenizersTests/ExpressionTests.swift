@@ -88,7 +88,9 @@ import Tokenizers
     /// What PCRE2 would read in another way, or not at all, and the words of the refusal.
     @Test(arguments: [
         ("[a-z&&[^b]]", "'&&'"), ("[a[^b]]", "a negated set in another"), ("[[:^alpha:]]", "'[:^alpha:]'"),
-        ("[[:foo:]]", "'[:foo:]'"), ("(?x) a", "'(?x'"), ("(?s).", "'(?s'"), ("(?|a|b)", "'(?|'"), ("(*FAIL)", "'(*'"),
+        ("[[:foo:]]", "'[:foo:]'"), ("(?i)[[:upper:]]", "'[:upper:]'"), ("(?i:[\\p{Lu}])", "'\\p{Lu}' between"),
+        ("(?x) a", "'(?x'"), ("(?s).", "'(?s'"),
+        ("(?|a|b)", "'(?|'"), ("(*FAIL)", "'(*'"),
         ("(?P<n>a)", "'(?P'"), ("(?R)", "'(?R'"), ("(?~a)", "'(?~'"), ("\\Qa\\E", "'\\Q'"), ("\\g<0>", "'\\g'"),
         ("\\V", "'\\V'"), ("\\y", "'\\y'"), ("\\M-a", "'\\M'"), ("\\xC3", "'\\xC3'"), ("\\u12", "'\\u12'"),
         ("\\pL", "'\\p' without braces"), ("\\p{Nobody}", "the property 'Nobody'"),

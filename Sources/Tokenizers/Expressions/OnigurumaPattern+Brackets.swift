@@ -63,7 +63,8 @@ extension OnigurumaPattern {
         if take("[:") {
             let negation = take("^") ? "^" : ""
             let name = take(while: Self.isLetter)
-            guard take(":]"), let items = Self.posixSets[name], negation.isEmpty else {
+            let isOfOneCase = name == "upper" || name == "lower"
+            guard take(":]"), let items = Self.posixSets[name], negation.isEmpty, !(isOfOneCase && ignoresCase) else {
                 throw unsupported("'[:\(negation)\(name):]'")
             }
             return .several(items)
@@ -78,7 +79,13 @@ extension OnigurumaPattern {
         case "w": return .several(Self.word)
         case "W": return .nonWords
         case "h": return .several(Self.hexDigits)
-        case "p", "P": return .several(try property(isNegated: escape == "P"))
+        case "p", "P":
+            let property = try property(isNegated: escape == "P")
+            let isOfOneCase = ["{Lu}", "{Ll}", "{Lt}", "{Uppercase}", "{Lowercase}"].contains { property.hasSuffix($0) }
+            guard !(isOfOneCase && ignoresCase) else {
+                throw unsupported("'\(property)' between brackets where case is ignored")
+            }
+            return .several(property)
         case "n": return .character("\n")
         case "t": return .character("\t")
         case "r": return .character("\r")
@@ -103,12 +110,12 @@ extension OnigurumaPattern {
     /// Where case is ignored, letters that are several in the other case have no place in a set.
     private func check(_ range: ClosedRange<Unicode.Scalar>) throws(TokenizerError) {
         guard ignoresCase, range.upperBound.value >= 0x80 else { return }
-        for value in max(0x80, range.lowerBound.value)...min(0xFFFF, range.upperBound.value) {
-            if let scalar = Unicode.Scalar(value), Self.foldsToSeveral(scalar) {
-                throw unsupported("'\(scalar)' between brackets where case is ignored")
-            }
-        }
+        guard let first = Self.severalInOneCase.first(where: { range.contains($0) }) else { return }
+        throw unsupported("'\(first)' between brackets where case is ignored")
     }
+
+    /// What ``foldsToSeveral(_:)`` holds of, in order.
+    private static let severalInOneCase = (0x80...0x1FFFF).compactMap(Unicode.Scalar.init).filter(foldsToSeveral)
 
     private static func inBrackets(_ scalar: Unicode.Scalar) -> String {
         switch scalar {

@@ -30,8 +30,16 @@ struct OnigurumaPattern {
     static let wordAlone = word + #"\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}"#
     static let hexDigits = "0-9A-Fa-f"
 
+    /// Bytes of the longest pattern; real ones have some thousand.
+    private static let longestSource = 1 << 16
+    /// Quantifiers of one thing.
+    private static let mostQuantifiers = 8
+
     /// - Throws: ``TokenizerError`` naming what is not supported.
     static func rewritten(_ source: String) throws(TokenizerError) -> String {
+        guard source.utf8.count <= longestSource else {
+            throw TokenizerError(.malformed, "a pattern of \(source.utf8.count) bytes is beyond any real one")
+        }
         var pattern = OnigurumaPattern(source)
         try pattern.rewrite()
         return String(String.UnicodeScalarView(pattern.out))
@@ -97,11 +105,11 @@ struct OnigurumaPattern {
             case "^", "$", ".": append(atom: String(scalar))
             case "*", "+", "?":
                 position -= 1
-                quantifiers()
+                try quantifiers()
             case "{":
                 position -= 1
                 if interval() != nil {
-                    quantifiers()
+                    try quantifiers()
                 } else {
                     position += 1
                     try literal(scalar, as: "\\{")
@@ -213,8 +221,8 @@ struct OnigurumaPattern {
     }
 
     /// Takes all quantifiers that stand here; each applies to what those before it have made.
-    private mutating func quantifiers() {
-        var isFirst = true
+    private mutating func quantifiers() throws(TokenizerError) {
+        var count = 0
         lastLiteral = nil
         while let scalar = next {
             var text: String
@@ -236,12 +244,13 @@ struct OnigurumaPattern {
                 text += suffix
                 break
             }
-            if !isFirst, let atom {
+            guard count < Self.mostQuantifiers else { throw unsupported("more than \(count) quantifiers in a row") }
+            if count > 0, let atom {
                 out.insert(contentsOf: "(?:".unicodeScalars, at: atom)
                 out.append(")")
             }
             out += text.unicodeScalars
-            isFirst = false
+            count += 1
         }
         atom = nil
     }
