@@ -80,7 +80,12 @@ import Tokenizers
         #expect(student.ids(knownOnlyTo: teacher) == [size, size + 1])
         #expect(teacher.ids(knownOnlyTo: student) == [])
         // What a teacher writes in the place of a student's token is another word, wherever it stands in the vocabulary.
-        let renamed = try Self.tokenizer { $0.addedTokens[1].content = "<tool>" }
+        let renamed = try Self.tokenizer { definition in
+            definition.addedTokens[1].content = "<tool>"
+            for index in definition.vocabulary.indices where definition.vocabulary[index].id == 1 {
+                definition.vocabulary[index].token = "<tool>"
+            }
+        }
         #expect(
             Self.described(student.firstToken(notIn: renamed)).hasPrefix("token id 1 is \"<|im_start|>\" for")
         )
