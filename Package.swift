@@ -72,7 +72,10 @@ let package = Package(
         module("Engines", ["Wire", "Distillation", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
         module(
             "NativeEngine",
-            ["Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Models", "Compute"]),
+            [
+                "Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers",
+                "Compute",
+            ]),
         module(
             "ServerEngine",
             [

@@ -80,7 +80,7 @@ put(
 put("safetensors", "one", safetensors([("model.norm.weight", "F32", [4], floats)]))
 
 # gguf: whole models of one layer
-TEXT, LIST, U32, F32, I32, BOOL = 8, 9, 4, 6, 5, 7
+TEXT, LIST, U32, F32, I32, BOOL, U16 = 8, 9, 4, 6, 5, 7, 2
 
 
 def text(value):
@@ -96,6 +96,8 @@ def gguf(metadata, tensors):
             out += text(value)
         elif kind == U32:
             out += struct.pack("<I", value)
+        elif kind == U16:
+            out += struct.pack("<H", value)
         elif kind == F32:
             out += struct.pack("<f", value)
         elif kind == BOOL:
@@ -133,6 +135,19 @@ scored = [
     ("tokenizer.ggml.bos_token_id", U32, 1),
 ]
 put("gguf", "scores", gguf(scored, []))
+
+
+# gguf_parts: two parts, as llama.cpp cuts a model
+def part(number, metadata, tensors):
+    split = [("split.no", U16, number), ("split.count", U16, 2), ("split.tensors.count", U32, 3)]
+    return gguf(metadata + split, tensors)
+
+
+model = [("general.architecture", TEXT, "llama")]
+whole = [("a", [32, 2], 0), ("b", [32], 8), ("c", [256], 12)]
+for name, cut in [("one-two", 1), ("none-three", 0)]:
+    head, tail = part(0, model, whole[:cut]), part(1, [], whole[cut:])
+    put("gguf_parts", name, struct.pack("<I", len(head)) + head + tail)
 
 tokens = ["a", "b", "ab", "Ġ", "<s>", "</s>"]
 for family, kind, pre in [
@@ -203,6 +218,10 @@ small = {
     },
 }
 put("tokenizer", "small", compact(small))
+bytes_ = small["pre_tokenizer"]
+pattern = r"x(?i:k|'t)(?<n>a)\k<n>[^(\s|[.,]\W\h]{,2}+\b\w{2}?[[:alpha:]\u4e00-\x{9FA5}]++\p{Han}\P{^ L u }(?m-i)\v"
+split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}
+put("tokenizer", "pattern", compact({**small, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, bytes_]}}))
 for base in ["bpe-llama3", "bpe-qwen"]:
     file = json.loads(read(f"Tests/Fixtures/golden/{base}.tokenizer.json"))
     put("tokenizer", base, compact({**small, "pre_tokenizer": file["pre_tokenizer"], "normalizer": file["normalizer"]}))

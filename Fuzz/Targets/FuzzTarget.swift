@@ -6,8 +6,8 @@ package struct FuzzTarget: Sendable {
     package let run: @Sendable ([UInt8]) throws -> Void
 
     package static let all = [
-        wire, exchange, gguf, safetensors, tokenizer, text, json, modelConfiguration, runConfiguration, prompts,
-        table, template, checkpoint, server,
+        wire, exchange, gguf, ggufParts, safetensors, tokenizer, text, json, modelConfiguration, runConfiguration,
+        prompts, table, template, checkpoint, server,
     ]
 }
 

@@ -3,17 +3,25 @@ import Models
 extension FuzzTarget {
     static let gguf = FuzzTarget(name: "gguf") { bytes in
         let path = ScratchFile.shared.holding(bytes)
-        if let file = try? GGUFFile(path) {
-            for tensor in file.tensors {
-                var values = [Float](repeating: 0, count: tensor.count)
-                values.withUnsafeMutableBufferPointer { out in
-                    file.withBytes(of: tensor) { tensor.type.dequantize($0, into: out) }
-                }
-            }
-        }
+        if let file = try? GGUFFile(path) { file.exercise() }
         if let tokenizer = try? ModelFiles.openTokenizer(path) { try tokenizer.exercise() }
         guard let model = try? ModelFiles.open(path) else { return }
         try model.exercise()
+    }
+
+    /// Two parts of a model, one behind the other: the first 4 bytes tell the length of the first.
+    static let ggufParts = FuzzTarget(name: "gguf_parts") { bytes in
+        guard bytes.count >= 4 else { return }
+        let length = bytes[..<4].reversed().reduce(0) { $0 << 8 | Int($1) }
+        let rest = bytes[4...], cut = rest.startIndex + min(length, rest.count)
+        guard let first = try? GGUFPart(ScratchFile.shared.holding(Array(rest[..<cut]))),
+            let second = try? GGUFPart(ScratchFile.second.holding(Array(rest[cut...]))),
+            let file = try? GGUFFile(joining: [first, second])
+        else { return }
+        guard Set(file.tensors.map(\.name)).count == file.tensors.count else {
+            throw BrokenPromise("every tensor has a name of its own")
+        }
+        file.exercise()
     }
 
     static let safetensors = FuzzTarget(name: "safetensors") { bytes in
@@ -21,6 +29,18 @@ extension FuzzTarget {
         for name in file.names {
             _ = try? file.floats(name)
             _ = try? file.int32s(name)
+        }
+    }
+}
+
+extension GGUFFile {
+    /// Reads every tensor.
+    fileprivate func exercise() {
+        for tensor in tensors {
+            var values = [Float](repeating: 0, count: tensor.count)
+            values.withUnsafeMutableBufferPointer { out in
+                withBytes(of: tensor) { tensor.type.dequantize($0, into: out) }
+            }
         }
     }
 }

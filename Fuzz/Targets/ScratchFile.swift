@@ -5,6 +5,8 @@ struct ScratchFile: Sendable {
     private let descriptor: Int32
 
     static let shared = ScratchFile()
+    /// For readers of two files.
+    static let second = ScratchFile()
 
     private init() {
         var template = Array("/tmp/opd-fuzz-XXXXXX".utf8CString)

@@ -6,7 +6,7 @@ extension ConfigurationSchema {
         [
             .teacher(
                 "tokenizer", .path(.teachers), required: false,
-                "folder with the config.json and the tokenizer of a teacher that servers have"
+                "folder with the config.json and the tokenizer of a teacher that servers or other machines have"
             ) {
                 .text($0.tokenizer)
             } write: {

@@ -44,7 +44,7 @@ package enum ConfigurationSchema {
             .integer("lora.seed", \.lora.seed, 0...Int.max, "seed of the adapters' random beginning"),
             .teacher(
                 "model", .path(.teachers), required: true,
-                "model that grades, or is imitated; same tokenizer as the student's"
+                "model that grades, or is imitated; it reads the student's tokens"
             ) {
                 .text($0.model)
             } write: {
@@ -57,6 +57,14 @@ package enum ConfigurationSchema {
                 .text($0.dtype.rawValue)
             } write: {
                 if case .text(let value) = $1 { $0.dtype = .init(rawValue: value) ?? .bf16 }
+            },
+            .teacher(
+                "token_map", .choice(RunConfiguration.TokenMap.allCases.map(\.rawValue)), required: false,
+                "strict: its tokenizer is the student's; shared: it may have more tokens"
+            ) {
+                .text($0.tokenMap.rawValue)
+            } write: {
+                if case .text(let value) = $1 { $0.tokenMap = .init(rawValue: value) ?? .strict }
             },
         ] + teacherServerKeys + [
 

@@ -41,14 +41,20 @@ package struct RunConfiguration: Sendable, Equatable {
         /// Hugging Face folder, GGUF file, or folder with one GGUF.
         package var model = ""
         package var dtype = DType.bf16
-        /// Folder of a server's tokenizer.
+        /// Folder of the tokenizer of a teacher whose files are elsewhere.
         package var tokenizer = ""
+        /// How much of the student's tokenizer a teacher's must have; of a student it has no meaning.
+        package var tokenMap = TokenMap.strict
         /// The servers that have it; none: this program computes it.
         package var server = Server()
         /// Who trains it; of a teacher it has no meaning.
         package var engine = Engine.native
         package init() {}
     }
+
+    /// How much of the student's tokenizer a teacher's must have: all that turns text into ids and back, or every token
+    /// that may stand in a response, with its id, and the same ids for the prompts.
+    package enum TokenMap: String, Sendable, CaseIterable { case strict, shared }
 
     /// Who trains.
     package enum Engine: String, Sendable, CaseIterable { case native, torch }

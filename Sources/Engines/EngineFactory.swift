@@ -1,9 +1,14 @@
+import Tokenizers
+
 /// Who computes: an engine that can be chosen for a model.
 ///
 /// Errors name what is wrong with the model's files; an ``EngineRefusal`` is what does not fit and the user can mend.
 package protocol EngineFactory: Sendable {
     /// What a run must know of a model before it starts, without loading its weights.
     func describe(_ model: ModelReference) async throws -> ModelDescription
+
+    /// The tokenizer at a model's path, where weights need not be; nil: this engine knows of none.
+    func tokenizer(of model: ModelReference) async throws -> Tokenizer?
 
     /// A student to be trained, by either kind of run.
     func trainer(
@@ -25,4 +30,10 @@ package protocol EngineFactory: Sendable {
     /// files.
     /// - Returns: the number of its parameters.
     func create(_ shape: InitialShape, seed: UInt64, at path: String) async throws -> Int
+}
+
+extension EngineFactory {
+    package func tokenizer(of model: ModelReference) async throws -> Tokenizer? {
+        try await describe(model).text?.tokenizer
+    }
 }

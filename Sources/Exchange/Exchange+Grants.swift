@@ -45,8 +45,19 @@ extension Exchange {
 
     private mutating func grantScores(_ now: Duration) -> [Action] {
         var grants: [PeerID: [ScoreTask]] = [:]
+        var actions: [Action] = []
         while let (item, peer) = nextScore() {
             guard case .unscored(let trajectory, _) = table.items[item], let teacher = trajectory.teacher else { break }
+            if let reason = gradableTokens[teacher]?.reasonUngradable(trajectory.responseIDs, teacher: teacher) {
+                // A grade of another token would be a wrong one: it has none, and the step is judged.
+                let grades = [Float](repeating: .nan, count: trajectory.responseIDs.count)
+                table.accept(grades, item)
+                actions += [
+                    .suspect(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: grades), reason: reason),
+                    note(.warning, "rollout \(item.id) has no grades: \(reason)"),
+                ]
+                continue
+            }
             let id = lease([item], .score(item), to: peer, now)
             table.leaseScore(item, id)
             grants[peer, default: []].append(
@@ -55,7 +66,8 @@ extension Exchange {
                     ids: trajectory.promptIDs + trajectory.responseIDs, promptCount: trajectory.promptIDs.count,
                     leaseID: id))
         }
-        return grants.sorted { $0.key.description < $1.key.description }
+        return actions
+            + grants.sorted { $0.key.description < $1.key.description }
             .map { .send(.scoreGrant(ScoreGrant(tasks: $0.value)), to: $0.key) }
     }
 

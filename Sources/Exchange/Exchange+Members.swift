@@ -139,6 +139,7 @@ extension Exchange {
         // A peer may claim any number of teachers: those of the run are enough to remember.
         let teachers = Set(hello.teachers).intersection(known(hello.role)).sorted()
         members.add(Member(peer: peer, name: hello.name, role: hello.role, teachers: teachers, now: now))
+        if hello.role == .scorer { for teacher in teachers { noteTokens(of: teacher, hello) } }
         if let cost = hello.teacher?.forwardCost {
             for teacher in teachers where teacherCosts[teacher] == nil { teacherCosts[teacher] = cost }
         }
@@ -197,16 +198,7 @@ extension Exchange {
                 message: "\(hello.name) speaks protocol \(hello.protocolVersion), the learner \(Codec.version); "
                     + "use the same opd on both sides", protocolVersion: hello.protocolVersion)
         }
-        let expected = options.tokenizerFingerprint
-        guard expected.isEmpty || hello.tokenizerFingerprint.isEmpty || hello.tokenizerFingerprint == expected else {
-            let what =
-                !hello.teachers.isEmpty
-                ? "the tokenizer of teacher '\(hello.teachers.first ?? "?")'" : "the tokenizer of \(hello.name)"
-            return Reject(
-                code: .tokenizerMismatch,
-                message: "\(what) differs from the student's; a teacher must read the very tokens that the student "
-                    + "writes: choose models with one tokenizer")
-        }
+        if let reject = refusalOfTokenizer(hello) { return reject }
         let revision = max(plan.sampling.revision, plan.evaluationSampling.revision)
         if hello.role == .rollout, hello.samplingRevision < revision {
             return Reject(
@@ -247,7 +239,7 @@ extension Exchange {
     }
 
     /// Teachers that members of a role may hold.
-    private func known(_ role: Role) -> Set<String> { role == .rollout ? plan.samplers : plan.teachers }
+    func known(_ role: Role) -> Set<String> { role == .rollout ? plan.samplers : plan.teachers }
 
     /// A worker samples with the student or with a teacher, and so does a run.
     private func clash(of hello: Hello, _ samplers: Set<String>) -> Reject? {

@@ -30,6 +30,8 @@ package struct Exchange: Sendable {
     var members = MemberTable()
     /// What a forward pass costs teachers that members hold or held, by name, as the first who knew has told.
     var teacherCosts: [String: PassCost] = [:]
+    /// Which of the student's ids teachers can grade, by name, as far as members have told.
+    var gradableTokens: [String: GradableTokens] = [:]
     /// Whether a rollout worker has joined, in this process's time, that does not promise the same bits twice.
     package internal(set) var hasInexactSampler = false
     var leases = LeaseTable()
@@ -158,13 +160,16 @@ package struct Exchange: Sendable {
 }
 
 /// Times and identities that the exchange goes by.
-package struct ExchangeOptions: Sendable, Equatable {
+package struct ExchangeOptions: Sendable {
     package var runID: String
     /// A lease that its holder neither delivers nor names in a heartbeat is issued again after this long.
     package var lease: Duration
     package var heartbeat: Duration
-    /// Identity of the student's tokenizer: members with another are refused. Empty: not checked.
+    /// Identity of the student's tokenizer: members with another are refused, but for those that `tokenizers` lets in.
+    /// Empty: not checked.
     package var tokenizerFingerprint: String
+    /// What decides which other tokenizers teachers may have; nil: none.
+    package var tokenizers: (any TokenizerPolicy)?
     /// The learner's arithmetic: a member with another is warned of. Empty: not compared.
     package var arithmetic: String
     /// Ids that the student has; results with others are invalid.

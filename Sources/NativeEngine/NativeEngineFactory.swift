@@ -3,6 +3,7 @@ import Distillation
 import Engines
 import Foundation
 import Models
+import Tokenizers
 import Training
 import Wire
 
@@ -26,6 +27,10 @@ package struct NativeEngineFactory: EngineFactory {
             trainingCost: training)
         description.leftOut = files.leftOut
         return description
+    }
+
+    package func tokenizer(of model: ModelReference) throws -> Tokenizer? {
+        try ModelFiles.openTokenizer(model.path)
     }
 
     package func trainer(

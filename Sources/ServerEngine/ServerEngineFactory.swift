@@ -1,6 +1,7 @@
 import Distillation
 import Engines
 import Models
+import Tokenizers
 import Wire
 import Wording
 
@@ -24,6 +25,10 @@ package struct ServerEngineFactory: EngineFactory {
         return ModelDescription(
             name: try server(model).urls.joined(separator: ", "), text: connected.text,
             contextLength: context ?? Int(Int32.max), vocabularySize: connected.vocabularySize, forwardCost: nil)
+    }
+
+    package func tokenizer(of model: ModelReference) throws -> Tokenizer? {
+        try ModelFiles.openTokenizer(model.path)
     }
 
     package func trainer(

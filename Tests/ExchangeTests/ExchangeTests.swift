@@ -17,14 +17,14 @@ import Wire
     func hello(
         _ name: String, _ role: Role, arithmetic: String = "", tokenizer: String = "t",
         version: UInt32 = Codec.version, teachers: [String]? = nil, teacher: TeacherDescription? = nil,
-        isReproducible: Bool = true,
-        revision: UInt32 = 0
+        isReproducible: Bool = true, revision: UInt32 = 0, addedTokens: [String] = []
     ) -> Message {
         .hello(
             Hello(
                 role: role, name: name, protocolVersion: version, arithmetic: arithmetic,
                 tokenizerFingerprint: tokenizer, teachers: teachers ?? (role == .scorer ? ["default"] : []),
-                processID: 1, teacher: teacher, isReproducible: isReproducible, samplingRevision: revision))
+                processID: 1, teacher: teacher, isReproducible: isReproducible, samplingRevision: revision,
+                addedTokens: addedTokens))
     }
 
     func join(

@@ -124,6 +124,27 @@ import Wire
         #expect(hello.protocolVersion == Codec.version && !hello.isReproducible)
     }
 
+    @Test func addedTokensTravelAndAreBounded() throws {
+        func hello(_ tokens: [String]) -> Hello {
+            Hello(role: .scorer, name: "s", tokenizerFingerprint: "t", processID: 1, addedTokens: tokens)
+        }
+        for tokens in [[], ["7 0000 <think>", "8 1011  a\n"]] {
+            #expect(try Codec.decode(Codec.encode(.hello(hello(tokens)))) == .hello(hello(tokens)))
+        }
+        func refused(_ tokens: [String]) -> WireError.Code? { code { _ = try Codec.encode(.hello(hello(tokens))) } }
+        #expect(refused(Array(repeating: "", count: 16385)) == .oversized)
+        #expect(refused([String(repeating: "x", count: 4097)]) == .oversized)
+        #expect(refused(Array(repeating: String(repeating: "x", count: 4096), count: 129)) == .oversized)
+        #expect(refused(Array(repeating: String(repeating: "x", count: 4096), count: 128)) == nil)
+        // A member of before has none.
+        var envelope = PBEnvelope()
+        (envelope.hello.role, envelope.hello.name) = (.scorer, "s")
+        guard
+            case .hello(let old) = try Codec.decode([Frame([0x4f, 0x50, 0x44, 2]), Frame(envelope.serializedBytes())])
+        else { return #expect(Bool(false), "it is no hello") }
+        #expect(old.addedTokens.isEmpty)
+    }
+
     @Test func aTeacherThatCannotBeIsRefused() throws {
         func hello(_ change: (inout TeacherDescription) -> Void) throws -> [Frame] {
             var teacher = TeacherDescription()

@@ -1,7 +1,8 @@
 import Files
 import Tokenizers
 
-/// A model on disk, opened: a Hugging Face folder, a GGUF file, or a folder that holds one GGUF and no config.json.
+/// A model on disk, opened: a Hugging Face folder, a GGUF file or any part of one, or a folder that holds one GGUF model
+/// and no config.json.
 ///
 /// Weights stay in the memory-mapped files until ``read(_:into:)`` converts them. Opening has checked that every
 /// parameter of the configuration is there with its shape.
@@ -43,13 +44,14 @@ package struct ModelFiles: Sendable {
         return try ModelFiles(folder: path, isTextAlone: true)
     }
 
-    /// The one GGUF file of a folder without config.json.
+    /// The one GGUF file of a folder without config.json, or the first of the parts of the one model there.
     private static func gguf(in folder: String) throws -> String {
         let files = try FileSystem.names(in: folder).filter { $0.hasSuffix(".gguf") }
         guard let name = files.first else {
             throw ModelError(.unreadable, "\(folder): neither config.json nor a GGUF file in this folder")
         }
-        guard files.count == 1 else {
+        let model = GGUFPartName(name)?.sibling(0)
+        guard files.count == 1 || model != nil && files.allSatisfy({ GGUFPartName($0)?.sibling(0) == model }) else {
             throw ModelError(.unreadable, "\(folder): several GGUF files (\(files.joined(separator: ", "))); name one")
         }
         return folder.appendingPath(name)

@@ -38,7 +38,8 @@ struct MemberWork<Work: LeasedWork>: Sendable {
             role: role, name: options.name, arithmetic: backend.arithmetic,
             tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, processID: options.processID,
             teacher: options.teacher.map(TeacherDescription.init), isReproducible: backend.isReproducible,
-            samplingRevision: role == .rollout ? SamplingSettings.newestRevision : 0)
+            samplingRevision: role == .rollout ? SamplingSettings.newestRevision : 0,
+            addedTokens: options.teacher?.addedTokenTexts ?? [])
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
 

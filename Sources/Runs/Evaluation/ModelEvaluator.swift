@@ -86,10 +86,13 @@ package struct ModelEvaluator: Sendable {
         _ teacher: ModelReference, of model: ModelDescription, threads: Int, engines: EngineChoice = .standard
     ) async throws -> any ScoringBackend {
         let factory = engines.factory(for: teacher)
-        guard try await factory.describe(teacher).tokenizerFingerprint == model.tokenizerFingerprint else {
+        let described = try await factory.describe(teacher)
+        guard described.tokenizerFingerprint == model.tokenizerFingerprint else {
+            let difference = described.text.flatMap { model.text?.tokenizer.difference(from: $0.tokenizer) }
+            let reason = difference.map { ": \($0.described(here: "the model", there: "the teacher"))" } ?? ""
             throw UsageError(
-                "\(teacher.path) has another tokenizer than \(model.name); grades are by token id, so both need the "
-                    + "same one")
+                "\(teacher.path) has another tokenizer than \(model.name)\(reason); grades are by token id, so both need "
+                    + "the same one")
         }
         return try await factory.scorer(teacher, ScorerOptions(threads: threads))
     }

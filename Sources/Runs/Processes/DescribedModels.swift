@@ -3,6 +3,7 @@ import Distillation
 import Engines
 import Foundation
 import Logging
+import Tokenizers
 import Wording
 
 /// What a learner knows of the models of its run before it starts.
@@ -10,6 +11,9 @@ struct DescribedModels: Sendable {
     var student: ModelDescription
     /// The teachers by label. One whose files are not on this machine is missing: only its members know what it needs.
     var teachers: [String: ModelDescription] = [:]
+    /// The tokenizers that are on this machine, by teacher: of the models above, and those that `teachers.*.tokenizer`
+    /// leads to.
+    var teacherTokenizers: [String: Tokenizer] = [:]
 
     /// Describes what is on this machine, and says of which teacher nothing is known.
     /// - Throws: `UsageError` for what does not fit, and the engine's errors for files that are wrong.
@@ -17,6 +21,11 @@ struct DescribedModels: Sendable {
         let student = configuration.studentReference
         self.student = try await namingKeys { try await engines.factory(for: student).describe(student) }
         for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
+            if !model.tokenizer.isEmpty, FileManager.default.fileExists(atPath: model.tokenizer) {
+                var reference = configuration.reference(of: model, label: label)
+                reference.path = model.tokenizer
+                teacherTokenizers[label] = try await engines.factory(for: reference).tokenizer(of: reference)
+            }
             if model.server.isGiven {
                 logger.notice(
                     """
@@ -38,7 +47,9 @@ struct DescribedModels: Sendable {
                     """)
                 continue
             }
-            teachers[label] = try await engines.factory(for: model.reference).describe(model.reference)
+            let described = try await engines.factory(for: model.reference).describe(model.reference)
+            teachers[label] = described
+            if let tokenizer = described.text?.tokenizer { teacherTokenizers[label] = tokenizer }
         }
         sayWhatIsLeftOut(logger)
     }

@@ -15,14 +15,18 @@ struct PreparedData {
     var tokenizer: Tokenizer
     /// What a person should know of how the prompts were read, a line each.
     var notes: [String]
+    /// Which tokenizers teachers may have beside the student's.
+    let teacherTokenizers: TeacherTokenizers
 
     /// - Throws: what is wrong with a prompt file, a prompt that does not fit, a teacher that reads other text than the
     ///   student: all before any work is handed out.
     init(_ configuration: RunConfiguration, _ models: DescribedModels) throws {
         var reader = try PromptReader(configuration, models)
-        let teachers = models.teachers.sorted { $0.key < $1.key }.map { (label: $0.key, model: $0.value) }
-        for teacher in teachers {
-            try Self.check(teacher, readsAs: models.student)
+        var tokenizers = TeacherTokenizers(configuration, reader.text.tokenizer)
+        for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
+            try tokenizers.check(
+                models.teacherTokenizers[label], fingerprint: models.teachers[label]?.tokenizerFingerprint,
+                of: label, named: models.teachers[label]?.name ?? model.tokenizer, student: models.student.name)
         }
         if configuration.kind.sampler == .nobody {
             (examples, prompts) = try reader.examples()
@@ -30,6 +34,8 @@ struct PreparedData {
             prompts = try reader.training()
         }
         heldout = try reader.heldout()
+        try tokenizers.check(reading: prompts + heldout)
+        teacherTokenizers = tokenizers
         stopTokenIDs = reader.stopTokenIDs
         tokenizer = reader.text.tokenizer
         notes = reader.notes
@@ -37,15 +43,4 @@ struct PreparedData {
 
     /// Whether any response is judged by a verifier.
     var hasVerifiers: Bool { (prompts + heldout).contains { $0.check != nil } }
-
-    private typealias Teacher = (label: String, model: ModelDescription)
-
-    /// A teacher must read the very ids that the student writes; ``TemplateChecks`` looks at their form.
-    private static func check(_ teacher: Teacher, readsAs student: ModelDescription) throws(UsageError) {
-        guard teacher.model.tokenizerFingerprint == student.tokenizerFingerprint else {
-            throw UsageError(
-                "teachers.\(teacher.label): \(teacher.model.name) has another tokenizer than the student "
-                    + "\(student.name); grades are by token id, so both need the same one")
-        }
-    }
 }

@@ -28,6 +28,12 @@ extension Hello {
         try Check.items(teachers.count, "teachers", limits)
         for teacher in teachers { try Check.string(teacher, "hello: teacher", limits) }
         try teacher?.check()
+        try Check.items(addedTokens.count, "added tokens", limits)
+        for token in addedTokens { try Check.string(token, "hello: added token", limits) }
+        let byteCount = addedTokens.reduce(0) { $0 + $1.utf8.count }
+        try Check.require(
+            byteCount <= Self.longestAddedTokens, .oversized,
+            "hello: added tokens of \(byteCount) bytes are above \(Self.longestAddedTokens)")
     }
 
     /// One of this version, which frame 0 told: the field is for people.
@@ -36,7 +42,7 @@ extension Hello {
             role: try Role(value.role), name: value.name, protocolVersion: Codec.version,
             arithmetic: value.arithmetic, tokenizerFingerprint: value.tokenizerFingerprint, teachers: value.teachers,
             processID: value.processID, teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
-            isReproducible: value.reproducible, samplingRevision: value.samplingRevision)
+            isReproducible: value.reproducible, samplingRevision: value.samplingRevision, addedTokens: value.addedTokens)
         try check(limits)
     }
 
@@ -63,6 +69,7 @@ extension PBHello {
         if let description = value.teacher { teacher = PBTeacherDescription(description) }
         reproducible = value.isReproducible
         samplingRevision = value.samplingRevision
+        addedTokens = value.addedTokens
     }
 }
 

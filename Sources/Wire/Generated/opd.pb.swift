@@ -545,6 +545,10 @@ package nonisolated struct PBHello: Sendable {
   /// What of Sampling a rollout worker heeds: 0, the fields up to stop_token_ids; 1, stop and min_tokens too.
   package var samplingRevision: UInt32 = 0
 
+  /// What its teacher's tokenizer adds to its vocabulary, one text a token, as docs/protocol.md defines them; none: not
+  /// told. A learner that has the vocabulary knows from them which tokens a tokenizer has more than its own.
+  package var addedTokens: [String] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1684,7 +1688,7 @@ nonisolated extension PBArrayFrame: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1702,6 +1706,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 11: try { try decoder.decodeSingularMessageField(value: &self._teacher) }()
       case 12: try { try decoder.decodeSingularBoolField(value: &self.reproducible) }()
       case 13: try { try decoder.decodeSingularUInt32Field(value: &self.samplingRevision) }()
+      case 14: try { try decoder.decodeRepeatedStringField(value: &self.addedTokens) }()
       default: break
       }
     }
@@ -1742,6 +1747,9 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if self.samplingRevision != 0 {
       try visitor.visitSingularUInt32Field(value: self.samplingRevision, fieldNumber: 13)
     }
+    if !self.addedTokens.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.addedTokens, fieldNumber: 14)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1756,6 +1764,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs._teacher != rhs._teacher {return false}
     if lhs.reproducible != rhs.reproducible {return false}
     if lhs.samplingRevision != rhs.samplingRevision {return false}
+    if lhs.addedTokens != rhs.addedTokens {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -25,12 +25,16 @@ package struct Hello: Sendable, Equatable {
     package var isReproducible: Bool
     /// What of the sampling settings a rollout worker heeds, as `SamplingSettings.revision` counts it.
     package var samplingRevision: UInt32
+    /// What its teacher's tokenizer adds to its vocabulary, one text a token, at most `longestAddedTokens` bytes together;
+    /// none: not told.
+    package var addedTokens: [String]
+
+    package static let longestAddedTokens = 1 << 19
 
     package init(
         role: Role, name: String, protocolVersion: UInt32 = Codec.version, arithmetic: String = "",
         tokenizerFingerprint: String, teachers: [String] = [], processID: UInt64, teacher: TeacherDescription? = nil,
-        isReproducible: Bool = true,
-        samplingRevision: UInt32 = 0
+        isReproducible: Bool = true, samplingRevision: UInt32 = 0, addedTokens: [String] = []
     ) {
         self.role = role
         self.name = name
@@ -42,6 +46,7 @@ package struct Hello: Sendable, Equatable {
         self.teacher = teacher
         self.isReproducible = isReproducible
         self.samplingRevision = samplingRevision
+        self.addedTokens = addedTokens
     }
 }
 

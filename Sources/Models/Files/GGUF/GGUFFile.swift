@@ -1,242 +1,167 @@
-import Files
-
-/// A metadata value of a GGUF file.
-enum GGUFValue: Sendable, Equatable {
-    case integer(Int64)
-    /// Only for values beyond Int64.
-    case unsigned(UInt64)
-    case float(Double)
-    case bool(Bool)
-    case string(String)
-    case integers([Int64])
-    case floats([Double])
-    case bools([Bool])
-    case strings([String])
-}
-
-/// A tensor of a GGUF file.
-package struct GGUFTensor: Sendable, Equatable {
-    let name: String
-    package let type: GGUFType
-    /// Rows first, as everywhere else here (the file has the fastest dimension first).
-    let shape: [Int]
-    /// Where its bytes stand in the file.
-    let range: Range<Int>
-
-    package var count: Int { shape.reduce(1, *) }
-}
-
-/// A memory-mapped GGUF file, version 2 or 3, little-endian. Opening checks every count, length and offset.
-///
-/// Format: github.com/ggml-org/ggml/blob/master/docs/gguf.md
+/// A GGUF model, memory-mapped: one file, or the parts into which llama.cpp's `llama-gguf-split` cuts one.
 package struct GGUFFile: Sendable {
+    /// The file that has the metadata: of parts the first.
     let path: String
     let metadata: [String: GGUFValue]
     package let tensors: [GGUFTensor]
-    private let file: MappedFile
+    private let parts: [GGUFPart]
 
-    /// Metadata of real files, of which tokens and merges are most, have some 20 MB.
-    static let maximumMetadataByteCount = 1 << 28
-
+    /// Opens the model that a file belongs to: any part leads to all of them.
     package init(_ path: String) throws {
-        self.path = path
-        file = try FileSystem.map(path)
-        var reader = GGUFReader(bytes: file.bytes, path: path)
-        guard file.bytes.count >= 24 else { throw reader.malformed("\(file.bytes.count) bytes are too few") }
-        guard try reader.u32("magic") == 0x4655_4747 else {
-            throw ModelError(.malformed, "\(path): not a GGUF file (it does not start with GGUF)")
+        let opened = try GGUFPart(path)
+        guard let place = try opened.place() else {
+            self.init(opened)
+            return
         }
-        let version = try reader.u32("version")
-        guard version == 2 || version == 3 else {
-            let isBigEndian = version.byteSwapped == 2 || version.byteSwapped == 3
+        guard let name = GGUFPartName(path), name.place == place else {
             throw ModelError(
-                .unsupported,
-                "\(path): GGUF version \(isBigEndian ? "\(version.byteSwapped), big-endian," : "\(version)") is not "
-                    + "supported; little-endian 2 and 3 are")
+                .malformed,
+                "\(path): by its split.no and split.count it is part \(place), which must be named "
+                    + "\(GGUFPartName(stem: "MODEL", place: place).path) beside the others; give it its name back")
         }
-        // A tensor takes at least 24 bytes of the header, a key 13.
-        let tensorCount = try reader.count("tensor count", elementByteCount: 24)
-        let keyCount = try reader.count("key count", elementByteCount: 13)
-        var metadata: [String: GGUFValue] = [:]
-        for _ in 0..<keyCount {
-            // A value takes up to eight times the bytes of the file: a header must not be a file of its own.
-            guard reader.position <= Self.maximumMetadataByteCount else {
-                throw reader.malformed("its metadata are beyond any real ones")
-            }
-            let key = try reader.string("a key")
-            guard metadata.updateValue(try reader.value(key), forKey: key) == nil else {
-                throw reader.malformed("key '\(key)' stands there twice")
-            }
-        }
-        self.metadata = metadata
-        tensors = try Self.tensors(&reader, count: tensorCount, metadata: metadata)
+        try self.init(
+            joining: try (0..<place.count).map { index in
+                guard index != place.index else { return opened }
+                let path = name.sibling(index).path
+                guard FileSystem.isFile(path) else {
+                    throw ModelError(
+                        .unreadable,
+                        "\(path): missing; \(opened.path) is part \(place) of a model, and all parts must be in one folder"
+                    )
+                }
+                return try GGUFPart(path)
+            })
     }
 
-    private static func tensors(
-        _ reader: inout GGUFReader, count: Int, metadata: [String: GGUFValue]
-    ) throws -> [GGUFTensor] {
-        var alignment = 32
-        if let value = metadata["general.alignment"] {
-            guard case .integer(let given) = value, given >= 8, given <= 1 << 20, given & (given - 1) == 0 else {
-                throw reader.malformed("general.alignment is not a sensible power of two")
-            }
-            alignment = Int(given)
+    private init(_ part: GGUFPart) {
+        path = part.path
+        metadata = part.metadata
+        tensors = part.tensors
+        parts = [part]
+    }
+
+    /// Joins the parts of one model, in their order.
+    /// - Throws: ``ModelError`` naming the part that is not the one that stands there, or does not agree with the first.
+    package init(joining parts: [GGUFPart]) throws {
+        guard let first = parts.first else { throw ModelError(.malformed, "a GGUF model of no parts") }
+        func malformed(_ part: GGUFPart, _ message: String) -> ModelError {
+            ModelError(.malformed, "\(part.path): \(message); get the parts of one model again")
         }
-        var infos: [(name: String, type: GGUFType, shape: [Int], byteCount: Int, offset: Int)] = []
-        var names: Set<String> = []
-        for _ in 0..<count {
-            let name = try reader.string("a tensor's name")
-            guard names.insert(name).inserted else { throw reader.malformed("tensor '\(name)' stands there twice") }
-            let rank = try reader.u32("tensor '\(name)'")
-            guard (1...4).contains(rank) else { throw reader.malformed("tensor '\(name)' has \(rank) dimensions") }
-            var dimensions: [Int] = []
-            for _ in 0..<rank { dimensions.append(try reader.size("tensor '\(name)'")) }
-            let code = try reader.u32("tensor '\(name)'")
-            guard let type = GGUFType(rawValue: code) else {
-                throw ModelError(
-                    .unsupported,
-                    "\(reader.path): tensor '\(name)' is \(GGUFType.name(of: code)), which is not supported; "
-                        + GGUFType.list + " are")
-            }
-            guard let byteCount = type.byteCount(dimensions) else {
-                throw reader.malformed("tensor '\(name)' has dimensions \(dimensions), wrong for \(type)")
-            }
-            let offset = try reader.size("tensor '\(name)'")
-            guard offset % alignment == 0 else { throw reader.malformed("tensor '\(name)' is not aligned") }
-            infos.append((name, type, dimensions.reversed(), byteCount, offset))
-        }
-        let start = (reader.position + alignment - 1) / alignment * alignment
-        let available = max(0, reader.bytes.count - start)
+        var holders: [String: Int] = [:]
         var tensors: [GGUFTensor] = []
-        for info in infos {
-            guard info.offset <= available, info.byteCount <= available - info.offset else {
-                throw reader.malformed(
-                    "tensor '\(info.name)' reaches past the end of the file (\(reader.bytes.count) bytes)")
+        for (index, part) in parts.enumerated() {
+            guard let place = try part.place() else {
+                throw malformed(part, "its split.count tells of no parts, where \(first.path) is one of \(parts.count)")
             }
-            let lower = start + info.offset
-            tensors.append(
-                GGUFTensor(
-                    name: info.name, type: info.type, shape: info.shape, range: lower..<lower + info.byteCount))
-        }
-        var end = start
-        for tensor in tensors.sorted(by: { $0.range.lowerBound < $1.range.lowerBound }) {
-            guard tensor.range.lowerBound >= end else {
-                throw reader.malformed("tensor '\(tensor.name)' overlaps another")
+            guard place == GGUFPartPlace(index: index, count: parts.count) else {
+                throw malformed(
+                    part,
+                    "by its split.no and split.count it is part \(place), in the place of "
+                        + "\(GGUFPartPlace(index: index, count: parts.count))")
             }
-            end = tensor.range.upperBound
+            for (key, value) in part.metadata where !GGUFPart.keysOfOnePart.contains(key) {
+                guard first.metadata[key] == value else {
+                    throw malformed(part, "its \(key) is not that of \(first.path)")
+                }
+            }
+            for var tensor in part.tensors {
+                if let other = holders.updateValue(index, forKey: tensor.name) {
+                    throw malformed(part, "tensor '\(tensor.name)' stands in \(parts[other].path), too")
+                }
+                tensor.part = index
+                tensors.append(tensor)
+            }
         }
-        return tensors
+        guard first.metadata["split.tensors.count"] == .integer(Int64(tensors.count)) else {
+            throw malformed(first, "its split.tensors.count is not \(tensors.count), as many as the parts have")
+        }
+        path = first.path
+        metadata = first.metadata
+        self.tensors = tensors
+        self.parts = parts
     }
 
     /// The bytes of a tensor.
     package func withBytes<R>(of tensor: GGUFTensor, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
-        try file.withBytes(tensor.range, body)
+        try parts[tensor.part].file.withBytes(tensor.range, body)
     }
 
-    var byteCount: Int { file.bytes.count }
+    /// Bytes of all files together.
+    var byteCount: Int { parts.reduce(0) { $0 + $1.file.bytes.count } }
 }
 
-/// Reads the header of a GGUF file; every step checks that the bytes are there.
-struct GGUFReader {
-    let bytes: UnsafeRawBufferPointer
-    let path: String
-    var position = 0
+/// Where a part stands among the parts of its model; in words it is counted from 1.
+struct GGUFPartPlace: Equatable, CustomStringConvertible {
+    /// From 0.
+    let index: Int
+    /// At least 2.
+    let count: Int
 
-    init(bytes: UnsafeRawBufferPointer, path: String) {
-        self.bytes = bytes
-        self.path = path
+    var description: String { "\(index + 1) of \(count)" }
+}
+
+/// The name that llama.cpp gives a part, such as `MODEL-00002-of-00003.gguf`, with its folder.
+struct GGUFPartName: Equatable {
+    /// What comes before the number.
+    let stem: String
+    let place: GGUFPartPlace
+
+    init(stem: String, place: GGUFPartPlace) {
+        self.stem = stem
+        self.place = place
     }
 
-    func malformed(_ message: String) -> ModelError {
-        ModelError(.malformed, "\(path): \(message); the file is truncated or corrupt, get it again")
-    }
-
-    private mutating func load<T: FixedWidthInteger>(_ type: T.Type, _ what: String) throws -> T {
-        guard bytes.count - position >= MemoryLayout<T>.size else { throw malformed("it ends within \(what)") }
-        defer { position += MemoryLayout<T>.size }
-        return T(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: T.self))
-    }
-
-    mutating func u32(_ what: String) throws -> UInt32 { try load(UInt32.self, what) }
-
-    /// A size or offset; those beyond 48 bits are no file's.
-    mutating func size(_ what: String) throws -> Int {
-        let value = try load(UInt64.self, what)
-        guard value < 1 << 48 else { throw malformed("\(what) has a size of \(value)") }
-        return Int(value)
-    }
-
-    /// A number of things of at least `elementByteCount` bytes each, which must fit the rest of the file.
-    mutating func count(_ what: String, elementByteCount: Int) throws -> Int {
-        let value = try load(UInt64.self, what)
-        guard value <= UInt64((bytes.count - position) / elementByteCount) else {
-            throw malformed("\(what) \(value) is more than the file can hold")
+    /// Nil for a name that is no part's.
+    init?(_ path: String) {
+        let fields = path.utf8.suffix(Self.suffixLength)
+        guard fields.count == Self.suffixLength, path.hasSuffix(".gguf"), let text = String(fields) else { return nil }
+        let parts = text.dropLast(".gguf".count).split(separator: "-", omittingEmptySubsequences: false)
+        func number(_ digits: Substring) -> Int? {
+            digits.utf8.count == 5 && digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) ? Int(digits) : nil
         }
-        return Int(value)
+        guard parts.count == 4, parts[0].isEmpty, parts[2] == "of", let count = number(parts[3]),
+            let position = number(parts[1]), position >= 1, position <= count,
+            let stem = String(path.utf8.dropLast(Self.suffixLength))
+        else { return nil }
+        self.stem = stem
+        place = GGUFPartPlace(index: position - 1, count: count)
     }
 
-    mutating func string(_ what: String) throws -> String {
-        let length = try load(UInt64.self, what)
-        guard length <= UInt64(bytes.count - position) else { throw malformed("it ends within \(what)") }
-        let slice = bytes[position..<position + Int(length)]
-        guard let text = String(validating: slice, as: UTF8.self) else { throw malformed("\(what) is not valid UTF-8") }
-        position += Int(length)
-        return text
+    private static let suffixLength = "-00001-of-00001.gguf".count
+
+    var path: String {
+        func digits(_ number: Int) -> String {
+            String(repeating: "0", count: max(0, 5 - "\(number)".count)) + "\(number)"
+        }
+        return "\(stem)-\(digits(place.index + 1))-of-\(digits(place.count)).gguf"
     }
 
-    mutating func value(_ key: String) throws -> GGUFValue {
-        let what = "the value of '\(key)'"
-        let code = try u32(what)
-        guard code == 9 else { return try scalar(code, what) }
-        let element = try u32(what)
-        let width = [0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 8: 8, 10: 8, 11: 8, 12: 8][element]
-        guard let width else { throw malformed("\(what) is a list of the unknown type \(element)") }
-        let count = try count(what, elementByteCount: width)
-        guard count * width <= GGUFFile.maximumMetadataByteCount else {
-            throw malformed("\(what) has \(count) elements, beyond any real one")
-        }
-        var integers: [Int64] = []
-        var floats: [Double] = []
-        var bools: [Bool] = []
-        var strings: [String] = []
-        if element == 8 {
-            strings.reserveCapacity(count)
-            for _ in 0..<count { strings.append(try string(what)) }
-            return .strings(strings)
-        }
-        for _ in 0..<count {
-            switch try scalar(element, what) {
-            case .integer(let value): integers.append(value)
-            case .unsigned: throw malformed("\(what) holds a number beyond 63 bits")
-            case .float(let value): floats.append(value)
-            case .bool(let value): bools.append(value)
-            default: throw malformed("\(what) is a list of the unknown type \(element)")
+    /// The name of another part of the same model.
+    func sibling(_ index: Int) -> GGUFPartName {
+        GGUFPartName(stem: stem, place: GGUFPartPlace(index: index, count: place.count))
+    }
+}
+
+extension GGUFPart {
+    /// Keys that may differ from part to part.
+    static let keysOfOnePart: Set = ["split.no", "general.alignment"]
+
+    /// Which part of a model this file says that it is; nil for a whole model.
+    func place() throws -> GGUFPartPlace? {
+        func integer(_ key: String) throws -> Int? {
+            guard let value = metadata[key] else { return nil }
+            guard case .integer(let number) = value, let result = Int(exactly: number), result >= 0 else {
+                throw ModelError(.malformed, "\(path): \(key) is not a count; the file is corrupt, get it again")
             }
+            return result
         }
-        switch element {
-        case 6, 12: return .floats(floats)
-        case 7: return .bools(bools)
-        default: return .integers(integers)
+        guard let count = try integer("split.count"), count > 1 else { return nil }
+        // It is a number of 16 bits in the files that llama.cpp writes.
+        guard count <= 1 << 16, let index = try integer("split.no"), index < count else {
+            throw ModelError(
+                .malformed,
+                "\(path): split.no is missing or not below split.count \(count); the file is corrupt, get it again")
         }
-    }
-
-    private mutating func scalar(_ code: UInt32, _ what: String) throws -> GGUFValue {
-        switch code {
-        case 0: return .integer(Int64(try load(UInt8.self, what)))
-        case 1: return .integer(Int64(try load(Int8.self, what)))
-        case 2: return .integer(Int64(try load(UInt16.self, what)))
-        case 3: return .integer(Int64(try load(Int16.self, what)))
-        case 4: return .integer(Int64(try load(UInt32.self, what)))
-        case 5: return .integer(Int64(try load(Int32.self, what)))
-        case 6: return .float(Double(Float(bitPattern: try load(UInt32.self, what))))
-        case 7: return .bool(try load(UInt8.self, what) != 0)
-        case 8: return .string(try string(what))
-        case 10:
-            let value = try load(UInt64.self, what)
-            return Int64(exactly: value).map(GGUFValue.integer) ?? .unsigned(value)
-        case 11: return .integer(try load(Int64.self, what))
-        case 12: return .float(Double(bitPattern: try load(UInt64.self, what)))
-        default: throw malformed("\(what) has the unknown type \(code)")
-        }
+        return GGUFPartPlace(index: index, count: count)
     }
 }

@@ -8,21 +8,36 @@ extension Tokenizer {
     package var fingerprint: String {
         var hash = SHA256()
         var lines: [UInt8] = []
-        func add(_ parts: String...) {
-            lines += parts.joined(separator: " ").utf8
+        forEachIdentityLine { line in
+            lines += line.utf8
             lines.append(UInt8(ascii: "\n"))
             guard lines.count > 1 << 16 else { return }
             hash.update(lines)
             lines.removeAll(keepingCapacity: true)
         }
+        hash.update(lines)
+        return hash.hexDigest
+    }
+
+    /// The text of every id that has one, as the definition says; an added token's where both have the id.
+    var identityTokens: [Int32: String] {
+        var tokens: [Int32: String] = [:]
+        for entry in definition.vocabulary { tokens[entry.id] = entry.token }
+        for token in definition.addedTokens { tokens[token.id] = token.content }
+        return tokens
+    }
+
+    /// Calls `body` with every line of the identity, in order.
+    /// - Parameter hasTokens: whether those of tokens are among them.
+    func forEachIdentityLine(hasTokens: Bool = true, _ body: (String) -> Void) {
+        func add(_ parts: String...) { body(parts.joined(separator: " ")) }
         func text(_ text: String) -> String { JSONValue.string(text).text(pretty: false) }
         func flag(_ value: Bool) -> String { value ? "1" : "0" }
 
         add("opd tokenizer 1")
-        var tokens: [Int32: String] = [:]
-        for entry in definition.vocabulary { tokens[entry.id] = entry.token }
-        for token in definition.addedTokens { tokens[token.id] = token.content }
-        for (id, token) in tokens.sorted(by: { $0.key < $1.key }) { add("token", "\(id)", text(token)) }
+        if hasTokens {
+            for (id, token) in identityTokens.sorted(by: { $0.key < $1.key }) { add("token", "\(id)", text(token)) }
+        }
         for merge in definition.merges { add("merge", text(merge.left), text(merge.right)) }
         for token in definition.addedTokens.sorted(by: { $0.id < $1.id }) {
             add(
@@ -80,7 +95,5 @@ extension Tokenizer {
             }
             if definition.decoders.isEmpty { add("decoder") }
         }
-        hash.update(lines)
-        return hash.hexDigest
     }
 }

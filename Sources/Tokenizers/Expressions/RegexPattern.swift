@@ -3,7 +3,8 @@ import Patterns
 /// A compiled pattern of a tokenizer file, matched as the Hugging Face library does (Oniguruma, Unicode classes).
 struct RegexPattern: Sendable {
     private let pattern: CompiledPattern
-    var source: String { pattern.source }
+    /// As the file has it.
+    let source: String
 
     /// Steps after which matching one piece of text is given up.
     static let matchLimit: UInt32 = 10_000_000
@@ -12,13 +13,16 @@ struct RegexPattern: Sendable {
 
     /// `isLiteral`: no character of `source` has a meaning of its own.
     init(_ source: String, isLiteral: Bool = false) throws(TokenizerError) {
+        self.source = source
+        let rewritten = isLiteral ? source : try OnigurumaPattern.rewritten(source)
         do {
             // ^ and $ match at lines in Ruby's syntax, which is what files are written for.
             pattern = try CompiledPattern(
-                source, syntax: isLiteral ? .literal : .unicodeLines, matchLimit: Self.matchLimit,
+                rewritten, syntax: isLiteral ? .literal : .unicodeLines, matchLimit: Self.matchLimit,
                 heapLimit: Self.heapLimit)
         } catch {
-            throw TokenizerError(.malformed, "pattern '\(source)' is wrong at byte \(error.offset): \(error.reason)")
+            let place = rewritten == source ? " at byte \(error.offset)" : ""
+            throw TokenizerError(.malformed, "pattern '\(source)' is wrong\(place): \(error.reason)")
         }
     }
 
