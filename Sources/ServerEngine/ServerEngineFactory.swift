@@ -53,7 +53,8 @@ package struct ServerEngineFactory: EngineFactory {
         guard case .fixed = form else {
             let carrier = WeightCarrier(
                 form, to: address, probe: connected.probe, model: connected.model.name,
-                expectation: try await expectation(model, connected.probe, options), shared: try SharedFolder())
+                expectation: try await expectation(model, connected.probe, options),
+                shared: try SharedFolder())
             if !form.replacesInPlace { try await carrier.forgetStrangers() }
             let probe = connected.probe, name = connected.model.name
             await connected.caller.verify { address in
@@ -79,10 +80,13 @@ package struct ServerEngineFactory: EngineFactory {
         let connected = try await connect(model)
         let server = connected.probe.reference
         if !server.files.isEmpty {
+            let native = native, probe = connected.probe
+            let files = ModelReference(path: server.files, type: model.type)
             // The process holds the model for a moment only.
-            let expected = try await native.scorer(ModelReference(path: server.files, type: model.type), options)
-                .score([connected.probe.task])
-            try connected.probe.compare(withFiles: expected.first ?? [])
+            let expected = try await NativeComparison.attempt(files, for: server.key) {
+                try await native.scorer(files, options).score([probe.task])
+            }
+            if let expected { try probe.compare(withFiles: expected.first ?? []) }
         }
         return ServerTeacher(connected)
     }
@@ -110,13 +114,18 @@ package struct ServerEngineFactory: EngineFactory {
         }
     }
 
-    /// Loads the student beside the server, to tell what the server must answer with given weights.
+    /// Loads the student beside the server, to tell what the server must answer with given weights; nil where this
+    /// process cannot hold it.
     private func expectation(
         _ model: ModelReference, _ probe: ServerProbe, _ options: SamplerOptions
     ) async throws -> WeightCarrier.Expectation? {
         var reference = model
         reference.server = nil
-        let student = try await native.evaluator(reference, SamplerOptions(slots: 1, threads: options.threads))
+        let native = native, files = reference
+        let student = try await NativeComparison.attempt(files, for: probe.reference.key) {
+            try await native.evaluator(files, SamplerOptions(slots: 1, threads: options.threads))
+        }
+        guard let student else { return nil }
         return { bytes, manifest, version in
             try await student.replaceWeights(bytes, manifest, version: version)
             return try await student.score([probe.task]).first ?? []

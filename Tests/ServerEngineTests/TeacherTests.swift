@@ -236,12 +236,14 @@ struct NoEngine: EngineFactory {
         try model.folder.write("s3cret\n", "key")
         var reference = model.reference([server.url])
         reference.server?.keyFile = path
-        chmod(path, 0o644)
-        let error = await #expect(throws: UsageError.self) {
-            try await factory.scorer(reference, ScorerOptions(threads: 1))
+        for mode: mode_t in [0o644, 0o640, 0o604, 0o602, 0o700, 0o4600] {
+            chmod(path, mode)
+            let error = await #expect(throws: UsageError.self) {
+                try await factory.scorer(reference, ScorerOptions(threads: 1))
+            }
+            #expect(error?.message.contains("chmod 600") == true)
+            #expect(error?.message.contains("s3cret") == false)
         }
-        #expect(error?.message.contains("chmod 600") == true)
-        #expect(error?.message.contains("s3cret") == false)
         chmod(path, 0o600)
         _ = try await factory.scorer(reference, ScorerOptions(threads: 1))
         #expect(server.requests.last?.headers["authorization"] == "Bearer s3cret")

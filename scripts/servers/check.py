@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Runs distillations with a real vLLM server on this machine, and checks what comes of them.
 
-A teacher that is killed and started again in mid-run; a sampler that is brought adapters; one that is brought all
-weights; and the server's log-probabilities beside the native ones. usage: check.py OPD MODELS PYTHON [--only NAME ...]
+One server, whose log-probabilities are compared with the native ones, is a teacher that is killed and started again in
+mid-run, and then a sampler that is brought all weights. Another is a sampler that is brought adapters.
+usage: check.py OPD MODELS PYTHON [--only NAME ...]
 """
 
 import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,8 @@ from vllm import VLLM
 # Largest difference from the native engine's log-probabilities, in nats: both compute in f32. 4e-5 was seen.
 BOUND = 1e-3
 STEPS = 3
+# In this order: the teacher's server is given other weights afterwards.
+CHECKS = ["teacher", "weights", "adapters"]
 # A run of three small steps, beside a server that is slow to start.
 PATIENCE = 900
 
@@ -27,6 +31,7 @@ class Checks:
     def __init__(self, opd, models, python, folder):
         self.opd, self.python, self.folder = opd, python, folder
         self.teacher, self.student = f"{models}/smollm2", f"{models}/smollm2-26"
+        self.whole, self.untied = None, f"{folder}/untied"
 
     def server(self, name, model, *options):
         return VLLM(self.python, model, open(f"{self.folder}/{name}.log", "ab"), *options)
@@ -39,7 +44,7 @@ class Checks:
             "run_folder": f"{self.folder}/{name}",
             "student": f"{{ model: {self.student}, dtype: f32 }}",
             "data": "{ prompts: Examples/prompts.jsonl, prompts_per_step: 2, samples_per_prompt: 2 }",
-            "sampling": "{ max_tokens: 12 }",
+            "sampling": "{ max_tokens: 8 }",
             "training": f"{{ steps: {STEPS}, learning_rate: 1.0e-3 }}",
             "pipeline": "{ lease_s: 60, heartbeat_s: 0.5, connect_timeout_s: 300 }",
             "evaluation": "{ every: 0 }",
@@ -84,19 +89,28 @@ class Checks:
 
     # What is checked, one after the other.
 
+    def end(self):
+        if self.whole:
+            self.whole.kill()
+            self.whole = None
+
+    def whole_server(self):
+        """The server of the teacher's weights, with a head of their own: it takes others, too."""
+        if not self.whole:
+            subprocess.run([self.opd, "convert", self.teacher, self.untied, "--untie"], check=True)
+            self.whole = self.server("whole-server", self.untied)
+            self.whole.start()
+        return self.whole
+
     def check_teacher(self):
         """A teacher at a server that grades as the native one, and is killed and started again."""
-        server = self.server("teacher-server", self.teacher)
-        server.start()
-        try:
-            self.compare(server)
-            section = (
-                f"{{ default: {{ model: {self.teacher}, dtype: f32, tokenizer: {self.teacher}, "
-                f"server: {{ kind: vllm, urls: ['{server.url}'], model: model }} }} }}"
-            )
-            self.run("teacher", {"teachers": section}, lambda: self.restart(server, "teacher"))
-        finally:
-            server.kill()
+        server = self.whole_server()
+        self.compare(server)
+        section = (
+            f"{{ default: {{ model: {self.teacher}, dtype: f32, tokenizer: {self.teacher}, "
+            f"server: {{ kind: vllm, urls: ['{server.url}'], model: model }} }} }}"
+        )
+        self.run("teacher", {"teachers": section}, lambda: self.restart(server, "teacher"))
 
     def restart(self, server, name):
         """Kills the server, waits until the status names it, and starts it again."""
@@ -139,30 +153,28 @@ class Checks:
         if worst > BOUND:
             raise SystemExit("error: that is too far")
 
+    def check_weights(self):
+        """A sampler that is brought all weights. The student is the larger model here: the server has its shape."""
+        student = f"{{ model: {self.teacher}, dtype: f32 }}"
+        self.sampler("weights", self.whole_server(), self.student, {"student": student})
+        self.end()
+
     def check_adapters(self):
         """A sampler that is brought adapters, each version under a name of its own."""
+        # A server that grades dies of adapters, so this is another one.
+        self.end()
         options = ("--enable-lora", "--max-lora-rank", "8", "--max-loras", "2")
-        self.sampler("adapters", self.student, "{ rank: 8, alpha: 16 }", *options)
-
-    def check_weights(self):
-        """A sampler that is brought all weights."""
-        model = f"{self.folder}/untied"
-        subprocess.run([self.opd, "convert", self.student, model, "--untie"], check=True)
-        self.sampler("weights", model, None)
-
-    def sampler(self, name, model, lora, *options):
-        server = self.server(f"{name}-server", model, *options)
+        server = self.server("adapters-server", self.student, *options)
         server.start()
         try:
-            sections = {
-                "teachers": f"{{ default: {{ model: {self.teacher}, dtype: f32 }} }}",
-                "rollout": f"{{ engine: server, server: {{ kind: vllm, url: '{server.url}' }} }}",
-            }
-            if lora:
-                sections["lora"] = lora
-            steps = self.run(name, sections)
+            self.sampler("adapters", server, self.teacher, {"lora": "{ rank: 8, alpha: 16 }"})
         finally:
             server.kill()
+
+    def sampler(self, name, server, teacher, sections):
+        server_section = f"{{ engine: server, server: {{ kind: vllm, url: '{server.url}' }} }}"
+        teachers = f"{{ default: {{ model: {teacher}, dtype: f32 }} }}"
+        steps = self.run(name, {"teachers": teachers, "rollout": server_section, **sections})
         # The learner's weights are the server's: with none of them stale every ratio is 1, as far as f32 goes.
         for step in steps:
             if not 0.99 < step["ratio_mean"] < 1.01 or step["ratio_max"] > 1.05:
@@ -174,15 +186,20 @@ def main():
     parser.add_argument("opd")
     parser.add_argument("models")
     parser.add_argument("python")
-    parser.add_argument("--only", nargs="*", default=["teacher", "adapters", "weights"])
+    parser.add_argument("--only", nargs="*", choices=CHECKS, default=CHECKS)
     parser.add_argument("--keep", action="store_true", help="keep the folder")
     given = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="opd-servers-")
     checks = Checks(os.path.abspath(given.opd), given.models, given.python, folder)
-    for name in given.only:
-        begun = time.monotonic()
-        getattr(checks, f"check_{name}")()
-        print(f"{name}: as it should be, after {time.monotonic() - begun:.0f} s", flush=True)
+    # The server is in a process group of its own, and is not to be left behind when time is up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: the test was stopped"))
+    try:
+        for name in [name for name in CHECKS if name in given.only]:
+            begun = time.monotonic()
+            getattr(checks, f"check_{name}")()
+            print(f"{name}: as it should be, after {time.monotonic() - begun:.0f} s", flush=True)
+    finally:
+        checks.end()
     if not given.keep:
         subprocess.run(["rm", "-rf", folder], check=True)
     return 0

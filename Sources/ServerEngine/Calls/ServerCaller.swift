@@ -37,11 +37,16 @@ package actor ServerCaller {
     private var confirming: [Int: [CheckedContinuation<Result<Void, any Error>, Never>]] = [:]
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private var wakeAt: Duration?
+    /// Servers that have work and do not say that they live, and since when.
+    private var silent: [Int: Duration] = [:]
+    private var watching: Task<Void, Never>?
     private let lastTrouble = Locked<String?>(nil)
     private let lastAnswer = Locked<ContinuousClock.Instant?>(nil)
 
     /// Wrong answers to one request after which it is given up: by then every server has been asked, or one again.
     private static let mostFlaws = 4
+    /// How often a server that has work is asked whether it lives, and how long it has to say so.
+    private static let pulse = Duration.seconds(5)
 
     package init(_ reference: ServerReference, line: ServerLine) {
         self.reference = reference
@@ -124,6 +129,7 @@ package actor ServerCaller {
                 let (value, isFirst) = try await address.askNoting(question())
                 if isFirst { try await confirm(index, address) }
                 pool.succeeded(index, tokens: tokens, latency: begun.duration(to: .now))
+                silent[index] = nil
                 lastAnswer.withLock { $0 = .now }
                 changed()
                 return value
@@ -179,6 +185,43 @@ package actor ServerCaller {
         return false
     }
 
+    /// Asks servers that have work whether they live: one that hangs is named long before its requests time out.
+    private func watch() {
+        guard watching == nil else { return }
+        watching = Task { [weak self] in
+            while (try? await Task.sleep(for: Self.pulse)) != nil {
+                guard let caller = self, await caller.listen() else { return }
+            }
+        }
+    }
+
+    /// - Returns: false when no server has work; then nobody watches any more.
+    private func listen() async -> Bool {
+        for index in pool.servers.indices where pool.servers[index].requests > 0 && pool.servers[index].trouble == nil {
+            let address = line.address(pool.servers[index].url), asked = now
+            let health = Question(ServerRequest(.get, "/health")) { _ throws(AnswerFlaw) in () }
+            do {
+                let (_, isFirst) = try await address.askNoting(health, timeout: Self.pulse)
+                silent[index] = nil
+                // The connection is kept, and what comes over it next is not taken for its first answer.
+                if isFirst { try await confirm(index, address) }
+            } catch let failure as CallFailure where failure.status == nil {
+                silent[index] = silent[index] ?? asked
+                pool.doubted(index)
+            } catch {
+                silent[index] = nil
+                pool.doubted(index)
+            }
+        }
+        silent = silent.filter { pool.servers[$0.key].requests > 0 }
+        changed()
+        guard pool.servers.contains(where: { $0.requests > 0 }) else {
+            watching = nil
+            return false
+        }
+        return true
+    }
+
     /// The addresses of all servers, for what is asked of each.
     package var addresses: [ServerAddress] { pool.servers.map { line.address($0.url) } }
 
@@ -190,6 +233,7 @@ package actor ServerCaller {
             switch pool.choice(tokens: tokens, now: now) {
             case .use(let index):
                 pool.begin(index, tokens: tokens)
+                watch()
                 return index
             case .wait(let time):
                 if let time { wake(at: time) }
@@ -203,7 +247,14 @@ package actor ServerCaller {
     }
 
     private func changed() {
-        let text = pool.trouble(now: now)
+        let silences = silent.sorted { $0.key < $1.key }
+            .compactMap { index, since -> String? in
+                let server = pool.servers[index]
+                guard server.trouble == nil else { return nil }
+                return "\(server.url): it has work and does not answer, for \(Int((now - since).seconds)) s"
+            }
+        let troubles = [pool.trouble(now: now)].compactMap(\.self) + silences
+        let text = troubles.isEmpty ? nil : troubles.joined(separator: "; ")
         lastTrouble.withLock { $0 = text }
         wakeAll()
     }

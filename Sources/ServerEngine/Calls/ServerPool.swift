@@ -102,6 +102,9 @@ package struct ServerPool: Sendable {
     /// A request was given up by who asked: the server is not to blame.
     package mutating func cancelled(_ index: Int, tokens: Int) { end(index, tokens: tokens) }
 
+    /// Nobody knows whether it is still the server that has shown what it holds.
+    package mutating func doubted(_ index: Int) { servers[index].isVerified = false }
+
     package mutating func verified(_ index: Int) { servers[index].isVerified = true }
 
     /// The servers that do not work, and why, for a person; nil while all do.
