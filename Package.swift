@@ -147,7 +147,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Configuration", "Distillation", "Exchange", "Pipeline",
-                "RunFiles", "ServerEngine",
+                "RunFiles", "ServerEngine", "TorchEngine",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(

@@ -8,10 +8,12 @@ import torch
 
 from opd_torch.errors import RefusalError
 from opd_torch.layout import Layout
+from opd_torch.messages import Array
 from opd_torch.model import ModelSettings, Student
 from opd_torch.packing import Sequences
 from opd_torch.ranks import Ranks
-from opd_torch.tensor_files import shard_rows
+from opd_torch.sampler import Sampler
+from opd_torch.tensor_files import TensorFiles, shard_rows
 
 
 class Weights:
@@ -25,7 +27,7 @@ class Weights:
     def local(self, name: str) -> torch.Tensor:
         """Returns this rank's rows, as a view."""
         parameter: Any = self.parameters[name]
-        return parameter.to_local().detach()
+        return (parameter.to_local() if hasattr(parameter, "to_local") else parameter).detach()
 
     def rows(self, name: str) -> slice:
         """Returns which rows this rank has."""
@@ -80,34 +82,50 @@ class Engine:
 
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
-        self._model: LoadedModel | None = None
+        self.loaded: LoadedModel | None = None
         # A forward pass whose backward pass has not come.
         self.pending: tuple[torch.Tensor, Sequences] | None = None
 
     @property
     def model(self) -> LoadedModel:
         """The model; a `RefusalError` where none is loaded."""
-        if self._model is None:
+        if self.loaded is None:
             raise RefusalError("request", "no model is loaded")
-        return self._model
+        return self.loaded
 
-    @model.setter
-    def model(self, value: LoadedModel) -> None:
-        self._model = value
+    def close(self) -> None:
+        """Forgets the model, and ends what it has under way."""
+        if self.loaded is not None and self.loaded.sampler is not None:
+            self.loaded.sampler.close()
+        self.loaded = self.pending = None
 
 
 class LoadedModel:
     """A model with its weights."""
 
     def __init__(
-        self, student: Student, settings: ModelSettings, everything: Weights, trained: Weights, layout: Layout
+        self,
+        student: Student,
+        settings: ModelSettings,
+        files: TensorFiles,
+        everything: Weights,
+        trained: Weights,
+        layout: Layout,
+        head: bytes,
     ) -> None:
         self.student = student
         self.settings = settings
+        self.files = files  # that it was read from
         self.everything = everything
         self.trained = trained  # the adapters, or everything
         self.layout = layout  # of a snapshot
+        self.head = head  # what a snapshot begins with
         self.optimizer = Optimizer(trained) if settings.trains else None
+        self.sampler = Sampler(student.model, settings.slots, settings.cache) if settings.samples else None
+        # Above this longrope turns all positions of a row otherwise.
+        rope = getattr(student.model.config, "rope_parameters", None) or {}
+        is_longrope = rope.get("rope_type") == "longrope"
+        self.longest = int(rope["original_max_position_embeddings"]) if is_longrope else None
 
     @property
     def vocabulary(self) -> int:
@@ -120,7 +138,28 @@ class LoadedModel:
             raise RefusalError("request", "this model is not trained")
         return self.optimizer
 
+    def sampling(self) -> Sampler:
+        """Returns what samples; a `RefusalError` where nothing does."""
+        if self.sampler is None:
+            raise RefusalError("request", "this model was not loaded to sample")
+        return self.sampler
+
+    def check_ids(self, tokens: Array, verb: str) -> None:
+        """Refuses ids that are none."""
+        if ((tokens < 0) | (tokens >= self.vocabulary)).any():
+            raise RefusalError("request", f"{verb} has ids outside the model's vocabulary of {self.vocabulary}")
+
+    def check_length(self, count: int) -> None:
+        """Refuses sequences whose positions would be turned by factors that those beside them do not have."""
+        if self.longest is not None and count > self.longest:
+            raise RefusalError(
+                "model",
+                f"{self.settings.path}: a sequence of {count} tokens is longer than the {self.longest} up to which "
+                "longrope has short factors, and engine torch reads no longer ones; shorten it, or use engine native",
+            )
+
     def forget_whole_weights(self) -> None:
         """Drops what was gathered: the next pass sees the weights of then."""
-        reshard: Any = self.student
-        reshard.reshard()
+        if not self.settings.samples:
+            reshard: Any = self.student
+            reshard.reshard()

@@ -22,7 +22,7 @@ class Sequences:
     rank_counts: Array  # sequences of each rank; none is allowed
 
     @staticmethod
-    def of(message: Message, ranks: int, vocabulary: int) -> Sequences:
+    def of(message: Message, ranks: int) -> Sequences:
         """Returns the sequences of a request; a `RefusalError` says why it is malformed."""
         given = Sequences(
             message.array("tokens", "i32"),
@@ -37,8 +37,6 @@ class Sequences:
             raise RefusalError("request", f"{message.verb} has arrays of different lengths, or not of {ranks} ranks")
         if (prompts < 1).any() or (counts <= prompts).any() or int(counts.sum()) != len(given.tokens):
             raise RefusalError("request", f"{message.verb} has a sequence without a prompt or a response")
-        if ((given.tokens < 0) | (given.tokens >= vocabulary)).any():
-            raise RefusalError("request", f"{message.verb} has ids outside the model's vocabulary of {vocabulary}")
         if not (np.isfinite(given.temperatures) & (given.temperatures >= 0)).all():
             raise RefusalError("request", f"{message.verb} has a temperature that is none")
         return given

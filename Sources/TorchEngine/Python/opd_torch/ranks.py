@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -60,6 +61,17 @@ class Ranks:
         box = [value]
         dist.broadcast_object_list(box, src=0, group=self.control)
         return box[0]
+
+    def first(self, path: str, work: Callable[[], None]) -> None:
+        """Has rank 0 write something; where it cannot, every rank refuses, and none waits for another."""
+        failure = None
+        if self.is_first:
+            try:
+                work()
+            except OSError as error:
+                failure = error.strerror or str(error)
+        if (reason := self.share(failure)) is not None:
+            raise RefusalError("file", f"{path} cannot be written: {reason}")
 
     def gather(self, value: Any) -> list[Any]:
         """Returns what every rank gave, on rank 0; nothing elsewhere."""

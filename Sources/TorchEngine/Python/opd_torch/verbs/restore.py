@@ -45,13 +45,7 @@ def _weights(model: LoadedModel, folder: str) -> tuple[TensorFiles, str]:
     if settings is None:
         return TensorFiles(os.path.join(folder, "model")), ""
     files = TensorFiles(os.path.join(folder, "adapter", "adapter_model.safetensors"))
-    try:
-        base = int(files.metadata[FINGERPRINT_KEY], 16)
-    except (KeyError, ValueError):
-        raise RefusalError(
-            "file", f"{files.path}: its metadata lack '{FINGERPRINT_KEY}'; use another checkpoint"
-        ) from None
-    if base != settings.fingerprint:
+    if files.metadata.get(FINGERPRINT_KEY) != settings.fingerprint:
         raise RefusalError(
             "model",
             f"{model.settings.path} is not the model that the adapters of {folder} were trained on; give that one",
