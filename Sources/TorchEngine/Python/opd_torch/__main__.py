@@ -35,7 +35,9 @@ def main() -> int:
     arguments = parser.parse_args()
     flaw = missing()
     if not arguments.endpoint.startswith("ipc://"):
-        flaw = f"--endpoint {arguments.endpoint}: ipc:// alone, on the learner's machine, for the connection has no keys"
+        flaw = (
+            f"--endpoint {arguments.endpoint}: ipc:// alone, on the learner's machine, for the connection has no keys"
+        )
     if flaw is not None:
         print(f"opd_torch: {flaw}", file=sys.stderr, flush=True)
         return 3

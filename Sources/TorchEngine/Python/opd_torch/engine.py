@@ -13,7 +13,17 @@ from opd_torch.model import ModelSettings, Student
 from opd_torch.packing import Sequences
 from opd_torch.ranks import Ranks
 from opd_torch.sampler import Sampler
-from opd_torch.tensor_files import TensorFiles, shard_rows
+from opd_torch.tensor_files import TensorFiles
+
+
+def local(tensor: Any) -> torch.Tensor:
+    """Returns this rank's rows of what is sharded, as a view."""
+    return (tensor.to_local() if hasattr(tensor, "to_local") else tensor).detach()
+
+
+def whole(tensor: Any) -> torch.Tensor:
+    """Returns all rows of what is sharded, on every rank."""
+    return tensor.detach().full_tensor()
 
 
 class Weights:
@@ -24,57 +34,37 @@ class Weights:
         self.ranks = ranks
         self.shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
 
-    def local(self, name: str) -> torch.Tensor:
-        """Returns this rank's rows, as a view."""
-        parameter: Any = self.parameters[name]
-        return (parameter.to_local() if hasattr(parameter, "to_local") else parameter).detach()
-
     def rows(self, name: str) -> slice:
-        """Returns which rows this rank has."""
-        shape = self.shapes[name]
-        return shard_rows(shape[0] if shape else 1, self.ranks.rank, self.ranks.count)
+        """Returns which rows FSDP2 gives to this rank."""
+        count = self.shapes[name][0] if self.shapes[name] else 1
+        size = -(-count // self.ranks.count)
+        return slice(min(self.ranks.rank * size, count), min((self.ranks.rank + 1) * size, count))
 
     def set(self, name: str, rows: torch.Tensor) -> None:
         """Overwrites this rank's rows."""
-        with torch.no_grad():
-            self.local(name).copy_(rows)
+        local(self.parameters[name]).copy_(rows)
 
-    def whole(self, name: str, local: torch.Tensor | None = None) -> torch.Tensor:
-        """Returns a whole parameter, or what has its form and is given by rows, on every rank."""
-        from torch.distributed.tensor import DTensor, Shard
-
-        parameter = self.parameters[name]
-        rows = self.local(name) if local is None else local
-        tensor = DTensor.from_local(
-            rows, self.ranks.mesh, [Shard(0)], run_check=False, shape=parameter.shape, stride=parameter.stride()
-        )
-        return tensor.full_tensor()
+    def whole(self, name: str) -> torch.Tensor:
+        """Returns a whole parameter, on every rank."""
+        return whole(self.parameters[name])
 
 
 class Optimizer:
-    """AdamW on this rank's rows of what is trained; its moments begin at zero."""
+    """AdamW on what is trained; its moments begin at zero."""
 
     def __init__(self, weights: Weights) -> None:
-        self.weights = weights
-        self.step_count = 0
-        self.rows = {name: torch.nn.Parameter(weights.local(name)) for name in weights.parameters}
-        self.adamw = torch.optim.AdamW(self.rows.values(), fused=True)
-        for row in self.rows.values():
-            self.adamw.state[row] = {
-                "step": torch.zeros((), dtype=torch.float32, device=row.device),
-                "exp_avg": torch.zeros_like(row),
-                "exp_avg_sq": torch.zeros_like(row),
+        self.parameters = weights.parameters
+        self.adamw = torch.optim.AdamW(self.parameters.values(), fused=True)
+        for parameter in self.parameters.values():
+            self.adamw.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter, requires_grad=False),
+                "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
             }
 
-    def moment(self, name: str, kind: str) -> torch.Tensor:
-        """Returns this rank's rows of `exp_avg` or `exp_avg_sq`."""
-        return self.adamw.state[self.rows[name]][kind]
-
-    def count_from(self, step: int) -> None:
-        """Says how many steps were taken."""
-        self.step_count = step
-        for row in self.rows.values():
-            self.adamw.state[row]["step"].fill_(step)
+    def state(self, kind: str) -> dict[str, torch.Tensor]:
+        """Returns `exp_avg`, `exp_avg_sq` or `step` of every parameter."""
+        return {name: self.adamw.state[parameter][kind] for name, parameter in self.parameters.items()}
 
 
 class Engine:
@@ -114,23 +104,19 @@ class LoadedModel:
         head: bytes,
     ) -> None:
         self.student = student
+        self.vocabulary = int(student.model.config.vocab_size)  # ids are below this
         self.settings = settings
         self.files = files  # that it was read from
         self.everything = everything
         self.trained = trained  # the adapters, or everything
         self.layout = layout  # of a snapshot
         self.head = head  # what a snapshot begins with
-        self.optimizer = Optimizer(trained) if settings.trains else None
-        self.sampler = Sampler(student.model, settings.slots, settings.cache) if settings.samples else None
+        self.optimizer = Optimizer(trained) if settings.use == "train" else None
+        self.sampler = Sampler(student.model, settings.slots, settings.cache) if settings.use == "sample" else None
         # Above this longrope turns all positions of a row otherwise.
         rope = getattr(student.model.config, "rope_parameters", None) or {}
         is_longrope = rope.get("rope_type") == "longrope"
         self.longest = int(rope["original_max_position_embeddings"]) if is_longrope else None
-
-    @property
-    def vocabulary(self) -> int:
-        """Ids are below this."""
-        return int(self.student.model.config.vocab_size)
 
     def training(self) -> Optimizer:
         """Returns the optimizer; a `RefusalError` where the model is not trained."""
@@ -160,6 +146,6 @@ class LoadedModel:
 
     def forget_whole_weights(self) -> None:
         """Drops what was gathered: the next pass sees the weights of then."""
-        if not self.settings.samples:
+        if self.sampler is None:
             reshard: Any = self.student
             reshard.reshard()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,16 +37,6 @@ class ModelSettings:
     cache: float  # what share of a GPU's free memory they may have
     adapters: adapters.AdapterSettings | None
 
-    @property
-    def trains(self) -> bool:
-        """Whether there is a gradient and an optimizer."""
-        return self.use == "train"
-
-    @property
-    def samples(self) -> bool:
-        """Whether it is not sharded: transformers' sampling calls the model by itself."""
-        return self.use == "sample"
-
 
 class Student(nn.Module):
     """The root of the sharded modules: whatever uses its weights runs inside its forward pass."""
@@ -66,31 +56,28 @@ def row_logprobs(model: Any, row: Row) -> tuple[torch.Tensor, torch.Tensor]:
     hidden = model.base_model(
         input_ids=row.ids, position_ids=row.positions, attention_mask=None, use_cache=False
     ).last_hidden_state
-    return head_logprobs(
-        hidden[0].index_select(0, row.rows),
-        model.get_output_embeddings().weight,
-        row.targets,
-        row.inverse_temperatures,
-    )
+    weight = model.get_output_embeddings().weight
+    return head_logprobs(hidden[0].index_select(0, row.rows), weight, row.targets, row.inverse_temperatures)
 
 
 def build(settings: ModelSettings, ranks: Ranks, layout: Layout) -> Student:
     """Returns a model with memory for its weights but no values in it; a `RefusalError` says why it cannot be had."""
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-    model = _skeleton(settings, ranks)
-    if settings.adapters is not None and settings.trains:
+    model, trains = _skeleton(settings, ranks), settings.use == "train"
+    if settings.adapters is not None and trains:
         adapters.inject(model, settings.adapters, layout)
-    model.train(settings.trains)
-    if settings.trains and settings.recompute:
+    model.train(trains)
+    if trains and settings.recompute:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     student = Student(model)
-    if not settings.trains:
+    if not trains:
         # Rotary frequencies and the like stay f32.
         for parameter in model.parameters():
             parameter.data = parameter.data.to(TYPES[settings.dtype])
             parameter.requires_grad_(False)
-    if settings.samples:
+    if settings.use == "sample":
+        # Transformers' sampling calls the model by itself.
         return student.to(ranks.device)
     blocks = [module for module in model.modules() if type(module).__name__ in (model._no_split_modules or [])]
     if not blocks:
@@ -152,13 +139,8 @@ def _skeleton(settings: ModelSettings, ranks: Ranks) -> Any:
 def _attention(settings: ModelSettings, ranks: Ranks) -> str:
     if settings.attention != "auto":
         return settings.attention
-    if ranks.kind == "cuda" and settings.dtype == "bf16":
-        with contextlib.suppress(Exception):
-            from transformers.utils.import_utils import is_flash_attn_2_available
-
-            if is_flash_attn_2_available():
-                return "flash_attention_2"
-    return "sdpa"
+    has_flash = ranks.kind == "cuda" and settings.dtype == "bf16" and importlib.util.find_spec("flash_attn")
+    return "flash_attention_2" if has_flash else "sdpa"
 
 
 def public_name(name: str) -> str:

@@ -41,14 +41,9 @@ class Sequences:
             raise RefusalError("request", f"{message.verb} has a temperature that is none")
         return given
 
-    @property
-    def response_counts(self) -> Array:
-        """Response tokens of each sequence."""
-        return self.counts - self.prompt_counts
-
     def response_slice(self, rank: int) -> slice:
         """Returns where a rank's response tokens lie among those of all."""
-        ends = np.concatenate([[0], np.cumsum(self.response_counts, dtype=np.int64)])
+        ends = np.concatenate([[0], np.cumsum(self.counts - self.prompt_counts, dtype=np.int64)])
         first = int(self.rank_counts[:rank].sum())
         return slice(int(ends[first]), int(ends[first + int(self.rank_counts[rank])]))
 

@@ -45,14 +45,10 @@ class Ranks:
             store = dist.HashStore()  # type: ignore[attr-defined]
             dist.init_process_group(backend, store=store, rank=0, world_size=1)
         self.rank = dist.get_rank()
+        self.is_first = self.rank == 0  # speaks to the learner
         self.count = dist.get_world_size()
         self.control = dist.new_group(backend="gloo", timeout=PATIENCE)
         self.mesh = init_device_mesh(self.kind, (self.count,))
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this rank speaks to the learner."""
-        return self.rank == 0
 
     def share(self, value: Any) -> Any:
         """Returns what rank 0 gave, on every rank."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,22 +17,8 @@ PAGE = 32
 PASS = 1024
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """How tokens are drawn: the same way for all responses of an engine."""
-
-    temperature: float
-    top_p: float
-    top_k: int
-
-    def check(self) -> None:
-        """Refuses what cannot be done exactly."""
-        if self.temperature <= 0:
-            raise RefusalError("request", "sampling.temperature: engine torch draws, and 0 is none; set it above 0")
-        if not 0 < self.top_p <= 1 or self.top_k < 0:
-            raise RefusalError("request", "sampling.top_p is of 0 to 1, and sampling.top_k at least 0")
-
-
+# How tokens are drawn, the same way for all responses of an engine: the temperature, top_p and top_k.
+Drawing = tuple[float, float, int]
 # A response that has ended: its number, tokens, their log-probabilities and the versions that drew them.
 Response = tuple[int, list[int], list[float], Array]
 
@@ -59,7 +44,6 @@ class Sampler:
         lengths = [len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)]
         if self.manager is None or (how != self.drawing and not self.spans):
             self.close()
-            how.check()
             self._start(how, max(lengths))
         if how != self.drawing:
             raise RefusalError("request", "sampling changed while responses are under way; engine torch draws one way")
@@ -78,10 +62,16 @@ class Sampler:
     def _start(self, how: Drawing, longest: int) -> None:
         from transformers import ContinuousBatchingConfig, GenerationConfig
 
-        config, device = self.causal.config, self.causal.device
+        (temperature, top_p, top_k), config, device = how, self.causal.config, self.causal.device
+        if temperature <= 0 or not 0 < top_p <= 1 or top_k < 0:
+            raise RefusalError(
+                "request",
+                "engine torch draws with a sampling.temperature above 0, a sampling.top_p above 0 and at most 1, and a "
+                "sampling.top_k of at least 0",
+            )
         # Every field: what is not said would be the model's own, or a default that cuts tokens off.
         generation = GenerationConfig(
-            do_sample=True, temperature=how.temperature, top_p=how.top_p, top_k=how.top_k, eos_token_id=-1
+            do_sample=True, temperature=temperature, top_p=top_p, top_k=top_k, eos_token_id=-1
         )
         batching = ContinuousBatchingConfig(
             return_logprobs=True,
@@ -172,8 +162,3 @@ class Sampler:
         if self.manager is not None:
             self.manager.stop(hard_stop=True)
             self.manager = None
-
-
-def parts(values: Array, counts: Array) -> list[Array]:
-    """Returns what lies one after the other in an array."""
-    return np.split(values, np.cumsum(counts)[:-1]) if len(counts) else []

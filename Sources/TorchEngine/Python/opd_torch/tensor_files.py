@@ -29,15 +29,11 @@ class TensorFiles:
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise RefusalError("file", f"{path} cannot be read: {error}") from None
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Returns a tensor's shape; a `RefusalError` names the one that is missing."""
-        if name not in self.places:
-            raise RefusalError("file", f"{self.path} has no tensor {name}")
-        return tuple(self.places[name].get_slice(name).get_shape())
-
     def read(self, name: str, rows: slice, shape: tuple[int, ...]) -> torch.Tensor:
         """Returns some rows of a tensor that has to have this shape."""
-        found = self.shape(name)
+        if name not in self.places:
+            raise RefusalError("file", f"{self.path} has no tensor {name}")
+        found = tuple(self.places[name].get_slice(name).get_shape())
         if found != shape:
             raise RefusalError("file", f"{self.path}: {name} is {list(found)}, not {list(shape)}")
         return self.places[name].get_slice(name)[rows] if shape else self.places[name].get_tensor(name)
@@ -101,9 +97,3 @@ def write_json(path: str, content: object) -> None:
         file.write(json.dumps(content, indent=2) + "\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def shard_rows(count: int, rank: int, ranks: int) -> slice:
-    """Returns the rows of a tensor that FSDP2 gives to a rank."""
-    size = -(-count // ranks)
-    return slice(min(rank * size, count), min((rank + 1) * size, count))

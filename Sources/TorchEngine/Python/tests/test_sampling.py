@@ -199,9 +199,9 @@ def test_what_cannot_be_sampled_is_refused(start: Start, prompts: dict[int, np.n
     client = start()
     manifest = load(client, CASE, use="sample")
     for given, words in [
-        ({"temperature": 0.0}, "sampling.temperature"),
-        ({"top_p": 0.0}, "sampling.top_p"),
-        ({"top_k": -1}, "sampling.top_k"),
+        ({"temperature": 0.0}, "sampling.temperature above 0"),
+        ({"top_p": 0.0}, "sampling.top_p above 0"),
+        ({"top_k": -1}, "sampling.top_k of at least 0"),
         ({"limit": 100_000}, "sampling.max_tokens"),
         ({"limit": 0}, "without a token"),
     ]:

@@ -31,7 +31,7 @@ def load(engine: Engine, message: Message) -> Message:
     layout = Layout.reading(manifest) if manifest else Layout([], 0)
     if settings.dtype not in TYPES or settings.use not in USES:
         raise RefusalError("request", f"load needs a dtype of {', '.join(TYPES)} and a use of {', '.join(USES)}")
-    if settings.samples and engine.ranks.count > 1:
+    if settings.use == "sample" and engine.ranks.count > 1:
         raise RefusalError("request", "a sampler is one process; start as many workers as there are GPUs")
     if settings.use != "score" and not layout.places:
         raise RefusalError("request", f"a model that is to {settings.use} needs the manifest of its weights")
@@ -48,7 +48,7 @@ def load(engine: Engine, message: Message) -> Message:
     trained, head = base, b""
     if settings.adapters is not None:
         adapters.check(layout, base.shapes, settings.adapters.rank)
-        if settings.trains:
+        if settings.use == "train":
             snapshot = Snapshot(settings.adapters.values, layout)
             head = snapshot.memory[: adapters.HEAD_BYTES]
             trained = Weights({name: parameters[name] for name in layout.shapes}, engine.ranks)
@@ -60,16 +60,7 @@ def load(engine: Engine, message: Message) -> Message:
     model = LoadedModel(student, settings, files, base, trained, layout, head)
     _check_head(model, engine)
     engine.loaded = model
-    return Message(
-        "load",
-        {
-            "parameters": sum(torch.Size(shape).numel() for shape in base.shapes.values()),
-            "vocabulary": model.vocabulary,
-            "context": int(getattr(student.model.config, "max_position_embeddings", 0) or 0),
-            "attention": student.model.config._attn_implementation,
-            "family": str(student.model.config.model_type),
-        },
-    )
+    return Message("load")
 
 
 def _check_names(path: str, base: Weights, files: TensorFiles, student: Student) -> None:

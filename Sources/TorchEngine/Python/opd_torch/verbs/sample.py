@@ -7,7 +7,6 @@ import numpy as np
 from opd_torch.engine import Engine
 from opd_torch.errors import RefusalError
 from opd_torch.messages import Array, Message
-from opd_torch.sampler import Drawing, parts
 
 # Seconds.
 LONGEST_WAIT = 60.0
@@ -33,8 +32,8 @@ def sample(engine: Engine, message: Message) -> Message:
     model.check_length(int((lengths + limits).max(initial=0)))
     sampler.cancel(cancelled.tolist())
     if len(counts):
-        how = Drawing(message.number("temperature"), message.number("top_p"), int(message.number("top_k")))
-        sampler.submit(numbers.tolist(), parts(tokens, lengths), limits.tolist(), stop.tolist(), how)
+        how = (message.number("temperature"), message.number("top_p"), int(message.number("top_k")))
+        sampler.submit(numbers.tolist(), np.split(tokens, np.cumsum(lengths)[:-1]), limits.tolist(), stop.tolist(), how)
     moved, ended = sampler.collect(min(max(message.number("wait"), 0), LONGEST_WAIT))
 
     def joined(place: int, kind: type[np.generic]) -> Array:

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 
 from opd_torch.adapters import FINGERPRINT_KEY, PREFIX
-from opd_torch.engine import Engine, LoadedModel
+from opd_torch.engine import Engine, LoadedModel, whole
 from opd_torch.messages import Message
 from opd_torch.ranks import Ranks
 from opd_torch.tensor_files import write_json, write_tensors
@@ -29,26 +29,20 @@ def save(engine: Engine, message: Message) -> Message:
     """
     model, folder, ranks = engine.model, message.text("folder"), engine.ranks
     optimizer = model.training()
-    trained, files = model.trained, ["model", "optimizer.safetensors"]
-    if model.settings.adapters is not None:
-        files.append("adapter")
+    files = ["model", "optimizer.safetensors"]
+    files += ["adapter"] if model.settings.adapters else []
     for name in files:
         if "." not in name:
             ranks.first(folder, partial(os.makedirs, os.path.join(folder, name), exist_ok=True))
     _write_model(model, os.path.join(folder, "model"), ranks)
     _write_adapters(model, os.path.join(folder, "adapter"), ranks)
-    moments = {f"{kind}.{name}": (kind, name) for kind in MOMENTS for name in model.layout.shapes}
-
-    def moment(key: str) -> torch.Tensor:
-        kind, name = moments[key]
-        return trained.whole(name, optimizer.moment(name, kind))
-
+    moments = {f"{kind}.{name}": moment for kind in MOMENTS for name, moment in optimizer.state(kind).items()}
     write_tensors(
         os.path.join(folder, "optimizer.safetensors"),
         ranks,
-        {key: trained.shapes[name] for key, (_, name) in moments.items()},
-        moment,
-        {"format": "pt", STEP_KEY: str(optimizer.step_count)},
+        {key: tuple(moment.shape) for key, moment in moments.items()},
+        lambda key: whole(moments[key]),
+        {"format": "pt", STEP_KEY: str(int(next(iter(optimizer.state("step").values()))))},
     )
     return Message("save", {"files": files})
 

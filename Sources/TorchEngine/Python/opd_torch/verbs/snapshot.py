@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opd_torch.engine import Engine
+from opd_torch.engine import Engine, whole
 from opd_torch.layout import Snapshot
 from opd_torch.messages import Message
 
@@ -14,7 +14,8 @@ def snapshot(engine: Engine, message: Message) -> Message:
     if file:
         file.memory[: len(model.head)] = model.head
     for place in model.layout.places:
-        whole = model.trained.whole(place.name, model.trained.local(place.name).to(place.type))
+        # Narrow before it is gathered.
+        values = whole(model.trained.parameters[place.name].to(place.type))
         if file:
-            file.write(place, whole)
+            file.write(place, values)
     return Message("snapshot", {"byteCount": model.layout.byte_count})
