@@ -143,7 +143,7 @@ package actor TorchSampler: RolloutBackend {
             guard let task = tasks.removeValue(forKey: response.number) else { return nil }
             let isStopped = response.ids.last.map(task.sampling.stopTokenIDs.contains) ?? false
             return Trajectory(
-                id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs, responseIDs: response.ids,
+                id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs, responseIDs: response.ids,
                 behaviourLogprobs: response.logprobs, policyVersions: PolicyVersions(response.versions),
                 finishReason: isStopped ? .stop : .length, temperature: task.sampling.temperature)
         }
