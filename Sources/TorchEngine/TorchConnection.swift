@@ -90,7 +90,7 @@ final class TorchConnection {
     private var death: TorchFailure {
         let words = process.lastWords.map { ": \($0.prefix(400))" } ?? ""
         let status = process.status.map { "\($0)" } ?? "is gone"
-        return .died(reason: status + words, canBeTriedAgain: !words.contains("out of memory"))
+        return .died(reason: status + words, canBeTriedAgain: !words.contains(": out of memory in "))
     }
 
     private static func answer(_ frames: [SocketFrame]) throws -> TorchMessage {

@@ -31,7 +31,7 @@ package enum TorchWords {
         guard code < 0 else { return "rank \(rank) ended with exit status \(code)" }
         let advice =
             code == -9
-            ? "; where the system ran out of memory, lower training.token_budget, set torch.recompute: true, or raise "
+            ? "; where memory ran out, lower training.token_budget, set torch.recompute: true, or raise "
                 + "torch.processes" : ""
         return "rank \(rank) was killed by signal \(-code)\(advice)"
     }
