@@ -76,7 +76,6 @@ def run(arguments: argparse.Namespace) -> int:
             "transformers": transformers.__version__,
             "device": torch.cuda.get_device_name() if engine.ranks.kind == "cuda" else "cpu",
             "processes": engine.ranks.count,
-            "processId": os.getpid(),
         }
         channel.send(Message("hello", hello))
         serve(engine, channel)
