@@ -130,7 +130,7 @@ def check(folder, steps, metrics):
     books, recorded = state["tokens"], [line["step"] for line in metrics]
     if books["generated"] != books["trained"] + books["discarded"] + books["inFlight"]:
         problems.append(f"the ledger does not balance: {books}")
-    if state["step"] != steps or recorded != list(range(1, steps + 1)):
+    if state["step"] != steps or recorded != list(range(steps + 1)):
         problems.append(f"the last checkpoint is of step {state['step']} of {steps}, and metrics.jsonl has {recorded}")
     deadline = time.monotonic() + 20
     while engines(folder) and time.monotonic() < deadline:
