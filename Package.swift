@@ -155,7 +155,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Templates", "Configuration", "Distillation", "Exchange",
-                "Pipeline", "RunFiles", "ServerEngine",
+                "Pipeline", "RunFiles", "ServerEngine", "TorchEngine",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(

@@ -475,3 +475,27 @@ for target, entries in words.items():
     escaped = [word if "\\x" in word else word.replace("\\", "\\\\") for word in entries]
     with open(f"{here}/Dictionaries/{target}.dict", "w") as file:
         file.writelines('"' + word.replace('"', '\\"') + '"\n' for word in escaped)
+
+
+def torch(name, header, **arrays):
+    """A message of a torch engine: how many frames there are, then each behind its length."""
+    listed = [[key, "i32" if kind == "i" else "f32", len(values)] for key, (kind, values) in arrays.items()]
+    frames = [json.dumps({**header, "arrays": listed}).encode()]
+    frames += [struct.pack(f"<{len(values)}{kind}", *values) for kind, values in arrays.values()]
+    put("torch", name, bytes([len(frames)]) + b"".join(struct.pack("<H", len(frame)) + frame for frame in frames))
+
+
+hello = {"version": 1, "torch": "2.13.0+cpu", "transformers": "5.24.0", "device": "cpu", "processes": 2, "processId": 7}
+torch("hello", {"verb": "hello", "id": 0, **hello})
+torch("evaluation", {"verb": "forward", "id": 3}, logprobs=("f", [-0.5, -1.25, -3]), entropies=("f", [1, 2, 0.5]))
+torch("step", {"verb": "step", "id": 4, "norm": None, "applied": False, "finite": True})
+torch("error", {"verb": "error", "id": 2, "code": "memory", "message": "rank 0: out of memory in forward"})
+torch(
+    "responses",
+    {"verb": "sample", "id": 9, "moved": True},
+    numbers=("i", [4, 7]),
+    counts=("i", [2, 1]),
+    tokens=("i", [11, 2, 300]),
+    logprobs=("f", [-0.5, -0.25, -7]),
+    versions=("i", [1, 2, 2]),
+)

@@ -23,6 +23,9 @@ package enum ConfigurationSchema {
                 "activations are computed again in the backward pass, which saves memory and costs time"),
             .choice("torch.attention", \.torch.attention, "transformers' implementation of attention"),
             .flag("torch.compile", \.torch.compile, "torch compiles every block when it is first used"),
+            .number(
+                "torch.cache", \.torch.cache, 0...0.95, above: true,
+                "share of the memory left on its GPU that a sampler may have for what it has read"),
             .integer("shape.layers", \.shape.layers, 0...4096, "decoder layers; 0: no model is made"),
             .integer(
                 "shape.hidden", \.shape.hidden, 2...1_048_576,
@@ -65,6 +68,14 @@ package enum ConfigurationSchema {
                 .text($0.tokenMap.rawValue)
             } write: {
                 if case .text(let value) = $1 { $0.tokenMap = .init(rawValue: value) ?? .strict }
+            },
+            .teacher(
+                "engine", .choice(RunConfiguration.Engine.allCases.map(\.rawValue)), required: false,
+                "who computes it: opd on CPUs, or torch on GPUs or CPUs"
+            ) {
+                .text($0.engine.rawValue)
+            } write: {
+                if case .text(let value) = $1 { $0.engine = .init(rawValue: value) ?? .native }
             },
         ] + teacherServerKeys + [
 

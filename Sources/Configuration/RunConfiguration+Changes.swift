@@ -24,9 +24,10 @@ extension RunConfiguration {
 
         /// What may change when a run resumes, beside processes and checkpoints: where things are (their contents are
         /// checked by themselves), how long it runs, who
-        /// trains, and what becomes of bad steps.
+        /// computes, and what becomes of bad steps.
         private static let resumable: Set = [
-            "name", "run_folder", "student.model", "student.engine", "data.prompts", "training.steps",
+            "name", "run_folder", "student.model", "student.engine", "teachers.*.engine", "data.prompts",
+            "training.steps",
             "training.on_bad_step", "training.bad_steps_in_a_row", "training.kl_limit", "training.empty_limit",
             "evaluation.every",
             "evaluation.stop_at_pass_rate", "evaluation.stop_at_kl", "evaluation.teachers",

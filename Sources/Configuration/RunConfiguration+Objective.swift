@@ -62,7 +62,7 @@ extension RunConfiguration {
                         + "\(objective.kind.rawValue) needs at least 2"
                 ))
         }
-        return found + serverContradictions
+        return found + serverContradictions + torchContradictions
     }
 }
 

@@ -37,6 +37,7 @@ extension RunConfiguration {
         if key.path.hasPrefix("rollout.server.") { return rollout.server.isGiven }
         let isServed = teachers[label]?.server.isGiven == true
         if key.path.hasPrefix("teachers.*.server.") { return isServed }
+        if key.path == "teachers.*.engine" { return !isServed }
         return key.path != "teachers.*.model" || !isServed || teachers[label]?.model.isEmpty == false
     }
 

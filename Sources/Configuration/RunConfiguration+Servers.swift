@@ -6,7 +6,7 @@ extension RunConfiguration {
         package var server = Server()
         package init() {}
 
-        package enum Engine: String, Sendable, CaseIterable { case native, server }
+        package enum Engine: String, Sendable, CaseIterable { case native, torch, server }
     }
 
     /// Servers that other people run, which all have one model.

@@ -12,7 +12,7 @@ package struct RunConfiguration: Sendable, Equatable {
     /// Folder into which the run writes; `runs/<name>` unless given.
     package var runFolder = ""
     package var student = Model()
-    /// How torch trains, where it does.
+    /// How torch computes, where it does.
     package var torch = Torch()
     /// The shape of a model that is made from scratch, instead of `student.model`.
     package var shape = Shape()
@@ -47,7 +47,7 @@ package struct RunConfiguration: Sendable, Equatable {
         package var tokenMap = TokenMap.strict
         /// The servers that have it; none: this program computes it.
         package var server = Server()
-        /// Who trains it; of a teacher it has no meaning.
+        /// Who trains it; who grades or samples with a teacher.
         package var engine = Engine.native
         package init() {}
     }
@@ -56,7 +56,7 @@ package struct RunConfiguration: Sendable, Equatable {
     /// that may stand in a response, with its id, and the same ids for the prompts.
     package enum TokenMap: String, Sendable, CaseIterable { case strict, shared }
 
-    /// Who trains.
+    /// Who computes a model.
     package enum Engine: String, Sendable, CaseIterable { case native, torch }
 
     /// The processes of the torch engine.
@@ -70,6 +70,8 @@ package struct RunConfiguration: Sendable, Equatable {
         package var recompute = true
         package var attention = Attention.auto
         package var compile = false
+        /// What a sampler may have of the memory that its GPU has left.
+        package var cache = 0.5
         package init() {}
 
         package enum Device: String, Sendable, CaseIterable { case auto, cpu, cuda }

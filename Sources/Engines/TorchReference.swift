@@ -15,12 +15,14 @@ package struct TorchReference: Sendable, Equatable {
     /// `auto`, or as transformers names it.
     package var attention: String
     package var compiles: Bool
+    /// What a sampler may have of the memory that its GPU has left when it starts, above 0 and below 1.
+    package var cacheShare: Double
     /// File that the words of the processes are appended to.
     package var logPath: String
 
     package init(
         python: String, processes: Int = 1, device: String = "auto", type: WeightType? = nil, recomputes: Bool = true,
-        attention: String = "auto", compiles: Bool = false, logPath: String
+        attention: String = "auto", compiles: Bool = false, cacheShare: Double = 0.5, logPath: String
     ) {
         self.python = python
         self.processes = processes
@@ -29,6 +31,7 @@ package struct TorchReference: Sendable, Equatable {
         self.recomputes = recomputes
         self.attention = attention
         self.compiles = compiles
+        self.cacheShare = cacheShare
         self.logPath = logPath
     }
 }

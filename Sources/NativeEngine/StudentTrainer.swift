@@ -8,7 +8,7 @@ import Training
 import Wire
 
 /// The learner's engine: master weights, optimizer and the training step, on a thread of its own.
-package actor StudentTrainer: TrainingBackend, SupervisedBackend {
+package actor StudentTrainer: BatchTrainer {
     package nonisolated let tokenizerFingerprint: String
     package nonisolated var arithmetic: String { ComputeContext.arithmetic }
     private nonisolated let executor: PinnedThreadExecutor
@@ -46,55 +46,19 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
         self.trainer = trainer
     }
 
-    package func step(
-        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
-    ) throws -> StepResult {
-        let tokenCount = responseTokenCount(batch)
-        let baseline = objective.baseline(of: batch), rewards = objective.rewardAdvantages(of: batch)
-        let sequences = batch.map {
-            TrainingSequence(
-                promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
-                temperature: objective.temperature(of: $0.trajectory), reading: .drawn)
-        }
-        return try step(sequences, learningRate: learningRate, version: version) { index, current, statistics in
-            objective.gradient(
-                of: batch[index], current: current, baseline: baseline, rewardAdvantage: rewards[index],
-                tokenCount: tokenCount, version: version, statistics: &statistics)
-        }
-    }
-
-    package func step(
-        _ examples: [SupervisedExample], learningRate: Double, version: UInt64
-    ) throws -> StepResult {
-        let tokenCount = examples.reduce(0) { $0 + $1.responseIDs.count }
-        let sequences = examples.map { TrainingSequence(promptIDs: $0.promptIDs, responseIDs: $0.responseIDs) }
-        return try step(sequences, learningRate: learningRate, version: version) { _, current, statistics in
-            statistics.add(exampleOf: current.count)
-            return crossEntropyGradient(current: current, tokenCount: tokenCount, statistics: &statistics)
-        }
-    }
-
-    /// - Parameter gradient: dL/ds of sequence `index`, from s of its response tokens.
-    private func step(
-        _ sequences: [TrainingSequence], learningRate: Double, version: UInt64,
-        gradient: (_ index: Int, _ current: [Float], _ statistics: inout BatchStatistics) -> [Float]
-    ) throws -> StepResult {
+    package func step(_ batch: TrainingBatch, learningRate: Double, version: UInt64) throws -> StepResult {
         var statistics = BatchStatistics()
         let result = trainer.step(
-            sequences, learningRate: Float(learningRate),
+            batch.sequences.map(TrainingSequence.init), learningRate: Float(learningRate),
             beforeUpdate: {
                 gate.waitUntilReleased()
                 return statistics.loss.isFinite
             }
         ) { index, evaluation in
             statistics.add(entropies: evaluation.entropies)
-            return gradient(index, evaluation.logprobs, &statistics)
+            return batch.gradient(index, evaluation.logprobs, &statistics)
         }
-        guard result.leavesFinite else {
-            throw EngineError(
-                "step \(version + 1): a weight is not finite after the update, which is in no checkpoint; "
-                    + "go on from the last checkpoint as another run, with --from and a lower training.learning_rate")
-        }
+        guard result.leavesFinite else { throw EngineError.spoiltWeights(afterStep: version + 1) }
         return StepResult(statistics: statistics, gradNorm: result.gradientNorm, applied: result.applied)
     }
 
@@ -130,6 +94,14 @@ package actor StudentTrainer: TrainingBackend, SupervisedBackend {
             try trainer.loadModel(from: folder + "/model")
         }
         try trainer.loadOptimizer(from: folder + "/optimizer.safetensors")
+    }
+}
+
+extension TrainingSequence {
+    fileprivate init(_ sequence: TrainingBatch.Sequence) {
+        self.init(
+            promptIDs: sequence.promptIDs, responseIDs: sequence.responseIDs, temperature: sequence.temperature,
+            reading: sequence.isDrawn ? .drawn : .text)
     }
 }
 

@@ -11,7 +11,7 @@ package struct EngineChoice: Sendable {
 
     /// The engine of this project computes everything that no other is asked for.
     package static let standard = EngineChoice { model in
-        if let torch = model.torch { return TorchEngineFactory(torch) }
+        if let torch = model.torch { return TorchEngineFactory(torch, native: NativeEngineFactory()) }
         if model.server != nil { return ServerEngineFactory(native: NativeEngineFactory()) }
         return NativeEngineFactory()
     }

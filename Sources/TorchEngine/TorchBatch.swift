@@ -1,3 +1,4 @@
+import Engines
 import Training
 
 /// A batch as passes of all ranks: in each, every rank computes some sequences, one after the other.
@@ -55,7 +56,7 @@ package struct TorchBatch: Sendable {
 
 extension TorchMessage {
     /// A request about some sequences.
-    init(_ verb: String, _ sequences: ArraySlice<TrainingSequence>, rankCounts: [Int32]) {
+    init(_ verb: String, _ sequences: ArraySlice<TrainingBatch.Sequence>, rankCounts: [Int32]) {
         self.init(
             verb,
             integers: [

@@ -24,12 +24,8 @@ final class TorchConnection {
     /// Starts an engine and waits until it is there.
     init(_ reference: TorchReference, threads: Int) throws {
         processes = reference.processes
-        var template = Array("/tmp/opd-torch-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw TorchFailure.notStarted("no folder for the torch engine's socket in /tmp: \(systemMessage())")
-        }
-        folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let endpoint = "ipc://\(folder)/engine"
+        folder = try TorchFolder.make()
+        let endpoint = TorchFolder.endpoint(in: folder)
         socket = try Socket(try Context(), .dealer)
         try socket.set(.maximumMessageBytes, to: Self.longestFrame)
         try socket.bind(endpoint)
@@ -94,7 +90,7 @@ final class TorchConnection {
     private var death: TorchFailure {
         let words = process.lastWords.map { ": \($0.prefix(400))" } ?? ""
         let status = process.status.map { "\($0)" } ?? "is gone"
-        return .died(reason: status + words, canBeTriedAgain: !words.contains("out of memory"))
+        return .died(reason: status + words, canBeTriedAgain: !words.contains(": out of memory in "))
     }
 
     private static func answer(_ frames: [SocketFrame]) throws -> TorchMessage {

@@ -1,49 +1,53 @@
-import Distillation
 import Engines
 import Locking
 import Models
 
-/// Models of transformers, trained by torch in processes of their own.
+/// Models of transformers, computed by torch in processes of their own.
 package struct TorchEngineFactory: EngineFactory {
     private let reference: TorchReference
+    /// What is asked about a model's files.
+    private let native: any EngineFactory
 
-    package init(_ reference: TorchReference) { self.reference = reference }
+    package init(_ reference: TorchReference, native: any EngineFactory) {
+        self.reference = reference
+        self.native = native
+    }
 
-    package func describe(_ model: ModelReference) throws -> ModelDescription {
-        let files = try ModelFiles.open(model.path)
-        let configuration = files.configuration
-        return ModelDescription(
-            name: model.path,
-            text: ModelText(tokenizer: try files.loadTokenizer(), templates: try files.chatTemplates()),
-            contextLength: configuration.maxPositions, vocabularySize: configuration.vocabularySize,
-            forwardCost: PassCost { configuration.forwardOperations(prompt: $0, response: $1) })
+    package func describe(_ model: ModelReference) async throws -> ModelDescription {
+        var description = try await native.describe(model)
+        // Positions of a longer sequence are turned by longrope's other factors, and those of its neighbours with them.
+        if let limit = try ModelFiles.open(model.path).configuration.longRopeAbove {
+            description.contextLength = min(description.contextLength, limit)
+        }
+        return description
     }
 
     package func trainer(
         _ model: ModelReference, _ options: TrainerOptions
     ) async throws -> any TrainingBackend & SupervisedBackend {
-        // Python takes its time.
-        let reference = reference
-        return try await onThread("torch start") { Result { try TorchTrainer(model, reference, options) } }.get()
+        try await started { try TorchTrainer(model, reference, options) }
     }
 
-    package func sampler(_ model: ModelReference, _ options: SamplerOptions) throws -> any RolloutBackend {
-        throw Self.trainsOnly
+    package func sampler(_ model: ModelReference, _ options: SamplerOptions) async throws -> any RolloutBackend {
+        try await started { try TorchSampler(model, reference, options) }
     }
 
     package func evaluator(
         _ model: ModelReference, _ options: SamplerOptions
     ) throws -> any RolloutBackend & ScoringBackend {
-        throw Self.trainsOnly
+        throw EngineRefusal(.engine, "engine torch does not evaluate beside a learner; let engine native")
     }
 
     package func scorer(_ model: ModelReference, _ options: ScorerOptions) async throws -> any ScoringBackend {
-        let reference = reference
-        return try await onThread("torch start") { Result { try TorchScorer(model, reference, options) } }.get()
+        try await started { try TorchScorer(model, reference, options) }
     }
 
-    package func create(_ shape: InitialShape, seed: UInt64, at path: String) throws -> Int { throw Self.trainsOnly }
+    package func create(_ shape: InitialShape, seed: UInt64, at path: String) throws -> Int {
+        throw EngineRefusal(.engine, "engine torch makes no model from scratch; let engine native")
+    }
 
-    private static let trainsOnly = EngineRefusal(
-        .engine, "the torch engine trains and scores only; let another engine sample")
+    /// Waits for what Python does first on a thread that may wait.
+    private func started<Engine: Sendable>(_ make: @escaping @Sendable () throws -> Engine) async throws -> Engine {
+        try await onThread("torch start") { Result { try make() } }.get()
+    }
 }

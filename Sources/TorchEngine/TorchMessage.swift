@@ -50,7 +50,7 @@ package struct TorchMessage: Sendable, Equatable {
             + floats.map { NamedValues(name: $0, values: .floats($1)) }
     }
 
-    private static let magic = Array("OPE".utf8) + [1]
+    package static let magic = Array("OPE".utf8) + [1]
     private static let maximumHeaderByteCount = 4 << 20
     private static let maximumArrayCount = 8
 
@@ -99,10 +99,22 @@ package struct TorchMessage: Sendable, Equatable {
 
     /// An array that has to be there, of this length.
     func floats(_ name: String, count: Int) throws(TorchMessageError) -> [Float] {
-        guard case .floats(let values)? = arrays.first(where: { $0.name == name })?.values, values.count == count else {
-            throw TorchMessageError("the answer to \(verb) has not \(count) numbers '\(name)'")
+        guard case .floats(let values)? = array(name), values.count == count else { throw lacks(name, count) }
+        return values
+    }
+
+    /// An array that has to be there; nil takes any length.
+    func integers(_ name: String, count: Int? = nil) throws(TorchMessageError) -> [Int32] {
+        guard case .integers(let values)? = array(name), values.count == count ?? values.count else {
+            throw lacks(name, count)
         }
         return values
+    }
+
+    private func array(_ name: String) -> Values? { arrays.first { $0.name == name }?.values }
+
+    private func lacks(_ name: String, _ count: Int?) -> TorchMessageError {
+        TorchMessageError("the answer to \(verb) has not \(count.map(String.init) ?? "the") numbers '\(name)'")
     }
 }
 

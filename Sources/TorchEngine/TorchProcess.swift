@@ -71,17 +71,12 @@ final class TorchProcess: Sendable {
         }
     }
 
-    /// What it said last: what a rank says of its end, or else the last line; nil where it said nothing.
+    /// Why it ended, as far as it wrote that; nil where it wrote nothing.
     var lastWords: String? {
         let size = (try? FileTree.size(logPath)) ?? 0
         guard size > logStart else { return nil }
-        let lines = LogTail.lines(of: logPath, count: 400, bytes: Int(min(size - logStart, 1 << 16)))
-        let prefix = "opd_torch: "
-        // The first of those lines: what other ranks say then follows from it.
-        let said = lines.first { $0.contains(prefix) }.map { line in
-            String(line[(line.range(of: prefix)?.upperBound ?? line.startIndex)...])
-        }
-        return said ?? lines.last
+        return TorchWords.reason(
+            in: LogTail.lines(of: logPath, count: 400, bytes: Int(min(size - logStart, 1 << 16))))
     }
 
     /// The package in the repository that this program was built in; nil: python has to have it.

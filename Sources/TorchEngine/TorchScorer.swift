@@ -1,8 +1,5 @@
 import Compute
 import Engines
-import JSON
-import Models
-import Training
 import Wire
 
 /// The scorer's engine in processes of torch.
@@ -18,14 +15,10 @@ package actor TorchScorer: ScoringBackend {
 
     /// Starts the processes and has them load the model.
     init(_ model: ModelReference, _ reference: TorchReference, _ options: ScorerOptions) throws {
-        tokenizerFingerprint = try ModelFiles.open(model.path).loadTokenizer().fingerprint
+        let model = try TorchModel(model, reference, use: .score)
+        tokenizerFingerprint = model.tokenizerFingerprint
         processes = reference.processes
-        let load: JSONObject = [
-            "model": .string(model.path), "dtype": .string((reference.type ?? model.type).rawValue),
-            "attention": .string(reference.attention), "recompute": false, "compile": .bool(reference.compiles),
-            "train": false,
-        ]
-        session = try TorchSession(reference, threads: options.threads, load: TorchMessage("load", load))
+        session = try TorchSession(reference, threads: options.threads, load: model.load)
         executor = PinnedThreadExecutor(name: "torch")
     }
 
@@ -33,7 +26,9 @@ package actor TorchScorer: ScoringBackend {
         // A response may be empty, and then there is nothing to ask.
         let places = tasks.indices.filter { tasks[$0].ids.count > tasks[$0].promptCount }
         let sequences = places.map { tasks[$0] }.map {
-            TrainingSequence(promptIDs: Array($0.ids[..<$0.promptCount]), responseIDs: Array($0.ids[$0.promptCount...]))
+            TrainingBatch.Sequence(
+                promptIDs: Array($0.ids[..<$0.promptCount]), responseIDs: Array($0.ids[$0.promptCount...]),
+                temperature: 1, isDrawn: true)
         }
         let batch = TorchBatch(
             tokenCounts: places.map { tasks[$0].ids.count }, tokenBudget: preferredBatch.tokens / processes + 1,

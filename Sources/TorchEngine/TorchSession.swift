@@ -9,7 +9,7 @@ import Logging
 final class TorchSession: @unchecked Sendable {
     private let reference: TorchReference
     private let threads: Int
-    private let load: TorchMessage
+    private let load: @Sendable (_ folder: String) throws -> TorchMessage
     private let logger = Logger(label: "opd.torch")
 
     private let lock = NSLock()
@@ -24,8 +24,11 @@ final class TorchSession: @unchecked Sendable {
     private static let mostDeaths = 3
 
     /// Starts an engine and loads the model.
+    /// - Parameter load: the request that loads it, which may name files in `folder`.
     /// - Throws: what the learner can be told.
-    init(_ reference: TorchReference, threads: Int, load: TorchMessage) throws {
+    init(
+        _ reference: TorchReference, threads: Int, load: @escaping @Sendable (_ folder: String) throws -> TorchMessage
+    ) throws {
         self.reference = reference
         self.threads = threads
         self.load = load
@@ -86,6 +89,17 @@ final class TorchSession: @unchecked Sendable {
     /// A folder for what has no place of its own; it goes with the engine.
     var folder: String? { lock.withLock { connection?.folder } }
 
+    /// Gives weights a file that the engine can read: the learner's in shared memory, or one of their own for as long as
+    /// `work` takes.
+    func withFile(of bytes: WeightBytes, _ work: (_ path: String) throws -> Void) throws {
+        if let path = bytes.path { return try work(path) }
+        guard let folder else { throw TorchFailure.died(reason: "was started anew", canBeTriedAgain: true) }
+        let path = "\(folder)/weights"
+        try bytes.write(to: path)
+        defer { unlink(path) }
+        try work(path)
+    }
+
     /// An engine in the present state, a new one if it must be.
     private func ready() throws -> Int {
         try lock.withLock {
@@ -117,7 +131,7 @@ final class TorchSession: @unchecked Sendable {
 
     private func start() throws -> TorchConnection {
         let connection = try TorchConnection(reference, threads: threads)
-        _ = try connection.call(load)
+        _ = try connection.call(load(connection.folder))
         return connection
     }
 }

@@ -3,12 +3,10 @@ import Distillation
 import Engines
 import Foundation
 import JSON
-import Models
-import Training
 import Wire
 
 /// The learner's engine in processes of torch: they have the weights and compute s; the method is computed here.
-package actor TorchTrainer: TrainingBackend, SupervisedBackend {
+package actor TorchTrainer: BatchTrainer {
     package nonisolated let tokenizerFingerprint: String
     package nonisolated let weightManifest: WeightManifest
     package nonisolated var isReproducible: Bool { false }
@@ -22,75 +20,24 @@ package actor TorchTrainer: TrainingBackend, SupervisedBackend {
     /// Starts the processes and has them load the model.
     /// - Throws: ``EngineRefusal`` when there is no such python, torch, device, or torch does not take the model.
     init(_ model: ModelReference, _ reference: TorchReference, _ options: TrainerOptions) throws {
-        let files = try ModelFiles.open(model.path)
-        tokenizerFingerprint = try files.loadTokenizer().fingerprint
-        let matrixType = ElementType(model.type)
-        var load: JSONObject = [
-            "model": .string(model.path), "dtype": .string((reference.type ?? model.type).rawValue),
-            "attention": .string(reference.attention), "recompute": .bool(reference.recomputes),
-            "compile": .bool(reference.compiles), "train": true,
-        ]
-        let layout: BroadcastLayout
-        if let adapters = model.adapters {
-            let adapterLayout = try files.adapterLayout(adapters)
-            let fingerprint = try files.fingerprint()
-            layout = AdapterSnapshot(layout: adapterLayout, baseFingerprint: fingerprint).manifest
-            load["adapters"] = [
-                "rank": .integer(adapters.rank), "alpha": .number(Double(adapters.alpha)),
-                "targets": .array(adapterLayout.shape.targets.map { .string($0.rawValue) }),
-                // Above what JSON has integers for.
-                "seed": .string(String(adapters.seed)), "fingerprint": .string(String(fingerprint, radix: 16)),
-            ]
-        } else {
-            layout = ParameterLayout(files.configuration, matrixType: matrixType).manifest
-        }
-        weightManifest = WeightManifest(layout, matrixType: model.type)
-        load["manifest"] = weightManifest.json
+        let model = try TorchModel(model, reference, use: .train)
+        tokenizerFingerprint = model.tokenizerFingerprint
+        weightManifest = model.manifest
         self.options = options
         processes = reference.processes
-        session = try TorchSession(reference, threads: options.threads, load: TorchMessage("load", load))
+        session = try TorchSession(reference, threads: options.threads, load: model.load)
         executor = PinnedThreadExecutor(name: "torch")
     }
 
-    package func step(
-        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
-    ) throws -> StepResult {
-        let tokenCount = responseTokenCount(batch)
-        let baseline = objective.baseline(of: batch), rewards = objective.rewardAdvantages(of: batch)
-        let sequences = batch.map {
-            TrainingSequence(
-                promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
-                temperature: objective.temperature(of: $0.trajectory))
-        }
-        return try step(sequences, learningRate: learningRate, version: version) { index, current, statistics in
-            objective.gradient(
-                of: batch[index], current: current, baseline: baseline, rewardAdvantage: rewards[index],
-                tokenCount: tokenCount, version: version, statistics: &statistics)
-        }
-    }
-
-    package func step(
-        _ examples: [SupervisedExample], learningRate: Double, version: UInt64
-    ) throws -> StepResult {
-        let tokenCount = examples.reduce(0) { $0 + $1.responseIDs.count }
-        let sequences = examples.map { TrainingSequence(promptIDs: $0.promptIDs, responseIDs: $0.responseIDs) }
-        return try step(sequences, learningRate: learningRate, version: version) { _, current, statistics in
-            statistics.add(exampleOf: current.count)
-            return crossEntropyGradient(current: current, tokenCount: tokenCount, statistics: &statistics)
-        }
-    }
-
-    /// - Parameter gradient: dL/ds of sequence `index`, from s of its response tokens.
-    private func step(
-        _ sequences: [TrainingSequence], learningRate: Double, version: UInt64,
-        gradient: (_ index: Int, _ current: [Float], _ statistics: inout BatchStatistics) -> [Float]
-    ) throws -> StepResult {
-        let batch = TorchBatch(
+    package func step(_ batch: TrainingBatch, learningRate: Double, version: UInt64) throws -> StepResult {
+        let sequences = batch.sequences
+        let passes = TorchBatch(
             tokenCounts: sequences.map { $0.promptIDs.count + $0.responseIDs.count }, tokenBudget: options.tokenBudget,
-            ranks: processes)
+            ranks: processes
+        ).passes
         return try session.attempt { generation in
             var statistics = BatchStatistics(), done = TorchJournal.Step()
-            for pass in batch.passes {
+            for pass in passes {
                 let members = sequences[pass.sequences]
                 let count = members.reduce(0) { $0 + $1.responseIDs.count }
                 let forward = TorchMessage("forward", members, rankCounts: pass.rankCounts)
@@ -101,7 +48,7 @@ package actor TorchTrainer: TrainingBackend, SupervisedBackend {
                 values.reserveCapacity(count)
                 for (index, sequence) in zip(members.indices, members) {
                     let own = Array(current[values.count..<values.count + sequence.responseIDs.count])
-                    values += gradient(index, own, &statistics)
+                    values += batch.gradient(index, own, &statistics)
                 }
                 let backward = TorchMessage("backward", floats: [("gradient", values)])
                 _ = try session.call(backward, generation)
@@ -114,9 +61,7 @@ package actor TorchTrainer: TrainingBackend, SupervisedBackend {
             let applied = answer.fields["applied"]?.bool ?? false
             if applied { session.note(done) }
             guard answer.fields["finite"]?.bool ?? false else {
-                throw EngineError(
-                    "step \(version + 1): a weight is not finite after the update, which is in no checkpoint; go on "
-                        + "from the last checkpoint as another run, with --from and a lower training.learning_rate")
+                throw EngineError.spoiltWeights(afterStep: version + 1)
             }
             return StepResult(
                 statistics: statistics, gradNorm: answer.fields["norm"]?.double ?? .nan, applied: applied)
@@ -188,49 +133,5 @@ package actor TorchTrainer: TrainingBackend, SupervisedBackend {
             try session.call(
                 TorchMessage("restore", ["folder": .string(folder)]), makingStateOf: folder, generation)
         }
-    }
-}
-
-extension ModelFiles {
-    /// - Throws: ``EngineRefusal`` when this model cannot have such adapters.
-    fileprivate func adapterLayout(_ options: AdapterOptions) throws(EngineRefusal) -> AdapterLayout {
-        do {
-            return try AdapterLayout(configuration, AdapterShape(options))
-        } catch {
-            throw EngineRefusal(.adapters, "\(error)")
-        }
-    }
-}
-
-extension AdapterShape {
-    init(_ options: AdapterOptions) {
-        let targets = options.targets.isEmpty ? Target.allCases : options.targets.compactMap { .init(rawValue: $0) }
-        self.init(rank: options.rank, alpha: options.alpha, targets: Set(targets))
-    }
-}
-
-extension ElementType {
-    init(_ type: WeightType) { self = type == .f32 ? .f32 : .bf16 }
-}
-
-extension WeightManifest {
-    /// Describes what the native engine would send out of the same model: its workers take these weights too.
-    fileprivate init(_ layout: BroadcastLayout, matrixType: WeightType) {
-        self.init(
-            matrixType: matrixType,
-            tensors: layout.entries.map {
-                Tensor(
-                    name: $0.name, shape: $0.shape, type: $0.type == .f32 ? .f32 : .bf16, byteOffset: $0.byteOffset)
-            }, byteCount: layout.byteCount)
-    }
-
-    fileprivate var json: JSONValue {
-        let listed = tensors.map { tensor -> JSONValue in
-            [
-                "name": .string(tensor.name), "shape": .array(tensor.shape.map { .integer($0) }),
-                "type": .string(tensor.type.rawValue), "byteOffset": .integer(tensor.byteOffset),
-            ]
-        }
-        return ["tensors": .array(listed), "byteCount": .integer(byteCount)]
     }
 }

@@ -18,6 +18,10 @@ private let python = ProcessInfo.processInfo.environment["OPD_TORCH_PYTHON"]
 
     init() throws { folder = try TemporaryFolder() }
 
+    private func factory(_ reference: TorchReference) -> TorchEngineFactory {
+        TorchEngineFactory(reference, native: NativeEngineFactory())
+    }
+
     private var options: TrainerOptions {
         TrainerOptions(
             threads: 1, tokenBudget: 64,
@@ -30,7 +34,7 @@ private let python = ProcessInfo.processInfo.environment["OPD_TORCH_PYTHON"]
         let reference = TorchReference(
             python: try #require(python), processes: processes, device: "cpu", recomputes: false,
             logPath: "\(folder.path)/torch.log")
-        return try await TorchEngineFactory(reference).trainer(
+        return try await factory(reference).trainer(
             ModelReference(path: model, type: .f32, adapters: adapters), options)
     }
 
@@ -107,24 +111,14 @@ private let python = ProcessInfo.processInfo.environment["OPD_TORCH_PYTHON"]
         #expect(try await weights(torch).map(\.bitPattern) == weights(native).map(\.bitPattern))
     }
 
-    /// Processes of engines of this process.
-    private func engines() -> [pid_t] {
-        let mine = "--learner\0\(ProcessInfo.processInfo.processIdentifier)\0"
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return names.compactMap { pid_t($0) }.filter { pid in
-            guard let bytes = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") else { return false }
-            return String(decoding: bytes, as: UTF8.self).contains(mine)
-        }
-    }
-
     @Test func anEngineThatDiesIsBroughtToTheSameState() async throws {
         let undisturbed = try await torch()
         for version in 0..<4 as Range<UInt64> { _ = try await step(undisturbed, version) }
         let wanted = try await weights(undisturbed)
-        let others = Set(engines())
+        let others = Set(TorchProcesses.own)
         let trainer = try await torch()
         func killIt() {
-            let pids = engines().filter { !others.contains($0) }
+            let pids = TorchProcesses.own.filter { !others.contains($0) }
             #expect(pids.count == 1)
             for pid in pids { kill(pid, SIGKILL) }
         }
@@ -149,7 +143,7 @@ private let python = ProcessInfo.processInfo.environment["OPD_TORCH_PYTHON"]
     @Test func whatCannotBeStartedIsNamed() async throws {
         func refusal(_ reference: TorchReference, _ path: String) async -> EngineRefusal? {
             do {
-                _ = try await TorchEngineFactory(reference).trainer(ModelReference(path: path, type: .f32), options)
+                _ = try await factory(reference).trainer(ModelReference(path: path, type: .f32), options)
                 return nil
             } catch { return error as? EngineRefusal }
         }
@@ -160,13 +154,16 @@ private let python = ProcessInfo.processInfo.environment["OPD_TORCH_PYTHON"]
         #expect(wrong?.subject == .engine && wrong?.reason.contains("exit status 1") == true)
         let gpu = await refusal(TorchReference(python: python, device: "cuda", logPath: log), model)
         #expect(gpu?.subject == .engine && gpu?.reason.contains("torch.device") == true)
+        let attention = await refusal(
+            TorchReference(python: python, device: "cpu", attention: "no_such_attention", logPath: log), model)
+        #expect(attention?.subject == .model && attention?.reason.contains("transformers refuses \(model)") == true)
     }
 
     @Test func scoresAsTheNativeEngineDoes() async throws {
         let reference = TorchReference(
             python: try #require(python), device: "cpu", logPath: "\(folder.path)/torch.log")
         let teacher = ModelReference(path: model, type: .f32)
-        let torch = try await TorchEngineFactory(reference).scorer(teacher, ScorerOptions(threads: 1))
+        let torch = try await factory(reference).scorer(teacher, ScorerOptions(threads: 1))
         let native = try NativeEngineFactory().scorer(teacher, ScorerOptions(threads: 1))
         var tasks = examples.enumerated().map { row, example in
             ScoreTask(

@@ -6,35 +6,25 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 opd=${1:?usage: scripts/torch/test.sh PATH_OF_OPD}
-package=Sources/TorchEngine/Python
 
-skip() {
-    echo "the torch engine is not tested: $*" >&2
-    exit 0
-}
-
-install() {
-    local venv=.venv-torch
-    [ -f "$venv/ready" ] && return
-    echo "installing torch and transformers into $venv (2 GB)"
-    python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || skip "python3 is missing or below 3.10"
-    python3 -m venv --clear "$venv" || skip "python3 cannot make virtual environments; install python3-venv"
-    local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
-    # The CPU build where the index has it: the other one is five times as large.
-    "${pip[@]}" torch==2.13.0+cpu 2>/dev/null || "${pip[@]}" torch==2.13.0 || skip "torch 2.13.0 could not be installed"
-    "${pip[@]}" "transformers>=5,<6" "peft>=0.18,<1" safetensors pyzmq numpy pytest ||
-        skip "transformers, peft, pyzmq or pytest could not be installed"
-    touch "$venv/ready"
-}
-
-if [ -n "${OPD_TORCH_PYTHON:-}" ]; then
-    python=$OPD_TORCH_PYTHON
-else
-    install
-    python=$PWD/.venv-torch/bin/python
+if [ -z "${OPD_TORCH_PYTHON:-}" ]; then
+    status=0
+    scripts/torch/install.sh || status=$?
+    [ $status -ne 3 ] || { echo "the torch engine is not tested" >&2 && exit 0; }
+    [ $status -eq 0 ] || exit $status
+    OPD_TORCH_PYTHON=$PWD/.venv-torch/bin/python
 fi
-export OPD_TORCH_PYTHON=$python
+export OPD_TORCH_PYTHON
 
-(cd "$package" && "$python" -m pytest -q -p no:cacheprovider)
-swift test -c release --disable-testable-imports --filter '^TorchEngineTests\.'
-"$python" scripts/torch/runs.py "$opd" "$python"
+# Each says how long it took: all of it has a limit in CI.
+part() {
+    local start=$SECONDS
+    "${@:2}"
+    echo "$1: $((SECONDS - start)) s"
+}
+
+package() { (cd Sources/TorchEngine/Python && "$OPD_TORCH_PYTHON" -m pytest -q -p no:cacheprovider); }
+
+part "the Python package" package
+part "the engine" swift test -c release --disable-testable-imports --filter '^TorchEngineTests\.'
+part "whole runs" "$OPD_TORCH_PYTHON" scripts/torch/runs.py "$opd" "$OPD_TORCH_PYTHON"

@@ -73,6 +73,12 @@ package final class WeightBytes: ByteStorage, @unchecked Sendable {
 
     package var count: Int { bytes.count }
 
+    /// Where another process of this user finds the file that is mapped, for as long as this lives; nil where the memory
+    /// is this process's alone.
+    package var path: String? {
+        if case .mapped(_, _, let lock) = backing { "/proc/\(getpid())/fd/\(lock)" } else { nil }
+    }
+
     /// CRC-32 (zlib's) of all bytes.
     package var checksum: UInt32 { SnapshotChecksums(self, chunkByteCount: 4 << 20).whole }
 }

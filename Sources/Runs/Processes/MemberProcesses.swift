@@ -38,7 +38,7 @@ package enum MemberProcess {
         let keys = try configuration.memberKeys(job.role)
         try EndpointPolicy.check(
             connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
-        let model = try job.model(in: configuration)
+        let model = try job.model(in: configuration, log: Self.log(of: name, configuration))
         let start = try await namingKeys { try await load(job, model, configuration, engines) }
         var options = MemberOptions(configuration, name: name)
         if job != .rollout(teacher: nil) { options.teacher = try await engines.factory(for: model).describe(model) }
@@ -49,6 +49,13 @@ package enum MemberProcess {
         let stopping = StopSignal { signal in await member.stop("stopped by \(signal)") }
         defer { stopping.end() }
         return try exitStatus(await member.run(), stopping)
+    }
+
+    /// Where an engine in processes of its own writes: beside the learner's logs, or where there are none, in a folder
+    /// for what is temporary.
+    private static func log(of name: String, _ configuration: RunConfiguration) -> String {
+        let logs = "\(configuration.runFolder)/logs"
+        return "\(FileManager.default.fileExists(atPath: logs) ? logs : NSTemporaryDirectory())/torch-\(name).log"
     }
 
     private typealias Start = @Sendable (MemberOptions, any Transport, Logger) -> any RunMember
@@ -86,11 +93,11 @@ extension MemberJob {
     }
 
     /// - Throws: `UsageError` when the configuration has no such teacher.
-    fileprivate func model(in configuration: RunConfiguration) throws(UsageError) -> ModelReference {
+    fileprivate func model(in configuration: RunConfiguration, log: String) throws(UsageError) -> ModelReference {
         switch self {
-        case .rollout(nil): configuration.rolloutReference
+        case .rollout(nil): configuration.rolloutReference(log: log)
         case .rollout(let teacher?), .scorer(let teacher):
-            configuration.reference(of: try configuration.teacher(teacher), label: teacher)
+            configuration.reference(of: try configuration.teacher(teacher), label: teacher, log: log)
         }
     }
 }

@@ -35,7 +35,7 @@ extension RunConfiguration.Torch {
     func reference(log: String) -> TorchReference {
         TorchReference(
             python: python, processes: processes, device: device.rawValue, type: dtype.weightType,
-            recomputes: recompute, attention: attention.rawValue, compiles: compile, logPath: log)
+            recomputes: recompute, attention: attention.rawValue, compiles: compile, cacheShare: cache, logPath: log)
     }
 }
 
@@ -85,22 +85,32 @@ extension RunConfiguration {
         return reference
     }
 
-    /// The student as rollout workers have it: here, or at a server.
-    var rolloutReference: ModelReference {
+    /// The student as rollout workers have it: here, in a process of torch, or at a server.
+    /// - Parameter log: where an engine in processes of its own writes.
+    func rolloutReference(log: String) -> ModelReference {
         var reference = studentReference
-        guard rollout.engine == .server else { return reference }
-        reference.server = rollout.server.reference(
-            key: "rollout.server", patience: pipeline.connectTimeoutSeconds)
-        reference.server?.takesWeights = true
+        switch rollout.engine {
+        case .native: break
+        case .torch: reference.torch = torch.reference(log: log)
+        case .server:
+            reference.server = rollout.server.reference(
+                key: "rollout.server", patience: pipeline.connectTimeoutSeconds)
+            reference.server?.takesWeights = true
+        }
         return reference
     }
 
     /// A teacher as who grades or samples with it has it.
-    func reference(of teacher: Model, label: String) -> ModelReference {
+    /// - Parameter log: where an engine in processes of its own writes.
+    func reference(of teacher: Model, label: String, log: String) -> ModelReference {
         guard
             var server = teacher.server.reference(
                 key: "teachers.\(label).server", patience: pipeline.connectTimeoutSeconds)
-        else { return teacher.reference }
+        else {
+            var reference = teacher.reference
+            if teacher.engine == .torch { reference.torch = torch.reference(log: log) }
+            return reference
+        }
         server.files = teacher.model
         var reference = ModelReference(path: teacher.tokenizer, type: teacher.dtype.weightType)
         reference.server = server

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import sys
+from importlib import metadata
 
-OLDEST = {"torch": (2, 11), "transformers": (5, 0), "peft": (0, 18), "safetensors": (0, 5), "zmq": (25, 0)}
+OLDEST = {"torch": (2, 11), "transformers": (5, 0), "peft": (0, 18), "safetensors": (0, 5), "pyzmq": (25, 0)}
 INSTALL = "install them with pip install torch transformers peft safetensors pyzmq numpy"
 
 
 def missing() -> str | None:
     """Says in one line which package is missing or too old; nothing when all are there."""
-    from importlib import metadata
-
     for name, oldest in OLDEST.items():
-        package = "pyzmq" if name == "zmq" else name
-        if importlib.util.find_spec(name) is None:
-            return f"{package} is missing in {sys.executable}; {INSTALL}, or set torch.python"
-        found = metadata.version(package)
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            return f"{name} is missing in {sys.executable}; {INSTALL}, or set torch.python"
         numbers = tuple(int(part) for part in found.split("+")[0].split(".")[:2] if part.isdecimal())
         if numbers < oldest:
             wanted = ".".join(str(number) for number in oldest)
-            return f"{package} {found} in {sys.executable} is too old; {wanted} or newer is needed"
+            return f"{name} {found} in {sys.executable} is too old; {wanted} or newer is needed: {INSTALL}"
     return None
 
 
@@ -36,6 +34,10 @@ def main() -> int:
     parser.add_argument("--learner", type=int, default=0, help="the process to end with; 0: none")
     arguments = parser.parse_args()
     flaw = missing()
+    if not arguments.endpoint.startswith("ipc://"):
+        flaw = (
+            f"--endpoint {arguments.endpoint}: ipc:// alone, on the learner's machine, for the connection has no keys"
+        )
     if flaw is not None:
         print(f"opd_torch: {flaw}", file=sys.stderr, flush=True)
         return 3
@@ -65,32 +67,27 @@ def run(arguments: argparse.Namespace) -> int:
         end_with(os.getppid())
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    is_first = os.environ.get("RANK", "0") == "0"
-    channel = Channel(arguments.endpoint) if is_first else None
+    channel = Channel(arguments.endpoint if os.environ.get("RANK", "0") == "0" else None)
     try:
         engine = Engine(Ranks(arguments.device))
-        if channel:
-            hello = {
-                "version": PROTOCOL_VERSION,
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "device": torch.cuda.get_device_name() if engine.ranks.kind == "cuda" else "cpu",
-                "processes": engine.ranks.count,
-                "processId": os.getpid(),
-            }
-            channel.send(Message("hello", hello))
+        hello = {
+            "version": PROTOCOL_VERSION,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "device": torch.cuda.get_device_name() if engine.ranks.kind == "cuda" else "cpu",
+            "processes": engine.ranks.count,
+        }
+        channel.send(Message("hello", hello))
         serve(engine, channel)
     except RefusalError as refusal:
         say(str(refusal))
-        if channel:
-            channel.send(refused(refusal))
-            channel.close()
+        channel.send(refused(refusal))
+        channel.close()
         return 3
     except FatalError:
         # A tidy end would wait for ranks that wait for this one.
         os._exit(1)
-    if channel:
-        channel.close()
+    channel.close()
     dist.destroy_process_group()
     return 0
 

@@ -8,10 +8,22 @@ import torch
 
 from opd_torch.errors import RefusalError
 from opd_torch.layout import Layout
+from opd_torch.messages import Array
 from opd_torch.model import ModelSettings, Student
 from opd_torch.packing import Sequences
 from opd_torch.ranks import Ranks
-from opd_torch.tensor_files import shard_rows
+from opd_torch.sampler import Sampler
+from opd_torch.tensor_files import TensorFiles
+
+
+def local(tensor: Any) -> torch.Tensor:
+    """Returns this rank's rows of what is sharded, as a view."""
+    return (tensor.to_local() if hasattr(tensor, "to_local") else tensor).detach()
+
+
+def whole(tensor: Any) -> torch.Tensor:
+    """Returns all rows of what is sharded, on every rank."""
+    return tensor.detach().full_tensor()
 
 
 class Weights:
@@ -22,57 +34,37 @@ class Weights:
         self.ranks = ranks
         self.shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
 
-    def local(self, name: str) -> torch.Tensor:
-        """Returns this rank's rows, as a view."""
-        parameter: Any = self.parameters[name]
-        return parameter.to_local().detach()
-
     def rows(self, name: str) -> slice:
-        """Returns which rows this rank has."""
-        shape = self.shapes[name]
-        return shard_rows(shape[0] if shape else 1, self.ranks.rank, self.ranks.count)
+        """Returns which rows FSDP2 gives to this rank."""
+        count = self.shapes[name][0] if self.shapes[name] else 1
+        size = -(-count // self.ranks.count)
+        return slice(min(self.ranks.rank * size, count), min((self.ranks.rank + 1) * size, count))
 
     def set(self, name: str, rows: torch.Tensor) -> None:
         """Overwrites this rank's rows."""
-        with torch.no_grad():
-            self.local(name).copy_(rows)
+        local(self.parameters[name]).copy_(rows)
 
-    def whole(self, name: str, local: torch.Tensor | None = None) -> torch.Tensor:
-        """Returns a whole parameter, or what has its form and is given by rows, on every rank."""
-        from torch.distributed.tensor import DTensor, Shard
-
-        parameter = self.parameters[name]
-        rows = self.local(name) if local is None else local
-        tensor = DTensor.from_local(
-            rows, self.ranks.mesh, [Shard(0)], run_check=False, shape=parameter.shape, stride=parameter.stride()
-        )
-        return tensor.full_tensor()
+    def whole(self, name: str) -> torch.Tensor:
+        """Returns a whole parameter, on every rank."""
+        return whole(self.parameters[name])
 
 
 class Optimizer:
-    """AdamW on this rank's rows of what is trained; its moments begin at zero."""
+    """AdamW on what is trained; its moments begin at zero."""
 
     def __init__(self, weights: Weights) -> None:
-        self.weights = weights
-        self.step_count = 0
-        self.rows = {name: torch.nn.Parameter(weights.local(name)) for name in weights.parameters}
-        self.adamw = torch.optim.AdamW(self.rows.values(), fused=True)
-        for row in self.rows.values():
-            self.adamw.state[row] = {
-                "step": torch.zeros((), dtype=torch.float32, device=row.device),
-                "exp_avg": torch.zeros_like(row),
-                "exp_avg_sq": torch.zeros_like(row),
+        self.parameters = weights.parameters
+        self.adamw = torch.optim.AdamW(self.parameters.values(), fused=True)
+        for parameter in self.parameters.values():
+            self.adamw.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter, requires_grad=False),
+                "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
             }
 
-    def moment(self, name: str, kind: str) -> torch.Tensor:
-        """Returns this rank's rows of `exp_avg` or `exp_avg_sq`."""
-        return self.adamw.state[self.rows[name]][kind]
-
-    def count_from(self, step: int) -> None:
-        """Says how many steps were taken."""
-        self.step_count = step
-        for row in self.rows.values():
-            self.adamw.state[row]["step"].fill_(step)
+    def state(self, kind: str) -> dict[str, torch.Tensor]:
+        """Returns `exp_avg`, `exp_avg_sq` or `step` of every parameter."""
+        return {name: self.adamw.state[parameter][kind] for name, parameter in self.parameters.items()}
 
 
 class Engine:
@@ -80,39 +72,51 @@ class Engine:
 
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
-        self._model: LoadedModel | None = None
+        self.loaded: LoadedModel | None = None
         # A forward pass whose backward pass has not come.
         self.pending: tuple[torch.Tensor, Sequences] | None = None
 
     @property
     def model(self) -> LoadedModel:
         """The model; a `RefusalError` where none is loaded."""
-        if self._model is None:
+        if self.loaded is None:
             raise RefusalError("request", "no model is loaded")
-        return self._model
+        return self.loaded
 
-    @model.setter
-    def model(self, value: LoadedModel) -> None:
-        self._model = value
+    def close(self) -> None:
+        """Forgets the model, and ends what it has under way."""
+        if self.loaded is not None and self.loaded.sampler is not None:
+            self.loaded.sampler.close()
+        self.loaded = self.pending = None
 
 
 class LoadedModel:
     """A model with its weights."""
 
     def __init__(
-        self, student: Student, settings: ModelSettings, everything: Weights, trained: Weights, layout: Layout
+        self,
+        student: Student,
+        settings: ModelSettings,
+        files: TensorFiles,
+        everything: Weights,
+        trained: Weights,
+        layout: Layout,
+        head: bytes,
     ) -> None:
         self.student = student
+        self.vocabulary = int(student.model.config.vocab_size)  # ids are below this
         self.settings = settings
+        self.files = files  # that it was read from
         self.everything = everything
         self.trained = trained  # the adapters, or everything
         self.layout = layout  # of a snapshot
-        self.optimizer = Optimizer(trained) if settings.trains else None
-
-    @property
-    def vocabulary(self) -> int:
-        """Ids are below this."""
-        return int(self.student.model.config.vocab_size)
+        self.head = head  # what a snapshot begins with
+        self.optimizer = Optimizer(trained) if settings.use == "train" else None
+        self.sampler = Sampler(student.model, settings.slots, settings.cache) if settings.use == "sample" else None
+        # Above this longrope turns all positions of a row otherwise.
+        rope = getattr(student.model.config, "rope_parameters", None) or {}
+        is_longrope = rope.get("rope_type") == "longrope"
+        self.longest = int(rope["original_max_position_embeddings"]) if is_longrope else None
 
     def training(self) -> Optimizer:
         """Returns the optimizer; a `RefusalError` where the model is not trained."""
@@ -120,7 +124,28 @@ class LoadedModel:
             raise RefusalError("request", "this model is not trained")
         return self.optimizer
 
+    def sampling(self) -> Sampler:
+        """Returns what samples; a `RefusalError` where nothing does."""
+        if self.sampler is None:
+            raise RefusalError("request", "this model was not loaded to sample")
+        return self.sampler
+
+    def check_ids(self, tokens: Array, verb: str) -> None:
+        """Refuses ids that are none."""
+        if ((tokens < 0) | (tokens >= self.vocabulary)).any():
+            raise RefusalError("request", f"{verb} has ids outside the model's vocabulary of {self.vocabulary}")
+
+    def check_length(self, count: int) -> None:
+        """Refuses sequences whose positions would be turned by factors that those beside them do not have."""
+        if self.longest is not None and count > self.longest:
+            raise RefusalError(
+                "model",
+                f"{self.settings.path}: a sequence of {count} tokens is longer than the {self.longest} up to which "
+                "longrope has short factors, and engine torch reads no longer ones; shorten it, or use engine native",
+            )
+
     def forget_whole_weights(self) -> None:
         """Drops what was gathered: the next pass sees the weights of then."""
-        reshard: Any = self.student
-        reshard.reshard()
+        if self.sampler is None:
+            reshard: Any = self.student
+            reshard.reshard()

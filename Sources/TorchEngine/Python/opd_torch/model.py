@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +14,13 @@ from torch import nn
 from opd_torch import adapters
 from opd_torch.errors import RefusalError
 from opd_torch.head import head_logprobs
+from opd_torch.layout import TYPES, Layout
 from opd_torch.packing import Row
 from opd_torch.ranks import Ranks
 
 # What some families do to logits behind the head; the head here does not, and so refuses them.
 LOGIT_SETTINGS = {"final_logit_softcapping": None, "logit_scale": 1, "logits_scaling": 1}
+USES = ("train", "score", "sample")
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,14 @@ class ModelSettings:
     """How a model is computed."""
 
     path: str
-    dtype: str  # f32 or bf16
+    use: str  # train: f32 masters; score, sample: weights are kept in `dtype`
+    dtype: str  # of activations, and of weights where they are multiplied
     attention: str  # auto, or an implementation of transformers
     recompute: bool
     compile: bool
-    trains: bool  # f32 masters; otherwise weights are kept in `dtype`
+    slots: int  # responses that are sampled at once
+    cache: float  # what share of a GPU's free memory they may have
     adapters: adapters.AdapterSettings | None
-
-    @property
-    def compute_type(self) -> torch.dtype:
-        """The type of activations and of weights where they are multiplied."""
-        return torch.float32 if self.dtype == "f32" else torch.bfloat16
 
 
 class Student(nn.Module):
@@ -57,35 +56,34 @@ def row_logprobs(model: Any, row: Row) -> tuple[torch.Tensor, torch.Tensor]:
     hidden = model.base_model(
         input_ids=row.ids, position_ids=row.positions, attention_mask=None, use_cache=False
     ).last_hidden_state
-    return head_logprobs(
-        hidden[0].index_select(0, row.rows),
-        model.get_output_embeddings().weight,
-        row.targets,
-        row.inverse_temperatures,
-    )
+    weight = model.get_output_embeddings().weight
+    return head_logprobs(hidden[0].index_select(0, row.rows), weight, row.targets, row.inverse_temperatures)
 
 
-def build(settings: ModelSettings, ranks: Ranks) -> Student:
+def build(settings: ModelSettings, ranks: Ranks, layout: Layout) -> Student:
     """Returns a model with memory for its weights but no values in it; a `RefusalError` says why it cannot be had."""
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-    model = _skeleton(settings, ranks)
-    if settings.adapters is not None:
-        adapters.inject(model, settings.adapters)
-    model.train(settings.trains)
-    if settings.trains and settings.recompute:
+    model, trains = _skeleton(settings, ranks), settings.use == "train"
+    if settings.adapters is not None and trains:
+        adapters.inject(model, settings.adapters, layout)
+    model.train(trains)
+    if trains and settings.recompute:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    if not settings.trains:
+    student = Student(model)
+    if not trains:
         # Rotary frequencies and the like stay f32.
         for parameter in model.parameters():
-            parameter.data = parameter.data.to(settings.compute_type)
+            parameter.data = parameter.data.to(TYPES[settings.dtype])
             parameter.requires_grad_(False)
-    student = Student(model)
+    if settings.use == "sample":
+        # Transformers' sampling calls the model by itself.
+        return student.to(ranks.device)
     blocks = [module for module in model.modules() if type(module).__name__ in (model._no_split_modules or [])]
     if not blocks:
         raise RefusalError("model", f"{settings.path}: {type(model).__name__} has no blocks that transformers names")
     policy = MixedPrecisionPolicy(
-        param_dtype=settings.compute_type, reduce_dtype=torch.float32, cast_forward_inputs=False
+        param_dtype=TYPES[settings.dtype], reduce_dtype=torch.float32, cast_forward_inputs=False
     )
     for block in blocks:
         if settings.compile:
@@ -141,13 +139,8 @@ def _skeleton(settings: ModelSettings, ranks: Ranks) -> Any:
 def _attention(settings: ModelSettings, ranks: Ranks) -> str:
     if settings.attention != "auto":
         return settings.attention
-    if ranks.kind == "cuda" and settings.dtype == "bf16":
-        with contextlib.suppress(Exception):
-            from transformers.utils.import_utils import is_flash_attn_2_available
-
-            if is_flash_attn_2_available():
-                return "flash_attention_2"
-    return "sdpa"
+    has_flash = ranks.kind == "cuda" and settings.dtype == "bf16" and importlib.util.find_spec("flash_attn")
+    return "flash_attention_2" if has_flash else "sdpa"
 
 
 def public_name(name: str) -> str:

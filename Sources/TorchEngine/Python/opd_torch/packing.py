@@ -22,7 +22,7 @@ class Sequences:
     rank_counts: Array  # sequences of each rank; none is allowed
 
     @staticmethod
-    def of(message: Message, ranks: int, vocabulary: int) -> Sequences:
+    def of(message: Message, ranks: int) -> Sequences:
         """Returns the sequences of a request; a `RefusalError` says why it is malformed."""
         given = Sequences(
             message.array("tokens", "i32"),
@@ -37,20 +37,13 @@ class Sequences:
             raise RefusalError("request", f"{message.verb} has arrays of different lengths, or not of {ranks} ranks")
         if (prompts < 1).any() or (counts <= prompts).any() or int(counts.sum()) != len(given.tokens):
             raise RefusalError("request", f"{message.verb} has a sequence without a prompt or a response")
-        if ((given.tokens < 0) | (given.tokens >= vocabulary)).any():
-            raise RefusalError("request", f"{message.verb} has ids outside the model's vocabulary of {vocabulary}")
         if not (np.isfinite(given.temperatures) & (given.temperatures >= 0)).all():
             raise RefusalError("request", f"{message.verb} has a temperature that is none")
         return given
 
-    @property
-    def response_counts(self) -> Array:
-        """Response tokens of each sequence."""
-        return self.counts - self.prompt_counts
-
     def response_slice(self, rank: int) -> slice:
         """Returns where a rank's response tokens lie among those of all."""
-        ends = np.concatenate([[0], np.cumsum(self.response_counts, dtype=np.int64)])
+        ends = np.concatenate([[0], np.cumsum(self.counts - self.prompt_counts, dtype=np.int64)])
         first = int(self.rank_counts[:rank].sum())
         return slice(int(ends[first]), int(ends[first + int(self.rank_counts[rank])]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -44,14 +45,10 @@ class Ranks:
             store = dist.HashStore()  # type: ignore[attr-defined]
             dist.init_process_group(backend, store=store, rank=0, world_size=1)
         self.rank = dist.get_rank()
+        self.is_first = self.rank == 0  # speaks to the learner
         self.count = dist.get_world_size()
         self.control = dist.new_group(backend="gloo", timeout=PATIENCE)
         self.mesh = init_device_mesh(self.kind, (self.count,))
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this rank speaks to the learner."""
-        return self.rank == 0
 
     def share(self, value: Any) -> Any:
         """Returns what rank 0 gave, on every rank."""
@@ -60,6 +57,17 @@ class Ranks:
         box = [value]
         dist.broadcast_object_list(box, src=0, group=self.control)
         return box[0]
+
+    def first(self, path: str, work: Callable[[], None]) -> None:
+        """Has rank 0 write something; where it cannot, every rank refuses, and none waits for another."""
+        failure = None
+        if self.is_first:
+            try:
+                work()
+            except OSError as error:
+                failure = error.strerror or str(error)
+        if (reason := self.share(failure)) is not None:
+            raise RefusalError("file", f"{path} cannot be written: {reason}")
 
     def gather(self, value: Any) -> list[Any]:
         """Returns what every rank gave, on rank 0; nothing elsewhere."""

@@ -6,7 +6,6 @@ import os
 import select
 import sys
 import threading
-from typing import Any
 
 import torch
 import zmq
@@ -18,6 +17,13 @@ from opd_torch.verbs import VERBS
 
 # The learner's words for what went wrong begin with this.
 PREFIX = "opd_torch: "
+# What to change where memory ends, by who needs it.
+ROOM = {
+    "sample": "lower torch.cache or pipeline.slots",
+    "score": "raise torch.processes, or set torch.dtype: bf16",
+    "load": "raise torch.processes, or set torch.dtype: bf16",
+}
+TRAINING_ROOM = "lower training.token_budget, set torch.recompute: true, or raise torch.processes"
 
 
 class FatalError(Exception):
@@ -48,85 +54,73 @@ def end_with(process_id: int) -> None:
 
 
 class Channel:
-    """Rank 0's socket."""
+    """Rank 0's socket; the other ranks have one that leads nowhere."""
 
-    def __init__(self, endpoint: str) -> None:
-        self.context = zmq.Context()
-        self.socket = self.context.socket(zmq.DEALER)
-        self.socket.setsockopt(zmq.LINGER, 2000)
-        self.socket.connect(endpoint)
+    def __init__(self, endpoint: str | None) -> None:
+        self.socket: zmq.Socket[bytes] | None = None
+        if endpoint is not None:
+            self.socket = zmq.Context().socket(zmq.DEALER)
+            self.socket.setsockopt(zmq.LINGER, 2000)
+            self.socket.connect(endpoint)
 
-    def receive(self) -> list[bytes]:
-        """Waits for a message and returns its frames."""
-        return self.socket.recv_multipart()
+    def receive(self) -> Message | None:
+        """Waits for a request; there is none where it was malformed, which is answered."""
+        if self.socket is None:
+            return None
+        try:
+            return Message.reading(self.socket.recv_multipart())
+        except RefusalError as refusal:
+            self.send(refused(refusal))
+            return None
 
     def send(self, message: Message) -> None:
         """Sends a message."""
-        self.socket.send_multipart(message.frames())
+        if self.socket is not None:
+            self.socket.send_multipart(message.frames())
 
     def close(self) -> None:
         """Sends what is left."""
-        self.socket.close()
-        self.context.term()
+        if self.socket is not None:
+            self.socket.context.destroy(2000)
 
 
-def serve(engine: Engine, channel: Channel | None) -> None:
-    """Answers until a learner says stop. Rank 0 has the channel."""
+def serve(engine: Engine, channel: Channel) -> None:
+    """Answers until a learner says stop."""
     while True:
-        request = _next(channel) if channel else None
-        request = engine.ranks.share(request)
+        request = engine.ranks.share(channel.receive())
         if request is None:
             continue
         answer = _answer(engine, request, channel)
         answer.id = request.id
-        if channel:
-            channel.send(answer)
+        channel.send(answer)
         if request.verb == "stop":
             return
 
 
-def _next(channel: Channel) -> Message | None:
+def _answer(engine: Engine, request: Message, channel: Channel) -> Message:
     try:
-        return Message.reading(channel.receive())
-    except RefusalError as refusal:
-        channel.send(refused(refusal))
-        return None
-
-
-def _answer(engine: Engine, request: Message, channel: Channel | None) -> Message:
-    try:
-        verb = VERBS.get(request.verb)
-        if verb is None:
+        if request.verb not in VERBS:
             raise RefusalError("request", f"there is no verb {request.verb}")
-        return verb(engine, request)
+        return VERBS[request.verb](engine, request)
     except RefusalError as refusal:
         return refused(refusal)
     except Exception as error:
         # Other ranks may be in the middle of a pass: there is no way back.
-        line = f"rank {engine.ranks.rank}: {_reason(error, request.verb)}"
+        is_memory = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+        reason = (
+            f"out of memory in {request.verb}; {ROOM.get(request.verb, TRAINING_ROOM)}"
+            if is_memory
+            else f"{request.verb} failed: {type(error).__name__}: {error}"
+        )
+        line = f"rank {engine.ranks.rank}: {reason}"
         say(line)
-        if channel:
-            code = "memory" if _is_out_of_memory(error) else "failure"
-            answer = refused(RefusalError(code, line))
-            answer.id = request.id
-            channel.send(answer)
-            channel.close()
+        answer = refused(RefusalError("memory" if is_memory else "failure", line))
+        answer.id = request.id
+        channel.send(answer)
+        channel.close()
         raise FatalError(line) from error
 
 
 def refused(refusal: RefusalError) -> Message:
     """Returns the answer that is none."""
-    fields: dict[str, Any] = {"code": refusal.code, "message": str(refusal)}
-    return Message("error", fields)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-
-
-def _reason(error: Exception, verb: str) -> str:
-    if _is_out_of_memory(error):
-        return (
-            f"out of memory in {verb}; lower training.token_budget, set torch.recompute: true, or raise torch.processes"
-        )
-    return f"{verb} failed: {type(error).__name__}: {error}"
+    return Message("error", {"code": refusal.code, "message": str(refusal)})

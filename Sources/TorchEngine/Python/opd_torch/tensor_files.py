@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import math
 import os
-from collections.abc import Callable, Iterable
-from typing import BinaryIO
+from collections.abc import Callable
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from opd_torch.errors import RefusalError
+from opd_torch.ranks import Ranks
 
 
 class TensorFiles:
@@ -29,15 +29,11 @@ class TensorFiles:
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise RefusalError("file", f"{path} cannot be read: {error}") from None
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Returns a tensor's shape; a `RefusalError` names the one that is missing."""
-        if name not in self.places:
-            raise RefusalError("file", f"{self.path} has no tensor {name}")
-        return tuple(self.places[name].get_slice(name).get_shape())
-
     def read(self, name: str, rows: slice, shape: tuple[int, ...]) -> torch.Tensor:
         """Returns some rows of a tensor that has to have this shape."""
-        found = self.shape(name)
+        if name not in self.places:
+            raise RefusalError("file", f"{self.path} has no tensor {name}")
+        found = tuple(self.places[name].get_slice(name).get_shape())
         if found != shape:
             raise RefusalError("file", f"{self.path}: {name} is {list(found)}, not {list(shape)}")
         return self.places[name].get_slice(name)[rows] if shape else self.places[name].get_tensor(name)
@@ -57,56 +53,37 @@ def _files(folder: str) -> list[str]:
 
 
 def write_tensors(
-    path: str | None,
+    path: str,
+    ranks: Ranks,
     shapes: dict[str, tuple[int, ...]],
     values: Callable[[str], torch.Tensor],
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Writes f32 tensors one after the other, flushed to disk; without a path it only asks for their values.
+    """Has rank 0 write f32 tensors one after the other, flushed to disk. `values` is asked on every rank, in order."""
+    header = _header(shapes, metadata or {"format": "pt"})
 
-    `values` is called in the same order on every rank, because it may be collective.
-    """
-    file: BinaryIO | None = None
-    failure: OSError | None = None
+    def reserve() -> None:
+        with open(path, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, len(header) + sum(4 * math.prod(shape) for shape in shapes.values()))
 
-    def write(content: bytes | memoryview) -> None:
-        # A full disk must not keep rank 0 from the calls that the other ranks make.
-        nonlocal failure
-        if file is not None and failure is None:
-            try:
-                file.write(content)
-            except OSError as error:
-                failure = error
-
-    try:
-        if path is not None:
-            try:
-                file = open(path, "wb")  # noqa: SIM115
-            except OSError as error:
-                failure = error
-            write(_header(shapes, metadata))
+    # A full disk is met here, by all ranks, and not by one of them in the middle of what all do together.
+    ranks.first(path, reserve)
+    with open(path if ranks.is_first else os.devnull, "r+b") as file:
+        file.write(header)
         for name in shapes:
             tensor = values(name)
-            if file is not None:
-                write(tensor.float().contiguous().cpu().numpy().data)
-        if file is not None and failure is None:
+            if ranks.is_first:
+                file.write(tensor.float().contiguous().cpu().numpy().data)
+        if ranks.is_first:
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        failure = error
-    finally:
-        if file is not None:
-            with contextlib.suppress(OSError):
-                file.close()
-    if failure is not None:
-        raise RefusalError("file", f"{path} cannot be written: {failure.strerror}")
 
 
-def _header(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str] | None) -> bytes:
-    header: dict[str, object] = {"__metadata__": metadata or {"format": "pt"}}
+def _header(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str]) -> bytes:
+    header: dict[str, object] = {"__metadata__": metadata}
     offset = 0
     for name, shape in shapes.items():
-        end = offset + 4 * torch.Size(shape).numel()
+        end = offset + 4 * math.prod(shape)
         header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header).encode()
@@ -114,20 +91,9 @@ def _header(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str] | None)
     return len(text).to_bytes(8, "little") + text
 
 
-def write_text(path: str, text: str) -> None:
+def write_json(path: str, content: object) -> None:
     """Writes a small file, flushed to disk."""
     with open(path, "w") as file:
-        file.write(text)
+        file.write(json.dumps(content, indent=2) + "\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def shard_rows(count: int, rank: int, ranks: int) -> slice:
-    """Returns the rows of a tensor that FSDP2 gives to a rank."""
-    size = -(-count // ranks)
-    return slice(min(rank * size, count), min((rank + 1) * size, count))
-
-
-def names_missing(wanted: Iterable[str], files: TensorFiles) -> list[str]:
-    """Returns the names that files do not have."""
-    return [name for name in wanted if name not in files.places]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import zmq
 from opd_torch.messages import Message
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 PACKAGE = Path(__file__).parents[1]
@@ -132,10 +134,92 @@ def start(running: dict[int, Client], tmp_path_factory: pytest.TempPathFactory) 
         client.close()
 
 
-def load(client: Client, case: str | Path, **fields: Any) -> Message:
-    """Loads a golden case, or any folder, to be trained in f32."""
-    settings = {"dtype": "f32", "attention": "auto", "train": True, "recompute": False, "compile": False, **fields}
-    return client.ask("load", {"model": str(GOLDEN / case), **settings})
+LORA = {
+    "rank": 4,
+    "alpha": 16.0,
+    "scale": 4.0,
+    "targets": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    "fingerprint": "c0ffee0123456789",
+}
+HEAD = b"OPDLORA1" + bytes(range(56))
+
+
+def shapes(folder: Path) -> dict[str, list[int]]:
+    """Returns the shapes of a model's parameters."""
+    with safe_open(folder / "model.safetensors", "np") as file:
+        return {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+def manifest(of: dict[str, list[int]], matrix_type: str = "f32", start: int = 0) -> dict[str, Any]:
+    """Returns where parameters lie, each at a multiple of 64 bytes, as a learner says it."""
+    tensors, end = [], start
+    for name, shape in of.items():
+        kind = matrix_type if len(shape) == 2 else "f32"
+        tensors.append({"name": name, "shape": shape, "type": kind, "byteOffset": end})
+        end += -(-int(np.prod(shape)) * (4 if kind == "f32" else 2) // 64) * 64
+    return {"tensors": tensors, "byteCount": end}
+
+
+def adapter_manifest(of: dict[str, list[int]], lora: dict[str, Any]) -> dict[str, Any]:
+    """Returns where adapters lie, behind their head."""
+    found: dict[str, list[int]] = {}
+    for name, shape in of.items():
+        stem = name.removesuffix(".weight")
+        if stem.rpartition(".")[2] in lora["targets"] and name.endswith(".weight"):
+            found |= {
+                f"{stem}.lora_A.weight": [lora["rank"], shape[1]],
+                f"{stem}.lora_B.weight": [shape[0], lora["rank"]],
+            }
+    return manifest(found, start=64)
+
+
+def write_snapshot(path: Path, given: dict[str, Any], values: dict[str, np.ndarray], head: bytes = b"") -> None:
+    """Writes a snapshot of f32 values."""
+    memory = bytearray(given["byteCount"])
+    memory[: len(head)] = head
+    for tensor in given["tensors"]:
+        content = values[tensor["name"]].astype(np.float32).tobytes()
+        memory[tensor["byteOffset"] : tensor["byteOffset"] + len(content)] = content
+    path.write_bytes(memory)
+
+
+def first_adapters(given: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Returns values that adapters begin with: A at random, B zero."""
+    random = np.random.default_rng(7)
+    return {
+        tensor["name"]: random.uniform(-1, 1, tensor["shape"]) / np.sqrt(tensor["shape"][1])
+        if ".lora_A." in tensor["name"]
+        else np.zeros(tensor["shape"])
+        for tensor in given["tensors"]
+    }
+
+
+def load(client: Client, case: str | Path, **fields: Any) -> dict[str, Any]:
+    """Loads a golden case, or any folder, to be trained in f32 unless `fields` say otherwise; returns the manifest."""
+    folder = GOLDEN / case
+    settings = {
+        "use": "train",
+        "dtype": "f32",
+        "attention": "auto",
+        "recompute": False,
+        "compile": False,
+        "slots": 4,
+        "cache": 0.5,
+        **fields,
+    }
+    try:
+        of = shapes(folder)
+    except Exception:
+        of = shapes(GOLDEN / "qwen2")
+    lora = settings.get("adapters")
+    if "manifest" not in settings:
+        settings["manifest"] = adapter_manifest(of, lora) if lora else manifest(of, settings["dtype"])
+    with tempfile.NamedTemporaryFile() as file:
+        if lora:
+            write_snapshot(Path(file.name), settings["manifest"], first_adapters(settings["manifest"]), HEAD)
+            settings["adapters"] = {**lora, "values": file.name}
+        client.ask("load", {"model": str(folder), **settings})
+    return settings["manifest"]
 
 
 class Golden:

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 def test_three_steps_follow_the_reference(start: Start, tmp_path: Path, case: str, processes: int) -> None:
     golden = Golden(case, processes)
     client = start(processes)
-    loaded = load(client, case)
+    manifest = load(client, case)
     for index in range(3):
         logprobs, step = train(client, golden)
         assert abs(golden.loss(logprobs) - golden.arrays["adamw_losses"][index]) < 2e-5
@@ -23,7 +23,7 @@ def test_three_steps_follow_the_reference(start: Start, tmp_path: Path, case: st
             assert np.abs(logprobs - golden.of_responses("logprobs")).max() < 2e-5
             assert step.fields["norm"] == pytest.approx(float(golden.arrays["grad_norm"][0]), rel=1e-4)
         assert step.fields["applied"] and step.fields["finite"]
-    weights = snapshot(client, loaded.fields["manifest"], tmp_path / "weights")
+    weights = snapshot(client, manifest, tmp_path / "weights")
     for name, values in weights.items():
         wanted = golden.arrays[f"adamw3.{name}"]
         # Adam moves a weight whose gradient is all but zero by up to the learning rate, either way.
@@ -40,12 +40,12 @@ def test_gradients_are_those_of_the_reference(
         pytest.skip("an idle rank is the same in every family")
     golden = Golden(case, processes, rank_counts)
     client = start(processes)
-    loaded = load(client, case)
+    manifest = load(client, case)
     # A step of AdamW from zero moments without its square root: the first moment is a tenth of the gradient.
     train(client, golden, clip_grad_norm=0.0)
     client.ask("save", {"folder": str(tmp_path)})
     moments = load_file(tmp_path / "optimizer.safetensors")
-    for tensor in loaded.fields["manifest"]["tensors"]:
+    for tensor in manifest["tensors"]:
         wanted = golden.arrays[f"grad.{tensor['name']}"]
         found = moments[f"exp_avg.{tensor['name']}"] * 10
         assert np.abs(found - wanted).max() < 2e-5 * max(1, np.abs(wanted).max()), tensor["name"]
@@ -83,7 +83,7 @@ def test_the_snapshot_of_the_beginning_is_the_model(start: Start, tmp_path: Path
     model = load_file(GOLDEN / "qwen2/model.safetensors")
     for processes, dtype in [(1, "f32"), (2, "bf16")]:
         client = start(processes)
-        manifest = load(client, "qwen2", dtype=dtype).fields["manifest"]
+        manifest = load(client, "qwen2", dtype=dtype)
         weights = snapshot(client, manifest, tmp_path / dtype)
         assert set(weights) == set(model)
         for name, values in weights.items():

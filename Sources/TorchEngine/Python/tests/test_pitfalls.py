@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ADAMW, GOLDEN, Client, EngineAnswerError, Golden, Start, load, snapshot, train
+from conftest import ADAMW, GOLDEN, LORA, Client, EngineAnswerError, Golden, Start, load, snapshot, train
 from safetensors.numpy import load_file, save_file
 
 
@@ -47,7 +47,7 @@ def test_a_score_sees_the_weights_of_the_last_step(start: Start) -> None:
 def test_tied_weights_stay_one(start: Start, tmp_path: Path) -> None:
     golden = Golden("llama-tied", 2)
     client = start(2)
-    manifest = load(client, "llama-tied").fields["manifest"]
+    manifest = load(client, "llama-tied")
     assert "lm_head.weight" not in [tensor["name"] for tensor in manifest["tensors"]]
     train(client, golden, learning_rate=1e-2)
     trained = client.ask("score", **golden.request()).arrays["logprobs"]
@@ -71,7 +71,7 @@ def test_gradients_are_sums_and_not_means_of_the_ranks(start: Start) -> None:
 def test_a_gradient_that_is_not_finite_changes_nothing(start: Start, tmp_path: Path, bad: float) -> None:
     golden = Golden("qwen2", 2)
     client = start(2)
-    manifest = load(client, "qwen2").fields["manifest"]
+    manifest = load(client, "qwen2")
     before = snapshot(client, manifest, tmp_path / "before")
     logprobs = client.ask("forward", **golden.request()).arrays["logprobs"]
     gradient = golden.gradient(logprobs)
@@ -88,7 +88,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(start: Start, tmp_path: P
 def test_a_step_called_off_changes_nothing(start: Start, tmp_path: Path) -> None:
     golden = Golden("qwen2")
     client = start()
-    manifest = load(client, "qwen2").fields["manifest"]
+    manifest = load(client, "qwen2")
     before = snapshot(client, manifest, tmp_path / "before")
     _, step = train(client, golden, apply=False)
     assert step.fields["norm"] == pytest.approx(float(golden.arrays["grad_norm"][0]), rel=1e-4)
@@ -144,20 +144,44 @@ def test_models_that_do_not_fit_are_refused_by_name(start: Start, tmp_path: Path
     assert "not finite" in str(_refusal(client, folder))
     (folder / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     assert "cannot be read" in str(_refusal(client, folder))
-    assert "is above 8" in str(_refusal(client, "qwen2", adapters=_lora(rank=9)))
     # It lives on.
     load(client, "qwen2")
 
 
 def test_a_layout_of_other_parameters_is_refused(start: Start) -> None:
     client = start()
-    manifest = load(client, "qwen2").fields["manifest"]
-    assert load(client, "qwen2", manifest=manifest).fields["manifest"] == manifest
+    manifest = load(client, "qwen2")
+    adapters = load(client, "qwen2", adapters=LORA)
+    assert "needs the manifest" in str(_refusal(client, "qwen2", manifest=None))
     manifest["tensors"][3]["name"] = "model.layers.0.self_attn.other.weight"
     assert "is not the same parameter" in str(_refusal(client, "qwen2", manifest=manifest))
     manifest["tensors"][3]["byteOffset"] = 3
     assert "manifest" in str(_refusal(client, "qwen2", manifest=manifest))
+    for tensor in adapters["tensors"]:
+        tensor["name"] = tensor["name"].replace("self_attn.q_proj", "self_attn.other")
+    assert "self_attn.other is no matrix" in str(_refusal(client, "qwen2", adapters=LORA, manifest=adapters))
 
 
-def _lora(rank: int = 4) -> dict[str, object]:
-    return {"rank": rank, "alpha": 8.0, "targets": ["q_proj", "k_proj"], "seed": 1, "fingerprint": "1"}
+@pytest.mark.parametrize("use", ["train", "score", "sample"])
+def test_longrope_beyond_its_short_factors_is_refused(start: Start, use: str) -> None:
+    golden = Golden("phi3-longrope")
+    client = start()
+    load(client, "phi3-longrope", use=use)
+    # 64 positions are turned by short factors, and with one more all of a row by long ones.
+    for count in (64, 65):
+        tokens = np.resize(golden.ids[0], count).astype(np.int32)
+        counts = {"counts": np.array([count], np.int32), "tokens": tokens}
+        request = {**golden.request([0]), **counts, "prompt_counts": np.array([8], np.int32)}
+        if use == "sample":
+            numbers, limits = np.array([count], np.int32), np.array([1], np.int32)
+            request = {**counts, "numbers": numbers, "limits": limits, "stop": numbers[:0], "cancelled": numbers[:0]}
+            request |= {"counts": np.array([count - 1], np.int32), "tokens": tokens[1:]}
+        fields = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "wait": 5.0} if use == "sample" else {}
+        verb = "forward" if use == "train" else use
+        if count == 64:
+            client.ask(verb, fields, **request)
+            continue
+        if use == "train":
+            load(client, "phi3-longrope", use=use)
+        with pytest.raises(EngineAnswerError, match="longer than the 64 up to which longrope"):
+            client.ask(verb, fields, **request)

@@ -16,17 +16,8 @@ from opd_torch.verbs.score import score
 from opd_torch.verbs.snapshot import snapshot
 from opd_torch.verbs.step import step
 from opd_torch.verbs.stop import stop
+from opd_torch.verbs.weights import weights
 
+_ALL = (backward, forward, load, restore, sample, save, score, snapshot, step, stop, weights)
 # Each runs on every rank; what rank 0 returns is the answer.
-VERBS: dict[str, Callable[[Engine, Message], Message]] = {
-    "backward": backward,
-    "forward": forward,
-    "load": load,
-    "restore": restore,
-    "sample": sample,
-    "save": save,
-    "score": score,
-    "snapshot": snapshot,
-    "step": step,
-    "stop": stop,
-}
+VERBS: dict[str, Callable[[Engine, Message], Message]] = {verb.__name__: verb for verb in _ALL}

@@ -16,7 +16,7 @@ def backward(engine: Engine, message: Message) -> Message:
         raise RefusalError("request", "no forward pass is waiting for this backward pass")
     gradient = message.array("gradient", "f32")
     logprobs, sequences = engine.pending
-    if len(gradient) != int(sequences.response_counts.sum()):
+    if len(gradient) != int((sequences.counts - sequences.prompt_counts).sum()):
         raise RefusalError("request", "backward has not one value a response token")
     engine.pending = None
     mine = np.ascontiguousarray(gradient[sequences.response_slice(engine.ranks.rank)])

@@ -14,19 +14,25 @@ from opd_torch.packing import Sequences
 
 def forward(engine: Engine, message: Message) -> Message:
     """Answers `logprobs` and `entropies`, one a response token, in the order of the request."""
-    model = engine.model
-    model.training()
+    engine.model.training()
     if engine.pending is not None:
         raise RefusalError("request", "a forward pass is waiting for its backward pass")
-    sequences = Sequences.of(message, engine.ranks.count, model.vocabulary)
+    return evaluate(engine, message, keeps=True)
+
+
+def evaluate(engine: Engine, message: Message, keeps: bool) -> Message:
+    """Has every rank compute its sequences, and returns what all of them found, one after the other."""
+    model = engine.model
+    sequences = Sequences.of(message, engine.ranks.count)
+    model.check_ids(sequences.tokens, message.verb)
+    model.check_length(int(sequences.counts.max(initial=0)))
     row = sequences.row(engine.ranks.rank, engine.ranks.device)
-    logprobs, entropies = model.student(row_logprobs, row)
-    engine.pending = (logprobs, sequences)
-    return evaluation(engine, message.verb, logprobs, entropies)
-
-
-def evaluation(engine: Engine, verb: str, logprobs: torch.Tensor, entropies: torch.Tensor) -> Message:
-    """Returns what all ranks computed, one after the other."""
+    with torch.set_grad_enabled(keeps):
+        logprobs, entropies = model.student(row_logprobs, row)
+    if keeps:
+        engine.pending = (logprobs, sequences)
+    else:
+        model.forget_whole_weights()
     parts = engine.ranks.gather(torch.stack([logprobs.detach(), entropies.detach()]).cpu().numpy())
     both = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0), np.float32)
-    return Message(verb, {}, {"logprobs": both[0], "entropies": both[1]})
+    return Message(message.verb, {}, {"logprobs": both[0], "entropies": both[1]})

@@ -1,67 +1,71 @@
-"""load: makes a model of transformers ready to be trained, or to score and sample."""
+"""load: makes a model of transformers ready to be trained, to score or to sample."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 
-from opd_torch.adapters import AdapterSettings, first_values
+from opd_torch import adapters
+from opd_torch.adapters import AdapterSettings
 from opd_torch.engine import Engine, LoadedModel, Weights
 from opd_torch.errors import RefusalError
-from opd_torch.layout import Layout
+from opd_torch.layout import TYPES, Layout, Snapshot
 from opd_torch.messages import Message
-from opd_torch.model import ModelSettings, Student, build, public_name, row_logprobs
+from opd_torch.model import USES, ModelSettings, Student, build, public_name, row_logprobs
 from opd_torch.packing import Row
-from opd_torch.tensor_files import TensorFiles, names_missing
+from opd_torch.tensor_files import TensorFiles
 
 
 def load(engine: Engine, message: Message) -> Message:
     """Loads the folder `model` and answers what it is."""
-    dtype = message.text("dtype")
-    if dtype not in {"f32", "bf16"}:
-        raise RefusalError("request", f"load needs a dtype f32 or bf16, not {dtype}")
-    settings = ModelSettings(
-        path=message.text("model"),
-        dtype=dtype,
-        attention=message.text("attention"),
-        recompute=message.fields.get("recompute") is True,
-        compile=message.fields.get("compile") is True,
-        trains=message.fields.get("train") is True,
-        adapters=AdapterSettings.reading(message.fields.get("adapters")),
-    )
+    fields = {**message.fields, "path": message.text("model")}
+    manifest, given = fields.get("manifest"), fields.get("adapters")
+    try:
+        own = {
+            field.name: fields[field.name] for field in dataclasses.fields(ModelSettings) if field.name != "adapters"
+        }
+        settings = ModelSettings(**own, adapters=AdapterSettings(**given) if given else None)
+    except (KeyError, TypeError) as error:
+        raise RefusalError("request", f"load has not the settings that it needs: {error}") from None
+    layout = Layout.reading(manifest) if manifest else Layout([], 0)
+    if settings.dtype not in TYPES or settings.use not in USES:
+        raise RefusalError("request", f"load needs a dtype of {', '.join(TYPES)} and a use of {', '.join(USES)}")
+    if settings.use == "sample" and engine.ranks.count > 1:
+        raise RefusalError("request", "a sampler is one process; start as many workers as there are GPUs")
+    if settings.use != "score" and not layout.places:
+        raise RefusalError("request", f"a model that is to {settings.use} needs the manifest of its weights")
+    # What was there before makes room.
+    engine.close()
     # Missing weights are refused before there is memory for them.
     files = TensorFiles(settings.path)
-    student = build(settings, engine.ranks)
+    student = build(settings, engine.ranks, layout)
     parameters = {public_name(name): parameter for name, parameter in student.named_parameters()}
     base = Weights({name: value for name, value in parameters.items() if ".lora_" not in name}, engine.ranks)
     _check_names(settings.path, base, files, student)
     for name, shape in base.shapes.items():
         base.set(name, files.read(name, base.rows(name), shape))
-    layout = Layout.of(base.shapes, settings.dtype)
-    trained = base
+    trained, head = base, b""
     if settings.adapters is not None:
-        trained, layout = _first_adapters(settings.adapters, parameters, layout, engine)
-    if (given := message.fields.get("manifest")) is not None:
-        layout = _given_layout(given, layout)
-    model = LoadedModel(student, settings, base, trained, layout)
+        adapters.check(layout, base.shapes, settings.adapters.rank)
+        if settings.use == "train":
+            snapshot = Snapshot(settings.adapters.values, layout)
+            head = snapshot.memory[: adapters.HEAD_BYTES]
+            trained = Weights({name: parameters[name] for name in layout.shapes}, engine.ranks)
+            for place in layout.places:
+                trained.set(place.name, snapshot.read(place)[trained.rows(place.name)])
+    elif layout.places and layout.shapes != base.shapes:
+        name = min(set(layout.shapes.items()) ^ set(base.shapes.items()))[0]
+        raise RefusalError("model", f"{name} is not the same parameter for the learner and for transformers")
+    model = LoadedModel(student, settings, files, base, trained, layout, head)
     _check_head(model, engine)
-    engine.model = model
-    engine.pending = None
-    return Message(
-        "load",
-        {
-            "parameters": sum(torch.Size(shape).numel() for shape in base.shapes.values()),
-            "vocabulary": model.vocabulary,
-            "context": int(getattr(student.model.config, "max_position_embeddings", 0) or 0),
-            "manifest": layout.manifest,
-            "attention": student.model.config._attn_implementation,
-            "family": str(student.model.config.model_type),
-        },
-    )
+    engine.loaded = model
+    return Message("load")
 
 
 def _check_names(path: str, base: Weights, files: TensorFiles, student: Student) -> None:
     """Refuses weights that transformers stores under other names: they could not be written back."""
-    if missing := names_missing(base.shapes, files):
+    if missing := [name for name in base.shapes if name not in files.places]:
         raise RefusalError(
             "model",
             f"{path} lacks {missing[0]}: transformers makes it from others, or it is not there; not supported by "
@@ -72,31 +76,6 @@ def _check_names(path: str, base: Weights, files: TensorFiles, student: Student)
     surplus = [name for name in surplus if not name.endswith("inv_freq")]
     if surplus:
         raise RefusalError("model", f"{path}: {surplus[0]} is no weight that transformers knows of; remove it")
-
-
-def _first_adapters(
-    settings: AdapterSettings, parameters: dict[str, torch.nn.Parameter], base: Layout, engine: Engine
-) -> tuple[Weights, Layout]:
-    """Returns the adapters in the order of the matrices that they adapt, with their first values."""
-    stems = [place.name.removesuffix(".weight") for place in base.places]
-    names = [f"{stem}.lora_{factor}.weight" for stem in stems for factor in "AB"]
-    trained = Weights({name: parameters[name] for name in names if name in parameters}, engine.ranks)
-    for index, (name, shape) in enumerate(trained.shapes.items()):
-        values = (
-            torch.from_numpy(first_values(index, shape, settings.seed)) if ".lora_A." in name else torch.zeros(shape)
-        )
-        trained.set(name, values[trained.rows(name)])
-    return trained, Layout.of_adapters(trained.shapes)
-
-
-def _given_layout(given: object, own: Layout) -> Layout:
-    layout = Layout.reading(given)
-    shapes = {place.name: place.shape for place in layout.places}
-    wanted = {place.name: place.shape for place in own.places}
-    if shapes != wanted:
-        name = next(iter(sorted(set(shapes.items()) ^ set(wanted.items()))))[0]
-        raise RefusalError("model", f"{name} is not the same parameter for the learner and for transformers")
-    return layout
 
 
 def _check_head(model: LoadedModel, engine: Engine) -> None:

@@ -5,31 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from functools import partial
 
 import torch
 
 from opd_torch.adapters import FINGERPRINT_KEY, PREFIX
-from opd_torch.engine import Engine, LoadedModel
-from opd_torch.errors import RefusalError
-from opd_torch.layout import Layout
+from opd_torch.engine import Engine, LoadedModel, whole
 from opd_torch.messages import Message
-from opd_torch.tensor_files import write_tensors, write_text
+from opd_torch.ranks import Ranks
+from opd_torch.tensor_files import write_json, write_tensors
 
 STEP_KEY = "optimizer_step"
 MOMENTS = ("exp_avg", "exp_avg_sq")
-# What goes with a model beside its weights.
-SMALL_FILES = (
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "vocab.json",
-    "merges.txt",
-)
+# What goes with a model beside its weights: tokenizers, templates, settings.
+SMALL_FILES = (".json", ".jinja", ".model", ".txt")
+OF_WEIGHTS = {"config.json", "model.safetensors.index.json"}
 
 
 def save(engine: Engine, message: Message) -> Message:
@@ -37,54 +27,42 @@ def save(engine: Engine, message: Message) -> Message:
 
     Answers what is there then.
     """
-    model, folder = engine.model, message.text("folder")
+    model, folder, ranks = engine.model, message.text("folder"), engine.ranks
     optimizer = model.training()
     files = ["model", "optimizer.safetensors"]
-    first = engine.ranks.is_first
-    try:
-        _write_model(model, os.path.join(folder, "model"), first)
-        if model.settings.adapters is not None:
-            _write_adapters(model, os.path.join(folder, "adapter"), first)
-            files.append("adapter")
-    except OSError as error:
-        raise RefusalError("file", f"{folder} cannot be written: {error.strerror}") from None
-    trained = model.trained
-    names = [place.name for place in model.layout.places]
-    moments = {f"{kind}.{name}": (kind, name) for kind in MOMENTS for name in names}
-
-    def moment(key: str) -> torch.Tensor:
-        kind, name = moments[key]
-        return trained.whole(name, optimizer.moment(name, kind))
-
+    files += ["adapter"] if model.settings.adapters else []
+    for name in files:
+        if "." not in name:
+            ranks.first(folder, partial(os.makedirs, os.path.join(folder, name), exist_ok=True))
+    _write_model(model, os.path.join(folder, "model"), ranks)
+    _write_adapters(model, os.path.join(folder, "adapter"), ranks)
+    moments = {f"{kind}.{name}": moment for kind in MOMENTS for name, moment in optimizer.state(kind).items()}
     write_tensors(
-        os.path.join(folder, "optimizer.safetensors") if first else None,
-        {key: trained.shapes[name] for key, (_, name) in moments.items()},
-        moment,
-        {"format": "pt", STEP_KEY: str(optimizer.step_count)},
+        os.path.join(folder, "optimizer.safetensors"),
+        ranks,
+        {key: tuple(moment.shape) for key, moment in moments.items()},
+        lambda key: whole(moments[key]),
+        {"format": "pt", STEP_KEY: str(int(next(iter(optimizer.state("step").values()))))},
     )
     return Message("save", {"files": files})
 
 
-def _write_model(model: LoadedModel, folder: str, first: bool) -> None:
+def _write_model(model: LoadedModel, folder: str, ranks: Ranks) -> None:
     """Writes a folder that transformers loads, with what adapters add to it; its configuration comes last."""
-    source = model.settings.path
-    if first:
-        os.makedirs(folder, exist_ok=True)
-    names = [place.name for place in Layout.of(model.everything.shapes, "f32").places]
-    write_tensors(
-        os.path.join(folder, "model.safetensors") if first else None,
-        {name: model.everything.shapes[name] for name in names},
-        lambda name: merged(model, name),
-    )
-    if first:
-        for name in SMALL_FILES:
-            if os.path.isfile(os.path.join(source, name)):
+    source, shapes = model.settings.path, model.everything.shapes
+    write_tensors(os.path.join(folder, "model.safetensors"), ranks, shapes, lambda name: merged(model, name))
+
+    def write_others() -> None:
+        for name in os.listdir(source):
+            if name.endswith(SMALL_FILES) and name not in OF_WEIGHTS:
                 shutil.copyfile(os.path.join(source, name), os.path.join(folder, name))
         with open(os.path.join(source, "config.json")) as file:
             config = json.load(file)
         config.pop("torch_dtype", None)
         config["dtype"] = "float32"
-        write_text(os.path.join(folder, "config.json"), json.dumps(config, indent=2) + "\n")
+        write_json(os.path.join(folder, "config.json"), config)
+
+    ranks.first(folder, write_others)
 
 
 def merged(model: LoadedModel, name: str) -> torch.Tensor:
@@ -97,18 +75,26 @@ def merged(model: LoadedModel, name: str) -> torch.Tensor:
     return whole + settings.scale * (b @ a)
 
 
-def _write_adapters(model: LoadedModel, folder: str, first: bool) -> None:
+def _write_adapters(model: LoadedModel, folder: str, ranks: Ranks) -> None:
     settings, trained = model.settings.adapters, model.trained
     if settings is None:
         return
-    if first:
-        os.makedirs(folder, exist_ok=True)
     write_tensors(
-        os.path.join(folder, "adapter_model.safetensors") if first else None,
+        os.path.join(folder, "adapter_model.safetensors"),
+        ranks,
         {PREFIX + name: shape for name, shape in trained.shapes.items()},
         lambda name: trained.whole(name.removeprefix(PREFIX)),
-        {"format": "pt", FINGERPRINT_KEY: f"{settings.fingerprint:x}"},
+        {"format": "pt", FINGERPRINT_KEY: settings.fingerprint},
     )
-    if first:
-        text = json.dumps(settings.configuration(model.settings.path)) + "\n"
-        write_text(os.path.join(folder, "adapter_config.json"), text)
+    configuration = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": model.settings.path,
+        "r": settings.rank,
+        "lora_alpha": settings.alpha,
+        "target_modules": settings.targets,
+        "lora_dropout": 0,
+        "bias": "none",
+        "inference_mode": True,
+    }
+    ranks.first(folder, partial(write_json, os.path.join(folder, "adapter_config.json"), configuration))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
-from opd_torch.engine import Engine, Optimizer
+from opd_torch.engine import Engine, local
 from opd_torch.errors import RefusalError
 from opd_torch.messages import Message
 
@@ -31,49 +32,31 @@ def step(engine: Engine, message: Message) -> Message:
         name: message.number(name)
         for name in ("learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "clip_grad_norm")
     }
-    gradients = _gradients(optimizer)
-    norm = math.sqrt(sum_of_squares(engine, list(gradients.values())))
+    parameters: dict[str, Any] = dict(optimizer.parameters)
+    for parameter in parameters.values():
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [local(parameter.grad) for parameter in parameters.values()]
+    norm = math.sqrt(sum_of_squares(engine, gradients))
     limit = settings["clip_grad_norm"]
     # The guard against a zero norm is that of torch.nn.utils.clip_grad_norm_.
     scale = limit / (norm + 1e-6) if limit > 0 and norm > limit else 1.0
     applied = bool(message.fields.get("apply", True)) and math.isfinite(norm) and norm * scale < LARGEST_NORM
     finite = True
     if applied:
-        _update(optimizer, gradients, scale, settings)
-        squares = sum_of_squares(engine, list(optimizer.rows.values()))
+        torch._foreach_mul_(gradients, scale)
+        group = optimizer.adamw.param_groups[0]
+        group["lr"], group["eps"] = settings["learning_rate"], settings["epsilon"]
+        group["betas"], group["weight_decay"] = (settings["beta1"], settings["beta2"]), settings["weight_decay"]
+        optimizer.adamw.step()
+        squares = sum_of_squares(engine, parameters.values())
         finite = squares < LARGEST_ADAPTER_SQUARES if model.settings.adapters else math.isfinite(squares)
-    for parameter in optimizer.weights.parameters.values():
-        parameter.grad = None
+    optimizer.adamw.zero_grad()
     # What JSON has no number for.
     return Message("step", {"norm": norm if math.isfinite(norm) else None, "applied": applied, "finite": finite})
 
 
-def _gradients(optimizer: Optimizer) -> dict[str, torch.Tensor]:
-    """Returns this rank's rows of the gradient; zeros where no pass was made."""
-    gradients: dict[str, torch.Tensor] = {}
-    for name, parameter in optimizer.weights.parameters.items():
-        gradient: Any = parameter.grad
-        rows = torch.zeros_like(optimizer.rows[name]) if gradient is None else gradient.to_local()
-        gradients[name] = rows.float()
-    return gradients
-
-
-def sum_of_squares(engine: Engine, tensors: list[torch.Tensor]) -> float:
+def sum_of_squares(engine: Engine, tensors: Iterable[torch.Tensor]) -> float:
     """Returns the sum of the squares of what all ranks have, on every rank."""
-    with torch.no_grad():
-        sums = [torch.linalg.vector_norm(tensor, dtype=torch.float64).square() for tensor in tensors]
-        return float(engine.ranks.sum(torch.stack(sums).sum()))
-
-
-def _update(optimizer: Optimizer, gradients: dict[str, torch.Tensor], scale: float, settings: dict[str, float]) -> None:
-    group = optimizer.adamw.param_groups[0]
-    group["lr"], group["eps"] = settings["learning_rate"], settings["epsilon"]
-    group["betas"], group["weight_decay"] = (settings["beta1"], settings["beta2"]), settings["weight_decay"]
-    if scale != 1.0:
-        torch._foreach_mul_(list(gradients.values()), scale)
-    for name, row in optimizer.rows.items():
-        row.grad = gradients[name]
-    optimizer.adamw.step()
-    optimizer.step_count += 1
-    for row in optimizer.rows.values():
-        row.grad = None
+    sums = [torch.linalg.vector_norm(local(tensor), dtype=torch.float64).square() for tensor in tensors]
+    return float(engine.ranks.sum(torch.stack(sums).sum()))

@@ -8,5 +8,5 @@ from opd_torch.messages import Message
 
 def stop(engine: Engine, message: Message) -> Message:
     """Answers; the ranks end after it."""
-    del engine
+    engine.close()
     return Message(message.verb)

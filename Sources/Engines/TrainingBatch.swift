@@ -1,0 +1,84 @@
+import Distillation
+
+/// A batch as a trainer computes it: sequences, of which it finds s, and dL/ds of each, which it takes back.
+package struct TrainingBatch: Sendable {
+    /// A prompt, which carries no loss, and its response.
+    package struct Sequence: Sendable, Equatable {
+        package var promptIDs: [Int32]
+        package var responseIDs: [Int32]
+        /// At which s is taken, the one that was sampled at; 0 counts as 1.
+        package var temperature: Float
+        /// Whether the response was drawn from a model token by token, or is given as a text.
+        package var isDrawn: Bool
+
+        package init(promptIDs: [Int32], responseIDs: [Int32], temperature: Float, isDrawn: Bool) {
+            self.promptIDs = promptIDs
+            self.responseIDs = responseIDs
+            self.temperature = temperature
+            self.isDrawn = isDrawn
+        }
+    }
+
+    package let sequences: [Sequence]
+    /// dL/ds of sequence `index`, from s of its response tokens; asked once of every sequence, in order.
+    package let gradient: @Sendable (_ index: Int, _ current: [Float], _ statistics: inout BatchStatistics) -> [Float]
+
+    /// What the method makes of responses.
+    /// - Parameter version: completed steps before this one.
+    package init(_ batch: [ScoredTrajectory], objective: Objective, version: UInt64) {
+        let tokenCount = responseTokenCount(batch)
+        let baseline = objective.baseline(of: batch), rewards = objective.rewardAdvantages(of: batch)
+        sequences = batch.map {
+            Sequence(
+                promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
+                temperature: objective.temperature(of: $0.trajectory), isDrawn: true)
+        }
+        gradient = { index, current, statistics in
+            objective.gradient(
+                of: batch[index], current: current, baseline: baseline, rewardAdvantage: rewards[index],
+                tokenCount: tokenCount, version: version, statistics: &statistics)
+        }
+    }
+
+    /// The mean cross-entropy of given responses.
+    package init(_ examples: [SupervisedExample]) {
+        let tokenCount = examples.reduce(0) { $0 + $1.responseIDs.count }
+        sequences = examples.map {
+            Sequence(promptIDs: $0.promptIDs, responseIDs: $0.responseIDs, temperature: 1, isDrawn: false)
+        }
+        gradient = { _, current, statistics in
+            statistics.add(exampleOf: current.count)
+            return crossEntropyGradient(current: current, tokenCount: tokenCount, statistics: &statistics)
+        }
+    }
+}
+
+/// A trainer that is told by ``TrainingBatch`` what a step minimises, and knows no method.
+package protocol BatchTrainer: TrainingBackend, SupervisedBackend {
+    /// One optimizer step, with the promises of `TrainingBackend.step`.
+    func step(_ batch: TrainingBatch, learningRate: Double, version: UInt64) async throws -> StepResult
+}
+
+extension BatchTrainer {
+    package func step(
+        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
+    ) async throws -> StepResult {
+        try await step(
+            TrainingBatch(batch, objective: objective, version: version), learningRate: learningRate, version: version)
+    }
+
+    package func step(
+        _ examples: [SupervisedExample], learningRate: Double, version: UInt64
+    ) async throws -> StepResult {
+        try await step(TrainingBatch(examples), learningRate: learningRate, version: version)
+    }
+}
+
+extension EngineError {
+    /// Why weights that an update has spoilt end a run.
+    package static func spoiltWeights(afterStep step: UInt64) -> EngineError {
+        EngineError(
+            "step \(step): a weight is not finite after the update, which is in no checkpoint; go on from the last "
+                + "checkpoint as another run, with --from and a lower training.learning_rate")
+    }
+}

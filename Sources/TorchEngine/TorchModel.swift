@@ -1,0 +1,132 @@
+import Compute
+import Engines
+import Foundation
+import JSON
+import Models
+import Wire
+
+/// A model as an engine is told to load it, and what is known of it here: the same for a trainer, a teacher and a
+/// sampler.
+struct TorchModel: Sendable {
+    /// What it is loaded for.
+    enum Use: Sendable, Equatable {
+        case train, score
+        /// So many responses at once.
+        case sample(slots: Int)
+    }
+
+    let tokenizerFingerprint: String
+    /// What is sent out of such a student: the same as the native engine sends, whose workers take it too.
+    let manifest: WeightManifest
+    private let settings: JSONObject
+    /// What they begin with, and the seed of it; nil where no adapters are trained.
+    private let firstAdapters: (snapshot: AdapterSnapshot, seed: UInt64)?
+
+    /// - Throws: ``EngineRefusal`` when this model cannot have such adapters, and errors that name a damaged file.
+    init(_ model: ModelReference, _ reference: TorchReference, use: Use) throws {
+        let files = try ModelFiles.open(model.path)
+        tokenizerFingerprint = try files.loadTokenizer().fingerprint
+        var settings: JSONObject = [
+            "model": .string(model.path), "dtype": .string((reference.type ?? model.type).rawValue),
+            "attention": .string(reference.attention), "recompute": .bool(reference.recomputes && use == .train),
+            "compile": .bool(reference.compiles), "use": .string(use.name), "slots": .integer(use.slots),
+            "cache": .number(reference.cacheShare),
+        ]
+        if let options = model.adapters {
+            let layout = try files.adapterLayout(options), fingerprint = try files.fingerprint()
+            let snapshot = AdapterSnapshot(layout: layout, baseFingerprint: fingerprint)
+            manifest = WeightManifest(snapshot.manifest, matrixType: model.type)
+            settings["adapters"] = [
+                "rank": .integer(options.rank), "alpha": .number(Double(options.alpha)),
+                "scale": .number(Double(layout.shape.scale)),
+                "targets": .array(layout.shape.targets.map { .string($0.rawValue) }),
+                "fingerprint": .string(String(fingerprint, radix: 16)), "values": "",
+            ]
+            firstAdapters = use == .train ? (snapshot, options.seed) : nil
+        } else {
+            let layout = ParameterLayout(files.configuration, matrixType: model.type == .f32 ? .f32 : .bf16)
+            manifest = WeightManifest(layout.manifest, matrixType: model.type)
+            firstAdapters = nil
+        }
+        if use != .score { settings["manifest"] = manifest.json }
+        self.settings = settings
+    }
+
+    /// The request that loads it.
+    /// - Parameter folder: for what the request names beside the model.
+    func load(_ folder: String) throws -> TorchMessage {
+        guard let (snapshot, seed) = firstAdapters else { return TorchMessage("load", settings) }
+        let values = WeightBytes(count: snapshot.byteCount) {
+            snapshot.write(Adapters(layout: snapshot.layout, seed: seed), into: $0)
+        }
+        let path = "\(folder)/adapters"
+        try values.write(to: path)
+        var settings = settings, adapters = settings["adapters"]?.object ?? [:]
+        adapters["values"] = .string(path)
+        settings["adapters"] = .object(adapters)
+        return TorchMessage("load", settings)
+    }
+}
+
+extension TorchModel.Use {
+    fileprivate var name: String {
+        switch self {
+        case .train: "train"
+        case .score: "score"
+        case .sample: "sample"
+        }
+    }
+
+    fileprivate var slots: Int { if case .sample(let slots) = self { slots } else { 1 } }
+}
+
+extension WeightBytes {
+    /// Writes all of it into a file of this user's.
+    func write(to path: String) throws {
+        let data = Data(
+            bytesNoCopy: UnsafeMutableRawPointer(mutating: bytes.baseAddress!), count: count, deallocator: .none)
+        do {
+            try data.write(to: URL(filePath: path))
+        } catch {
+            throw EngineError("\(path) cannot be written: \(count) bytes of weights; is there room? TMPDIR says where")
+        }
+    }
+}
+
+extension ModelFiles {
+    /// - Throws: ``EngineRefusal`` when this model cannot have such adapters.
+    fileprivate func adapterLayout(_ options: AdapterOptions) throws(EngineRefusal) -> AdapterLayout {
+        let named = options.targets.compactMap(AdapterShape.Target.init)
+        do {
+            try AdapterLayout.check(named, in: configuration)
+            return try AdapterLayout(
+                configuration,
+                AdapterShape(
+                    rank: options.rank, alpha: options.alpha,
+                    targets: Set(named.isEmpty ? AdapterShape.Target.allCases : named)))
+        } catch {
+            throw EngineRefusal(.adapters, "\(error)")
+        }
+    }
+}
+
+extension WeightManifest {
+    fileprivate init(_ layout: BroadcastLayout, matrixType: WeightType) {
+        self.init(
+            matrixType: matrixType,
+            tensors: layout.entries.map {
+                Tensor(
+                    name: $0.name, shape: $0.shape, type: $0.type == .f32 ? .f32 : .bf16, byteOffset: $0.byteOffset)
+            }, byteCount: layout.byteCount)
+    }
+
+    fileprivate var json: JSONValue {
+        let listed = tensors.map { tensor -> JSONValue in
+            [
+                "name": .string(tensor.name), "shape": .array(tensor.shape.map { .integer($0) }),
+                "type": .string(tensor.type.rawValue), "byteOffset": .integer(tensor.byteOffset),
+            ]
+        }
+        return ["tensors": .array(listed), "byteCount": .integer(byteCount)]
+    }
+}
