@@ -149,7 +149,7 @@ import Testing
     @Test func theLimitTellsHowMuchItChanged() {
         let graded = scored(behaviour: [-1, -1, -1], teacher: [-9, -1, -3])
         var ungraded = scored(behaviour: [-1], teacher: [])
-        ungraded.trajectory.teacher = ""
+        ungraded.trajectory.teacher = nil
         func statistics(_ objective: PolicyGradient) -> BatchStatistics {
             var statistics = BatchStatistics()
             for response in [graded, ungraded] {
