@@ -125,7 +125,7 @@ let package = Package(
         tests("Models", ["Tokenizers", "Templates", "Compute", "CKernels", "JSON", "TestSupport"]),
         tests("Generation", ["Distillation", "Models", "Tokenizers", "Compute", "Randomness"]),
         tests("Training", ["Models", "Compute", "Generation", "Distillation", "TestSupport"]),
-        tests("Distillation", ["Randomness"]),
+        tests("Distillation", ["Randomness", "TestSupport"]),
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation", "TestSupport"]),
         tests("Telemetry", ["Distillation", logging]),

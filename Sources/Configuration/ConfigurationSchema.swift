@@ -162,6 +162,14 @@ package enum ConfigurationSchema {
                 "objective.kl_discount", \.objective.klDiscount, 0...1,
                 "how much of the following tokens' divergence a token answers for; 0: only its own"),
             .number(
+                "objective.log_ratio_limit", \.objective.logRatioLimit, 0...1e6,
+                "distillation, mixed: largest distance between student's and teacher's log-probability that a token's advantage has, in nats; 0: no limit"
+            ),
+            .number(
+                "objective.teacher_mix", \.objective.teacherMix, 0...1, above: true,
+                "distillation, mixed: the teacher's share in the mixture with the student that a token is compared with; 1: the teacher alone"
+            ),
+            .number(
                 "objective.clip_low", \.objective.clipLow, 0...1, "ppo_clip: the ratio's lower limit is 1 - clip_low"),
             .number(
                 "objective.clip_high", \.objective.clipHigh, 0...1e6,

@@ -62,7 +62,23 @@ extension RunConfiguration {
                         + "\(objective.kind.rawValue) needs at least 2"
                 ))
         }
-        return found + serverContradictions + torchContradictions
+        return found + objectiveContradictions + serverContradictions + torchContradictions
+    }
+
+    /// Keys about the ratio of student and teacher where no teacher grades what the student samples.
+    private var objectiveContradictions: [(key: String, message: String)] {
+        guard kind.grader != .teachers else { return [] }
+        let standard = RunConfiguration.Method()
+        return [
+            ("objective.log_ratio_limit", objective.logRatioLimit != standard.logRatioLimit),
+            ("objective.teacher_mix", objective.teacherMix != standard.teacherMix),
+        ].filter(\.1).map { key, _ in
+            (
+                key,
+                "bounds the ratio of student and teacher, which a run with objective.kind \(objective.kind.rawValue) "
+                    + "does not have; leave it out"
+            )
+        }
     }
 }
 
@@ -75,6 +91,7 @@ extension RunConfiguration.Method {
             PolicyGradient(
                 loss: surrogate, advantage: advantage, baseline: baseline, klCoefficient: klCoefficient,
                 klDiscount: klDiscount,
+                logRatio: LogRatioBounds(limit: logRatioLimit > 0 ? logRatioLimit : nil, teacherMix: teacherMix),
                 reward: run.usesReward ? RewardTerm(coefficient: rewardCoefficient, scale: rewardScale) : nil))
     }
 

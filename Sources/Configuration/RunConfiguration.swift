@@ -179,6 +179,10 @@ package struct RunConfiguration: Sendable, Equatable {
         package var baseline = BaselineKind.none
         package var klCoefficient = 1.0
         package var klDiscount = 0.0
+        /// Largest |b - t| in the advantage, in nats; 0: none.
+        package var logRatioLimit = 0.0
+        /// Share of the teacher in what the student is compared with; 1: the teacher alone.
+        package var teacherMix = 1.0
         /// The ratio is clipped to `1 - clipLow ... 1 + clipHigh` (`ppo_clip`).
         package var clipLow = 0.2
         package var clipHigh = 0.2

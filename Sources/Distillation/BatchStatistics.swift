@@ -10,6 +10,8 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     private var mismatchPeak = 0.0
     private var mismatchTokens = 0
     private var clippedTokens = 0
+    private var limitedTokens = 0
+    private var clampedTokens = 0
     private var reverseKLSum = 0.0
     private var entropySum = 0.0
     private var entropyTokens = 0
@@ -49,6 +51,12 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
             }
             mismatchTokens += run.count
         }
+    }
+
+    /// Adds the log-ratios of a response that have a limit, and which of them it changed.
+    package mutating func add(logRatios: [Double], clampedBy bounds: LogRatioBounds) {
+        limitedTokens += logRatios.count
+        for k in logRatios where bounds.clamps(k) { clampedTokens += 1 }
     }
 
     /// Adds a token that is imitated, which no policy sampled.
@@ -94,7 +102,7 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
 
     /// L: mean loss a token.
     package var loss: Double { lossSum / Double(max(tokens, 1)) }
-    /// Mean of b - t a token, in nats.
+    /// Mean of b - t a token, in nats, without the bounds that advantages may have.
     package var teacherKL: Double { reverseKLSum / Double(max(tokens, 1)) }
     /// Whether a teacher has graded every trajectory.
     package var isGraded: Bool { ungradedTrajectories == 0 }
@@ -114,6 +122,10 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     package var mismatchMax: Double? { mismatchTokens == 0 ? nil : mismatchPeak }
     /// Share of tokens at which the surrogate's bound acted.
     package var clipFraction: Double { Double(clippedTokens) / Double(max(tokens, 1)) }
+    /// Share of the tokens with a limit whose log-ratio was clamped; nil where there is no limit.
+    package var clampFraction: Double? {
+        limitedTokens == 0 ? nil : Double(clampedTokens) / Double(limitedTokens)
+    }
     /// Mean of completed steps minus policy version, over tokens.
     package var stalenessMean: Double { Double(stalenessSum) / Double(max(tokens, 1)) }
     package var stalenessMax: UInt64 { stalenessPeak }

@@ -16,25 +16,34 @@ package struct PolicyGradient: Sendable, Equatable, Codable {
     package var klCoefficient: Double
     /// Discount of later tokens' reverse KL, 0 ... 1; 0: each token answers for itself.
     package var klDiscount: Double
+    /// Bounds of every token's log-ratio, in force before coefficient and discount.
+    package var logRatio: LogRatioBounds
     /// The reward's part of the advantage; nil: rewards are only measured.
     package var reward: RewardTerm?
 
     package init(
         loss: Loss = .importanceSampling, advantage: AdvantageKind = .behaviour, baseline: BaselineKind = .none,
-        klCoefficient: Double = 1, klDiscount: Double = 0, reward: RewardTerm? = nil
+        klCoefficient: Double = 1, klDiscount: Double = 0, logRatio: LogRatioBounds = LogRatioBounds(),
+        reward: RewardTerm? = nil
     ) {
         self.loss = loss
         self.advantage = advantage
         self.baseline = baseline
         self.klCoefficient = klCoefficient
         self.klDiscount = klDiscount
+        self.logRatio = logRatio
         self.reward = reward
     }
 
     /// Advantages of one response by its teacher: constants of the loss, 0 where no teacher grades.
     /// - Parameter current: s, log-probabilities under the weights that are trained; used when `advantage` is `current`.
     package func advantages(of scored: ScoredTrajectory, current: [Float]) -> [Double] {
-        advantages(of: scored, policy: advantage == .behaviour ? scored.trajectory.behaviourLogprobs : current)
+        advantages(of: scored, policy: policy(of: scored, current: current))
+    }
+
+    /// The log-probabilities that are compared with the teacher's.
+    private func policy(of scored: ScoredTrajectory, current: [Float]) -> [Float] {
+        advantage == .behaviour ? scored.trajectory.behaviourLogprobs : current
     }
 
     /// B, which is subtracted from every advantage of the batch: 0, or a mean advantage of its response tokens under the
@@ -55,8 +64,9 @@ package struct PolicyGradient: Sendable, Equatable, Codable {
 
     private func advantages(of scored: ScoredTrajectory, policy: [Float]) -> [Double] {
         guard scored.trajectory.isGraded else { return policy.map { _ in 0 } }
+        let divergence = reverseKL(policy: policy, teacher: scored.teacherLogprobs)
         return Distillation.advantages(
-            reverseKL: reverseKL(policy: policy, teacher: scored.teacherLogprobs), coefficient: klCoefficient,
+            reverseKL: logRatio.isOpen ? divergence : divergence.map(logRatio.bounded), coefficient: klCoefficient,
             discount: klDiscount)
     }
 
@@ -78,6 +88,11 @@ package struct PolicyGradient: Sendable, Equatable, Codable {
         }
         statistics.add(scored, version: version)
         statistics.add(mismatchOf: scored.trajectory, current: current, version: version)
+        if logRatio.limit != nil, scored.trajectory.isGraded {
+            let compared = policy(of: scored, current: current)
+            statistics.add(
+                logRatios: reverseKL(policy: compared, teacher: scored.teacherLogprobs), clampedBy: logRatio)
+        }
         return gradient
     }
 }

@@ -46,6 +46,8 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
     package var ratioMean: Double?
     package var ratioMax: Double?
     package var clipFraction: Double?
+    /// Share of the graded tokens whose log-ratio of student and teacher was clamped; nil without a limit.
+    package var clampFraction: Double?
     /// Mean and largest |s - b| in nats over the tokens that the weights being trained have sampled; nil where sampler
     /// and trainer promise the same bits, or there are none.
     package var mismatchMean: Double?
@@ -72,6 +74,7 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
         ratioMean = statistics.ratioMean
         ratioMax = statistics.ratioMax
         clipFraction = statistics.clipFraction
+        clampFraction = statistics.clampFraction
     }
 
     /// Metrics of a step that imitates responses, whether they are given or a teacher's.

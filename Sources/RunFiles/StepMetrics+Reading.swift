@@ -26,6 +26,7 @@ extension TrainingMetrics {
         ratioMean = try fields.optionalDouble("ratio_mean")
         ratioMax = try fields.optionalDouble("ratio_max")
         clipFraction = try fields.optionalDouble("clip_fraction")
+        clampFraction = try fields.optionalDouble("clamp_fraction")
         mismatchMean = try fields.optionalDouble("mismatch_mean")
         mismatchMax = try fields.optionalDouble("mismatch_max")
         rewardMean = try fields.optionalDouble("reward_mean")

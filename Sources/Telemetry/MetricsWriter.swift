@@ -46,6 +46,7 @@ extension StepMetrics {
                 ("training_flops", JSONText.number(cost.training)),
             ]
         }
+        if let clamped = training?.clampFraction { fields.append(("clamp_fraction", JSONText.number(clamped))) }
         if let mismatch = training?.mismatchMean {
             fields += [("mismatch_mean", JSONText.number(mismatch)), ("mismatch_max", field(training?.mismatchMax))]
         }

@@ -11,7 +11,11 @@ import Testing
             case .ppoClip: .ppoClip(low: 0.2, high: 0.2)
             case .truncatedImportanceSampling: .truncated(bound: 2)
             }
-        return AdvantageKind.allCases.map { PolicyGradient(loss: loss, advantage: $0) }
+        return AdvantageKind.allCases.flatMap { advantage in
+            [LogRatioBounds(), LogRatioBounds(limit: 1), LogRatioBounds(teacherMix: 0.9)].map {
+                PolicyGradient(loss: loss, advantage: advantage, logRatio: $0)
+            }
+        }
     }
 
     private func gradient(_ objective: PolicyGradient, _ response: ScoredTrajectory, current: [Float]) -> [Float] {
@@ -94,6 +98,77 @@ import Testing
         #expect(gradients == [0.25, 0.25, 0.25, 0.25])
         #expect(statistics.loss == 1)
         #expect(statistics.ratioMean == 1 && statistics.ratioMax == 1)
+    }
+
+    /// A token that the teacher finds impossible, among others that the two nearly agree on: without bounds its part of the
+    /// gradient is all there is; with them it counts as the worst of tokens and no more.
+    @Test(arguments: AdvantageKind.allCases) func oneImpossibleTokenDoesNotDecide(advantage: AdvantageKind) {
+        let student: [Float] = [-1, -2, -0.5, -3, -1], teacher: [Float] = [-0.5, -3, -1.5, -1e4, -0.75]
+        let response = scored(behaviour: student, teacher: teacher)
+        func share(_ bounds: LogRatioBounds) -> Double {
+            let parts = gradient(PolicyGradient(advantage: advantage, logRatio: bounds), response, current: student)
+            // The others keep their directions.
+            #expect(parts[0] < 0 && parts[1] > 0 && parts[2] > 0 && parts[3] > 0 && parts[4] < 0, "\(parts)")
+            return Double(parts[3] / parts.reduce(0) { $0 + abs($1) })
+        }
+        #expect(share(LogRatioBounds()) > 0.999)
+        // 2 of 2 + 0.5 + 1 + 1 + 0.25.
+        #expect(abs(share(LogRatioBounds(limit: 2)) - 2 / 4.75) < 1e-6)
+        #expect(share(LogRatioBounds(teacherMix: 0.9)) < 0.6)
+        #expect(share(LogRatioBounds(limit: 1, teacherMix: 0.9)) < share(LogRatioBounds(limit: 1)))
+    }
+
+    @Test func boundsKeepSignOrderAndZero() {
+        let response = scored(behaviour: [-1, -1, -1, -1], teacher: [-.infinity, -1.5, -1, 0])
+        func advantages(_ bounds: LogRatioBounds) -> [Double] {
+            PolicyGradient(klCoefficient: 2, logRatio: bounds).advantages(of: response, current: [])
+        }
+        #expect(advantages(LogRatioBounds()) == [-.infinity, -1, 0, 2])
+        #expect(advantages(LogRatioBounds(limit: 0.75)) == [-1.5, -1, 0, 1.5])
+        let mixed = advantages(LogRatioBounds(teacherMix: 0.75))
+        #expect(mixed[0] == 2 * log(0.25) && mixed[2] == 0)
+        #expect(abs(mixed[1] - 2 * log(0.75 * exp(-0.5) + 0.25)) < 1e-15)
+        #expect(abs(mixed[3] - 2 * log(0.75 * exp(1) + 0.25)) < 1e-15)
+        // Clamped first, then mixed; and what is mixed with nothing is the teacher.
+        #expect(
+            zip(advantages(LogRatioBounds(limit: 0.5, teacherMix: 0.75)), [-0.5, -0.5, 0, 0.5])
+                .allSatisfy { abs($0 - 2 * log(0.75 * exp($1) + 0.25)) < 1e-15 })
+        #expect(advantages(LogRatioBounds(limit: 1e6, teacherMix: 1)) == [-2e6, -1, 0, 2])
+    }
+
+    /// Every token is bounded before later tokens answer for it, and before the batch's baseline is taken.
+    @Test func boundsComeBeforeDiscountAndBaseline() {
+        let response = scored(behaviour: [-1, -1, -1], teacher: [-1, -2, -1001])
+        let bounds = LogRatioBounds(limit: 4)
+        let discounted = PolicyGradient(klDiscount: 0.5, logRatio: bounds)
+        #expect(discounted.advantages(of: response, current: []) == [-1.5, -3, -4])
+        #expect(PolicyGradient(baseline: .batchMean, logRatio: bounds).baseline(of: [response]) == -5.0 / 3)
+    }
+
+    /// The share that the limit changed is that of the compared policy's graded tokens; the divergence is what it was.
+    @Test func theLimitTellsHowMuchItChanged() {
+        let graded = scored(behaviour: [-1, -1, -1], teacher: [-9, -1, -3])
+        var ungraded = scored(behaviour: [-1], teacher: [])
+        ungraded.trajectory.teacher = nil
+        func statistics(_ objective: PolicyGradient) -> BatchStatistics {
+            var statistics = BatchStatistics()
+            for response in [graded, ungraded] {
+                let current = response.trajectory.behaviourLogprobs.map { $0 - 5 }
+                _ = objective.gradient(
+                    of: response, current: current, baseline: 0, tokenCount: 4, version: 0, statistics: &statistics)
+            }
+            return statistics
+        }
+        // b - t is 8, 0, 2 and s - t 3, -5, -3: what is at the limit is not beyond it.
+        let bounds = LogRatioBounds(limit: 3)
+        #expect(statistics(PolicyGradient(logRatio: bounds)).clampFraction == 1.0 / 3)
+        #expect(statistics(PolicyGradient(advantage: .current, logRatio: bounds)).clampFraction == 1.0 / 3)
+        #expect(statistics(PolicyGradient(logRatio: LogRatioBounds(limit: 1))).clampFraction == 2.0 / 3)
+        #expect(statistics(PolicyGradient()).clampFraction == nil)
+        #expect(statistics(PolicyGradient(logRatio: LogRatioBounds(teacherMix: 0.5))).clampFraction == nil)
+        #expect(statistics(PolicyGradient(logRatio: bounds)).teacherKL == statistics(PolicyGradient()).teacherKL)
+        let metrics = TrainingMetrics(statistics(PolicyGradient(logRatio: bounds)), gradNorm: 0, learningRate: 0)
+        #expect(metrics.clampFraction == 1.0 / 3)
     }
 
     /// A baseline takes the same from every advantage of a batch, and nothing where teacher and student agree.

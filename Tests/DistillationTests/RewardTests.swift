@@ -1,4 +1,5 @@
 import Distillation
+import TestSupport
 import Testing
 
 @Suite struct RewardTests {
@@ -106,20 +107,19 @@ import Testing
             return sum / Double(count)
         }
         var statistics = BatchStatistics()
-        let h = 1e-6
+        let point = current.map { $0.map(Double.init) }
         for index in batch.indices {
             let gradient = objective.gradient(
                 of: batch[index], current: current[index], baseline: 0, rewardAdvantage: reward[index],
                 tokenCount: count, version: 0, statistics: &statistics)
-            for place in gradient.indices {
-                var up = current.map { $0.map(Double.init) }, down = up
-                up[index][place] += h
-                down[index][place] -= h
-                let slope = (loss(up) - loss(down)) / (2 * h)
-                #expect(abs(slope - Double(gradient[place])) < 1e-6, "\(index).\(place)")
+            let slopes = finiteDifferences(at: point[index], width: 1e-6) { s in
+                var moved = point
+                moved[index] = s
+                return loss(moved)
             }
+            #expect(gradient.map(Double.init).distance(to: slopes) < 1e-6, "\(index)")
         }
-        #expect(abs(statistics.loss - loss(current.map { $0.map(Double.init) })) < 1e-6)
+        #expect(abs(statistics.loss - loss(point)) < 1e-6)
         #expect(statistics.isGraded == isGraded)
     }
 }

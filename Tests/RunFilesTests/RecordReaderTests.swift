@@ -20,6 +20,7 @@ import Testing
             training: TrainingMetrics(BatchStatistics(), gradNorm: 0.1 + 0.2, learningRate: 1e-7),
             tokens: TokenCounts(generated: 1 << 62, trained: 1 << 60, discarded: 3, inFlight: 4))
         trained.training?.teacherKL = 0.7
+        trained.training?.clampFraction = 0.0625
         trained.training?.mismatchMean = 0.002
         trained.training?.mismatchMax = 0.5
         trained.training?.rewardMean = 0.25

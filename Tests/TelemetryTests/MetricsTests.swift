@@ -49,13 +49,14 @@ struct TemporaryFolder: ~Copyable {
             try #require(try JSONSerialization.jsonObject(with: Data(metrics.jsonLine.utf8)) as? [String: Any])
         }
         let plain = try object(metrics(1))
-        for key in ["reward_mean", "pass_rate", "sampling_flops", "eval_teacher_pass_at_1"] {
+        for key in ["reward_mean", "pass_rate", "clamp_fraction", "sampling_flops", "eval_teacher_pass_at_1"] {
             #expect(plain[key] == nil)
         }
         var judged = metrics(2)
         judged.training?.teacherKL = nil
         judged.training?.rewardMean = 0.25
         judged.training?.passRate = 0.125
+        judged.training?.clampFraction = 0
         judged.cost = RunCost(sampling: 1e12, scoring: 0, training: 3e12)
         judged.evaluation = EvaluationMetrics([])
         judged.evaluation?.passRate = 0.5
@@ -65,8 +66,8 @@ struct TemporaryFolder: ~Copyable {
         let written = try object(judged)
         #expect(written["teacher_kl"] is NSNull && written["eval_teacher_kl"] is NSNull)
         for (key, value) in [
-            ("reward_mean", 0.25), ("pass_rate", 0.125), ("sampling_flops", 1e12), ("scoring_flops", 0),
-            ("training_flops", 3e12), ("eval_pass_at_1", 0.5), ("eval_reward_mean", 0.75),
+            ("reward_mean", 0.25), ("pass_rate", 0.125), ("clamp_fraction", 0), ("sampling_flops", 1e12),
+            ("scoring_flops", 0), ("training_flops", 3e12), ("eval_pass_at_1", 0.5), ("eval_reward_mean", 0.75),
             ("eval_teacher_pass_at_1", 0.875),
         ] { #expect(written[key] as? Double == value, "\(key)") }
     }

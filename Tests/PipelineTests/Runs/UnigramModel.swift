@@ -11,7 +11,12 @@ struct UnigramModel: Sendable, Equatable {
 
     static let student = UnigramModel(logits: [0, 0.5, -0.5, 1, -1, 0.25, -0.25, 0])
     static func teacher(_ name: String) -> UnigramModel {
-        UnigramModel(logits: name == "default" ? [-1, 2, 0, 0, 1, -2, 1, 0.5] : [0, -1, 1, 2, 0, 0, -1, 1])
+        switch name {
+        case "default": UnigramModel(logits: [-1, 2, 0, 0, 1, -2, 1, 0.5])
+        // It finds token 4 impossible.
+        case "strict": UnigramModel(logits: [-1, 2, 0, 0, -1e4, -2, 1, 0.5])
+        default: UnigramModel(logits: [0, -1, 1, 2, 0, 0, -1, 1])
+        }
     }
 
     func logprobs(temperature: Float = 1) -> [Float] {
