@@ -14,10 +14,12 @@ package struct Prompt: Sendable, Equatable {
     package var check: AnswerCheck?
     /// A response whose cross-entropy an evaluation measures, stop token included; empty: none.
     package var responseIDs: [Int32]
+    /// What a person sorts `samples.jsonl` by.
+    package var tags: [String]
 
     package init(
         ids: [Int32], teacher: String, sampler: String = "", text: String = "", check: AnswerCheck? = nil,
-        responseIDs: [Int32] = []
+        responseIDs: [Int32] = [], tags: [String] = []
     ) {
         self.ids = ids
         self.teacher = teacher
@@ -25,6 +27,7 @@ package struct Prompt: Sendable, Equatable {
         self.text = text
         self.check = check
         self.responseIDs = responseIDs
+        self.tags = tags
     }
 }
 

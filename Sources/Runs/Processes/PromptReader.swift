@@ -59,19 +59,20 @@ struct PromptReader: Sendable {
             }
             return try self.prompt(
                 prompt.chat, teacher: prompt.teacher, check: prompt.check, response: isHeldout ? prompt.response : nil,
-                named: "\(path): prompt \(index + 1)")
+                tags: prompt.tags, named: "\(path): prompt \(index + 1)")
         }
     }
 
     private func prompt(_ problem: Exercise, number: Int, isHeldout: Bool) throws -> Prompt {
         try prompt(
             problem.chat, teacher: defaultTeacher, check: problem.check, response: isHeldout ? problem.response : nil,
-            named: "task '\(configuration.data.task)': problem \(number)")
+            tags: problem.tags, named: "task '\(configuration.data.task)': problem \(number)")
     }
 
     /// - Parameter response: one whose cross-entropy is measured, where the learner evaluates.
     private func prompt(
-        _ messages: [ChatMessage], teacher: String, check: AnswerCheck?, response: String?, named name: String
+        _ messages: [ChatMessage], teacher: String, check: AnswerCheck?, response: String?, tags: [String],
+        named name: String
     ) throws -> Prompt {
         let text = template.render(messages, addGenerationPrompt: true)
         let ids = try encode(text)
@@ -88,7 +89,7 @@ struct PromptReader: Sendable {
         let given = kind.evaluator == .learner ? try response.map { try example(messages, $0, named: name) } : nil
         return Prompt(
             ids: ids, teacher: samples ? "" : teacher, sampler: samples ? teacher : "", text: text, check: check,
-            responseIDs: given?.responseIDs ?? [])
+            responseIDs: given?.responseIDs ?? [], tags: tags)
     }
 
     /// A chat template writes its special tokens itself.
