@@ -156,7 +156,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Configuration", "Distillation", "Exchange", "Pipeline",
-                "RunFiles", "ServerEngine",
+                "RunFiles", "ServerEngine", "Watch",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(

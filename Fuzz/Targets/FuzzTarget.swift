@@ -7,7 +7,7 @@ package struct FuzzTarget: Sendable {
 
     package static let all = [
         wire, exchange, gguf, safetensors, tokenizer, text, json, modelConfiguration, runConfiguration, prompts,
-        template, checkpoint, server,
+        template, checkpoint, server, run,
     ]
 }
 

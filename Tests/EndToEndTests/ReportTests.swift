@@ -52,6 +52,57 @@ import Testing
         }
     }
 
+    private static let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].first {
+        FileManager.default.isExecutableFile(atPath: $0)
+    }
+
+    /// Where a browser is installed: the page draws its numbers, and runs nothing of the run.
+    @Test(.enabled(if: browser != nil)) func aBrowserShowsTheNumbersAndNothingElse() async throws {
+        try await withTemporaryFolder { folder in
+            try writeRun(in: folder)
+            let attack =
+                "</script><script>document.title='run over'</script><img src=x onerror=document.title='run over'>"
+            let text = JSONText.string(attack)
+            try write(
+                """
+                {"step": 1, "id": "0.0", "kind": "evaluation", "teacher": \(text), "prompt": \(text), "response": \(text), \
+                "finish_reason": \(text), "ids": [1], "student_logprobs": [-0.25], "teacher_logprobs": [-1.5], \
+                "versions": [0], "ends": [\(attack.utf8.count)], "tags": [\(text)]}
+
+                """, "\(folder)/runs/tiny/samples.jsonl")
+            #expect(try await Binary.run(["report", "runs/tiny", "-o", "page.html"], in: folder).status == 0)
+            for (view, numbers) in [
+                ("overview", ["2 of 2", "0.0625", "0.3450 at step 0", "124 trained", "Divergence from the teacher"]),
+                ("tokens", ["1.2500", "held out", "1 of 1 responses"]), ("compare", ["several folders"]),
+            ] {
+                let shown = try dom(of: "file://\(folder)/page.html#\(view)", in: folder)
+                for number in numbers { #expect(shown.page.contains(number), "\(view): \(number)") }
+                #expect(!shown.page.contains("<img") && shown.page.contains("<title>tiny</title>"))
+                #expect(!shown.errors.contains("CONSOLE"), "\(shown.errors)")
+            }
+        }
+    }
+
+    /// What a page has become once its scripts have run, and what the browser logged.
+    private func dom(of address: String, in folder: String) throws -> (page: String, errors: String) {
+        let process = Process()
+        process.executableURL = URL(filePath: Self.browser ?? "")
+        process.arguments = [
+            "--headless=new", "--no-sandbox", "--disable-gpu", "--user-data-dir=\(folder)/browser",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=3000", "--dump-dom", address,
+        ]
+        for name in ["dom", "log"] { try write("", "\(folder)/\(name)") }
+        process.standardOutput = FileHandle(forWritingAtPath: "\(folder)/dom")
+        process.standardError = FileHandle(forWritingAtPath: "\(folder)/log")
+        try process.run()
+        process.waitUntilExit()
+        return (
+            try String(contentsOfFile: "\(folder)/dom", encoding: .utf8),
+            try String(contentsOfFile: "\(folder)/log", encoding: .utf8)
+        )
+    }
+
     @Test func whatIsNoRunIsRefusedInOneLine() async throws {
         try await withTemporaryFolder { folder in
             try writeRun(in: folder)

@@ -86,8 +86,10 @@ import Testing
                 "finish_reason": "stop", "ids": [1,2], "student_logprobs": [-0.5,null], \
                 "teacher_logprobs": [-0.1,-0.25], "versions": [3,4]
                 """
-            try "{\"step\": 5, \(rest)}\n{\"step\": 6, \(rest), \"ends\": [0,1], \"tags\": [\"a\"], \"reward\": 0.5, \"passed\": true}\n".write(
-                toFile: folder.samples, atomically: false, encoding: .utf8)
+            try
+                "{\"step\": 5, \(rest)}\n{\"step\": 6, \(rest), \"ends\": [0,1], \"tags\": [\"a\"], \"reward\": 0.5, \"passed\": true}\n"
+                .write(
+                    toFile: folder.samples, atomically: false, encoding: .utf8)
             try "{\"step\": 7, \"flaw\": \"spoilt\", \(rest)}\n".write(
                 toFile: folder.suspects, atomically: false, encoding: .utf8)
             var samples = try folder.readSamples()

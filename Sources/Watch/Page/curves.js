@@ -124,7 +124,7 @@ function drawChart(place, chart, curves, marks) {
       connectSeparatedPoints: true, logscale: view.log, gridLineColor: colour('--line'), axisLineColor: colour('--line'),
       valueRange: chart.share && !view.log ? [0, 1.04] : null, xRangePad: 4, yRangePad: 6, fillAlpha: 0.18,
       animatedZooms: false,
-      axes: { x: { axisLabelFormatter: formatX, pixelsPerLabel: 75, axisLabelWidth: 70 }, y: { axisLabelFormatter: figure, axisLabelWidth: 48 } },
+      axes: { x: { axisLabelFormatter: formatX, pixelsPerLabel: 55, axisLabelWidth: 70 }, y: { axisLabelFormatter: figure, axisLabelWidth: 48 } },
       underlayCallback: (canvas, area, drawn) => {
         for (const mark of marks) {
           const x = drawn.toDomXCoord(mark.x);

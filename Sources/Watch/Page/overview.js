@@ -38,16 +38,16 @@ function timeText(run) {
   return left > 0 && isNumber(pace) ? `${text}, about ${duration(left * pace)} left` : text;
 }
 
-/** Parts of a whole as one bar: [[name, value, colour]]. */
+/** Parts of a whole as one bar: [[name, value, colour]]; without `format` their shares alone are told. */
 function stack(parts, whole, format) {
   const sum = parts.reduce((sum, [, value]) => sum + value, 0), all = Math.max(whole, sum);
   if (!(all > 0)) return node('p', { class: 'soft' }, 'nothing yet');
   return [
-    node('div', { class: 'stack', role: 'img', 'aria-label': parts.map(([name, value]) => `${name} ${format(value)}`).join(', ') },
+    node('div', { class: 'stack', role: 'img', 'aria-label': parts.map(([name, value]) => `${name} ${fixed(100 * value / all, 1)}%`).join(', ') },
       parts.map(([, value, paint]) => node('div', { style: { width: `${100 * value / all}%`, background: paint } }))),
     node('ul', { class: 'keys' }, parts.map(([name, value, paint]) => node('li', null,
-      node('span', { class: 'swatch', style: { background: paint } }), name, ' ', node('b', null, format(value)),
-      ` (${fixed(100 * value / all, 1)}%)`))),
+      node('span', { class: 'swatch', style: { background: paint } }), name, ' ', format ? [node('b', null, format(value)), ' '] : null,
+      `${format ? '(' : ''}${fixed(100 * value / all, 1)}%${format ? ')' : ''}`))),
   ];
 }
 
@@ -72,7 +72,7 @@ function times(run) {
   const rest = 1 - parts.reduce((sum, part) => sum + part[1], 0);
   if (rest > 0) parts.push(['else', rest, colour('--soft')]);
   return node('div', { class: 'panel' }, node('h3', null, 'The learner\u2019s time'),
-    stack(parts.filter((part) => part[1] > 0), 1, (value) => fixed(value, 3)),
+    stack(parts.filter((part) => part[1] > 0), 1),
     node('p', { class: 'soft' }, 'shares of a step, over all steps: who waits for whom'));
 }
 
@@ -95,7 +95,7 @@ function absent(run, missing) {
 
 function showOverview(place, run, redraw) {
   const grid = node('div', { class: 'charts' }), missing = [];
-  place.append(tiles(run), node('div', { class: 'charts' }, ledger(run), times(run)), node('h2', null, 'Curves'), chartControls([run], redraw), grid);
+  place.append(tiles(run), node('div', { class: 'halves' }, ledger(run), times(run)), node('h2', null, 'Curves'), chartControls([run], redraw), grid);
   const marks = marksOf(run);
   for (const chart of CHARTS) {
     const curves = chart.curves.map(([name, title], index) => ({ name: title, colour: seriesColour(index), ...points(run, name, view.x) }));
@@ -132,6 +132,9 @@ function showCompare(place, runs, redraw) {
   }
 }
 
+/** A number as `opd inspect` writes it, or with its leading digits where four decimals would not tell it. */
+const valueText = ({ value, text }) => (value === 0 || (Math.abs(value) >= 0.01 && Math.abs(value) < 1e4) ? minus(text) : figure(value));
+
 /** Rows of what each run has at its end; a name that none has is left out. */
 function finals(runs) {
   const rows = [['steps', ...runs.map((run) => count(run.steps_done))],
@@ -141,7 +144,7 @@ function finals(runs) {
   for (const chart of CHARTS) {
     for (const [name, title] of chart.curves) {
       if (runs.some((run) => found(run, name))) {
-        rows.push([`${chart.title}: ${title}`, ...runs.map((run) => (found(run, name) ? found(run, name).last.text : '\u2013'))]);
+        rows.push([`${chart.title}: ${title}`, ...runs.map((run) => (found(run, name) ? valueText(found(run, name).last) : '\u2013'))]);
       }
     }
   }

@@ -37,6 +37,7 @@ const fixed = (value, digits) => (isNumber(value) ? minus(value.toFixed(digits))
 
 function percent(logprob) {
   const share = 100 * Math.exp(logprob);
+  if (share < 0.01) return '<0.01%';
   return (share >= 99.95 || share < 0.1 ? share.toPrecision(3) : share.toFixed(1)) + '%';
 }
 
@@ -52,7 +53,7 @@ function duration(seconds) {
 /** A table in a box that scrolls; cells are texts, and numbers stand to the right. */
 function table(heads, rows) {
   const cell = (tag, value) => (value instanceof Node ? node(tag, null, value)
-    : node(tag, { class: typeof value === 'number' || /^[\u2212\d][\d.,:e\u2212+]*[kMGTP%]?$/.test(value) ? 'number' : null },
+    : node(tag, { class: typeof value === 'number' || /^[\u2212\d<-][\d.,:e\u2212+]*[kMGTP%]?$/.test(value) ? 'number' : null },
       typeof value === 'number' ? figure(value) : value ?? '\u2013'));
   return node('div', { class: 'scroll', tabindex: 0 }, node('table', null,
     node('thead', null, node('tr', null, heads.map((head) => node('th', { scope: 'col' }, head)))),

@@ -56,7 +56,7 @@ function detailOf(sample, index) {
 }
 
 function card(sample, redraw) {
-  const detail = node('p', { class: 'detail', 'aria-live': 'polite' }, 'Point at a token, or move along the response with the arrow keys.');
+  const detail = node('p', { class: 'detail', 'aria-live': 'polite' });
   const marks = sample.ids.map((id, index) => node('i', { class: sample.pieces ? null : 'id', 'data-index': index, style: { background: paintOf(sample, index) } },
     sample.pieces ? visible(sample.pieces[index]) : `${id}`));
   const response = node('p', { class: 'response', tabindex: 0, role: 'group', 'aria-label': `response, ${sample.length} tokens` }, marks,
@@ -186,6 +186,7 @@ function showTokens(place, run, redraw) {
     cards.append(...chosen.slice(from, tokens.shown).map((sample) => card(sample, redraw)));
     more.hidden = tokens.shown >= chosen.length;
   };
-  place.append(node('h2', null, tokens.prompt === null ? 'Responses' : 'One prompt through the run'), cards, more);
+  place.append(node('h2', null, tokens.prompt === null ? 'Responses' : 'One prompt through the run'),
+    node('p', { class: 'soft' }, 'Point at a token, or walk along a response with the arrow keys, for its numbers.'), cards, more);
   add(0);
 }
