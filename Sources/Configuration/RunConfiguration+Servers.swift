@@ -20,13 +20,13 @@ extension RunConfiguration {
         package var keyFile = ""
         /// PEM file of the authorities that are trusted.
         package var authorityFile = ""
-        /// Of one request.
+        /// Seconds that one request may take.
         package var timeoutSeconds = 300.0
         /// Most requests that one server has at once.
         package var requests = 64
         /// Most tokens that one server has at once.
         package var tokens = 65_536
-        /// At which a teacher's probabilities are taken.
+        /// The temperature at which a teacher's probabilities are taken.
         package var temperature = 1.0
         package init() {}
 

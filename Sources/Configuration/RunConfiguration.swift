@@ -68,7 +68,7 @@ package struct RunConfiguration: Sendable, Equatable {
 
         package enum Device: String, Sendable, CaseIterable { case auto, cpu, cuda }
         package enum DType: String, Sendable, CaseIterable { case auto, bf16, f32 }
-        /// As transformers names them.
+        /// Implementations of attention, as transformers names them.
         package enum Attention: String, Sendable, CaseIterable {
             case auto, eager, sdpa
             case flashAttention2 = "flash_attention_2"

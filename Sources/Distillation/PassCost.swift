@@ -38,7 +38,7 @@ extension CostModel {
             student: forward(student), training: training.map(forward), teachers: teachers.mapValues(forward))
     }
 
-    /// From now on it is known what passes cost a teacher.
+    /// Notes what a teacher's passes cost.
     package mutating func add(teacher: String, _ cost: PassCost) {
         teachers[teacher] = { cost.operations(prompt: $0, response: $1) }
     }

@@ -1,7 +1,7 @@
 /// The version of the weights that each token of a response was sampled with, as runs of equal ones: a response sees
 /// new weights a few times, if at all.
 ///
-/// As a sequence it has one version a token.
+/// Read as a sequence, it has one version a token.
 package struct PolicyVersions: Sendable, Equatable {
     package struct Run: Sendable, Equatable {
         package var version: UInt64

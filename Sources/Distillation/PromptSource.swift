@@ -4,10 +4,10 @@ import Wording
 /// A prompt as the pipeline handles it: already rendered and tokenised.
 package struct Prompt: Sendable, Equatable {
     package var ids: [Int32]
-    /// Name of the teacher that grades its responses; empty: none does.
-    package var teacher: String
-    /// Label of the teacher that samples its responses; empty: the student does.
-    package var sampler: String
+    /// Name of the teacher that grades its responses; nil: none does.
+    package var teacher: String?
+    /// Label of the teacher that samples its responses; nil: the student does.
+    package var sampler: String?
     /// What a person reads in `samples.jsonl`.
     package var text: String
     /// What judges its responses.
@@ -18,7 +18,7 @@ package struct Prompt: Sendable, Equatable {
     package var tags: [String]
 
     package init(
-        ids: [Int32], teacher: String, sampler: String = "", text: String = "", check: AnswerCheck? = nil,
+        ids: [Int32], teacher: String?, sampler: String? = nil, text: String = "", check: AnswerCheck? = nil,
         responseIDs: [Int32] = [], tags: [String] = []
     ) {
         self.ids = ids
@@ -92,8 +92,8 @@ extension Prompt {
         for prompt in prompts {
             hash.add(UInt32(prompt.ids.count))
             for id in prompt.ids { hash.add(UInt32(bitPattern: id)) }
-            hash.add(prompt.teacher)
-            hash.add(prompt.sampler)
+            hash.add(prompt.teacher ?? "")
+            hash.add(prompt.sampler ?? "")
         }
         return hash.value.padded(to: 16, radix: 16)
     }

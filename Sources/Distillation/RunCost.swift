@@ -40,8 +40,8 @@ package struct CostModel: Sendable {
     package func unknownTeachers(of batch: [ScoredTrajectory]) -> Set<String> {
         var asked: Set<String> = []
         for scored in batch {
-            if !scored.sampler.isEmpty { asked.insert(scored.sampler) }
-            if scored.trajectory.isGraded { asked.insert(scored.trajectory.teacher) }
+            if let sampler = scored.sampler { asked.insert(sampler) }
+            if let teacher = scored.trajectory.teacher { asked.insert(teacher) }
         }
         return asked.filter { teachers[$0] == nil }
     }
@@ -51,10 +51,10 @@ package struct CostModel: Sendable {
     package func add(_ batch: [ScoredTrajectory], isTrained: Bool, to cost: inout RunCost) {
         for scored in batch {
             let prompt = scored.trajectory.promptIDs.count, response = scored.trajectory.responseIDs.count
-            cost.sampling += (scored.sampler.isEmpty ? student : teachers[scored.sampler])?(prompt, response) ?? 0
+            cost.sampling += (scored.sampler.map { teachers[$0] } ?? student)?(prompt, response) ?? 0
             if isTrained { cost.training += training(prompt, response) }
-            if scored.trajectory.isGraded {
-                cost.scoring += teachers[scored.trajectory.teacher]?(prompt, response) ?? 0
+            if let teacher = scored.trajectory.teacher {
+                cost.scoring += teachers[teacher]?(prompt, response) ?? 0
             }
         }
     }

@@ -25,7 +25,7 @@ package struct StepGuard: Sendable, Equatable {
     /// What is wrong with a batch before anything is computed from it; nil: nothing.
     package func flaw(in batch: [ScoredTrajectory]) -> StepFlaw? {
         // What a teacher sampled says nothing of the student's weights.
-        let sampler = batch.first { !$0.sampler.isEmpty }?.sampler
+        let sampler = batch.lazy.compactMap(\.sampler).first
         let unsampled = batch.filter { !$0.trajectory.behaviourLogprobs.areFinite }
         if !unsampled.isEmpty {
             let whose = sampler.map { "teacher '\($0)''s" } ?? "the student's"
@@ -39,7 +39,7 @@ package struct StepGuard: Sendable, Equatable {
             return StepFlaw(
                 .notFinite,
                 "\(ungraded.count) of \(batch.count) trajectories have grades that are not finite, the first of teacher "
-                    + "'\(first.trajectory.teacher)'", ungraded)
+                    + "'\(first.trajectory.teacher ?? "")'", ungraded)
         }
         let empty = batch.filter(\.trajectory.isEmpty)
         if Double(empty.count) > emptyLimit * Double(batch.count) {

@@ -45,8 +45,8 @@ package enum FinishReason: String, Sendable, Codable, CaseIterable {
 package struct Trajectory: Sendable, Equatable {
     package var id: RolloutID
     package var kind: RolloutKind
-    /// Name of the teacher that grades it, a key of the configuration's `teachers`; empty: none does.
-    package var teacher: String
+    /// Name of the teacher that grades it, a key of the configuration's `teachers`; nil: none does.
+    package var teacher: String?
     package var promptIDs: [Int32]
     package var responseIDs: [Int32]
     /// Log-probability in nats of each token under the (tempered) policy that sampled it.
@@ -58,7 +58,7 @@ package struct Trajectory: Sendable, Equatable {
     package var temperature: Float
 
     package init(
-        id: RolloutID, kind: RolloutKind, teacher: String, promptIDs: [Int32], responseIDs: [Int32],
+        id: RolloutID, kind: RolloutKind, teacher: String?, promptIDs: [Int32], responseIDs: [Int32],
         behaviourLogprobs: [Float], policyVersions: PolicyVersions, finishReason: FinishReason, temperature: Float
     ) {
         self.id = id
@@ -73,7 +73,7 @@ package struct Trajectory: Sendable, Equatable {
     }
 
     /// Whether a teacher grades it.
-    package var isGraded: Bool { !teacher.isEmpty }
+    package var isGraded: Bool { teacher != nil }
 }
 
 /// A trajectory with its teacher's grades and its verifier's verdict.
@@ -84,11 +84,11 @@ package struct ScoredTrajectory: Sendable, Equatable {
     package var teacherLogprobs: [Float]
     /// What the prompt's verifier says; nil where it has none.
     package var verdict: Verdict?
-    /// Label of the teacher that sampled it; empty: the student did.
-    package var sampler: String
+    /// Label of the teacher that sampled it; nil: the student did.
+    package var sampler: String?
 
     package init(
-        trajectory: Trajectory, teacherLogprobs: [Float], verdict: Verdict? = nil, sampler: String = ""
+        trajectory: Trajectory, teacherLogprobs: [Float], verdict: Verdict? = nil, sampler: String? = nil
     ) {
         self.trajectory = trajectory
         self.teacherLogprobs = teacherLogprobs

@@ -16,8 +16,10 @@ package struct ModelDescription: Sendable {
     package var vocabularySize: Int
     /// Nil: not known, and so not counted.
     package var forwardCost: PassCost?
-    /// Of a forward and backward pass that trains it; nil: three times the forward pass.
+    /// Cost of a forward and backward pass that trains it; nil: three times the forward pass.
     package var trainingCost: PassCost?
+    /// Parts of the model that are not read, as its files call them: "vision_tower".
+    package var leftOut: [String] = []
     /// Nil where the model is known by this description alone.
     package var text: ModelText?
 
@@ -49,9 +51,9 @@ package struct ModelDescription: Sendable {
 
 /// How a model reads and writes text.
 package struct ModelText: Sendable {
-    /// With the tokens that start and end a sequence.
+    /// Tokenizer, with the tokens that start and end a sequence.
     package var tokenizer: Tokenizer
-    /// The model's own.
+    /// The template of the model's chats.
     package var template: ChatTemplate
 
     package init(tokenizer: Tokenizer, template: ChatTemplate) {

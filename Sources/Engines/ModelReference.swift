@@ -21,13 +21,13 @@ package struct ModelReference: Sendable, Equatable {
 
 /// Low-rank adapters beside a model's matrices.
 package struct AdapterOptions: Sendable, Equatable {
-    /// At least 1.
+    /// Rank of the adapters, at least 1.
     package var rank: Int
     /// Adapters count alpha / rank times.
     package var alpha: Float
     /// The projections of every layer that have adapters, as Hugging Face checkpoints name them; none: all.
     package var targets: [String]
-    /// Of the values with which training begins.
+    /// Seed of the values with which training begins.
     package var seed: UInt64
 
     package init(rank: Int, alpha: Float, targets: [String], seed: UInt64) {

@@ -32,7 +32,7 @@ package protocol RolloutBackend: Backend {
 package enum SamplingEvent: Sendable {
     /// Tokens were drawn: leases of what is under way may be renewed.
     case progress
-    /// In any order, not that of their tasks.
+    /// Responses that ended, in any order, not that of their tasks.
     case completed([Trajectory])
     /// Nothing of these comes after this, unless they are submitted again.
     case cancelled(Set<WorkItem>)

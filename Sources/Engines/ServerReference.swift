@@ -14,7 +14,7 @@ package struct ServerReference: Sendable, Equatable {
     package var authorityFile = ""
     /// The same model's files, for a comparison when it starts; empty: they are not here.
     package var files = ""
-    /// Of one request.
+    /// Time that one request may take.
     package var timeout = Duration.seconds(300)
     /// Most requests that one server is given at once, at least 1.
     package var mostRequests = 64

@@ -8,7 +8,7 @@ package struct TorchReference: Sendable, Equatable {
     package var processes: Int
     /// `auto`, `cpu` or `cuda`.
     package var device: String
-    /// Of products; nil: the model's.
+    /// Type of what is multiplied; nil: the model's.
     package var type: WeightType?
     /// Whether activations are computed again in the backward pass instead of kept.
     package var recomputes: Bool

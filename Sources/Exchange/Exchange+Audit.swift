@@ -18,9 +18,10 @@ extension Exchange {
                 }
             case .unscored(let trajectory, let lease):
                 if item.kind == .train { inFlight += trajectory.responseIDs.count }
+                let queue = trajectory.teacher.flatMap { table.pendingScores[$0] }
                 if let lease {
                     guard leases[lease]?.items == [item] else { return "\(item.id): its score lease is gone" }
-                } else if table.pendingScores[trajectory.teacher]?.elements.contains(.init(item: item)) != true {
+                } else if queue?.elements.contains(.init(item: item)) != true {
                     return "\(item.id) is lost: neither leased nor waiting for a scorer"
                 }
             case .ready(let scored):

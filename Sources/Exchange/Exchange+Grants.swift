@@ -28,16 +28,16 @@ extension Exchange {
 
     /// The first prompt for which some rollout worker has room.
     private func nextRollouts() -> (WorkTable.GroupKey, PeerID)? {
-        var busy: Set<String> = []
+        var busy: Set<String?> = []
         for key in table.pendingGroups.elements {
-            let sampler = table.groups[key]?.prompt.sampler ?? ""
+            let sampler = table.groups[key]?.prompt.sampler
             guard !busy.contains(sampler) else { continue }
             let tried =
                 attemptsWithoutNumbers.isEmpty
                 ? [] : Set(table.missing(key).flatMap { attemptsWithoutNumbers[$0] ?? [] })
             if let peer = neediest(except: tried, where: { $0.samples(with: sampler) }) { return (key, peer) }
             // Without teachers that sample every group waits for the same workers.
-            guard !sampler.isEmpty else { return nil }
+            guard sampler != nil else { return nil }
             busy.insert(sampler)
         }
         return nil
@@ -46,12 +46,12 @@ extension Exchange {
     private mutating func grantScores(_ now: Duration) -> [Action] {
         var grants: [PeerID: [ScoreTask]] = [:]
         while let (item, peer) = nextScore() {
-            guard case .unscored(let trajectory, _) = table.items[item] else { break }
+            guard case .unscored(let trajectory, _) = table.items[item], let teacher = trajectory.teacher else { break }
             let id = lease([item], .score(item), to: peer, now)
             table.leaseScore(item, id)
             grants[peer, default: []].append(
                 ScoreTask(
-                    id: item.id, kind: item.kind, teacher: trajectory.teacher,
+                    id: item.id, kind: item.kind, teacher: teacher,
                     ids: trajectory.promptIDs + trajectory.responseIDs, promptCount: trajectory.promptIDs.count,
                     leaseID: id))
         }
@@ -69,7 +69,7 @@ extension Exchange {
         return nil
     }
 
-    /// Of the members with room the one that holds least, and of equals the one whose last grant is oldest.
+    /// Returns the member with room that holds least, and among equals the one whose last grant is oldest.
     /// - Parameter tried: who has had no numbers for this work, and gets it again only when nobody else has room.
     private func neediest(except tried: Set<PeerID>, where fits: (Member) -> Bool) -> PeerID? {
         func order(_ member: Member) -> (Int, Int, UInt64, String) {

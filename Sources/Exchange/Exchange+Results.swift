@@ -44,8 +44,8 @@ extension Exchange {
             }
             let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: score.logprobs)
             let result = Result(item: item, lease: lease, content: scored)
-            guard member.grades(with: trajectory.teacher) else {
-                refuse(result, "it is for teacher '\(trajectory.teacher)'", &delivery)
+            guard let teacher = trajectory.teacher, member.grades(with: teacher) else {
+                refuse(result, "it is for teacher '\(trajectory.teacher ?? "")'", &delivery)
                 continue
             }
             guard shouldAccept(result, reasonWithoutNumbers: reasonWithoutNumbers(scored), &delivery) else { continue }
@@ -117,7 +117,9 @@ extension Exchange {
         let count = trajectory.responseIDs.count
         let sampling = plan.sampling(of: trajectory.kind)
         let sampler = group.prompt.sampler
-        if members[peer]?.samples(with: sampler) != true { return "it is for a worker of teacher '\(sampler)'" }
+        if members[peer]?.samples(with: sampler) != true {
+            return "it is for a worker of " + (sampler.map { "teacher '\($0)'" } ?? "the student")
+        }
         if count > sampling.maxTokens { return "it has \(count) tokens, \(sampling.maxTokens) are allowed" }
         // A scorer would stop at it, and the learner must not: it has no row of the embedding.
         if !trajectory.responseIDs.areTokens(vocabularySize: options.vocabularySize) {

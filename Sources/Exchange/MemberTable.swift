@@ -35,9 +35,9 @@ struct Member: Sendable {
 
     var hasRoom: Bool { reachable && tasks < window }
 
-    /// Whether it can sample with this teacher; empty: with the student.
-    func samples(with sampler: String) -> Bool {
-        role == .rollout && (sampler.isEmpty ? teachers.isEmpty : teachers.contains(sampler))
+    /// Whether it can sample with this teacher; nil: with the student.
+    func samples(with sampler: String?) -> Bool {
+        role == .rollout && (sampler.map { teachers.contains($0) } ?? teachers.isEmpty)
     }
 
     /// Whether it grades with this teacher.

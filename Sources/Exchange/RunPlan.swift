@@ -28,7 +28,7 @@ package struct RunPlan: Sendable {
 
     /// Tokens of the longest training prompt that one of these teachers samples, with the longest response.
     package func longestSequence(of samplers: [String]) -> Int {
-        (prompts.filter { samplers.contains($0.sampler) }.map(\.ids.count).max() ?? 0) + sampling.maxTokens
+        (prompts.filter { $0.sampler.map(samplers.contains) ?? false }.map(\.ids.count).max() ?? 0) + sampling.maxTokens
     }
 
     package init(
@@ -80,10 +80,10 @@ package struct RunPlan: Sendable {
     package var rolloutsPerStep: Int { promptsPerStep * samplesPerPrompt }
 
     /// Names of the teachers that the prompts ask for grades.
-    package var teachers: Set<String> { Set(prompts.map(\.teacher) + heldout.map(\.teacher)).subtracting([""]) }
+    package var teachers: Set<String> { Set((prompts + heldout).compactMap(\.teacher)) }
 
     /// Names of the teachers that sample; none: the student does.
-    package var samplers: Set<String> { Set(prompts.map(\.sampler)).subtracting([""]) }
+    package var samplers: Set<String> { Set(prompts.compactMap(\.sampler)) }
 
     /// What the books are when a step ends. What is sampled ahead of its turn counts with its step, so that the books
     /// do not depend on who was how fast.

@@ -84,47 +84,47 @@ struct WorkTable: Sendable {
         let key = key(of: item)
         change(key) { $0.missing.removeAll { $0 == item.id.sample } }
         if missing(key).isEmpty { pendingGroups.remove(key) }
-        if trajectory.responseIDs.isEmpty || !trajectory.isGraded {
-            items[item] = .ready(scored(trajectory, [], key))
-        } else {
+        if let teacher = trajectory.teacher, !trajectory.responseIDs.isEmpty {
             items[item] = .unscored(trajectory, lease: nil)
-            pendingScores[trajectory.teacher, default: .init()].insert(ItemKey(item: item))
+            pendingScores[teacher, default: .init()].insert(ItemKey(item: item))
+        } else {
+            items[item] = .ready(scored(trajectory, [], key))
         }
     }
 
     // MARK: Scores
 
     mutating func leaseScore(_ item: WorkItem, _ lease: UInt64) {
-        guard let trajectory = unscored(item) else { return }
+        guard let (trajectory, teacher) = unscored(item) else { return }
         items[item] = .unscored(trajectory, lease: lease)
-        pendingScores[trajectory.teacher, default: .init()].remove(ItemKey(item: item))
+        pendingScores[teacher, default: .init()].remove(ItemKey(item: item))
     }
 
     mutating func releaseScore(_ item: WorkItem) {
-        guard let trajectory = unscored(item) else { return }
+        guard let (trajectory, teacher) = unscored(item) else { return }
         items[item] = .unscored(trajectory, lease: nil)
-        pendingScores[trajectory.teacher, default: .init()].insert(ItemKey(item: item))
+        pendingScores[teacher, default: .init()].insert(ItemKey(item: item))
     }
 
     /// Takes grades. The item must be unscored.
     mutating func accept(_ logprobs: [Float], _ item: WorkItem) {
-        guard let trajectory = unscored(item) else { return }
-        pendingScores[trajectory.teacher, default: .init()].remove(ItemKey(item: item))
+        guard let (trajectory, teacher) = unscored(item) else { return }
+        pendingScores[teacher, default: .init()].remove(ItemKey(item: item))
         items[item] = .ready(scored(trajectory, logprobs, key(of: item)))
     }
 
-    /// The item's trajectory, which must wait for its grades.
-    private func unscored(_ item: WorkItem) -> Trajectory? {
-        guard case .unscored(let trajectory, _) = items[item] else {
+    /// The item's trajectory, which must wait for its grades, and the teacher that gives them.
+    private func unscored(_ item: WorkItem) -> (Trajectory, teacher: String)? {
+        guard case .unscored(let trajectory, _) = items[item], let teacher = trajectory.teacher else {
             assertionFailure("\(item.id) does not wait for grades")
             return nil
         }
-        return trajectory
+        return (trajectory, teacher)
     }
 
     private func scored(_ trajectory: Trajectory, _ logprobs: [Float], _ key: GroupKey) -> ScoredTrajectory {
         ScoredTrajectory(
-            trajectory: trajectory, teacherLogprobs: logprobs, sampler: groups[key]?.prompt.sampler ?? "")
+            trajectory: trajectory, teacherLogprobs: logprobs, sampler: groups[key]?.prompt.sampler)
     }
 
     /// Changes a group, which must be open.
@@ -188,11 +188,11 @@ struct WorkTable: Sendable {
 /// How far a batch is.
 package struct BatchProgress: Sendable, Equatable {
     package var total = 0
-    /// Without a trajectory.
+    /// Tasks that have no trajectory yet.
     package var missing = 0
-    /// With a trajectory and its grades.
+    /// Tasks that have a trajectory and its grades.
     package var ready = 0
-    /// With a trajectory that is not graded.
+    /// Tasks that have a trajectory which is not graded yet.
     package var unscored: Int { total - missing - ready }
     package var isReady: Bool { ready == total }
 

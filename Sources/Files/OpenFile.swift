@@ -57,7 +57,7 @@ package struct OpenFile: ~Copyable, Sendable {
         return done
     }
 
-    /// At most `count` bytes from where the file stands.
+    /// Reads at most `count` bytes from where the file stands.
     package func read(count: Int) throws(FileError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         let done = try fill(&bytes, from: 0)

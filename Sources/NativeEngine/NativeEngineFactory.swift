@@ -18,12 +18,14 @@ package struct NativeEngineFactory: EngineFactory {
                 configuration.adapterTrainingOperations(prompt: $0, response: $1, adapters: layout)
             }
         }
-        return ModelDescription(
+        var description = ModelDescription(
             name: model.path,
             text: ModelText(tokenizer: try files.loadTokenizer(), template: try files.chatTemplate()),
             contextLength: configuration.maxPositions, vocabularySize: configuration.vocabularySize,
             forwardCost: PassCost { configuration.forwardOperations(prompt: $0, response: $1) },
             trainingCost: training)
+        description.leftOut = files.leftOut
+        return description
     }
 
     package func trainer(

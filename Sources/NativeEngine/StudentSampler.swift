@@ -101,14 +101,14 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         engine.step().compactMap { sample in
             guard let task = tasks.removeValue(forKey: sample.id) else { return nil }
             return Trajectory(
-                id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs,
+                id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs,
                 responseIDs: sample.ids, behaviourLogprobs: sample.logprobs,
                 policyVersions: PolicyVersions(sample.versions),
                 finishReason: sample.finishReason == .stop ? .stop : .length, temperature: task.sampling.temperature)
         }
     }
 
-    /// With the weights that it samples with.
+    /// Scores with the weights that it samples with.
     package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
         try ScoringEngine(model: model).score(tasks.map(\.ids), from: tasks.map(\.promptCount))
     }

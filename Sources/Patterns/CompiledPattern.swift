@@ -109,7 +109,7 @@ package final class CompiledPattern: @unchecked Sendable {
 
 /// A pattern that cannot be compiled, or a match that was given up.
 package struct PatternError: Error, Sendable, Equatable {
-    /// In PCRE2's words.
+    /// What is wrong with it, in PCRE2's words.
     package var reason: String
     /// Byte of the pattern at which it is wrong.
     package var offset = 0

@@ -30,7 +30,7 @@ package struct SampleRecord: Sendable, Equatable {
     package var jsonLine: String { JSONText.object(fields) }
 
     var fields: [(name: String, json: String)] {
-        let trajectory = scored.trajectory, isTeachers = !scored.sampler.isEmpty
+        let trajectory = scored.trajectory, isTeachers = scored.sampler != nil
         let judged = scored.verdict.map { verdict in
             [("reward", JSONText.number(verdict.reward)), ("passed", verdict.passed ? "true" : "false")]
         }
@@ -40,7 +40,7 @@ package struct SampleRecord: Sendable, Equatable {
         return [
             ("step", String(step)), ("id", JSONText.string(trajectory.id.description)),
             ("kind", JSONText.string(trajectory.kind.rawValue)),
-            ("teacher", JSONText.string(isTeachers ? scored.sampler : trajectory.teacher)),
+            ("teacher", JSONText.string(scored.sampler ?? trajectory.teacher ?? "")),
             ("prompt", JSONText.string(prompt)), ("response", JSONText.string(response)),
             ("finish_reason", JSONText.string(trajectory.finishReason.rawValue)),
             ("ids", JSONText.array(trajectory.responseIDs)),

@@ -15,7 +15,7 @@ import Testing
         model.add(graded, isTrained: false, to: &cost)
         #expect(cost == RunCost(sampling: 108, scoring: 1800, training: 162))
         var ungraded = graded[0]
-        ungraded.trajectory.teacher = ""
+        ungraded.trajectory.teacher = nil
         var alone = RunCost()
         model.add([ungraded], isTrained: true, to: &alone)
         #expect(alone == RunCost(sampling: 22, scoring: 0, training: 66))

@@ -17,7 +17,7 @@ func scored(
     /// Imitation is the cross-entropy at temperature 1, whoever sampled when.
     @Test func imitationIsCrossEntropy() {
         var response = scored(behaviour: [-9, -0.1, -3], teacher: [], versions: [0, 0, 0], finish: .length)
-        response.trajectory.teacher = ""
+        response.trajectory.teacher = nil
         response.trajectory.temperature = 0.5
         response.sampler = "default"
         let objective = Objective.imitation

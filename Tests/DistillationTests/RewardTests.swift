@@ -8,7 +8,7 @@ import Testing
     ) -> ScoredTrajectory {
         var scored = scored(behaviour: behaviour, teacher: teacher, group: group)
         scored.trajectory.id.sample = sample
-        if teacher.isEmpty { scored.trajectory.teacher = "" }
+        if teacher.isEmpty { scored.trajectory.teacher = nil }
         scored.verdict = reward.map { Verdict(reward: $0, passed: $0 == 1) }
         return scored
     }

@@ -138,7 +138,7 @@ extension Simulation {
         let count = 1 + Int(random.integer(below: UInt64(task.sampling.maxTokens), 0))
         let ids = (0..<count).map { Int32(random.integer(below: 1000, UInt64($0 + 1))) }
         return Trajectory(
-            id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs, responseIDs: ids,
+            id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs, responseIDs: ids,
             behaviourLogprobs: ids.map { -Float($0 % 5) },
             policyVersions: PolicyVersions(repeating: version, count: ids.count),
             finishReason: count == task.sampling.maxTokens ? .length : .stop,

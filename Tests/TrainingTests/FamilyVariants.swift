@@ -10,6 +10,7 @@ extension BitEqualityTests {
     private static let familyConfigurations: [(String, ModelConfiguration)] = [
         ("gemma2", gemma2), ("gemma3", gemma3), ("phi3, longrope", phi3), ("olmo2", olmo2), ("granite", granite),
         ("smollm3, yarn", smolLM3), ("mistral, window", mistral),
+        ("qwen3-moe", qwen3MoE), ("qwen3-moe, some layers", qwen3MoEOfSomeLayers),
     ]
 
     private static var gemma2: ModelConfiguration {
@@ -78,6 +79,26 @@ extension BitEqualityTests {
             ropeScaling: .yarn(YarnScaling(factor: 4, originalMaxPositions: 128)), maxPositions: 512,
             tiedEmbeddings: true)
         configuration.layerKinds = .init(count: 3) { LayerKind(hasRope: $0 != 1) }
+        return configuration
+    }
+
+    private static var qwen3MoE: ModelConfiguration {
+        var configuration = ModelConfiguration(
+            family: .qwen3MoE, vocabularySize: 389, hiddenSize: 64, intermediateSize: 96, layerCount: 2, headCount: 4,
+            keyValueHeadCount: 2, headDimension: 16, maxPositions: 512, qkNorm: true)
+        configuration.experts = ExpertShape(
+            count: 7, perToken: 3, intermediateSize: 24, normalizesChosen: true, layers: [0, 1])
+        return configuration
+    }
+
+    /// More experts than most batches have rows for, and a plain layer between two of experts.
+    private static var qwen3MoEOfSomeLayers: ModelConfiguration {
+        var configuration = ModelConfiguration(
+            family: .qwen3MoE, vocabularySize: 401, hiddenSize: 56, intermediateSize: 104, layerCount: 3, headCount: 4,
+            keyValueHeadCount: 1, headDimension: 8, maxPositions: 512, tiedEmbeddings: true, attentionInputBias: true,
+            attentionOutputBias: true, qkNorm: true)
+        configuration.experts = ExpertShape(
+            count: 40, perToken: 2, intermediateSize: 16, normalizesChosen: false, layers: [0, 2])
         return configuration
     }
 

@@ -64,6 +64,19 @@ struct GoldenArrays {
 
     func floats(_ name: String) throws -> [Float] { try file.floats(name) }
 
+    /// What belongs to a parameter. transformers holds the matrices of all experts of a layer in one array: gates and ups
+    /// [E, 2I, C], downs [E, C, I].
+    func parameter(_ prefix: String, _ spec: ParameterSpec) throws -> [Float] {
+        let parts = spec.name.components(separatedBy: ".experts.")
+        guard parts.count == 2, let expert = Int(parts[1].prefix(while: \.isNumber)) else {
+            return try floats(prefix + spec.name)
+        }
+        let isDown = parts[1].contains("down_proj")
+        let all = try floats(prefix + parts[0] + ".experts." + (isDown ? "down_proj" : "gate_up_proj"))
+        let place = isDown ? expert : 2 * expert + (parts[1].contains("up_proj") ? 1 : 0)
+        return Array(all[place * spec.count..<(place + 1) * spec.count])
+    }
+
     /// [rows][width] of a padded matrix.
     func rows(_ name: String) throws -> [[Float]] {
         let flat = try floats(name)
@@ -175,7 +188,7 @@ struct GoldenTests {
         #expect(abs(objective.loss(evaluations) - loss) < 1e-4 * max(1, abs(loss)))
         var total = 0.0
         for entry in trainer.gradients.layout.entries {
-            let expected = try arrays.floats("grad." + entry.spec.name)
+            let expected = try arrays.parameter("grad.", entry.spec)
             let actual = trainer.gradients.tensor(entry).floats()
             let difference = zip(actual, expected).reduce(0.0) { $0 + pow(Double($1.0) - Double($1.1), 2) }
             let norm = expected.reduce(0.0) { $0 + Double($1) * Double($1) }
@@ -205,7 +218,7 @@ struct GoldenTests {
             #expect(abs(objective.loss(statistics.evaluations) - loss) < 1e-4 * scale)
         }
         for entry in trainer.masters.layout.entries {
-            let expected = try arrays.floats("adamw\(steps)." + entry.spec.name)
+            let expected = try arrays.parameter("adamw\(steps).", entry.spec)
             let actual = trainer.masters.tensor(entry).floats()
             let difference = zip(actual, expected).reduce(0.0) { $0 + pow(Double($1.0) - Double($1.1), 2) }
             let norm = expected.reduce(0.0) { $0 + Double($1) * Double($1) }

@@ -91,6 +91,8 @@ typedef struct ck_kernels {
 
     void (*convert)(void *dst, int dst_type, const void *src, int src_type, int64_t n);
     void (*exp)(float *y, const float *x, int64_t n);
+    /// Sum of a[i] b[i], f32.
+    float (*dot)(const float *a, const float *b, int64_t n);
 
     void (*embed)(float *x, const void *table, int type, int64_t c, const int32_t *ids, int64_t r0, int64_t r1);
     /// Columns [c0, c1) of d_table[ids[t]] += dx[t], t ascending.

@@ -32,6 +32,7 @@ const ck_kernels CK_JOIN(ck_table, CK_ISA) = {
     .panel_outer_product = K(panel_outer_product),
     .convert = K(convert),
     .exp = K(exp),
+    .dot = K(dot),
     .embed = K(embed),
     .embed_backward = K(embed_backward),
     .rms_norm = K(rms_norm),

@@ -45,7 +45,8 @@ package func passAtK(samples n: Int, passed c: Int, k: Int) -> Double {
 
 /// The ratio of two sums over problems, with the percentile bootstrap interval over problems: Efron, 1979.
 ///
-/// With `weights` nil it is the mean of `values`. The resamples are drawn from a fixed seed: same values, same interval.
+/// Where `weights` is nil, the interval is that of the mean of `values`. The resamples are drawn from a fixed seed, so
+/// that the same values give the same interval.
 package func bootstrap(_ values: [Double], weights: [Double]? = nil, resamples: Int = 2000) -> Estimate {
     precondition(weights == nil || weights?.count == values.count, "one weight a value")
     guard !values.isEmpty else { return Estimate(mean: .nan, low: .nan, high: .nan) }

@@ -40,7 +40,7 @@ package struct SnapshotFile: Sendable {
         return true
     }
 
-    /// To be written before it is shared. The file is not used again while anybody else has this.
+    /// Memory to write before it is shared. The file is not used again while anybody else has this.
     package var memory: WeightMemory { mapping }
 
     /// Lets others read it.

@@ -10,10 +10,10 @@ package struct WeightPlace: Sendable {
     package let manifest: WeightManifest
     /// The file in shared memory; nil where the memory is this process's alone.
     package let path: String?
-    /// As many bytes as the manifest says.
+    /// Memory of as many bytes as the manifest says.
     package let memory: WeightMemory
 
-    /// In memory of this process alone.
+    /// Creates a place in memory of this process alone.
     package init(_ manifest: WeightManifest, version: UInt64) {
         self.init(manifest, version: version, path: nil, memory: WeightMemory(byteCount: manifest.byteCount))
     }

@@ -38,7 +38,7 @@ package struct AdapterShape: Sendable, Equatable {
 /// Where the adapters of a model lie in one f32 buffer: for each adapted matrix [N,K] `….lora_A.weight` [rank, K] and
 /// `….lora_B.weight` [N, rank].
 package struct AdapterLayout: Sendable {
-    /// With those targets alone that the model has.
+    /// Rank, scale and the targets that the model has.
     package let shape: AdapterShape
     package let parameters: ParameterLayout
     let configuration: ModelConfiguration
@@ -78,9 +78,10 @@ package struct AdapterLayout: Sendable {
         let known = configuration.adapterTargets
         if let missing = targets.first(where: { !known.contains($0) }) {
             let list = AdapterShape.Target.allCases.filter(known.contains).map(\.rawValue).joined(separator: ", ")
+            let what = configuration.experts == nil ? "no matrix" : "no matrix with adapters"
             throw ModelError(
                 .invalidArgument,
-                "\(missing.rawValue) is no matrix of a \(configuration.family.name) model; it has \(list)")
+                "\(missing.rawValue) is \(what) of a \(configuration.family.name) model; it has \(list)")
         }
     }
 

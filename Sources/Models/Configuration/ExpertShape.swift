@@ -1,3 +1,5 @@
+import Compute
+
 /// Experts of which each token goes through a few, in place of one feed-forward network.
 package struct ExpertShape: Sendable, Equatable {
     /// Experts of a layer.
@@ -17,5 +19,17 @@ package struct ExpertShape: Sendable, Equatable {
         self.intermediateSize = intermediateSize
         self.normalizesChosen = normalizesChosen
         self.layers = layers
+    }
+}
+
+extension ModelConfiguration {
+    /// Whether a layer has experts in place of one feed-forward network.
+    package func hasExperts(layer: Int) -> Bool { experts?.layers.contains(layer) == true }
+
+    /// How tokens choose experts; nil where no layer has any.
+    var expertRule: ExpertRule? {
+        experts.map {
+            ExpertRule(perRow: $0.perToken, normalizesChosen: $0.normalizesChosen, activation: activation)
+        }
     }
 }

@@ -46,6 +46,19 @@ extension ModelConfiguration {
         func check(_ condition: Bool, _ message: @autoclosure () -> String) throws {
             guard condition else { throw ModelError(.malformed, "\(file): \(message())") }
         }
+        if let experts {
+            // Twice the most of any model there is: each has names of its own, of which a file could ask for millions.
+            let most = min(1 << 12, (1 << 16) / max(1, layerCount))
+            try check(
+                (1...most).contains(experts.count),
+                "num_experts is \(experts.count); it must be between 1 and \(most) in \(layerCount) layers")
+            try check(
+                (1...experts.count).contains(experts.perToken),
+                "num_experts_per_tok is \(experts.perToken); it must be between 1 and \(experts.count)")
+            try check(
+                (1...1 << 22).contains(experts.intermediateSize),
+                "moe_intermediate_size is \(experts.intermediateSize); it must be between 1 and \(1 << 22)")
+        }
         try check(
             layerKinds.isEmpty || layerKinds.count == layerCount, "\(layerKinds.count) kinds for \(layerCount) layers")
         if let slidingWindow {

@@ -1,7 +1,7 @@
 extension Family {
     /// Every family that this engine runs. GGUF files whose architecture several share open as the first of these.
     package static let all: [Family] = [
-        .llama, .mistral, .qwen2, .qwen3, .gemma2, .gemma3, .phi3, .olmo2, .granite, .smolLM3,
+        .llama, .mistral, .qwen2, .qwen3, .qwen3MoE, .gemma2, .gemma3, .phi3, .olmo2, .granite, .smolLM3,
     ]
 
     /// The family of a config.json's `model_type`, nil when there is none of that name.

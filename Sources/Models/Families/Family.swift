@@ -73,6 +73,8 @@ package struct Family: Sendable {
         package var architecture: String
         /// Whether the converter reorders the rows of q and k, for a rotary embedding of neighbouring pairs.
         package var interleavesRotaryRows = false
+        /// Whether `readMetadata` reads a mixture of experts; elsewhere one is refused.
+        package var hasExperts = false
         /// What the tensors of a file have or lack that no model of the family does; nil where they fit.
         package var refusal: @Sendable (ModelConfiguration) -> String? = { _ in nil }
         /// Reads metadata of the family's own, into a configuration that has the common ones, and sets what llama.cpp

@@ -24,6 +24,10 @@ package enum ModelPruning {
         }
         var configuration = source.configuration
         configuration.layerCount = kept.count
+        if let experts = configuration.experts?.layers {
+            let layers = Set(kept.indices.filter { experts.contains(kept[$0]) })
+            if layers.isEmpty { configuration.experts = nil } else { configuration.experts?.layers = layers }
+        }
         // The names in the whole model of the parameters of the smaller one's layers.
         let names = Dictionary(
             uniqueKeysWithValues: kept.enumerated().flatMap { new, old in

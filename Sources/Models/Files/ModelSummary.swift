@@ -86,6 +86,12 @@ extension ModelConfiguration {
         if attentionInputBias { details.append(attentionOutputBias ? "attention biases" : "q, k, v biases") }
         if mlpBias { details.append("MLP biases") }
         if qkNorm { details.append("q/k norms") }
+        if let experts {
+            let layers = experts.layers.count == layerCount ? "all" : "\(experts.layers.count)"
+            details.append(
+                "\(experts.count) experts of width \(experts.intermediateSize) in \(layers) layers, "
+                    + "\(experts.perToken) a token")
+        }
         if activation != .silu { details.append("gates of \(activation.transformersName)") }
         let sliding = (0..<layerCount).count { kind(ofLayer: $0).isSliding }
         if let slidingWindow, sliding > 0 {

@@ -1,6 +1,8 @@
 /// The matrices of a layer, as they are packed: those that one product uses together as one.
 package enum MatrixGroup: Int, CaseIterable, Sendable {
     case queryKeyValue, output, gateUp, down
+    /// What chooses among experts.
+    case router
 }
 
 /// The norms of a layer, by what they normalise.

@@ -38,6 +38,8 @@ package struct LayerSchema: Sendable {
     package enum Role: Sendable, Equatable {
         case norm(NormRole)
         case matrices(MatrixGroup)
+        /// The matrices of every expert: gate, up and down, in whose names `*` stands for the expert's number.
+        case experts
     }
 }
 
@@ -67,6 +69,11 @@ package struct Module: Sendable {
         self.initialization = initialization
     }
 
+    /// The same, of which no adapter can be asked for.
+    var withoutAdapter: Module {
+        Module(name, gguf: gguf, shape, rotaryHeads: rotaryHeads, initialization: initialization)
+    }
+
     /// Hugging Face's name of the weight of a module outside the layers.
     package var weight: String { name + ".weight" }
 }
@@ -83,6 +90,8 @@ package enum Dimension: Sendable {
     /// Gates and ups of a token in one: twice the intermediate size.
     case gatesUps
     case headSize, heads, keyValueHeads
+    /// Experts of a layer, and the width of one.
+    case experts, expertIntermediate
 }
 
 extension ModelConfiguration {
@@ -98,6 +107,8 @@ extension ModelConfiguration {
         case .headSize: headDimension
         case .heads: headCount
         case .keyValueHeads: keyValueHeadCount
+        case .experts: experts?.count ?? 0
+        case .expertIntermediate: experts?.intermediateSize ?? 0
         }
     }
 }

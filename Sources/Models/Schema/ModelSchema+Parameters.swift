@@ -11,7 +11,14 @@ extension ModelConfiguration {
     /// Every parameter of one layer in the canonical order.
     package func parameters(layer index: Int) -> [ParameterSpec] {
         let names = schema.names(layer: index)
-        return schema.layer.groups.filter { $0.isPresent(self, index) }.flatMap { group in
+        return schema.layer.groups.filter { $0.isPresent(self, index) }.flatMap { group -> [ParameterSpec] in
+            if group.role == .experts {
+                // Gate and up of an expert are adjacent, its down begins anew.
+                return (0..<(experts?.count ?? 0)).flatMap { expert in
+                    let matrices = group.modules.map { $0.weight(in: self, prefix: names.prefix, expert: expert) }
+                    return Self.adjacent(Array(matrices.prefix(2))) + matrices.dropFirst(2)
+                }
+            }
             let weights = group.modules.map { $0.weight(in: self, prefix: names.prefix) }
             let biases =
                 group.hasBias?(self) == true
@@ -23,11 +30,15 @@ extension ModelConfiguration {
     /// Number of trainable values.
     package var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
 
-    /// Number of values of all layers' matrices.
+    /// Number of values of all layers' matrices that a token is multiplied with: of experts those of as many as it goes
+    /// through.
     package var layerMatrixCount: Int {
         (0..<layerCount).reduce(0) { sum, layer in
-            schema.layer.groups.filter { $0.isPresent(self, layer) }.flatMap(\.modules).filter { $0.shape.count == 2 }
-                .reduce(sum) { $0 + $1.shape.map(size).reduce(1, *) }
+            schema.layer.groups.filter { $0.isPresent(self, layer) }.reduce(sum) { sum, group in
+                let times = group.role == .experts ? experts?.perToken ?? 0 : 1
+                return group.modules.filter { $0.shape.count == 2 }
+                    .reduce(sum) { $0 + times * $1.shape.map(size).reduce(1, *) }
+            }
         }
     }
 
@@ -42,9 +53,12 @@ extension ModelConfiguration {
 }
 
 extension Module {
-    fileprivate func weight(in configuration: ModelConfiguration, prefix: String = "") -> ParameterSpec {
+    fileprivate func weight(
+        in configuration: ModelConfiguration, prefix: String = "", expert: Int? = nil
+    ) -> ParameterSpec {
         ParameterSpec(
-            name: prefix + name + ".weight", shape: shape.map(configuration.size), target: target,
+            name: prefix + (expert.map(name.ofExpert) ?? name) + ".weight", shape: shape.map(configuration.size),
+            target: target,
             initialization: initialization)
     }
 

@@ -1,10 +1,10 @@
 /// How the tokens of a sequence are read where long sequences have a rotary embedding of their own (longrope): every
 /// position is turned by the embedding that the length of the sequence calls for, and the question is which length.
 package enum SequenceReading: Sendable {
-    /// As a model writes: each token is predicted by the embedding for what stood there when it was drawn. So sampling,
-    /// scoring and training agree to the last bit; what grows beyond the original context is read twice.
+    /// The way a model writes: each token is predicted by the embedding for what stood there when it was drawn. So
+    /// sampling, scoring and training agree to the last bit; what grows beyond the original context is read twice.
     case drawn
-    /// As one text: all tokens by the embedding for the whole length.
+    /// One text: all tokens are predicted by the embedding for the whole length.
     case text
 }
 

@@ -57,6 +57,7 @@ package final class Transformer {
     private let gateUp: ScratchTensor
     private let activated: ScratchTensor
     private let branch: ScratchTensor  // what a block adds, where it is not added at once
+    private let routerLogits: ScratchTensor  // [T, E]
     private let selected: ScratchTensor
     private let selectedNormed: ScratchTensor
 
@@ -95,6 +96,7 @@ package final class Transformer {
         gateUp = ScratchTensor(columns: 2 * configuration.intermediateSize, type: type)
         activated = ScratchTensor(columns: configuration.intermediateSize, type: type)
         branch = ScratchTensor(columns: configuration.hiddenSize, type: .f32)
+        routerLogits = ScratchTensor(columns: max(1, configuration.size(.experts)), type: .f32)
         selected = ScratchTensor(columns: configuration.hiddenSize, type: .f32)
         selectedNormed = ScratchTensor(columns: configuration.hiddenSize, type: type)
     }
@@ -185,6 +187,9 @@ package final class Transformer {
     ) -> Tensor {
         let count = x.rows
         let normalized = blockInput(x, layer.norm(.feedForwardInput), into: normed.tensor(rows: count))
+        if let rule = configuration.expertRule, !layer.experts.isEmpty {
+            return addExperts(of: normalized, layer, rule, to: x, keeping: activations?.input(layer: index + 1))
+        }
         let gates = activations?.gateUp(layer: index) ?? gateUp.tensor(rows: count)
         context.linear(normalized, layer[.gateUp], into: gates)
         if let bias = layer.bias(.gateUp) { context.addBias(bias, to: gates) }
@@ -193,6 +198,22 @@ package final class Transformer {
         return addBranch(
             of: hidden, layer[.down], bias: layer.bias(.down), norm: layer.norm(.feedForwardOutput), to: x,
             keeping: activations?.input(layer: index + 1), branch: activations?.feedForwardBranch(layer: index))
+    }
+
+    /// x + the sum of the experts that the router chooses for each row of y; in place, or into `destination`.
+    private func addExperts(
+        of y: Tensor, _ layer: TransformerWeights.Layer, _ rule: ExpertRule, to x: Tensor,
+        keeping destination: Tensor?
+    ) -> Tensor {
+        precondition(
+            configuration.multipliers.residual == 1 && layer.norm(.feedForwardOutput) == nil,
+            "no family has experts and a residual multiplier or a norm behind them")
+        let logits = routerLogits.tensor(rows: y.rows), added = branch.tensor(rows: y.rows)
+        context.linear(y, layer[.router], into: logits)
+        context.expertForward(y, logits: logits, experts: layer.experts, rule: rule, into: added)
+        if let destination { context.convert(from: x, to: destination) }
+        context.add(added, to: destination ?? x)
+        return destination ?? x
     }
 
     /// What a block's matrices multiply: x normalised, or x where the layer has no norm before the block.

@@ -24,6 +24,9 @@ package final class TransformerBackward {
     private let gateUpGradient: ScratchTensor  // [T, 2 I]
     private let attendedGradient: ScratchTensor  // [T, H D]
     private let queryKeyValueGradient: ScratchTensor  // [T, (H + 2 KV) D]
+    private let routerLogits: ScratchTensor  // [T, E]
+    private let routerGradient: ScratchTensor  // [T, E]
+    private let typedRouterGradient: ScratchTensor  // the same in the compute type
     private let stream: ScratchTensor  // [T, C]
     private let selected: ScratchTensor  // rows with a loss, [R, C]
     private let selectedGradient: ScratchTensor  // [R, C]
@@ -60,6 +63,10 @@ package final class TransformerBackward {
         gateUpGradient = ScratchTensor(columns: 2 * intermediate, type: model.type)
         attendedGradient = ScratchTensor(columns: queryWidth, type: model.type)
         queryKeyValueGradient = ScratchTensor(columns: queryWidth + 2 * keyValueWidth, type: model.type)
+        let experts = max(1, configuration.size(.experts))
+        routerLogits = ScratchTensor(columns: experts, type: .f32)
+        routerGradient = ScratchTensor(columns: experts, type: .f32)
+        typedRouterGradient = ScratchTensor(columns: experts, type: model.type)
         stream = ScratchTensor(columns: hiddenSize, type: .f32)
         selected = ScratchTensor(columns: hiddenSize, type: .f32)
         selectedGradient = ScratchTensor(columns: hiddenSize, type: .f32)
@@ -119,6 +126,9 @@ package final class TransformerBackward {
 
     private func feedForward(_ index: Int, _ activations: Activations, dx: Tensor, accumulate: Bool) {
         let layer = model.weights.layers[index], names = configuration.schema.names(layer: index), count = dx.rows
+        if let rule = configuration.expertRule, !layer.experts.isEmpty {
+            return experts(index, rule, activations, dx: dx, accumulate: accumulate)
+        }
         let gateUp = activations.gateUp(layer: index), middle = activations.middle(layer: index)
         let dy = gradientOfBranch(
             dx, layer.norm(.feedForwardOutput), names.weight(.feedForwardOutput),
@@ -136,6 +146,33 @@ package final class TransformerBackward {
         accumulateBias(dGateUp, into: gradients.fused(names.biases(.gateUp)))
         let dNormed = normGradient.tensor(rows: count)
         context.linear(dGateUp, transposed.layers[index][.gateUp]!, into: dNormed)
+        addGradientOfInput(dNormed, middle, layer.norm(.feedForwardInput), names.weight(.feedForwardInput), to: dx)
+    }
+
+    /// Routes again, by the same bits, what the forward pass routed stage by stage.
+    private func experts(
+        _ index: Int, _ rule: ExpertRule, _ activations: Activations, dx: Tensor, accumulate: Bool
+    ) {
+        let layer = model.weights.layers[index], names = configuration.schema.names(layer: index), count = dx.rows
+        let middle = activations.middle(layer: index)
+        let normalized = model.blockInput(middle, layer.norm(.feedForwardInput), into: normed.tensor(rows: count))
+        let logits = routerLogits.tensor(rows: count), dLogits = routerGradient.tensor(rows: count)
+        context.linear(normalized, layer[.router], into: logits)
+        let dNormed = normGradient.tensor(rows: count)
+        context.expertBackward(
+            dy: dx, x: normalized, logits: logits, experts: layer.experts, transposed: transposed.experts[index],
+            rule: rule, dx: dNormed, dLogits: dLogits, accumulate: accumulate,
+            gradients: { expert in
+                let names = names.expert(expert)
+                guard let gateUp = gradients.fused(names.gateUp), let down = gradients.fused(names.down) else {
+                    return nil
+                }
+                return (gateUp, down)
+            })
+        let typed = typedRouterGradient.tensor(rows: count)
+        context.convert(from: dLogits, to: typed)
+        weightGradient(.router, names, dy: typed, x: normalized, accumulate)
+        context.linear(typed, transposed.layers[index][.router]!, into: dNormed, accumulate: true)
         addGradientOfInput(dNormed, middle, layer.norm(.feedForwardInput), names.weight(.feedForwardInput), to: dx)
     }
 

@@ -14,6 +14,8 @@ package final class TransformerWeights {
         /// What is multiplied with, the stored weight and the schema's offset: [1, C], of queries and keys [1, D], or as
         /// wide as all of them; nil where a model has no such norm.
         fileprivate let norms: RoleTable<NormRole, Tensor?>
+        /// Empty where the layer has one feed-forward network.
+        let experts: [ExpertMatrices]
 
         /// The matrices of a group that the layer has.
         subscript(group: MatrixGroup) -> PackedMatrix {
@@ -64,7 +66,14 @@ package final class TransformerWeights {
                     try source.fused(names.weights(group)).map { context.pack($0, as: type) }
                 },
                 biases: try RoleTable { group throws(Source.Failure) in try vector(names.biases(group)) },
-                norms: try RoleTable { role throws(Source.Failure) in try norm(names.weight(role)) })
+                norms: try RoleTable { role throws(Source.Failure) in try norm(names.weight(role)) },
+                experts: try (0..<configuration.expertCount(layer: index)).map {
+                    expert throws(Source.Failure) -> ExpertMatrices in
+                    let names = names.expert(expert)
+                    return ExpertMatrices(
+                        gateUp: context.pack(try source.fused(names.gateUp)!, as: type),
+                        down: context.pack(try source.fused(names.down)!, as: type))
+                })
         }
         finalNorm = try norm([schema.finalNorm.weight])!
     }
@@ -95,6 +104,7 @@ package final class TransformerWeights {
                 copy(names.biases(group), to: layer.bias(group))
                 context.repack(parameters.fused(names.weights(group))!, into: layer[group])
             }
+            parameters.repack(layer.experts, names, context)
         }
         copy([schema.finalNorm.weight], to: finalNorm)
         schema.addNormOffset(to: finalNorm)
@@ -119,6 +129,8 @@ extension ModelSchema {
 final class TransposedWeights {
     /// Nil where a layer has no such matrices.
     let layers: [RoleTable<MatrixGroup, PackedMatrix?>]
+    /// Of each layer, empty where it has one feed-forward network.
+    let experts: [[ExpertMatrices]]
     let head: PackedHeadTranspose
     private let configuration: ModelConfiguration
 
@@ -128,6 +140,15 @@ final class TransposedWeights {
             let names = configuration.schema.names(layer: index)
             return RoleTable { group in
                 parameters.fused(names.weights(group)).map { context.pack($0, as: type, transposed: true) }
+            }
+        }
+        experts = (0..<configuration.layerCount).map { index in
+            let names = configuration.schema.names(layer: index)
+            return (0..<configuration.expertCount(layer: index)).map { expert in
+                let names = names.expert(expert)
+                return ExpertMatrices(
+                    gateUp: context.pack(parameters.fused(names.gateUp)!, as: type, transposed: true),
+                    down: context.pack(parameters.fused(names.down)!, as: type, transposed: true))
             }
         }
         head = context.packHeadTranspose(parameters.tensor(configuration.headName)!, as: type)
@@ -140,7 +161,24 @@ final class TransposedWeights {
                 guard let matrix = layer[group] else { continue }
                 context.repack(parameters.fused(names.weights(group))!, into: matrix)
             }
+            parameters.repack(experts[index], names, context)
         }
         context.repack(parameters.tensor(configuration.headName)!, into: head)
+    }
+}
+
+extension ModelConfiguration {
+    /// Experts of one layer, 0 where it has one feed-forward network.
+    fileprivate func expertCount(layer: Int) -> Int { hasExperts(layer: layer) ? experts?.count ?? 0 : 0 }
+}
+
+extension ParameterBuffer {
+    /// Packs the experts of a layer anew.
+    fileprivate func repack(_ experts: [ExpertMatrices], _ names: LayerNames, _ context: ComputeContext) {
+        for (index, matrices) in experts.enumerated() {
+            let names = names.expert(index)
+            context.repack(fused(names.gateUp)!, into: matrices.gateUp)
+            context.repack(fused(names.down)!, into: matrices.down)
+        }
     }
 }

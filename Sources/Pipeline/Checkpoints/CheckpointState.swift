@@ -14,10 +14,10 @@ package struct CheckpointState: Sendable, Equatable, Codable {
     package var seed: UInt64
     package var promptsPerStep: Int
     package var samplesPerPrompt: Int
-    /// Of the training prompts: the order of a run is over these.
+    /// Identifies the training prompts: the order of a run is over these.
     package var promptsDigest: String
     package var tokenizerFingerprint: String
-    /// As the books stood when the step ended.
+    /// The ledger's counts when the step ended.
     package var tokens: TokenCounts
     /// The line of this step, when its evaluation was still under way.
     package var pending: StepMetrics?

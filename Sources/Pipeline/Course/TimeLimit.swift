@@ -3,7 +3,7 @@
 /// A stop lets the step that is being trained end and then saves. Both take as long as the longest so far, with half of
 /// it to spare.
 package struct TimeLimit: Sendable, Equatable {
-    /// From the start of the process.
+    /// Time the process may take from its start.
     package let limit: Duration
     private var training: Duration = .zero
     private var saving: Duration?

@@ -64,6 +64,6 @@ package struct HeldoutEvaluator: Sendable {
 struct HeldoutEvaluation: Sendable {
     /// Graded and judged, in the order of the prompts.
     var responses: [ScoredTrajectory]
-    /// Of the responses that are given with the prompts, in nats a token; nil: none is, or it is not measured.
+    /// Cross-entropy of the responses given with the prompts, in nats a token; nil: none is, or it is not measured.
     var crossEntropy: Double?
 }

@@ -75,7 +75,7 @@ package actor Learner: RunLearner {
         waiters.wake()
     }
 
-    /// For tests: nothing that this learner says from here on reaches anybody, as if its process had been killed.
+    /// Lets a test cut it off as if its process had been killed: nothing that it says from here on reaches anybody.
     package func cutOff() async { await transport.close() }
 
     /// Runs to the last step, or until stopped.

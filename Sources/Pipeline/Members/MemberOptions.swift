@@ -12,7 +12,7 @@ package struct MemberOptions: Sendable {
     /// How long to wait for a learner that does not answer.
     package var patience: Duration
     package var processID: UInt64
-    /// Of the teacher that a scorer holds: what a learner needs to know that does not have its files.
+    /// What a learner that does not have its files needs to know of the teacher that a scorer holds.
     package var teacher: ModelDescription?
 
     package init(

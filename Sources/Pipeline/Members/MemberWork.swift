@@ -20,7 +20,7 @@ struct MemberWork<Work: LeasedWork>: Sendable {
     var queue: [Work] = []
     /// Under way.
     var active: Set<WorkItem> = []
-    /// Of those under way, the ones that nobody wants any more.
+    /// The items under way that nobody wants any more.
     var cancelled: Set<WorkItem> = []
     var rate = TokenRate()
     private var progressAt: Duration = .zero

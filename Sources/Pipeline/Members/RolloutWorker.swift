@@ -15,7 +15,7 @@ package actor RolloutWorker: WorkingMember {
     private let backend: any RolloutBackend
     /// Whether its weights are the learner's; a teacher's never change, and are version 0.
     private let followsWeights: Bool
-    /// Of the weights in the backend; nil before the first, and when another learner's are awaited.
+    /// The weights' version in the backend; nil before the first, and when another learner's are awaited.
     private var version: UInt64?
     /// Cancelled, and not yet confirmed: what the engine still tells of them is of an earlier lease.
     private var cancelling: Set<WorkItem> = []

@@ -14,7 +14,7 @@ package protocol RunMember: Actor {
 protocol WorkingMember: RunMember {
     associatedtype Work: LeasedWork
     var work: MemberWork<Work> { get set }
-    /// For heartbeats: what it does, and with which weights.
+    /// What it does, and with which weights, for its heartbeats.
     var status: (state: String, version: UInt64) { get }
     /// Does what comes next, and throws what the engine throws.
     /// - Returns: false when there is nothing to do before something happens.

@@ -10,12 +10,12 @@ import Wire
 package enum TransportBenchmark {
     package struct Result: Sendable {
         package var trajectories: Int
-        /// From the first grant to the last trajectory that is booked, in the second of two rounds: as in a run, the
+        /// Time from the first grant to the last trajectory booked, in the second of two rounds: as in a run, the
         /// ledger's memory is that of earlier trajectories.
         package var seconds: Double
         /// The same of the first round, in which the kernel has to find the memory for all of them.
         package var firstSeconds: Double
-        /// Of the arrays of one trajectory.
+        /// Size of the arrays of one trajectory.
         package var byteCount: Int
     }
 

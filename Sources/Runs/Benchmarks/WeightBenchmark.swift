@@ -11,9 +11,9 @@ package enum WeightBenchmark {
         package var byteCount: Int
         /// Writing the snapshot to shared memory and its checksum, before it is announced.
         package var publishSeconds: Double
-        /// From the announcement to the first token that was sampled with the new weights.
+        /// Time from the announcement to the first token that was sampled with the new weights.
         package var announceToTokenSeconds: Double
-        /// Of that, packing the matrices for the engine, which stops sampling.
+        /// The part of it that packs the matrices for the engine, which stops sampling.
         package var packSeconds: Double
         /// Tokens sampled with the old weights meanwhile.
         package var tokensMeanwhile: Int

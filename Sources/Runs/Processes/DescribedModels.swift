@@ -8,7 +8,7 @@ import Wording
 /// What a learner knows of the models of its run before it starts.
 struct DescribedModels: Sendable {
     var student: ModelDescription
-    /// By label. A teacher whose files are not on this machine is missing: what it needs is known to its members alone.
+    /// The teachers by label. One whose files are not on this machine is missing: only its members know what it needs.
     var teachers: [String: ModelDescription] = [:]
 
     /// Describes what is on this machine, and says of which teacher nothing is known.
@@ -39,6 +39,17 @@ struct DescribedModels: Sendable {
                 continue
             }
             teachers[label] = try await engines.factory(for: model.reference).describe(model.reference)
+        }
+        sayWhatIsLeftOut(logger)
+    }
+
+    /// Names the parts of models of several parts that nobody reads, once for each model.
+    private func sayWhatIsLeftOut(_ logger: Logger) {
+        var said: Set<String> = []
+        for model in [student] + teachers.sorted(by: { $0.key < $1.key }).map(\.value)
+        where !model.leftOut.isEmpty && said.insert(model.name).inserted {
+            logger.notice(
+                "\(model.name): its text part alone is read; left out: \(model.leftOut.joined(separator: ", "))")
         }
     }
 

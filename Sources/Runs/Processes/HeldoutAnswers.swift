@@ -54,7 +54,7 @@ struct HeldoutAnswers {
         // Each teacher is loaded once, for all of its prompts.
         var taught: [Int: String] = [:]
         for (label, places) in Dictionary(grouping: indices, by: { label(of: data.heldout[$0]) }) {
-            guard let teacher = teachers[label] else { continue }
+            guard let label, let teacher = teachers[label] else { continue }
             for (index, text) in zip(places, try await answers(by: teacher.reference, to: places)) {
                 taught[index] = text
             }
@@ -72,9 +72,9 @@ struct HeldoutAnswers {
     /// Prompts among which those are looked for that the student had wrong, and how many of them are shown.
     private static let candidates = 32, shown = 3
 
-    /// The label of the teacher that grades a prompt, or answers it in the student's place; empty without one.
-    private func label(of prompt: Prompt) -> String {
-        prompt.teacher.isEmpty ? prompt.sampler : prompt.teacher
+    /// The label of the teacher that grades a prompt, or answers it in the student's place; nil without one.
+    private func label(of prompt: Prompt) -> String? {
+        prompt.teacher ?? prompt.sampler
     }
 
     /// The verifier's word on a response; nil without one.

@@ -14,9 +14,9 @@ package enum LearnerProcess {
     /// Where a learner begins.
     package enum Start: Sendable, Equatable {
         case fresh
-        /// From the last intact checkpoint of the run, if there is one.
+        /// The run goes on from its last intact checkpoint, if there is one.
         case resume
-        /// From a checkpoint of another run: its folder, or that of the run.
+        /// The run begins with a checkpoint of another: its folder, or that of the run.
         case from(String)
     }
 
@@ -25,7 +25,7 @@ package enum LearnerProcess {
         /// 0 when all steps are done; after a stop with a checkpoint 128 plus the signal's number, or 75 when it was for
         /// the time limit.
         package var exitCode: Int32
-        /// For a person.
+        /// What a person reads at the end.
         package var summary: RunSummary
     }
 

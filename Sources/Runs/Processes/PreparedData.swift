@@ -6,7 +6,7 @@ import Wording
 
 /// Prompts rendered and tokenised for one student, and what ends its answers.
 struct PreparedData {
-    /// To train on; for a supervised run, what stands for its examples.
+    /// The prompts to train on; for a supervised run, what stands for its examples.
     var prompts: [Prompt]
     var heldout: [Prompt]
     /// What a supervised run imitates; nil for others.

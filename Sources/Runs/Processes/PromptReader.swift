@@ -88,7 +88,7 @@ struct PromptReader: Sendable {
         let kind = configuration.kind, samples = kind.sampler == .teachers
         let given = kind.evaluator == .learner ? try response.map { try example(messages, $0, named: name) } : nil
         return Prompt(
-            ids: ids, teacher: samples ? "" : teacher, sampler: samples ? teacher : "", text: text, check: check,
+            ids: ids, teacher: samples ? nil : teacher, sampler: samples ? teacher : nil, text: text, check: check,
             responseIDs: given?.responseIDs ?? [], tags: tags)
     }
 
@@ -107,7 +107,7 @@ struct PromptReader: Sendable {
             for index in 0..<64 as Range<UInt64> {
                 _ = try example(task.exercise(.training, seed: seed, index: index), task)
             }
-            let identity = Prompt(ids: task.description.utf8.map { Int32($0) }, teacher: "")
+            let identity = Prompt(ids: task.description.utf8.map { Int32($0) }, teacher: nil)
             let source = GeneratedExamples(task, seed: seed, batchSize: batchSize) { try example($0, task) }
             return (source, [identity])
         }
@@ -115,7 +115,7 @@ struct PromptReader: Sendable {
         let examples = try PromptFile.read(path, for: configuration).enumerated().map { index, prompt in
             try example(prompt.chat, prompt.response ?? "", named: "\(path): prompt \(index + 1)")
         }
-        let identity = examples.map { Prompt(ids: $0.promptIDs + [-1] + $0.responseIDs, teacher: "") }
+        let identity = examples.map { Prompt(ids: $0.promptIDs + [-1] + $0.responseIDs, teacher: nil) }
         let source = ListedExamples(
             examples, batchSize: batchSize, seed: seed, shuffled: configuration.data.shuffle)
         return (source, identity)

@@ -127,7 +127,7 @@ package actor ServerSampler: RolloutBackend {
 
     private func trajectory(_ task: RolloutTask, _ response: SampledResponse, version: UInt64) -> Trajectory {
         Trajectory(
-            id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs, responseIDs: response.ids,
+            id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs, responseIDs: response.ids,
             behaviourLogprobs: response.logprobs,
             policyVersions: PolicyVersions(repeating: version, count: response.ids.count),
             finishReason: response.finishReason, temperature: task.sampling.temperature)

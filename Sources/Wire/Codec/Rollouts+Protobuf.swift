@@ -128,7 +128,7 @@ extension FinishReason {
 
 /// Run-length form of the policy version of every token.
 package enum VersionRuns {
-    /// Of at most 2^32 - 1 versions.
+    /// Encodes at most 2^32 - 1 versions.
     static func encode(_ versions: PolicyVersions) -> [PBVersionRun] {
         versions.runs.map { run in
             var header = PBVersionRun()

@@ -3,9 +3,9 @@ package struct Status: Sendable, Equatable {
     /// How far a batch is.
     package struct Batch: Sendable, Equatable {
         package var total: Int
-        /// Without a trajectory.
+        /// Tasks that have no trajectory yet.
         package var missing: Int
-        /// With trajectory and grades.
+        /// Tasks that have a trajectory and its grades.
         package var ready: Int
 
         package init(total: Int = 0, missing: Int = 0, ready: Int = 0) {
@@ -71,7 +71,7 @@ package struct Status: Sendable, Equatable {
     /// Since the last rollout or grade that came in.
     package var waitingSeconds = 0.0
     package var batch = Batch()
-    /// Of the evaluation under way; total 0: none.
+    /// Progress of the evaluation under way; total 0: none.
     package var evaluation = Batch()
     /// Prompts that wait for a rollout worker.
     package var pendingGroups = 0

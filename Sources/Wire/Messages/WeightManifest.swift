@@ -13,12 +13,12 @@ package enum WeightType: String, Sendable, Codable, CaseIterable {
 /// another engine.
 package struct WeightManifest: Sendable, Equatable {
     package struct Tensor: Sendable, Equatable {
-        /// As Hugging Face checkpoints name it.
+        /// Name of the tensor, as Hugging Face checkpoints have it.
         package var name: String
         /// Row-major; empty for a single number.
         package var shape: [Int]
         package var type: WeightType
-        /// From the start of the snapshot.
+        /// Place of its first byte, counted from the snapshot's.
         package var byteOffset: Int
 
         package init(name: String, shape: [Int], type: WeightType, byteOffset: Int) {

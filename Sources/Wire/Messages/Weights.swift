@@ -34,7 +34,7 @@ package struct WeightsAnnounce: Sendable, Equatable {
 package struct WeightsRequest: Sendable, Equatable {
     package var version: UInt64
     package var firstChunk: Int
-    /// At least 1. Chunks past the last are not sent.
+    /// Number of chunks asked for, at least 1; those past the last are not sent.
     package var credit: Int
 
     package init(version: UInt64, firstChunk: Int, credit: Int) {

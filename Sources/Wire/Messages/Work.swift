@@ -32,10 +32,10 @@ package struct RolloutGroup: Sendable, Equatable {
     package var group: UInt64
     /// Numbers of the responses to sample, at least one.
     package var samples: [UInt32]
-    /// At least one id.
+    /// Ids of the prompt, at least one.
     package var promptIDs: [Int32]
     package var sampling: SamplingSettings
-    /// With a response's sample number it keys the counter-based random numbers.
+    /// Keys the counter-based random numbers, together with a response's sample number.
     package var seed: UInt64
     /// Oldest weight version a first token may be sampled with.
     package var minimumVersion: UInt64
@@ -70,7 +70,7 @@ package struct RolloutTask: Sendable, Equatable {
     package var kind: RolloutKind
     package var promptIDs: [Int32]
     package var sampling: SamplingSettings
-    /// With the sample number of the id it keys the counter-based random numbers.
+    /// Keys the counter-based random numbers, together with the id's sample number.
     package var seed: UInt64
     /// Oldest weight version the first token may be sampled with.
     package var minimumVersion: UInt64

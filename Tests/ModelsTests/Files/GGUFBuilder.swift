@@ -80,7 +80,7 @@ struct GGUFBuilder {
         ]
         if let id = c.bosTokenID { builder.metadata.append(("tokenizer.ggml.bos_token_id", .u32(UInt32(id)))) }
         if let id = c.padTokenID { builder.metadata.append(("tokenizer.ggml.padding_token_id", .u32(UInt32(id)))) }
-        for spec in c.parameters {
+        for spec in c.parameters where !spec.name.contains(".experts.") {
             var values = [Float](repeating: 0, count: spec.count)
             try values.withUnsafeMutableBufferPointer { try model.read(spec.name, into: $0) }
             if c.schema.normOffset != 0, spec.name.hasSuffix("norm.weight") { values = values.map { $0 + 1 } }
@@ -94,12 +94,37 @@ struct GGUFBuilder {
             }
             builder.tensors.append((ggufName(spec.name, c.family), 0, spec.shape.reversed(), bytes(values)))
         }
+        try builder.addExperts(model)
         builder.addFamily(c, architecture)
         if case .llama3(let factor, let low, let high, let original) = c.ropeScaling {
             let factors = ropeFactors(c, factor: factor, low: low, high: high, original: Double(original))
             builder.tensors.append(("rope_freqs.weight", 0, [factors.count], bytes(factors)))
         }
         return builder
+    }
+
+    /// One tensor of all experts' gates, one of their ups, one of their downs in a layer; and how many there are.
+    private mutating func addExperts(_ model: ModelFiles) throws {
+        let c = model.configuration, architecture = c.family.gguf.architecture
+        guard let experts = c.experts else { return }
+        for (name, value) in [
+            ("expert_count", experts.count), ("expert_used_count", experts.perToken),
+            ("expert_feed_forward_length", experts.intermediateSize),
+        ] { metadata.append(("\(architecture).\(name)", .u32(UInt32(value)))) }
+        for layer in experts.layers.sorted() {
+            for (name, other) in [("gate_proj", "gate"), ("up_proj", "up"), ("down_proj", "down")] {
+                var all: [Float] = [], shape: [Int] = []
+                for expert in 0..<experts.count {
+                    let source = "model.layers.\(layer).mlp.experts.\(expert).\(name).weight"
+                    shape = try model.shape(of: source)
+                    var values = [Float](repeating: 0, count: shape.reduce(1, *))
+                    try values.withUnsafeMutableBufferPointer { try model.read(source, into: $0) }
+                    all += values
+                }
+                tensors.append(
+                    ("blk.\(layer).ffn_\(other)_exps.weight", 0, [shape[1], shape[0], experts.count], Self.bytes(all)))
+            }
+        }
     }
 
     /// Metadata and tensors of some families alone.
@@ -174,7 +199,7 @@ struct GGUFBuilder {
             ("self_attn.v_proj", "attn_v"), ("self_attn.o_proj", "attn_output"), ("self_attn.q_norm", "attn_q_norm"),
             ("self_attn.k_norm", "attn_k_norm"), ("post_attention_layernorm", "ffn_norm"),
             ("input_layernorm", "attn_norm"), ("mlp.gate_proj", "ffn_gate"), ("mlp.up_proj", "ffn_up"),
-            ("mlp.down_proj", "ffn_down"),
+            ("mlp.down_proj", "ffn_down"), ("mlp.gate.", "ffn_gate_inp."),
         ]
         return modules.reduce(name) { $0.replacing($1.0, with: $1.1) }
     }

@@ -41,7 +41,7 @@ import Tokenizers
     /// The same of families whose files have more than llama's: norms with 1 added, fused matrices, factors as tensors,
     /// scales.
     @Test(arguments: [
-        "llama-yarn", "granite", "smollm3", "olmo2", "phi3", "phi3-longrope", "gemma2", "gemma3",
+        "llama-yarn", "granite", "smollm3", "olmo2", "phi3", "phi3-longrope", "gemma2", "gemma3", "qwen3-moe",
     ]) func roundTripOfFamilies(name: String) throws {
         let source = try Self.golden(name)
         try withTemporaryFolder { folder in

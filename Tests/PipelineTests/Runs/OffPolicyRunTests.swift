@@ -11,11 +11,11 @@ import Wire
     private static func plan(steps: UInt64 = 8, teachers: [String] = ["default", "other"]) -> RunPlan {
         var plan = TestSupport.plan(steps: steps, prompts: 4, samples: 3, heldout: 12, teachers: teachers)
         for index in plan.prompts.indices {
-            (plan.prompts[index].sampler, plan.prompts[index].teacher) = (plan.prompts[index].teacher, "")
+            (plan.prompts[index].sampler, plan.prompts[index].teacher) = (plan.prompts[index].teacher, nil)
             plan.prompts[index].check = SupervisedRunTests.check
         }
         for index in plan.heldout.indices {
-            plan.heldout[index].teacher = ""
+            plan.heldout[index].teacher = nil
             plan.heldout[index].check = SupervisedRunTests.check
             plan.heldout[index].responseIDs = [1, 1, 4, 0]
         }
@@ -77,7 +77,7 @@ import Wire
                 let prompt = Double(trajectory.promptIDs.count), response = Double(trajectory.responseIDs.count)
                 cost.sampling += prompt + (scored.sampler == "default" ? 100 : 1000) * response
                 cost.training += 3 * (prompt + 10 * response)
-                let logprobs = UnigramModel.teacher(scored.sampler).logprobs()
+                let logprobs = UnigramModel.teacher(scored.sampler ?? "").logprobs()
                 #expect(trajectory.behaviourLogprobs == trajectory.responseIDs.map { logprobs[Int($0)] })
                 #expect(Set(trajectory.policyVersions) == [0])
             }
@@ -87,7 +87,7 @@ import Wire
         #expect(given.count == 3 && given[2] < given[0], "what the teacher often says: \(given)")
         // Held-out responses are the student's own, with its newest weights.
         let heldout = reference.samples.filter { $0.1.trajectory.kind == .evaluation }
-        #expect(heldout.count == 3 * 12 && heldout.allSatisfy { $0.1.sampler.isEmpty })
+        #expect(heldout.count == 3 * 12 && heldout.allSatisfy { $0.1.sampler == nil })
         #expect(heldout.allSatisfy { Set($0.1.trajectory.policyVersions) == [$0.step] })
     }
 

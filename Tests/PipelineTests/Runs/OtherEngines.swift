@@ -104,7 +104,7 @@ extension UnigramModel {
             if task.sampling.stopTokenIDs.contains(token) { reason = .stop }
         }
         return Trajectory(
-            id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs, responseIDs: ids,
+            id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs, responseIDs: ids,
             behaviourLogprobs: ids.map { logprobs[Int($0)] },
             policyVersions: PolicyVersions(repeating: version, count: ids.count), finishReason: reason,
             temperature: temperature)

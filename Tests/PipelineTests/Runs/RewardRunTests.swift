@@ -11,7 +11,7 @@ import Wire
     /// Right is what says 5 and never says 3.
     private static let check = try? AnswerCheck(answer: "", verifier: .rules([.contains("5"), .excludes("3")]))
 
-    private static func plan(teachers: [String], maxStaleness: UInt64 = 0, steps: UInt64 = 8) -> RunPlan {
+    private static func plan(teachers: [String?], maxStaleness: UInt64 = 0, steps: UInt64 = 8) -> RunPlan {
         var plan = TestSupport.plan(
             steps: steps, prompts: 4, samples: 6, maxStaleness: maxStaleness, heldout: 8, teachers: teachers)
         for index in plan.prompts.indices { plan.prompts[index].check = check }
@@ -30,7 +30,7 @@ import Wire
 
     /// A run with so many workers, and scorers where there are teachers.
     private static func run(
-        _ objective: Objective, teachers: [String] = [""], workers: Int = 1, maxStaleness: UInt64 = 0
+        _ objective: Objective, teachers: [String?] = [nil], workers: Int = 1, maxStaleness: UInt64 = 0
     ) async throws -> Result {
         let run = TestRun(plan: plan(teachers: teachers, maxStaleness: maxStaleness), objective: objective)
         let trainer = UnigramTrainer()
@@ -38,7 +38,7 @@ import Wire
         var members = try (0..<workers).map { index in
             try run.worker("rollout-\(index)", backend: UnigramSampler(pause: .microseconds(200 * (index + 1))))
         }
-        if teachers != [""] { members.append(try run.scorer()) }
+        if teachers != [nil] { members.append(try run.scorer()) }
         let outcome = try await learner.run()
         for member in members { _ = try await member.task.value }
         return Result(metrics: run.recorder.timeless, model: await trainer.model, outcome: outcome)
@@ -74,7 +74,7 @@ import Wire
 
     @Test func aKilledLearnerResumesToTheSameEnd() async throws {
         let reference = try await Self.reference.value
-        let run = TestRun(plan: Self.plan(teachers: [""]), objective: Self.reinforcement)
+        let run = TestRun(plan: Self.plan(teachers: [nil]), objective: Self.reinforcement)
         let first = UnigramTrainer()
         let killed = try run.learner(trainer: first)
         _ = try run.worker("a")
@@ -116,7 +116,7 @@ import Wire
         let reference = try await Self.reference.value
         let rate = try #require(reference.metrics[4].evaluation?.passRate)
         let run = TestRun(
-            plan: Self.plan(teachers: [""]), objective: Self.reinforcement, target: RunTarget(passRate: rate))
+            plan: Self.plan(teachers: [nil]), objective: Self.reinforcement, target: RunTarget(passRate: rate))
         let trainer = UnigramTrainer()
         let learner = try run.learner(trainer: trainer)
         let worker = try run.worker()
@@ -137,7 +137,7 @@ import Wire
 
     /// A scorer has no business here, and is told so.
     @Test func aScorerIsRefused() async throws {
-        let run = TestRun(plan: Self.plan(teachers: [""], steps: 2), objective: Self.reinforcement)
+        let run = TestRun(plan: Self.plan(teachers: [nil], steps: 2), objective: Self.reinforcement)
         let learner = try run.learner(trainer: UnigramTrainer())
         let scorer = try run.scorer(teachers: ["default"])
         let worker = try run.worker()

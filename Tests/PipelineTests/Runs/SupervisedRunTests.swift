@@ -42,11 +42,11 @@ import Wire
             let heldout = (0..<60).map { index in
                 // Every third comes with a response.
                 Prompt(
-                    ids: [Int32(index), 7], teacher: "", check: SupervisedRunTests.check,
+                    ids: [Int32(index), 7], teacher: nil, check: SupervisedRunTests.check,
                     responseIDs: index % 3 == 0 ? [2, 4, 3, 0] : [])
             }
             let plan = RunPlan(
-                prompts: SupervisedRunTests.examples.map { Prompt(ids: $0.promptIDs + $0.responseIDs, teacher: "") },
+                prompts: SupervisedRunTests.examples.map { Prompt(ids: $0.promptIDs + $0.responseIDs, teacher: nil) },
                 heldout: heldout, seed: 3, steps: steps, promptsPerStep: 4, samplesPerPrompt: 1, evaluationEvery: 3,
                 sampling: sampling)
             var options = RunOptions(plan: plan, learningRate: { 1 / Double($0 + 1) })

@@ -95,7 +95,7 @@ actor UnigramSampler: RolloutBackend, ScoringBackend {
             self.tasks.append(task)
             active.append(
                 Trajectory(
-                    id: task.id, kind: task.kind, teacher: "", promptIDs: task.promptIDs, responseIDs: [],
+                    id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs, responseIDs: [],
                     behaviourLogprobs: [], policyVersions: [], finishReason: .length,
                     temperature: task.sampling.temperature))
         }

@@ -12,29 +12,29 @@ import Wire
 @Suite(.timeLimit(.minutes(1)))
 struct WeightTransferTests {
     /// A folder that stands in for /dev/shm.
-    private let directory = FileManager.default.temporaryDirectory.appending(path: "opd-test-\(UUID().uuidString)").path
+    let directory = FileManager.default.temporaryDirectory.appending(path: "opd-test-\(UUID().uuidString)").path
 
     init() throws {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     }
 
-    private func snapshot(_ count: Int, _ seed: UInt8) -> WeightBytes {
+    func snapshot(_ count: Int, _ seed: UInt8) -> WeightBytes {
         WeightBytes(count: count) { memory in
             for index in memory.indices { memory[index] = UInt8(truncatingIfNeeded: index &* 31) &+ seed }
         }
     }
 
-    private func publisher(_ host: String = "here", chunk: Int = 1000) -> WeightPublisher {
+    func publisher(_ host: String = "here", chunk: Int = 1000) -> WeightPublisher {
         WeightPublisher(
             runID: "a/b c", hostID: host, directory: directory, chunkByteCount: chunk, logger: .silent)
     }
 
-    private func files() throws -> [String] {
+    func files() throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasPrefix("opd-") }.sorted()
     }
 
     /// A fetcher whose requests the publisher answers through `deliver`.
-    private func fetcher(
+    func fetcher(
         _ publisher: WeightPublisher, host: String, expected: Int? = nil, options: WeightFetcher.Options = .init(),
         deliver: @escaping @Sendable (Message, WeightFetcher) async -> Void = Self.deliver
     ) -> WeightFetcher {
@@ -50,7 +50,7 @@ struct WeightTransferTests {
         return fetcher
     }
 
-    private static func deliver(_ message: Message, to fetcher: WeightFetcher) async {
+    static func deliver(_ message: Message, to fetcher: WeightFetcher) async {
         switch message {
         case .weightsChunk(let chunk): await fetcher.receive(chunk)
         case .weightsAnnounce(let announce): await fetcher.receive(announce)
@@ -58,12 +58,12 @@ struct WeightTransferTests {
         }
     }
 
-    private func next(_ fetcher: WeightFetcher) async -> WeightFetchOutcome? {
+    func next(_ fetcher: WeightFetcher) async -> WeightFetchOutcome? {
         for await outcome in fetcher.outcomes { return outcome }
         return nil
     }
 
-    private func weights(_ fetcher: WeightFetcher) async throws -> FetchedWeights {
+    func weights(_ fetcher: WeightFetcher) async throws -> FetchedWeights {
         guard case .fetched(let weights)? = await next(fetcher) else {
             throw WeightFileError("no weights came")
         }
@@ -128,118 +128,6 @@ struct WeightTransferTests {
         await fetcher.receive(announce)
         let fetched = try await weights(fetcher)
         #expect(fetched.source == .chunks && fetched.bytes.array == bytes.array)
-    }
-
-    @Test func filesLiveUntilTwoNewerOnesExist() throws {
-        let publisher = publisher()
-        for version in 1...5 as ClosedRange<UInt64> {
-            _ = publisher.publish(snapshot(100, 0), version: version)
-        }
-        #expect(try files().map { $0.split(separator: "-").last! } == ["3", "4", "5"])
-        publisher.close()
-        #expect(try files().isEmpty)
-    }
-
-    private func file(_ path: String?) -> ino_t {
-        var status = stat()
-        guard let path, stat(path, &status) == 0 else { return 0 }
-        return status.st_ino
-    }
-
-    /// A new version takes the file of the third last, unless a worker still has that mapped or a chunk of it is under
-    /// way: then what they read stays as it is.
-    @Test func filesAreUsedAgainWhenNobodyReadsThem() throws {
-        let publisher = publisher()
-        defer { publisher.close() }
-        func publish(_ version: UInt64) -> WeightsAnnounce {
-            publisher.publish(snapshot(5000, UInt8(version)), version: version)
-        }
-        func mapped(_ announce: WeightsAnnounce) throws -> WeightBytes {
-            try WeightBytes(mapping: announce.sharedMemoryPath ?? "", in: directory, count: 5000)
-        }
-        let announces = (1...3).map { publish($0) }
-        let inodes = announces.map { file($0.sharedMemoryPath) }
-        #expect(Set(inodes).count == 3)
-        let second = try mapped(announces[1])
-        let third = publisher.replies(to: WeightsRequest(version: 3, firstChunk: 0, credit: 5))
-        // The first file was let go of.
-        let fourth = publish(4)
-        #expect(file(fourth.sharedMemoryPath) == inodes[0])
-        #expect(try mapped(fourth).array == snapshot(5000, 4).array)
-        // The second is mapped, and chunks of the third are on their way.
-        #expect(!inodes.contains(file(publish(5).sharedMemoryPath)))
-        #expect(!inodes.contains(file(publish(6).sharedMemoryPath)))
-        #expect(second.array == snapshot(5000, 2).array)
-        let payload = third.flatMap { message in
-            if case .weightsChunk(let chunk) = message { chunk.payload.array } else { [UInt8]() }
-        }
-        #expect(payload == snapshot(5000, 3).array)
-        #expect(try files().count == 3)
-    }
-
-    /// The path is another process's word: only a snapshot of this user, in its place, is mapped.
-    @Test func noOtherFileIsMapped() throws {
-        func flaw(_ path: String) -> String {
-            do throws(WeightFileError) {
-                _ = try WeightBytes(mapping: path, in: directory, count: 100)
-                return ""
-            } catch {
-                return error.description
-            }
-        }
-        let bytes = Data(count: 100)
-        let good = "\(directory)/opd-r-1-1"
-        try bytes.write(to: URL(filePath: good))
-        #expect(chmod(good, 0o600) == 0)
-        #expect(flaw(good) == "")
-        #expect(chmod(good, 0o620) == 0)
-        #expect(flaw(good).contains("may be written by others"))
-        let elsewhere = FileManager.default.temporaryDirectory.appending(path: "opd-\(UUID().uuidString)").path
-        try bytes.write(to: URL(filePath: elsewhere))
-        defer { try? FileManager.default.removeItem(atPath: elsewhere) }
-        try bytes.write(to: URL(filePath: "\(directory)/other"))
-        try FileManager.default.createDirectory(atPath: "\(directory)/opd-folder", withIntermediateDirectories: true)
-        let name = elsewhere.split(separator: "/").last ?? ""
-        for path in [
-            "", "/etc/passwd", elsewhere, "\(directory)/other", "\(directory)/opd-folder/../../\(name)",
-            "\(directory)/../\(name)", "\(directory)2/opd-r-1-1", "opd-r-1-1",
-        ] {
-            #expect(flaw(path).contains("is not a snapshot in \(directory)"), "\(path): \(flaw(path))")
-        }
-        #expect(symlink(elsewhere, "\(directory)/opd-link") == 0)
-        #expect(flaw("\(directory)/opd-link").contains("cannot open"))
-        #expect(mkfifo("\(directory)/opd-pipe", 0o600) == 0)
-        #expect(flaw("\(directory)/opd-pipe").contains("is not a regular file"))
-        #expect(flaw("\(directory)/opd-folder").contains("is not a regular file"))
-    }
-
-    @Test func filesOfTheDeadAreRemoved() throws {
-        let stale = "\(directory)/opd-old-1-7"
-        #expect(FileManager.default.createFile(atPath: stale, contents: Data([1])))
-        // What is no snapshot neither holds up the start nor goes.
-        #expect(mkfifo("\(directory)/opd-pipe", 0o600) == 0)
-        defer { unlink("\(directory)/opd-pipe") }
-        // A worker that outlives its learner still reads, and goes on reading, what is removed.
-        let read = open(stale, O_RDONLY)
-        defer { close(read) }
-        #expect(flock(read, LOCK_SH) == 0)
-        let living = publisher()
-        _ = living.publish(snapshot(100, 0), version: 1)
-        let other = publisher()
-        #expect(try files().count == 2, "the stale file is gone, the living publisher's is not")
-        living.close()
-        other.close()
-    }
-
-    @Test func withoutADirectoryChunksGo() async throws {
-        let publisher = WeightPublisher(
-            runID: "r", hostID: "here", directory: "/nonexistent", chunkByteCount: 1000, logger: .silent)
-        let bytes = snapshot(3000, 4)
-        let announce = publisher.publish(bytes, version: 1)
-        #expect(announce.sharedMemoryPath == nil)
-        let fetcher = fetcher(publisher, host: "here")
-        await fetcher.receive(announce)
-        #expect(try await weights(fetcher).source == .chunks)
     }
 
     @Test func corruptedChunksAreFetchedAgain() async throws {
@@ -334,38 +222,6 @@ struct WeightTransferTests {
         publisher.close()
     }
 
-    @Test func checksumIsZlibs() {
-        #expect(Array("123456789".utf8).withUnsafeBytes { crc32($0) } == 0xcbf4_3926)
-        let bytes = snapshot(4097, 1)
-        // Folding and table look-up agree at every length and alignment.
-        for count in [0, 1, 15, 16, 63, 64, 65, 127, 1000, 4000] {
-            for offset in 0..<17 {
-                bytes.withUnsafeBytes { all in
-                    let part = UnsafeRawBufferPointer(rebasing: all[offset..<offset + count])
-                    #expect(crc32(part) == part.reduce(UInt32.max) { Self.step($0, $1) } ^ .max)
-                }
-            }
-        }
-    }
-
-    @Test(arguments: [1, 16, 999, 4096, 10_000])
-    func checksumsOfChunksMakeThatOfTheWhole(_ chunk: Int) {
-        let snapshot = snapshot(4097, 1)
-        let checksums = SnapshotChecksums(snapshot, chunkByteCount: chunk)
-        snapshot.withUnsafeBytes { bytes in
-            #expect(checksums.whole == crc32(bytes))
-            let parts = stride(from: 0, to: bytes.count, by: chunk).map { start in
-                UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + chunk, bytes.count)])
-            }
-            #expect(checksums.chunks == parts.map { crc32($0) })
-        }
-    }
-
-    /// One byte of CRC-32, bit by bit.
-    private static func step(_ crc: UInt32, _ byte: UInt8) -> UInt32 {
-        (0..<8).reduce(crc ^ UInt32(byte)) { value, _ in value & 1 == 1 ? value >> 1 ^ 0xedb8_8320 : value >> 1 }
-    }
-
     /// Over sockets, as the processes do it.
     @Test func overZeroMQ() async throws {
         let publisher = publisher(chunk: 1 << 16)
@@ -406,7 +262,7 @@ struct WeightTransferTests {
 }
 
 extension WeightBytes {
-    fileprivate var array: [UInt8] { withUnsafeBytes { Array($0) } }
+    var array: [UInt8] { withUnsafeBytes { Array($0) } }
 }
 
 extension WeightPublisher {

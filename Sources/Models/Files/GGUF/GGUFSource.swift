@@ -13,6 +13,8 @@ struct GGUFSource: TensorSource {
         let interleavedHeads: Int?
         /// What the converter added to every value.
         let offset: Float
+        /// Which expert's part of a tensor of all of them it is; nil: all of the tensor.
+        var expert: (index: Int, count: Int)?
     }
 
     /// Tensors that are read with the configuration.
@@ -27,11 +29,27 @@ struct GGUFSource: TensorSource {
         var names: [String] = []
         let parameters = Set(configuration.parameters.map(\.name))
         for (position, tensor) in file.tensors.enumerated() where !Self.ofConfiguration.contains(tensor.name) {
-            guard let (name, module) = table.find(tensor.name), parameters.contains(name) else {
+            guard let (name, module) = table.find(tensor.name),
+                parameters.contains(name) || parameters.contains(name.ofExpert(0))
+            else {
                 throw ModelError(
                     .unsupported, "\(file.path): tensor '\(tensor.name)' is not one of a \(family.name) model")
             }
             let heads = family.gguf.interleavesRotaryRows ? module.rotaryHeads.map(configuration.size) : nil
+            if name.contains("*") {
+                let count = configuration.size(.experts)
+                guard tensor.shape.count == 3, tensor.shape[0] == count else {
+                    throw ModelError(
+                        .tensor,
+                        "\(file.path): tensor '\(tensor.name)' has shape \(tensor.shape), not \(count) matrices")
+                }
+                for expert in 0..<count {
+                    index[name.ofExpert(expert)] = Place(
+                        position: position, interleavedHeads: nil, offset: 0, expert: (expert, count))
+                    names.append(name.ofExpert(expert))
+                }
+                continue
+            }
             let isNorm = module.shape.count == 1 && name.hasSuffix(".weight")
             index[name] = Place(
                 position: position, interleavedHeads: heads, offset: isNorm ? family.schema.normOffset : 0)
@@ -46,12 +64,20 @@ struct GGUFSource: TensorSource {
 
     private func tensor(_ name: String) -> GGUFTensor? { index[name].map { file.tensors[$0.position] } }
 
-    func shape(of name: String) -> [Int]? { tensor(name)?.shape }
+    func shape(of name: String) -> [Int]? {
+        guard let shape = tensor(name)?.shape else { return nil }
+        return index[name]?.expert == nil ? shape : Array(shape.dropFirst())
+    }
     func type(of name: String) -> String? { tensor(name)?.type.description }
 
     func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
         guard let tensor = tensor(name) else { throw ModelError(.tensor, "\(file.path): no tensor '\(name)'") }
         file.withBytes(of: tensor) { bytes in
+            if let expert = index[name]?.expert {
+                let size = bytes.count / expert.count
+                let part = bytes[expert.index * size..<(expert.index + 1) * size]
+                return tensor.type.dequantize(UnsafeRawBufferPointer(rebasing: part), into: destination)
+            }
             guard let heads = index[name]?.interleavedHeads, !destination.isEmpty, tensor.shape[0] % (2 * heads) == 0
             else {
                 tensor.type.dequantize(bytes, into: destination)

@@ -10,7 +10,7 @@ extension ModelConfiguration {
                 .unsupported, "\(file.path): architecture '\(architecture)' is not supported; \(Family.ggufList) are")
         }
         func key(_ name: String) -> String { "\(architecture).\(name)" }
-        if let experts = try reader.optionalInt(key("expert_count")), experts > 0 {
+        if let experts = try reader.optionalInt(key("expert_count")), experts > 0, !family.gguf.hasExperts {
             throw ModelError(.unsupported, "\(file.path): a mixture of \(experts) experts is not supported")
         }
         let names = Set(file.tensors.map(\.name))
