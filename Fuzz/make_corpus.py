@@ -499,3 +499,14 @@ torch(
     logprobs=("f", [-0.5, -0.25, -7]),
     versions=("i", [1, 2, 2]),
 )
+# run: metrics.jsonl and, after a NUL, samples.jsonl (Fuzz/Targets/Runs.swift).
+step = {"step": 1, "version": 1, "loss": -5.6, "teacher_kl": 0.7791343566017284, "lr": 1.25e-05, "batch_tokens": 4}
+counts = {"tokens_generated": 5, "tokens_trained": 4, "tokens_discarded": 0, "tokens_in_flight": 1, "step_s": 0.25}
+held = {"eval_responses": 2, "eval_tokens": 9, "eval_teacher_kl": None, "eval_pass_at_1": 0.5}
+bad = {"step": 2, "version": 1, "skipped": 'the "loss" is nan\n'}
+sample = {"step": 1, "id": "0.1", "kind": "evaluation", "teacher": "a", "prompt": "p<\n", "response": "aé"}
+sample |= {"finish_reason": "stop", "ids": [5, 6], "student_logprobs": [-0.5, None], "teacher_logprobs": [-1, -2e-05]}
+sample |= {"versions": [0, 1], "ends": [1, 3], "tags": ["x"], "reward": 1.0, "passed": True}
+lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [step | counts | held, bad])
+put("run", "small", lines + "\0" + 2 * (json.dumps(sample, ensure_ascii=False) + "\n"))
+put("run", "steps", lines)

@@ -18,10 +18,12 @@ package struct Prompt: Sendable, Equatable {
     package var room: Int
     /// What is asked, for a person: the last message; empty: it is the whole text.
     package var question: String
+    /// What a person sorts `samples.jsonl` by.
+    package var tags: [String]
 
     package init(
         ids: [Int32], teacher: String?, sampler: String? = nil, text: String = "", check: AnswerCheck? = nil,
-        responseIDs: [Int32] = [], room: Int = .max, question: String = ""
+        responseIDs: [Int32] = [], room: Int = .max, question: String = "", tags: [String] = []
     ) {
         self.ids = ids
         self.teacher = teacher
@@ -31,6 +33,7 @@ package struct Prompt: Sendable, Equatable {
         self.responseIDs = responseIDs
         self.room = room
         self.question = question
+        self.tags = tags
     }
 }
 

@@ -30,6 +30,10 @@ package struct SampleLine: RunRecord, Equatable {
     package var teacherLogprobs: [Float]
     /// Versions of the weights that sampled each token.
     package var versions: [UInt64]
+    /// Bytes of `response`, in UTF-8, that are there after each token; nil where they were not recorded.
+    package var ends: [Int]?
+    /// What the prompt's line calls itself.
+    package var tags: [String]
     /// Nil where no verifier judged the response.
     package var verdict: Verdict?
 
@@ -46,6 +50,8 @@ package struct SampleLine: RunRecord, Equatable {
         studentLogprobs = try fields.floats("student_logprobs")
         teacherLogprobs = try fields.floats("teacher_logprobs")
         versions = try fields.integers("versions")
+        ends = fields.has("ends") ? try fields.integers("ends") : nil
+        tags = fields.has("tags") ? try fields.array("tags", of: "strings") { $0.string } : []
         guard fields.has("passed") else { return }
         verdict = Verdict(reward: try fields.double("reward"), passed: try fields.bool("passed"))
     }

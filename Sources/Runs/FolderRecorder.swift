@@ -5,6 +5,7 @@ import Logging
 import Pipeline
 import RunFiles
 import Telemetry
+import Tokenizers
 import Wire
 
 /// Records a run in its folder, and shows it to a person.
@@ -15,8 +16,9 @@ package final class FolderRecorder: RunRecorder {
     private let samples: SamplesWriter
     private let suspects: SuspectsWriter
     private let live: RunProgress
-    private let texts: [[Int32]: String]
+    private let prompts: [[Int32]: Prompt]
     private let decode: @Sendable ([Int32]) -> String
+    private let pieces: (@Sendable ([Int32]) -> [String])?
     private let logger: Logger
     private let complained = Locked(false)
 
@@ -25,17 +27,20 @@ package final class FolderRecorder: RunRecorder {
     ///   - resuming: nil starts empty files.
     ///   - plan: for the texts of the prompts; a prompt without one is decoded.
     ///   - decode: ids to text, special tokens included.
+    ///   - pieces: the text that each id completes, which together are what `decode` gives; nil: not known.
     package init(
         folder: RunFolder, resuming: CheckpointState?, progress: RunProgress, plan: RunPlan,
-        decode: @escaping @Sendable ([Int32]) -> String, logger: Logger
+        decode: @escaping @Sendable ([Int32]) -> String, pieces: (@Sendable ([Int32]) -> [String])? = nil,
+        logger: Logger
     ) throws {
         metrics = try MetricsWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.lastRecordedStep) })
         samples = try SamplesWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.step) })
         suspects = try SuspectsWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.step) })
         live = progress
-        let named = (plan.prompts + plan.heldout).filter { !$0.text.isEmpty }
-        texts = Dictionary(named.map { ($0.ids, $0.text) }) { first, _ in first }
+        let named = (plan.prompts + plan.heldout).filter { !$0.text.isEmpty || !$0.tags.isEmpty }
+        prompts = Dictionary(named.map { ($0.ids, $0) }) { first, _ in first }
         self.decode = decode
+        self.pieces = pieces
         self.logger = logger
     }
 
@@ -54,9 +59,21 @@ package final class FolderRecorder: RunRecorder {
 
     private func record(_ scored: ScoredTrajectory, _ step: UInt64) -> SampleRecord {
         let ids = scored.trajectory.promptIDs
+        let prompt = prompts[ids]
+        let text = prompt.map(\.text) ?? ""
+        let response = decode(scored.trajectory.responseIDs)
         return SampleRecord(
-            step: Int(step), prompt: texts[ids] ?? decode(ids), response: decode(scored.trajectory.responseIDs),
-            scored: scored)
+            step: Int(step), prompt: text.isEmpty ? decode(ids) : text, response: response, scored: scored,
+            ends: ends(of: scored.trajectory.responseIDs, in: response), tags: prompt?.tags ?? [])
+    }
+
+    /// Where in a response's text each token ends; nil where that cannot be told for certain.
+    private func ends(of ids: [Int32], in response: String) -> [Int]? {
+        guard let pieces = pieces?(ids), pieces.count == ids.count else { return nil }
+        var ends: [Int] = []
+        ends.reserveCapacity(pieces.count)
+        for piece in pieces { ends.append((ends.last ?? 0) + piece.utf8.count) }
+        return ends.last ?? 0 == response.utf8.count ? ends : nil
     }
 
     package func record(suspects: [ScoredTrajectory], flaw: String, step: UInt64) {
@@ -84,5 +101,16 @@ package final class FolderRecorder: RunRecorder {
             }
             if first { logger.warning("\(error); the run goes on, what cannot be written is left out") }
         }
+    }
+}
+
+extension Tokenizer {
+    /// The text that each of some ids completes; joined they are what `decode` gives.
+    func pieces(_ ids: [Int32]) -> [String] {
+        var decoder = IncrementalDecoder(self)
+        var pieces = ids.map { decoder.append($0) }
+        // What stays incomplete to the end is the last token's.
+        if !pieces.isEmpty { pieces[pieces.count - 1] += decoder.finish() }
+        return pieces
     }
 }

@@ -9,12 +9,21 @@ package struct SampleRecord: Sendable, Equatable {
     package var prompt: String
     package var response: String
     package var scored: ScoredTrajectory
+    /// Bytes of `response`, in UTF-8, that are there after each token, of which a character may need several; nil where
+    /// that is not known.
+    package var ends: [Int]?
+    /// What the prompt's line calls itself.
+    package var tags: [String]
 
-    package init(step: Int, prompt: String, response: String, scored: ScoredTrajectory) {
+    package init(
+        step: Int, prompt: String, response: String, scored: ScoredTrajectory, ends: [Int]? = nil, tags: [String] = []
+    ) {
         self.step = step
         self.prompt = prompt
         self.response = response
         self.scored = scored
+        self.ends = ends
+        self.tags = tags
     }
 
     /// The record as one line of JSON: texts, ids, and the log-probabilities of student and teacher, one a token.
@@ -25,6 +34,9 @@ package struct SampleRecord: Sendable, Equatable {
         let judged = scored.verdict.map { verdict in
             [("reward", JSONText.number(verdict.reward)), ("passed", verdict.passed ? "true" : "false")]
         }
+        var extra: [(name: String, json: String)] = []
+        if let ends { extra.append(("ends", JSONText.array(ends.map(UInt64.init)))) }
+        if !tags.isEmpty { extra.append(("tags", "[" + tags.map(JSONText.string).joined(separator: ", ") + "]")) }
         return [
             ("step", String(step)), ("id", JSONText.string(trajectory.id.description)),
             ("kind", JSONText.string(trajectory.kind.rawValue)),
@@ -38,7 +50,7 @@ package struct SampleRecord: Sendable, Equatable {
                 JSONText.array(isTeachers ? trajectory.behaviourLogprobs : scored.teacherLogprobs)
             ),
             ("versions", JSONText.array(trajectory.policyVersions)),
-        ] + (judged ?? [])
+        ] + extra + (judged ?? [])
     }
 }
 

@@ -87,8 +87,10 @@ import Testing
                 "finish_reason": "stop", "ids": [1,2], "student_logprobs": [-0.5,null], \
                 "teacher_logprobs": [-0.1,-0.25], "versions": [3,4]
                 """
-            try "{\"step\": 5, \(rest)}\n{\"step\": 6, \(rest), \"reward\": 0.5, \"passed\": true}\n".write(
-                toFile: folder.samples, atomically: false, encoding: .utf8)
+            try
+                "{\"step\": 5, \(rest)}\n{\"step\": 6, \(rest), \"ends\": [0,1], \"tags\": [\"a\"], \"reward\": 0.5, \"passed\": true}\n"
+                .write(
+                    toFile: folder.samples, atomically: false, encoding: .utf8)
             try "{\"step\": 7, \"flaw\": \"spoilt\", \(rest)}\n".write(
                 toFile: folder.suspects, atomically: false, encoding: .utf8)
             var samples = try folder.readSamples()
@@ -97,6 +99,7 @@ import Testing
             #expect(read[0].teacherLogprobs == [-0.1, -0.25] && read[0].studentLogprobs[1].isNaN)
             #expect(read[0].verdict == nil && read[1].verdict?.reward == 0.5 && read[1].verdict?.passed == true)
             #expect(read.allSatisfy { $0.flaw == nil && $0.versions == [3, 4] })
+            #expect(read[0].ends == nil && read[0].tags == [] && read[1].ends == [0, 1] && read[1].tags == ["a"])
             var suspects = try folder.readSuspects()
             #expect(try suspects.rest().map(\.flaw) == ["spoilt"])
         }

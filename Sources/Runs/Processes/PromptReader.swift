@@ -75,6 +75,7 @@ struct PromptReader: Sendable {
                 return try self.prompt(
                     prompt.chat, teacher: prompt.teacher, check: prompt.check,
                     response: isHeldout ? prompt.response : nil, question: prompt.messages.last?.content ?? "",
+                    tags: prompt.tags,
                     named: "\(path): prompt \(index + 1)", &fitting)
             }
         notes += try fitting.notes(of: path)
@@ -87,7 +88,8 @@ struct PromptReader: Sendable {
         let prompts = try problems.enumerated().compactMap { index, problem in
             try prompt(
                 problem.chat, teacher: defaultTeacher, check: problem.check,
-                response: isHeldout ? problem.response : nil, named: "\(name): problem \(index + 1)", &fitting)
+                response: isHeldout ? problem.response : nil, tags: problem.tags,
+                named: "\(name): problem \(index + 1)", &fitting)
         }
         notes += try fitting.notes(of: name)
         return prompts
@@ -99,7 +101,7 @@ struct PromptReader: Sendable {
     /// - Returns: nil for a prompt that does not fit and is left out.
     private func prompt(
         _ conversation: Conversation, teacher: String, check: AnswerCheck?, response: String?, question: String = "",
-        named name: String, _ fitting: inout PromptFitting
+        tags: [String], named name: String, _ fitting: inout PromptFitting
     ) throws -> Prompt? {
         let text = try render(conversation, named: name)
         let ids = try encode(text)
@@ -111,7 +113,7 @@ struct PromptReader: Sendable {
         guard let ids = try fitting.fit(ids, response: given?.count, context: context, named: name) else { return nil }
         return Prompt(
             ids: ids, teacher: samples || teacher.isEmpty ? nil : teacher, sampler: samples ? teacher : nil, text: text,
-            check: check, responseIDs: given ?? [], room: context - ids.count, question: question)
+            check: check, responseIDs: given ?? [], room: context - ids.count, question: question, tags: tags)
     }
 
     /// A chat template writes its special tokens itself.

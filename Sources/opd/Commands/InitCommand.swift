@@ -24,7 +24,7 @@ struct InitCommand: ParsableCommand {
             throw CommandError.usage(error.message)
         }
         try ModelInitializer.write(to: out, shape: made, seed: shape.shapeSeed ?? 1)
-        for line in RunReport.aligned(ModelSummary(try ModelFiles.open(out)).lines) {
+        for line in FactLines.aligned(ModelSummary(try ModelFiles.open(out)).lines) {
             try StandardOutput.shared.writeLine(line)
         }
     }

@@ -47,4 +47,28 @@ import Testing
         #expect(samples.count == 3)
         #expect(samples.allSatisfy { $0.contains("what a person asked") && $0.contains("3 ids") })
     }
+
+    @Test func samplesSayWhereEachTokenEndsAndWhatThePromptIsCalled() throws {
+        let folder = try TemporaryFolder()
+        var plan = plan()
+        plan.prompts[0].tags = ["sums", "\"hard\""]
+        let trajectory = Trajectory(
+            id: RolloutID(group: 0, sample: 0), kind: .train, teacher: "default", promptIDs: plan.prompts[0].ids,
+            responseIDs: [4, 5, 6], behaviourLogprobs: [-1, -1, -1], policyVersions: [0, 0, 0], finishReason: .stop,
+            temperature: 1)
+        let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: [-2, -2, -2])
+        // The second character is whole with the third token; what does not fit the text is not written.
+        for (pieces, ends) in [(["a", "", "é"], [1, 1, 3]), (["a", "b", "c", "d"], nil), (["a"], nil)]
+            as [([String], [Int]?)]
+        {
+            let recorder = try FolderRecorder(
+                folder: RunFolder(folder.path), resuming: nil, progress: RunProgress(steps: 8, verbosity: .quiet),
+                plan: plan, decode: { $0 == [4, 5, 6] ? "aé" : "prompt" }, pieces: { _ in pieces },
+                logger: Logger(label: "test"))
+            recorder.record(samples: [scored], step: 1)
+            var reader = try RunFolder(folder.path).readSamples()
+            let line = try #require(try reader.next())
+            #expect(line.ends == ends && line.tags == ["sums", "\"hard\""] && line.prompt == "prompt")
+        }
+    }
 }

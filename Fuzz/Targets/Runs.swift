@@ -1,0 +1,41 @@
+import Foundation
+import JSON
+import RunFiles
+import Watch
+
+extension FuzzTarget {
+    /// A run's `metrics.jsonl` and, after a NUL, its `samples.jsonl`.
+    static let run = FuzzTarget(name: "run") { bytes in
+        let parts = bytes.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false).map(Array.init)
+        let run = RunFolder(runFolder)
+        do {
+            try Data(parts[0]).write(to: URL(filePath: run.metrics))
+            try Data(parts.count > 1 ? parts[1] : []).write(to: URL(filePath: run.samples))
+        } catch { fatalError("\(error)") }
+        let document = RunDigest(of: run).document
+        guard (try? JSONValue.parse(document))?.object != nil else {
+            throw BrokenPromise("what a page is given of a run is JSON")
+        }
+        guard !ReportPage.embedded(document).contains("<") else {
+            throw BrokenPromise("nothing in a page's data can begin markup")
+        }
+        for line in parts[0].split(separator: UInt8(ascii: "\n")) {
+            let isWalked = Array(line).withUnsafeBytes { buffer in
+                var scanner = ObjectScanner(buffer)
+                while scanner.key() != nil { scanner.skip() }
+                return scanner.isWhole
+            }
+            // A mark of the byte order is not looked for: no line of ours has one.
+            guard isWalked || line.first == 0xEF || (try? JSONValue.parse(Array(line)))?.object == nil else {
+                throw BrokenPromise("every object of the parser is walked")
+            }
+        }
+    }
+
+    private static let runFolder: String = {
+        var template = Array("/tmp/opd-fuzz-XXXXXX".utf8CString)
+        guard let path = mkdtemp(&template) else { fatalError("no scratch folder in /tmp") }
+        atexit { try? FileManager.default.removeItem(atPath: runFolder) }
+        return String(cString: path)
+    }()
+}

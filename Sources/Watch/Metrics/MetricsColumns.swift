@@ -1,0 +1,99 @@
+/// The members of a line of `metrics.jsonl` that are numbers, each with a place.
+enum MetricsColumns {
+    /// What the line counts since the start of the run; never averaged.
+    static let counts: [StaticString] = [
+        "step", "version", "tokens_generated", "tokens_trained", "tokens_discarded", "tokens_in_flight",
+        "sampling_flops", "scoring_flops", "training_flops",
+    ]
+    /// What a step did.
+    static let series: [StaticString] = [
+        "loss", "teacher_kl", "entropy", "ratio_mean", "ratio_max", "clip_fraction", "grad_norm", "lr",
+        "response_length_mean", "truncated_fraction", "staleness_mean", "staleness_max", "batch_tokens",
+        "sampling_tokens_per_second", "scoring_tokens_per_second", "training_tokens_per_second", "wait_rollouts_s",
+        "wait_scores_s", "wait_evaluation_s", "train_s", "step_s", "mismatch_mean", "mismatch_max", "reward_mean",
+        "pass_rate",
+    ]
+    /// What a held-out evaluation found.
+    static let evaluation: [StaticString] = [
+        "eval_teacher_kl", "eval_pass_at_1", "eval_teacher_pass_at_1", "eval_cross_entropy", "eval_reward_mean",
+        "eval_response_length_mean", "eval_truncated_fraction", "eval_responses", "eval_tokens",
+    ]
+    static let all = counts + series + evaluation
+
+    static let step = 0, version = 1, generated = 2, trained = 3, discarded = 4, inFlight = 5
+    static let costs = 6..<9
+    static let firstSeries = counts.count
+    static let firstEvaluation = counts.count + series.count
+    static let stepSeconds = place("step_s")
+    /// Of a run without workers or scorers they are 0 at every step, which means that there is nothing to measure.
+    static let rates = [
+        "sampling_tokens_per_second", "scoring_tokens_per_second", "training_tokens_per_second",
+    ].map { place($0) }
+    static func place(_ name: String) -> Int { all.firstIndex { "\($0)" == name } ?? 0 }
+}
+
+/// The numbers of one line, by their place in ``MetricsColumns/all``; what the line does not have is no number (NaN).
+struct MetricsLine {
+    private(set) var values = [Double](repeating: .nan, count: MetricsColumns.all.count)
+    /// One bit a place: whether the number is written as a whole one.
+    private(set) var integers: UInt64 = 0
+    /// Why the step was given up; nil: it was not.
+    private(set) var skipped: String?
+    private(set) var hasTraining = false
+    private(set) var hasEvaluation = false
+
+    private static let batchTokens = MetricsColumns.place("batch_tokens")
+    private static let responses = MetricsColumns.place("eval_responses")
+
+    /// Reads a line in place of the one before.
+    /// - Returns: whether it is one.
+    mutating func read(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        for index in values.indices { values[index] = .nan }
+        integers = 0
+        skipped = nil
+        var scanner = ObjectScanner(bytes)
+        // Members come in the same order in every line: the next is mostly the one after the last.
+        var expected = 0
+        while let key = scanner.key() {
+            guard let place = Self.place(of: key, expected: expected) else {
+                if key.isEqual("skipped") {
+                    readSkipped(&scanner, in: bytes)
+                } else {
+                    scanner.skip()
+                }
+                continue
+            }
+            expected = place + 1
+            // Of a member that comes twice the first counts, as everywhere here.
+            guard let number = scanner.number(), values[place].isNaN else { continue }
+            values[place] = number.value
+            if number.isInteger { integers |= 1 << UInt64(place) }
+        }
+        hasTraining = !values[Self.batchTokens].isNaN
+        hasEvaluation = !values[Self.responses].isNaN
+        return scanner.isWhole && isCounted
+    }
+
+    /// Whether the counts are whole numbers that Double has exactly.
+    private var isCounted: Bool {
+        for place in 0...MetricsColumns.inFlight {
+            let value = values[place]
+            if value.isNaN, place > MetricsColumns.version { continue }
+            guard value >= 0, value <= 9_007_199_254_740_992, value == value.rounded(.down) else { return false }
+        }
+        return true
+    }
+
+    private mutating func readSkipped(_ scanner: inout ObjectScanner, in bytes: UnsafeRawBufferPointer) {
+        var copy = scanner
+        guard let raw = copy.quoted() else { return scanner.skip() }
+        scanner = copy
+        skipped = RunText.unescaped(raw)
+    }
+
+    private static func place(of key: UnsafeRawBufferPointer, expected: Int) -> Int? {
+        let all = MetricsColumns.all
+        if expected < all.count, key.isEqual(all[expected]) { return expected }
+        return all.firstIndex { key.isEqual($0) }
+    }
+}

@@ -1,0 +1,126 @@
+import Files
+import RunFiles
+import SystemPackage
+import Telemetry
+
+/// What `metrics.jsonl` of a run says, in bounded space.
+package struct MetricsDigest {
+    /// A number of the file, with the step of its line.
+    package struct Found: Equatable {
+        package var step: Double
+        package var value: Double
+        package var isInteger: Bool
+
+        /// The number as people read it: a whole one as it is, others with four decimals.
+        package var text: String {
+            isInteger && abs(value) < 9e15 ? String(Int(value)) : ProgressLine.fixed(value, 4)
+        }
+        package var stepText: String { String(Int(step)) }
+    }
+
+    struct Evaluation {
+        var end: [Double]
+        var values: [Double]
+    }
+
+    struct BadStep {
+        var step: Double
+        var reason: String
+    }
+
+    private(set) var series: MetricsSeries
+    private(set) var evaluations: Thinned<Evaluation>
+    private(set) var badSteps = Thinned<BadStep>(limit: 100)
+    /// Generated, trained, discarded, in flight, after the last step; nil without steps.
+    package private(set) var ledger: [Double]?
+    /// Operations of sampling, scoring, training; nil: not counted.
+    private(set) var cost: [Double]?
+    private(set) var lineCount = 0
+    /// Lines that are no steps.
+    private(set) var unreadable = 0
+    private(set) var lineNumberOfFirstUnreadable = 0
+    /// Why the file could not be read at all; nil: it was.
+    private(set) var failure: String?
+    private var firsts: [Found?]
+    private var lasts: [Found?]
+
+    /// Seconds since the run's first step.
+    private var seconds = 0.0
+    private var lastStep = -1.0
+    private var numberOfLine = 0
+
+    /// - Parameter points: most points of a curve.
+    package init(of run: RunFolder, points: Int = 1024) {
+        series = MetricsSeries(limit: points)
+        evaluations = Thinned(limit: points)
+        firsts = Array(repeating: nil, count: MetricsColumns.all.count)
+        lasts = firsts
+        var line = MetricsLine()
+        do {
+            let report = try LineScanner(limit: 1 << 20).scan(run.metrics) { bytes, _ in
+                numberOfLine += 1
+                if bytes.isEmpty { return }
+                if line.read(bytes), line.values[MetricsColumns.step] >= lastStep {
+                    add(line)
+                } else {
+                    if unreadable == 0 { lineNumberOfFirstUnreadable = numberOfLine }
+                    unreadable += 1
+                }
+            }
+            unreadable += report.tooLong
+        } catch {
+            failure = error.code == .noSuchFileOrDirectory ? "metrics.jsonl is not there" : error.description
+        }
+    }
+
+    private mutating func add(_ line: MetricsLine) {
+        let values = line.values, step = values[MetricsColumns.step]
+        lineCount += 1
+        lastStep = step
+        let stepSeconds = values[MetricsColumns.stepSeconds]
+        if stepSeconds.isFinite, stepSeconds > 0 { seconds += stepSeconds }
+        let operations = MetricsColumns.costs.map { values[$0] }
+        let isCounted = operations.allSatisfy(\.isFinite)
+        if isCounted { cost = operations }
+        let trained = values[MetricsColumns.trained]
+        let end = [step, seconds, trained, isCounted ? operations.reduce(0, +) : .nan]
+        let counts = Array(values[MetricsColumns.generated...MetricsColumns.inFlight])
+        if counts.allSatisfy(\.isFinite) { ledger = counts }
+        for (place, value) in values.enumerated() where value.isFinite {
+            let found = Found(step: step, value: value, isInteger: line.integers >> UInt64(place) & 1 == 1)
+            if firsts[place] == nil { firsts[place] = found }
+            lasts[place] = found
+        }
+        if let skipped = line.skipped {
+            badSteps.add(BadStep(step: step, reason: RunText.cut(skipped, to: 300)))
+        }
+        if line.hasTraining || line.skipped != nil {
+            var measured = Array(values[MetricsColumns.firstSeries..<MetricsColumns.firstEvaluation])
+            for place in MetricsColumns.rates where values[place] == 0 {
+                measured[place - MetricsColumns.firstSeries] = .nan
+            }
+            series.add(measured[...], end: end)
+        }
+        if line.hasEvaluation {
+            evaluations.add(Evaluation(end: end, values: Array(values[MetricsColumns.firstEvaluation...])))
+        }
+    }
+
+    /// The first and the last number with this name; nil where no line has one.
+    package func range(of name: String) -> (first: Found, last: Found)? {
+        guard let place = MetricsColumns.all.firstIndex(where: { "\($0)" == name }), let first = firsts[place],
+            let last = lasts[place]
+        else { return nil }
+        return (first, last)
+    }
+
+    package func last(_ name: String) -> Found? { range(of: name)?.last }
+
+    /// What of the file could not be shown, for a person.
+    var notes: [String] {
+        if let failure { return [failure] }
+        guard unreadable > 0 else { return [] }
+        let first = lineNumberOfFirstUnreadable > 0 ? ", the first of them line \(lineNumberOfFirstUnreadable)" : ""
+        return ["metrics.jsonl: \(unreadable) of its lines are no steps and are left out\(first)"]
+    }
+}

@@ -1,0 +1,109 @@
+/// What the steps of a run measured, in a bounded number of points: every step one point, or as many steps a point as
+/// it takes to stay below the bound.
+struct MetricsSeries {
+    /// Most points.
+    let limit: Int
+    /// Lines of the file in every point but the last.
+    private(set) var linesPerPoint = 1
+    /// Lines of each point.
+    private(set) var lines: [Int] = []
+    /// Where the steps of each point end: step, seconds, tokens that were trained on, operations.
+    private(set) var ends: [[Double]] = []
+    /// Point for point, a value for each of ``MetricsColumns/series``.
+    private var sums: [Double] = []
+    private var counts: [Int] = []
+    private var lows: [Double] = []
+    private var highs: [Double] = []
+
+    private static let width = MetricsColumns.series.count
+
+    init(limit: Int) { self.limit = max(2, limit / 2 * 2) }
+
+    /// Takes the next line. Values that are no numbers do not count.
+    mutating func add(_ values: ArraySlice<Double>, end: [Double]) {
+        if lines.isEmpty || lines[lines.count - 1] >= linesPerPoint { open() }
+        let point = lines.count - 1
+        lines[point] += 1
+        ends[point] = end
+        for (index, value) in values.enumerated() where value.isFinite {
+            let place = point * Self.width + index
+            sums[place] += value
+            lows[place] = counts[place] == 0 ? value : min(lows[place], value)
+            highs[place] = counts[place] == 0 ? value : max(highs[place], value)
+            counts[place] += 1
+        }
+    }
+
+    private mutating func open() {
+        if lines.count == limit { halve() }
+        lines.append(0)
+        ends.append([])
+        sums += [Double](repeating: 0, count: Self.width)
+        counts += [Int](repeating: 0, count: Self.width)
+        lows += [Double](repeating: 0, count: Self.width)
+        highs += [Double](repeating: 0, count: Self.width)
+    }
+
+    /// Makes one point of every two.
+    private mutating func halve() {
+        var half = MetricsSeries(limit: limit)
+        half.linesPerPoint = linesPerPoint * 2
+        for point in stride(from: 0, to: lines.count, by: 2) {
+            half.lines.append(lines[point] + lines[point + 1])
+            half.ends.append(ends[point + 1])
+            for index in 0..<Self.width {
+                let a = point * Self.width + index, b = a + Self.width
+                half.sums.append(sums[a] + sums[b])
+                half.counts.append(counts[a] + counts[b])
+                half.lows.append(counts[a] == 0 ? lows[b] : counts[b] == 0 ? lows[a] : min(lows[a], lows[b]))
+                half.highs.append(counts[a] == 0 ? highs[b] : counts[b] == 0 ? highs[a] : max(highs[a], highs[b]))
+            }
+        }
+        self = half
+    }
+
+    /// The means of a series, and its least and largest values where a point has several; nil where there is no value
+    /// at all. A point without one is no number.
+    func values(of index: Int) -> (means: [Double], lows: [Double]?, highs: [Double]?)? {
+        var means: [Double] = [], low: [Double] = [], high: [Double] = []
+        for point in lines.indices {
+            let place = point * Self.width + index
+            let count = counts[place]
+            means.append(count == 0 ? .nan : sums[place] / Double(count))
+            low.append(count == 0 ? .nan : lows[place])
+            high.append(count == 0 ? .nan : highs[place])
+        }
+        guard means.contains(where: \.isFinite) else { return nil }
+        return linesPerPoint == 1 ? (means, nil, nil) : (means, low, high)
+    }
+}
+
+/// A list that keeps a bounded, even choice of what is added: when it is full, every second goes, and from then on
+/// every second is taken. The first stays for ever; the last that was added is there beside the others.
+struct Thinned<Element> {
+    let limit: Int
+    private var kept: [Element] = []
+    private var last: Element?
+    private var stride = 1
+    /// How many were added.
+    private(set) var total = 0
+
+    init(limit: Int) { self.limit = max(2, limit) }
+
+    mutating func add(_ element: Element) {
+        if total % stride == 0 {
+            if kept.count == limit {
+                kept = kept.enumerated().filter { $0.offset % 2 == 0 }.map(\.element)
+                stride *= 2
+            }
+            if total % stride == 0 { kept.append(element) }
+            last = total % stride == 0 ? nil : element
+        } else {
+            last = element
+        }
+        total += 1
+    }
+
+    /// What is kept, in order.
+    var elements: [Element] { kept + (last.map { [$0] } ?? []) }
+}

@@ -1,0 +1,53 @@
+import Configuration
+import Files
+import RunFiles
+
+/// The configuration of a run, as far as its folder has one.
+package struct RunConfigurationDigest {
+    /// Nil where there is none, or it is none of this program's.
+    package private(set) var configuration: RunConfiguration?
+    /// Why there is none; nil where there is.
+    private(set) var note: String?
+
+    /// Most bytes of a configuration; ours have a few thousand.
+    private static let limit: UInt64 = 1 << 20
+
+    package init(of run: RunFolder) {
+        switch FileTree.kind(run.configuration) {
+        case .missing: note = "config.yaml is not there"
+        case .link, .folder: note = "config.yaml is no file of a run"
+        case .other:
+            guard let size = try? FileTree.size(run.configuration), size <= Self.limit else {
+                note = "config.yaml is larger than any configuration"
+                return
+            }
+            do {
+                let text = try FileTree.read(run.configuration, limit: Int(Self.limit))
+                configuration = try RunConfiguration.parse(text, source: "config.yaml", requiring: []).configuration
+            } catch let error as ConfigurationError {
+                note = error.problems.first.map { RunText.cut("\($0)", to: 300) } ?? "config.yaml cannot be read"
+            } catch {
+                note = RunText.cut("\(error)", to: 300)
+            }
+        }
+    }
+
+    /// Keys with their values, in the order of the file: `training.steps`, `700`.
+    var values: [(key: String, value: String)] {
+        guard let configuration else { return [] }
+        var values: [(key: String, value: String)] = []
+        var path: [String] = []
+        for line in configuration.yaml().split(separator: "\n") {
+            let depth = line.prefix { $0 == " " }.count / 2
+            path = Array(path.prefix(depth))
+            let text = line.drop { $0 == " " }
+            if text.hasSuffix(":") {
+                path.append(String(text.dropLast()))
+            } else if let colon = text.firstRange(of: ": ") {
+                let key = (path + [String(text[..<colon.lowerBound])]).joined(separator: ".")
+                values.append((RunText.cut(key, to: 200), RunText.cut(String(text[colon.upperBound...]), to: 1000)))
+            }
+        }
+        return values
+    }
+}

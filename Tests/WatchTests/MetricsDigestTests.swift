@@ -1,0 +1,117 @@
+import Foundation
+import JSON
+import RunFiles
+import Testing
+import Watch
+
+@Suite struct MetricsDigestTests {
+    @Test func aShortRunIsShownNumberByNumber() throws {
+        let fixture = try RunFolderFixture()
+        try fixture.write(RunFolderFixture.lines(0...30), to: fixture.run.metrics)
+        let document = try fixture.document()
+        #expect(document["lines_per_point"] == 1 && document["steps_done"]?.int == 30)
+        #expect(document["ends"]?["step"]?.array?.compactMap(\.int) == Array(1...30))
+        #expect(document["ends"]?["tokens"]?.array?.compactMap(\.int) == (1...30).map { 10 * $0 })
+        #expect(document["ends"]?["seconds"]?.array?.last?.double == 15.5)
+        #expect(document["ends"]?["flops"] == nil)
+        #expect(
+            document["series"]?["teacher_kl"]?["mean"]?.array?.compactMap(\.double)
+                == (1...30).map { 1 / Double($0 + 1) })
+        #expect(document["series"]?["teacher_kl"]?["low"] == nil)
+        // Every other step has none.
+        let entropy = document["series"]?["entropy"]?["mean"]?.array
+        #expect(entropy?[0].double == 0.5 && entropy?[1].isNull == true)
+        // What the run does not have is absent, and a rate of nothing is not a rate.
+        for name in ["reward_mean", "mismatch_max", "scoring_tokens_per_second"] {
+            #expect(document["series"]?[name] == nil, "\(name)")
+        }
+        #expect(document["evaluations"]?["ends"]?["step"]?.array?.compactMap(\.int) == [0, 10, 20, 30])
+        #expect(document["evaluations"]?["eval_teacher_kl"]?.array?[0].double == 2)
+        #expect(document["evaluations"]?["eval_teacher_pass_at_1"] == nil)
+        #expect(document["ledger"]?["generated"]?.int == 360 && document["ledger"]?["in_flight"]?.int == 30)
+    }
+
+    @Test func aLongRunIsShownInABoundedNumberOfPoints() throws {
+        let fixture = try RunFolderFixture()
+        try fixture.write(RunFolderFixture.lines(0...5000), to: fixture.run.metrics)
+        var bounds = RunDigest.Bounds()
+        bounds.points = 256
+        let text = fixture.digest(bounds).document
+        let document = try JSONValue.parse(text)
+        #expect(text.utf8.count < 150_000)
+        let width = try #require(document["lines_per_point"]?.int)
+        #expect(width == 32)
+        let series = try #require(document["series"]?["grad_norm"])
+        let means = series["mean"]?.array?.compactMap(\.double) ?? []
+        #expect(means.count == 157)
+        for (index, mean) in means.enumerated() {
+            let steps = (1 + index * width)...min(5000, (index + 1) * width)
+            let expected = Double(steps.lowerBound + steps.upperBound) / 2 / 3
+            #expect(abs(mean - expected) <= 1e-6 * expected)
+            let (low, high) = (series["low"]?.array?[index].double ?? 0, series["high"]?.array?[index].double ?? 0)
+            #expect(abs(low - Double(steps.lowerBound) / 3) < 1e-3 && abs(high - Double(steps.upperBound) / 3) < 1e-3)
+        }
+        // Of the 501 evaluations an even choice, the first and the last among them, each exact.
+        let steps = document["evaluations"]?["ends"]?["step"]?.array?.compactMap(\.int) ?? []
+        #expect(steps.first == 0 && steps.last == 5000 && steps.count <= 257 && steps.count > 100)
+        let values = document["evaluations"]?["eval_teacher_kl"]?.array?.compactMap(\.double) ?? []
+        #expect(values == steps.map { 2 / Double($0 + 1) })
+        // What stands in tables is of the file, not of a curve.
+        #expect(document["last"]?["grad_norm"]?["last"]?["value"]?.double == 5000.0 / 3)
+    }
+
+    @Test func whatIsNoStepIsLeftOutAndSaid() throws {
+        let fixture = try RunFolderFixture()
+        var lines = RunFolderFixture.lines(0...3).split(separator: "\n").map(String.init)
+        lines.insert("{\"step\": 2, \"teacher_kl\": \"much\"}", at: 2)
+        lines.insert("{\"step\": -1, \"version\": 0}", at: 2)
+        lines.insert(String(repeating: "[", count: 3 << 20), at: 3)
+        lines.append(lines[1])
+        lines.append("{\"step\": 4")
+        try fixture.write(lines.joined(separator: "\n") + "\n{\"step\": 5", to: fixture.run.metrics)
+        let document = try fixture.document()
+        #expect(document["ends"]?["step"]?.array?.compactMap(\.int) == [1, 2, 3])
+        let notes = document["notes"]?.array?.compactMap(\.string) ?? []
+        #expect(notes.contains { $0.contains("5 of its lines are no steps") && $0.contains("line 3") }, "\(notes)")
+    }
+
+    @Test func badStepsAndRestartsAreMarked() throws {
+        let fixture = try RunFolderFixture()
+        var bad = RunFolderFixture.step(2)
+        bad.training = nil
+        bad.skipped = "the loss is nan </script><b>&"
+        try fixture.write(
+            RunFolderFixture.lines(0...1) + bad.jsonLine + "\n" + RunFolderFixture.lines(3...4), to: fixture.run.metrics
+        )
+        try fixture.write(
+            """
+            2026-01-31T12:00:00.123Z info learner: listening at tcp://127.0.0.1:1, in plain text
+            2026-01-31T12:00:01.123Z notice learner: runs/x has no checkpoint: starting from the first step
+            2026-01-31T12:01:00.123Z info learner: listening at tcp://127.0.0.1:1, in plain text
+            2026-01-31T12:01:01.123Z notice learner: going on from runs/x/checkpoints/step-000002
+            2026-01-31T12:01:02.123Z info learner: x notice y: going on from /step-000009 joined
+            2026-01-31T12:01:02.123Z notice learner: going on from runs/x/checkpoints/step-../../etc
+
+            """, to: fixture.run.log("learner"))
+        let document = try fixture.document()
+        #expect(document["bad_steps"]?["total"] == 1)
+        let listed = document["bad_steps"]?["listed"]?.array?.first
+        #expect(listed?["step"] == 2 && listed?["why"]?.string == "the loss is nan </script><b>&")
+        #expect(document["restarts"]?["listed"]?.array?.compactMap { $0["step"]?.int } == [2])
+    }
+
+    @Test func theFactsAreThoseOfTheFile() throws {
+        let fixture = try RunFolderFixture()
+        try fixture.write(RunFolderFixture.configuration, to: fixture.run.configuration)
+        try fixture.write(RunFolderFixture.lines(0...30), to: fixture.run.metrics)
+        let facts = RunDigest.facts(of: fixture.run)
+        #expect(
+            facts.map(\.label) == [
+                "run", "student", "teacher", "steps", "training KL", "held-out KL", "held-out right", "checkpoints",
+            ])
+        #expect(facts[3].text == "30 of 30" && facts[4].text == "0.0323")
+        #expect(facts[5].text == "2.0000 at step 0, 0.0645 at step 30")
+        let shown = fixture.digest().facts
+        #expect(shown.map(\.label) == facts.map(\.label) && shown.map(\.text) == facts.map(\.text))
+    }
+}

@@ -1,0 +1,91 @@
+import Foundation
+import JSON
+import Testing
+import Watch
+
+@Suite struct SampleDigestTests {
+    private func samples(_ text: String, bytes: Int = 1 << 20) throws -> (list: [JSONValue], document: JSONValue) {
+        let fixture = try RunFolderFixture()
+        try fixture.write(text, to: fixture.run.samples)
+        var bounds = RunDigest.Bounds()
+        bounds.sampleBytes = bytes
+        let document = try fixture.document(bounds)
+        return (document["samples"]?.array ?? [], document)
+    }
+
+    @Test func everyTokenHasItsTextAndItsNumbers() throws {
+        // The second character comes with the third token.
+        let line = RunFolderFixture.sample(
+            step: 7, prompt: "a\n<b>", response: "aé<", ids: [5, 6, 7, 8], b: [-0.5, -1, -2, -0.125],
+            t: [-1, -1, -0.5, -0.25], ends: [1, 1, 3, 4],
+            extra: ", \"tags\": [\"x\"], \"reward\": 0.5, \"passed\": false")
+        let sample = try #require(try samples(line).list.first)
+        #expect(sample["pieces"]?.array?.compactMap(\.string) == ["a", "", "é", "<"])
+        #expect(sample["b"]?.array?.compactMap(\.double) == [-0.5, -1, -2, -0.125])
+        #expect(sample["t"]?.array?.compactMap(\.double) == [-1, -1, -0.5, -0.25])
+        #expect(sample["divergence"]?.double == (0.5 + 0 - 1.5 + 0.125) / 4)
+        #expect(sample["prompt"]?.string == "a\n<b>" && sample["version"] == 0 && sample["passed"] == false)
+        #expect(sample["tags"]?.array?.first?.string == "x" && sample["response"] == nil)
+    }
+
+    @Test func endsThatDoNotFitTheTextAreNotBelieved() throws {
+        for ends in [nil, [1, 2], [1, 2, 9], [2, 1, 3], [1, 2, 2], [-1, 2, 3]] as [[Int]?] {
+            let sample = try #require(try samples(RunFolderFixture.sample(step: 1, ends: ends)).list.first)
+            #expect(sample["pieces"] == nil && sample["response"]?.string == "abc", "\(ends ?? [])")
+        }
+        // Within a character.
+        let cut = try #require(
+            try samples(RunFolderFixture.sample(step: 1, response: "é", ids: [1, 2], ends: [1, 2])).list.first)
+        #expect(cut["pieces"] == nil)
+    }
+
+    @Test func whatAResponseDoesNotHaveIsAbsent() throws {
+        let sample = try #require(try samples(RunFolderFixture.sample(step: 1, b: [])).list.first)
+        #expect(sample["divergence"] == nil && sample["b"]?.array?.isEmpty == true && sample["passed"] == nil)
+        let none = try #require(try samples(RunFolderFixture.sample(step: 1, b: [-1, .nan, -1])).list.first)
+        #expect(none["divergence"] == nil && none["b"]?.array?[1].isNull == true)
+    }
+
+    @Test func theWorstTheNewestAndAHeldOutPromptThroughTheRunAreThere() throws {
+        var text = ""
+        for step in 0..<3000 {
+            let t: Float = step == 1234 ? -40 : -1
+            text += RunFolderFixture.sample(step: step, b: [-1, -1, -1], t: [t, -1, -1])
+            if step % 100 == 0 {
+                for prompt in 0..<3 {
+                    text += RunFolderFixture.sample(step: step, prompt: "held out \(prompt)", kind: "evaluation")
+                }
+            }
+        }
+        let (list, document) = try samples(text)
+        #expect(document["samples_total"]?.int == 3090 && list.count < 400)
+        let steps = list.compactMap { $0["step"]?.int }
+        #expect(steps == steps.sorted() && steps.contains(1234) && steps.contains(2999))
+        for prompt in 0..<3 {
+            let through = list.filter { $0["prompt"]?.string == "held out \(prompt)" }.compactMap { $0["step"]?.int }
+            #expect(through.first == 0 && through.last == 2900 && through.count >= 6, "\(through)")
+        }
+        let small = try samples(text, bytes: 20_000)
+        #expect(small.list.count > 20 && small.document["samples"]?.text(pretty: false).utf8.count ?? 0 < 21_000)
+        // Half of the space is not for the followed prompts.
+        #expect(small.list.contains { $0["step"]?.int == 1234 })
+    }
+
+    @Test func aHostileFileShowsNothingButText() throws {
+        let good = RunFolderFixture.sample(step: 3, prompt: "</script><img src=x onerror=alert(1)>")
+        let deep = "{\"step\": 1, \"prompt\": " + String(repeating: "[", count: 100_000) + "\n"
+        let wide =
+            "{\"step\": 1, \"kind\": \"train\", \"prompt\": \"p\", \"student_logprobs\": ["
+            + String(repeating: "1,", count: 2_000_000)
+            + "1], \"teacher_logprobs\": []}\n"
+        let long = RunFolderFixture.sample(step: 4, response: String(repeating: "<b>", count: 4_000_000), ends: nil)
+        let broken = [
+            "{}", "null", "\u{0}", "{\"step\": 1e400}", "{\"step\": 1, \"ids\": [1,\"x\"]}", "[[[[", "\"", "{\"a\\",
+        ]
+        let (list, document) = try samples(deep + wide + long + broken.joined(separator: "\n") + "\n" + good)
+        let text = document["samples"]?.text(pretty: false) ?? ""
+        #expect(text.utf8.count < 40_000)
+        #expect(list.contains { $0["prompt"]?.string == "</script><img src=x onerror=alert(1)>" })
+        #expect(document["notes"]?.array?.contains { $0.string?.contains("are no responses") == true } == true)
+    }
+}
