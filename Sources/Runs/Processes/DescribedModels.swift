@@ -23,7 +23,7 @@ struct DescribedModels: Sendable {
         self.student = try await namingKeys { try await engines.factory(for: student).describe(student) }
         for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
             if !model.tokenizer.isEmpty, FileManager.default.fileExists(atPath: model.tokenizer) {
-                var reference = configuration.reference(of: model, label: label)
+                var reference = configuration.reference(of: model, label: label, log: "")
                 reference.path = model.tokenizer
                 teacherTokenizers[label] = try await engines.factory(for: reference).tokenizer(of: reference)
             }

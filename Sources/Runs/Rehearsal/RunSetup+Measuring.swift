@@ -46,14 +46,14 @@ extension RunSetup {
     func sampling(_ load: StepLoad, _ memory: inout ProcessMemory) async throws -> Measured {
         let workers = configuration.pipeline.workers
         guard configuration.kind.sampler == .teachers else {
-            let reference = configuration.rolloutReference
+            let reference = configuration.rolloutReference(log: folder.log("torch"))
             let seconds = try await samplingSeconds(reference, load.sequences, samples: load.samples)
             return ([process("rollout worker", workers, reference, &memory)], seconds)
         }
         var measured: Measured = ([], 0)
         for (label, teacher) in teachersHere {
             let sequences = load.sequences.filter { $0.prompt.sampler == label }
-            let reference = configuration.reference(of: teacher, label: label)
+            let reference = configuration.reference(of: teacher, label: label, log: folder.log("torch"))
             let seconds = try await samplingSeconds(reference, sequences, samples: load.samples)
             measured.seconds = longer(measured.seconds, seconds)
             measured.processes.append(process("rollout worker, \(label)", workers, reference, &memory))
@@ -66,7 +66,7 @@ extension RunSetup {
         let scorers = configuration.pipeline.scorers
         var measured: Measured = ([], 0)
         for (label, teacher) in teachersHere {
-            let reference = configuration.reference(of: teacher, label: label)
+            let reference = configuration.reference(of: teacher, label: label, log: folder.log("torch"))
             let backend = try await namingKeys {
                 try await engines.factory(for: reference).scorer(
                     reference, ScorerOptions(threads: configuration.pipeline.threadCount))
