@@ -108,7 +108,8 @@ let package = Package(
             "Runs",
             [
                 "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Exchange", "Transport",
-                "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation", "Tokenizers", "Templates",
+                "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation", "Tokenizers",
+                "Templates",
                 "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging,
             ]),
         .executableTarget(

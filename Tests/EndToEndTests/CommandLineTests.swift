@@ -126,7 +126,7 @@ import Testing
             try TinyModel.write(to: "\(folder)/model", seed: 1)
             let result = try await Binary.run(["inspect", "model"], in: folder)
             #expect(result.status == 0)
-            for text in ["llama", "2 layers", "byte-level BPE", "chatml", "<|im_end|>"] {
+            for text in ["llama", "2 layers", "byte-level BPE", "tokenizer_config.json", "<|im_end|>"] {
                 #expect(result.output.contains(text))
             }
         }

@@ -116,6 +116,12 @@ import Testing
         #expect(names(path) == ["checkpoints", "logs", "metrics-1.jsonl", "metrics-2.jsonl", "samples.jsonl"])
     }
 
+    /// A process that another test starts has every descriptor, locks too, until it runs its program.
+    private func waitUntilFree() throws {
+        for _ in 0..<500 where (try? RunFolder.check(path)) == nil { usleep(10_000) }
+        try RunFolder.check(path)
+    }
+
     /// A start that failed left logs: the next one takes the folder, unless the first is still under way.
     @Test func aFailedStartIsInNobodysWay() throws {
         let folder = try RunFolder.open(path, resume: false)
@@ -129,7 +135,7 @@ import Testing
         #expect(throws: RunFolderError.self) { _ = try RunFolder.open(path, resume: false) }
         lock = nil
         _ = (claim, lock)
-        try RunFolder.check(path)
+        try waitUntilFree()
         #expect(readText(folder.log("run")) == "x")
         for precious in ["notes.txt", "metrics.jsonl"] {
             try writeText("{}", to: "\(path)/\(precious)")
@@ -140,6 +146,7 @@ import Testing
         _ = try store.save(step: 1) { _ in }
         #expect(throws: RunFolderError.self) { _ = try RunFolder.open(path, resume: false) }
         #expect(try shell("rm -r '\(folder.checkpoints)'/*") == 0)
+        try waitUntilFree()
         _ = try RunFolder.open(path, resume: false)
         #expect(names(path) == ["checkpoints", "logs"] && names(folder.logs) == [])
     }

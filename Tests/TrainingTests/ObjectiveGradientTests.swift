@@ -66,7 +66,7 @@ import Training
         let batch = sequences.indices.map { index -> ScoredTrajectory in
             let behaviour = start[index].logprobs.enumerated().map { $1 + offsets[(index + $0) % offsets.count] }
             let trajectory = Trajectory(
-                id: RolloutID(group: 1, sample: UInt32(index)), kind: .train, teacher: isGraded ? "default" : "",
+                id: RolloutID(group: 1, sample: UInt32(index)), kind: .train, teacher: isGraded ? "default" : nil,
                 promptIDs: sequences[index].promptIDs, responseIDs: sequences[index].responseIDs,
                 behaviourLogprobs: behaviour, policyVersions: PolicyVersions(repeating: 0, count: behaviour.count),
                 finishReason: .stop,

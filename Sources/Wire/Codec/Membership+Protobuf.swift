@@ -42,7 +42,8 @@ extension Hello {
             role: try Role(value.role), name: value.name, protocolVersion: Codec.version,
             arithmetic: value.arithmetic, tokenizerFingerprint: value.tokenizerFingerprint, teachers: value.teachers,
             processID: value.processID, teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
-            isReproducible: value.reproducible, samplingRevision: value.samplingRevision, addedTokens: value.addedTokens)
+            isReproducible: value.reproducible, samplingRevision: value.samplingRevision, addedTokens: value.addedTokens
+        )
         try check(limits)
     }
 

@@ -1,8 +1,8 @@
 import Foundation
 import JSON
 import Models
-import TestSupport
 import Templates
+import TestSupport
 import Testing
 import Tokenizers
 
