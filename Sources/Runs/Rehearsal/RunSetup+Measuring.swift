@@ -127,7 +127,7 @@ extension RunSetup {
         _ name: String, _ count: Int, _ reference: ModelReference, _ memory: inout ProcessMemory
     ) -> RehearsalReport.Process {
         let bytes = memory.take()
-        return .init(name: name, count: count, bytes: reference.server == nil ? bytes : nil)
+        return .init(name: name, count: count, bytes: reference.server == nil && reference.torch == nil ? bytes : nil)
     }
 
     /// The teachers whose files are here or that servers have, by label.
