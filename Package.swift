@@ -49,6 +49,7 @@ let package = Package(
         module("Hashing", []),
         module("Wording", []),
         module("Randomness", []),
+        module("Tokens", []),
         module("Locking", []),
         module("JSON", []),
         module("Files", ["CPlatform", system]),
@@ -57,13 +58,15 @@ let package = Package(
         module("Tokenizers", ["Patterns", "Hashing", "JSON", "Wording"]),
         module("Templates", ["JSON", "Wording"]),
         module(
-            "Models", ["Compute", "Tokenizers", "Templates", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
-        module("Generation", ["Distillation", "Models", "Tokenizers", "Compute", "Randomness", "Wording"]),
-        module("Training", ["Models", "Compute"]),
-        module("Distillation", ["Patterns", "Randomness", "Wording"]),
+            "Models",
+            ["Compute", "Tokenizers", "Templates", "Tokens", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
+        module("Generation", ["Distillation", "Models", "Tokenizers", "Tokens", "Compute", "Randomness", "Wording"]),
+        module("Training", ["Models", "Tokens", "Compute"]),
+        module("Distillation", ["Tokens", "Patterns", "Randomness", "Wording"]),
         module("ZeroMQ", ["CZeroMQ", "Wording"]),
         module(
-            "Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["Protos"]),
+            "Wire", ["Distillation", "Tokens", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["Protos"]),
         module("Telemetry", ["Distillation", "Locking", "Files", "JSON", "Wording", logging]),
         module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
@@ -77,7 +80,8 @@ let package = Package(
             }, swiftSettings: swiftSettings),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
-        module("Engines", ["Wire", "Distillation", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
+        module(
+            "Engines", ["Wire", "Distillation", "Tokens", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
         module(
             "NativeEngine",
             [
@@ -100,7 +104,7 @@ let package = Package(
             "Pipeline",
             [
                 "Exchange", "Transport", "Engines", "RunFiles", "Wire", "Distillation", "Tokenizers", "Locking",
-                "Wording", "Files", logging,
+                "Tokens", "Wording", "Files", logging,
             ]),
         module(
             "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
@@ -109,7 +113,7 @@ let package = Package(
             [
                 "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Exchange", "Transport",
                 "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation", "Tokenizers",
-                "Templates",
+                "Templates", "Tokens",
                 "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging,
             ]),
         .executableTarget(
@@ -132,8 +136,8 @@ let package = Package(
         tests("Tokenizers", ["JSON", "Hashing", "Templates", "TestSupport"]),
         tests("Templates", ["JSON"]),
         tests("Models", ["Tokenizers", "Templates", "Compute", "CKernels", "JSON", "TestSupport"]),
-        tests("Generation", ["Distillation", "Models", "Tokenizers", "Compute", "Randomness"]),
-        tests("Training", ["Models", "Compute", "Generation", "Distillation", "TestSupport"]),
+        tests("Generation", ["Distillation", "Models", "Tokenizers", "Tokens", "Compute", "Randomness"]),
+        tests("Training", ["Models", "Tokens", "Compute", "Generation", "Distillation", "TestSupport"]),
         tests("Distillation", ["Randomness", "TestSupport"]),
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation", "TestSupport"]),

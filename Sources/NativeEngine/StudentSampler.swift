@@ -111,7 +111,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
 
     /// Scores with the weights that it samples with.
     package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
-        try ScoringEngine(model: model).score(tasks.map(\.ids), from: tasks.map(\.promptCount))
+        try ScoringEngine(model: model).score(tasks.map(\.tokens))
     }
 
     package func cancel(_ items: Set<WorkItem>) {

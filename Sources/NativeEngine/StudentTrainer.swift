@@ -100,8 +100,7 @@ package actor StudentTrainer: BatchTrainer {
 extension TrainingSequence {
     fileprivate init(_ sequence: TrainingBatch.Sequence) {
         self.init(
-            promptIDs: sequence.promptIDs, responseIDs: sequence.responseIDs, temperature: sequence.temperature,
-            reading: sequence.isDrawn ? .drawn : .text)
+            sequence.tokens, temperature: sequence.temperature, reading: sequence.isDrawn ? .drawn : .text)
     }
 }
 

@@ -21,7 +21,7 @@ package actor TeacherModel: ScoringBackend {
     }
 
     package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
-        try engine.score(tasks.map(\.ids), from: tasks.map(\.promptCount))
+        try engine.score(tasks.map(\.tokens))
     }
 }
 

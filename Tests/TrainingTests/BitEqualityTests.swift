@@ -76,18 +76,17 @@ struct BitEqualityTests {
             let model = LanguageModel(
                 configuration: variant.configuration, parameters: parameters, type: variant.type,
                 context: ComputeContext(threads: threads))
-            let scores = try ScoringEngine(model: model, tokenBudget: budget).score(
-                order.map { $0.promptIDs + reference[$0.id]!.ids }, from: order.map { $0.promptIDs.count })
+            let sequences = order.map {
+                TrainingSequence(promptIDs: $0.promptIDs, responseIDs: reference[$0.id]!.ids, reading: .drawn)
+            }
+            let scores = try ScoringEngine(model: model, tokenBudget: budget).score(sequences.map(\.tokens))
             let trainer = Trainer(
                 configuration: variant.configuration,
                 masters: randomParameters(variant.configuration, seed: 11), type: variant.type, threads: threads,
                 tokenBudget: budget)
-            let evaluations = trainer.computeGradients(
-                order.map {
-                    TrainingSequence(
-                        promptIDs: $0.promptIDs, responseIDs: reference[$0.id]!.ids, reading: .drawn)
-                }
-            ) { _, evaluation in evaluation.logprobs.map { _ in 0 } }
+            let evaluations = trainer.computeGradients(sequences) { _, evaluation in
+                evaluation.logprobs.map { _ in 0 }
+            }
             for (index, request) in order.enumerated() {
                 let sampled = reference[request.id]!.logprobs.map(\.bitPattern)
                 #expect(scores[index].map(\.bitPattern) == sampled)
@@ -251,8 +250,7 @@ struct BitEqualityTests {
         let weights = ParameterBuffer(layout: trainer.broadcastLayout)
         trainer.writeBroadcast(into: UnsafeMutableRawBufferPointer(mutating: weights.bytes))
         model.replaceWeights(weights.bytes, owner: weights)
-        let scores = try ScoringEngine(model: model).score(
-            sequences.map { $0.promptIDs + $0.responseIDs }, from: sequences.map { $0.promptIDs.count })
+        let scores = try ScoringEngine(model: model).score(sequences.map(\.tokens))
         let evaluations = trainer.computeGradients(sequences) { _, evaluation in
             evaluation.logprobs.map { _ in 0 }
         }

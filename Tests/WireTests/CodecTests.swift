@@ -339,7 +339,7 @@ import Wire
                 == .lengthMismatch)
         trajectory.behaviourLogprobs = [-1, -1]
         #expect(code { try Codec.encode(.trajectories(Trajectories(trajectories: [trajectory], epoch: 1))) } == nil)
-        let task = ScoreTask(id: id, kind: .train, teacher: "t", ids: [1, 2], promptCount: 3, leaseID: 1)
+        let task = ScoreTask(id: id, kind: .train, teacher: "t", ids: [1, 2], promptCount: 0, leaseID: 1)
         #expect(code { try Codec.encode(.scoreGrant(ScoreGrant(tasks: [task]))) } == .invalidValue)
     }
 
