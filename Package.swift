@@ -50,18 +50,20 @@ let package = Package(
         module("Wording", []),
         module("Randomness", []),
         module("Tokens", []),
-        module("Locking", []),
+        module("Rules", []),
+        module("Locking", ["CPlatform"]),
         module("JSON", []),
         module("Files", ["CPlatform", system]),
-        module("Compute", ["Randomness", "Wording", "CKernels", "COneDNN"]),
+        module("Compute", ["Rules", "Randomness", "Wording", "CKernels", "COneDNN"]),
         module("Patterns", ["CPCRE2"]),
         module("Tokenizers", ["Patterns", "Hashing", "JSON", "Wording"]),
         module("Templates", ["JSON", "Wording"]),
+        module("Models", ["Rules", "Tokenizers", "Templates", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
+        module("Transformers", ["Models", "Compute", "Rules", "Tokens", "Randomness"]),
         module(
-            "Models",
-            ["Compute", "Tokenizers", "Templates", "Tokens", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
-        module("Generation", ["Distillation", "Models", "Tokenizers", "Tokens", "Compute", "Randomness", "Wording"]),
-        module("Training", ["Models", "Tokens", "Compute"]),
+            "Generation",
+            ["Distillation", "Transformers", "Models", "Compute", "Tokenizers", "Tokens", "Randomness", "Wording"]),
+        module("Training", ["Transformers", "Models", "Compute", "Rules", "Tokens"]),
         module("Distillation", ["Tokens", "Patterns", "Randomness", "Wording"]),
         module("ZeroMQ", ["CZeroMQ", "Wording"]),
         module(
@@ -85,19 +87,19 @@ let package = Package(
         module(
             "NativeEngine",
             [
-                "Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers",
-                "Compute",
+                "Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Transformers", "Models",
+                "Tokenizers", "Compute", "Rules",
             ]),
         module(
             "ServerEngine",
             [
-                "Engines", "Models", "Compute", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
+                "Engines", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
                 "Randomness", "Wording", "CCurl", logging,
             ]),
         module(
             "TorchEngine",
             [
-                "Engines", "Supervision", "ZeroMQ", "Training", "Models", "Compute", "Distillation", "Wire", "JSON",
+                "Engines", "Supervision", "ZeroMQ", "Models", "Tokens", "Distillation", "Wire", "JSON",
                 "Files", "Locking", logging,
             ], exclude: ["Python"]),
         module(
@@ -119,9 +121,9 @@ let package = Package(
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Runs", "Watch", "Pipeline", "Transport", "Supervision", "RunFiles", "Engines", "Configuration", "Wire",
-                "Distillation", "Telemetry", "Locking", "Wording", "Training", "Generation", "Models", "Tokenizers",
-                "Templates", "Compute", "Files", "JSON", logging,
+                "Runs", "NativeEngine", "Watch", "Pipeline", "Transport", "Supervision", "RunFiles", "Engines",
+                "Configuration", "Wire", "Distillation", "Telemetry", "Locking", "Wording", "Models", "Rules",
+                "Tokenizers", "Templates", "Files", "JSON", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
@@ -130,14 +132,20 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Distillation", "Wire", "Exchange", "RunFiles", "Locking", logging],
             path: "Tests/TestSupport", swiftSettings: swiftSettings),
-        tests("Compute", ["CKernels", "COneDNN", "TestSupport"]),
+        tests("Compute", ["Rules", "Locking", "CKernels", "COneDNN", "TestSupport"]),
         tests("JSON", []),
         tests("Files", [system]),
         tests("Tokenizers", ["JSON", "Hashing", "Templates", "TestSupport"]),
         tests("Templates", ["JSON"]),
-        tests("Models", ["Tokenizers", "Templates", "Compute", "CKernels", "JSON", "TestSupport"]),
-        tests("Generation", ["Distillation", "Models", "Tokenizers", "Tokens", "Compute", "Randomness"]),
-        tests("Training", ["Models", "Tokens", "Compute", "Generation", "Distillation", "TestSupport"]),
+        tests(
+            "Models",
+            ["Transformers", "Compute", "Rules", "Tokenizers", "Templates", "CKernels", "JSON", "TestSupport"]),
+        tests(
+            "Generation",
+            ["Distillation", "Transformers", "Models", "Tokenizers", "Tokens", "Compute", "Randomness"]),
+        tests(
+            "Training",
+            ["Transformers", "Models", "Compute", "Rules", "Tokens", "Generation", "Distillation", "TestSupport"]),
         tests("Distillation", ["Randomness", "TestSupport"]),
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation", "TestSupport"]),
@@ -150,7 +158,8 @@ let package = Package(
         tests(
             "ServerEngine",
             [
-                "Engines", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Locking", "Wording", "TestSupport",
+                "Engines", "Transformers", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Locking", "Wording",
+                "TestSupport",
             ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "TestSupport"]),
         tests("Watch", ["RunFiles", "Telemetry", "Distillation", "JSON"]),

@@ -1,5 +1,6 @@
 import CKernels
 import COneDNN
+import Rules
 
 struct LayoutKey: Hashable {
     let inputs: Int

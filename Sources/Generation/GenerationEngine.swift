@@ -2,6 +2,7 @@ import Compute
 import Models
 import Randomness
 import Tokenizers
+import Transformers
 
 /// Continuous batching over a paged key/value cache: slots refill as sequences finish.
 ///

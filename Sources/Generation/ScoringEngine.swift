@@ -1,6 +1,7 @@
 import Compute
 import Models
 import Tokens
+import Transformers
 
 /// Teacher-forced log-probabilities of given tokens: one forward pass over packed sequences.
 package final class ScoringEngine {

@@ -2,7 +2,10 @@ import Compute
 import Distillation
 import Engines
 import Generation
+import Locking
 import Models
+import Rules
+import Transformers
 import Wire
 
 /// The rollout worker's engine: a student, or a teacher that it imitates, with continuous batching, on a thread of its
@@ -105,7 +108,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
                 id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs,
                 responseIDs: sample.ids, behaviourLogprobs: sample.logprobs,
                 policyVersions: PolicyVersions(sample.versions),
-                finishReason: sample.finishReason == .stop ? .stop : .length, temperature: task.sampling.temperature)
+                finishReason: sample.finishReason, temperature: task.sampling.temperature)
         }
     }
 

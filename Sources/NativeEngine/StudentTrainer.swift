@@ -4,7 +4,9 @@ import Engines
 import Foundation
 import Locking
 import Models
+import Rules
 import Training
+import Transformers
 import Wire
 
 /// The learner's engine: master weights, optimizer and the training step, on a thread of its own.

@@ -1,7 +1,10 @@
 import Compute
 import Engines
 import Generation
+import Locking
 import Models
+import Rules
+import Transformers
 import Wire
 
 /// The scorer's engine: a teacher that grades given tokens, on a thread of its own.

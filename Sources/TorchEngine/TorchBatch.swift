@@ -1,5 +1,5 @@
 import Engines
-import Training
+import Tokens
 
 /// A batch as passes of all ranks: in each, every rank computes some sequences, one after the other.
 package struct TorchBatch: Sendable {

@@ -1,5 +1,5 @@
-import Compute
 import Engines
+import Locking
 import Wire
 
 /// The scorer's engine in processes of torch.

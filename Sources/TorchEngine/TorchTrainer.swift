@@ -1,8 +1,8 @@
-import Compute
 import Distillation
 import Engines
 import Foundation
 import JSON
+import Locking
 import Wire
 
 /// The learner's engine in processes of torch: they have the weights and compute s; the method is computed here.

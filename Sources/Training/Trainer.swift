@@ -1,5 +1,8 @@
 import Compute
 import Models
+import Rules
+import Tokens
+import Transformers
 
 /// Master weights, optimizer state and the training step. Belongs to one actor.
 ///

@@ -1,5 +1,6 @@
 import Models
 import Tokens
+import Transformers
 
 /// One prompt with its response, the tokens that carry loss.
 package struct TrainingSequence: TokenSequenceHolder, Sendable {
@@ -54,24 +55,5 @@ package struct OptimizerOptions: Sendable, Equatable {
         self.epsilon = epsilon
         self.weightDecay = weightDecay
         self.clipGradNorm = clipGradNorm
-    }
-}
-
-/// Splits a batch into micro-batches whose token counts stay within a budget, in order.
-package enum Packing {
-    /// - Parameter tokenBudget: most tokens of a micro-batch; a longer sequence stands alone.
-    package static func microBatches(tokenCounts: [Int], tokenBudget: Int) -> [Range<Int>] {
-        var ranges: [Range<Int>] = []
-        var start = 0, tokens = 0
-        for (index, count) in tokenCounts.enumerated() {
-            if index > start, tokens + count > tokenBudget {
-                ranges.append(start..<index)
-                start = index
-                tokens = 0
-            }
-            tokens += count
-        }
-        if start < tokenCounts.count { ranges.append(start..<tokenCounts.count) }
-        return ranges
     }
 }

@@ -1,4 +1,5 @@
 import Compute
+import Rules
 import Testing
 
 /// Attention with what families add to it: windows, soft caps, scales, norms over whole projections, partial rotation

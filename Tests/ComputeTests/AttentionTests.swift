@@ -1,5 +1,6 @@
 import Compute
 import Glibc
+import Rules
 import Testing
 
 /// One attention layer with rotary positions and optional norms: inputs, and the same in plain double precision.

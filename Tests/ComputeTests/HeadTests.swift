@@ -1,5 +1,6 @@
 import Compute
 import Glibc
+import Rules
 import Testing
 
 @Suite struct HeadTests {

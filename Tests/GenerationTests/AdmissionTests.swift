@@ -3,6 +3,7 @@ import Distillation
 import Generation
 import Models
 import Testing
+import Transformers
 
 private func request(_ id: UInt64, _ promptIDs: [Int32], _ maxTokens: Int) -> SampleRequest {
     SampleRequest(

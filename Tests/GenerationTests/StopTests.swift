@@ -5,6 +5,7 @@ import Models
 import Testing
 import Tokenizers
 import Tokens
+import Transformers
 
 /// What ends a response changes no token and no log-probability before its end.
 struct StopTests {

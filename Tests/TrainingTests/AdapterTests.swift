@@ -2,9 +2,11 @@ import Compute
 import Foundation
 import Generation
 import Models
+import Rules
 import TestSupport
 import Testing
 import Training
+import Transformers
 
 /// Adapters: gradients, and merged weights on both sides of a broadcast.
 @Suite struct AdapterTests {

@@ -2,9 +2,11 @@ import Compute
 import Distillation
 import Generation
 import Models
+import Rules
 import TestSupport
 import Testing
 import Training
+import Transformers
 
 /// Sampling, teacher-forced scoring and the learner's forward give the same log-probability to the last bit.
 struct BitEqualityTests {

@@ -5,6 +5,7 @@ import Generation
 import Models
 import Testing
 import Training
+import Transformers
 
 /// One folder of reference outputs: a tiny model with what transformers and torch computed from it in f32.
 struct GoldenCase: CustomTestStringConvertible {

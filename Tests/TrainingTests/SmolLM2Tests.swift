@@ -5,6 +5,7 @@ import Generation
 import Models
 import Testing
 import Tokens
+import Transformers
 
 /// Where `make models` puts the model.
 private enum InstalledModel {

@@ -1,4 +1,6 @@
 import Compute
+import Models
+import Rules
 
 /// A model's weights as the engine computes with them: matrices packed for y = x Wᵀ, vectors as f32.
 ///
