@@ -213,7 +213,7 @@ import Testing
         #expect(summary.text().contains("go on:   opd run x.yaml --resume"))
     }
 
-    /// Of a generated task the summary shows what the student had wrong, and how to ask and measure more of it.
+    /// The summary of a generated task shows what the student had wrong, and how to ask and measure more of it.
     @Test func theSummaryOfATaskShowsWorkedProblems() {
         var summary = RunSummary(name: "sums", steps: 40, seconds: 61, modelPath: "runs/sums/model")
         (summary.passBefore, summary.passAfter, summary.teacherPass) = (0.4, 0.95, 0.99)

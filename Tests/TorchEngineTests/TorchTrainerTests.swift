@@ -123,7 +123,7 @@ private let python = ProcessInfo.processInfo.environment["OPD_TORCH_PYTHON"]
             for pid in pids { kill(pid, SIGKILL) }
         }
         _ = try await step(trainer, 0)
-        // Before there is a state: from the model.
+        // There is no state yet: it begins again from the model.
         killIt()
         _ = try await step(trainer, 1)
         let written = "\(folder.path)/written"

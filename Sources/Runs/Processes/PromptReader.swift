@@ -205,7 +205,7 @@ struct PromptReader: Sendable {
 }
 
 extension PromptLine {
-    /// With what a chat template may read beside roles and contents: calls of tools, thoughts, names.
+    /// The conversation, with what a chat template may read beside roles and contents: calls of tools, thoughts, names.
     var chat: Conversation { Conversation(messages.map(\.object), tools: tools) }
 }
 
