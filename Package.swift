@@ -149,8 +149,8 @@ let package = Package(
         tests("Distillation", ["Randomness", "TestSupport"]),
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation", "TestSupport"]),
-        tests("Telemetry", ["Distillation", logging]),
-        tests("Configuration", ["Distillation", "JSON", "Telemetry"]),
+        tests("Telemetry", ["Distillation", "TestSupport", logging]),
+        tests("Configuration", ["Distillation", "JSON", "Telemetry", "TestSupport"]),
         tests("Exchange", ["Wire", "Distillation", "Randomness", "TestSupport"]),
         tests(
             "Transport",

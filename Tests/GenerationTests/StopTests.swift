@@ -8,7 +8,7 @@ import Tokens
 import Transformers
 
 /// What ends a response changes no token and no log-probability before its end.
-struct StopTests {
+@Suite struct StopTests {
     private static let configuration = ModelConfiguration(
         family: .llama, vocabularySize: 96, hiddenSize: 32, intermediateSize: 64, layerCount: 1, headCount: 4,
         keyValueHeadCount: 2, headDimension: 8, maxPositions: 128, tiedEmbeddings: true)

@@ -92,7 +92,7 @@ struct GoldenArrays {
 }
 
 /// What transformers computes in f32.
-struct GoldenTests {
+@Suite struct GoldenTests {
     private static let firstCases: Set = ["llama-tied", "llama3-rope", "qwen2", "qwen3"]
 
     @Test func thereAreCases() { #expect(!GoldenCase.all.isEmpty, "no case folder under \(GoldenCase.goldenRoot)") }
