@@ -32,7 +32,7 @@ private enum Python {
 /// docs/protocol.md is enough to write a scorer: this one was written from it.
 @Suite(
     .enabled(if: Python.executable != nil, "no Python with pyzmq; set OPD_PYTHON to one"), .timeLimit(.minutes(1)))
-@Suite struct PythonScorerTests {
+struct PythonScorerTests {
     private let peer: PeerID
     private let learner: ZeroMQTransport
     private let process: Process
