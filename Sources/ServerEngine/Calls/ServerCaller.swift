@@ -131,7 +131,9 @@ package actor ServerCaller {
                 return value
             } catch let failure as CallFailure where failure.passes {
                 let isNew = pool.servers[index].trouble == nil
-                pool.failed(index, tokens: tokens, reason: "\(failure)", isGone: failure.kind != .flaw, now: now)
+                pool.failed(
+                    index, tokens: tokens, reason: "\(failure)", isGone: failure.kind != .flaw,
+                    isSilent: failure.kind == .unreachable && failure.status == nil, now: now)
                 wakeWaiters()
                 if isNew { logger.warning("\(reference.key): \(address.url): \(failure); it is tried again") }
                 if failure.kind == .flaw { flaws += 1 }
