@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What test.sh makes and compares: the run of random models that scripts/reliability has, and the books of two such runs.
+"""What test.sh makes and compares: the run of random models that scripts/reliability has, and the books of two runs.
 
 usage: books.py make FOLDER OPD | status < opd's status | compare DISTURBED UNDISTURBED
 """
@@ -42,7 +42,8 @@ def compare(disturbed, undisturbed):
     weights, state, lines = books(disturbed)
     expected_weights, expected_state, expected_lines = books(undisturbed)
     tokens = state["tokens"]
-    if [line["step"] for line in lines] != list(range(1, state["step"] + 1)):
+    # Step 0 is the evaluation before the first one.
+    if [line["step"] for line in lines] != list(range(state["step"] + 1)):
         yield f"metrics.jsonl has not every step up to {state['step']} once"
     if tokens["generated"] != tokens["trained"] + tokens["discarded"] + tokens["inFlight"]:
         yield f"the ledger does not balance: {tokens}"
