@@ -53,7 +53,8 @@ package actor StudentTrainer: BatchTrainer {
             beforeUpdate: {
                 gate.waitUntilReleased()
                 return statistics.loss.isFinite
-            }
+            },
+            pulls: { index, evaluation in batch.pulls(index, evaluation.classes, &statistics) }
         ) { index, evaluation in
             statistics.add(entropies: evaluation.entropies)
             return batch.gradient(index, evaluation.logprobs, &statistics)
@@ -101,7 +102,7 @@ extension TrainingSequence {
     fileprivate init(_ sequence: TrainingBatch.Sequence) {
         self.init(
             promptIDs: sequence.promptIDs, responseIDs: sequence.responseIDs, temperature: sequence.temperature,
-            reading: sequence.isDrawn ? .drawn : .text)
+            reading: sequence.isDrawn ? .drawn : .text, classIDs: sequence.classIDs)
     }
 }
 

@@ -10,14 +10,28 @@ package struct TrainingSequence: Sendable {
     package var temperature: Float
     /// Whether the response was drawn from a model token by token, or is given as a text.
     package var reading: SequenceReading
+    /// Tokens of every position, so many each and ascending, that are classes of their own beside the tail; none: the
+    /// response's tokens alone are asked about.
+    package var classIDs: [Int32]
 
     package init(
-        promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1, reading: SequenceReading = .text
+        promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1, reading: SequenceReading = .text,
+        classIDs: [Int32] = []
     ) {
+        precondition(
+            classIDs.isEmpty || !responseIDs.isEmpty && classIDs.count % responseIDs.count == 0,
+            "as many classes at every position")
         self.promptIDs = promptIDs
         self.responseIDs = responseIDs
         self.temperature = temperature
         self.reading = reading
+        self.classIDs = classIDs
+    }
+
+    /// The tokens that are classes, position by position.
+    var classes: [ArraySlice<Int32>] {
+        let count = classIDs.count / max(responseIDs.count, 1)
+        return responseIDs.indices.map { classIDs[$0 * count..<($0 + 1) * count] }
     }
 
     var ids: [Int32] { promptIDs + responseIDs }
@@ -31,6 +45,14 @@ package struct ResponseEvaluation: Sendable, Equatable {
     package let logprobs: [Float]
     /// Entropy in nats of the distribution each was drawn from.
     package let entropies: [Float]
+    /// Log-probability of every class, position by position, the tail's last; none where there are no classes.
+    package let classes: [Float]
+
+    package init(logprobs: [Float], entropies: [Float], classes: [Float] = []) {
+        self.logprobs = logprobs
+        self.entropies = entropies
+        self.classes = classes
+    }
 }
 
 /// AdamW and clipping.

@@ -12,7 +12,7 @@ extension ScoreGrant {
             let task = ScoreTask(
                 id: RolloutID(header.id), kind: try RolloutKind(header.kind), teacher: header.teacher,
                 ids: try arrays.takeTokenIDs(Int(header.count), what), promptCount: Int(header.promptCount),
-                leaseID: header.leaseID)
+                leaseID: header.leaseID, request: GradeRequest(header))
             try task.check(limits)
             tasks.append(task)
         }
@@ -27,6 +27,28 @@ extension ScoreTask {
         try Check.require(
             promptCount >= 1 && promptCount <= ids.count, .invalidValue,
             "score task \(id): prompt_count is \(promptCount), but there are \(ids.count) ids")
+        if case .top(let count, let below) = request {
+            try Check.topCount(count, "score task \(id)")
+            try Check.require(
+                below >= count, .invalidValue, "score task \(id): top_count is \(count) of \(below) tokens")
+        }
+    }
+}
+
+extension GradeRequest {
+    /// Not checked.
+    fileprivate init(_ header: PBScoreTask) {
+        self =
+            header.topCount == 0
+            ? .sampled : .top(Int(header.topCount), below: Int32(clamping: header.vocabularySize))
+    }
+}
+
+extension Check {
+    fileprivate static func topCount(_ count: Int, _ what: @autoclosure () -> String) throws(WireError) {
+        try require(
+            (1...TopTokens.mostTokens).contains(count), .invalidValue,
+            "\(what()): top_count is \(count), outside 1 ... \(TopTokens.mostTokens)")
     }
 }
 
@@ -43,6 +65,10 @@ extension PBScoreGrant {
             header.leaseID = task.leaseID
             header.count = UInt32(task.ids.count)
             header.promptCount = UInt32(task.promptCount)
+            if case .top(let count, let below) = task.request {
+                header.topCount = UInt32(count)
+                header.vocabularySize = UInt32(below)
+            }
             tasks.append(header)
         }
         try arrays.appendTokenIDs(value.tasks.map(\.ids))
@@ -60,9 +86,32 @@ extension Scores {
             scores.append(
                 Score(
                     id: RolloutID(header.id), kind: try RolloutKind(header.kind),
-                    logprobs: try arrays.takeLogprobs(Int(header.count), what)))
+                    logprobs: try arrays.takeLogprobs(Int(header.count), what),
+                    top: try TopTokens(header, &arrays, what)))
         }
         self.init(scores: scores, epoch: value.epoch)
+    }
+}
+
+extension TopTokens {
+    /// Nil where there are none. Neither factor of a product is above its limit, so that it does not run over.
+    fileprivate init?(
+        _ header: PBScore, _ arrays: inout ArrayReader, _ what: @autoclosure () -> String
+    ) throws(WireError) {
+        guard header.topCount != 0 else { return nil }
+        let count = Int(header.topCount), positions = Int(header.count)
+        try Check.topCount(count, what())
+        self.init(
+            count: count, ids: try arrays.takeTokenIDs(positions * count, what(), from: .topIds),
+            logprobs: try arrays.takeLogprobs(positions * count, what(), from: .topLogprobs),
+            tails: try arrays.takeLogprobs(positions, what(), from: .tailLogprobs))
+    }
+
+    fileprivate func check(_ score: Score) throws(WireError) {
+        try Check.topCount(count, "score \(score.id)")
+        try Check.require(
+            tails.count == score.logprobs.count && ids.count == tails.count * count && logprobs.count == ids.count,
+            .lengthMismatch, "score \(score.id): its listed tokens are not \(count) a log-probability")
     }
 }
 
@@ -77,9 +126,18 @@ extension PBScores {
             header.id = PBRolloutId(score.id)
             header.kind = PBRolloutKind(score.kind)
             header.count = UInt32(score.logprobs.count)
+            if let top = score.top {
+                try top.check(score)
+                header.topCount = UInt32(top.count)
+            }
             scores.append(header)
         }
         try arrays.appendLogprobs(value.scores.map(\.logprobs))
+        let tops = value.scores.compactMap(\.top)
+        guard !tops.isEmpty else { return }
+        try arrays.appendTokenIDs(tops.map(\.ids), to: .topIds)
+        try arrays.appendLogprobs(tops.map(\.logprobs), to: .topLogprobs)
+        try arrays.appendLogprobs(tops.map(\.tails), to: .tailLogprobs)
     }
 }
 

@@ -37,6 +37,18 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
 
   /// Uninterpreted bytes of a weight snapshot.
   case weightBytes // = 3
+
+  /// Little-endian int32 token ids: those of which a teacher tells its probability beside the response's.
+  case topIds // = 4
+
+  /// Little-endian binary32 log-probabilities of these.
+  case topLogprobs // = 5
+
+  /// Little-endian binary32: the log-probability of all other tokens together.
+  case tailLogprobs // = 6
+
+  /// Numbers of last hidden states, each the upper half of a little-endian binary32.
+  case hiddenStates // = 7
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -49,6 +61,10 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 1: self = .tokenIds
     case 2: self = .logprobs
     case 3: self = .weightBytes
+    case 4: self = .topIds
+    case 5: self = .topLogprobs
+    case 6: self = .tailLogprobs
+    case 7: self = .hiddenStates
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -59,6 +75,10 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .tokenIds: return 1
     case .logprobs: return 2
     case .weightBytes: return 3
+    case .topIds: return 4
+    case .topLogprobs: return 5
+    case .tailLogprobs: return 6
+    case .hiddenStates: return 7
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -69,6 +89,10 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     .tokenIds,
     .logprobs,
     .weightBytes,
+    .topIds,
+    .topLogprobs,
+    .tailLogprobs,
+    .hiddenStates,
   ]
 
 }
@@ -549,6 +573,9 @@ package nonisolated struct PBHello: Sendable {
   /// told. A learner that has the vocabulary knows from them which tokens a tokenizer has more than its own.
   package var addedTokens: [String] = []
 
+  /// The most tokens of whose probability a scorer can tell at every position beside the response's; 0: none.
+  package var maxTopK: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -578,6 +605,12 @@ package nonisolated struct PBTeacherDescription: Sendable {
   package var operationsPerTokenPair: Double = 0
 
   package var operationsPerResponseToken: Double = 0
+
+  /// Numbers of a last hidden state, where a scorer can send them; 0: it cannot.
+  package var hiddenSize: UInt32 = 0
+
+  /// Identity of the matrix that makes logits of them, as docs/protocol.md defines it; empty: not known.
+  package var headFingerprint: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -875,6 +908,16 @@ package nonisolated struct PBScoreTask: Sendable {
   /// The first `prompt_count` of them are the prompt.
   package var promptCount: UInt32 = 0
 
+  /// Tokens of whose probability the learner wants to know at every position of the response: the most probable; 0: of
+  /// the response's alone. Only members whose hello has a max_top_k of at least as many get it.
+  package var topCount: UInt32 = 0
+
+  /// Whether the last hidden states are wanted. Only members whose hello tells of a hidden_size get it.
+  package var hidden: Bool = false
+
+  /// With top_count: ids below this may be among them.
+  package var vocabularySize: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -912,6 +955,13 @@ package nonisolated struct PBScore: Sendable {
 
   /// Log-probabilities it takes from the LOGPROBS frame: one a response token.
   package var count: UInt32 = 0
+
+  /// Where it was asked for: count * top_count elements of the TOP_IDS and the TOP_LOGPROBS frame, and count of the
+  /// TAIL_LOGPROBS frame.
+  package var topCount: UInt32 = 0
+
+  /// Where it was asked for: count * hidden_size elements of the HIDDEN_STATES frame.
+  package var hiddenSize: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1267,7 +1317,7 @@ package nonisolated struct PBMemberStatus: Sendable {
 fileprivate nonisolated let _protobuf_package = "opd.wire"
 
 nonisolated extension PBArrayKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ARRAY_KIND_UNSPECIFIED\0\u{1}ARRAY_KIND_TOKEN_IDS\0\u{1}ARRAY_KIND_LOGPROBS\0\u{1}ARRAY_KIND_WEIGHT_BYTES\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ARRAY_KIND_UNSPECIFIED\0\u{1}ARRAY_KIND_TOKEN_IDS\0\u{1}ARRAY_KIND_LOGPROBS\0\u{1}ARRAY_KIND_WEIGHT_BYTES\0\u{1}ARRAY_KIND_TOP_IDS\0\u{1}ARRAY_KIND_TOP_LOGPROBS\0\u{1}ARRAY_KIND_TAIL_LOGPROBS\0\u{1}ARRAY_KIND_HIDDEN_STATES\0")
 }
 
 nonisolated extension PBRole: SwiftProtobuf._ProtoNameProviding {
@@ -1688,7 +1738,7 @@ nonisolated extension PBArrayFrame: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{3}max_top_k\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1707,6 +1757,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 12: try { try decoder.decodeSingularBoolField(value: &self.reproducible) }()
       case 13: try { try decoder.decodeSingularUInt32Field(value: &self.samplingRevision) }()
       case 14: try { try decoder.decodeRepeatedStringField(value: &self.addedTokens) }()
+      case 15: try { try decoder.decodeSingularUInt32Field(value: &self.maxTopK) }()
       default: break
       }
     }
@@ -1750,6 +1801,9 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if !self.addedTokens.isEmpty {
       try visitor.visitRepeatedStringField(value: self.addedTokens, fieldNumber: 14)
     }
+    if self.maxTopK != 0 {
+      try visitor.visitSingularUInt32Field(value: self.maxTopK, fieldNumber: 15)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1765,6 +1819,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs.reproducible != rhs.reproducible {return false}
     if lhs.samplingRevision != rhs.samplingRevision {return false}
     if lhs.addedTokens != rhs.addedTokens {return false}
+    if lhs.maxTopK != rhs.maxTopK {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1772,7 +1827,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
 
 nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TeacherDescription"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}context_length\0\u{3}vocabulary_size\0\u{3}template_identity\0\u{3}operations_per_token\0\u{3}operations_per_token_pair\0\u{3}operations_per_response_token\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}context_length\0\u{3}vocabulary_size\0\u{3}template_identity\0\u{3}operations_per_token\0\u{3}operations_per_token_pair\0\u{3}operations_per_response_token\0\u{3}hidden_size\0\u{3}head_fingerprint\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1786,6 +1841,8 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerToken) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerTokenPair) }()
       case 6: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerResponseToken) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.hiddenSize) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.headFingerprint) }()
       default: break
       }
     }
@@ -1810,6 +1867,12 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
     if self.operationsPerResponseToken.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.operationsPerResponseToken, fieldNumber: 6)
     }
+    if self.hiddenSize != 0 {
+      try visitor.visitSingularUInt32Field(value: self.hiddenSize, fieldNumber: 7)
+    }
+    if !self.headFingerprint.isEmpty {
+      try visitor.visitSingularStringField(value: self.headFingerprint, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1820,6 +1883,8 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.operationsPerToken != rhs.operationsPerToken {return false}
     if lhs.operationsPerTokenPair != rhs.operationsPerTokenPair {return false}
     if lhs.operationsPerResponseToken != rhs.operationsPerResponseToken {return false}
+    if lhs.hiddenSize != rhs.hiddenSize {return false}
+    if lhs.headFingerprint != rhs.headFingerprint {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2416,7 +2481,7 @@ nonisolated extension PBTrajectories: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ScoreTask"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}teacher\0\u{3}lease_id\0\u{1}count\0\u{3}prompt_count\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}teacher\0\u{3}lease_id\0\u{1}count\0\u{3}prompt_count\0\u{3}top_count\0\u{1}hidden\0\u{3}vocabulary_size\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2430,6 +2495,9 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.leaseID) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.promptCount) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.topCount) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.hidden) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.vocabularySize) }()
       default: break
       }
     }
@@ -2458,6 +2526,15 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
     if self.promptCount != 0 {
       try visitor.visitSingularUInt32Field(value: self.promptCount, fieldNumber: 6)
     }
+    if self.topCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.topCount, fieldNumber: 7)
+    }
+    if self.hidden != false {
+      try visitor.visitSingularBoolField(value: self.hidden, fieldNumber: 8)
+    }
+    if self.vocabularySize != 0 {
+      try visitor.visitSingularUInt32Field(value: self.vocabularySize, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2468,6 +2545,9 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.leaseID != rhs.leaseID {return false}
     if lhs.count != rhs.count {return false}
     if lhs.promptCount != rhs.promptCount {return false}
+    if lhs.topCount != rhs.topCount {return false}
+    if lhs.hidden != rhs.hidden {return false}
+    if lhs.vocabularySize != rhs.vocabularySize {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2505,7 +2585,7 @@ nonisolated extension PBScoreGrant: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Score"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}count\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}count\0\u{3}top_count\0\u{3}hidden_size\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2516,6 +2596,8 @@ nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 1: try { try decoder.decodeSingularMessageField(value: &self._id) }()
       case 2: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.topCount) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.hiddenSize) }()
       default: break
       }
     }
@@ -2535,6 +2617,12 @@ nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if self.count != 0 {
       try visitor.visitSingularUInt32Field(value: self.count, fieldNumber: 3)
     }
+    if self.topCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.topCount, fieldNumber: 4)
+    }
+    if self.hiddenSize != 0 {
+      try visitor.visitSingularUInt32Field(value: self.hiddenSize, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2542,6 +2630,8 @@ nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs._id != rhs._id {return false}
     if lhs.kind != rhs.kind {return false}
     if lhs.count != rhs.count {return false}
+    if lhs.topCount != rhs.topCount {return false}
+    if lhs.hiddenSize != rhs.hiddenSize {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

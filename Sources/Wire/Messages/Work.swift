@@ -158,9 +158,12 @@ package struct ScoreTask: Sendable, Equatable {
     /// 1 ... ids.count: where the response starts. Answered by `ids.count - promptCount` log-probabilities.
     package var promptCount: Int
     package var leaseID: UInt64
+    /// What is asked for at every response token.
+    package var request: GradeRequest
 
     package init(
-        id: RolloutID, kind: RolloutKind, teacher: String, ids: [Int32], promptCount: Int, leaseID: UInt64
+        id: RolloutID, kind: RolloutKind, teacher: String, ids: [Int32], promptCount: Int, leaseID: UInt64,
+        request: GradeRequest = .sampled
     ) {
         self.id = id
         self.kind = kind
@@ -168,6 +171,7 @@ package struct ScoreTask: Sendable, Equatable {
         self.ids = ids
         self.promptCount = promptCount
         self.leaseID = leaseID
+        self.request = request
     }
 }
 
@@ -184,12 +188,21 @@ package struct Score: Sendable, Equatable {
     package var kind: RolloutKind
     /// In nats, one a response token.
     package var logprobs: [Float]
+    /// The teacher's most probable tokens at each of them; nil where they were not asked for.
+    package var top: TopTokens?
 
-    package init(id: RolloutID, kind: RolloutKind, logprobs: [Float]) {
+    package init(id: RolloutID, kind: RolloutKind, logprobs: [Float], top: TopTokens? = nil) {
         self.id = id
         self.kind = kind
         self.logprobs = logprobs
+        self.top = top
     }
+
+    package init(id: RolloutID, kind: RolloutKind, grade: Grade) {
+        self.init(id: id, kind: kind, logprobs: grade.logprobs, top: grade.top)
+    }
+
+    package var grade: Grade { Grade(logprobs: logprobs, top: top) }
 }
 
 /// Results of a scorer.
