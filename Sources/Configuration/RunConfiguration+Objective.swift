@@ -67,8 +67,7 @@ extension RunConfiguration {
 
     /// Keys about the ratio of student and teacher where no teacher grades what the student samples.
     private var objectiveContradictions: [(key: String, message: String)] {
-        guard kind.grader != .teachers else { return ungradedContradictions }
-        return divergenceContradictions
+        kind.grader == .teachers ? divergenceContradictions : ungradedContradictions
     }
 
     private var ungradedContradictions: [(key: String, message: String)] {
