@@ -37,7 +37,8 @@ import Wire
         ]
         let message = Message.scores(Scores(scores: scores, epoch: 9))
         let frames = try Codec.encode(message)
-        #expect(frames.count == 6 && (try Codec.decode(frames)) == message)
+        let decoded = try Codec.decode(frames)
+        #expect(frames.count == 6 && decoded == message)
         let hello = Message.hello(
             Hello(role: .scorer, name: "s", tokenizerFingerprint: "", processID: 1, mostTopTokens: 1024))
         #expect(try Codec.decode(Codec.encode(hello)) == hello)
