@@ -37,6 +37,18 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
 
   /// Uninterpreted bytes of a weight snapshot.
   case weightBytes // = 3
+
+  /// Little-endian int32 token ids: those of which a teacher tells its probability beside the response's.
+  case topIds // = 4
+
+  /// Little-endian binary32 log-probabilities of these.
+  case topLogprobs // = 5
+
+  /// Little-endian binary32: the log-probability of all other tokens together.
+  case tailLogprobs // = 6
+
+  /// Numbers of last hidden states, each the upper half of a little-endian binary32.
+  case hiddenStates // = 7
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -49,6 +61,10 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 1: self = .tokenIds
     case 2: self = .logprobs
     case 3: self = .weightBytes
+    case 4: self = .topIds
+    case 5: self = .topLogprobs
+    case 6: self = .tailLogprobs
+    case 7: self = .hiddenStates
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -59,6 +75,10 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .tokenIds: return 1
     case .logprobs: return 2
     case .weightBytes: return 3
+    case .topIds: return 4
+    case .topLogprobs: return 5
+    case .tailLogprobs: return 6
+    case .hiddenStates: return 7
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -69,6 +89,10 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     .tokenIds,
     .logprobs,
     .weightBytes,
+    .topIds,
+    .topLogprobs,
+    .tailLogprobs,
+    .hiddenStates,
   ]
 
 }
@@ -301,172 +325,166 @@ package nonisolated enum PBElementType: SwiftProtobuf.Enum, Swift.CaseIterable {
 }
 
 /// Frame 1 of a message.
-package nonisolated struct PBEnvelope: @unchecked Sendable {
+package nonisolated struct PBEnvelope: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// What frames 2, 3, ... hold, in order.
-  package var arrays: [PBArrayFrame] {
-    get {_storage._arrays}
-    set {_uniqueStorage()._arrays = newValue}
-  }
+  package var arrays: [PBArrayFrame] = []
 
-  package var body: OneOf_Body? {
-    get {return _storage._body}
-    set {_uniqueStorage()._body = newValue}
-  }
+  package var body: PBEnvelope.OneOf_Body? = nil
 
   package var hello: PBHello {
     get {
-      if case .hello(let v)? = _storage._body {return v}
+      if case .hello(let v)? = body {return v}
       return PBHello()
     }
-    set {_uniqueStorage()._body = .hello(newValue)}
+    set {body = .hello(newValue)}
   }
 
   package var welcome: PBWelcome {
     get {
-      if case .welcome(let v)? = _storage._body {return v}
+      if case .welcome(let v)? = body {return v}
       return PBWelcome()
     }
-    set {_uniqueStorage()._body = .welcome(newValue)}
+    set {body = .welcome(newValue)}
   }
 
   package var reject: PBReject {
     get {
-      if case .reject(let v)? = _storage._body {return v}
+      if case .reject(let v)? = body {return v}
       return PBReject()
     }
-    set {_uniqueStorage()._body = .reject(newValue)}
+    set {body = .reject(newValue)}
   }
 
   package var heartbeat: PBHeartbeat {
     get {
-      if case .heartbeat(let v)? = _storage._body {return v}
+      if case .heartbeat(let v)? = body {return v}
       return PBHeartbeat()
     }
-    set {_uniqueStorage()._body = .heartbeat(newValue)}
+    set {body = .heartbeat(newValue)}
   }
 
   package var heartbeatReply: PBHeartbeatReply {
     get {
-      if case .heartbeatReply(let v)? = _storage._body {return v}
+      if case .heartbeatReply(let v)? = body {return v}
       return PBHeartbeatReply()
     }
-    set {_uniqueStorage()._body = .heartbeatReply(newValue)}
+    set {body = .heartbeatReply(newValue)}
   }
 
   package var goodbye: PBGoodbye {
     get {
-      if case .goodbye(let v)? = _storage._body {return v}
+      if case .goodbye(let v)? = body {return v}
       return PBGoodbye()
     }
-    set {_uniqueStorage()._body = .goodbye(newValue)}
+    set {body = .goodbye(newValue)}
   }
 
   package var shutdown: PBShutdown {
     get {
-      if case .shutdown(let v)? = _storage._body {return v}
+      if case .shutdown(let v)? = body {return v}
       return PBShutdown()
     }
-    set {_uniqueStorage()._body = .shutdown(newValue)}
+    set {body = .shutdown(newValue)}
   }
 
   package var leaseRequest: PBLeaseRequest {
     get {
-      if case .leaseRequest(let v)? = _storage._body {return v}
+      if case .leaseRequest(let v)? = body {return v}
       return PBLeaseRequest()
     }
-    set {_uniqueStorage()._body = .leaseRequest(newValue)}
+    set {body = .leaseRequest(newValue)}
   }
 
   package var rolloutGrant: PBRolloutGrant {
     get {
-      if case .rolloutGrant(let v)? = _storage._body {return v}
+      if case .rolloutGrant(let v)? = body {return v}
       return PBRolloutGrant()
     }
-    set {_uniqueStorage()._body = .rolloutGrant(newValue)}
+    set {body = .rolloutGrant(newValue)}
   }
 
   package var trajectories: PBTrajectories {
     get {
-      if case .trajectories(let v)? = _storage._body {return v}
+      if case .trajectories(let v)? = body {return v}
       return PBTrajectories()
     }
-    set {_uniqueStorage()._body = .trajectories(newValue)}
+    set {body = .trajectories(newValue)}
   }
 
   package var scoreGrant: PBScoreGrant {
     get {
-      if case .scoreGrant(let v)? = _storage._body {return v}
+      if case .scoreGrant(let v)? = body {return v}
       return PBScoreGrant()
     }
-    set {_uniqueStorage()._body = .scoreGrant(newValue)}
+    set {body = .scoreGrant(newValue)}
   }
 
   package var scores: PBScores {
     get {
-      if case .scores(let v)? = _storage._body {return v}
+      if case .scores(let v)? = body {return v}
       return PBScores()
     }
-    set {_uniqueStorage()._body = .scores(newValue)}
+    set {body = .scores(newValue)}
   }
 
   package var acknowledge: PBAcknowledge {
     get {
-      if case .acknowledge(let v)? = _storage._body {return v}
+      if case .acknowledge(let v)? = body {return v}
       return PBAcknowledge()
     }
-    set {_uniqueStorage()._body = .acknowledge(newValue)}
+    set {body = .acknowledge(newValue)}
   }
 
   package var revoke: PBRevoke {
     get {
-      if case .revoke(let v)? = _storage._body {return v}
+      if case .revoke(let v)? = body {return v}
       return PBRevoke()
     }
-    set {_uniqueStorage()._body = .revoke(newValue)}
+    set {body = .revoke(newValue)}
   }
 
   package var weightsAnnounce: PBWeightsAnnounce {
     get {
-      if case .weightsAnnounce(let v)? = _storage._body {return v}
+      if case .weightsAnnounce(let v)? = body {return v}
       return PBWeightsAnnounce()
     }
-    set {_uniqueStorage()._body = .weightsAnnounce(newValue)}
+    set {body = .weightsAnnounce(newValue)}
   }
 
   package var weightsRequest: PBWeightsRequest {
     get {
-      if case .weightsRequest(let v)? = _storage._body {return v}
+      if case .weightsRequest(let v)? = body {return v}
       return PBWeightsRequest()
     }
-    set {_uniqueStorage()._body = .weightsRequest(newValue)}
+    set {body = .weightsRequest(newValue)}
   }
 
   package var weightsChunk: PBWeightsChunk {
     get {
-      if case .weightsChunk(let v)? = _storage._body {return v}
+      if case .weightsChunk(let v)? = body {return v}
       return PBWeightsChunk()
     }
-    set {_uniqueStorage()._body = .weightsChunk(newValue)}
+    set {body = .weightsChunk(newValue)}
   }
 
   package var statusRequest: PBStatusRequest {
     get {
-      if case .statusRequest(let v)? = _storage._body {return v}
+      if case .statusRequest(let v)? = body {return v}
       return PBStatusRequest()
     }
-    set {_uniqueStorage()._body = .statusRequest(newValue)}
+    set {body = .statusRequest(newValue)}
   }
 
   package var status: PBStatus {
     get {
-      if case .status(let v)? = _storage._body {return v}
+      if case .status(let v)? = body {return v}
       return PBStatus()
     }
-    set {_uniqueStorage()._body = .status(newValue)}
+    set {body = .status(newValue)}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -495,8 +513,6 @@ package nonisolated struct PBEnvelope: @unchecked Sendable {
   }
 
   package init() {}
-
-  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct PBArrayFrame: Sendable {
@@ -515,53 +531,89 @@ package nonisolated struct PBArrayFrame: Sendable {
 }
 
 /// Role, name and protocol version have these numbers in every version: a learner refuses a stranger's hello by name.
-package nonisolated struct PBHello: Sendable {
+package nonisolated struct PBHello: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var role: PBRole = .unspecified
+  package var role: PBRole {
+    get {_storage._role}
+    set {_uniqueStorage()._role = newValue}
+  }
 
-  package var name: String = String()
+  package var name: String {
+    get {_storage._name}
+    set {_uniqueStorage()._name = newValue}
+  }
 
-  package var protocolVersion: UInt32 = 0
+  package var protocolVersion: UInt32 {
+    get {_storage._protocolVersion}
+    set {_uniqueStorage()._protocolVersion = newValue}
+  }
 
   /// Equal on processes whose arithmetic has the same bits; empty: not known.
-  package var arithmetic: String = String()
+  package var arithmetic: String {
+    get {_storage._arithmetic}
+    set {_uniqueStorage()._arithmetic = newValue}
+  }
 
   /// Identity of the tokenizer, as docs/protocol.md defines it; empty: not known.
-  package var tokenizerFingerprint: String = String()
+  package var tokenizerFingerprint: String {
+    get {_storage._tokenizerFingerprint}
+    set {_uniqueStorage()._tokenizerFingerprint = newValue}
+  }
 
   /// Teachers that a scorer serves, or a rollout worker samples with: keys of the configuration's `teachers`.
-  package var teachers: [String] = []
+  package var teachers: [String] {
+    get {_storage._teachers}
+    set {_uniqueStorage()._teachers = newValue}
+  }
 
-  package var processID: UInt64 = 0
+  package var processID: UInt64 {
+    get {_storage._processID}
+    set {_uniqueStorage()._processID = newValue}
+  }
 
   /// The teacher that it holds, where it holds one and can say.
   package var teacher: PBTeacherDescription {
-    get {_teacher ?? PBTeacherDescription()}
-    set {_teacher = newValue}
+    get {_storage._teacher ?? PBTeacherDescription()}
+    set {_uniqueStorage()._teacher = newValue}
   }
   /// Returns true if `teacher` has been explicitly set.
-  package var hasTeacher: Bool {self._teacher != nil}
+  package var hasTeacher: Bool {_storage._teacher != nil}
   /// Clears the value of `teacher`. Subsequent reads from it will return its default value.
-  package mutating func clearTeacher() {self._teacher = nil}
+  package mutating func clearTeacher() {_uniqueStorage()._teacher = nil}
 
   /// Whether its results are functions of what it is given, to the last bit; false: they are not, or it is not known.
-  package var reproducible: Bool = false
+  package var reproducible: Bool {
+    get {_storage._reproducible}
+    set {_uniqueStorage()._reproducible = newValue}
+  }
 
   /// What of Sampling a rollout worker heeds: 0, the fields up to stop_token_ids; 1, stop and min_tokens too.
-  package var samplingRevision: UInt32 = 0
+  package var samplingRevision: UInt32 {
+    get {_storage._samplingRevision}
+    set {_uniqueStorage()._samplingRevision = newValue}
+  }
 
   /// What its teacher's tokenizer adds to its vocabulary, one text a token, as docs/protocol.md defines them; none: not
   /// told. A learner that has the vocabulary knows from them which tokens a tokenizer has more than its own.
-  package var addedTokens: [String] = []
+  package var addedTokens: [String] {
+    get {_storage._addedTokens}
+    set {_uniqueStorage()._addedTokens = newValue}
+  }
+
+  /// The most tokens of whose probability a scorer can tell at every position beside the response's; 0: none.
+  package var maxTopK: UInt32 {
+    get {_storage._maxTopK}
+    set {_uniqueStorage()._maxTopK = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _teacher: PBTeacherDescription? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// What a learner that cannot read a teacher's files wants to know of it.
@@ -586,6 +638,12 @@ package nonisolated struct PBTeacherDescription: Sendable {
   package var operationsPerTokenPair: Double = 0
 
   package var operationsPerResponseToken: Double = 0
+
+  /// Numbers of a last hidden state, where a scorer can send them; 0: it cannot.
+  package var hiddenSize: UInt32 = 0
+
+  /// Identity of the matrix that makes logits of them, as docs/protocol.md defines it; empty: not known.
+  package var headFingerprint: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -883,6 +941,16 @@ package nonisolated struct PBScoreTask: Sendable {
   /// The first `prompt_count` of them are the prompt.
   package var promptCount: UInt32 = 0
 
+  /// Tokens of whose probability the learner wants to know at every position of the response: the most probable; 0: of
+  /// the response's alone. Only members whose hello has a max_top_k of at least as many get it.
+  package var topCount: UInt32 = 0
+
+  /// Whether the last hidden states are wanted. Only members whose hello tells of a hidden_size get it.
+  package var hidden: Bool = false
+
+  /// With top_count: ids below this may be among them.
+  package var vocabularySize: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -920,6 +988,13 @@ package nonisolated struct PBScore: Sendable {
 
   /// Log-probabilities it takes from the LOGPROBS frame: one a response token.
   package var count: UInt32 = 0
+
+  /// Where it was asked for: count * top_count elements of the TOP_IDS and the TOP_LOGPROBS frame, and count of the
+  /// TAIL_LOGPROBS frame.
+  package var topCount: UInt32 = 0
+
+  /// Where it was asked for: count * hidden_size elements of the HIDDEN_STATES frame.
+  package var hiddenSize: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1275,7 +1350,7 @@ package nonisolated struct PBMemberStatus: Sendable {
 fileprivate nonisolated let _protobuf_package = "opd.wire"
 
 nonisolated extension PBArrayKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ARRAY_KIND_UNSPECIFIED\0\u{1}ARRAY_KIND_TOKEN_IDS\0\u{1}ARRAY_KIND_LOGPROBS\0\u{1}ARRAY_KIND_WEIGHT_BYTES\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ARRAY_KIND_UNSPECIFIED\0\u{1}ARRAY_KIND_TOKEN_IDS\0\u{1}ARRAY_KIND_LOGPROBS\0\u{1}ARRAY_KIND_WEIGHT_BYTES\0\u{1}ARRAY_KIND_TOP_IDS\0\u{1}ARRAY_KIND_TOP_LOGPROBS\0\u{1}ARRAY_KIND_TAIL_LOGPROBS\0\u{1}ARRAY_KIND_HIDDEN_STATES\0")
 }
 
 nonisolated extension PBRole: SwiftProtobuf._ProtoNameProviding {
@@ -1302,396 +1377,358 @@ nonisolated extension PBEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageI
   package static let protoMessageName: String = _protobuf_package + ".Envelope"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}arrays\0\u{2}\u{f}hello\0\u{1}welcome\0\u{1}reject\0\u{1}heartbeat\0\u{3}heartbeat_reply\0\u{1}goodbye\0\u{1}shutdown\0\u{4}\u{a}lease_request\0\u{3}rollout_grant\0\u{1}trajectories\0\u{3}score_grant\0\u{1}scores\0\u{1}acknowledge\0\u{1}revoke\0\u{4}\u{a}weights_announce\0\u{3}weights_request\0\u{3}weights_chunk\0\u{4}\u{e}status_request\0\u{1}status\0")
 
-  fileprivate class _StorageClass {
-    var _arrays: [PBArrayFrame] = []
-    var _body: PBEnvelope.OneOf_Body?
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _arrays = source._arrays
-      _body = source._body
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
-
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try { try decoder.decodeRepeatedMessageField(value: &_storage._arrays) }()
-        case 16: try {
-          var v: PBHello?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .hello(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .hello(v)
-          }
-        }()
-        case 17: try {
-          var v: PBWelcome?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .welcome(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .welcome(v)
-          }
-        }()
-        case 18: try {
-          var v: PBReject?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .reject(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .reject(v)
-          }
-        }()
-        case 19: try {
-          var v: PBHeartbeat?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .heartbeat(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .heartbeat(v)
-          }
-        }()
-        case 20: try {
-          var v: PBHeartbeatReply?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .heartbeatReply(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .heartbeatReply(v)
-          }
-        }()
-        case 21: try {
-          var v: PBGoodbye?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .goodbye(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .goodbye(v)
-          }
-        }()
-        case 22: try {
-          var v: PBShutdown?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .shutdown(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .shutdown(v)
-          }
-        }()
-        case 32: try {
-          var v: PBLeaseRequest?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .leaseRequest(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .leaseRequest(v)
-          }
-        }()
-        case 33: try {
-          var v: PBRolloutGrant?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .rolloutGrant(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .rolloutGrant(v)
-          }
-        }()
-        case 34: try {
-          var v: PBTrajectories?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .trajectories(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .trajectories(v)
-          }
-        }()
-        case 35: try {
-          var v: PBScoreGrant?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .scoreGrant(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .scoreGrant(v)
-          }
-        }()
-        case 36: try {
-          var v: PBScores?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .scores(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .scores(v)
-          }
-        }()
-        case 37: try {
-          var v: PBAcknowledge?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .acknowledge(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .acknowledge(v)
-          }
-        }()
-        case 38: try {
-          var v: PBRevoke?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .revoke(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .revoke(v)
-          }
-        }()
-        case 48: try {
-          var v: PBWeightsAnnounce?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .weightsAnnounce(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .weightsAnnounce(v)
-          }
-        }()
-        case 49: try {
-          var v: PBWeightsRequest?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .weightsRequest(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .weightsRequest(v)
-          }
-        }()
-        case 50: try {
-          var v: PBWeightsChunk?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .weightsChunk(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .weightsChunk(v)
-          }
-        }()
-        case 64: try {
-          var v: PBStatusRequest?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .statusRequest(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .statusRequest(v)
-          }
-        }()
-        case 65: try {
-          var v: PBStatus?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .status(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .status(v)
-          }
-        }()
-        default: break
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.arrays) }()
+      case 16: try {
+        var v: PBHello?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .hello(let m) = current {v = m}
         }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .hello(v)
+        }
+      }()
+      case 17: try {
+        var v: PBWelcome?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .welcome(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .welcome(v)
+        }
+      }()
+      case 18: try {
+        var v: PBReject?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .reject(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .reject(v)
+        }
+      }()
+      case 19: try {
+        var v: PBHeartbeat?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .heartbeat(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .heartbeat(v)
+        }
+      }()
+      case 20: try {
+        var v: PBHeartbeatReply?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .heartbeatReply(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .heartbeatReply(v)
+        }
+      }()
+      case 21: try {
+        var v: PBGoodbye?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .goodbye(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .goodbye(v)
+        }
+      }()
+      case 22: try {
+        var v: PBShutdown?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .shutdown(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .shutdown(v)
+        }
+      }()
+      case 32: try {
+        var v: PBLeaseRequest?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .leaseRequest(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .leaseRequest(v)
+        }
+      }()
+      case 33: try {
+        var v: PBRolloutGrant?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .rolloutGrant(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .rolloutGrant(v)
+        }
+      }()
+      case 34: try {
+        var v: PBTrajectories?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .trajectories(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .trajectories(v)
+        }
+      }()
+      case 35: try {
+        var v: PBScoreGrant?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .scoreGrant(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .scoreGrant(v)
+        }
+      }()
+      case 36: try {
+        var v: PBScores?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .scores(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .scores(v)
+        }
+      }()
+      case 37: try {
+        var v: PBAcknowledge?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .acknowledge(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .acknowledge(v)
+        }
+      }()
+      case 38: try {
+        var v: PBRevoke?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .revoke(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .revoke(v)
+        }
+      }()
+      case 48: try {
+        var v: PBWeightsAnnounce?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .weightsAnnounce(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .weightsAnnounce(v)
+        }
+      }()
+      case 49: try {
+        var v: PBWeightsRequest?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .weightsRequest(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .weightsRequest(v)
+        }
+      }()
+      case 50: try {
+        var v: PBWeightsChunk?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .weightsChunk(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .weightsChunk(v)
+        }
+      }()
+      case 64: try {
+        var v: PBStatusRequest?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .statusRequest(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .statusRequest(v)
+        }
+      }()
+      case 65: try {
+        var v: PBStatus?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .status(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .status(v)
+        }
+      }()
+      default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      if !_storage._arrays.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._arrays, fieldNumber: 1)
-      }
-      switch _storage._body {
-      case .hello?: try {
-        guard case .hello(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-      }()
-      case .welcome?: try {
-        guard case .welcome(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-      }()
-      case .reject?: try {
-        guard case .reject(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
-      }()
-      case .heartbeat?: try {
-        guard case .heartbeat(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
-      }()
-      case .heartbeatReply?: try {
-        guard case .heartbeatReply(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
-      }()
-      case .goodbye?: try {
-        guard case .goodbye(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
-      }()
-      case .shutdown?: try {
-        guard case .shutdown(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
-      }()
-      case .leaseRequest?: try {
-        guard case .leaseRequest(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
-      }()
-      case .rolloutGrant?: try {
-        guard case .rolloutGrant(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
-      }()
-      case .trajectories?: try {
-        guard case .trajectories(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
-      }()
-      case .scoreGrant?: try {
-        guard case .scoreGrant(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
-      }()
-      case .scores?: try {
-        guard case .scores(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 36)
-      }()
-      case .acknowledge?: try {
-        guard case .acknowledge(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 37)
-      }()
-      case .revoke?: try {
-        guard case .revoke(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 38)
-      }()
-      case .weightsAnnounce?: try {
-        guard case .weightsAnnounce(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 48)
-      }()
-      case .weightsRequest?: try {
-        guard case .weightsRequest(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 49)
-      }()
-      case .weightsChunk?: try {
-        guard case .weightsChunk(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
-      }()
-      case .statusRequest?: try {
-        guard case .statusRequest(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 64)
-      }()
-      case .status?: try {
-        guard case .status(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 65)
-      }()
-      case nil: break
-      }
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.arrays.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.arrays, fieldNumber: 1)
+    }
+    switch self.body {
+    case .hello?: try {
+      guard case .hello(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .welcome?: try {
+      guard case .welcome(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+    }()
+    case .reject?: try {
+      guard case .reject(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+    }()
+    case .heartbeat?: try {
+      guard case .heartbeat(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+    }()
+    case .heartbeatReply?: try {
+      guard case .heartbeatReply(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
+    case .goodbye?: try {
+      guard case .goodbye(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
+    case .shutdown?: try {
+      guard case .shutdown(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+    }()
+    case .leaseRequest?: try {
+      guard case .leaseRequest(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
+    }()
+    case .rolloutGrant?: try {
+      guard case .rolloutGrant(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
+    }()
+    case .trajectories?: try {
+      guard case .trajectories(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
+    }()
+    case .scoreGrant?: try {
+      guard case .scoreGrant(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
+    }()
+    case .scores?: try {
+      guard case .scores(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 36)
+    }()
+    case .acknowledge?: try {
+      guard case .acknowledge(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 37)
+    }()
+    case .revoke?: try {
+      guard case .revoke(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 38)
+    }()
+    case .weightsAnnounce?: try {
+      guard case .weightsAnnounce(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 48)
+    }()
+    case .weightsRequest?: try {
+      guard case .weightsRequest(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 49)
+    }()
+    case .weightsChunk?: try {
+      guard case .weightsChunk(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
+    }()
+    case .statusRequest?: try {
+      guard case .statusRequest(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 64)
+    }()
+    case .status?: try {
+      guard case .status(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 65)
+    }()
+    case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBEnvelope, rhs: PBEnvelope) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._arrays != rhs_storage._arrays {return false}
-        if _storage._body != rhs_storage._body {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs.arrays != rhs.arrays {return false}
+    if lhs.body != rhs.body {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1734,83 +1771,146 @@ nonisolated extension PBArrayFrame: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{3}max_top_k\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+
+  fileprivate class _StorageClass {
+    var _role: PBRole = .unspecified
+    var _name: String = String()
+    var _protocolVersion: UInt32 = 0
+    var _arithmetic: String = String()
+    var _tokenizerFingerprint: String = String()
+    var _teachers: [String] = []
+    var _processID: UInt64 = 0
+    var _teacher: PBTeacherDescription? = nil
+    var _reproducible: Bool = false
+    var _samplingRevision: UInt32 = 0
+    var _addedTokens: [String] = []
+    var _maxTopK: UInt32 = 0
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _role = source._role
+      _name = source._name
+      _protocolVersion = source._protocolVersion
+      _arithmetic = source._arithmetic
+      _tokenizerFingerprint = source._tokenizerFingerprint
+      _teachers = source._teachers
+      _processID = source._processID
+      _teacher = source._teacher
+      _reproducible = source._reproducible
+      _samplingRevision = source._samplingRevision
+      _addedTokens = source._addedTokens
+      _maxTopK = source._maxTopK
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularEnumField(value: &self.role) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.name) }()
-      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.protocolVersion) }()
-      case 6: try { try decoder.decodeSingularStringField(value: &self.arithmetic) }()
-      case 7: try { try decoder.decodeSingularStringField(value: &self.tokenizerFingerprint) }()
-      case 9: try { try decoder.decodeRepeatedStringField(value: &self.teachers) }()
-      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.processID) }()
-      case 11: try { try decoder.decodeSingularMessageField(value: &self._teacher) }()
-      case 12: try { try decoder.decodeSingularBoolField(value: &self.reproducible) }()
-      case 13: try { try decoder.decodeSingularUInt32Field(value: &self.samplingRevision) }()
-      case 14: try { try decoder.decodeRepeatedStringField(value: &self.addedTokens) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularEnumField(value: &_storage._role) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._name) }()
+        case 5: try { try decoder.decodeSingularUInt32Field(value: &_storage._protocolVersion) }()
+        case 6: try { try decoder.decodeSingularStringField(value: &_storage._arithmetic) }()
+        case 7: try { try decoder.decodeSingularStringField(value: &_storage._tokenizerFingerprint) }()
+        case 9: try { try decoder.decodeRepeatedStringField(value: &_storage._teachers) }()
+        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._processID) }()
+        case 11: try { try decoder.decodeSingularMessageField(value: &_storage._teacher) }()
+        case 12: try { try decoder.decodeSingularBoolField(value: &_storage._reproducible) }()
+        case 13: try { try decoder.decodeSingularUInt32Field(value: &_storage._samplingRevision) }()
+        case 14: try { try decoder.decodeRepeatedStringField(value: &_storage._addedTokens) }()
+        case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._maxTopK) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.role != .unspecified {
-      try visitor.visitSingularEnumField(value: self.role, fieldNumber: 1)
-    }
-    if !self.name.isEmpty {
-      try visitor.visitSingularStringField(value: self.name, fieldNumber: 2)
-    }
-    if self.protocolVersion != 0 {
-      try visitor.visitSingularUInt32Field(value: self.protocolVersion, fieldNumber: 5)
-    }
-    if !self.arithmetic.isEmpty {
-      try visitor.visitSingularStringField(value: self.arithmetic, fieldNumber: 6)
-    }
-    if !self.tokenizerFingerprint.isEmpty {
-      try visitor.visitSingularStringField(value: self.tokenizerFingerprint, fieldNumber: 7)
-    }
-    if !self.teachers.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.teachers, fieldNumber: 9)
-    }
-    if self.processID != 0 {
-      try visitor.visitSingularUInt64Field(value: self.processID, fieldNumber: 10)
-    }
-    try { if let v = self._teacher {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-    } }()
-    if self.reproducible != false {
-      try visitor.visitSingularBoolField(value: self.reproducible, fieldNumber: 12)
-    }
-    if self.samplingRevision != 0 {
-      try visitor.visitSingularUInt32Field(value: self.samplingRevision, fieldNumber: 13)
-    }
-    if !self.addedTokens.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.addedTokens, fieldNumber: 14)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._role != .unspecified {
+        try visitor.visitSingularEnumField(value: _storage._role, fieldNumber: 1)
+      }
+      if !_storage._name.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._name, fieldNumber: 2)
+      }
+      if _storage._protocolVersion != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._protocolVersion, fieldNumber: 5)
+      }
+      if !_storage._arithmetic.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._arithmetic, fieldNumber: 6)
+      }
+      if !_storage._tokenizerFingerprint.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._tokenizerFingerprint, fieldNumber: 7)
+      }
+      if !_storage._teachers.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._teachers, fieldNumber: 9)
+      }
+      if _storage._processID != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._processID, fieldNumber: 10)
+      }
+      try { if let v = _storage._teacher {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      } }()
+      if _storage._reproducible != false {
+        try visitor.visitSingularBoolField(value: _storage._reproducible, fieldNumber: 12)
+      }
+      if _storage._samplingRevision != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._samplingRevision, fieldNumber: 13)
+      }
+      if !_storage._addedTokens.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._addedTokens, fieldNumber: 14)
+      }
+      if _storage._maxTopK != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._maxTopK, fieldNumber: 15)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBHello, rhs: PBHello) -> Bool {
-    if lhs.role != rhs.role {return false}
-    if lhs.name != rhs.name {return false}
-    if lhs.protocolVersion != rhs.protocolVersion {return false}
-    if lhs.arithmetic != rhs.arithmetic {return false}
-    if lhs.tokenizerFingerprint != rhs.tokenizerFingerprint {return false}
-    if lhs.teachers != rhs.teachers {return false}
-    if lhs.processID != rhs.processID {return false}
-    if lhs._teacher != rhs._teacher {return false}
-    if lhs.reproducible != rhs.reproducible {return false}
-    if lhs.samplingRevision != rhs.samplingRevision {return false}
-    if lhs.addedTokens != rhs.addedTokens {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._role != rhs_storage._role {return false}
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._protocolVersion != rhs_storage._protocolVersion {return false}
+        if _storage._arithmetic != rhs_storage._arithmetic {return false}
+        if _storage._tokenizerFingerprint != rhs_storage._tokenizerFingerprint {return false}
+        if _storage._teachers != rhs_storage._teachers {return false}
+        if _storage._processID != rhs_storage._processID {return false}
+        if _storage._teacher != rhs_storage._teacher {return false}
+        if _storage._reproducible != rhs_storage._reproducible {return false}
+        if _storage._samplingRevision != rhs_storage._samplingRevision {return false}
+        if _storage._addedTokens != rhs_storage._addedTokens {return false}
+        if _storage._maxTopK != rhs_storage._maxTopK {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1818,7 +1918,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
 
 nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TeacherDescription"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}context_length\0\u{3}vocabulary_size\0\u{3}template_identity\0\u{3}operations_per_token\0\u{3}operations_per_token_pair\0\u{3}operations_per_response_token\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}context_length\0\u{3}vocabulary_size\0\u{3}template_identity\0\u{3}operations_per_token\0\u{3}operations_per_token_pair\0\u{3}operations_per_response_token\0\u{3}hidden_size\0\u{3}head_fingerprint\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1832,6 +1932,8 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerToken) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerTokenPair) }()
       case 6: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerResponseToken) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.hiddenSize) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.headFingerprint) }()
       default: break
       }
     }
@@ -1856,6 +1958,12 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
     if self.operationsPerResponseToken.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.operationsPerResponseToken, fieldNumber: 6)
     }
+    if self.hiddenSize != 0 {
+      try visitor.visitSingularUInt32Field(value: self.hiddenSize, fieldNumber: 7)
+    }
+    if !self.headFingerprint.isEmpty {
+      try visitor.visitSingularStringField(value: self.headFingerprint, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1866,6 +1974,8 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.operationsPerToken != rhs.operationsPerToken {return false}
     if lhs.operationsPerTokenPair != rhs.operationsPerTokenPair {return false}
     if lhs.operationsPerResponseToken != rhs.operationsPerResponseToken {return false}
+    if lhs.hiddenSize != rhs.hiddenSize {return false}
+    if lhs.headFingerprint != rhs.headFingerprint {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2462,7 +2572,7 @@ nonisolated extension PBTrajectories: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ScoreTask"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}teacher\0\u{3}lease_id\0\u{1}count\0\u{3}prompt_count\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}teacher\0\u{3}lease_id\0\u{1}count\0\u{3}prompt_count\0\u{3}top_count\0\u{1}hidden\0\u{3}vocabulary_size\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2476,6 +2586,9 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.leaseID) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.promptCount) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.topCount) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.hidden) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.vocabularySize) }()
       default: break
       }
     }
@@ -2504,6 +2617,15 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
     if self.promptCount != 0 {
       try visitor.visitSingularUInt32Field(value: self.promptCount, fieldNumber: 6)
     }
+    if self.topCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.topCount, fieldNumber: 7)
+    }
+    if self.hidden != false {
+      try visitor.visitSingularBoolField(value: self.hidden, fieldNumber: 8)
+    }
+    if self.vocabularySize != 0 {
+      try visitor.visitSingularUInt32Field(value: self.vocabularySize, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2514,6 +2636,9 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.leaseID != rhs.leaseID {return false}
     if lhs.count != rhs.count {return false}
     if lhs.promptCount != rhs.promptCount {return false}
+    if lhs.topCount != rhs.topCount {return false}
+    if lhs.hidden != rhs.hidden {return false}
+    if lhs.vocabularySize != rhs.vocabularySize {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2551,7 +2676,7 @@ nonisolated extension PBScoreGrant: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Score"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}count\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}count\0\u{3}top_count\0\u{3}hidden_size\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2562,6 +2687,8 @@ nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 1: try { try decoder.decodeSingularMessageField(value: &self._id) }()
       case 2: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.topCount) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.hiddenSize) }()
       default: break
       }
     }
@@ -2581,6 +2708,12 @@ nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if self.count != 0 {
       try visitor.visitSingularUInt32Field(value: self.count, fieldNumber: 3)
     }
+    if self.topCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.topCount, fieldNumber: 4)
+    }
+    if self.hiddenSize != 0 {
+      try visitor.visitSingularUInt32Field(value: self.hiddenSize, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2588,6 +2721,8 @@ nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs._id != rhs._id {return false}
     if lhs.kind != rhs.kind {return false}
     if lhs.count != rhs.count {return false}
+    if lhs.topCount != rhs.topCount {return false}
+    if lhs.hiddenSize != rhs.hiddenSize {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
