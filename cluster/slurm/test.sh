@@ -103,9 +103,13 @@ for _ in {1..120}; do
     sleep 0.5
 done
 
-export OPD=$opd OPD_SLURM=$jobs OPD_POLL=2 OPD_PATIENCE=300
+export OPD_POLL=2 OPD_PATIENCE=300
 python3 "$jobs/books.py" make "$work/run" "$opd"
 cd "$work/run"
+# So that the commands are those that people type.
+mkdir -p .build/release
+ln -s "$opd" .build/release/opd
+ln -s "$(dirname "$jobs")" cluster
 run=runs/tiny
 
 # submit NODES OPTION... SCRIPT [ARGUMENT...]: prints the job's number.
@@ -143,17 +147,17 @@ checkpoint_step() { sed -nE 's/^  "step" : ([0-9]+),?$/\1/p' "$run/checkpoints/l
 reached=0
 
 doing="workers and a scorer wait for a learner, which is submitted last"
-rollouts=$(submit n1 --array=0-1 "$jobs/rollout.sbatch" run.yaml)
-scorers=$(submit n1 --array=0 "$jobs/scorer.sbatch" run.yaml)
+rollouts=$(submit n1 --array=0-1 cluster/slurm/rollout.sbatch run.yaml)
+scorers=$(submit n1 --array=0 cluster/slurm/scorer.sbatch run.yaml)
 within 60 has_state "${scorers}_0" RUNNING
-learner=$(submit n0 "$jobs/learner.sbatch" run.yaml)
+learner=$(submit n0 cluster/slurm/learner.sbatch run.yaml)
 within 90 has_members 3
 goes_on
 did
 
 doing="the run grows by two workers and a scorer"
-more_rollouts=$(submit n2 --array=0-1 "$jobs/rollout.sbatch" run.yaml)
-submit n2 --array=0 "$jobs/scorer.sbatch" run.yaml >/dev/null
+more_rollouts=$(submit n2 --array=0-1 cluster/slurm/rollout.sbatch run.yaml)
+submit n2 --array=0 cluster/slurm/scorer.sbatch run.yaml >/dev/null
 within 90 has_members 6
 goes_on
 did
@@ -168,7 +172,7 @@ doing="a worker's node is preempted, and the worker comes back"
 high=$(sbatch --parsable --partition=high --nodelist=n2 --exclusive --time=5 --output=/dev/null --wrap "sleep 3")
 within 90 has_state "$high" RUNNING
 within 60 has_members 2
-submit n3 --array=0 "$jobs/scorer.sbatch" run.yaml >/dev/null
+submit n3 --array=0 cluster/slurm/scorer.sbatch run.yaml >/dev/null
 within 90 has_started "${more_rollouts}_1" 1
 within 90 has_members 5
 goes_on
@@ -215,7 +219,7 @@ did
 
 doing="one heterogeneous job brings the run to its end, and goes back into the queue on its way"
 steps=$((reached + 300))
-whole=$(OPD_SECONDS=20 sbatch --parsable <(sed -E '/^#SBATCH/s/--cpus-per-task=8/--cpus-per-task=1/' "$jobs/run.sbatch") \
+whole=$(OPD_SECONDS=20 sbatch --parsable <(sed -E '/^#SBATCH/s/--cpus-per-task=8/--cpus-per-task=1/' cluster/slurm/run.sbatch) \
     run.yaml --set "training.steps=$steps")
 within 400 is_completed "$whole"
 [ "$(starts "$whole")" -ge 1 ] || { echo "error: it never went back into the queue" >&2 && exit 1; }
