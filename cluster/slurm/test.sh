@@ -1,7 +1,7 @@
 #!/bin/bash
 # Tests the jobs of this folder on a real slurmctld and four slurmd, all on this machine and of this script's own.
-# A run of jobs that join, leave, are preempted, put back and cancelled, and that one heterogeneous job brings to its end,
-# must have the weights, the metrics and the ledger of a run that nobody disturbed.
+# A run of jobs that join, leave, are preempted, put back and cancelled, and that a heterogeneous job then brings to its
+# end, must have the weights, the metrics and the ledger of a run that nobody disturbed.
 #
 # usage: cluster/slurm/test.sh PATH_OF_OPD         installs slurmctld, slurmd and munge where they are missing;
 #                                                  where that cannot be done it says so in one line and succeeds
@@ -99,13 +99,19 @@ for i in 0 1 2 3; do
     daemons+=($!)
 done
 for _ in {1..120}; do
-    [ "$(sinfo -h -N -p low -t idle -o %N 2>/dev/null | wc -l)" -eq 4 ] && break
+    idle=$(sinfo -h -N -p low -t idle -o %N 2>/dev/null | wc -l)
+    [ "$idle" -eq 4 ] && break
     sleep 0.5
 done
+[ "$idle" -eq 4 ] || { tail -n 5 "$work"/slurm*.log >&2 && exit 1; }
 
-export OPD=$opd OPD_SLURM=$jobs OPD_POLL=2 OPD_PATIENCE=300
+export OPD_POLL=2 OPD_PATIENCE=300
 python3 "$jobs/books.py" make "$work/run" "$opd"
 cd "$work/run"
+# So that the commands are those that people type.
+mkdir -p .build/release
+ln -s "$opd" .build/release/opd
+ln -s "$(dirname "$jobs")" cluster
 run=runs/tiny
 
 # submit NODES OPTION... SCRIPT [ARGUMENT...]: prints the job's number.
@@ -133,27 +139,26 @@ goes_on() { # goes_on: some steps further than now, or than the last that was se
 }
 did() { echo "$((SECONDS / 60)):$(printf %02d $((SECONDS % 60))) $doing: step $(last_step)"; }
 # Heterogeneous jobs are started by the backfill scheduler, which sleeps while nothing else happens in a cluster.
-is_completed() {
-    [ "$(state "$1")" != PENDING ] || scontrol update jobid="$1" comment="$SECONDS"
-    has_state "$1" COMPLETED
-}
+wake() { [ "$(state "$1")" != PENDING ] || scontrol update jobid="$1" comment="$SECONDS"; }
+has_come_back() { wake "$1" && [ "$(starts "$1")" -ge "$2" ]; }
+is_completed() { wake "$1" && has_state "$1" COMPLETED; }
 is_idle() { [ -z "$(squeue -h)" ]; }
 last_step() { tail -n 1 "$run/metrics.jsonl" | sed -E 's/.*"step": ([0-9]+),.*/\1/'; }
 checkpoint_step() { sed -nE 's/^  "step" : ([0-9]+),?$/\1/p' "$run/checkpoints/latest/state.json"; }
 reached=0
 
 doing="workers and a scorer wait for a learner, which is submitted last"
-rollouts=$(submit n1 --array=0-1 "$jobs/rollout.sbatch" run.yaml)
-scorers=$(submit n1 --array=0 "$jobs/scorer.sbatch" run.yaml)
+rollouts=$(submit n1 --array=0-1 cluster/slurm/rollout.sbatch run.yaml)
+scorers=$(submit n1 --array=0 cluster/slurm/scorer.sbatch run.yaml)
 within 60 has_state "${scorers}_0" RUNNING
-learner=$(submit n0 "$jobs/learner.sbatch" run.yaml)
+learner=$(submit n0 cluster/slurm/learner.sbatch run.yaml)
 within 90 has_members 3
 goes_on
 did
 
 doing="the run grows by two workers and a scorer"
-more_rollouts=$(submit n2 --array=0-1 "$jobs/rollout.sbatch" run.yaml)
-submit n2 --array=0 "$jobs/scorer.sbatch" run.yaml >/dev/null
+more_rollouts=$(submit n2 --array=0-1 cluster/slurm/rollout.sbatch run.yaml)
+submit n2 --array=0 cluster/slurm/scorer.sbatch run.yaml >/dev/null
 within 90 has_members 6
 goes_on
 did
@@ -168,7 +173,7 @@ doing="a worker's node is preempted, and the worker comes back"
 high=$(sbatch --parsable --partition=high --nodelist=n2 --exclusive --time=5 --output=/dev/null --wrap "sleep 3")
 within 90 has_state "$high" RUNNING
 within 60 has_members 2
-submit n3 --array=0 "$jobs/scorer.sbatch" run.yaml >/dev/null
+submit n3 --array=0 cluster/slurm/scorer.sbatch run.yaml >/dev/null
 within 90 has_started "${more_rollouts}_1" 1
 within 90 has_members 5
 goes_on
@@ -213,12 +218,21 @@ within 120 is_idle
 reached=$(last_step)
 did
 
-doing="one heterogeneous job brings the run to its end, and goes back into the queue on its way"
+doing="a heterogeneous job goes on with the run, is preempted where its workers are, and comes back"
 steps=$((reached + 300))
-whole=$(OPD_SECONDS=20 sbatch --parsable <(sed -E '/^#SBATCH/s/--cpus-per-task=8/--cpus-per-task=1/' "$jobs/run.sbatch") \
-    run.yaml --set "training.steps=$steps")
-within 400 is_completed "$whole"
-[ "$(starts "$whole")" -ge 1 ] || { echo "error: it never went back into the queue" >&2 && exit 1; }
+sed '/^#SBATCH/s/--cpus-per-task=8/--cpus-per-task=1/' cluster/slurm/run.sbatch >small.sbatch
+whole=$(OPD_SECONDS=25 sbatch --parsable small.sbatch run.yaml --set "training.steps=$steps")
+within 90 has_members 6
+goes_on
+high=$(sbatch --parsable --partition=high --nodelist=n1 --exclusive --time=5 --output=/dev/null --wrap "sleep 3")
+within 120 has_state "$high" RUNNING
+within 180 has_come_back "$whole" 1
+within 90 has_members 6
+did
+
+doing="it goes back into the queue when its time is over, and brings the run to its end"
+within 600 has_come_back "$whole" 2
+within 600 is_completed "$whole"
 within 120 is_idle
 did
 
