@@ -1,20 +1,23 @@
 #!/usr/bin/env python3
-"""Writes Fuzz/Corpus: small well-formed inputs for every fuzz target, from the fixtures of Tests and Examples."""
+"""Writes Fuzz/Corpus: small well-formed inputs for every fuzz target, from the fixtures of Tests and Examples.
+
+Inputs of other origin stay; they are named at the end.
+"""
 
 import json
 import math
 import os
 import re
-import shutil
 import struct
 import zlib
 
 here = os.path.dirname(os.path.abspath(__file__))
 root = os.path.dirname(here)
-shutil.rmtree(f"{here}/Corpus", ignore_errors=True)
+written = set()
 
 
 def put(target, name, data):
+    written.add(f"{target}/{name}")
     os.makedirs(f"{here}/Corpus/{target}", exist_ok=True)
     with open(f"{here}/Corpus/{target}/{name}", "wb") as file:
         file.write(data if isinstance(data, bytes) else data.encode())
@@ -40,6 +43,19 @@ for line in golden.strip().split("\n"):
     if arrays:
         put("wire", name + "-fitted", b"\1" + struct.pack("<H", len(header)) + header)
 
+# Grades that list two tokens at each of two positions, and the grant that asks for them.
+listed = {
+    "score_grant-top": ("0a04080110039a02170a150a040805100110011a016120502803300138024832", ["010000000200000003000000"]),
+    "scores-top": (
+        "0a04080210020a04080410040a04080510040a0408061002a202170a0c0a0408051001100118022002110900000000000000",
+        ["000080be000040c0", "01000000040000000000000007000000", "000080bf000000c00000c0bf000080bf", "000000bf000040bf"],
+    ),
+}
+for name, (header, arrays) in listed.items():
+    header, arrays = bytes.fromhex(header), [bytes.fromhex(array) for array in arrays]
+    put("wire", name, b"\0" + b"".join(struct.pack("<H", len(part)) + part for part in [header, *arrays]))
+    put("wire", name + "-fitted", b"\1" + struct.pack("<H", len(header)) + header)
+
 # exchange: events (Fuzz/Targets/Exchanges.swift): a worker and a scorer join, ask, deliver, and a step is trained.
 step = [
     [1, 0, 0, 0, 0, 1, 3 | 2 << 4, 1, 0, 3, 0, 1, 1, 7, 0],
@@ -48,6 +64,13 @@ step = [
     [3, 1, 3, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 3, 1, 1, 3, 0, 0, 0, 9, 0, 6, 0, 70, 5, 0],
 ]
 put("exchange", "step", b"".join(map(bytes, step)))
+# The same with two listed tokens of each position.
+step[0][0] = 4
+step[3] = [
+    *[3, 1, 3, 0, 0, 0, 2, 0, 1, 1, 0, 0, 2, 0, 1, 2, 0, 0, 2, 0, 1, 0],
+    *[3, 1, 1, 3, 0, 0, 2, 0, 1, 0, 9, 0, 6, 0, 70, 5, 0],
+]
+put("exchange", "top", b"".join(map(bytes, step)))
 put("exchange", "leave", bytes([0, 0, 0, 2, 1, 0, 0, 5, 0, 7, 0, 4, 0, 0, 6, 0, 200, 7, 0, 0, 9, 1, 5, 0]))
 
 
@@ -201,6 +224,29 @@ for family, kind, pre in [
         tensors.append(("rope_freqs.weight", [1], 0))
     put("gguf", f"{family}-{kind}", gguf(metadata, tensors))
 
+# A mixture: the arrays of all experts, and no tokenizer.
+sizes = {
+    "block_count": 1,
+    "context_length": 64,
+    "embedding_length": 8,
+    "feed_forward_length": 16,
+    "attention.head_count": 1,
+    "attention.head_count_kv": 1,
+    "attention.key_length": 8,
+    "expert_count": 3,
+    "expert_used_count": 2,
+    "expert_feed_forward_length": 4,
+}
+mixture = [("general.architecture", TEXT, "qwen3moe")]
+mixture += [(f"qwen3moe.{key}", U32, value) for key, value in sizes.items()]
+mixture += [("qwen3moe.attention.layer_norm_rms_epsilon", F32, 1e-6), ("qwen3moe.rope.freq_base", F32, 1e6)]
+experts = [("token_embd.weight", [8, 5], 0), ("output_norm.weight", [8], 0)]
+experts += [(f"blk.0.{name}.weight", [8], 0) for name in ["attn_norm", "attn_q_norm", "attn_k_norm", "ffn_norm"]]
+experts += [(f"blk.0.attn_{name}.weight", [8, 8], 0) for name in ["q", "k", "v", "output"]]
+experts += [("blk.0.ffn_gate_inp.weight", [8, 3], 0), ("blk.0.ffn_down_exps.weight", [4, 8, 3], 0)]
+experts += [(f"blk.0.ffn_{name}_exps.weight", [8, 4, 3], 0) for name in ["gate", "up"]]
+put("gguf", "qwen3moe", gguf(mixture, experts))
+
 # tokenizer.json, with the parts of every variant of the tests and few tokens
 small = {
     "model": {"type": "BPE", "vocab": {token: number for number, token in enumerate(tokens)}, "merges": ["a b"]},
@@ -290,7 +336,8 @@ put("text", "broken", b"\xff\xc3(\xe2\x82 ok \xed\xa0\x80 \xf4\x90\x80\x80")
 put("json", "values", '{"a":[1,-2.5e3,true,null,"\\u00e9\\ud83d\\ude00\\n"],"b":{"":0},"c":9223372036854775807}')
 put("json", "deep", "[" * 20 + '{"k":[]}' + "]" * 20)
 
-for case in ["llama-tied", "llama3-rope", "qwen2", "qwen3"]:
+golden = f"{root}/Tests/Fixtures/golden"
+for case in sorted(name for name in os.listdir(golden) if os.path.exists(f"{golden}/{name}/config.json")):
     config = compact(json.loads(read(f"Tests/Fixtures/golden/{case}/config.json")))
     generation = compact(json.loads(read(f"Tests/Fixtures/golden/{case}/generation_config.json")))
     put("config", case, config + "\0" + generation)
@@ -510,3 +557,31 @@ sample |= {"versions": [0, 1], "ends": [1, 3], "tags": ["x"], "reward": 1.0, "pa
 lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [step | counts | held, bad])
 put("run", "small", lines + "\0" + 2 * (json.dumps(sample, ensure_ascii=False) + "\n"))
 put("run", "steps", lines)
+
+# server: what vLLM and SGLang answer, of the ids that Fuzz/Targets/Server.swift asks about.
+asked = [504, 1768, 9001]
+
+
+def server(name, answer):
+    put("server", name, compact(answer) + "\n")
+
+
+served = [{"id": "m", "parent": None, "max_model_len": 2048}, {"id": "opd-v1", "parent": "m"}]
+server("models", {"object": "list", "data": served})
+graded = {"1768": {"logprob": -1.5, "rank": 3, "decoded_token": "x"}}, {"9001": {"logprob": -0.25, "rank": 1}}
+answered = {"index": 0, "finish_reason": "length", "prompt_token_ids": asked}
+scores = {"text": " a", "logprobs": None, "token_ids": [253], "prompt_logprobs": [None, *graded]}
+server("vllm-scores", {"choices": [{**answered, **scores}]})
+sample = {"text": "x", "logprobs": {"token_logprobs": [-1, -2.5, -0.5]}, "token_ids": [5, 6, 7]}
+server("vllm-sample", {"choices": [{**answered, **sample}]})
+meta = {"finish_reason": {"type": "length"}, "prompt_tokens": 3}
+logprobs = [[None, 504, None], [-1.5, 1768, None], [-0.25, 9001, "x"]]
+server("sglang-scores", {"text": "", "meta_info": {**meta, "input_token_logprobs": logprobs}})
+meta = {"finish_reason": {"type": "stop", "matched": 2}, "prompt_tokens": 3}
+sample = {"output_ids": [5, 2], "meta_info": {**meta, "output_token_logprobs": [[-1, 5, None], [-0.5, 2, None]]}}
+server("sglang-sample", {"text": "x", **sample})
+
+for folder, _, names in sorted(os.walk(f"{here}/Corpus")):
+    for path in (f"{os.path.basename(folder)}/{name}" for name in sorted(names)):
+        if path not in written:
+            print(f"not written here: Corpus/{path}")

@@ -169,6 +169,23 @@ package enum ConfigurationSchema {
                 "objective.teacher_mix", \.objective.teacherMix, 0...1, above: true,
                 "distillation, mixed: the teacher's share in the mixture with the student that a token is compared with; 1: the teacher alone"
             ),
+            .choice(
+                "objective.divergence", \.objective.divergence,
+                "distillation, mixed: what is compared at every token: the sampled one's probability, or whole distributions"
+            ),
+            .number(
+                "objective.beta", \.objective.beta, 0...0.999, above: true,
+                "jsd: the teacher's share in the mixture that both sides are compared with"),
+            .number(
+                "objective.skew", \.objective.skew, 0...0.999, above: true,
+                "skew_kl: the teacher's share in the mixture that it is compared with; skew_reverse_kl: the student's"),
+            .choice(
+                "objective.support", \.objective.support,
+                "the tokens that are compared each for itself: some, with the rest as one more class, or all"),
+            .integer(
+                "objective.top_k", \.objective.topK, 1...1_024, "support top_k: how many"),
+            .choice(
+                "objective.top_k_from", \.objective.topKFrom, "support top_k: whose most probable tokens they are"),
             .number(
                 "objective.clip_low", \.objective.clipLow, 0...1, "ppo_clip: the ratio's lower limit is 1 - clip_low"),
             .number(
@@ -277,39 +294,4 @@ package enum ConfigurationSchema {
                 "checkpoint.keep_every", \.checkpoint.keepEvery, 0...1_000_000_000,
                 "steps between checkpoints that are never deleted, written beside the others; 0: none"),
         ]
-
-    /// The key with this full name; any label stands in a `*`'s place.
-    package static func key(_ path: [String]) -> (key: ConfigurationKey, label: String)? {
-        for key in keys {
-            let pattern = key.path.split(separator: ".").map(String.init)
-            guard pattern.count == path.count else { continue }
-            if zip(pattern, path).allSatisfy({ $0 == "*" || $0 == $1 }) {
-                let label = zip(pattern, path).first { $0.0 == "*" }?.1 ?? ""
-                return (key, label)
-            }
-        }
-        return nil
-    }
-
-    /// Names allowed directly under a section; `*` where the user chooses labels. Empty: no such section.
-    package static func names(under section: [String]) -> [String] {
-        var names: [String] = []
-        for key in keys {
-            let pattern = key.path.split(separator: ".").map(String.init)
-            guard pattern.count > section.count, zip(pattern, section).allSatisfy({ $0 == "*" || $0 == $1 }) else {
-                continue
-            }
-            if !names.contains(pattern[section.count]) { names.append(pattern[section.count]) }
-        }
-        return names
-    }
-
-    /// Rows of the table in docs/configuration.md: key, values, default, meaning.
-    package static var referenceRows: [String] {
-        keys.map { key in
-            let path = key.path.split(separator: ".").map { $0 == "*" ? "<label>" : String($0) }.joined(separator: ".")
-            let standard = key.required ? "required" : key.defaultText.map { "`\($0)`" } ?? "none"
-            return "| `\(path)` | \(key.expectation) | \(standard) | \(key.summary) |"
-        }
-    }
 }

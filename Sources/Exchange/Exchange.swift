@@ -176,7 +176,7 @@ package struct ExchangeOptions: Sendable {
     package var vocabularySize: Int32
     /// Identity of the student's chat template: a member whose teacher tells another is refused. Empty: not checked.
     package var templateIdentity = ""
-    /// Of other templates that render the prompts of this run as that one does.
+    /// Identities of other templates that render the prompts of this run as that one does.
     package var equivalentTemplates: Set<String> = []
     /// Invalid results in a row after which a member is refused.
     package var invalidResultLimit = 3

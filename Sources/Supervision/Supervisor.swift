@@ -95,7 +95,7 @@ package struct Supervisor: Sendable {
                     children[name] = await Self.start(spec, arguments, inbox)
                 case .kill(let name, let signal): children[name]?.send(signal)
                 case .inform(let text): logger.notice("\(text)")
-                case .warn(let text): logger.warning("\(text)")
+                case .warn(let text): logger.warning("\(text)\(reason(event))")
                 case .finish(let outcome): return exitStatus(outcome)
                 }
             }
@@ -140,6 +140,15 @@ package struct Supervisor: Sendable {
         }
     }
 
+    /// What a process said of the failure that it ended with: who waits for it does not read its log.
+    private func reason(_ event: SupervisorState.Event) -> String {
+        let prefix = "error: "
+        guard case .ended(let name, .exited(1)) = event, let path = plan.first(where: { $0.name == name })?.logPath,
+            let line = LogTail.lines(of: path, count: 1).first, line.hasPrefix(prefix)
+        else { return "" }
+        return "; it said: \(line.dropFirst(prefix.count))"
+    }
+
     private func resolve() async -> String? {
         switch endpoint {
         case .fixed(let address): return address
@@ -159,7 +168,10 @@ package struct Supervisor: Sendable {
         if let path = plan.first(where: { $0.name == outcome.culprit })?.logPath {
             let lines = LogTail.lines(of: path)
             error? += lines.isEmpty ? "; \(path) is empty" : "; the end of \(path):"
-            for line in lines { error? += "\n  \(line)" }
+            // One that was started again has said the same each time.
+            for (place, line) in lines.enumerated() where place == 0 || line != lines[place - 1] {
+                error? += "\n  \(line)"
+            }
         }
         return ExitStatus(
             code: outcome.code, error: error,

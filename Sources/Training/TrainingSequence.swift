@@ -1,27 +1,47 @@
 import Models
+import Tokens
+import Transformers
 
 /// One prompt with its response, the tokens that carry loss.
-package struct TrainingSequence: Sendable {
-    /// The prompt, at least one token; it carries no loss.
-    package var promptIDs: [Int32]
-    package var responseIDs: [Int32]
+package struct TrainingSequence: TokenSequenceHolder, Sendable {
+    /// The prompt has at least one token.
+    package var tokens: TokenSequence
     /// The temperature the response was drawn at; log-probabilities are taken at the same, so that ratios compare like
     /// with like. 0 counts as 1.
     package var temperature: Float
     /// Whether the response was drawn from a model token by token, or is given as a text.
     package var reading: SequenceReading
+    /// Tokens of every position, so many each and ascending, that are classes of their own beside the tail; none: the
+    /// response's tokens alone are asked about.
+    package var classIDs: [Int32]
 
     package init(
-        promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1, reading: SequenceReading = .text
+        _ tokens: TokenSequence, temperature: Float = 1, reading: SequenceReading = .text, classIDs: [Int32] = []
     ) {
-        self.promptIDs = promptIDs
-        self.responseIDs = responseIDs
+        let count = tokens.responseIDs.count
+        precondition(
+            classIDs.isEmpty || count > 0 && classIDs.count % count == 0, "as many classes at every position")
+        self.tokens = tokens
         self.temperature = temperature
         self.reading = reading
+        self.classIDs = classIDs
     }
 
-    var ids: [Int32] { promptIDs + responseIDs }
-    var tokenCount: Int { promptIDs.count + responseIDs.count }
+    /// The tokens that are classes, position by position.
+    var classes: [ArraySlice<Int32>] {
+        let count = classIDs.count / max(responseIDs.count, 1)
+        return responseIDs.indices.map { classIDs[$0 * count..<($0 + 1) * count] }
+    }
+
+    package init(
+        promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1, reading: SequenceReading = .text,
+        classIDs: [Int32] = []
+    ) {
+        self.init(
+            TokenSequence(promptIDs: promptIDs, responseIDs: responseIDs), temperature: temperature, reading: reading,
+            classIDs: classIDs)
+    }
+
     var inverseTemperature: Float { temperature > 0 ? 1 / temperature : 1 }
 }
 
@@ -31,6 +51,14 @@ package struct ResponseEvaluation: Sendable, Equatable {
     package let logprobs: [Float]
     /// Entropy in nats of the distribution each was drawn from.
     package let entropies: [Float]
+    /// Log-probability of every class, position by position, the tail's last; none where there are no classes.
+    package let classes: [Float]
+
+    package init(logprobs: [Float], entropies: [Float], classes: [Float] = []) {
+        self.logprobs = logprobs
+        self.entropies = entropies
+        self.classes = classes
+    }
 }
 
 /// AdamW and clipping.
@@ -52,24 +80,5 @@ package struct OptimizerOptions: Sendable, Equatable {
         self.epsilon = epsilon
         self.weightDecay = weightDecay
         self.clipGradNorm = clipGradNorm
-    }
-}
-
-/// Splits a batch into micro-batches whose token counts stay within a budget, in order.
-package enum Packing {
-    /// - Parameter tokenBudget: most tokens of a micro-batch; a longer sequence stands alone.
-    package static func microBatches(tokenCounts: [Int], tokenBudget: Int) -> [Range<Int>] {
-        var ranges: [Range<Int>] = []
-        var start = 0, tokens = 0
-        for (index, count) in tokenCounts.enumerated() {
-            if index > start, tokens + count > tokenBudget {
-                ranges.append(start..<index)
-                start = index
-                tokens = 0
-            }
-            tokens += count
-        }
-        if start < tokenCounts.count { ranges.append(start..<tokenCounts.count) }
-        return ranges
     }
 }

@@ -2,7 +2,7 @@
 ///
 /// The classes are the tokens of the vocabulary, or those of ``TokenClasses``. The value is an exact expectation, not an
 /// estimate from the token that was sampled. All of them are 0 where p = q and nowhere else.
-package enum Divergence: Sendable, Equatable {
+package enum Divergence: Sendable, Equatable, Codable {
     /// ``reverseKLTerm(student:teacher:)``.
     case reverseKL
     /// ``forwardKLTerm(student:teacher:)``.
@@ -49,6 +49,18 @@ package enum Divergence: Sendable, Equatable {
     }
 }
 
+/// What is compared of the distributions of student and teacher, by the name that the configuration gives it beside the
+/// parameters of ``Divergence``.
+package enum DivergenceKind: String, Sendable, CaseIterable {
+    /// The probability of the sampled token, from which the reverse KL is estimated.
+    case sampled
+    case reverseKL = "reverse_kl"
+    case forwardKL = "forward_kl"
+    case jensenShannon = "jsd"
+    case skewKL = "skew_kl"
+    case skewReverseKL = "skew_reverse_kl"
+}
+
 /// What one class adds to a divergence D.
 package struct DivergenceTerm: Sendable, Equatable {
     /// Its part of D, in nats; a single one may be negative.
@@ -62,7 +74,7 @@ package struct DivergenceTerm: Sendable, Equatable {
         self.pull = pull
     }
 
-    /// That of a class without probability on either side.
+    /// The term of a class without probability on either side.
     package static let none = DivergenceTerm(value: 0, pull: 0)
 }
 
