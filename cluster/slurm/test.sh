@@ -122,8 +122,8 @@ members() { local step members; read -r step members < <(status) && echo "$membe
 state() { scontrol -o show job "$1" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p;q'; }
 starts() { scontrol -o show job "$1" | sed -n 's/.*Restarts=\([0-9]*\).*/\1/p;q'; }
 
-within() { # within SECONDS COMMAND...: until the command succeeds
-    local limit=$((SECONDS + $1))
+within() { # within SECONDS COMMAND...: until the command succeeds, on a machine that has little else to do
+    local limit=$((SECONDS + $1 * ${PATIENCE:-4}))
     until "${@:2}"; do
         ((SECONDS < limit)) || { echo "error: not within $1 s: ${*:2}" >&2 && exit 1; }
         sleep 0.5
