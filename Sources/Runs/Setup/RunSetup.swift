@@ -16,8 +16,6 @@ struct RunSetup {
     let engines: EngineChoice
     let models: DescribedModels
     let data: PreparedData
-    /// Identities of templates that render this run's prompts as the student's does.
-    let equivalentTemplates: Set<String>
     let plan: RunPlan
     let store: CheckpointStore
     /// The checkpoint to go on from, with its state; nil begins the run.
@@ -47,9 +45,7 @@ struct RunSetup {
         if let studentPath { configuration.student.model = studentPath }
         models = try await DescribedModels(configuration, engines: engines, logger: logger)
         data = try PreparedData(configuration, models)
-        let templates = try TemplateChecks(configuration, models)
-        for finding in templates.findings { logger.log(level: finding.level, "\(finding.text)") }
-        equivalentTemplates = templates.equivalentTemplates
+        for finding in data.templates.findings { logger.log(level: finding.level, "\(finding.text)") }
         for note in data.notes { logger.notice("\(note)") }
         plan = Self.plan(configuration, data)
         store = CheckpointStore(folder: folder.checkpoints)
