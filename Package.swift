@@ -49,21 +49,26 @@ let package = Package(
         module("Hashing", []),
         module("Wording", []),
         module("Randomness", []),
-        module("Locking", []),
+        module("Tokens", []),
+        module("Rules", []),
+        module("Locking", ["CPlatform"]),
         module("JSON", []),
         module("Files", ["CPlatform", system]),
-        module("Compute", ["Randomness", "Wording", "CKernels", "COneDNN"]),
+        module("Compute", ["Rules", "Randomness", "Wording", "CKernels", "COneDNN"]),
         module("Patterns", ["CPCRE2"]),
         module("Tokenizers", ["Patterns", "Hashing", "JSON", "Wording"]),
         module("Templates", ["JSON", "Wording"]),
+        module("Models", ["Rules", "Tokenizers", "Templates", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
+        module("Transformers", ["Models", "Compute", "Rules", "Tokens", "Randomness"]),
         module(
-            "Models", ["Compute", "Tokenizers", "Templates", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
-        module("Generation", ["Distillation", "Models", "Tokenizers", "Compute", "Randomness", "Wording"]),
-        module("Training", ["Models", "Compute"]),
-        module("Distillation", ["Patterns", "Randomness", "Wording"]),
+            "Generation",
+            ["Distillation", "Transformers", "Models", "Compute", "Tokenizers", "Tokens", "Randomness", "Wording"]),
+        module("Training", ["Transformers", "Models", "Compute", "Rules", "Tokens"]),
+        module("Distillation", ["Tokens", "Patterns", "Randomness", "Wording"]),
         module("ZeroMQ", ["CZeroMQ", "Wording"]),
         module(
-            "Wire", ["Distillation", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["Protos"]),
+            "Wire", ["Distillation", "Tokens", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["Protos"]),
         module("Telemetry", ["Distillation", "Locking", "Files", "JSON", "Wording", logging]),
         module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
@@ -77,30 +82,31 @@ let package = Package(
             }, swiftSettings: swiftSettings),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
-        module("Engines", ["Wire", "Distillation", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
+        module(
+            "Engines", ["Wire", "Distillation", "Tokens", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
         module(
             "NativeEngine",
             [
-                "Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Models", "Tokenizers",
-                "Compute",
+                "Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Transformers", "Models",
+                "Tokenizers", "Compute", "Rules",
             ]),
         module(
             "ServerEngine",
             [
-                "Engines", "Models", "Compute", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
+                "Engines", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
                 "Randomness", "Wording", "CCurl", logging,
             ]),
         module(
             "TorchEngine",
             [
-                "Engines", "Supervision", "ZeroMQ", "Training", "Models", "Compute", "Distillation", "Wire", "JSON",
+                "Engines", "Supervision", "ZeroMQ", "Models", "Tokens", "Distillation", "Wire", "JSON",
                 "Files", "Locking", logging,
             ], exclude: ["Python"]),
         module(
             "Pipeline",
             [
                 "Exchange", "Transport", "Engines", "RunFiles", "Wire", "Distillation", "Tokenizers", "Locking",
-                "Wording", "Files", logging,
+                "Tokens", "Wording", "Files", logging,
             ]),
         module(
             "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
@@ -109,15 +115,15 @@ let package = Package(
             [
                 "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Exchange", "Transport",
                 "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation", "Tokenizers",
-                "Templates",
+                "Templates", "Tokens",
                 "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging,
             ]),
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Runs", "Watch", "Pipeline", "Transport", "Supervision", "RunFiles", "Engines", "Configuration", "Wire",
-                "Distillation", "Telemetry", "Locking", "Wording", "Training", "Generation", "Models", "Tokenizers",
-                "Templates", "Compute", "Files", "JSON", logging,
+                "Runs", "NativeEngine", "Watch", "Pipeline", "Transport", "Supervision", "RunFiles", "Engines",
+                "Configuration", "Wire", "Distillation", "Telemetry", "Locking", "Wording", "Models", "Rules",
+                "Tokenizers", "Templates", "Files", "JSON", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
@@ -126,19 +132,25 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Distillation", "Wire", "Exchange", "RunFiles", "Locking", logging],
             path: "Tests/TestSupport", swiftSettings: swiftSettings),
-        tests("Compute", ["CKernels", "COneDNN", "TestSupport"]),
+        tests("Compute", ["Rules", "Locking", "CKernels", "COneDNN", "TestSupport"]),
         tests("JSON", []),
         tests("Files", [system]),
         tests("Tokenizers", ["JSON", "Hashing", "Templates", "TestSupport"]),
         tests("Templates", ["JSON"]),
-        tests("Models", ["Tokenizers", "Templates", "Compute", "CKernels", "JSON", "TestSupport"]),
-        tests("Generation", ["Distillation", "Models", "Tokenizers", "Compute", "Randomness"]),
-        tests("Training", ["Models", "Compute", "Generation", "Distillation", "TestSupport"]),
+        tests(
+            "Models",
+            ["Transformers", "Compute", "Rules", "Tokenizers", "Templates", "CKernels", "JSON", "TestSupport"]),
+        tests(
+            "Generation",
+            ["Distillation", "Transformers", "Models", "Tokenizers", "Tokens", "Compute", "Randomness"]),
+        tests(
+            "Training",
+            ["Transformers", "Models", "Compute", "Rules", "Tokens", "Generation", "Distillation", "TestSupport"]),
         tests("Distillation", ["Randomness", "TestSupport"]),
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation", "TestSupport"]),
-        tests("Telemetry", ["Distillation", logging]),
-        tests("Configuration", ["Distillation", "JSON", "Telemetry"]),
+        tests("Telemetry", ["Distillation", "TestSupport", logging]),
+        tests("Configuration", ["Distillation", "JSON", "Telemetry", "TestSupport"]),
         tests("Exchange", ["Wire", "Distillation", "Randomness", "TestSupport"]),
         tests(
             "Transport",
@@ -146,7 +158,8 @@ let package = Package(
         tests(
             "ServerEngine",
             [
-                "Engines", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Locking", "Wording", "TestSupport",
+                "Engines", "Transformers", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Locking", "Wording",
+                "TestSupport",
             ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "TestSupport"]),
         tests("Watch", ["RunFiles", "Telemetry", "Distillation", "JSON"]),

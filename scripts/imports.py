@@ -20,6 +20,11 @@ IMPORT = re.compile(
 )
 
 
+# What computes, and the one target that may use it beside itself and tests: all others ask an engine.
+ARITHMETIC = {"Compute", "Transformers", "Generation", "Training"}
+ENGINE = "NativeEngine"
+
+
 def declared(target):
     """The modules that a target names as its dependencies."""
     for dependency in target["dependencies"]:
@@ -51,6 +56,11 @@ def main():
         for module in sorted(set(uses) - names - PROVIDED - {name}):
             where = uses[module].relative_to(root)
             flaws.append(f"{where} imports {module}, which target {name} of Package.swift does not name; add it there")
+        if target["type"] != "test" and name not in ARITHMETIC | {ENGINE}:
+            flaws += [
+                f"{uses[module].relative_to(root)} imports {module}, which {ENGINE} alone may; ask an engine instead"
+                for module in sorted(set(uses) & ARITHMETIC)
+            ]
         # A test target may need a program to be built that it runs.
         needless = names - set(uses) - ({"opd"} if target["type"] == "test" else set())
         flaws += [

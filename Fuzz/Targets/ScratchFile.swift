@@ -5,7 +5,7 @@ struct ScratchFile: Sendable {
     private let descriptor: Int32
 
     static let shared = ScratchFile()
-    /// For readers of two files.
+    /// The other file of readers of two.
     static let second = ScratchFile()
 
     private init() {

@@ -59,7 +59,8 @@ typedef struct {
     uint8_t rows[16];
 } tile_shapes;
 
-/// For 1...32 rows of x; up to 16 of them: for one tile of them by four of outputs, where A1 holds weights.
+/// Sets the shapes of tiles for 1...32 rows of x. Up to 16 rows are one tile of them by four of outputs, where A1 holds
+/// weights.
 static void configure(int64_t rows) {
     const bool two = rows > TILE;
     tile_shapes shapes = {.palette = 1};

@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -173,10 +172,4 @@ __attribute__((swiftcall)) void ck_team_run(ck_team *team, int64_t items, closur
         if (done != (uint32_t)items) futex_wait(&team->done, done);
         atomic_store_explicit(&team->caller_sleeps, 0, memory_order_seq_cst);
     }
-}
-
-void ck_thread_name(const char *name) {
-    char cut[16] = {0};
-    strncpy(cut, name, sizeof cut - 1);
-    prctl(PR_SET_NAME, cut, 0, 0, 0);
 }

@@ -11,7 +11,7 @@ void ck_convert_bf16_to_f32(float *dst, const uint16_t *src, int64_t n) {
     ck_kernels_best()->convert(dst, CK_F32, src, CK_BF16, n);
 }
 
-/// Without a branch, so that it vectorises: normal numbers by shifting, subnormals through a subtraction.
+/// It has no branch, so that it vectorises: normal numbers are shifted, subnormals go through a subtraction.
 void ck_convert_f16_to_f32(float *dst, const uint16_t *src, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         uint32_t h = src[i], sign = (h & 0x8000u) << 16, magnitude = h & 0x7fffu;

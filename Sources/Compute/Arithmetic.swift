@@ -1,5 +1,6 @@
 import CKernels
 import Randomness
+import Rules
 import Wording
 
 extension ComputeContext {

@@ -1,4 +1,5 @@
 import CKernels
+import Rules
 
 /// A piece of attention work: some rows of one segment, for one KV head or all.
 struct AttentionItem {

@@ -1,4 +1,5 @@
 import CKernels
+import Rules
 
 extension ComputeContext {
     /// Gradient of ``ropeAndCache(qkv:shape:qNorm:kNorm:epsilon:rope:segments:layer:pool:into:)`` and

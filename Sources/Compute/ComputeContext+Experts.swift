@@ -1,4 +1,5 @@
 import CKernels
+import Rules
 
 /// Feed-forward networks of which each row goes through a few: a mixture of experts.
 ///

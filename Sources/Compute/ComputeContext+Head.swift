@@ -1,5 +1,6 @@
 import CKernels
 import Glibc
+import Rules
 
 /// The language-model head, walked one vocabulary panel at a time. z = rule(x Wᵀ) * inverseTemperature.
 extension ComputeContext {

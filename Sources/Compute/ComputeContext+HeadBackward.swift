@@ -1,4 +1,5 @@
 import CKernels
+import Rules
 
 /// W [V,C] packed for dx = dz W, cut along the vocabulary into slabs that are walked in order.
 package final class PackedHeadTranspose {

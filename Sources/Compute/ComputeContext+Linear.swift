@@ -1,5 +1,6 @@
 import CKernels
 import COneDNN
+import Rules
 
 struct PlanKey: Hashable {
     /// The right matrix is packed.

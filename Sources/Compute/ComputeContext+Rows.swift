@@ -1,4 +1,5 @@
 import CKernels
+import Rules
 
 /// Row kernels. A is the activation type: f32, or bf16 in bf16 mode. T rows.
 extension ComputeContext {

@@ -1,4 +1,5 @@
 import CKernels
+import Rules
 
 extension ComputeContext {
     /// About so many positions are reduced by one matmul call.

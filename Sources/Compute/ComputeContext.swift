@@ -1,5 +1,6 @@
 import CKernels
 import COneDNN
+import Rules
 
 /// oneDNN's engine, streams and scratchpads. Contexts, packed matrices and plans share it: the last one frees it.
 final class MatmulRuntime {

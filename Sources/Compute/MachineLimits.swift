@@ -1,4 +1,5 @@
 import CKernels
+import Rules
 import Wording
 
 /// What this machine can do, measured now: the roofs under which everything else is judged.

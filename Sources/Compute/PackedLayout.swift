@@ -1,5 +1,6 @@
 import CKernels
 import COneDNN
+import Rules
 
 struct LayoutKey: Hashable {
     let inputs: Int
@@ -14,7 +15,7 @@ package final class PackedLayout {
         case oneDNN(OpaquePointer)
         /// The package's own: blocks of so many outputs, [outputs / columns][inputs][columns].
         case columns(Int)
-        /// That of ckbf16.h, which tiles multiply: [outputs / 64][inputs / 2][64][2], inputs padded to a multiple of 32.
+        /// The layout of ckbf16.h, for tiles: [outputs / 64][inputs / 2][64][2], inputs padded to a multiple of 32.
         case pairs
     }
 

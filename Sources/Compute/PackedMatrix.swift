@@ -1,5 +1,6 @@
 import CKernels
 import COneDNN
+import Rules
 
 /// A matrix W [outputs, inputs] packed for y = x Wᵀ.
 ///

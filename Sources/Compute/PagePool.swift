@@ -1,4 +1,5 @@
 import CKernels
+import Rules
 
 /// Geometry of grouped-query attention.
 package struct AttentionShape: Sendable, Equatable {

@@ -1,4 +1,5 @@
 import CKernels
+import Rules
 
 /// The products of a batch's rows with a matrix's panels, chunk by chunk, each by what is fastest for its row count.
 ///

@@ -1,5 +1,6 @@
 import CKernels
 import Glibc
+import Rules
 
 /// A contiguous row-major matrix, or a view of consecutive rows of one.
 ///

@@ -1,15 +1,7 @@
-/// A prompt and the response to imitate, tokenised.
-package struct SupervisedExample: Sendable, Equatable {
-    /// Prompt ids, at least one; they carry no loss.
-    package var promptIDs: [Int32]
-    /// Response ids, at least one, the stop token included.
-    package var responseIDs: [Int32]
+import Tokens
 
-    package init(promptIDs: [Int32], responseIDs: [Int32]) {
-        self.promptIDs = promptIDs
-        self.responseIDs = responseIDs
-    }
-}
+/// A prompt and the response to imitate, each of at least one token.
+package typealias SupervisedExample = TokenSequence
 
 /// The cross-entropy of a given token: L = -s, dL/ds = -1, s being its log-probability under the weights being trained.
 package func crossEntropyLoss(logprob s: Double) -> TokenLoss { TokenLoss(value: -s, gradient: -1) }

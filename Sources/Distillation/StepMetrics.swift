@@ -116,7 +116,7 @@ package struct TokenCounts: Sendable, Equatable, Codable {
     }
 
     package var balances: Bool {
-        // Without overflow, whatever a file says.
+        // It is subtracted, which overflows with nothing that a file may say.
         var rest = generated
         for part in [trained, discarded, inFlight] {
             guard part <= rest else { return false }

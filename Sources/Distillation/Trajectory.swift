@@ -1,3 +1,5 @@
+import Tokens
+
 /// What names one rollout in a run: the group (one prompt drawn at one place of the prompt order) and the sample in it.
 ///
 /// Ordered by group, then by sample: the learner sorts a batch by it before packing, so that a step's arithmetic
@@ -41,14 +43,13 @@ package enum FinishReason: String, Sendable, Codable, CaseIterable {
 
 /// One sampled response, as its rollout worker saw it.
 ///
-/// `responseIDs`, `behaviourLogprobs` and `policyVersions` have one entry a response token.
-package struct Trajectory: Sendable, Equatable {
+/// `behaviourLogprobs` and `policyVersions` have one entry a response token.
+package struct Trajectory: TokenSequenceHolder, Sendable, Equatable {
     package var id: RolloutID
     package var kind: RolloutKind
     /// Name of the teacher that grades it, a key of the configuration's `teachers`; nil: none does.
     package var teacher: String?
-    package var promptIDs: [Int32]
-    package var responseIDs: [Int32]
+    package var tokens: TokenSequence
     /// Log-probability in nats of each token under the (tempered) policy that sampled it.
     package var behaviourLogprobs: [Float]
     /// Version of the weights each token was sampled with.
@@ -64,8 +65,7 @@ package struct Trajectory: Sendable, Equatable {
         self.id = id
         self.kind = kind
         self.teacher = teacher
-        self.promptIDs = promptIDs
-        self.responseIDs = responseIDs
+        self.tokens = TokenSequence(promptIDs: promptIDs, responseIDs: responseIDs)
         self.behaviourLogprobs = behaviourLogprobs
         self.policyVersions = policyVersions
         self.finishReason = finishReason

@@ -5,7 +5,7 @@ package protocol ScoringBackend: Backend {
     /// What a scorer gives it at once.
     var preferredBatch: ScoringBatch { get }
 
-    /// Log-probabilities in nats of the response tokens `ids[promptCount...]` of every task, at temperature 1.
+    /// Log-probabilities in nats of the response tokens of every task, at temperature 1.
     ///
     /// Tasks of one group are neighbours. It is called again before it has returned, up to `preferredBatch.pieces` times.
     func score(_ tasks: [ScoreTask]) async throws -> [[Float]]

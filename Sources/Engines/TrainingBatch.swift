@@ -1,19 +1,18 @@
 import Distillation
+import Tokens
 
 /// A batch as a trainer computes it: sequences, of which it finds s, and dL/ds of each, which it takes back.
 package struct TrainingBatch: Sendable {
     /// A prompt, which carries no loss, and its response.
-    package struct Sequence: Sendable, Equatable {
-        package var promptIDs: [Int32]
-        package var responseIDs: [Int32]
+    package struct Sequence: TokenSequenceHolder, Sendable, Equatable {
+        package var tokens: TokenSequence
         /// At which s is taken, the one that was sampled at; 0 counts as 1.
         package var temperature: Float
         /// Whether the response was drawn from a model token by token, or is given as a text.
         package var isDrawn: Bool
 
-        package init(promptIDs: [Int32], responseIDs: [Int32], temperature: Float, isDrawn: Bool) {
-            self.promptIDs = promptIDs
-            self.responseIDs = responseIDs
+        package init(_ tokens: TokenSequence, temperature: Float, isDrawn: Bool) {
+            self.tokens = tokens
             self.temperature = temperature
             self.isDrawn = isDrawn
         }
@@ -30,8 +29,7 @@ package struct TrainingBatch: Sendable {
         let baseline = objective.baseline(of: batch), rewards = objective.rewardAdvantages(of: batch)
         sequences = batch.map {
             Sequence(
-                promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
-                temperature: objective.temperature(of: $0.trajectory), isDrawn: true)
+                $0.trajectory.tokens, temperature: objective.temperature(of: $0.trajectory), isDrawn: true)
         }
         gradient = { index, current, statistics in
             objective.gradient(
@@ -43,9 +41,7 @@ package struct TrainingBatch: Sendable {
     /// The mean cross-entropy of given responses.
     package init(_ examples: [SupervisedExample]) {
         let tokenCount = examples.reduce(0) { $0 + $1.responseIDs.count }
-        sequences = examples.map {
-            Sequence(promptIDs: $0.promptIDs, responseIDs: $0.responseIDs, temperature: 1, isDrawn: false)
-        }
+        sequences = examples.map { Sequence($0, temperature: 1, isDrawn: false) }
         gradient = { _, current, statistics in
             statistics.add(exampleOf: current.count)
             return crossEntropyGradient(current: current, tokenCount: tokenCount, statistics: &statistics)

@@ -62,9 +62,7 @@ extension Exchange {
             table.leaseScore(item, id)
             grants[peer, default: []].append(
                 ScoreTask(
-                    id: item.id, kind: item.kind, teacher: teacher,
-                    ids: trajectory.promptIDs + trajectory.responseIDs, promptCount: trajectory.promptIDs.count,
-                    leaseID: id))
+                    id: item.id, kind: item.kind, teacher: teacher, tokens: trajectory.tokens, leaseID: id))
         }
         return actions
             + grants.sorted { $0.key.description < $1.key.description }

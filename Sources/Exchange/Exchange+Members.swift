@@ -13,7 +13,7 @@ extension Exchange {
             case .undeliverable(let message, let peer): actions += reclaim(message, peer)
             }
         }
-        // Before the grants: a member does not begin again what it is still delivering.
+        // Acknowledgements go before the grants: a member does not begin again what it is still delivering.
         return acknowledgements() + actions + grantWork(now: now)
     }
 
@@ -293,10 +293,4 @@ extension Exchange {
     func name(_ peer: PeerID) -> String { members[peer]?.name ?? peer.description }
 
     func note(_ level: Note.Level, _ text: String) -> Action { .note(Note(level: level, text: text)) }
-}
-
-extension WorkItem {
-    package static func < (left: WorkItem, right: WorkItem) -> Bool {
-        WorkTable.ItemKey(item: left) < WorkTable.ItemKey(item: right)
-    }
 }

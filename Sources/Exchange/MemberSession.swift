@@ -33,7 +33,7 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
     package let patience: Duration
 
     package private(set) var epoch: UInt64?
-    /// Between an accepted hello and the loss of the learner.
+    /// True from an accepted hello to the loss of the learner.
     package private(set) var joined = false
     package private(set) var held: [WorkItem: UInt64] = [:]
     private var outbox: [WorkItem: Delivery] = [:]

@@ -202,3 +202,9 @@ package struct BatchProgress: Sendable, Equatable {
         self.ready = ready
     }
 }
+
+extension WorkItem {
+    package static func < (left: WorkItem, right: WorkItem) -> Bool {
+        WorkTable.ItemKey(item: left) < WorkTable.ItemKey(item: right)
+    }
+}

@@ -2,6 +2,7 @@ import Compute
 import Models
 import Randomness
 import Tokenizers
+import Transformers
 
 /// Continuous batching over a paged key/value cache: slots refill as sequences finish.
 ///
@@ -54,7 +55,7 @@ package final class GenerationEngine {
     /// - Throws: `GenerationError` when a prompt is empty, holds an id outside the vocabulary, or leaves no room in the
     ///   context.
     package func submit(_ requests: [SampleRequest]) throws {
-        for request in requests { try validate(request) }
+        for request in requests { try request.check(for: model, hasTokenizer: tokenizer != nil) }
         waiting.append(requests)
     }
 
@@ -217,26 +218,6 @@ package final class GenerationEngine {
                     request: request, weightChanges: weightChanges, pages: pages, cached: group.promptCount,
                     isLong: isLong(group.promptCount),
                     stopTexts: tokenizer.flatMap { StopTextMatcher(request.parameters.stop, $0) }))
-        }
-    }
-
-    private func validate(_ request: SampleRequest) throws {
-        let vocabulary = Int32(model.configuration.vocabularySize)
-        guard !request.promptIDs.isEmpty else { throw GenerationError("the prompt is empty; give at least one token") }
-        if let bad = request.promptIDs.first(where: { $0 < 0 || $0 >= vocabulary }) {
-            throw GenerationError("the prompt holds token id \(bad), outside the vocabulary of \(vocabulary)")
-        }
-        guard request.parameters.minTokens == 0 || request.parameters.stopTokenIDs.count < vocabulary else {
-            throw GenerationError("every token of the vocabulary ends a response, so none has a least length")
-        }
-        guard tokenizer != nil || request.parameters.stop.isEmpty else {
-            throw GenerationError("stop texts need the model's tokenizer, which this engine was not given")
-        }
-        let needed = request.promptIDs.count + request.parameters.maxTokens
-        guard needed <= model.contextLength else {
-            throw GenerationError(
-                "a prompt of \(request.promptIDs.count) tokens with \(request.parameters.maxTokens) new ones needs "
-                    + "\(needed) positions, but the model's context is \(model.contextLength); shorten one of them")
         }
     }
 

@@ -30,8 +30,6 @@ package struct SampleRequest: Sendable {
 
 /// A finished sequence.
 package struct CompletedSample: Sendable {
-    package enum FinishReason: String, Sendable { case stop, length }
-
     package let id: UInt64
     /// Sampled tokens, the stop token included.
     package let ids: [Int32]

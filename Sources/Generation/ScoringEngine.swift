@@ -1,5 +1,7 @@
 import Compute
 import Models
+import Tokens
+import Transformers
 
 /// Teacher-forced log-probabilities of given tokens: one forward pass over packed sequences.
 package final class ScoringEngine {
@@ -12,16 +14,21 @@ package final class ScoringEngine {
         self.tokenBudget = tokenBudget
     }
 
-    /// Log-probabilities of ids[start...] of each sequence given what stands before them, at temperature 1.
+    /// Log-probabilities of all ids of each text but the first, at temperature 1.
+    ///
+    /// They are those of `score(_:reading:)` where each sequence is a prompt of one token and the response to it.
+    package func score(_ texts: [[Int32]]) throws -> [[Float]] {
+        try score(
+            texts.map { TokenSequence(ids: $0, promptCount: min(1, $0.count)) }, reading: .text)
+    }
+
+    /// Log-probabilities of the responses' tokens given what stands before them, at temperature 1.
     /// - Parameters:
-    ///   - sequences: token ids, each at least 1 long and within the vocabulary and context.
-    ///   - starts: first scored position of each, at least 1; all 1 when nil.
-    ///   - reading: whether what follows them was drawn from a model token by token; nil: where starts are given.
-    /// - Returns: for a sequence of n ids, n - start values, in the order given.
-    package func score(
-        _ sequences: [[Int32]], from starts: [Int]? = nil, reading: SequenceReading? = nil
-    ) throws -> [[Float]] {
-        let reading = reading ?? (starts == nil ? .text : .drawn)
+    ///   - sequences: prompts of at least one token, and responses, which may be empty; within the vocabulary, and
+    ///     together within the context.
+    ///   - reading: whether the responses were drawn from a model token by token.
+    /// - Returns: for each sequence one value a response token.
+    package func score(_ sequences: [TokenSequence], reading: SequenceReading = .drawn) throws -> [[Float]] {
         for (index, sequence) in sequences.enumerated() { try validate(sequence, index: index) }
         var results: [[Float]] = []
         results.reserveCapacity(sequences.count)
@@ -33,34 +40,27 @@ package final class ScoringEngine {
                 tokens += sequences[end].count
                 end += 1
             }
-            let firsts = (next..<end).map { max(1, starts?[$0] ?? 1) }
-            results.append(contentsOf: scoreBatch(sequences[next..<end], starts: firsts, reading))
+            results.append(contentsOf: scoreBatch(sequences[next..<end], reading))
             next = end
         }
         return results
     }
 
-    private func scoreBatch(
-        _ sequences: ArraySlice<[Int32]>, starts: [Int], _ reading: SequenceReading
-    ) -> [[Float]] {
+    private func scoreBatch(_ sequences: ArraySlice<TokenSequence>, _ reading: SequenceReading) -> [[Float]] {
         let pool = model.transformer.pool, longAbove = model.configuration.longRopeAbove
         if sequences.count == 1, let only = sequences.first, only.count > tokenBudget {
-            let parts = SequencePart.parts(
-                prompt: Array(only.prefix(starts[0])), response: Array(only.dropFirst(starts[0])),
-                longAbove: longAbove, reading: reading)
+            let parts = SequencePart.parts(only, longAbove: longAbove, reading: reading)
             return [
-                parts.flatMap { scorePieces(of: $0.prompt + $0.response, start: $0.prompt.count, isLong: $0.isLong) }
+                parts.flatMap { scorePieces(of: $0.tokens.ids, start: $0.promptIDs.count, isLong: $0.isLong) }
             ]
         }
-        let batch = SharedPrefixBatch(
-            zip(sequences, starts).map { (Array($0.prefix($1)), Array($0.dropFirst($1))) }, pool: pool,
-            longAbove: longAbove, reading: reading)
+        let batch = SharedPrefixBatch(Array(sequences), pool: pool, longAbove: longAbove, reading: reading)
         defer { batch.releasePages(pool) }
         let x = model.transformer.forward(batch)
         let logprobs = headLogprobs(x, rows: batch.headRows, targets: batch.targets)
         var offset = 0
-        return zip(sequences, starts).map { sequence, start in
-            let count = max(0, sequence.count - start)
+        return sequences.map { sequence in
+            let count = sequence.responseIDs.count
             defer { offset += count }
             return Array(logprobs[offset..<offset + count])
         }
@@ -97,10 +97,13 @@ package final class ScoringEngine {
         return logprobs
     }
 
-    private func validate(_ sequence: [Int32], index: Int) throws {
+    private func validate(_ sequence: TokenSequence, index: Int) throws {
         let vocabulary = Int32(model.configuration.vocabularySize)
-        guard !sequence.isEmpty else { throw GenerationError("sequence \(index) is empty; give at least one token id") }
-        if let bad = sequence.first(where: { $0 < 0 || $0 >= vocabulary }) {
+        guard !sequence.promptIDs.isEmpty else {
+            throw GenerationError("sequence \(index) is empty; give at least one token id")
+        }
+        let isBad = { (id: Int32) in id < 0 || id >= vocabulary }
+        if let bad = sequence.promptIDs.first(where: isBad) ?? sequence.responseIDs.first(where: isBad) {
             throw GenerationError("sequence \(index) holds token id \(bad), outside the vocabulary of \(vocabulary)")
         }
         guard sequence.count <= model.contextLength else {

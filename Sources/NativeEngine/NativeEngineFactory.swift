@@ -3,6 +3,7 @@ import Distillation
 import Engines
 import Foundation
 import Models
+import Rules
 import Tokenizers
 import Training
 import Wire

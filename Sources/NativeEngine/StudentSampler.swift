@@ -2,7 +2,10 @@ import Compute
 import Distillation
 import Engines
 import Generation
+import Locking
 import Models
+import Rules
+import Transformers
 import Wire
 
 /// The rollout worker's engine: a student, or a teacher that it imitates, with continuous batching, on a thread of its
@@ -105,13 +108,13 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
                 id: task.id, kind: task.kind, teacher: nil, promptIDs: task.promptIDs,
                 responseIDs: sample.ids, behaviourLogprobs: sample.logprobs,
                 policyVersions: PolicyVersions(sample.versions),
-                finishReason: sample.finishReason == .stop ? .stop : .length, temperature: task.sampling.temperature)
+                finishReason: sample.finishReason, temperature: task.sampling.temperature)
         }
     }
 
     /// Scores with the weights that it samples with.
     package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
-        try ScoringEngine(model: model).score(tasks.map(\.ids), from: tasks.map(\.promptCount))
+        try ScoringEngine(model: model).score(tasks.map(\.tokens))
     }
 
     package func cancel(_ items: Set<WorkItem>) {

@@ -4,7 +4,9 @@ import Engines
 import Foundation
 import Locking
 import Models
+import Rules
 import Training
+import Transformers
 import Wire
 
 /// The learner's engine: master weights, optimizer and the training step, on a thread of its own.
@@ -100,8 +102,7 @@ package actor StudentTrainer: BatchTrainer {
 extension TrainingSequence {
     fileprivate init(_ sequence: TrainingBatch.Sequence) {
         self.init(
-            promptIDs: sequence.promptIDs, responseIDs: sequence.responseIDs, temperature: sequence.temperature,
-            reading: sequence.isDrawn ? .drawn : .text)
+            sequence.tokens, temperature: sequence.temperature, reading: sequence.isDrawn ? .drawn : .text)
     }
 }
 

@@ -1,7 +1,10 @@
 import Compute
 import Engines
 import Generation
+import Locking
 import Models
+import Rules
+import Transformers
 import Wire
 
 /// The scorer's engine: a teacher that grades given tokens, on a thread of its own.
@@ -21,7 +24,7 @@ package actor TeacherModel: ScoringBackend {
     }
 
     package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
-        try engine.score(tasks.map(\.ids), from: tasks.map(\.promptCount))
+        try engine.score(tasks.map(\.tokens))
     }
 }
 

@@ -1,5 +1,6 @@
 import Compute
 import Models
+import Rules
 import Wire
 
 extension WeightManifest {

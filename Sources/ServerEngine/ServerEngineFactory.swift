@@ -49,7 +49,7 @@ package struct ServerEngineFactory: EngineFactory {
         guard let address = await connected.caller.addresses.first else {
             throw UsageError("\(server.key): a sampler needs a server's address")
         }
-        let mode = try await logprobMode(connected, address)
+        let mode = try await logprobMode(connected)
         guard case .fixed = form else {
             let carrier = WeightCarrier(
                 form, to: address, probe: connected.probe, model: connected.model.name,
@@ -132,7 +132,7 @@ package struct ServerEngineFactory: EngineFactory {
         }
     }
 
-    private func logprobMode(_ connected: ConnectedServer, _ address: ServerAddress) async throws -> LogprobMode {
+    private func logprobMode(_ connected: ConnectedServer) async throws -> LogprobMode {
         let probe = connected.probe, dialect = probe.dialect
         // A stop token would end it as well; so none is asked for, and the one token ends it.
         func logprob(temperature: Float) async throws -> Float {
@@ -140,19 +140,16 @@ package struct ServerEngineFactory: EngineFactory {
                 model: connected.model.name, promptIDs: probe.ids,
                 settings: SamplingSettings(maxTokens: 1, temperature: temperature, topP: 1, topK: 1), seed: 1,
                 vocabularySize: connected.vocabularySize)
-            return try await address.ask(
+            return try await connected.caller.ask(tokens: probe.ids.count + 1) {
                 .init(dialect.sampling(order)) { body throws(AnswerFlaw) in try dialect.sample(in: body, of: order) }
-            ).logprobs[0]
+            }.logprobs[0]
         }
-        do {
-            guard let mode = try await LogprobMode(atOne: logprob(temperature: 1), atTwo: logprob(temperature: 2))
-            else {
-                throw EngineError("it is not clear what the log-probabilities of \(address.url) are of")
-            }
-            return mode
-        } catch let failure as CallFailure {
-            throw EngineError("\(probe.reference.key): \(address.url): \(failure)")
+        guard let mode = try await LogprobMode(atOne: logprob(temperature: 1), atTwo: logprob(temperature: 2)) else {
+            throw EngineError(
+                "\(probe.reference.key): it is not clear what the log-probabilities of "
+                    + "\(probe.reference.urls.joined(separator: ", ")) are of")
         }
+        return mode
     }
 }
 

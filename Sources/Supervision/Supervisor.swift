@@ -95,7 +95,7 @@ package struct Supervisor: Sendable {
                     children[name] = await Self.start(spec, arguments, inbox)
                 case .kill(let name, let signal): children[name]?.send(signal)
                 case .inform(let text): logger.notice("\(text)")
-                case .warn(let text): logger.warning("\(text)")
+                case .warn(let text): logger.warning("\(text)\(reason(event))")
                 case .finish(let outcome): return exitStatus(outcome)
                 }
             }
@@ -138,6 +138,15 @@ package struct Supervisor: Sendable {
                     inbox.yield(.event(.ended(spec.name, status)))
                 })
         }
+    }
+
+    /// What a process said of the failure that it ended with: who waits for it does not read its log.
+    private func reason(_ event: SupervisorState.Event) -> String {
+        let prefix = "error: "
+        guard case .ended(let name, .exited(1)) = event, let path = plan.first(where: { $0.name == name })?.logPath,
+            let line = LogTail.lines(of: path, count: 1).first, line.hasPrefix(prefix)
+        else { return "" }
+        return "; it said: \(line.dropFirst(prefix.count))"
     }
 
     private func resolve() async -> String? {

@@ -13,7 +13,7 @@ package struct ChatTemplate: Sendable {
     }
 
     package let template: Template
-    /// For conversations with tools, where the model has another template for them.
+    /// The template for conversations with tools, where the model has another one for them.
     package var templateForTools: Template?
     package let origin: Origin
     /// Special tokens of the model, and arguments of the configuration.

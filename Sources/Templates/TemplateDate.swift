@@ -1,7 +1,7 @@
 /// The moment that `strftime_now` tells of, so that a run renders the same whenever it goes on.
 package struct TemplateDate: Sendable, Equatable {
     package var year: Int
-    /// From 1.
+    /// The month, counted from 1.
     package var month: Int
     package var day: Int
     package var hour = 0
@@ -65,7 +65,7 @@ package struct TemplateDate: Sendable, Equatable {
     ]
     private static let weekdays = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 
-    /// From 0, Sunday. By Sakamoto's formula.
+    /// The day of the week, counted from 0, Sunday, by Sakamoto's formula.
     private var weekday: Int {
         let year = month < 3 ? year - 1 : year
         return (year + year / 4 - year / 100 + year / 400 + [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4][month - 1] + day) % 7

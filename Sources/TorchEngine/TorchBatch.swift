@@ -1,5 +1,5 @@
 import Engines
-import Training
+import Tokens
 
 /// A batch as passes of all ranks: in each, every rank computes some sequences, one after the other.
 package struct TorchBatch: Sendable {
@@ -60,8 +60,8 @@ extension TorchMessage {
         self.init(
             verb,
             integers: [
-                ("tokens", sequences.flatMap { $0.promptIDs + $0.responseIDs }),
-                ("counts", sequences.map { Int32($0.promptIDs.count + $0.responseIDs.count) }),
+                ("tokens", sequences.flatMap(\.tokens.ids)),
+                ("counts", sequences.map { Int32($0.tokens.count) }),
                 ("prompt_counts", sequences.map { Int32($0.promptIDs.count) }), ("rank_counts", rankCounts),
             ], floats: [("temperatures", sequences.map(\.temperature))])
     }

@@ -10,7 +10,7 @@ import ZeroMQ
 final class TorchConnection {
     private let process: TorchProcess
     private let socket: Socket
-    /// Of this user alone: a socket, and snapshots that have no file of their own.
+    /// A folder of this user alone: it has the socket, and snapshots that have no file of their own.
     let folder: String
     let processes: Int
     private var number = 0

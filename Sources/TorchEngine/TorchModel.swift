@@ -1,4 +1,3 @@
-import Compute
 import Engines
 import Foundation
 import JSON
@@ -57,7 +56,7 @@ struct TorchModel: Sendable {
     func load(_ folder: String) throws -> TorchMessage {
         guard let (snapshot, seed) = firstAdapters else { return TorchMessage("load", settings) }
         let values = WeightBytes(count: snapshot.byteCount) {
-            snapshot.write(Adapters(layout: snapshot.layout, seed: seed), into: $0)
+            snapshot.writeInitial(seed: seed, into: $0)
         }
         let path = "\(folder)/adapters"
         try values.write(to: path)

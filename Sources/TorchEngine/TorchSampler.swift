@@ -1,7 +1,7 @@
-import Compute
 import Distillation
 import Engines
 import JSON
+import Locking
 import Wire
 
 /// A rollout worker's engine in a process of torch, which draws by itself: it is told what to begin and to forget, and

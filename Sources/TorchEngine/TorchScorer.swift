@@ -1,5 +1,5 @@
-import Compute
 import Engines
+import Locking
 import Wire
 
 /// The scorer's engine in processes of torch.
@@ -24,14 +24,10 @@ package actor TorchScorer: ScoringBackend {
 
     package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
         // A response may be empty, and then there is nothing to ask.
-        let places = tasks.indices.filter { tasks[$0].ids.count > tasks[$0].promptCount }
-        let sequences = places.map { tasks[$0] }.map {
-            TrainingBatch.Sequence(
-                promptIDs: Array($0.ids[..<$0.promptCount]), responseIDs: Array($0.ids[$0.promptCount...]),
-                temperature: 1, isDrawn: true)
-        }
+        let places = tasks.indices.filter { !tasks[$0].responseIDs.isEmpty }
+        let sequences = places.map { TrainingBatch.Sequence(tasks[$0].tokens, temperature: 1, isDrawn: true) }
         let batch = TorchBatch(
-            tokenCounts: places.map { tasks[$0].ids.count }, tokenBudget: preferredBatch.tokens / processes + 1,
+            tokenCounts: places.map { tasks[$0].tokens.count }, tokenBudget: preferredBatch.tokens / processes + 1,
             ranks: processes)
         return try session.attempt { generation in
             var results = [[Float]](repeating: [], count: tasks.count)

@@ -1,8 +1,8 @@
-import Compute
 import Distillation
 import Engines
 import Foundation
 import JSON
+import Locking
 import Wire
 
 /// The learner's engine in processes of torch: they have the weights and compute s; the method is computed here.
@@ -32,8 +32,7 @@ package actor TorchTrainer: BatchTrainer {
     package func step(_ batch: TrainingBatch, learningRate: Double, version: UInt64) throws -> StepResult {
         let sequences = batch.sequences
         let passes = TorchBatch(
-            tokenCounts: sequences.map { $0.promptIDs.count + $0.responseIDs.count }, tokenBudget: options.tokenBudget,
-            ranks: processes
+            tokenCounts: sequences.map(\.tokens.count), tokenBudget: options.tokenBudget, ranks: processes
         ).passes
         return try session.attempt { generation in
             var statistics = BatchStatistics(), done = TorchJournal.Step()

@@ -13,6 +13,9 @@ package enum TorchWords {
         for line in lines {
             if let range = line.range(of: prefix) { return String(line[range.upperBound...]) }
         }
+        if let line = lines.last(where: { $0.contains("No module named opd_torch") }) {
+            return line + "; install it with pip install Sources/TorchEngine/Python, of the repository of opd"
+        }
         return reported(in: lines) ?? lines.last
     }
 

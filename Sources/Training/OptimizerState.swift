@@ -1,4 +1,5 @@
 import Models
+import Transformers
 
 /// The optimizer's moments as a safetensors file: `exp_avg.NAME` and `exp_avg_sq.NAME` in f32, the step in the metadata.
 extension Trainer {

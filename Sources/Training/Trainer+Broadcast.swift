@@ -1,5 +1,6 @@
 import Compute
 import Models
+import Transformers
 
 /// Adapters that are trained, and the weights below them.
 package struct Adaptation {

@@ -1,5 +1,8 @@
 import Compute
 import Models
+import Rules
+import Tokens
+import Transformers
 
 /// Master weights, optimizer state and the training step. Belongs to one actor.
 ///
@@ -118,7 +121,7 @@ package final class Trainer {
     ) rethrows -> [ResponseEvaluation] {
         var evaluations: [ResponseEvaluation] = []
         if sequences.isEmpty { context.zero(gradients.flat) }
-        for range in Packing.microBatches(tokenCounts: sequences.map(\.tokenCount), tokenBudget: tokenBudget) {
+        for range in Packing.microBatches(tokenCounts: sequences.map(\.tokens.count), tokenBudget: tokenBudget) {
             evaluations += try runMicroBatch(
                 sequences[range], accumulate: range.lowerBound > 0, coefficients: coefficients)
         }
@@ -172,7 +175,7 @@ package final class Trainer {
     ) rethrows -> [ResponseEvaluation] {
         let pool = transformer.pool
         let batch = SharedPrefixBatch(
-            sequences.map { ($0.promptIDs, $0.responseIDs) }, pool: pool, longAbove: configuration.longRopeAbove,
+            sequences.map(\.tokens), pool: pool, longAbove: configuration.longRopeAbove,
             reading: sequences.first?.reading ?? .text)
         defer { batch.releasePages(pool) }
         let x = transformer.forward(batch, saving: activations)

@@ -1,27 +1,30 @@
 import Models
+import Tokens
+import Transformers
 
 /// One prompt with its response, the tokens that carry loss.
-package struct TrainingSequence: Sendable {
-    /// The prompt, at least one token; it carries no loss.
-    package var promptIDs: [Int32]
-    package var responseIDs: [Int32]
+package struct TrainingSequence: TokenSequenceHolder, Sendable {
+    /// The prompt has at least one token.
+    package var tokens: TokenSequence
     /// The temperature the response was drawn at; log-probabilities are taken at the same, so that ratios compare like
     /// with like. 0 counts as 1.
     package var temperature: Float
     /// Whether the response was drawn from a model token by token, or is given as a text.
     package var reading: SequenceReading
 
-    package init(
-        promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1, reading: SequenceReading = .text
-    ) {
-        self.promptIDs = promptIDs
-        self.responseIDs = responseIDs
+    package init(_ tokens: TokenSequence, temperature: Float = 1, reading: SequenceReading = .text) {
+        self.tokens = tokens
         self.temperature = temperature
         self.reading = reading
     }
 
-    var ids: [Int32] { promptIDs + responseIDs }
-    var tokenCount: Int { promptIDs.count + responseIDs.count }
+    package init(
+        promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1, reading: SequenceReading = .text
+    ) {
+        self.init(
+            TokenSequence(promptIDs: promptIDs, responseIDs: responseIDs), temperature: temperature, reading: reading)
+    }
+
     var inverseTemperature: Float { temperature > 0 ? 1 / temperature : 1 }
 }
 
@@ -52,24 +55,5 @@ package struct OptimizerOptions: Sendable, Equatable {
         self.epsilon = epsilon
         self.weightDecay = weightDecay
         self.clipGradNorm = clipGradNorm
-    }
-}
-
-/// Splits a batch into micro-batches whose token counts stay within a budget, in order.
-package enum Packing {
-    /// - Parameter tokenBudget: most tokens of a micro-batch; a longer sequence stands alone.
-    package static func microBatches(tokenCounts: [Int], tokenBudget: Int) -> [Range<Int>] {
-        var ranges: [Range<Int>] = []
-        var start = 0, tokens = 0
-        for (index, count) in tokenCounts.enumerated() {
-            if index > start, tokens + count > tokenBudget {
-                ranges.append(start..<index)
-                start = index
-                tokens = 0
-            }
-            tokens += count
-        }
-        if start < tokenCounts.count { ranges.append(start..<tokenCounts.count) }
-        return ranges
     }
 }

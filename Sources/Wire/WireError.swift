@@ -9,7 +9,7 @@ package struct WireError: Error, Equatable, CustomStringConvertible {
         case truncated
         /// The header holds no message kind, or an enumeration value, that this version knows.
         case unknownKind
-        /// Above one of `WireLimits`.
+        /// Something is above one of `WireLimits`.
         case oversized
         /// Counts in the header and lengths of frames disagree.
         case lengthMismatch

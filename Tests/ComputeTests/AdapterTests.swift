@@ -1,4 +1,5 @@
 import Compute
+import Rules
 import Testing
 
 /// The merge of adapters and what their gradients need.

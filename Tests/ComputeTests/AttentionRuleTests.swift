@@ -1,4 +1,5 @@
 import Compute
+import Rules
 import Testing
 
 /// Attention with what families add to it: windows, soft caps, scales, norms over whole projections, partial rotation
@@ -31,28 +32,13 @@ import Testing
     func matchesReference(set: String, type: ElementType) {
         let context = ComputeContext(threads: 2, instructionSet: set, emulateBF16: nil)
         for layer in Self.cases(type, count: 140) {
-            let out = layer.run(context, splits: [140]).out
-            let want = layer.reference(
-                layer.qkv.floats().map(Double.init), layer.qNorm?.floats().map(Double.init),
-                layer.kNorm?.floats().map(Double.init))
-            #expect(relativeError(out.floats(), want) < (type == .f32 ? 4e-6 : 2e-2), "\(layer.shape) \(layer.rule)")
+            layer.expectReference(context, tolerance: type == .f32 ? 4e-6 : 2e-2)
         }
     }
 
-    /// One query at a time, a whole prompt, and prompts split at and off the blocks' ends.
     @Test(arguments: sets, ElementType.allCases)
     func bitsDoNotDependOnTheSplit(set: String, type: ElementType) {
-        let one = ComputeContext(threads: 1, instructionSet: set, emulateBF16: nil)
-        let two = ComputeContext(threads: 2, instructionSet: set, emulateBF16: nil)
-        for layer in Self.cases(type, count: 150) {
-            let whole = layer.run(two, splits: [150])
-            for splits in [[Int](repeating: 1, count: 150), [37, 64, 1, 48], [64, 64, 22], [149, 1]] {
-                let parts = layer.run(one, splits: splits)
-                #expect(parts.out.bits == whole.out.bits, "\(layer.shape) \(layer.rule) \(splits.count) parts")
-                #expect(parts.lse.bits == whole.lse.bits)
-                #expect(parts.q.bits == whole.q.bits)
-            }
-        }
+        for layer in Self.cases(type, count: 150) { layer.expectBitsDoNotDependOnTheSplit(set: set) }
     }
 
     @Test(arguments: sets, ElementType.allCases)
@@ -85,39 +71,10 @@ import Testing
     @Test(arguments: sets)
     func gradientMatchesFiniteDifferences(set: String) {
         for (index, layer) in Self.cases(.f32, count: 140).enumerated() {
-            var random = Random(9)
-            let dOut = random.tensor(140, layer.shape.queryColumns)
-            let weights = dOut.floats().map(Double.init)
-            let x = layer.qkv.floats().map(Double.init)
-            let (qn, kn) = (layer.qNorm?.floats().map(Double.init), layer.kNorm?.floats().map(Double.init))
-            func loss(_ x: [Double], _ q: [Double]?, _ k: [Double]?) -> Double {
-                zip(layer.reference(x, q, k), weights).reduce(0) { $0 + $1.0 * $1.1 }
-            }
-            var bits: [[UInt8]] = []
-            for threads in [1, 2] {
-                let context = ComputeContext(threads: threads, instructionSet: set, emulateBF16: nil)
-                let (d, dq, dk) = AttentionTests.backward(context, layer, dOut)
-                bits.append(d.bits + (dq?.bits ?? []) + (dk?.bits ?? []))
-                // The reference is slow; every case has its turn with the set that this machine uses.
-                if threads == 2 || (set != Self.sets.last && index % 4 != 0) { continue }
-                for _ in 0..<6 {
-                    let i = random.int(below: x.count)
-                    let slope = RowKernelTests.slope(x, i) { loss($0, qn, kn) }
-                    #expect(
-                        abs(Double(d.f32[i]) - slope) < 3e-5 + 2e-4 * abs(slope),
-                        "\(layer.shape) \(layer.rule) element \(i)")
-                }
-                if let qn, let kn, let dq, let dk {
-                    for _ in 0..<2 {
-                        let (i, j) = (random.int(below: qn.count), random.int(below: kn.count))
-                        let forQ = RowKernelTests.slope(qn, i) { loss(x, $0, kn) }
-                        let forK = RowKernelTests.slope(kn, j) { loss(x, qn, $0) }
-                        #expect(abs(Double(dq.f32[i]) - forQ) < 1e-4 + 2e-4 * abs(forQ))
-                        #expect(abs(Double(dk.f32[j]) - forK) < 1e-4 + 2e-4 * abs(forK))
-                    }
-                }
-            }
-            #expect(bits[0] == bits[1], "threads change \(layer.shape) \(layer.rule)")
+            // Every case has its turn with the set that this machine uses.
+            layer.expectGradient(
+                set: set, isCompared: set == Self.sets.last || index % 4 == 0, elements: 6, weights: 2,
+                tolerance: 3e-5, relative: 2e-4)
         }
     }
 

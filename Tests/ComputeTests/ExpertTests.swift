@@ -1,5 +1,6 @@
 import Compute
 import Glibc
+import Rules
 import Testing
 
 /// A mixture of experts against plain double precision.

@@ -1,6 +1,7 @@
 import CKernels
 import COneDNN
 import Compute
+import Rules
 import Testing
 
 /// The package's own bf16 product and packing against oneDNN's, bit by bit. Where this CPU or oneDNN does not have them,

@@ -1,5 +1,6 @@
 import Compute
 import Glibc
+import Rules
 import Testing
 
 @Suite struct HeadTests {
@@ -126,7 +127,7 @@ import Testing
                     lse: lse, coefficient: coefficient, dx: again, dW: written)
                 #expect(again.bits == dx.bits)
                 #expect(relativeError(written.floats(), wantW) < tolerance, "\(backend), \(vocabulary)")
-                // From kept logits: the same but for the rounding of a temperature.
+                // Kept logits give the same but for the rounding of a temperature.
                 let kept = Tensor(rows: rows, columns: vocabulary)
                 let (firstLogprobs, firstLse) = (logprobs, lse)
                 context.headLogprobs(

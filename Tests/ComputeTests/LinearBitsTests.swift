@@ -1,4 +1,5 @@
 import Compute
+import Rules
 import Testing
 
 /// The promise everything rests on: a row's bits depend on that row and the weights alone.

@@ -1,4 +1,5 @@
 import Compute
+import Rules
 import Testing
 
 @Suite struct LinearTests {

@@ -1,5 +1,6 @@
 import Compute
 import Glibc
+import Rules
 import Testing
 
 /// Each row kernel against plain Swift, for every instruction set this CPU has.

@@ -1,5 +1,6 @@
 import CKernels
 import Compute
+import Rules
 import TestSupport
 
 /// Small fixed random numbers: tests must not change from run to run.

@@ -1,5 +1,6 @@
 import Compute
 import Foundation
+import Locking
 import Synchronization
 import Testing
 

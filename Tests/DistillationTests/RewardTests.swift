@@ -74,7 +74,7 @@ import Testing
         #expect(statistics.ratioMean == 1 && statistics.rewardMean == 1.0 / 3)
     }
 
-    /// Of the whole batch, by finite differences: reward alone, and with grades.
+    /// The gradient of the whole batch is that of finite differences, for rewards alone and with grades.
     @Test(arguments: LossTests.objectives, RewardScale.allCases)
     func batchGradientMatchesFiniteDifferences(objective: PolicyGradient, scale: RewardScale) {
         for isGraded in [true, false] { expectSlopes(objective, isGraded, scale) }

@@ -17,7 +17,7 @@ enum Binary {
     /// A process that runs on its own.
     final class Running {
         let process = Process()
-        /// Of what it reads and writes; lives as long as this does.
+        /// The folder of what it reads and writes, which lives as long as this does.
         private let folder: String
 
         init(_ arguments: [String], input: String, folder: String, environment: [String: String]) throws {

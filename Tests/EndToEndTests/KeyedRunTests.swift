@@ -44,7 +44,7 @@ struct KeyedRunTests {
         try await withTemporaryFolder { folder in
             try await Self.writeRun(in: folder, steps: 1_000_000)
             let options = ["--set", "checkpoint.every=0", "--set", "evaluation.every=0"]
-            // Beyond loopback, which needs no permission with keys.
+            // The endpoint is beyond loopback, which needs no permission with keys.
             let run = try Binary.Running(
                 ["run", "run.yaml", "--set", "pipeline.endpoint=tcp://0.0.0.0:*"] + options, input: "", folder: folder,
                 environment: [:])

@@ -154,7 +154,7 @@ import Testing
             #expect(learnt.status == 0, "\(learnt.errors)")
             let metrics = try ProcessRunTests.metrics(folder, run: "learn")
             #expect(metrics.first?["eval_pass_at_1"] == "0.0" && metrics.last?["eval_pass_at_1"] == "1.0")
-            // Of the teacher's own responses.
+            // The rate is that of the teacher's own responses.
             #expect(metrics.dropFirst().allSatisfy { $0["pass_rate"] == "1.0" })
             for text in ["held-out problems right", "ended here: pass@1 1.0 has reached 1.0"] {
                 #expect(learnt.output.contains(text), "\(learnt.output)")

@@ -3,6 +3,7 @@ import Distillation
 import Generation
 import Models
 import Testing
+import Transformers
 
 private func request(_ id: UInt64, _ promptIDs: [Int32], _ maxTokens: Int) -> SampleRequest {
     SampleRequest(
@@ -10,7 +11,7 @@ private func request(_ id: UInt64, _ promptIDs: [Int32], _ maxTokens: Int) -> Sa
         parameters: SamplingSettings(maxTokens: maxTokens))
 }
 
-struct RequestQueueTests {
+@Suite struct RequestQueueTests {
     private func takeAll(_ queue: RequestQueue, atMost count: Int) -> [[UInt64]] {
         var queue = queue
         var taken: [[UInt64]] = []
@@ -39,7 +40,7 @@ struct RequestQueueTests {
     }
 }
 
-struct AdmissionTests {
+@Suite struct AdmissionTests {
     private static let configuration = ModelConfiguration(
         family: .llama, vocabularySize: 96, hiddenSize: 32, intermediateSize: 64, layerCount: 2, headCount: 4,
         keyValueHeadCount: 2, headDimension: 8, maxPositions: 512, tiedEmbeddings: true)

@@ -5,7 +5,7 @@ import Generation
 import Randomness
 import Testing
 
-struct PhiloxTests {
+@Suite struct PhiloxTests {
     /// Known answers of the Random123 distribution for philox4x32 with 10 rounds.
     @Test func knownAnswers() {
         let zero = Philox.words(counter: (0, 0, 0, 0), key: (0, 0))
@@ -29,7 +29,7 @@ struct PhiloxTests {
     }
 }
 
-struct SamplingTests {
+@Suite struct SamplingTests {
     private func logSumExp(_ row: [Float]) -> Float {
         let top = row.max()!
         return Float(Double(top) + log(row.reduce(0.0) { $0 + exp(Double($1 - top)) }))

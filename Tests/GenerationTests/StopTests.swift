@@ -4,9 +4,11 @@ import Generation
 import Models
 import Testing
 import Tokenizers
+import Tokens
+import Transformers
 
 /// What ends a response changes no token and no log-probability before its end.
-struct StopTests {
+@Suite struct StopTests {
     private static let configuration = ModelConfiguration(
         family: .llama, vocabularySize: 96, hiddenSize: 32, intermediateSize: 64, layerCount: 1, headCount: 4,
         keyValueHeadCount: 2, headDimension: 8, maxPositions: 128, tiedEmbeddings: true)
@@ -64,7 +66,8 @@ struct StopTests {
         if temperature == 0 { #expect(late.ids.prefix(place) == free.ids.prefix(place)) }
         #expect(late.finishReason == (late.ids.last == stop ? .stop : .length))
         if topP == 1 {
-            let scored = try ScoringEngine(model: model()).score([Self.prompt + late.ids], from: [Self.prompt.count])
+            let scored = try ScoringEngine(model: model()).score(
+                [TokenSequence(promptIDs: Self.prompt, responseIDs: late.ids)])
             #expect(scored[0].map(\.bitPattern) == late.logprobs.map(\.bitPattern))
         }
         settings.minTokens = 40

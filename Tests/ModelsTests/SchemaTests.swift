@@ -1,6 +1,8 @@
 import Compute
 import Models
+import Rules
 import Testing
+import Transformers
 
 /// What follows from the schema of a layer: the order of parameters, the places of a broadcast.
 @Suite struct SchemaTests {

@@ -70,7 +70,7 @@ import Testing
 
     @Test(arguments: ["../outside", "/etc/passwd", "model//x", "model/../state.json", "."])
     func aManifestThatLeavesTheFolderIsRefused(name: String) throws {
-        // With sums that are right: only the name is wrong.
+        // The sums are right: only the name is wrong.
         try inNewest(
             """
             python3 -c "

@@ -156,7 +156,7 @@ final class FakeServer: Sendable {
         case .drop: return false
         case .hang:
             var byte: UInt8 = 0
-            // Until the other side goes.
+            // It waits until the other side goes.
             return recv(connection, &byte, 1, 0) > 0
         }
     }

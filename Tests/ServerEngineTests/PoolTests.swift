@@ -36,6 +36,18 @@ import Testing
         #expect(long.choice(tokens: 5000, now: .zero) == .use(0))
     }
 
+    /// One that is started again is asked within ten seconds, however long it was away.
+    @Test func leavesASilentServerOutForTenSecondsAtMost() {
+        var pool = pool(1), now = Duration.zero, longest = Duration.zero
+        for _ in 0..<20 {
+            pool.begin(0, tokens: 1)
+            pool.failed(0, tokens: 1, reason: "refused", isGone: true, isSilent: true, now: now)
+            longest = max(longest, pool.servers[0].leftOutUntil - now)
+            now = pool.servers[0].leftOutUntil
+        }
+        #expect((.seconds(5) ... .seconds(10)).contains(longest))
+    }
+
     @Test func leavesAFailingServerOutForLongerAndLonger() {
         var pool = pool(2), now = Duration.zero, waits: [Double] = []
         for _ in 0..<12 {

@@ -5,6 +5,7 @@ import Models
 import ServerEngine
 import TestSupport
 import Testing
+import Transformers
 import Wire
 
 /// Samplers that drive a server and bring it weights.

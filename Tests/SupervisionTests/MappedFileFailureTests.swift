@@ -4,7 +4,7 @@ import Models
 import Supervision
 import Testing
 
-struct MappedFileFailureTests {
+@Suite struct MappedFileFailureTests {
     @Test func aMappedFileThatIsCutShortEndsTheProcessWithOneLine() async throws {
         let result = await #expect(processExitsWith: .exitCode(1), observing: [\.standardErrorContent]) {
             MappedFileFailure.endWithOneLine()

@@ -1,14 +1,8 @@
 import Distillation
 import Foundation
 import Telemetry
+import TestSupport
 import Testing
-
-struct TemporaryFolder: ~Copyable {
-    let path = NSTemporaryDirectory() + "opd-telemetry-\(UUID().uuidString)"
-    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-    func read(_ name: String) throws -> String { try String(contentsOfFile: "\(path)/\(name)", encoding: .utf8) }
-}
 
 @Suite struct MetricsTests {
     private func metrics(_ step: UInt64) -> StepMetrics {
@@ -84,10 +78,10 @@ struct TemporaryFolder: ~Copyable {
         try file.close()
         let writer = try MetricsWriter(folder: folder.path, resumingAfter: 2)
         try writer.append(metrics(3))
-        let lines = try folder.read("metrics.jsonl").split(separator: "\n").map(String.init)
+        let lines = try folder.text(of: "metrics.jsonl").split(separator: "\n").map(String.init)
         #expect(lines == (UInt64(0)...3).map { metrics($0).jsonLine })
         _ = try MetricsWriter(folder: folder.path, resumingAfter: nil)
-        #expect(try folder.read("metrics.jsonl") == "")
+        #expect(try folder.text(of: "metrics.jsonl") == "")
     }
 
     @Test func keptLengthStopsAtWhatIsNotAStep() {
@@ -136,7 +130,7 @@ struct TemporaryFolder: ~Copyable {
             scored: .init(trajectory: trajectory, teacherLogprobs: [-0.25, -1]))
         let writer = try SamplesWriter(folder: folder.path, resumingAfter: nil)
         try writer.append(record)
-        let text = try folder.read("samples.jsonl")
+        let text = try folder.text(of: "samples.jsonl")
         let object = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
         #expect(object["prompt"] as? String == "a \"b\"\n\u{1}é")
         #expect(object["response"] as? String == "c\\")
@@ -167,12 +161,12 @@ struct TemporaryFolder: ~Copyable {
         let first = try SuspectsWriter(folder: folder.path, resumingAfter: nil)
         for step in 1...3 { try first.append(record(step: step, tokens: 2), flaw: "a \"reason\"") }
         let second = try SuspectsWriter(folder: folder.path, resumingAfter: 2)
-        let line = try #require(try folder.read("suspects.jsonl").split(separator: "\n").last)
+        let line = try #require(try folder.text(of: "suspects.jsonl").split(separator: "\n").last)
         let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         #expect(object["step"] as? Int == 2 && object["flaw"] as? String == "a \"reason\"")
         for step in 3...30 { try second.append(record(step: step, tokens: 1 << 19), flaw: "long") }
-        #expect(try folder.read("suspects.jsonl").utf8.count <= SuspectsWriter.limit)
+        #expect(try folder.text(of: "suspects.jsonl").utf8.count <= SuspectsWriter.limit)
         try second.append(record(step: 31, tokens: 2), flaw: "short")
-        #expect(try folder.read("suspects.jsonl").split(separator: "\n").count == 2 + 15 + 1)
+        #expect(try folder.text(of: "suspects.jsonl").split(separator: "\n").count == 2 + 15 + 1)
     }
 }

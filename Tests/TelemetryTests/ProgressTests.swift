@@ -2,6 +2,7 @@ import Distillation
 import Foundation
 import Logging
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct ProgressTests {
@@ -149,7 +150,7 @@ import Testing
         terminal.print("log")
         terminal.endLive()
         terminal.print("end")
-        #expect(try folder.read("out") == "\r\u{1b}[Kone\r\u{1b}[Klog\none\nend\n")
+        #expect(try folder.text(of: "out") == "\r\u{1b}[Kone\r\u{1b}[Klog\none\nend\n")
         let plain = Console(descriptor: file.fileDescriptor)
         #expect(!plain.isTerminal)
         let progress = RunProgress(steps: 2, console: plain)
@@ -157,7 +158,7 @@ import Testing
         progress.record(evaluated(1))
         progress.finish()
         RunProgress(steps: 2, verbosity: .quiet, console: plain).record(evaluated(1))
-        #expect(try folder.read("out").hasSuffix("end\nstep 1/2, held-out KL 0.6900\n"))
+        #expect(try folder.text(of: "out").hasSuffix("end\nstep 1/2, held-out KL 0.6900\n"))
     }
 
     @Test func aLogRecordIsOneLineInTheFileAndOnTheConsole() throws {
@@ -172,11 +173,11 @@ import Testing
         logger.debug("hidden")
         logger.info("step", metadata: ["b": "2", "a": "1"])
         logger.warning("odd\nthing\u{1b}[31m")
-        let lines = try folder.read("learner.log").split(separator: "\n").map(String.init)
+        let lines = try folder.text(of: "learner.log").split(separator: "\n").map(String.init)
         #expect(lines.count == 2)
         #expect(lines[0].hasSuffix("Z info learner: step a=1 b=2"))
         #expect(lines[1].hasSuffix("Z warning learner: odd\\nthing?[31m"))
-        #expect(try folder.read("console") == "learner: warning: odd\\nthing?[31m\n")
+        #expect(try folder.text(of: "console") == "learner: warning: odd\\nthing?[31m\n")
         #expect(RunLogHandler.timestamp(seconds: 951_827_696, nanoseconds: 7_000_000) == "2000-02-29T12:34:56.007Z")
     }
 
@@ -213,7 +214,7 @@ import Testing
         #expect(summary.text().contains("go on:   opd run x.yaml --resume"))
     }
 
-    /// Of a generated task the summary shows what the student had wrong, and how to ask and measure more of it.
+    /// The summary of a generated task shows what the student had wrong, and how to ask and measure more of it.
     @Test func theSummaryOfATaskShowsWorkedProblems() {
         var summary = RunSummary(name: "sums", steps: 40, seconds: 61, modelPath: "runs/sums/model")
         (summary.passBefore, summary.passAfter, summary.teacherPass) = (0.4, 0.95, 0.99)

@@ -23,6 +23,12 @@ package final class TemporaryFolder: Sendable {
     }
 
     package func read(_ name: String) -> String? { readText("\(path)/\(name)") }
+
+    /// - Throws: `TestFileError` where there is no such file.
+    package func text(of name: String) throws -> String {
+        guard let text = read(name) else { throw TestFileError(path: "\(path)/\(name)", code: ENOENT) }
+        return text
+    }
 }
 
 package struct TestFileError: Error {

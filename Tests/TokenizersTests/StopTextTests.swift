@@ -3,7 +3,7 @@ import Tokenizers
 
 /// Stop texts over a vocabulary in which they begin and end within tokens.
 @Suite struct StopTextTests {
-    /// With byte tokens, as SentencePiece's vocabularies have them.
+    /// A vocabulary with byte tokens, as SentencePiece's have them.
     private static let tokens = [
         "<unk>", "a", "b", "ab", "END", "xE", "ND.", "D", "N", "</s>", "<0x0A>", "<0xC3>", "<0xA9>",
     ]

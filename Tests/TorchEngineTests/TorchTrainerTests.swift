@@ -123,7 +123,7 @@ private let python = ProcessInfo.processInfo.environment["OPD_TORCH_PYTHON"]
             for pid in pids { kill(pid, SIGKILL) }
         }
         _ = try await step(trainer, 0)
-        // Before there is a state: from the model.
+        // There is no state yet: it begins again from the model.
         killIt()
         _ = try await step(trainer, 1)
         let written = "\(folder.path)/written"
@@ -170,7 +170,7 @@ private let python = ProcessInfo.processInfo.environment["OPD_TORCH_PYTHON"]
                 id: RolloutID(group: UInt64(row), sample: 0), kind: .train, teacher: "t",
                 ids: example.promptIDs + example.responseIDs, promptCount: example.promptIDs.count, leaseID: 0)
         }
-        tasks[2].promptCount = tasks[2].ids.count
+        tasks[2].tokens = SupervisedExample(promptIDs: tasks[2].ids, responseIDs: [])
         let one = try await torch.score(tasks), other = try await native.score(tasks)
         #expect(one.map(\.count) == other.map(\.count) && one[2].isEmpty)
         for (own, their) in zip(one, other) { #expect(apart(own, their) < 1e-4) }

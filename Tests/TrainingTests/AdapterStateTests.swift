@@ -3,6 +3,7 @@ import Foundation
 import Models
 import Testing
 import Training
+import Transformers
 
 /// Adapters outside of memory: snapshots, checkpoints.
 @Suite struct AdapterStateTests {

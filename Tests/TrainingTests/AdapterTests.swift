@@ -2,9 +2,11 @@ import Compute
 import Foundation
 import Generation
 import Models
+import Rules
 import TestSupport
 import Testing
 import Training
+import Transformers
 
 /// Adapters: gradients, and merged weights on both sides of a broadcast.
 @Suite struct AdapterTests {
@@ -218,8 +220,7 @@ import Training
             let received = UnsafeRawBufferPointer(start: memory.bytes, count: snapshot.byteCount)
             let model = try LanguageModel(files, type: variant.type, threads: 3 - threads)
             try model.apply(try snapshot.read(received, owner: files.path as NSString), to: files)
-            let scores = try ScoringEngine(model: model).score(
-                sequences.map { $0.promptIDs + $0.responseIDs }, from: sequences.map(\.promptIDs.count))
+            let scores = try ScoringEngine(model: model).score(sequences.map(\.tokens))
             let evaluations = trainer.computeGradients(sequences) { _, evaluation in
                 evaluation.logprobs.map { _ in 0 }
             }
@@ -230,8 +231,7 @@ import Training
             let exported = try LanguageModel(
                 try ModelFiles.open(folder + "/merged"), type: variant.type, threads: threads)
             #expect(
-                try ScoringEngine(model: exported).score(
-                    sequences.map { $0.promptIDs + $0.responseIDs }, from: sequences.map(\.promptIDs.count)) == scores)
+                try ScoringEngine(model: exported).score(sequences.map(\.tokens)) == scores)
         }
         #expect(bits[0] == bits[1])
     }

@@ -2,12 +2,14 @@ import Compute
 import Distillation
 import Generation
 import Models
+import Rules
 import TestSupport
 import Testing
 import Training
+import Transformers
 
 /// Sampling, teacher-forced scoring and the learner's forward give the same log-probability to the last bit.
-struct BitEqualityTests {
+@Suite struct BitEqualityTests {
     struct Variant: CustomTestStringConvertible, Sendable {
         let name: String
         let configuration: ModelConfiguration
@@ -76,18 +78,17 @@ struct BitEqualityTests {
             let model = LanguageModel(
                 configuration: variant.configuration, parameters: parameters, type: variant.type,
                 context: ComputeContext(threads: threads))
-            let scores = try ScoringEngine(model: model, tokenBudget: budget).score(
-                order.map { $0.promptIDs + reference[$0.id]!.ids }, from: order.map { $0.promptIDs.count })
+            let sequences = order.map {
+                TrainingSequence(promptIDs: $0.promptIDs, responseIDs: reference[$0.id]!.ids, reading: .drawn)
+            }
+            let scores = try ScoringEngine(model: model, tokenBudget: budget).score(sequences.map(\.tokens))
             let trainer = Trainer(
                 configuration: variant.configuration,
                 masters: randomParameters(variant.configuration, seed: 11), type: variant.type, threads: threads,
                 tokenBudget: budget)
-            let evaluations = trainer.computeGradients(
-                order.map {
-                    TrainingSequence(
-                        promptIDs: $0.promptIDs, responseIDs: reference[$0.id]!.ids, reading: .drawn)
-                }
-            ) { _, evaluation in evaluation.logprobs.map { _ in 0 } }
+            let evaluations = trainer.computeGradients(sequences) { _, evaluation in
+                evaluation.logprobs.map { _ in 0 }
+            }
             for (index, request) in order.enumerated() {
                 let sampled = reference[request.id]!.logprobs.map(\.bitPattern)
                 #expect(scores[index].map(\.bitPattern) == sampled)
@@ -251,55 +252,10 @@ struct BitEqualityTests {
         let weights = ParameterBuffer(layout: trainer.broadcastLayout)
         trainer.writeBroadcast(into: UnsafeMutableRawBufferPointer(mutating: weights.bytes))
         model.replaceWeights(weights.bytes, owner: weights)
-        let scores = try ScoringEngine(model: model).score(
-            sequences.map { $0.promptIDs + $0.responseIDs }, from: sequences.map { $0.promptIDs.count })
+        let scores = try ScoringEngine(model: model).score(sequences.map(\.tokens))
         let evaluations = trainer.computeGradients(sequences) { _, evaluation in
             evaluation.logprobs.map { _ in 0 }
         }
         #expect(scores == evaluations.map(\.logprobs))
     }
-}
-
-/// Weights large enough that the distributions are far from uniform.
-func randomParameters(_ configuration: ModelConfiguration, seed: UInt64) -> ParameterBuffer {
-    var random = SeededRandom(seed: seed)
-    let buffer = ParameterBuffer(layout: ParameterLayout(configuration, matrixType: .f32))
-    for entry in buffer.layout.entries {
-        let tensor = buffer.tensor(entry)
-        let isNorm = entry.spec.name.contains("norm")
-        let scale: Float = isNorm ? 0.2 : 1.7 / Float(entry.spec.shape.last!).squareRoot()
-        for index in 0..<tensor.rows * tensor.columns {
-            tensor.f32[index] = (isNorm ? 1 : 0) + scale * Float.random(in: -1.7...1.7, using: &random)
-        }
-    }
-    return buffer
-}
-
-/// Prompts of 1 to 150 tokens, after `system` tokens that all begin with, with 1 to 4 samples each, 1 to 90 new tokens.
-func randomRequests(
-    _ configuration: ModelConfiguration, groups: Int, system: Int = 0, using random: inout SeededRandom
-) -> [SampleRequest] {
-    var requests: [SampleRequest] = []
-    let beginning = (0..<system).map { _ in Int32.random(in: 0..<Int32(configuration.vocabularySize), using: &random) }
-    for group in 0..<groups {
-        let prompt =
-            beginning
-            + (0..<Int.random(in: 1...150, using: &random)).map { _ in
-                Int32.random(in: 0..<Int32(configuration.vocabularySize), using: &random)
-            }
-        let maxTokens = Int.random(in: 1...90, using: &random)
-        for sample in 0..<Int.random(in: 1...4, using: &random) {
-            requests.append(
-                SampleRequest(
-                    id: UInt64(requests.count), promptIDs: prompt, seed: UInt64(42 + group),
-                    sample: UInt32(sample), parameters: SamplingSettings(maxTokens: maxTokens)))
-        }
-    }
-    return requests
-}
-
-/// Groups in another order, each kept together.
-func shuffledGroups(_ requests: [SampleRequest], using random: inout SeededRandom) -> [SampleRequest] {
-    Dictionary(grouping: requests, by: \.seed).sorted { $0.key < $1.key }.map(\.value)
-        .shuffled(using: &random).flatMap { $0 }
 }

@@ -1,5 +1,6 @@
 import Compute
 import Models
+import Rules
 
 extension BitEqualityTests {
     /// Models with what is particular of each family, in sizes that no model has.

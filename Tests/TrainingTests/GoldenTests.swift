@@ -5,6 +5,7 @@ import Generation
 import Models
 import Testing
 import Training
+import Transformers
 
 /// One folder of reference outputs: a tiny model with what transformers and torch computed from it in f32.
 struct GoldenCase: CustomTestStringConvertible {
@@ -91,7 +92,7 @@ struct GoldenArrays {
 }
 
 /// What transformers computes in f32.
-struct GoldenTests {
+@Suite struct GoldenTests {
     private static let firstCases: Set = ["llama-tied", "llama3-rope", "qwen2", "qwen3"]
 
     @Test func thereAreCases() { #expect(!GoldenCase.all.isEmpty, "no case folder under \(GoldenCase.goldenRoot)") }

@@ -3,6 +3,7 @@ import Distillation
 import Models
 import Testing
 import Training
+import Transformers
 
 /// The gradients of whole objectives, through the model: the slope of the loss along each parameter's own gradient is
 /// that gradient's norm.

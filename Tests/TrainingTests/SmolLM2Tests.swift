@@ -4,6 +4,8 @@ import Foundation
 import Generation
 import Models
 import Testing
+import Tokens
+import Transformers
 
 /// Where `make models` puts the model.
 private enum InstalledModel {
@@ -79,7 +81,7 @@ struct SmolLM2Tests {
         let prompts = samples.map { cases[Int($0.id) / 2].promptIds }
         let single = try LanguageModel(ModelFiles.open(InstalledModel.folder), type: .bf16, threads: 1)
         let scores = try ScoringEngine(model: single, tokenBudget: 700).score(
-            zip(prompts, samples).map { $0 + $1.ids }, from: prompts.map(\.count))
+            zip(prompts, samples).map { TokenSequence(promptIDs: $0, responseIDs: $1.ids) })
         for (score, sample) in zip(scores, samples) {
             #expect(score.map(\.bitPattern) == sample.logprobs.map(\.bitPattern))
         }

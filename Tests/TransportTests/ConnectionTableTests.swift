@@ -2,7 +2,7 @@ import Testing
 import Transport
 import ZeroMQ
 
-struct ConnectionTableTests {
+@Suite struct ConnectionTableTests {
     private static func table(_ change: (inout ConnectionLimits) -> Void = { _ in }) -> ConnectionTable {
         var limits = ConnectionLimits()
         change(&limits)

@@ -246,60 +246,6 @@ struct TransportConformanceTests {
         await lively.close()
     }
 
-    @Test(arguments: links)
-    func closesWhileOthersSend(_ link: Link) async throws {
-        for _ in 0..<5 {
-            var options = TransportOptions()
-            options.linger = .milliseconds(100)
-            let learner = try link.learner(options)
-            let member = try link.member(learner, "w", options)
-            await withTaskGroup(of: Void.self) { group in
-                for _ in 0..<4 {
-                    group.addTask {
-                        for index in 0..<500 {
-                            try? member.send(.heartbeatReply(HeartbeatReply(epoch: 0, version: UInt64(index))))
-                            try? learner.send(.shutdown(Shutdown(reason: "x")), to: PeerID("w"))
-                        }
-                    }
-                }
-                group.addTask { for await _ in learner.events {} }
-                group.addTask { for await _ in member.events {} }
-                group.addTask {
-                    await learner.close()
-                    await member.close()
-                }
-            }
-            await learner.close()
-        }
-    }
-
-    @Test(arguments: links)
-    func closeSendsWhatIsQueued(_ link: Link) async throws {
-        let learner = try link.learner(.init())
-        let member = try link.member(learner, "w", .init())
-        for index in 0..<100 { try member.send(.goodbye(Goodbye(reason: "\(index)"))) }
-        await member.close()
-        var events = learner.events.makeAsyncIterator()
-        for index in 0..<100 {
-            #expect(await events.next() == .message(.goodbye(Goodbye(reason: "\(index)")), from: PeerID("w")))
-        }
-        await learner.close()
-    }
-
-    @Test(arguments: links)
-    func cancelledConsumerGetsNil(_ link: Link) async throws {
-        let learner = try link.learner(.init())
-        let task = Task {
-            var count = 0
-            for await _ in learner.events { count += 1 }
-            return count
-        }
-        try await Task.sleep(for: .milliseconds(20))
-        task.cancel()
-        #expect(await task.value == 0)
-        await learner.close()
-    }
-
     private var samples: [Message] {
         [
             .hello(
@@ -318,26 +264,4 @@ struct TransportConformanceTests {
                     epoch: 3)),
         ]
     }
-}
-
-/// The in-process learner, with the network that its members need.
-final class NetworkLearner: Transport {
-    let network: InProcessNetwork
-    private let learner: any Transport
-
-    init(_ network: InProcessNetwork) {
-        self.network = network
-        learner = network.learner()
-    }
-
-    func send(_ message: Message, to peer: PeerID) throws(WireError) { try learner.send(message, to: peer) }
-    var events: TransportEvents { learner.events }
-    func close() async { await learner.close() }
-    var statistics: TransportStatistics { learner.statistics }
-}
-
-/// Keeps transports open that a test never closes.
-enum Abandoned {
-    private static let kept = Locked<[any Transport]>([])
-    static func keep(_ transport: any Transport) { kept.withLock { $0.append(transport) } }
 }

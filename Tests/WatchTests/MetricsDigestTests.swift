@@ -51,7 +51,7 @@ import Watch
             let (low, high) = (series["low"]?.array?[index].double ?? 0, series["high"]?.array?[index].double ?? 0)
             #expect(abs(low - Double(steps.lowerBound) / 3) < 1e-3 && abs(high - Double(steps.upperBound) / 3) < 1e-3)
         }
-        // Of the 501 evaluations an even choice, the first and the last among them, each exact.
+        // An even choice of the 501 evaluations is left, the first and the last among them, each exact.
         let steps = document["evaluations"]?["ends"]?["step"]?.array?.compactMap(\.int) ?? []
         #expect(steps.first == 0 && steps.last == 5000 && steps.count <= 257 && steps.count > 100)
         let values = document["evaluations"]?["eval_teacher_kl"]?.array?.compactMap(\.double) ?? []

@@ -19,21 +19,29 @@ import tempfile
 import time
 
 import pipeline
-from pipeline import Disk, Pipeline, tail
-from tiny import write_run
+from pipeline import Disk, Pipeline, Server, tail
+from tiny import SERVER_TIMEOUT, write_run
 
+KINDS = ["distillation", "adapters", "off_policy", "teacher_server", "sampler_server"]
+# Kinds with a server, and the model it begins with.
+SERVED = {"teacher_server": "teacher", "sampler_server": "student"}
 PATIENCE = 120  # seconds without a step after which a run is stuck
 LEASE = 1.0  # of run.yaml
+FLAWS = 0.03  # of a server's answers
 
 
 class Chaos:
-    def __init__(self, pipeline, disk, seed, wanted, only=None, keys=False):
+    def __init__(self, pipeline, disk, seed, wanted, only=None, keys=False, kind="distillation"):
         self.keys = keys
         self.faults = [fault for fault in self.FAULTS if not only or fault[0].__name__ in only]
+        if pipeline.server:
+            self.faults += [fault for fault in self.SERVER_FAULTS if not only or fault[0].__name__ in only]
         self.pipeline, self.disk, self.dice, self.wanted = pipeline, disk, random.Random(seed), wanted
         self.survived = {}
         self.due = []  # (time, what ends a fault)
         self.corrupted_at = None
+        # A server that samples has one worker.
+        self.alone = "rollout" if kind == "sampler_server" else None
 
     # Faults return False when they do not fit the moment.
 
@@ -61,7 +69,7 @@ class Chaos:
 
     def add_member(self):
         role = self.dice.choice(self.pipeline.roles)
-        if len(self.pipeline.of(role)) > 2:
+        if len(self.pipeline.of(role)) > 2 or role == self.alone:
             return False
         self.pipeline.start(role)
         return None
@@ -185,6 +193,21 @@ class Chaos:
             self.pipeline.wall_clocks.set(name, int(self.dice.choice([-1, 1]) * 10 ** self.dice.uniform(1, 8)))
         return None
 
+    def kill_server(self):
+        """It comes back at once or after a while, with the weights that it had at first."""
+        server = self.pipeline.server
+        if server.child.ended():
+            return False
+        server.child.send(signal.SIGCONT)
+        server.end()
+        self.later(self.dice.choice([0, self.dice.uniform(0.5, 4)]), server.start)
+        return None
+
+    def suspend_server(self):
+        """Shorter or longer than the run waits for an answer."""
+        return self.suspend(self.pipeline.server.child, self.dice.choice([1, SERVER_TIMEOUT + 1]))
+
+    SERVER_FAULTS = ((kill_server, 4), (suspend_server, 2))
     FAULTS = (
         (kill_member, 4),
         (suspend_member, 4),
@@ -271,18 +294,26 @@ def write_keys(opd, folder):
 def whole_run(opd, folder, steps, staleness, kind, chaos=None, seed=0, only=None, keys=False):
     """Runs to the end; returns the pipeline's result, what went wrong, and the faults."""
     os.makedirs(folder)
-    write_run(folder, steps, staleness, kind)
+    server = None
+    if kind in SERVED:
+        server = Server(opd, folder, SERVED[kind], FLAWS if chaos else 0, seed)
+    write_run(folder, steps, staleness, kind, server and server.url)
     if keys:
         write_keys(opd, folder)
     disk = Disk(f"{folder}/runs/tiny") if chaos else None
-    run = Pipeline(opd, folder, moves_clocks=bool(chaos), samples_teacher=kind == "off_policy")
-    attack = Chaos(run, disk, seed, chaos or 0, only, keys)
+    run = Pipeline(opd, folder, moves_clocks=bool(chaos), samples_teacher=kind == "off_policy", server=server)
+    attack = Chaos(run, disk, seed, chaos or 0, only, keys, kind)
     try:
+        if server:
+            server.start()
         run.start_learner()
         for role in run.roles * (2 if chaos else 1):
-            run.start(role)
+            if role != attack.alone or not run.of(role):
+                run.start(role)
         problem = attack.run(steps)
         problems = ([problem] if problem else []) + run.surprises
+        if server:
+            attack.survived |= {f"answers: {what}": count for what, count in server.flaws().items()}
         if problem:
             return None, None, problems, attack.survived
         return result(folder), run.metrics(), problems, attack.survived
@@ -296,13 +327,14 @@ def whole_run(opd, folder, steps, staleness, kind, chaos=None, seed=0, only=None
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    names = [fault.__name__ for fault, _ in Chaos.FAULTS + Chaos.SERVER_FAULTS]
     parser.add_argument("opd")
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--staleness", type=int, default=0)
-    parser.add_argument("--kind", default="distillation", choices=["distillation", "adapters", "off_policy"])
+    parser.add_argument("--kind", default="distillation", choices=KINDS)
     parser.add_argument("--keys", action="store_true", help="encrypt; the undisturbed run stays in plain text")
-    parser.add_argument("--only", nargs="+", choices=[fault.__name__ for fault, _ in Chaos.FAULTS], metavar="FAULT")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="FAULT")
     parser.add_argument("--steps-per-fault", type=int, help="3, and 12 with --kind off_policy, whose steps are short")
     parser.add_argument("--keep", action="store_true", help="leave the folder of the runs")
     options = parser.parse_args()
@@ -350,7 +382,9 @@ def main():
                 if line["staleness_max"] is not None and line["staleness_max"] > options.staleness:
                     problems.append(f"step {line['step']} was trained on samples {line['staleness_max']} versions old")
         if found and options.staleness == 0:
-            expected, _, unexpected, _ = whole_run(opd, f"{folder}/undisturbed", steps, 0, options.kind)
+            # The server grades with the native engine's very numbers.
+            kind = "distillation" if options.kind == "teacher_server" else options.kind
+            expected, _, unexpected, _ = whole_run(opd, f"{folder}/undisturbed", steps, 0, kind)
             problems += unexpected
             if expected and expected[0] != found[0]:
                 problems.append("the weights are not those of the undisturbed run")
@@ -365,7 +399,7 @@ def main():
             options.keep = True
             sys.exit(1)
         what = "the weights are those of an undisturbed run" if options.staleness == 0 else "the books balance"
-        print(f"{sum(survived.values())} faults survived in {steps} steps and {seconds} s; {what} ({kinds})")
+        print(f"{options.faults} faults survived in {steps} steps and {seconds} s; {what} ({kinds})")
     finally:
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)

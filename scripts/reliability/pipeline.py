@@ -1,5 +1,6 @@
 """The processes of a run, as a supervisor that means harm has them."""
 
+import collections
 import contextlib
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 
 from proxy import Proxy
@@ -96,11 +98,36 @@ def free_port():
         return probe.getsockname()[1]
 
 
+class Server:
+    """A server that grades or samples beside a run; see server.py. Its address stays the same."""
+
+    def __init__(self, opd, folder, model, flaws, seed):
+        """flaws: how many of its answers are wrong, 0 to 1."""
+        self.folder, port = folder, free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "server.py")
+        words = [opd, f"{folder}/{model}", folder, str(port), "--flaws", str(flaws), "--seed", str(seed)]
+        self.command, self.child = [sys.executable, script, *words], None
+
+    def start(self):
+        self.child = Child("server", self.command, self.folder)
+
+    def end(self):
+        self.child.send(signal.SIGKILL)
+        self.child.wait()
+
+    def flaws(self):
+        """Wrong answers so far, by kind."""
+        with open(f"{self.folder}/flaws") as file:
+            return collections.Counter(line.split()[1] for line in file)
+
+
 class Pipeline:
     """A learner, and members that reach it through a proxy each."""
 
-    def __init__(self, opd, folder, dice=None, moves_clocks=False, samples_teacher=False):
-        """samples_teacher: whether workers hold the teacher, and nobody grades (off_policy)."""
+    def __init__(self, opd, folder, dice=None, moves_clocks=False, samples_teacher=False, server=None):
+        """samples_teacher: whether workers hold the teacher, and nobody grades (off_policy); server: beside the run."""
+        self.server = server
         self.opd, self.folder, self.port = opd, folder, free_port()
         self.roles = ["rollout"] if samples_teacher else ["rollout", "scorer"]
         self.teacher = ["--teacher", "default"] if samples_teacher else []
@@ -178,6 +205,8 @@ class Pipeline:
             child.send(signal.SIGKILL)
             child.send(signal.SIGCONT)
             child.wait()
+        if self.server:
+            self.server.end()
         for proxy in self.proxies.values():
             proxy.close()
 

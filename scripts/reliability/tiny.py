@@ -11,6 +11,8 @@ CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' "
     "+ '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+# Seconds; a server hangs for longer.
+SERVER_TIMEOUT = 5
 PROMPTS = ["Name a river.", "What is two plus two?", "Why is the sky blue?", "Write a line.", "Say hello."]
 
 
@@ -73,10 +75,11 @@ def write_model(folder, seed, tokenizer):
     shutil.copyfile(tokenizer, f"{folder}/tokenizer.json")
 
 
-def write_run(folder, steps, staleness=0, kind="distillation"):
+def write_run(folder, steps, staleness=0, kind="distillation", server=None):
     """Models, prompts and run.yaml in `folder`; the run is named `tiny`.
 
-    kind: distillation, adapters (the same, of adapters alone) or off_policy.
+    kind: distillation, adapters (the same, of adapters alone), off_policy, or teacher_server and sampler_server, where
+    the server at the address `server` grades or samples.
     """
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
     tokenizer = os.path.join(root, "Tests", "Fixtures", "golden", "bpe-qwen.tokenizer.json")
@@ -89,11 +92,18 @@ def write_run(folder, steps, staleness=0, kind="distillation"):
     objective = "{ loss: truncated_importance_sampling, advantage: current }" if staleness else "{}"
     if kind == "off_policy":
         objective = "{ kind: off_policy }"
-    adapters = "lora: { rank: 4, alpha: 8 }\n" if kind == "adapters" else ""
+    more = "lora: { rank: 4, alpha: 8 }\n" if kind == "adapters" else ""
+    teacher = "model: teacher, dtype: f32"
+    if kind == "teacher_server":
+        teacher += f", tokenizer: teacher, server: {{ kind: vllm, urls: ['{server}'], timeout_s: {SERVER_TIMEOUT} }}"
+    if kind == "sampler_server":
+        more = (
+            f"rollout: {{ engine: server, server: {{ kind: vllm, url: '{server}', timeout_s: {SERVER_TIMEOUT} }} }}\n"
+        )
     with open(f"{folder}/run.yaml", "w") as file:
         file.write(f"""name: tiny
 student: {{ model: student, dtype: f32 }}
-teachers: {{ default: {{ model: teacher, dtype: f32 }} }}
+teachers: {{ default: {{ {teacher} }} }}
 data: {{ prompts: prompts.jsonl, heldout: heldout.jsonl, prompts_per_step: 4, samples_per_prompt: 4 }}
 sampling: {{ max_tokens: 24 }}
 objective: {objective}
@@ -101,4 +111,4 @@ training: {{ steps: {steps}, learning_rate: 1.0e-3 }}
 pipeline: {{ threads: 1, lease_s: 1, heartbeat_s: 0.2, max_staleness: {staleness}, connect_timeout_s: 120, slots: 8 }}
 evaluation: {{ every: 10 }}
 checkpoint: {{ every: 2, keep_last: 3 }}
-{adapters}""")
+{more}""")

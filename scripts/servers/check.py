@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs distillations with a real vLLM server on this machine, and checks what comes of them.
 
-One server, whose log-probabilities are compared with the native ones, is a teacher that is killed and started again in
-mid-run, and then a sampler that is brought all weights. Another is a sampler that is brought adapters.
+One server, whose log-probabilities are compared with the native ones, is a teacher that hangs, and is killed and
+started again, in mid-run, and then a sampler that is brought all weights. Another is a sampler that is brought
+adapters.
 usage: check.py OPD MODELS PYTHON [--only NAME ...]
 """
 
@@ -55,16 +56,15 @@ class Checks:
             file.write("".join(f"{key}: {value}\n" for key, value in lines.items()))
         return path
 
-    def run(self, name, sections, during=lambda: None):
-        """Runs to the end; `during` is called after the first step."""
+    def run(self, name, sections, *disturbances):
+        """Runs to the end; the first of `disturbances` is called after the first step, the next after the second."""
         path = self.configuration(name, sections)
-        begun, is_disturbed = time.monotonic(), False
+        begun, waiting = time.monotonic(), list(disturbances)
         run = subprocess.Popen([self.opd, "run", path])
         try:
             while run.poll() is None:
-                if not is_disturbed and len(self.metrics(name)) > 0:
-                    is_disturbed = True
-                    during()
+                if waiting and len(self.metrics(name)) > len(disturbances) - len(waiting):
+                    waiting.pop(0)()
                 if time.monotonic() - begun > PATIENCE:
                     raise SystemExit(f"error: {name} is not done after {PATIENCE} s; see {self.folder}")
                 time.sleep(0.1)
@@ -76,7 +76,7 @@ class Checks:
         print(f"{name}: {json.dumps(steps[-1]) if steps else 'no steps'}", flush=True)
         if run.returncode or len(steps) != STEPS:
             raise SystemExit(f"error: {name} ended with {run.returncode} after {len(steps)} steps; see {self.folder}")
-        if not is_disturbed:
+        if waiting:
             raise SystemExit(f"error: {name} was over before it could be disturbed")
         return steps
 
@@ -103,18 +103,36 @@ class Checks:
         return self.whole
 
     def check_teacher(self):
-        """A teacher at a server that grades as the native one, and is killed and started again."""
+        """A teacher at a server that grades as the native one, hangs, and is killed and started again."""
         server = self.whole_server()
         self.compare(server)
         section = (
             f"{{ default: {{ model: {self.teacher}, dtype: f32, tokenizer: {self.teacher}, "
             f"server: {{ kind: vllm, urls: ['{server.url}'], model: model }} }} }}"
         )
-        self.run("teacher", {"teachers": section}, lambda: self.restart(server, "teacher"))
+        self.run(
+            "teacher",
+            {"teachers": section},
+            lambda: self.suspend(server, "teacher"),
+            lambda: self.restart(server, "teacher"),
+        )
+
+    def suspend(self, server, name):
+        """Stops the server's processes until the status names it."""
+        server.signal(signal.SIGSTOP)
+        try:
+            self.named(server, name, "hangs")
+        finally:
+            server.signal(signal.SIGCONT)
 
     def restart(self, server, name):
         """Kills the server, waits until the status names it, and starts it again."""
         server.kill()
+        self.named(server, name, "is down")
+        server.start(wait=False)
+
+    def named(self, server, name, what):
+        """Waits until `opd status` names the server."""
         begun = time.monotonic()
         while True:
             status = subprocess.run(
@@ -126,8 +144,7 @@ class Checks:
                 raise SystemExit(f"error: opd status does not name {server.url}:\n{status.stdout}{status.stderr}")
             time.sleep(0.2)
         line = next(line for line in status.stdout.splitlines() if server.url in line)
-        print(f"while the server is down: {line}", flush=True)
-        server.start(wait=False)
+        print(f"while the server {what}, after {time.monotonic() - begun:.0f} s: {line}", flush=True)
 
     def compare(self, server):
         """The server's log-probabilities of random ids are the native ones."""

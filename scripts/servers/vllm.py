@@ -78,11 +78,15 @@ class VLLM:
         finally:
             connection.close()
 
+    def signal(self, number):
+        """Sends a signal to the server and the engines it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
     def kill(self):
         """Ends the server and the engines it has started, without a word."""
         if self.process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self.process.wait()
         self.process = None

@@ -22,12 +22,12 @@ typedef struct {
     /// NULL: GET; else what is posted, as JSON.
     const uint8_t *body;
     size_t body_count;
-    /// For `Authorization: Bearer`; NULL: none.
+    /// The secret of `Authorization: Bearer`; NULL: none.
     const char *key;
     /// PEM file of the authorities that are trusted; NULL: the system's.
     const char *ca_file;
     long connect_timeout_ms;
-    /// Of the whole transfer.
+    /// The longest time of the whole transfer.
     long timeout_ms;
 } ccurl_request;
 

@@ -8,5 +8,3 @@ typedef struct ck_team ck_team;
 ck_team *ck_team_create(int threads, void (*enter)(void));
 /// Stops and joins the threads; no run may be in progress.
 void ck_team_destroy(ck_team *team);
-/// Names the calling thread for debuggers and top; cut to 15 bytes.
-void ck_thread_name(const char *name);

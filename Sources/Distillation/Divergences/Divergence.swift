@@ -62,7 +62,7 @@ package struct DivergenceTerm: Sendable, Equatable {
         self.pull = pull
     }
 
-    /// That of a class without probability on either side.
+    /// The term of a class without probability on either side.
     package static let none = DivergenceTerm(value: 0, pull: 0)
 }
 

@@ -8,20 +8,26 @@ package enum AdapterFolder {
     private static let fingerprintKey = "base_fingerprint"
 
     /// Writes a folder.
-    /// - Parameter base: the model that was adapted: its path goes into the configuration.
+    /// - Parameters:
+    ///   - values: f32, in the layout's places.
+    ///   - base: the model that was adapted: its path goes into the configuration.
     /// - Throws: `ModelError` when a file cannot be written (disk full).
     package static func write(
-        _ adapters: Adapters, to folder: String, base: ModelFiles, fingerprint: UInt64
+        _ layout: AdapterLayout, _ values: UnsafeRawBufferPointer, to folder: String, base: ModelFiles,
+        fingerprint: UInt64
     ) throws {
         try FileSystem.createFolder(folder)
-        let entries = adapters.layout.parameters.entries
+        let entries = layout.parameters.entries
         var writer = try SafetensorsWriter(
             folder.appendingPath(weightsName),
             entries: entries.map { .init(prefix + $0.spec.name, .f32, $0.spec.shape) },
             metadata: ["format": "pt", fingerprintKey: String(fingerprint, radix: 16)])
-        for entry in entries { try writer.append(UnsafeRawBufferPointer(adapters.values.values(entry))) }
+        for entry in entries {
+            try writer.append(
+                UnsafeRawBufferPointer(rebasing: values[entry.byteOffset..<entry.byteOffset + entry.byteCount]))
+        }
         try writer.finish()
-        let shape = adapters.layout.shape
+        let shape = layout.shape
         let configuration: JSONValue = [
             "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": .string(base.path),
             "r": .integer(shape.rank), "lora_alpha": number(shape.alpha),
@@ -42,17 +48,22 @@ package enum AdapterFolder {
         return base
     }
 
-    /// Overwrites adapters with those that `write` wrote.
+    /// Overwrites values with those that `write` wrote.
+    /// - Parameter values: f32, in the layout's places.
     /// - Throws: `ModelError` naming what does not fit.
-    package static func read(_ folder: String, into adapters: Adapters) throws {
+    package static func read(
+        _ folder: String, _ layout: AdapterLayout, into values: UnsafeMutableRawBufferPointer
+    ) throws {
         let file = try SafetensorsFile.open(folder.appendingPath(weightsName))
-        for entry in adapters.layout.parameters.entries {
+        for entry in layout.parameters.entries {
             let name = prefix + entry.spec.name
             guard try file.entry(name).shape == entry.spec.shape else {
                 throw ModelError(
                     .tensor, "\(file.path): tensor '\(name)' has not the shape of this run's; use another checkpoint")
             }
-            try file.read(name, into: UnsafeMutableBufferPointer(mutating: adapters.values.values(entry)))
+            let place = UnsafeMutableRawBufferPointer(
+                rebasing: values[entry.byteOffset..<entry.byteOffset + entry.byteCount])
+            try file.read(name, into: place.assumingMemoryBound(to: Float.self))
         }
     }
 

@@ -1,4 +1,5 @@
-import Compute
+import Randomness
+import Rules
 
 /// Which matrices have low-rank adapters, and how strong these are: W' = W + (alpha / rank) B A.
 ///
@@ -41,7 +42,7 @@ package struct AdapterLayout: Sendable {
     /// Rank, scale and the targets that the model has.
     package let shape: AdapterShape
     package let parameters: ParameterLayout
-    let configuration: ModelConfiguration
+    package let configuration: ModelConfiguration
     /// Outputs of every matrix of the model.
     private let heights: [String: Int]
     private let adapted: Set<String>
@@ -85,15 +86,31 @@ package struct AdapterLayout: Sendable {
         }
     }
 
-    func adapts(_ name: String) -> Bool { adapted.contains(name) }
+    package func adapts(_ name: String) -> Bool { adapted.contains(name) }
 
     /// Outputs of a matrix of the model.
-    func height(of name: String) -> Int { heights[name] ?? 0 }
+    package func height(of name: String) -> Int { heights[name] ?? 0 }
 
     /// Names of A and B of a matrix `….weight`.
     package static func names(adapting name: String) -> (a: String, b: String) {
         let stem = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
         return (stem + ".lora_A.weight", stem + ".lora_B.weight")
+    }
+
+    /// Writes values to begin with, which change nothing: B is zero, A uniform in ±1 / sqrt(inputs). Equal seeds give
+    /// equal values on every machine.
+    /// - Parameter memory: `parameters.byteCount` bytes.
+    package func initialize(_ memory: UnsafeMutableRawBufferPointer, seed: UInt64) {
+        precondition(memory.count == parameters.byteCount, "the adapters' memory has another size")
+        memory.initializeMemory(as: UInt8.self, repeating: 0)
+        for (index, entry) in parameters.entries.enumerated() {
+            var random = SplitMix64(seed: seed, stream: UInt64(index))
+            let place = UnsafeMutableRawBufferPointer(
+                rebasing: memory[entry.byteOffset..<entry.byteOffset + entry.byteCount])
+            entry.spec.initialization.fill(
+                place.assumingMemoryBound(to: Float.self), inputs: entry.columns, layers: configuration.layerCount,
+                random: &random)
+        }
     }
 
     /// Trained values.

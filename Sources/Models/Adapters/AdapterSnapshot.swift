@@ -1,4 +1,3 @@
-import Compute
 import Randomness
 
 /// Adapters as they are broadcast: a head of 64 bytes, then the values in the layout's places. Numbers are
@@ -40,15 +39,26 @@ package struct AdapterSnapshot: Sendable {
     }
 
     /// Writes `byteCount` bytes, 64-byte aligned.
-    package func write(_ adapters: Adapters, into memory: UnsafeMutableRawBufferPointer) {
-        precondition(memory.count == byteCount, "the snapshot's memory has another size")
-        memory.copyBytes(from: head)
-        UnsafeMutableRawBufferPointer(rebasing: memory[Self.headByteCount...]).copyMemory(from: adapters.values.bytes)
+    /// - Parameter values: f32, in the layout's places.
+    package func write(_ values: UnsafeRawBufferPointer, into memory: UnsafeMutableRawBufferPointer) {
+        body(ofNew: memory).copyMemory(from: values)
     }
 
-    /// The adapters in a snapshot, as a view of its bytes, which `owner` keeps alive.
+    /// Writes `byteCount` bytes, 64-byte aligned: adapters to begin with, which change nothing.
+    package func writeInitial(seed: UInt64, into memory: UnsafeMutableRawBufferPointer) {
+        layout.initialize(body(ofNew: memory), seed: seed)
+    }
+
+    /// Writes the head; the values' place is behind it.
+    private func body(ofNew memory: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer {
+        precondition(memory.count == byteCount, "the snapshot's memory has another size")
+        memory.copyBytes(from: head)
+        return UnsafeMutableRawBufferPointer(rebasing: memory[Self.headByteCount...])
+    }
+
+    /// The f32 values in a snapshot, in the layout's places.
     /// - Throws: `ModelError` when they are not adapters of this shape and base model.
-    package func read(_ bytes: UnsafeRawBufferPointer, owner: AnyObject) throws -> Adapters {
+    package func values(in bytes: UnsafeRawBufferPointer) throws -> UnsafeRawBufferPointer {
         func refuse(_ message: String) -> ModelError { ModelError(.invalidArgument, message) }
         guard bytes.count == byteCount, bytes.starts(with: Self.magic) else {
             throw refuse("they are not \(byteCount) bytes of adapters")
@@ -60,10 +70,7 @@ package struct AdapterSnapshot: Sendable {
         guard bytes[24..<Self.headByteCount].elementsEqual(head[24...]) else {
             throw refuse("the adapters are of another base model; give learner and worker the same student.model")
         }
-        // The buffer is only read; the view type has no read-only form.
-        let values = UnsafeMutableRawPointer(mutating: bytes.baseAddress! + Self.headByteCount)
-        return Adapters(
-            layout: layout, values: ParameterBuffer(layout: layout.parameters, viewing: values, owner: owner))
+        return UnsafeRawBufferPointer(rebasing: bytes[Self.headByteCount...])
     }
 }
 
@@ -74,15 +81,6 @@ extension ModelFiles {
         let reader = TensorReader(self)
         var fingerprint = FNVHash()
         for spec in configuration.parameters { fingerprint.add(try reader.values(of: spec.name)) }
-        return fingerprint.value
-    }
-}
-
-extension ParameterBuffer {
-    /// The number that `ModelFiles.fingerprint` gives for the same values. The layout is that of a whole model, in f32.
-    package var fingerprint: UInt64 {
-        var fingerprint = FNVHash()
-        for entry in layout.entries { fingerprint.add(values(entry)) }
         return fingerprint.value
     }
 }

@@ -1,5 +1,5 @@
-import Compute
 import JSON
+import Rules
 
 /// Typed access to the keys of a config.json, with errors that name file and key.
 package struct ConfigReader {

@@ -1,5 +1,3 @@
-import Compute
-
 /// Experts of which each token goes through a few, in place of one feed-forward network.
 package struct ExpertShape: Sendable, Equatable {
     /// Experts of a layer.
@@ -25,11 +23,4 @@ package struct ExpertShape: Sendable, Equatable {
 extension ModelConfiguration {
     /// Whether a layer has experts in place of one feed-forward network.
     package func hasExperts(layer: Int) -> Bool { experts?.layers.contains(layer) == true }
-
-    /// How tokens choose experts; nil where no layer has any.
-    var expertRule: ExpertRule? {
-        experts.map {
-            ExpertRule(perRow: $0.perToken, normalizesChosen: $0.normalizesChosen, activation: activation)
-        }
-    }
 }

@@ -1,4 +1,4 @@
-import Compute
+import Rules
 
 /// The shape of a model: everything the engine needs to know besides the weights.
 ///
@@ -84,6 +84,9 @@ package struct ModelConfiguration: Sendable, Equatable {
 
     /// Columns of a head that positions turn, its first.
     package var rotaryDimension: Int { Int(Double(headDimension) * partialRotaryFactor) }
+
+    /// The longest sequence whose positions turn by the frequencies of short ones; nil where all do.
+    package var longRopeAbove: Int? { [rope.longAbove, slidingRope?.longAbove].compactMap(\.self).min() }
 
     /// The rotary embedding of most layers.
     package var rope: Rope { Rope(theta: ropeTheta, scaling: ropeScaling) }

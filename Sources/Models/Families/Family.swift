@@ -1,5 +1,5 @@
-import Compute
 import JSON
+import Rules
 import Tokenizers
 
 /// A family of decoder-only transformers, described by data: how its files are recognised, what absent keys of

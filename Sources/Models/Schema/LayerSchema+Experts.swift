@@ -39,7 +39,7 @@ extension String {
 
 extension LayerNames {
     /// The names of one expert's matrices: gate and up, as they are stacked, and down.
-    func expert(_ index: Int) -> (gateUp: [String], down: [String]) {
+    package func expert(_ index: Int) -> (gateUp: [String], down: [String]) {
         let names = schema.groups.first { $0.role == .experts }?.modules.map {
             prefix + $0.name.ofExpert(index) + ".weight"
         }

@@ -123,13 +123,13 @@ package struct RunCourse: Sendable {
     /// Adds what a batch of rollouts cost.
     /// - Parameters:
     ///   - isTrained: false for one that was given up.
-    ///   - told: what a forward pass costs a teacher that the cost model lacks; nil: not known.
+    ///   - teacherCost: what a forward pass costs a teacher that the cost model lacks; nil: not known.
     package mutating func addCost(
-        of batch: [ScoredTrajectory], isTrained: Bool, told: (_ teacher: String) -> PassCost? = { _ in nil }
+        of batch: [ScoredTrajectory], isTrained: Bool, teacherCost: (_ teacher: String) -> PassCost? = { _ in nil }
     ) {
         guard var model = costModel else { return }
         for teacher in model.unknownTeachers(of: batch) {
-            if let cost = told(teacher) {
+            if let cost = teacherCost(teacher) {
                 model.add(teacher: teacher, cost)
             } else {
                 uncountedTeachers.insert(teacher)

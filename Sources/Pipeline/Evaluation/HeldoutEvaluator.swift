@@ -2,6 +2,7 @@ import Distillation
 import Engines
 import Exchange
 import Locking
+import Tokens
 import Wire
 
 /// Answers the held-out prompts of a run in the learner's own process, with the weights that are trained: where no
@@ -51,7 +52,7 @@ package struct HeldoutEvaluator: Sendable {
         let tasks = prompts.enumerated().filter { !$0.element.responseIDs.isEmpty }.map { index, prompt in
             ScoreTask(
                 id: RolloutID(group: UInt64(index), sample: 0), kind: .evaluation, teacher: "",
-                ids: prompt.ids + prompt.responseIDs, promptCount: prompt.ids.count, leaseID: 0)
+                tokens: TokenSequence(promptIDs: prompt.ids, responseIDs: prompt.responseIDs), leaseID: 0)
         }
         guard !tasks.isEmpty else { return nil }
         let logprobs = try await sampler.score(tasks)

@@ -9,14 +9,14 @@ package struct MismatchWatch: Sendable {
     package static let bound = 0.05
 
     /// The mean of which was warned last.
-    private var told = bound
+    private var reported = bound
 
     package init() {}
 
-    /// What to say of a step's mean; nil: nothing, since it is small, or not twice what was told already.
+    /// What to say of a step's mean; nil: nothing, since it is small, or not twice what was reported already.
     package mutating func warning(step: UInt64, mean: Double?, largest: Double?) -> String? {
-        guard let mean, mean > told else { return nil }
-        told = 2 * mean
+        guard let mean, mean > reported else { return nil }
+        reported = 2 * mean
         let largest = largest.map { ", up to \(Self.text($0))" } ?? ""
         return "step \(step): sampler and trainer differ by \(Self.text(mean)) nats a token\(largest), with the same "
             + "weights; above \(Self.bound) ratios hardly make up for it: check that both engines have the same model, "

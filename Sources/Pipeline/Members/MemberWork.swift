@@ -17,9 +17,9 @@ struct MemberWork<Work: LeasedWork>: Sendable {
     private(set) var end: MemberEnd?
     /// Why the member cannot go on.
     var failure: (any Error)?
-    /// Granted, not begun yet.
+    /// Work that was granted and is not begun yet.
     var queue: [Work] = []
-    /// Under way.
+    /// The items under way.
     var active: Set<WorkItem> = []
     /// The items under way that nobody wants any more.
     var cancelled: Set<WorkItem> = []

@@ -90,7 +90,7 @@ package actor RolloutWorker: WorkingMember {
     /// Takes what the engine tells, while messages come and go.
     private func followSampling() async {
         do {
-            for try await event in backend.events { take(event) }
+            for try await event in backend.events { handle(event) }
             guard !Task.isCancelled else { return }
             work.failure = MemberError("the engine has ended")
         } catch {
@@ -99,7 +99,7 @@ package actor RolloutWorker: WorkingMember {
         work.wake()
     }
 
-    private func take(_ event: SamplingEvent) {
+    private func handle(_ event: SamplingEvent) {
         switch event {
         case .progress: work.progress()
         case .completed(let trajectories):
@@ -176,12 +176,12 @@ package actor RolloutWorker: WorkingMember {
         fetching = Task { [weak self] in
             for await outcome in outcomes {
                 guard !Task.isCancelled else { return }
-                await self?.take(outcome)
+                await self?.handle(outcome)
             }
         }
     }
 
-    private func take(_ outcome: WeightFetchOutcome) {
+    private func handle(_ outcome: WeightFetchOutcome) {
         guard !Task.isCancelled else { return }
         switch outcome {
         case .fetched(let weights):

@@ -72,7 +72,7 @@ package actor TeacherScorer: WorkingMember {
         var tokens = 0
         var count = 0
         for task in ready {
-            tokens += task.ids.count
+            tokens += task.tokens.count
             if count > 0, tokens > limit.tokens || count == limit.tasks { break }
             count += 1
         }
@@ -84,7 +84,7 @@ package actor TeacherScorer: WorkingMember {
     private func check(_ grades: [[Float]], _ batch: [ScoreTask]) throws {
         for (task, logprobs) in zip(batch, grades) {
             // What becomes of the step is for the learner to decide, as configured.
-            let count = task.ids.count - task.promptCount
+            let count = task.responseIDs.count
             if logprobs.count != count {
                 let what = "\(logprobs.count) log-probabilities for the \(count) tokens of rollout \(task.id)"
                 work.logger.warning("teacher '\(teacher)' gave \(what); check the model's files")

@@ -54,7 +54,7 @@ package enum TransportBenchmark {
     ) async throws -> (first: Double, second: Double) {
         var bursts = transport.events.bursts.makeAsyncIterator()
         var seconds: [Double] = []
-        // To its members the second is another learner.
+        // The second is another learner to its members.
         for epoch: UInt64 in 1...2 {
             var exchange = Exchange(plan: plan, options: ExchangeOptions(runID: "bench"), epoch: epoch)
             let origin = ContinuousClock.now

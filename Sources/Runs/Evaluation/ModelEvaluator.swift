@@ -1,6 +1,7 @@
 import Distillation
 import Engines
 import Telemetry
+import Tokens
 import Wire
 import Wording
 
@@ -104,8 +105,8 @@ package struct ModelEvaluator: Sendable {
         let tasks = zip(problems.items, responses).flatMap { item, samples in
             samples.map { sample in
                 ScoreTask(
-                    id: sample.id, kind: .evaluation, teacher: "", ids: item.promptIDs + sample.responseIDs,
-                    promptCount: item.promptIDs.count, leaseID: 0)
+                    id: sample.id, kind: .evaluation, teacher: "",
+                    tokens: TokenSequence(promptIDs: item.promptIDs, responseIDs: sample.responseIDs), leaseID: 0)
             }
         }
         var grades = try await teacher.score(tasks)[...]

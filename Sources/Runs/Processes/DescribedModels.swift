@@ -18,7 +18,7 @@ struct DescribedModels: Sendable {
     /// Describes what is on this machine, and says of which teacher nothing is known.
     /// - Throws: `UsageError` for what does not fit, and the engine's errors for files that are wrong.
     init(_ configuration: RunConfiguration, engines: EngineChoice, logger: Logger) async throws {
-        // Of who trains it: another engine may have room for less.
+        // The engine that trains it is asked: another may have room for less.
         let student = configuration.trainerReference(log: "")
         self.student = try await namingKeys { try await engines.factory(for: student).describe(student) }
         for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {

@@ -174,7 +174,7 @@ struct PromptReader: Sendable {
     private func example(_ problem: Exercise, _ task: ExerciseGenerator) throws -> SupervisedExample {
         let name = "task '\(task)': problem '\(problem.prompt)'"
         let example = try wholeExample(problem.chat, problem.response, named: name)
-        let count = example.promptIDs.count + example.responseIDs.count
+        let count = example.count
         guard count <= context else {
             throw UsageError(
                 "\(name) has \(count) tokens with its response, but the student's context is \(context); "
@@ -219,7 +219,7 @@ struct RenderedPrompt {
 }
 
 extension PromptLine {
-    /// With what a chat template may read beside roles and contents: calls of tools, thoughts, names.
+    /// The conversation, with what a chat template may read beside roles and contents: calls of tools, thoughts, names.
     var chat: Conversation { Conversation(messages.map(\.object), tools: tools) }
 }
 

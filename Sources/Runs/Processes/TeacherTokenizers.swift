@@ -24,7 +24,7 @@ struct TeacherTokenizers: TokenizerPolicy {
     /// What was found of tokenizers that hellos told of, by teacher and fingerprint.
     private let judged = JudgedTokenizers()
 
-    /// Of so many tokenizers more than those on this machine a run looks at the tokens.
+    /// How many tokenizers a run compares token by token, beside those on this machine.
     private static let mostJudged = 64
 
     init(_ configuration: RunConfiguration, _ student: Tokenizer) {
@@ -91,10 +91,10 @@ struct TeacherTokenizers: TokenizerPolicy {
             return .accepted(foreignIDs: known?.foreignIDs ?? [])
         }
         if theirs == fingerprint { return .accepted(foreignIDs: []) }
-        return judged.verdict(label, theirs, limit: Self.mostJudged) { judge(hello, label) }
+        return judged.verdict(label, theirs, limit: Self.mostJudged) { compare(hello, label) }
     }
 
-    private func judge(_ hello: Hello, _ label: String) -> TokenizerVerdict {
+    private func compare(_ hello: Hello, _ label: String) -> TokenizerVerdict {
         let isShared = maps[label] == .shared
         guard !hello.addedTokens.isEmpty, let tokenizer = student.replacingAddedTokens(hello.addedTokens),
             tokenizer.fingerprint == hello.tokenizerFingerprint

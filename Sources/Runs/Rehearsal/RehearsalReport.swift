@@ -7,7 +7,7 @@ package struct RehearsalReport: Sendable, Equatable {
         /// Such as `scorer of math`.
         var name: String
         var count: Int
-        /// Of one of them; nil: its memory is elsewhere, or not known.
+        /// The memory of one of them; nil: it is elsewhere, or not known.
         var bytes: Int?
     }
 

@@ -17,9 +17,7 @@ extension RunSetup {
         }
         func seconds(_ sequences: [StepLoad.Sequence]) async throws -> Double {
             if isSupervised {
-                let examples = sequences.map {
-                    SupervisedExample(promptIDs: $0.prompt.ids, responseIDs: $0.responseIDs)
-                }
+                let examples = sequences.map(\.tokens)
                 return try await timed { _ = try await trainer.step(examples, learningRate: 0, version: 0) }
             }
             let batch = sequences.enumerated().map { group, sequence in
@@ -79,8 +77,8 @@ extension RunSetup {
                 }
                 _ = try await backend.score(Array(tasks.prefix(1)))
                 let seconds = try await timed { _ = try await backend.score(tasks) }
-                let rate = seconds / Double(tasks.reduce(0) { $0 + $1.ids.count })
-                let tokens = own.sequences.reduce(0) { $0 + $1.tokens } * own.samples
+                let rate = seconds / Double(tasks.reduce(0) { $0 + $1.tokens.count })
+                let tokens = own.sequences.reduce(0) { $0 + $1.tokens.count } * own.samples
                 measured.seconds = longer(measured.seconds, rate * Double(tokens) / Double(max(1, scorers)))
             }
             measured.processes.append(process("scorer, \(label)", scorers, reference, &memory))

@@ -1,5 +1,6 @@
 import Configuration
 import Distillation
+import Tokens
 import Wire
 
 /// One optimizer step's sequences as they are at their longest: prompts from the beginning of the file, responses of as
@@ -10,7 +11,7 @@ struct StepLoad {
         var prompt: Prompt
         var responseIDs: [Int32]
 
-        var tokens: Int { prompt.ids.count + responseIDs.count }
+        var tokens: TokenSequence { TokenSequence(promptIDs: prompt.ids, responseIDs: responseIDs) }
     }
 
     /// Those of different prompts, one of each.
@@ -39,7 +40,7 @@ struct StepLoad {
     func first(tokens: Int, atMost count: Int = .max) -> [Sequence] {
         var left = tokens
         let fitting = sequences.prefix(count).prefix { sequence in
-            left -= sequence.tokens
+            left -= sequence.tokens.count
             return left >= 0
         }
         return fitting.isEmpty ? Array(sequences.prefix(1)) : Array(fitting)
@@ -63,6 +64,6 @@ extension StepLoad.Sequence {
     func scoreTask(group: Int) -> ScoreTask {
         ScoreTask(
             id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: prompt.teacher ?? "",
-            ids: prompt.ids + responseIDs, promptCount: prompt.ids.count, leaseID: 0)
+            tokens: tokens, leaseID: 0)
     }
 }

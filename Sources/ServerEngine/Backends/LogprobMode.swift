@@ -9,7 +9,7 @@ package enum LogprobMode: Sendable, Equatable {
     /// The very distribution that was drawn from.
     case processed
 
-    /// Below this a log-probability is that of the only choice there was.
+    /// A log-probability nearer to 0 than this is that of the only choice there was.
     private static let certain: Float = 1e-4
 
     /// Tells from the most probable token's log-probability when it alone could be drawn, at temperature 1 and 2; nil

@@ -24,7 +24,7 @@ package actor ServerSampler: RolloutBackend {
 
     private struct Run: Sendable {
         var task: RolloutTask
-        /// Of the weights it is sampled with; nil: none yet.
+        /// The version of the weights it is sampled with; nil: none yet.
         var version: UInt64?
         var work: Task<Void, Never>?
     }

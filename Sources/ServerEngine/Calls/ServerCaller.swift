@@ -41,7 +41,6 @@ package actor ServerCaller {
     private var silent: [Int: Duration] = [:]
     private var watching: Task<Void, Never>?
     private let lastTrouble = Locked<String?>(nil)
-    private let lastAnswer = Locked<ContinuousClock.Instant?>(nil)
 
     /// Wrong answers to one request after which it is given up: by then every server has been asked, or one again.
     private static let mostFlaws = 4
@@ -59,8 +58,6 @@ package actor ServerCaller {
 
     /// The servers that do not work, and why; nil while all do.
     package nonisolated var trouble: String? { lastTrouble.withLock { $0 } }
-    /// When a server last answered anything.
-    package nonisolated var answeredAt: ContinuousClock.Instant? { lastAnswer.withLock { $0 } }
 
     private var now: Duration { origin.duration(to: .now) }
 
@@ -130,13 +127,14 @@ package actor ServerCaller {
                 if isFirst { try await confirm(index, address) }
                 pool.succeeded(index, tokens: tokens, latency: begun.duration(to: .now))
                 silent[index] = nil
-                lastAnswer.withLock { $0 = .now }
-                changed()
+                wakeWaiters()
                 return value
             } catch let failure as CallFailure where failure.passes {
                 let isNew = pool.servers[index].trouble == nil
-                pool.failed(index, tokens: tokens, reason: "\(failure)", isGone: failure.kind != .flaw, now: now)
-                changed()
+                pool.failed(
+                    index, tokens: tokens, reason: "\(failure)", isGone: failure.kind != .flaw,
+                    isSilent: failure.kind == .unreachable && failure.status == nil, now: now)
+                wakeWaiters()
                 if isNew { logger.warning("\(reference.key): \(address.url): \(failure); it is tried again") }
                 if failure.kind == .flaw { flaws += 1 }
                 guard flaws < Self.mostFlaws else {
@@ -144,11 +142,11 @@ package actor ServerCaller {
                 }
             } catch let error where error is CancellationError || Task.isCancelled {
                 pool.cancelled(index, tokens: tokens)
-                changed()
+                wakeWaiters()
                 throw CancellationError()
             } catch {
                 pool.cancelled(index, tokens: tokens)
-                changed()
+                wakeWaiters()
                 throw error is CallFailure ? EngineError("\(reference.key): \(address.url): \(error)") : error
             }
         }
@@ -214,7 +212,7 @@ package actor ServerCaller {
             }
         }
         silent = silent.filter { pool.servers[$0.key].requests > 0 }
-        changed()
+        wakeWaiters()
         guard pool.servers.contains(where: { $0.requests > 0 }) else {
             watching = nil
             return false
@@ -246,7 +244,7 @@ package actor ServerCaller {
         }
     }
 
-    private func changed() {
+    private func wakeWaiters() {
         let silences = silent.sorted { $0.key < $1.key }
             .compactMap { index, since -> String? in
                 let server = pool.servers[index]
@@ -272,7 +270,7 @@ package actor ServerCaller {
         Task {
             try? await Task.sleep(for: wait + .milliseconds(1))
             if wakeAt == time { wakeAt = nil }
-            changed()
+            wakeWaiters()
         }
     }
 }

@@ -61,15 +61,8 @@ package struct ServerAddress: Sendable {
     }
 
     /// Asks for something to be done.
-    /// - Returns: false when the server does not know how, which is allowed of an optional request.
-    @discardableResult
-    package func perform(_ request: ServerRequest) async throws -> Bool {
-        do {
-            try await ask(.init(request) { body throws(AnswerFlaw) in try DoneAnswer.check(body) })
-            return true
-        } catch let failure as CallFailure where failure.status == 404 && request.isOptional {
-            return false
-        }
+    package func perform(_ request: ServerRequest) async throws {
+        try await ask(.init(request) { body throws(AnswerFlaw) in try DoneAnswer.check(body) })
     }
 }
 

@@ -36,6 +36,8 @@ package struct ServerPool: Sendable {
     /// The first wait after a failure; doubled with each in a row.
     private static let firstBackoff = Duration.milliseconds(500)
     private static let longestBackoff = Duration.seconds(60)
+    /// Of a server where nobody answers: to ask costs nobody anything, and one that was started again is soon found.
+    private static let longestBackoffOfSilence = Duration.seconds(10)
 
     /// - Parameters:
     ///   - firstRequests: that a server is given at once until its latency is known.
@@ -84,16 +86,21 @@ package struct ServerPool: Sendable {
         servers[index].trouble = nil
     }
 
-    /// - Parameter isGone: whether what comes back at this address may be another server.
-    package mutating func failed(_ index: Int, tokens: Int, reason: String, isGone: Bool, now: Duration) {
+    /// - Parameters:
+    ///   - isGone: whether what comes back at this address may be another server.
+    ///   - isSilent: whether nobody has answered anything.
+    package mutating func failed(
+        _ index: Int, tokens: Int, reason: String, isGone: Bool, isSilent: Bool = false, now: Duration
+    ) {
         end(index, tokens: tokens)
         // Requests that were under way together fail together: that is one failure.
         guard servers[index].leftOutUntil <= now else { return }
         var backoff = Self.firstBackoff
-        for _ in 0..<min(servers[index].failures, 10) where backoff < Self.longestBackoff { backoff = backoff * 2 }
+        let longest = isSilent ? Self.longestBackoffOfSilence : Self.longestBackoff
+        for _ in 0..<min(servers[index].failures, 10) where backoff < longest { backoff = backoff * 2 }
         servers[index].failures += 1
         // Members that lost a server together do not come back together.
-        servers[index].leftOutUntil = now + min(backoff, Self.longestBackoff) * (0.5 + 0.5 * nextFraction())
+        servers[index].leftOutUntil = now + min(backoff, longest) * (0.5 + 0.5 * nextFraction())
         servers[index].window.failed()
         servers[index].trouble = (reason, servers[index].trouble?.since ?? now)
         if isGone { servers[index].isVerified = false }

@@ -53,7 +53,7 @@ package struct SampleOrder: Sendable {
     package var adapter: String?
     package var promptIDs: [Int32]
     package var settings: SamplingSettings
-    /// Of this response alone: servers with the same seed give replicas the same samples.
+    /// The seed of this response alone: servers with the same one give replicas the same samples.
     package var seed: UInt64
     /// Keeps prompts that were read with other weights from being taken for this one's; nil where nothing changes.
     package var cacheSalt: String?

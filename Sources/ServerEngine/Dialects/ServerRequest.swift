@@ -9,20 +9,11 @@ package struct ServerRequest: Sendable, Equatable {
     package var path: String
     /// JSON; nil: no body.
     package var body: String?
-    /// Whether a server that does not know the path (404) is served as well without it.
-    package var isOptional = false
 
     package init(_ method: Method, _ path: String, _ body: JSONValue? = nil) {
         self.method = method
         self.path = path
         self.body = body?.text(pretty: false)
-    }
-
-    /// The same, for a server that may not know it.
-    package var optional: ServerRequest {
-        var request = self
-        request.isOptional = true
-        return request
     }
 }
 

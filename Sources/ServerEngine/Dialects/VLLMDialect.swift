@@ -31,7 +31,7 @@ package struct VLLMDialect: ServerDialect {
         var logprobs: [Float] = []
         logprobs.reserveCapacity(ids.count)
         for place in 1..<max(1, ids.count) {
-            // By the token's own id: with more than one entry their order means nothing.
+            // The entry is found by the token's own id: with more than one their order means nothing.
             guard let entry = elements[place][String(ids[place])] else {
                 throw AnswerFlaw("token \(place), id \(ids[place]), has no log-probability")
             }

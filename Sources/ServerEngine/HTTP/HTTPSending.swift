@@ -13,7 +13,7 @@ package struct HTTPRequest: Sendable, Equatable {
     package var key: String?
     /// PEM file of the authorities that are trusted; nil: the system's.
     package var authorities: String?
-    /// Of the whole exchange.
+    /// The longest time that the whole exchange may take.
     package var timeout: Duration
     /// Most bytes that are taken of the answer.
     package var answerLimit: Int

@@ -1,4 +1,3 @@
-import Compute
 import Engines
 import Models
 import Wire

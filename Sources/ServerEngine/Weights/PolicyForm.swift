@@ -1,4 +1,3 @@
-import Compute
 import Engines
 import Models
 import Wire
@@ -43,8 +42,11 @@ package enum PolicyForm: Sendable {
         case .fixed: break
         case .adapters(let files, let snapshot, _):
             do {
-                let adapters = try snapshot.read(bytes.bytes, owner: bytes)
-                try AdapterFolder.write(adapters, to: folder, base: files, fingerprint: snapshot.baseFingerprint)
+                try withExtendedLifetime(bytes) {
+                    try AdapterFolder.write(
+                        snapshot.layout, try snapshot.values(in: bytes.bytes), to: folder, base: files,
+                        fingerprint: snapshot.baseFingerprint)
+                }
             } catch {
                 throw EngineError("weights of version \(version): \(error)")
             }

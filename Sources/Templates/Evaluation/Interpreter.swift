@@ -8,11 +8,11 @@ final class Interpreter {
     let template: Template
     let limits: TemplateLimits
     let date: TemplateDate
-    /// By number of the name: variables of the conversation, functions of the language.
+    /// Variables of the conversation and functions of the language, by the number of the name.
     private let context: [Value?]
     var scope: Scope
     var output: [UInt8] = []
-    /// Of what is evaluated, for errors.
+    /// The line of what is evaluated, for errors.
     var line = 1
     private var steps = 0
     private var stackStart: UInt = 0

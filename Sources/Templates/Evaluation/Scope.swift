@@ -1,7 +1,7 @@
 /// The variables of a running scope.
 final class Scope {
     let layout: ScopeLayout
-    /// By place in the layout; nil: nothing was assigned.
+    /// Values by their place in the layout; nil: nothing was assigned.
     var slots: [Value?]
     let parent: Scope?
 
@@ -29,7 +29,7 @@ final class Scope {
 /// A loop as its body sees it.
 final class LoopState {
     let items: [Value]
-    /// From 0; -1 before the first round.
+    /// The round, counted from 0; -1 before the first.
     var index = -1
     let depth: Int
     var lastChanged: [Value]?

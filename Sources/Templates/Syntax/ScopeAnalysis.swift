@@ -18,7 +18,7 @@ struct ScopeAnalysis {
 
     private let template: String
     private let special: (loop: Int, caller: Int, keywords: Int, rest: Int)
-    /// From the outermost scope to the current one.
+    /// The scopes that are open, from the outermost to the current one.
     private var frames: [Frame] = [Frame()]
     private(set) var layouts: [ScopeLayout]
     /// Branches around the current place, within the current scope.

@@ -48,7 +48,7 @@ indirect enum Statement: Sendable {
         /// Nil for the body of a call.
         var name: Int?
         var parameters: [Int]
-        /// Of the last parameters.
+        /// The values of the last parameters where a call does not give them.
         var defaults: [Expression]
         var body: Block
         var line: Int

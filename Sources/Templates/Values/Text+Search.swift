@@ -61,7 +61,7 @@ extension Text {
         bytes.count >= suffix.bytes.count && bytes[(bytes.count - suffix.bytes.count)...] == suffix.bytes[...]
     }
 
-    /// Without what `drops` says of code points, at the ends asked for.
+    /// The text without the code points that `drops` names, at the ends asked for.
     func stripped(left: Bool, right: Bool, _ drops: (Unicode.Scalar) -> Bool) -> Text {
         let scalars = self.scalars
         var start = scalars.startIndex, end = scalars.endIndex

@@ -38,7 +38,7 @@ extension Value {
         return identity != nil && identity == other.identity
     }
 
-    /// Of values that are the same only as themselves.
+    /// What tells values apart that are the same only as themselves; nil for others.
     var identity: ObjectIdentifier? {
         switch self {
         case .iterator(let value): ObjectIdentifier(value)

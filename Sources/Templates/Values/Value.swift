@@ -153,7 +153,7 @@ extension Value {
     var isNone: Bool { if case .none = self { true } else { false } }
     var text: Text? { if case .text(let text) = self { text } else { nil } }
 
-    /// Of integers and truth values.
+    /// The value of integers and truth values; nil for others.
     var integer: Int? {
         switch self {
         case .integer(let value): value
@@ -162,7 +162,7 @@ extension Value {
         }
     }
 
-    /// Of all numbers.
+    /// The value of all numbers; nil for others.
     var double: Double? {
         if case .double(let value) = self { return value }
         return integer.map { Double($0) }

@@ -25,7 +25,7 @@ struct OnigurumaPattern {
         var inner = 0
     }
 
-    /// Of a word, as `\w` and `\b` have it; within brackets it is without six of Latin-1.
+    /// The characters of a word, as `\w` and `\b` have it; within brackets it is without six of Latin-1.
     static let word = #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}"#
     static let wordAlone = word + #"\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}"#
     static let hexDigits = "0-9A-Fa-f"

@@ -8,7 +8,7 @@ enum RunText {
         return (try? JSONValue.parse(quote + Array(raw) + quote))?.string
     }
 
-    /// At most so many bytes of a text, whole characters of them, with an ellipsis where it is cut.
+    /// The beginning of a text: at most so many bytes, of whole characters, with an ellipsis where it is cut.
     static func cut(_ text: String, to count: Int) -> String {
         guard text.utf8.count > count else { return text }
         var end = text.utf8.index(text.startIndex, offsetBy: count)

@@ -56,7 +56,7 @@ package struct RunDigest {
 /// When the learner began again from a checkpoint, as its log says.
 struct RestartDigest {
     struct Restart {
-        /// Of the checkpoint; 0: from the first step.
+        /// The step of the checkpoint; 0: the run began anew.
         var step: Int
         /// As the log writes it.
         var time: String

@@ -1,4 +1,5 @@
 import Distillation
+import Tokens
 
 extension ScoreGrant {
     init(_ value: PBScoreGrant, _ arrays: inout ArrayReader, _ limits: WireLimits) throws(WireError) {
@@ -7,26 +8,29 @@ extension ScoreGrant {
         tasks.reserveCapacity(value.tasks.count)
         for header in value.tasks {
             var what: String { "score task \(RolloutID(header.id))" }
-            try Check.string(header.teacher, "\(what): teacher", limits)
-            try Check.sequence(Int(header.count), what, limits)
-            let task = ScoreTask(
-                id: RolloutID(header.id), kind: try RolloutKind(header.kind), teacher: header.teacher,
-                ids: try arrays.takeTokenIDs(Int(header.count), what), promptCount: Int(header.promptCount),
-                leaseID: header.leaseID)
-            try task.check(limits)
-            tasks.append(task)
+            let count = Int(header.count), promptCount = Int(header.promptCount)
+            try ScoreTask.check(what, teacher: header.teacher, count: count, promptCount: promptCount, limits)
+            let tokens = TokenSequence(
+                promptIDs: try arrays.takeTokenIDs(promptCount, what),
+                responseIDs: try arrays.takeTokenIDs(count - promptCount, what))
+            tasks.append(
+                ScoreTask(
+                    id: RolloutID(header.id), kind: try RolloutKind(header.kind), teacher: header.teacher,
+                    tokens: tokens, leaseID: header.leaseID))
         }
         self.init(tasks: tasks)
     }
 }
 
 extension ScoreTask {
-    fileprivate func check(_ limits: WireLimits) throws(WireError) {
-        try Check.string(teacher, "score task \(id): teacher", limits)
-        try Check.sequence(ids.count, "score task \(id)", limits)
+    fileprivate static func check(
+        _ what: @autoclosure () -> String, teacher: String, count: Int, promptCount: Int, _ limits: WireLimits
+    ) throws(WireError) {
+        try Check.string(teacher, "\(what()): teacher", limits)
+        try Check.sequence(count, what(), limits)
         try Check.require(
-            promptCount >= 1 && promptCount <= ids.count, .invalidValue,
-            "score task \(id): prompt_count is \(promptCount), but there are \(ids.count) ids")
+            promptCount >= 1 && promptCount <= count, .invalidValue,
+            "\(what()): prompt_count is \(promptCount), but there are \(count) ids")
     }
 }
 
@@ -35,17 +39,19 @@ extension PBScoreGrant {
         try Check.items(value.tasks.count, "tasks", limits)
         self.init()
         for task in value.tasks {
-            try task.check(limits)
+            let count = task.tokens.count
+            try ScoreTask.check(
+                "score task \(task.id)", teacher: task.teacher, count: count, promptCount: task.promptCount, limits)
             var header = PBScoreTask()
             header.id = PBRolloutId(task.id)
             header.kind = PBRolloutKind(task.kind)
             header.teacher = task.teacher
             header.leaseID = task.leaseID
-            header.count = UInt32(task.ids.count)
+            header.count = UInt32(count)
             header.promptCount = UInt32(task.promptCount)
             tasks.append(header)
         }
-        try arrays.appendTokenIDs(value.tasks.map(\.ids))
+        try arrays.appendTokenIDs(value.tasks.flatMap { [$0.promptIDs, $0.responseIDs] })
     }
 }
 

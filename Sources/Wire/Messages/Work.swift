@@ -1,4 +1,5 @@
 import Distillation
+import Tokens
 
 /// One piece of work: a rollout and what it is for.
 package struct WorkItem: Hashable, Sendable {
@@ -147,28 +148,37 @@ package struct Trajectories: Sendable, Equatable {
     }
 }
 
-/// A sequence to grade, under a lease.
-package struct ScoreTask: Sendable, Equatable {
+/// A sequence to grade, under a lease. It is answered by one log-probability a response token.
+package struct ScoreTask: TokenSequenceHolder, Sendable, Equatable {
     package var id: RolloutID
     package var kind: RolloutKind
     /// The teacher to grade with, one of the scorer's.
     package var teacher: String
-    /// Prompt and response.
-    package var ids: [Int32]
-    /// 1 ... ids.count: where the response starts. Answered by `ids.count - promptCount` log-probabilities.
-    package var promptCount: Int
+    /// The prompt has at least one token; the response may have none.
+    package var tokens: TokenSequence
     package var leaseID: UInt64
 
-    package init(
-        id: RolloutID, kind: RolloutKind, teacher: String, ids: [Int32], promptCount: Int, leaseID: UInt64
-    ) {
+    package init(id: RolloutID, kind: RolloutKind, teacher: String, tokens: TokenSequence, leaseID: UInt64) {
         self.id = id
         self.kind = kind
         self.teacher = teacher
-        self.ids = ids
-        self.promptCount = promptCount
+        self.tokens = tokens
         self.leaseID = leaseID
     }
+
+    /// - Parameter promptCount: where the response starts, 0 ... ids.count.
+    package init(
+        id: RolloutID, kind: RolloutKind, teacher: String, ids: [Int32], promptCount: Int, leaseID: UInt64
+    ) {
+        self.init(
+            id: id, kind: kind, teacher: teacher, tokens: TokenSequence(ids: ids, promptCount: promptCount),
+            leaseID: leaseID)
+    }
+
+    /// Prompt and response, joined.
+    package var ids: [Int32] { tokens.ids }
+    /// Where the response starts in `ids`.
+    package var promptCount: Int { promptIDs.count }
 }
 
 /// Tasks for a scorer; empty when there is nothing to do now.

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Compute
 import Models
+import Rules
 
 /// The type that weights are written in.
 struct WeightTypeOption: ParsableArguments {

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Distillation
-import Generation
 import JSON
 import Models
+import NativeEngine
 import Telemetry
 import Templates
 import Tokenizers
@@ -83,20 +83,23 @@ struct GenerateCommand: ParsableCommand {
                 message: "the prompt has \(promptIDs.count) tokens, which leaves \(max(0, room)) of the context of "
                     + "\(files.configuration.maxPositions) for \(maxTokens ?? 1) new ones; shorten it")
         }
-        let engine = GenerationEngine(
-            model: try LanguageModel(files, type: options.dtype, threads: options.threadCount), slots: 1,
-            tokenizer: tokenizer)
-        try engine.submit([
-            SampleRequest(
-                id: 0, promptIDs: promptIDs, seed: seed, sample: 0,
-                parameters: SamplingSettings(
-                    maxTokens: maxTokens ?? min(256, room), temperature: temperature, topP: topP, topK: topK,
-                    stopTokenIDs: ignoreEOS ? [] : tokenizer.stopTokenIDs(endOfAnswer: template?.endOfAnswer ?? ""),
-                    stop: stop, minTokens: minTokens))
-        ])
-        let sample = try json ? engine.run().first : stream(engine, tokenizer)
-        guard let sample else { throw CommandError(message: "the engine returned no text") }
-        guard json else { return }
+        let native = try NativeModel(files, type: options.dtype, threads: options.threadCount)
+        let settings = SamplingSettings(
+            maxTokens: maxTokens ?? min(256, room), temperature: temperature, topP: topP, topK: topK,
+            stopTokenIDs: ignoreEOS ? [] : tokenizer.stopTokenIDs(endOfAnswer: template?.endOfAnswer ?? ""),
+            stop: stop, minTokens: minTokens)
+        guard json else {
+            // Text is printed as it comes; special tokens are not shown.
+            var decoder = IncrementalDecoder(tokenizer, skipSpecialTokens: true)
+            _ = try native.response(to: promptIDs, settings, seed: seed, tokenizer: tokenizer) {
+                for id in $0 { try StandardOutput.shared.write(decoder.append(id)) }
+                try StandardOutput.shared.flush()
+            }
+            return try StandardOutput.shared.writeLine(decoder.finish())
+        }
+        guard let sample = try native.response(to: promptIDs, settings, seed: seed, tokenizer: tokenizer) else {
+            throw CommandError(message: "the engine returned no text")
+        }
         try StandardOutput.shared.writeLine(
             JSONText.object([
                 ("prompt_ids", JSONText.array(promptIDs)), ("ids", JSONText.array(sample.ids)),
@@ -104,21 +107,5 @@ struct GenerateCommand: ParsableCommand {
                 ("text", JSONText.string(tokenizer.decode(sample.ids, skipSpecialTokens: true))),
                 ("finish_reason", JSONText.string(sample.finishReason.rawValue)),
             ]))
-    }
-
-    /// Prints text as it comes; special tokens are not shown.
-    private func stream(_ engine: GenerationEngine, _ tokenizer: Tokenizer) throws -> CompletedSample? {
-        var decoder = IncrementalDecoder(tokenizer, skipSpecialTokens: true)
-        var drawn: [Int32] = []
-        engine.onToken = { drawn.append($0.token) }
-        var completed: [CompletedSample] = []
-        while engine.activeCount + engine.waitingCount > 0 {
-            completed += engine.step()
-            for id in drawn { try StandardOutput.shared.write(decoder.append(id)) }
-            drawn.removeAll()
-            try StandardOutput.shared.flush()
-        }
-        try StandardOutput.shared.writeLine(decoder.finish())
-        return completed.first
     }
 }

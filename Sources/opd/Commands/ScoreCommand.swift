@@ -1,7 +1,7 @@
 import ArgumentParser
-import Generation
 import JSON
 import Models
+import NativeEngine
 import Telemetry
 
 struct ScoreCommand: ParsableCommand {
@@ -18,29 +18,28 @@ struct ScoreCommand: ParsableCommand {
     @OptionGroup var options: ModelOptions
 
     func run() throws {
-        let model = try LanguageModel(
+        let model = try NativeModel(
             try ModelFiles.open(model), type: options.dtype, threads: options.threadCount)
-        let engine = ScoringEngine(model: model)
         var input = StandardInput()
         var batch = ScoreBatch()
         do {
             while let line = try input.next() {
                 let ids = try parseTokenIDs(
-                    line, number: input.line, vocabularySize: model.configuration.vocabularySize)
+                    line, number: input.line, vocabularySize: model.vocabularySize)
                 guard ids.count <= model.contextLength else {
                     throw CommandError(
                         message:
                             "line \(input.line): \(ids.count) ids, but the model's context is \(model.contextLength)")
                 }
                 batch.append(ids)
-                if batch.isFull || !input.isReady { try batch.write(scoredBy: engine) }
+                if batch.isFull || !input.isReady { try batch.write(scoredBy: model) }
             }
         } catch {
             // What came before the bad line is still answered.
-            try batch.write(scoredBy: engine)
+            try batch.write(scoredBy: model)
             throw error
         }
-        try batch.write(scoredBy: engine)
+        try batch.write(scoredBy: model)
     }
 }
 
@@ -57,11 +56,11 @@ private struct ScoreBatch {
         tokens += ids.count
     }
 
-    mutating func write(scoredBy engine: ScoringEngine) throws {
+    mutating func write(scoredBy model: NativeModel) throws {
         let waiting = sequences
         (sequences, tokens) = ([], 0)
         guard !waiting.isEmpty else { return }
-        for logprobs in try engine.score(waiting) { try StandardOutput.shared.writeLine(JSONText.array(logprobs)) }
+        for logprobs in try model.score(waiting) { try StandardOutput.shared.writeLine(JSONText.array(logprobs)) }
         try StandardOutput.shared.flush()
     }
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Compute
 import Engines
 import Foundation
+import Rules
 
 extension ElementType: ExpressibleByArgument {}
 

@@ -1,10 +1,10 @@
-import Compute
+import NativeEngine
 import Telemetry
 import Wording
 
-/// A profile as a table for a person, the longest operation first; `between` is the time outside all operations.
+/// A profile as a table for a person, in the order given; `between` is the time outside all operations.
 /// - Parameter total: seconds that the profile covers.
-func profileTable(_ profile: OperationProfile, total: Double, matmulRate: Double) -> String {
+func profileTable(_ operations: [ModelMeasurement.Operation], total: Double, matmulRate: Double) -> String {
     func row(_ name: String, _ calls: String, _ seconds: Double, _ flops: Double) -> String {
         let rate = flops > 0 && seconds > 0 ? flops / seconds : nil
         return column(name, 20, left: true) + column(calls, 9) + column(ProgressLine.fixed(seconds, 3), 10)
@@ -13,10 +13,10 @@ func profileTable(_ profile: OperationProfile, total: Double, matmulRate: Double
             + column(rate.map { ProgressLine.fixed(100 * $0 / matmulRate, 0) + "%" } ?? "-", 10)
     }
     var lines = ["operation               calls   seconds   share   GFLOP/s  of limit"]
-    for (operation, entry) in profile.entries.sorted(by: { $0.value.seconds > $1.value.seconds }) {
-        lines.append(row(operation.rawValue, String(entry.calls), entry.seconds, entry.flops))
+    for operation in operations {
+        lines.append(row(operation.name, String(operation.calls), operation.seconds, operation.operations))
     }
-    let inside = profile.entries.values.reduce(0) { $0 + $1.seconds }
+    let inside = operations.reduce(0) { $0 + $1.seconds }
     lines.append(row("between", "-", total - inside, 0))
     return lines.joined(separator: "\n")
 }

@@ -52,7 +52,7 @@ import Tokenizers
                 .array)
         try withTemporaryFolder { folder in
             let model = try GGUFTests.open(Self.builder(name, pre: pre), in: folder)
-            // From the GGUF, and from the folder that it is converted to.
+            // The tokenizer is read from the GGUF, and from the folder that it is converted to.
             try ModelWriter.convert(from: model, to: folder + "/hf")
             let converted = try ModelFiles.open(folder + "/hf")
             #expect(try converted.loadTokenizer().fingerprint == model.loadTokenizer().fingerprint)

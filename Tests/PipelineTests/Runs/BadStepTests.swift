@@ -90,7 +90,7 @@ import Wire
     @Test func anExplodedStudentDoesNotReplaceGoodCheckpoints() async throws {
         let reference = try await complete(TestRun(plan: Self.runPlan), UnigramTrainer())
         let divergences = reference.metrics.compactMap { $0.training?.teacherKL }
-        // Below every step's divergence but not the first's: the checkpoint of a started run is the one to keep.
+        // The limit is below all divergences but the first step's: the checkpoint of a started run is the one to keep.
         let run = TestRun(plan: Self.runPlan, checkpointEvery: 1)
         let trainer = UnigramTrainer(duration: .milliseconds(30))
         let learner = try run.learner(trainer: trainer)

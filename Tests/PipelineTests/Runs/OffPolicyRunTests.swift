@@ -185,7 +185,7 @@ import Wire
         try await expectReference(afterResuming: run, without: members)
     }
 
-    /// With other workers than those it was stopped with.
+    /// Resumes a run with other workers than those it was stopped with, and compares it with the reference.
     private func expectReference(afterResuming run: TestRun, without members: [TestRun.Member]) async throws {
         for member in members { await member.kill() }
         let trainer = UnigramTrainer()

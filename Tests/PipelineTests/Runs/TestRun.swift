@@ -65,7 +65,7 @@ final class TestRun: Sendable {
     let stepGuard: StepGuard
     let objective: Objective
     let target: RunTarget
-    /// Of every token of an evaluation in the learner's process.
+    /// How long every token of an evaluation in the learner's process takes.
     let evaluationPause: Duration
     let logger: Logger
 

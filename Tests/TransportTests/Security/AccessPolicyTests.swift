@@ -4,7 +4,7 @@ import Transport
 import Wire
 import ZeroMQ
 
-struct AccessPolicyTests {
+@Suite struct AccessPolicyTests {
     private static let worker = try! CurveKeyPair.generate().publicKey
     private static let scorer = try! CurveKeyPair.generate().publicKey
     private static let both = try! CurveKeyPair.generate().publicKey

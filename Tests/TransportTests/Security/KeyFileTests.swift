@@ -4,7 +4,7 @@ import Testing
 import Transport
 import ZeroMQ
 
-struct KeyFileTests {
+@Suite struct KeyFileTests {
     private func mode(_ path: String) throws -> Int {
         try #require(FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int)
     }

@@ -92,9 +92,9 @@ package struct GGUFFile: Sendable {
 
 /// Where a part stands among the parts of its model; in words it is counted from 1.
 struct GGUFPartPlace: Equatable, CustomStringConvertible {
-    /// From 0.
+    /// Its place, counted from 0.
     let index: Int
-    /// At least 2.
+    /// How many parts there are, at least 2.
     let count: Int
 
     var description: String { "\(index + 1) of \(count)" }

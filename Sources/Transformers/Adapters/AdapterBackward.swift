@@ -1,4 +1,5 @@
 import Compute
+import Models
 
 /// Gradients of adapters from those of a layer's outputs, without the gradient of the matrix between.
 ///

@@ -1,5 +1,5 @@
 import Compute
-import Randomness
+import Models
 
 /// The adapters of a model, or those of one version of it.
 package final class Adapters {
@@ -13,16 +13,10 @@ package final class Adapters {
         self.values = values
     }
 
-    /// Adapters to begin with, which change nothing: B is zero, A uniform in ±1 / sqrt(inputs). Equal seeds give equal
-    /// adapters on every machine.
+    /// Adapters to begin with, which change nothing.
     package convenience init(layout: AdapterLayout, seed: UInt64) {
         self.init(layout: layout, values: ParameterBuffer(layout: layout.parameters))
-        for (index, entry) in layout.parameters.entries.enumerated() {
-            var random = SplitMix64(seed: seed, stream: UInt64(index))
-            entry.spec.initialization.fill(
-                UnsafeMutableBufferPointer(mutating: values.values(entry)), inputs: entry.columns,
-                layers: layout.configuration.layerCount, random: &random)
-        }
+        layout.initialize(UnsafeMutableRawBufferPointer(mutating: values.bytes), seed: seed)
     }
 
     /// A and B of a matrix; nil where it has no adapter.

@@ -1,4 +1,6 @@
 import Compute
+import Models
+import Rules
 
 // What a configuration says to the operations that compute with it.
 
@@ -13,6 +15,13 @@ extension ModelConfiguration {
     /// What becomes of the head's products before the temperature.
     package var headRule: HeadRule {
         HeadRule(logitScale: 1 / multipliers.logitDivisor, softCap: logitSoftCap ?? 0)
+    }
+
+    /// How tokens choose experts; nil where no layer has any.
+    var expertRule: ExpertRule? {
+        experts.map {
+            ExpertRule(perRow: $0.perToken, normalizesChosen: $0.normalizesChosen, activation: activation)
+        }
     }
 
     /// What embeddings are multiplied with in a compute type.

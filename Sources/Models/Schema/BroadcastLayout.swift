@@ -1,4 +1,4 @@
-import Compute
+import Rules
 
 /// Which values lie where in the bytes of a broadcast version: what a reader needs that has no model code.
 ///

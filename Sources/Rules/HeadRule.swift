@@ -16,7 +16,7 @@ package struct HeadRule: Sendable, Equatable {
     }
 
     /// What a row's logits are multiplied with beside the cap: without one, the logit scale as well.
-    func scales(_ inverseTemperature: [Float]) -> [Float] {
+    package func scales(_ inverseTemperature: [Float]) -> [Float] {
         softCap > 0 || logitScale == 1 ? inverseTemperature : inverseTemperature.map { $0 * logitScale }
     }
 }

@@ -1,4 +1,6 @@
 import Compute
+import Models
+import Rules
 
 /// The transformer's backward pass: gradients of the parameters from the gradient of the last residual stream.
 ///

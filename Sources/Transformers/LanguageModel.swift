@@ -1,4 +1,6 @@
 import Compute
+import Models
+import Rules
 
 /// A model ready to compute: configuration, packed weights and a thread team. Belongs to one actor.
 package final class LanguageModel {

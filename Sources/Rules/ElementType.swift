@@ -1,5 +1,3 @@
-import CKernels
-
 /// How a matrix element is stored.
 package enum ElementType: String, Sendable, Codable, CaseIterable {
     case f32
@@ -7,7 +5,4 @@ package enum ElementType: String, Sendable, Codable, CaseIterable {
 
     /// Bytes of one element.
     package var byteCount: Int { self == .f32 ? 4 : 2 }
-
-    /// The kernels' type code; the oneDNN shim's is the same.
-    package var code: Int32 { Int32(self == .f32 ? CK_F32 : CK_BF16) }
 }

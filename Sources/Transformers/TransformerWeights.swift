@@ -1,4 +1,6 @@
 import Compute
+import Models
+import Rules
 
 /// A model's weights as the engine computes with them: matrices packed for y = x Wᵀ, vectors as f32.
 ///
@@ -129,7 +131,7 @@ extension ModelSchema {
 final class TransposedWeights {
     /// Nil where a layer has no such matrices.
     let layers: [RoleTable<MatrixGroup, PackedMatrix?>]
-    /// Of each layer, empty where it has one feed-forward network.
+    /// The experts of each layer; none where it has one feed-forward network.
     let experts: [[ExpertMatrices]]
     let head: PackedHeadTranspose
     private let configuration: ModelConfiguration

@@ -1,4 +1,5 @@
 import Compute
+import Models
 
 /// The cosines and sines of all rotary embeddings of a model, for as many positions as were needed so far.
 struct RopeTables {

@@ -1,3 +1,5 @@
+import Tokens
+
 /// How the tokens of a sequence are read where long sequences have a rotary embedding of their own (longrope): every
 /// position is turned by the embedding that the length of the sequence calls for, and the question is which length.
 package enum SequenceReading: Sendable {
@@ -9,30 +11,29 @@ package enum SequenceReading: Sendable {
 }
 
 /// A part of a sequence whose tokens are predicted with one rotary embedding.
-package struct SequencePart {
-    package var prompt: [Int32]
-    /// What is predicted; the tokens before it are given.
-    package var response: [Int32]
+package struct SequencePart: TokenSequenceHolder {
+    /// The response is what is predicted; the tokens before it are given.
+    package var tokens: TokenSequence
     /// Whether the embedding is that of long sequences.
     package var isLong: Bool
+
+    private init(_ promptIDs: [Int32], _ responseIDs: [Int32], isLong: Bool) {
+        tokens = TokenSequence(promptIDs: promptIDs, responseIDs: responseIDs)
+        self.isLong = isLong
+    }
 
     /// A sequence in one part, or in two where it grows beyond `longAbove` tokens: what was drawn until then, and the
     /// rest, which is predicted from the beginning anew.
     package static func parts(
-        prompt: [Int32], response: [Int32], longAbove: Int?, reading: SequenceReading
+        _ sequence: TokenSequence, longAbove: Int?, reading: SequenceReading
     ) -> [SequencePart] {
-        let count = prompt.count + response.count
-        guard let longAbove, count > longAbove else {
-            return [SequencePart(prompt: prompt, response: response, isLong: false)]
-        }
+        let prompt = sequence.promptIDs, response = sequence.responseIDs
+        guard let longAbove, sequence.count > longAbove else { return [SequencePart(prompt, response, isLong: false)] }
         // The token at index i was drawn from a sequence of i tokens.
         let short = reading == .text ? 0 : min(max(longAbove + 1 - prompt.count, 0), response.count)
-        if short == response.count, !response.isEmpty {
-            return [SequencePart(prompt: prompt, response: response, isLong: false)]
-        }
-        let rest = SequencePart(
-            prompt: prompt + response.prefix(short), response: Array(response.dropFirst(short)), isLong: true)
+        if short == response.count, !response.isEmpty { return [SequencePart(prompt, response, isLong: false)] }
+        let rest = SequencePart(prompt + response.prefix(short), Array(response.dropFirst(short)), isLong: true)
         guard short > 0 else { return [rest] }
-        return [SequencePart(prompt: prompt, response: Array(response.prefix(short)), isLong: false), rest]
+        return [SequencePart(prompt, Array(response.prefix(short)), isLong: false), rest]
     }
 }

@@ -1,4 +1,4 @@
-import CKernels
+import CPlatform
 import Glibc
 
 /// An actor's own thread, so that long computation never blocks Swift's cooperative pool.
@@ -22,7 +22,7 @@ package final class PinnedThreadExecutor: SerialExecutor {
             { raw in
                 guard let raw else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(raw).takeRetainedValue()
-                ck_thread_name(start.name)
+                cplatform_name_thread(start.name)
                 start.queue.run()
                 return nil
             }, start.toOpaque())

@@ -1,4 +1,6 @@
 import Compute
+import Models
+import Rules
 
 /// What the forward pass keeps for the backward pass, layer by layer; reused from step to step.
 ///

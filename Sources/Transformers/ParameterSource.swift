@@ -1,4 +1,6 @@
 import Compute
+import Models
+import Rules
 
 /// Where weights that are to be packed come from: a buffer, or a model's files.
 protocol ParameterSource {

@@ -1,4 +1,5 @@
 import Compute
+import Tokens
 
 extension PagePool {
     /// Pages for a sequence of so many tokens.
@@ -49,13 +50,11 @@ package struct SharedPrefixBatch {
     ///   - longAbove: tokens of the longest sequence that is not turned by the rotary embedding of long ones.
     ///   - reading: where a sequence grows longer.
     package init(
-        _ sequences: [(prompt: [Int32], response: [Int32])], pool: PagePool, longAbove: Int? = nil,
+        _ sequences: [TokenSequence], pool: PagePool, longAbove: Int? = nil,
         reading: SequenceReading = .drawn
     ) {
-        let parts = sequences.flatMap {
-            SequencePart.parts(prompt: $0.prompt, response: $0.response, longAbove: longAbove, reading: reading)
-        }
-        self.init(parts, pool: pool)
+        self.init(
+            sequences.flatMap { SequencePart.parts($0, longAbove: longAbove, reading: reading) }, pool: pool)
     }
 
     private init(_ sequences: [SequencePart], pool: PagePool) {
@@ -63,8 +62,8 @@ package struct SharedPrefixBatch {
         var areLong: [Bool] = []
         var promptOfSequence: [Int] = []
         for sequence in sequences {
-            if prompts.last != sequence.prompt || areLong.last != sequence.isLong {
-                prompts.append(sequence.prompt)
+            if prompts.last != sequence.promptIDs || areLong.last != sequence.isLong {
+                prompts.append(sequence.promptIDs)
                 areLong.append(sequence.isLong)
             }
             promptOfSequence.append(prompts.count - 1)
@@ -92,22 +91,22 @@ package struct SharedPrefixBatch {
         groups = rests.tokens.segments.map { AttentionGroup([.init($0.moved(by: common))]) }
         for (index, sequence) in sequences.enumerated() {
             let prompt = rests.tokens.segments[promptOfSequence[index]].moved(by: common)
-            let inputs = sequence.response.dropLast()
+            let inputs = sequence.responseIDs.dropLast()
             let firstRow = responseOffset + responses.tokens.ids.count
             if !inputs.isEmpty {
                 let pages = pool.allocate(
-                    continuing: prompt.pages, count: sequence.prompt.count, by: inputs.count,
+                    continuing: prompt.pages, count: sequence.promptIDs.count, by: inputs.count,
                     copies: &responses.pageCopies)
                 responses.tokens.append(
-                    inputs, startPosition: sequence.prompt.count, pages: pages, isLong: sequence.isLong)
+                    inputs, startPosition: sequence.promptIDs.count, pages: pages, isLong: sequence.isLong)
                 let segment = responses.tokens.segments[responses.tokens.segments.count - 1]
                 groups[promptOfSequence[index]].nodes.append(.init(segment.moved(by: responseOffset)))
                 groups[promptOfSequence[index]].nodes[0].descendants += 1
             }
-            for offset in sequence.response.indices {
+            for offset in sequence.responseIDs.indices {
                 headRows.append(Int32(offset == 0 ? prompt.rows.upperBound - 1 : firstRow + offset - 1))
             }
-            targets += sequence.response
+            targets += sequence.responseIDs
         }
         if let segment = root.tokens.segments.first {
             groups = [AttentionGroup(root: segment, continuedBy: groups)]

@@ -1,14 +1,15 @@
 import Compute
 import Models
+import Rules
 
 /// The roof under which a measurement stands: no more tokens a second than matrix products and reading the weights allow.
 ///
 /// Attention, norms and everything else count as free, so the roof is not quite reachable.
-struct BenchLimit {
+package struct ThroughputLimit {
     /// Multiplications and additions a second of a product with packed weights, on the threads of the run.
-    let matmulRate: Double
+    package let matmulRate: Double
     /// Bytes a second of reading.
-    let bandwidth: Double
+    package let bandwidth: Double
     private let layerWeights: Double
     private let headWeights: Double
     private let bytesPerWeight: Double
@@ -24,7 +25,7 @@ struct BenchLimit {
 
     /// New tokens a second: the prompts through the layers, then a token of every sequence at a time through layers
     /// and head, which reads every weight once.
-    func generate(batch: Int, prompt: Int, tokens: Int) -> Double {
+    package func generate(batch: Int, prompt: Int, tokens: Int) -> Double {
         let batch = Double(batch)
         let prefill = 2 * layerWeights * batch * Double(prompt) / matmulRate
         let step = max(
@@ -34,8 +35,8 @@ struct BenchLimit {
     }
 
     /// Tokens a second of a forward pass with a log-probability of every token.
-    var score: Double { matmulRate / (2 * (layerWeights + headWeights)) }
+    package var score: Double { matmulRate / (2 * (layerWeights + headWeights)) }
 
     /// Tokens a second of forward and backward pass: three products for every one of the forward pass.
-    var train: Double { score / 3 }
+    package var train: Double { score / 3 }
 }

@@ -1,4 +1,6 @@
 import Compute
+import Models
+import Rules
 
 /// Tokens of several sequences side by side, never padded.
 package struct TokenBatch {
