@@ -103,9 +103,10 @@ static inline void scale_and_minimum(const uint8_t *p, int k, int *scale, int *m
     }
 }
 
-void opd_q4_k_to_f32(float *out, const void *in, size_t count) {
-    const uint8_t *p = in;
-    for (size_t block = 0; block < count / 256; block++, p += 144, out += 256) {
+/// Four bits a value, with a fifth of each in 32 bytes before them, or none.
+static inline void q45_k_to_f32(float *out, const uint8_t *p, size_t count, int has_fifth) {
+    int low = has_fifth ? 48 : 16;
+    for (size_t block = 0; block < count / 256; block++, p += low + 128, out += 256) {
         float d = half_at(p);
         float m = half_at(p + 2);
         for (int k = 0; k < 8; k++) {
@@ -113,33 +114,19 @@ void opd_q4_k_to_f32(float *out, const void *in, size_t count) {
             scale_and_minimum(p + 4, k, &scale, &minimum);
             float step = d * (float)scale;
             float offset = m * (float)minimum;
-            const uint8_t *q = p + 16 + (k >> 1) * 32;
+            const uint8_t *q = p + low + (k >> 1) * 32;
             for (int i = 0; i < 32; i++) {
-                float product = step * (float)(q[i] >> (k & 1) * 4 & 15);
+                int fifth = has_fifth ? (p[16 + i] >> k & 1) << 4 : 0;
+                float product = step * (float)((q[i] >> (k & 1) * 4 & 15) | fifth);
                 out[k * 32 + i] = product - offset;
             }
         }
     }
 }
 
-void opd_q5_k_to_f32(float *out, const void *in, size_t count) {
-    const uint8_t *p = in;
-    for (size_t block = 0; block < count / 256; block++, p += 176, out += 256) {
-        float d = half_at(p);
-        float m = half_at(p + 2);
-        for (int k = 0; k < 8; k++) {
-            int scale, minimum;
-            scale_and_minimum(p + 4, k, &scale, &minimum);
-            float step = d * (float)scale;
-            float offset = m * (float)minimum;
-            const uint8_t *q = p + 48 + (k >> 1) * 32;
-            for (int i = 0; i < 32; i++) {
-                float product = step * (float)((q[i] >> (k & 1) * 4 & 15) | (p[16 + i] >> k & 1) << 4);
-                out[k * 32 + i] = product - offset;
-            }
-        }
-    }
-}
+void opd_q4_k_to_f32(float *out, const void *in, size_t count) { q45_k_to_f32(out, in, count, 0); }
+
+void opd_q5_k_to_f32(float *out, const void *in, size_t count) { q45_k_to_f32(out, in, count, 1); }
 
 void opd_q6_k_to_f32(float *out, const void *in, size_t count) {
     const uint8_t *p = in;

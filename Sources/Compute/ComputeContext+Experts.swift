@@ -60,26 +60,17 @@ extension ComputeContext {
         }
         routerGradient(dy: dy, pass.outputs, routing, rule, into: dLogits)
         let dHidden = scratch("experts.dHidden", rows: count, columns: width, type: x.type)
-        for (expert, matrices) in transposed.enumerated() {
-            let places = routing.range(expert)
-            if let gradient = gradients(expert) {
-                weightGradient(
-                    dy: dOutputs.rows(places), x: pass.hidden.rows(places), into: gradient.down,
-                    accumulate: accumulate)
-            }
-            linear(dOutputs.rows(places), matrices.down, into: dHidden.rows(places))
-        }
+        multiply(dOutputs, by: transposed.map(\.down), routing, into: dHidden)
         let dGateUp = scratch("experts.dGateUp", rows: count, columns: 2 * width, type: x.type)
         gatedActivationBackward(dh: dHidden, gateUp: pass.gateUp, rule.activation, into: dGateUp)
         let dInputs = scratch("experts.dInputs", rows: count, columns: columns)
-        for (expert, matrices) in transposed.enumerated() {
+        multiply(dGateUp, by: transposed.map(\.gateUp), routing, into: dInputs)
+        for expert in experts.indices {
+            guard let gradient = gradients(expert) else { continue }
             let places = routing.range(expert)
-            if let gradient = gradients(expert) {
-                weightGradient(
-                    dy: dGateUp.rows(places), x: pass.inputs.rows(places), into: gradient.gateUp,
-                    accumulate: accumulate)
-            }
-            linear(dGateUp.rows(places), matrices.gateUp, into: dInputs.rows(places))
+            for (dy, x, gradient) in [
+                (dOutputs, pass.hidden, gradient.down), (dGateUp, pass.inputs, gradient.gateUp),
+            ] { weightGradient(dy: dy.rows(places), x: x.rows(places), into: gradient, accumulate: accumulate) }
         }
         addPlaces(dInputs, weighted: false, routing, rule, into: dx)
     }
@@ -101,16 +92,20 @@ extension ComputeContext {
                     .copyMemory(from: x.bytes + Int(routing.rows[place]) * rowBytes, byteCount: rowBytes)
             }
         }
-        for (expert, matrices) in experts.enumerated() {
-            let places = routing.range(expert)
-            linear(inputs.rows(places), matrices.gateUp, into: gateUp.rows(places))
-        }
+        multiply(inputs, by: experts.map(\.gateUp), routing, into: gateUp)
         gatedActivation(gateUp, rule.activation, into: hidden)
-        for (expert, matrices) in experts.enumerated() {
-            let places = routing.range(expert)
-            linear(hidden.rows(places), matrices.down, into: outputs.rows(places))
-        }
+        multiply(hidden, by: experts.map(\.down), routing, into: outputs)
         return ExpertPass(routing: routing, inputs: inputs, gateUp: gateUp, hidden: hidden, outputs: outputs)
+    }
+
+    /// The rows of every expert times its own matrix.
+    private func multiply(
+        _ rows: Tensor, by matrices: [PackedMatrix], _ routing: ExpertRouting, into products: Tensor
+    ) {
+        for (expert, matrix) in matrices.enumerated() {
+            let places = routing.range(expert)
+            linear(rows.rows(places), matrix, into: products.rows(places))
+        }
     }
 
     /// y[t] = sum of the rows at its places, in the order of the experts, each times its weight or 1.

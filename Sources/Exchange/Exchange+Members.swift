@@ -237,9 +237,10 @@ extension Exchange {
                     + "or a lower sampling.max_tokens")
         }
         let (ours, theirs) = (options.templateIdentity, teacher.templateIdentity)
-        guard !ours.isEmpty, !theirs.isEmpty, ours != theirs, !options.equivalentTemplates.contains(theirs) else {
-            return nil
-        }
+        let asked = known(hello.role).intersection(hello.teachers)
+        guard !ours.isEmpty, !theirs.isEmpty, ours != theirs,
+            !asked.allSatisfy({ options.equivalentTemplates[$0] == theirs })
+        else { return nil }
         return Reject(
             code: .unsuitableTeacher,
             message: "the chat template of the teacher of \(name) differs from the student's, so it would read texts "

@@ -176,8 +176,8 @@ package struct ExchangeOptions: Sendable {
     package var vocabularySize: Int32
     /// Identity of the student's chat template: a member whose teacher tells another is refused. Empty: not checked.
     package var templateIdentity = ""
-    /// Identities of other templates that render the prompts of this run as that one does.
-    package var equivalentTemplates: Set<String> = []
+    /// Identities of teachers' other templates that render their prompts of this run as that one does, by teacher.
+    package var equivalentTemplates: [String: String] = [:]
     /// Invalid results in a row after which a member is refused.
     package var invalidResultLimit = 3
     /// Attempts at one rollout, or at its grades, that give no numbers, after which the result is taken as it is: the

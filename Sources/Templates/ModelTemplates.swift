@@ -21,7 +21,7 @@ package struct ModelTemplates: Sendable {
     package var variables: JSONObject
 
     package init(_ entries: [Entry] = [], variables: JSONObject = JSONObject()) {
-        self.entries = entries.filter { !$0.source.isEmpty }
+        self.entries = entries
         self.variables = variables
     }
 

@@ -160,6 +160,10 @@ extension ExchangeTests {
         let other = refusal(TeacherDescription(templateIdentity: "other"))
         #expect(other?.code == .unsuitableTeacher)
         #expect(other?.message.hasPrefix("the chat template of the teacher of s differs") == true)
+        // One that renders this teacher's own prompts alike will do, and only of this teacher.
+        options.equivalentTemplates = ["default": "other", "nobody": "third"]
+        #expect(refusal(TeacherDescription(templateIdentity: "other")) == nil)
+        #expect(refusal(TeacherDescription(templateIdentity: "third"))?.code == .unsuitableTeacher)
         options.templateIdentity = ""
         #expect(refusal(TeacherDescription(templateIdentity: "other")) == nil)
     }

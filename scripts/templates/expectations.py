@@ -213,6 +213,20 @@ c
 {{ 5 in 'a' }}
 {{ s | replace('l', 'L', 1) }}{{ s | replace(1, 2) }}{{ 'aaa' | replace('a', 'b', count=2) }}{{ 5 | replace(5, 6) }}
 {{ 10 // 0 }}
+{{ '%a|%-6a|%.3a' % ('é', [1], 'abc') }}{{ '{!a:>9}'.format('é') }}{{ '{!a}'.format(['\u200b😀']) }}
+{{ range(5)[1:0:3] }}{{ range(9)[::-2] }}{{ range(3)[5:] }}{{ range(2, 20, 3)[-1:0:-2] }}{{ range(9)[2:][1:] | list }}
+{{ ('<b>' | e) | list }}{{ ('<b>' | safe)[0] is escaped }}{% for c in '<' | safe %}{{ c is escaped }}{% endfor %}
+{{ '{:.2d}'.format(3) }}
+{{ '{:,x}'.format(255) }}
+{{ '{:_n}'.format(255) }}
+{{ 2.0 ** 1e16 }}
+{{ nothing.x ** 2 }}
+{{ (0 * -1.0) // 7 }}{{ -0.1 | round(0, 'ceil') }}{{ -7.0 // 7 }}{{ 0.0 // -7 }}
+{% filter length %}abc{% endfilter %}
+{% filter upper | length | string %}abc{% endfilter %}
+{% macro outer(a) %}{% macro inner(b) %}{{ a }}{{ b }}{{ caller() }}{% endmacro %}{% call inner(2) %}{{ a }}c{% endcall %}{% endmacro %}{{ outer(1) }}
+{% for x in l %}{% set y = loop.cycle('a', 'b') %}{{ y }}{{ loop.changed(y, x > 1) }}{% else %}{% endfor %}{{ y is defined }}
+{% for k, v in users | groupby('age') %}{% for u in v if u.tags %}{{ loop.index }}{{ u.name }}{% else %}-{% endfor %}{{ loop.index }}{{ k }}{% endfor %}
 {{ 'x' * -1 }}{{ [] * 5 }}{{ 7 // 2.0 }}{{ 7 % -3 }}{{ 2 ** 0.5 }}{{ 10 ** 2 }}
 """.strip("\n")
 

@@ -63,11 +63,12 @@ package struct ModelFiles: Sendable {
         let file = folder.appendingPath("config.json")
         let generation = folder.appendingPath("generation_config.json")
         let config = try FileSystem.json(file)
-        configuration = try ModelConfiguration(
+        var configuration = try ModelConfiguration(
             huggingFace: config,
             generation: FileSystem.isFile(generation) ? try FileSystem.json(generation) : nil, file: file)
         origin = .folder
         guard !isTextAlone else {
+            self.configuration = configuration
             source = NoTensors()
             leftOut = []
             return
@@ -75,6 +76,13 @@ package struct ModelFiles: Sendable {
         let type = config["model_type"]?.string ?? ""
         let weights = try SafetensorsSource(
             folder: folder, isTextPart: configuration.family.multimodalTypes.contains(type))
+        // As in transformers 5, a head that is stored beside the embeddings and is another is the model's own, whatever
+        // the configuration says.
+        let schema = configuration.family.schema
+        if configuration.tiedEmbeddings, try weights.differ(schema.head.weight, schema.embedding.weight) {
+            configuration.tiedEmbeddings = false
+        }
+        self.configuration = configuration
         source = weights
         leftOut = weights.leftOut
         try validate()

@@ -172,12 +172,26 @@ package struct SafetensorsFile: Sendable {
 
     /// Reads a tensor of floats as f32 into `destination`, which has room for exactly its values.
     package func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
-        let entry = try entry(name)
-        guard destination.count == entry.count else {
+        let count = try entry(name).count
+        guard destination.count == count else {
             throw ModelError(
-                .tensor, "\(path): tensor '\(name)' has \(entry.count) values where \(destination.count) are wanted")
+                .tensor, "\(path): tensor '\(name)' has \(count) values where \(destination.count) are wanted")
         }
-        try withBytes(name) { bytes in
+        try read(name, at: 0, into: destination)
+    }
+
+    /// Reads as many values of a tensor of floats as `destination` has room for, from the value at `offset` on.
+    func read(_ name: String, at offset: Int, into destination: UnsafeMutableBufferPointer<Float>) throws {
+        let entry = try entry(name)
+        guard offset >= 0, offset <= entry.count, destination.count <= entry.count - offset else {
+            throw ModelError(
+                .tensor,
+                "\(path): tensor '\(name)' has \(entry.count) values, too few for \(destination.count) from \(offset) on"
+            )
+        }
+        try withBytes(name) { whole in
+            let size = entry.type.byteCount
+            let bytes = UnsafeRawBufferPointer(rebasing: whole[(offset * size)..<((offset + destination.count) * size)])
             switch entry.type {
             case .f32: UnsafeMutableRawBufferPointer(destination).copyMemory(from: bytes)
             case .f16: Quantization.floats(fromF16: bytes, into: destination)

@@ -88,7 +88,7 @@ package enum LearnerProcess {
         exchange.tokenizers = setup.data.teacherTokenizers
         // A teacher whose files are here has been checked; another is when it joins.
         if configuration.data.template == "auto" { exchange.templateIdentity = setup.models.student.templateIdentity }
-        exchange.equivalentTemplates = setup.equivalentTemplates
+        exchange.equivalentTemplates = setup.data.templates.equivalent
         var options = LearnerOptions(
             run: setup.options, exchange: exchange, objective: configuration.objective.objective)
         if setup.data.hasVerifiers { options.judge = ResponseJudge(setup.data.tokenizer, logger: logger) }

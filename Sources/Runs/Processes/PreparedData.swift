@@ -17,6 +17,8 @@ struct PreparedData {
     var notes: [String]
     /// Which tokenizers teachers may have beside the student's.
     let teacherTokenizers: TeacherTokenizers
+    /// How the models' templates agree on these prompts.
+    let templates: TemplateChecks
 
     /// - Throws: what is wrong with a prompt file, a prompt that does not fit, a teacher that reads other text than the
     ///   student: all before any work is handed out.
@@ -36,6 +38,7 @@ struct PreparedData {
         heldout = try reader.heldout()
         try tokenizers.check(reading: prompts + heldout)
         teacherTokenizers = tokenizers
+        templates = try TemplateChecks(configuration, models, reader.rendered)
         stopTokenIDs = reader.stopTokenIDs
         tokenizer = reader.text.tokenizer
         notes = reader.notes

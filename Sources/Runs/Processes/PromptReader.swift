@@ -16,6 +16,8 @@ struct PromptReader: Sendable {
     private let teacherContexts: [String: Int]
     /// What a person should know of what was read, a line each.
     private(set) var notes: [String] = []
+    /// What teachers read of what was read, in order.
+    private(set) var rendered: [RenderedPrompt] = []
     let template: ChatTemplate
     let stopTokenIDs: [Int32]
     let task: ExerciseGenerator?
@@ -65,19 +67,18 @@ struct PromptReader: Sendable {
 
     private mutating func read(_ path: String, isHeldout: Bool) throws -> [Prompt] {
         var fitting = fitting
-        let prompts = try PromptFile.read(path, for: configuration, note: { notes.append($0) }).enumerated()
-            .compactMap { index, prompt in
-                if !isHeldout, configuration.kind.usesReward, prompt.check == nil {
-                    throw UsageError(
-                        "\(path): prompt \(index + 1) has no 'verifier', which gives objective.kind "
-                            + "'\(configuration.objective.kind.rawValue)' its reward")
-                }
-                return try self.prompt(
-                    prompt.chat, teacher: prompt.teacher, check: prompt.check,
-                    response: isHeldout ? prompt.response : nil, question: prompt.messages.last?.content ?? "",
-                    tags: prompt.tags,
-                    named: "\(path): prompt \(index + 1)", &fitting)
+        let lines = try PromptFile.read(path, for: configuration, note: { notes.append($0) })
+        let prompts = try lines.enumerated().compactMap { index, prompt in
+            if !isHeldout, configuration.kind.usesReward, prompt.check == nil {
+                throw UsageError(
+                    "\(path): prompt \(index + 1) has no 'verifier', which gives objective.kind "
+                        + "'\(configuration.objective.kind.rawValue)' its reward")
             }
+            return try self.prompt(
+                prompt.chat, teacher: prompt.teacher, check: prompt.check,
+                response: isHeldout ? prompt.response : nil, question: prompt.messages.last?.content ?? "",
+                tags: prompt.tags, named: "\(path): prompt \(index + 1)", &fitting)
+        }
         notes += try fitting.notes(of: path)
         return prompts
     }
@@ -99,7 +100,7 @@ struct PromptReader: Sendable {
     ///   - response: one whose cross-entropy is measured, where the learner evaluates.
     ///   - question: what is asked, for a person.
     /// - Returns: nil for a prompt that does not fit and is left out.
-    private func prompt(
+    private mutating func prompt(
         _ conversation: Conversation, teacher: String, check: AnswerCheck?, response: String?, question: String = "",
         tags: [String], named name: String, _ fitting: inout PromptFitting
     ) throws -> Prompt? {
@@ -111,6 +112,10 @@ struct PromptReader: Sendable {
         // Whoever grades or samples must read it, too.
         let context = min(context, teacherContexts[teacher] ?? .max)
         guard let ids = try fitting.fit(ids, response: given?.count, context: context, named: name) else { return nil }
+        if !teacher.isEmpty {
+            let chat = conversation.with(system: configuration.data.systemPrompt)
+            rendered.append(RenderedPrompt(name: name, teacher: teacher, chat: chat, text: text))
+        }
         return Prompt(
             ids: ids, teacher: samples || teacher.isEmpty ? nil : teacher, sampler: samples ? teacher : nil, text: text,
             check: check, responseIDs: given ?? [], room: context - ids.count, question: question, tags: tags)
@@ -202,6 +207,15 @@ struct PromptReader: Sendable {
         guard !ids.isEmpty else { throw UsageError("\(name) has a response without tokens; give it some text") }
         return ids
     }
+}
+
+/// A prompt that a teacher reads as the student's template writes it, and the conversation that it was rendered from.
+struct RenderedPrompt {
+    /// For messages.
+    var name: String
+    var teacher: String
+    var chat: Conversation
+    var text: String
 }
 
 extension PromptLine {

@@ -27,7 +27,8 @@ package enum Rehearsal {
             given.shape.layers > 0
             ? try await SupervisedProcess.makeStudent(given, engines, in: folder, logger: logger) : nil
         let setup = try await RunSetup(
-            given, studentPath: studentPath, engines: engines, folder: folder, start: start, resumeCommand: "",
+            given.dated(start, in: folder), studentPath: studentPath, engines: engines, folder: folder, start: start,
+            resumeCommand: "",
             timeLimit: nil, startedAt: .now, progress: progress, logger: logger)
         return try await report(setup, &memory)
     }

@@ -16,8 +16,6 @@ struct RunSetup {
     let engines: EngineChoice
     let models: DescribedModels
     let data: PreparedData
-    /// Identities of templates that render this run's prompts as the student's does.
-    let equivalentTemplates: Set<String>
     let plan: RunPlan
     let store: CheckpointStore
     /// The checkpoint to go on from, with its state; nil begins the run.
@@ -53,9 +51,7 @@ struct RunSetup {
                 "objective.top_k: \(listed) tokens are the whole vocabulary of \(tokens) and leave nothing beside them; "
                     + "give fewer")
         }
-        let templates = try TemplateChecks(configuration, models)
-        for finding in templates.findings { logger.log(level: finding.level, "\(finding.text)") }
-        equivalentTemplates = templates.equivalentTemplates
+        for finding in data.templates.findings { logger.log(level: finding.level, "\(finding.text)") }
         for note in data.notes { logger.notice("\(note)") }
         plan = Self.plan(configuration, data)
         store = CheckpointStore(folder: folder.checkpoints)

@@ -1,5 +1,4 @@
 import Configuration
-import Distillation
 import Engines
 import JSON
 import Logging
@@ -16,12 +15,13 @@ struct TemplateChecks {
     }
 
     private(set) var findings: [Finding] = []
-    /// Identities of teachers' templates that are not the student's, and render every prompt of this run as it does.
-    private(set) var equivalentTemplates: Set<String> = []
+    /// Identities of teachers' templates that render all of their prompts as the student's does, by teacher.
+    private(set) var equivalent: [String: String] = [:]
 
+    /// - Parameter prompts: those of all teachers, as the student's template renders them.
     /// - Throws: `UsageError` where a teacher would read its prompts in another form than its own, and the configuration
-    ///   names no template for both; errors of the prompt files.
-    init(_ configuration: RunConfiguration, _ models: DescribedModels) throws {
+    ///   names no template for both.
+    init(_ configuration: RunConfiguration, _ models: DescribedModels, _ prompts: [RenderedPrompt]) throws {
         guard let student = models.student.text else { return }
         let template = try student.templates.configured(by: configuration.data)
         if template.origin == .missing {
@@ -30,8 +30,6 @@ struct TemplateChecks {
                 "\(models.student.name) has no chat template: its prompts are plain texts; name one with data.template")
         }
         sayOfBeginning(template, student.tokenizer)
-        // Prompts are read again only where templates differ.
-        var prompts: [(name: String, chat: Conversation)]?
         for (label, teacher) in models.teachers.sorted(by: { $0.key < $1.key }) {
             guard let text = teacher.text else { continue }
             let key = "teachers.\(label)"
@@ -45,18 +43,16 @@ struct TemplateChecks {
                 continue
             }
             sayOfStops(key, template, student.tokenizer, own, text.tokenizer)
-            guard own.canonicalText != template.canonicalText || own.isPlain != template.isPlain else {
-                equivalentTemplates.insert(teacher.templateIdentity)
-                continue
-            }
-            if prompts == nil { prompts = try Self.prompts(of: configuration) }
-            let all = prompts ?? []
-            guard let difference = Self.difference(all, template, own) else {
-                equivalentTemplates.insert(teacher.templateIdentity)
-                say(
-                    .notice,
-                    "\(key): its chat template is not the student's, but renders the prompts of this run (\(all.count)) alike"
-                )
+            let isSame = own.canonicalText == template.canonicalText && own.isPlain == template.isPlain
+            let asked = isSame ? [] : prompts.filter { $0.teacher == label }
+            guard !isSame, let difference = Self.difference(asked, template, own) else {
+                equivalent[label] = teacher.templateIdentity
+                if !isSame {
+                    say(
+                        .notice,
+                        "\(key): its chat template is not the student's, but renders its prompts of this run "
+                            + "(\(asked.count)) alike")
+                }
                 continue
             }
             let line = "\(key): \(teacher.name) renders this run's prompts otherwise than the student: \(difference)"
@@ -113,44 +109,17 @@ struct TemplateChecks {
 
     // MARK: Renderings
 
-    /// Generated problems that are looked at: they are all of one form.
-    private static let problemCount = 16
-
-    private static func prompts(of configuration: RunConfiguration) throws -> [(name: String, chat: Conversation)] {
-        let data = configuration.data
-        var result: [(name: String, chat: Conversation)] = []
-        if !data.task.isEmpty {
-            let task = try ExerciseGenerator.named(data.task)
-            let count = min(problemCount, data.taskPrompts)
-            for (index, problem) in try task.drawn(.training, seed: configuration.seed, count: count).enumerated() {
-                result.append(("problem \(index + 1)", problem.chat))
-            }
-        }
-        for path in [data.prompts, data.heldout] where !path.isEmpty {
-            for (index, prompt) in try PromptFile.read(path, for: configuration).enumerated() {
-                result.append(("\(path), prompt \(index + 1)", prompt.chat))
-            }
-        }
-        return result.map { ($0.name, $0.chat.with(system: data.systemPrompt)) }
-    }
-
-    /// Where two templates first render a prompt differently, for a person; nil: nowhere.
+    /// Where a teacher's template first renders a prompt otherwise, for a person; nil: nowhere.
     private static func difference(
-        _ prompts: [(name: String, chat: Conversation)], _ student: ChatTemplate, _ teacher: ChatTemplate
+        _ prompts: [RenderedPrompt], _ student: ChatTemplate, _ teacher: ChatTemplate
     ) -> String? {
-        for (name, chat) in prompts {
-            let ours: String
+        for prompt in prompts {
             do {
-                ours = try student.render(chat)
+                if let difference = difference(prompt.text, try teacher.render(prompt.chat)) {
+                    return "\(prompt.name): \(difference)"
+                }
             } catch {
-                // Whoever reads the prompts says so.
-                continue
-            }
-            do {
-                let theirs = try teacher.render(chat)
-                if let difference = difference(ours, theirs) { return "\(name): \(difference)" }
-            } catch {
-                return "\(name): the teacher's template refuses it: \(error)"
+                return "\(prompt.name): the teacher's template refuses it: \(error)"
             }
         }
         return student.isPlain == teacher.isPlain

@@ -141,7 +141,7 @@ enum Filters {
             let scaled = precision < 0 ? number / scale : number * scale
             let rounded = scaled.rounded(method == "ceil" ? .up : .down)
             // Python's ceil and floor give integers, and '/' of them a float.
-            return .double(precision < 0 ? rounded * scale : rounded / scale)
+            return .double((precision < 0 ? rounded * scale : rounded / scale) + 0)
         }
         if let integer = value.integer {
             guard precision < 0 else { return .integer(integer) }

@@ -61,11 +61,15 @@ struct FormatSpec {
     func apply(to value: Value, _ interpreter: Interpreter) throws -> Text {
         switch value {
         case .text(let text): return try formatted(text.marked(false), interpreter)
-        case .bool(let flag) where type == nil:
-            if isPlain { return try value.printed() }
-            return try integer(flag ? 1 : 0, "d", leastDigits: 0, interpreter)
+        case .bool where isPlain && type == nil: return try value.printed()
         case .integer, .bool:
             let number = value.integer!
+            if type.map({ "dnxXobc".contains($0) }) ?? true, precision != nil {
+                throw Fault("a format of an integer has no precision")
+            }
+            if type.map({ "nxXob".contains($0) }) ?? false, grouping == "," || type == "n" && grouping != nil {
+                throw Fault("the format '\(type!)' has no groups of this kind")
+            }
             switch type {
             case nil, "d", "n": return try integer(number, "d", leastDigits: 0, interpreter)
             case "x", "X", "o", "b": return try integer(number, type!, leastDigits: 0, interpreter)

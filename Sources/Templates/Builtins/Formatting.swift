@@ -122,12 +122,17 @@ enum Formatting {
             }
         }
 
+        private func shown(_ value: Value) throws -> Text {
+            let text = try value.represented()
+            return kind == "a" ? text.escapedBeyondASCII : text
+        }
+
         func apply(to value: Value, _ interpreter: Interpreter) throws -> Text {
             var spec = spec
             switch kind {
-            case "s", "r":
+            case "s", "r", "a":
                 spec.padsWithZeros = false
-                return try spec.text(kind == "s" ? value.printed() : value.represented(), interpreter)
+                return try spec.text(kind == "s" ? value.printed() : shown(value), interpreter)
             case "c":
                 if let integer = value.integer, let scalar = UInt32(exactly: integer).flatMap({ Unicode.Scalar($0) }) {
                     return try spec.text(Text(scalars: [scalar]), interpreter)
@@ -210,11 +215,12 @@ enum Formatting {
             if rest.first == "!" {
                 rest.removeFirst()
                 guard let conversion = rest.popFirst(), rest.isEmpty || rest.first == ":" else {
-                    throw Fault("'!' in a text for 'format' needs r or s")
+                    throw Fault("'!' in a text for 'format' needs r, s or a")
                 }
                 switch conversion {
                 case "r": value = .text(try value.represented())
                 case "s": value = .text(try value.printed())
+                case "a": value = .text(try value.represented().escapedBeyondASCII)
                 default: throw Fault("the conversion '!\(conversion)' is not supported", .unsupported)
                 }
             }

@@ -139,12 +139,14 @@ extension Interpreter {
                 quotient -= 1
             }
             if sign == .remainder { return remainder == 0 ? Double(signOf: b, magnitudeOf: 0) : remainder }
+            if quotient == 0 { return Double(signOf: a / b, magnitudeOf: 0) }
             let floored = quotient.rounded(.down)
             return quotient - floored > 0.5 ? floored + 1 : floored
         case .power:
             let result = pow(a, b)
             guard !result.isNaN || a.isNaN || b.isNaN else { throw Fault("'**' has no real result", .unsupported) }
             guard a != 0 || b >= 0 else { throw Fault("'**' raises zero to a negative power") }
+            guard result.isFinite || !a.isFinite || !b.isFinite else { throw Fault("the result of '**' is too large") }
             return result
         }
     }

@@ -134,7 +134,7 @@ extension Interpreter {
     // MARK: Slices
 
     func slice(_ object: Value, _ bounds: (start: Value?, stop: Value?, step: Value?)) throws -> Value {
-        func places(_ count: Int) throws -> [Int] {
+        func range(_ count: Int) throws -> RangeValue {
             let step = try bound(bounds.step) ?? 1
             guard step != 0 else { throw Fault("the step of a slice is 0") }
             func clamp(_ value: Int?, _ otherwise: Int) -> Int {
@@ -144,9 +144,12 @@ extension Interpreter {
             }
             let start = clamp(try bound(bounds.start), step > 0 ? 0 : count - 1)
             let stop = clamp(try bound(bounds.stop), step > 0 ? count : -1)
-            let places = stride(from: start, to: stop, by: step)
-            try spend(places.underestimatedCount >> 1)
-            return Array(places)
+            return RangeValue(start: start, stop: stop, step: step)
+        }
+        func places(_ count: Int) throws -> [Int] {
+            let range = try range(count)
+            try spend(range.count >> 1)
+            return (0..<range.count).map(range.item)
         }
         switch object {
         case .list(let items): return .list(try places(items.count).map { items[$0] })
@@ -161,15 +164,11 @@ extension Interpreter {
             if text.isASCII { return .text(Text(bytes: places.map { text.bytes[$0] }, isMarkup: text.isMarkup)) }
             let scalars = Array(text.scalars)
             return .text(Text(scalars: places.map { scalars[$0] }).marked(text.isMarkup))
-        case .range(let range):
-            let items = try places(range.count)
-            let step = try bound(bounds.step) ?? 1
-            guard let first = items.first, let last = items.last else {
-                return .range(RangeValue(start: 0, stop: 0, step: 1))
+        case .range(let whole):
+            guard let part = whole.part(try range(whole.count)) else {
+                throw Fault("a bound of the range has more than 64 bits", .unsupported)
             }
-            return .range(
-                RangeValue(
-                    start: range.item(first), stop: range.item(last) + range.step * step, step: range.step * step))
+            return .range(part)
         case .undefined(let undefined): throw Fault(undefined.reason)
         default: throw Fault("a value of type '\(object.typeName)' has no slices")
         }

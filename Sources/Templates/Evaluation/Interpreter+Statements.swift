@@ -34,7 +34,11 @@ extension Interpreter {
             try write(try evaluateCall(expression, caller: define(macro)).printed())
         case .filter(let filter, let block):
             let text = try captured { _ = try within(block.scope) { try run(block.body) } }
-            try write(try evaluate(filter, input: .text(text)).printed())
+            let result = try evaluate(filter, input: .text(text))
+            guard let text = result.text else {
+                throw Fault("what '{% filter %}' makes is a text, not a value of type '\(result.typeName)'")
+            }
+            try write(text)
         case .with(let values, let block):
             let evaluated = try values.map { try evaluate($0.value) }
             return try within(block.scope) {

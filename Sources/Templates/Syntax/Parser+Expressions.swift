@@ -129,6 +129,8 @@ extension Parser {
             case "true", "True": return try make(.constant(.bool(true)), line: token.line)
             case "false", "False": return try make(.constant(.bool(false)), line: token.line)
             case "none", "None": return try make(.constant(.none), line: token.line)
+            // In Jinja the template itself, with the blocks that are not supported.
+            case "self": throw failure("'self' is not supported", .unsupported, line: token.line)
             default: return try make(.name(number(of: name)), line: token.line)
             }
         case .string(var text):

@@ -100,17 +100,27 @@ extension Text {
             case "\t": result += Array("\\t".utf8)
             case _ where scalar.value == UInt32(quote): result += [UInt8(ascii: "\\"), quote]
             case _ where scalar.isPrintable: result.append(contentsOf: UTF8.encode(scalar)!)
-            default:
-                let digits = String(scalar.value, radix: 16)
-                let (mark, width) = scalar.value > 0xFFFF ? ("U", 8) : scalar.value > 0xFF ? ("u", 4) : ("x", 2)
-                result += Array("\\\(mark)\(String(repeating: "0", count: width - digits.count))\(digits)".utf8)
+            default: result += scalar.pythonEscape
             }
         }
         result.append(quote)
     }
+
+    /// The text with escapes for all that is not ASCII, as Python's `ascii()` has it of a represented value.
+    var escapedBeyondASCII: Text {
+        guard !isASCII else { return self }
+        return Text(bytes: scalars.flatMap { $0.isASCII ? [UInt8($0.value)] : $0.pythonEscape }, isMarkup: isMarkup)
+    }
 }
 
 extension Unicode.Scalar {
+    /// `\x7f`, `\u200b` or `\U0001f600`.
+    fileprivate var pythonEscape: [UInt8] {
+        let digits = String(value, radix: 16)
+        let (mark, width) = value > 0xFFFF ? ("U", 8) : value > 0xFF ? ("u", 4) : ("x", 2)
+        return Array("\\\(mark)\(String(repeating: "0", count: width - digits.count))\(digits)".utf8)
+    }
+
     /// Python's `str.isprintable` of a code point.
     var isPrintable: Bool {
         if value < 0x7F { return value >= 0x20 }

@@ -59,6 +59,18 @@ struct RangeValue {
 
     func item(_ index: Int) -> Int { start + index * step }
     var values: [Value] { (0..<count).map { .integer(item($0)) } }
+
+    /// The items at these places; nil: a bound has more than 64 bits.
+    func part(_ places: RangeValue) -> RangeValue? {
+        func bound(_ place: Int) -> Int? {
+            let (width, isWide) = place.multipliedReportingOverflow(by: step)
+            let (bound, isFar) = start.addingReportingOverflow(width)
+            return isWide || isFar ? nil : bound
+        }
+        let (step, isWide) = step.multipliedReportingOverflow(by: places.step)
+        guard !isWide, step != .min, let start = bound(places.start), let stop = bound(places.stop) else { return nil }
+        return RangeValue(start: start, stop: stop, step: step)
+    }
 }
 
 /// What `keys`, `values` and `items` of a mapping give.
@@ -225,7 +237,7 @@ extension Value {
             guard text.count <= TemplateLimits.characterCount else {
                 throw Fault("a text of \(text.count) characters is too long to be taken apart", .limit)
             }
-            return text.characters.map { .text($0) }
+            return text.marked(false).characters.map { .text($0) }
         case .list(let items), .tuple(let items): return items
         case .mapping(let mapping): return mapping.keys
         case .range(let range): return range.values

@@ -3,7 +3,7 @@ extension OnigurumaPattern {
         guard let scalar = next else { throw unsupported("a backslash at the end") }
         position += 1
         switch scalar {
-        case "s", "S", "d", "D", "R", "X", "N", "K", "A", "z", "Z", "G", "n", "t", "r", "f", "a", "e", "0"..."9":
+        case "s", "S", "d", "D", "R", "N", "K", "A", "z", "Z", "G", "n", "t", "r", "f", "a", "e", "0"..."9":
             append(atom: "\\\(scalar)")
         case "w": append(atom: "[\(Self.wordAlone)]")
         case "W": append(atom: "[^\(Self.wordAlone)]")
