@@ -55,7 +55,7 @@ class Model:
 
     def __init__(self, options):
         self.opd, self.folder, self.flaws = options.opd, options.model, options.flaws
-        self.scorer = Scorer(self.opd, self.folder)
+        self.scorer, self.taken = Scorer(self.opd, self.folder), None
         with open(f"{self.folder}/config.json") as file:
             self.vocabulary = json.load(file)["vocab_size"]
         self.lock = threading.Lock()
@@ -66,10 +66,11 @@ class Model:
         self.told.update(line.split()[0] for line in self.record)
 
     def take(self, folder):
-        """Takes other weights."""
-        scorer = Scorer(self.opd, folder)
+        """Takes other weights; asked again for those it has, it has them: a busy machine may take longer than asked."""
         with self.lock:
-            old, self.scorer = self.scorer, scorer
+            if folder == self.taken:
+                return
+            old, self.scorer, self.taken = self.scorer, Scorer(self.opd, folder), folder
         old.close()
 
     def tokens(self, text):
