@@ -91,8 +91,8 @@ import Testing
                     context.headLogprobs(
                         c.x, head: head, rule: c.rule, targets: c.targets, inverseTemperature: c.inverse,
                         logprobs: &logprobs, lse: &lse, keeping: keeps ? kept : nil, classes: &classes)
-                    var others = Random(4)
-                    var pulls = others.floats(classes.count)
+                    var random = Random(4)
+                    var pulls = random.floats(classes.count)
                     // The tail of a row that lists everything is empty: nothing pulls at it.
                     for row in 0..<rows where classes.range(row: row).count > vocabulary {
                         pulls[classes.range(row: row).upperBound - 1] = 0
