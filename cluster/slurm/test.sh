@@ -219,19 +219,23 @@ reached=$(last_step)
 did
 
 doing="a heterogeneous job goes on with the run, is preempted where its workers are, and comes back"
-steps=$((reached + 300))
 sed '/^#SBATCH/s/--cpus-per-task=8/--cpus-per-task=1/' cluster/slurm/run.sbatch >small.sbatch
-whole=$(OPD_SECONDS=25 sbatch --parsable small.sbatch run.yaml --set "training.steps=$steps")
+whole=$(sbatch --parsable small.sbatch run.yaml)
 within 90 has_members 6
 goes_on
 high=$(sbatch --parsable --partition=high --nodelist=n1 --exclusive --time=5 --output=/dev/null --wrap "sleep 3")
 within 120 has_state "$high" RUNNING
 within 180 has_come_back "$whole" 1
 within 90 has_members 6
+goes_on
+scancel "$whole"
+within 120 is_idle
 did
 
-doing="it goes back into the queue when its time is over, and brings the run to its end"
-within 600 has_come_back "$whole" 2
+doing="another one goes back into the queue when its time is over, and brings the run to its end"
+steps=$(($(last_step) + 200))
+whole=$(OPD_SECONDS=25 sbatch --parsable small.sbatch run.yaml --set "training.steps=$steps")
+within 300 has_come_back "$whole" 1
 within 600 is_completed "$whole"
 within 120 is_idle
 did
