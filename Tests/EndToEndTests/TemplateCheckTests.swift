@@ -5,14 +5,18 @@ import Testing
 /// What a start says of its models' chat templates, stop tokens and beginnings, and which day templates take for today.
 @Suite struct TemplateCheckTests {
     /// Puts BOS before every text, as Llama's tokenizers do.
-    private static let opening: [String: Any] = [
-        "type": "TemplateProcessing",
-        "single": [["SpecialToken": ["id": "<|endoftext|>", "type_id": 0]], ["Sequence": ["id": "A", "type_id": 0]]],
-        "pair": [["Sequence": ["id": "A", "type_id": 0]], ["Sequence": ["id": "B", "type_id": 1]]],
-        "special_tokens": [
-            "<|endoftext|>": ["id": "<|endoftext|>", "ids": [0], "tokens": ["<|endoftext|>"]]
-        ],
-    ]
+    private static var opening: [String: Any] {
+        [
+            "type": "TemplateProcessing",
+            "single": [
+                ["SpecialToken": ["id": "<|endoftext|>", "type_id": 0]], ["Sequence": ["id": "A", "type_id": 0]],
+            ],
+            "pair": [["Sequence": ["id": "A", "type_id": 0]], ["Sequence": ["id": "B", "type_id": 1]]],
+            "special_tokens": [
+                "<|endoftext|>": ["id": "<|endoftext|>", "ids": [0], "tokens": ["<|endoftext|>"]]
+            ],
+        ]
+    }
 
     private static func change(_ file: String, _ change: (inout [String: Any]) -> Void) throws {
         let url = URL(filePath: file)
