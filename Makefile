@@ -8,7 +8,7 @@ CONFIG ?= Examples/arithmetic.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run smollm2 test test-servers test-torch test-templates lint fuzz sanitize chaos soak models pretrain bench growth study clean
+.PHONY: help setup build run smollm2 test test-servers test-torch test-templates test-slurm lint fuzz sanitize chaos soak models pretrain bench growth study clean
 
 help: ## Say what there is.
 	@sed -nE 's/^([a-z0-9-]+):.*## /\1 /p' $(MAKEFILE_LIST) | \
@@ -52,7 +52,10 @@ test-torch: build ## Test the torch engine on CPUs, in an environment of its own
 test-templates: build ## Compare chat templates with transformers: all of TRL's wheel, which is fetched into .build-templates.
 	@scripts/templates/test.sh $(OPD)
 
-lint: ## Check Swift, shell scripts and Python (installs shellcheck and ruff where they are missing).
+test-slurm: build ## Run, grow, preempt and cancel jobs on a real Slurm of this machine's own (installs it; under ten minutes).
+	@cluster/slurm/test.sh $(OPD)
+
+lint: ## Check Swift, scripts, Python, manifests and units (installs shellcheck, ruff and kubernetes-validate).
 	$(SWIFT) format lint --strict -r Sources Tests Fuzz Package.swift
 	@scripts/lint.sh
 

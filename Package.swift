@@ -163,7 +163,7 @@ let package = Package(
             ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "TestSupport"]),
         tests("Watch", ["RunFiles", "Telemetry", "Distillation", "JSON"]),
-        tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "TestSupport", logging]),
+        tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "Locking", "TestSupport", logging]),
         tests(
             "Pipeline",
             [

@@ -43,6 +43,19 @@ for line in golden.strip().split("\n"):
     if arrays:
         put("wire", name + "-fitted", b"\1" + struct.pack("<H", len(header)) + header)
 
+# Grades that list two tokens at each of two positions, and the grant that asks for them.
+listed = {
+    "score_grant-top": ("0a04080110039a02170a150a040805100110011a016120502803300138024832", ["010000000200000003000000"]),
+    "scores-top": (
+        "0a04080210020a04080410040a04080510040a0408061002a202170a0c0a0408051001100118022002110900000000000000",
+        ["000080be000040c0", "01000000040000000000000007000000", "000080bf000000c00000c0bf000080bf", "000000bf000040bf"],
+    ),
+}
+for name, (header, arrays) in listed.items():
+    header, arrays = bytes.fromhex(header), [bytes.fromhex(array) for array in arrays]
+    put("wire", name, b"\0" + b"".join(struct.pack("<H", len(part)) + part for part in [header, *arrays]))
+    put("wire", name + "-fitted", b"\1" + struct.pack("<H", len(header)) + header)
+
 # exchange: events (Fuzz/Targets/Exchanges.swift): a worker and a scorer join, ask, deliver, and a step is trained.
 step = [
     [1, 0, 0, 0, 0, 1, 3 | 2 << 4, 1, 0, 3, 0, 1, 1, 7, 0],
@@ -51,6 +64,13 @@ step = [
     [3, 1, 3, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 3, 1, 1, 3, 0, 0, 0, 9, 0, 6, 0, 70, 5, 0],
 ]
 put("exchange", "step", b"".join(map(bytes, step)))
+# The same with two listed tokens of each position.
+step[0][0] = 4
+step[3] = [
+    *[3, 1, 3, 0, 0, 0, 2, 0, 1, 1, 0, 0, 2, 0, 1, 2, 0, 0, 2, 0, 1, 0],
+    *[3, 1, 1, 3, 0, 0, 2, 0, 1, 0, 9, 0, 6, 0, 70, 5, 0],
+]
+put("exchange", "top", b"".join(map(bytes, step)))
 put("exchange", "leave", bytes([0, 0, 0, 2, 1, 0, 0, 5, 0, 7, 0, 4, 0, 0, 6, 0, 200, 7, 0, 0, 9, 1, 5, 0]))
 
 

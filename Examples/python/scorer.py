@@ -4,7 +4,8 @@
     pip install pyzmq torch transformers
     python scorer.py --connect tcp://127.0.0.1:5555 --teacher default --model path/to/huggingface/folder
 
-With `--constant -1.5` it needs pyzmq only, and grades every token with that number.
+With `--constant -1.5` it needs pyzmq only, and grades every token with that number; so it does with `--uniform 32000`, a
+teacher of so many tokens that finds all equally probable, and can list any of them.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import array
 import concurrent.futures
 import hashlib
 import json
+import math
 import os
 import secrets
 import struct
@@ -22,7 +24,7 @@ import zmq
 import zmq.auth
 
 PREAMBLE = b"OPD\x02"
-TOKEN_IDS, LOGPROBS = 1, 2
+TOKEN_IDS, LOGPROBS, TOP_IDS, TOP_LOGPROBS, TAIL_LOGPROBS = 1, 2, 4, 5, 6
 HELLO, WELCOME, REJECT, HEARTBEAT, HEARTBEAT_REPLY, GOODBYE, SHUTDOWN = range(16, 23)
 LEASE_REQUEST, SCORE_GRANT, SCORES, ACKNOWLEDGE, REVOKE = 32, 35, 36, 37, 38
 UNKNOWN_PEER, SCORER = 1, 2
@@ -208,15 +210,44 @@ def tokenizer_fingerprint(path):  # noqa: PLR0912, PLR0915 - one line for each p
 # ---- teachers ----
 
 
+# The most tokens of which the protocol lets a scorer tell at a position.
+MOST_TOP = 1024
+
+
+class Grade:
+    """The log-probability of each response token and, where they were asked for, k listed tokens of each position, in
+    ascending order, with the log-probabilities of each and of all others together."""
+
+    def __init__(self, logprobs, top_count=0, ids=(), top_logprobs=(), tails=()):
+        self.logprobs, self.top_count = logprobs, top_count
+        self.ids, self.top_logprobs, self.tails = ids, top_logprobs, tails
+
+
 class ConstantTeacher:
-    # The longest sequence and the number of ids; 0: not known.
-    context_length = vocabulary_size = 0
+    # The longest sequence, the number of ids (0: not known), and the most tokens that it lists.
+    context_length = vocabulary_size = max_top = 0
 
     def __init__(self, value):
         self.value = value
 
-    def score(self, ids, prompt_count):
-        return [self.value] * (len(ids) - prompt_count)
+    def grade(self, ids, prompt_count, top_count, below):
+        return Grade([self.value] * (len(ids) - prompt_count))
+
+
+class UniformTeacher:
+    context_length = 0
+
+    def __init__(self, vocabulary_size):
+        self.vocabulary_size = vocabulary_size
+        self.max_top = min(MOST_TOP, vocabulary_size - 1)
+
+    def grade(self, ids, prompt_count, top_count, below):
+        count, each = len(ids) - prompt_count, -math.log(self.vocabulary_size)
+        if not top_count:
+            return Grade([each] * count)
+        tail = math.log(self.vocabulary_size - top_count) + each
+        listed = list(range(top_count)) * count
+        return Grade([each] * count, top_count, listed, [each] * len(listed), [tail] * count)
 
 
 class TransformersTeacher:
@@ -228,14 +259,22 @@ class TransformersTeacher:
         self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
         self.context_length = getattr(self.model.config, "max_position_embeddings", 0)
         self.vocabulary_size = self.model.config.vocab_size
+        self.max_top = min(MOST_TOP, self.vocabulary_size - 1)
 
-    def score(self, ids, prompt_count):
+    def grade(self, ids, prompt_count, top_count, below):
         torch = self.torch
         with torch.inference_mode():
             sequence = torch.tensor([ids])
             logits = self.model(sequence).logits[0, prompt_count - 1 : -1].float()
-            targets = sequence[0, prompt_count:, None]
-            return logits.log_softmax(-1).gather(-1, targets)[:, 0].tolist()
+            every = logits.log_softmax(-1)
+            logprobs = every.gather(-1, sequence[0, prompt_count:, None])[:, 0].tolist()
+            if not top_count:
+                return Grade(logprobs)
+            listed = every[:, :below].topk(top_count).indices.sort(-1).values
+            # The others are summed up: what is missing from 1 has no digits where it is small.
+            tails = every.scatter(-1, listed, -torch.inf).logsumexp(-1)
+            top = every.gather(-1, listed).flatten().tolist()
+            return Grade(logprobs, top_count, listed.flatten().tolist(), top, tails.tolist())
 
 
 # ---- the member ----
@@ -258,21 +297,22 @@ class Scorer:
         # Grading runs beside this thread, so that heartbeats go on.
         self.worker = concurrent.futures.ThreadPoolExecutor(1)
         self.grading = None
-        self.queue = {}  # item: (lease id, ids, prompt count), to be graded or being graded
-        self.unacknowledged = {}  # item: (log-probabilities, when they were sent)
+        self.queue = {}  # item: (lease id, what the teacher is asked), to be graded or being graded
+        self.unacknowledged = {}  # item: (grade, when it was sent)
         self.joined, self.epoch, self.heartbeat_seconds = False, None, 2.0
         self.tokens = 0
         self.heard = time.monotonic()
         self.next_hello = self.next_heartbeat = 0.0
 
-    def send(self, kind, body, logprobs=None):
+    def send(self, kind, body, parts=()):
+        """Sends a message with array frames, each given as (kind, type code, elements)."""
         frames, arrays = [], []
-        if logprobs is not None:
-            data = array.array("f", logprobs)
+        for array_kind, code, elements in parts:
+            data = array.array(code, elements)
             if sys.byteorder == "big":
                 data.byteswap()
-            arrays = [(1, encode((1, LOGPROBS), (2, len(data))))]
-            frames = [data.tobytes()]
+            arrays.append((1, encode((1, array_kind), (2, len(data)))))
+            frames.append(data.tobytes())
         self.socket.send_multipart([PREAMBLE, encode(*arrays, (kind, body)), *frames])
 
     def run(self):
@@ -304,11 +344,12 @@ class Scorer:
                 if self.teacher.context_length or self.teacher.vocabulary_size:
                     description = encode((1, self.teacher.context_length), (2, self.teacher.vocabulary_size))
                     fields.append((11, description))
+                fields.append((15, self.teacher.max_top))
                 self.send(HELLO, encode(*fields))
             return
         if now >= self.next_heartbeat:
             self.next_heartbeat = now + self.heartbeat_seconds
-            leases = b"".join(varint(lease) for lease, _, _ in self.queue.values())
+            leases = b"".join(varint(lease) for lease, _ in self.queue.values())
             state = f"grading {len(self.queue)}" if self.queue else "waiting for work"
             self.send(HEARTBEAT, encode((1, state), (2, leases), (3, self.tokens), (6, Fixed64(self.epoch))))
         late = max(3.0, 2 * self.heartbeat_seconds)
@@ -317,28 +358,36 @@ class Scorer:
     def deliver(self, items):
         if not items:
             return
-        scores, logprobs = [], []
+        scores, grades = [], []
         for item in items:
-            values, _ = self.unacknowledged[item]
-            self.unacknowledged[item] = values, time.monotonic()
+            grade, _ = self.unacknowledged[item]
+            self.unacknowledged[item] = grade, time.monotonic()
             group, sample, kind = item
-            scores.append((1, encode((1, encode((1, group), (2, sample))), (2, kind), (3, len(values)))))
-            logprobs += values
-        self.send(SCORES, encode(*scores, (2, Fixed64(self.epoch))), logprobs)
+            name, count = encode((1, group), (2, sample)), len(grade.logprobs)
+            scores.append((1, encode((1, name), (2, kind), (3, count), (4, grade.top_count))))
+            grades.append(grade)
+        arrays = [(LOGPROBS, "f", [value for grade in grades for value in grade.logprobs])]
+        if any(grade.top_count for grade in grades):
+            arrays += [
+                (TOP_IDS, "i", [value for grade in grades for value in grade.ids]),
+                (TOP_LOGPROBS, "f", [value for grade in grades for value in grade.top_logprobs]),
+                (TAIL_LOGPROBS, "f", [value for grade in grades for value in grade.tails]),
+            ]
+        self.send(SCORES, encode(*scores, (2, Fixed64(self.epoch))), arrays)
 
     def grade(self):
         if self.grading is not None and self.grading[1].done():
             item, future = self.grading
             self.grading = None
-            logprobs = future.result()
+            grade = future.result()
             # A task that was revoked meanwhile is not in the queue any more.
             if self.queue.pop(item, None) is not None:
-                self.tokens += len(logprobs)
-                self.unacknowledged[item] = logprobs, 0.0
+                self.tokens += len(grade.logprobs)
+                self.unacknowledged[item] = grade, 0.0
                 self.deliver([item])
         if self.grading is None and self.queue:
-            item, (_, ids, prompt_count) = next(iter(self.queue.items()))
-            self.grading = item, self.worker.submit(self.teacher.score, ids, prompt_count)
+            item, (_, question) = next(iter(self.queue.items()))
+            self.grading = item, self.worker.submit(self.teacher.grade, *question)
 
     def receive(self, frames):
         if len(frames) < 2 or frames[0] != PREAMBLE:
@@ -393,7 +442,8 @@ class Scorer:
             item, count = item_of(task), number(task, 5)
             sequence, at = ids[at : at + count].tolist(), at + count
             if item not in self.unacknowledged:
-                self.queue[item] = number(task, 4), sequence, number(task, 6)
+                question = sequence, number(task, 6), number(task, 7), number(task, 9)
+                self.queue[item] = number(task, 4), question
 
     def leave(self, reason):
         self.send(GOODBYE, encode((1, reason)))
@@ -417,6 +467,9 @@ def main():
     parser.add_argument("--learner-key", metavar="FILE", help="public key of the learner")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", metavar="FOLDER", help="Hugging Face model folder")
+    source.add_argument(
+        "--uniform", type=int, metavar="TOKENS", help="grade as one who finds so many tokens equally probable"
+    )
     source.add_argument("--constant", type=float, metavar="NATS", help="grade every token with this number")
     options = parser.parse_args()
     if bool(options.key) != bool(options.learner_key):
@@ -424,7 +477,12 @@ def main():
     options.teacher = options.teacher or ["default"]
     if options.tokenizer is None and options.model is not None:
         options.tokenizer = os.path.join(options.model, "tokenizer.json")
-    teacher = ConstantTeacher(options.constant) if options.model is None else TransformersTeacher(options.model)
+    if options.model is not None:
+        teacher = TransformersTeacher(options.model)
+    elif options.uniform is not None:
+        teacher = UniformTeacher(options.uniform)
+    else:
+        teacher = ConstantTeacher(options.constant)
     scorer = Scorer(options, teacher)
     try:
         return scorer.run()

@@ -32,7 +32,9 @@ private struct Conversation {
             prompts: [Prompt(ids: [1, 5], teacher: "a"), Prompt(ids: [7], teacher: "b")],
             heldout: [Prompt(ids: [3], teacher: "a")], seed: 1, steps: 4, promptsPerStep: 2, samplesPerPrompt: 2,
             sampling: sampling)
-        plan.maxStaleness = UInt64(Self.next(&input) % 3)
+        let shape = Self.next(&input)
+        plan.maxStaleness = UInt64(shape % 3)
+        plan.topTokens = shape / 3 % 2 * 2
         plan.evaluationEvery = 1
         exchange = Exchange(plan: plan, options: ExchangeOptions(runID: "fuzz"), epoch: Self.epoch)
     }
@@ -61,7 +63,8 @@ private struct Conversation {
             let hello = Hello(
                 role: flags & 1 == 0 ? .rollout : .scorer, name: "n\(flags >> 1 & 3)",
                 tokenizerFingerprint: flags & 8 == 0 ? "" : "t",
-                teachers: [["a"], ["b"], ["a", "b"], []][flags >> 4 & 3], processID: 1)
+                teachers: [["a"], ["b"], ["a", "b"], []][flags >> 4 & 3], processID: 1,
+                mostTopTokens: flags & 64 == 0 ? 1024 : 1)
             actions = exchange.receive(.hello(hello), from: peer, now: now)
         case 1:
             let count = Int(truncatingIfNeeded: number(UInt64(1 + next() % 8)))
@@ -129,6 +132,19 @@ private struct Conversation {
         return .trajectories(Trajectories(results: list, epoch: number(Self.epoch)))
     }
 
+    /// The tokens that were asked for, or others.
+    private mutating func topTokens(_ positions: Int) -> TopTokens? {
+        guard exchange.plan.topTokens > 0 else { return nil }
+        let count = next() % 4, first = Int32(next() % 6)
+        guard count > 0 else { return nil }
+        // One part of so many and one.
+        let each: Float = [0, -0.6931, -1.0986, -1.3863][count]
+        return TopTokens(
+            count: count, ids: (0..<positions).flatMap { _ in (0..<Int32(count)).map { $0 + first } },
+            logprobs: [Float](repeating: each, count: positions * count),
+            tails: [Float](repeating: next() % 5 == 0 ? .nan : each, count: positions))
+    }
+
     private mutating func grades() -> Message {
         var list: [Score] = []
         for _ in 0..<next() % 4 where !scores.isEmpty {
@@ -137,7 +153,7 @@ private struct Conversation {
             list.append(
                 Score(
                     id: RolloutID(group: number(task.id.group), sample: task.id.sample), kind: task.kind,
-                    logprobs: [Float](repeating: -2, count: count)))
+                    logprobs: [Float](repeating: -2, count: count), top: topTokens(count)))
         }
         return .scores(Scores(scores: list, epoch: number(Self.epoch)))
     }

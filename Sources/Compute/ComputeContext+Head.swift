@@ -8,10 +8,11 @@ extension ComputeContext {
     ///
     /// x [T,C] A, head [V,C]; arrays have T elements. A row's bits do not depend on its batch. T x V is not stored,
     /// unless the caller has the memory: `keeping` [T,V] f32 takes z for ``headBackward``, in an order of its own.
+    /// `classes`, of T rows or none, get their log-probabilities: of their tail, what is summed up of its tokens.
     package func headLogprobs(
         _ x: Tensor, head: PackedMatrix, rule: HeadRule = HeadRule(), targets: [Int32], inverseTemperature: [Float],
         logprobs: inout [Float], lse: inout [Float], entropy: UnsafeMutablePointer<[Float]>? = nil,
-        keeping kept: Tensor? = nil
+        keeping kept: Tensor? = nil, classes: UnsafeMutablePointer<HeadClasses>? = nil
     ) {
         profile?.begin(.head, flops: 2.0 * Double(x.count * head.outputs))
         defer { profile?.end() }
@@ -20,10 +21,14 @@ extension ComputeContext {
         precondition(
             targets.allSatisfy { $0 >= 0 && Int($0) < head.outputs }, "headLogprobs: target outside the vocabulary")
         let targetLogits = scratch("head.target", rows: 1, columns: max(rows, 1)).f32
+        let classLogits = classes.flatMap {
+            $0.pointee.rowCount == 0 ? nil : ClassLogits(self, $0.pointee, rows: rows, head)
+        }
         let statistics = headStatistics(
             x, head, rule, inverseTemperature, weighted: entropy != nil, keeping: kept,
-            { panel, range, z in
+            { panel, range, z, statistics in
                 let columns = head.panelRange(panel)
+                classLogits?.take(panel, columns, range, z, statistics)
                 for row in range where columns.contains(Int(targets[row])) {
                     targetLogits[row] =
                         z[(row - range.lowerBound) * columns.count + Int(targets[row]) - columns.lowerBound]
@@ -38,11 +43,12 @@ extension ComputeContext {
             logprobs[row] = targetLogits[row] - value
             entropy?.pointee[row] = spread
         }
+        if let classLogits { classes?.pointee.logprobs = classLogits.logprobs(lse) }
     }
 
     /// Scaled logits z of a few rows, for sampling, and their log-sum-exp. x [B,C] A, logits [B,V] f32.
     ///
-    /// z[b][token] - lse[b] has the bits of ``headLogprobs(_:head:rule:targets:inverseTemperature:logprobs:lse:entropy:keeping:)``.
+    /// z[b][token] - lse[b] has the bits of ``headLogprobs(_:head:rule:targets:inverseTemperature:logprobs:lse:entropy:keeping:classes:)``.
     /// panelMaxima, when given, [B, head.panelCount] f32: the largest z of each panel.
     package func headLogits(
         _ x: Tensor, head: PackedMatrix, rule: HeadRule = HeadRule(), inverseTemperature: [Float], into logits: Tensor,
@@ -56,7 +62,7 @@ extension ComputeContext {
         if x.rows == 0 { return lse = [] }
         let statistics = headStatistics(
             x, head, rule, inverseTemperature, weighted: false, keeping: nil,
-            { panel, rows, z in
+            { panel, rows, z, _ in
                 let columns = head.panelRange(panel)
                 kernels.store_block(
                     logits.f32 + rows.lowerBound * logits.columns + columns.lowerBound, logits.type.code,
@@ -71,7 +77,7 @@ extension ComputeContext {
     private func headStatistics(
         _ x: Tensor, _ head: PackedMatrix, _ rule: HeadRule, _ inverseTemperature: [Float], weighted: Bool,
         keeping kept: Tensor?,
-        _ use: (_ panel: Int, _ rows: Range<Int>, _ z: UnsafeMutablePointer<Float>) -> Void
+        _ use: (_ panel: Int, _ rows: Range<Int>, _ z: UnsafeMutablePointer<Float>, _ of: HeadStatistics) -> Void
     ) -> HeadStatistics {
         precondition(x.columns == head.inputs && x.type == head.type, "head: shapes differ")
         let statistics = HeadStatistics(self, rows: x.rows, panels: head.panelCount, weighted: weighted)
@@ -98,7 +104,7 @@ extension ComputeContext {
                 kernels.panel_stats(
                     block, Int64(columns), Int64(columns), scale + rows.lowerBound, statistics.maxima.f32 + at,
                     statistics.sums.f32 + at, statistics.weighted.map { $0.f32 + at }, stride, Int64(rows.count))
-                use(panel, rows, block)
+                use(panel, rows, block, statistics)
             }
         }
         return statistics
@@ -135,10 +141,10 @@ struct HeadStatistics {
     let sums: Tensor
     let weighted: Tensor?
 
-    init(_ context: ComputeContext, rows: Int, panels: Int, weighted: Bool) {
-        maxima = context.scratch("head.max", rows: rows, columns: panels)
-        sums = context.scratch("head.sum", rows: rows, columns: panels)
-        self.weighted = weighted ? context.scratch("head.weighted", rows: rows, columns: panels) : nil
+    init(_ context: ComputeContext, rows: Int, panels: Int, weighted: Bool, user: String = "head") {
+        maxima = context.scratch(user + ".max", rows: rows, columns: panels)
+        sums = context.scratch(user + ".sum", rows: rows, columns: panels)
+        self.weighted = weighted ? context.scratch(user + ".weighted", rows: rows, columns: panels) : nil
     }
 
     /// log-sum-exp = M + log S over panels in order; entropy = log S - (sum of exp(z - M)(z - M)) / S.

@@ -41,11 +41,11 @@ extension ComputeContext {
     ///
     /// x [T,C] A; arrays have T elements; lse as headLogprobs gave it. dx [T,C] f32 is written, so is dW [V,C]
     /// f32 (nil: not wanted), or added to when `accumulate`. z is `kept`, as headLogprobs kept it, or else computed
-    /// again slab by slab.
+    /// again slab by slab. `classes`, when given, are pulled beside the targets.
     package func headBackward(
         _ x: Tensor, head: PackedMatrix, transposed: PackedHeadTranspose, rule: HeadRule = HeadRule(),
         targets: [Int32], inverseTemperature: [Float], lse: [Float], coefficient: [Float], kept: Tensor? = nil,
-        dx: Tensor, dW: Tensor?,
+        classes: HeadClassGradient? = nil, dx: Tensor, dW: Tensor?,
         accumulate: Bool = false
     ) {
         let productCount = (kept == nil ? 1 : 0) + (dW == nil ? 1 : 2)
@@ -63,6 +63,10 @@ extension ComputeContext {
             if let dW, !accumulate { zero(dW) }
             return
         }
+        let points = classes.map { HeadPoints($0, targets: targets, pull: coefficient) }
+        let coefficient = points?.coefficient ?? coefficient
+        // The points have the targets too.
+        let targets = points == nil ? targets : [Int32](repeating: -1, count: rows)
         // Kept logits are scaled already.
         let scales = rule.scales(inverseTemperature)
         let scale = kept == nil ? scales : [Float](repeating: 1, count: rows)
@@ -104,6 +108,13 @@ extension ComputeContext {
                         dz.bytes + at * x.type.byteCount, x.type.code, Int64(columns.count), block,
                         Int64(panelColumns.count), Int64(panelColumns.count), scale, lse, slope, targets,
                         Int32(panelColumns.lowerBound), Int64(range.count))
+                }
+                points?.write(range, of: panelColumns) { row, ids, values, count in
+                    let line = row - range.lowerBound
+                    kernels.panel_points(
+                        dz.bytes + (at + line * columns.count) * x.type.byteCount, x.type.code,
+                        block + line * panelColumns.count, ids, values, Int64(count), Int32(panelColumns.lowerBound),
+                        scales[row], rule.logitScale, unit.isEmpty ? 0 : unit[row])
                 }
             }
             linear(dz, slab, into: dx, accumulate: true)

@@ -169,6 +169,23 @@ package enum ConfigurationSchema {
                 "objective.teacher_mix", \.objective.teacherMix, 0...1, above: true,
                 "distillation, mixed: the teacher's share in the mixture with the student that a token is compared with; 1: the teacher alone"
             ),
+            .choice(
+                "objective.divergence", \.objective.divergence,
+                "distillation, mixed: what is compared at every token: the sampled one's probability, or whole distributions"
+            ),
+            .number(
+                "objective.beta", \.objective.beta, 0...0.999, above: true,
+                "jsd: the teacher's share in the mixture that both sides are compared with"),
+            .number(
+                "objective.skew", \.objective.skew, 0...0.999, above: true,
+                "skew_kl: the teacher's share in the mixture that it is compared with; skew_reverse_kl: the student's"),
+            .choice(
+                "objective.support", \.objective.support,
+                "the tokens that are compared each for itself: some, with the rest as one more class, or all"),
+            .integer(
+                "objective.top_k", \.objective.topK, 1...1_024, "support top_k: how many"),
+            .choice(
+                "objective.top_k_from", \.objective.topKFrom, "support top_k: whose most probable tokens they are"),
             .number(
                 "objective.clip_low", \.objective.clipLow, 0...1, "ppo_clip: the ratio's lower limit is 1 - clip_low"),
             .number(

@@ -67,16 +67,23 @@ extension RunConfiguration {
 
     /// Keys about the ratio of student and teacher where no teacher grades what the student samples.
     private var objectiveContradictions: [(key: String, message: String)] {
-        guard kind.grader != .teachers else { return [] }
+        kind.grader == .teachers ? divergenceContradictions : ungradedContradictions
+    }
+
+    private var ungradedContradictions: [(key: String, message: String)] {
         let standard = RunConfiguration.Method()
         return [
             ("objective.log_ratio_limit", objective.logRatioLimit != standard.logRatioLimit),
             ("objective.teacher_mix", objective.teacherMix != standard.teacherMix),
+            ("objective.divergence", objective.divergence != .sampled),
         ].filter(\.1).map { key, _ in
             (
                 key,
-                "bounds the ratio of student and teacher, which a run with objective.kind \(objective.kind.rawValue) "
-                    + "does not have; leave it out"
+                key == "objective.divergence"
+                    ? "compares student and teacher, which a run with objective.kind \(objective.kind.rawValue) does not; "
+                        + "leave it out"
+                    : "bounds the ratio of student and teacher, which a run with objective.kind \(objective.kind.rawValue) "
+                        + "does not have; leave it out"
             )
         }
     }
@@ -87,6 +94,13 @@ extension RunConfiguration.Method {
     package var objective: Objective {
         let run = kind.run
         guard !run.imitates else { return .imitation }
+        if let divergence = wholeDivergence {
+            let rewards =
+                run.usesReward
+                ? PolicyGradient(
+                    loss: surrogate, reward: RewardTerm(coefficient: rewardCoefficient, scale: rewardScale)) : nil
+            return .distribution(DistributionMatching(divergence, coefficient: klCoefficient, rewards: rewards))
+        }
         return .policyGradient(
             PolicyGradient(
                 loss: surrogate, advantage: advantage, baseline: baseline, klCoefficient: klCoefficient,
@@ -94,6 +108,21 @@ extension RunConfiguration.Method {
                 logRatio: LogRatioBounds(limit: logRatioLimit > 0 ? logRatioLimit : nil, teacherMix: teacherMix),
                 reward: run.usesReward ? RewardTerm(coefficient: rewardCoefficient, scale: rewardScale) : nil))
     }
+
+    /// The divergence of whole distributions; nil where sampled tokens are compared.
+    private var wholeDivergence: Divergence? {
+        switch divergence {
+        case .sampled: nil
+        case .reverseKL: .reverseKL
+        case .forwardKL: .forwardKL
+        case .jensenShannon: .jensenShannon(beta: beta)
+        case .skewKL: .skewKL(skew: skew)
+        case .skewReverseKL: .skewReverseKL(skew: skew)
+        }
+    }
+
+    /// The teacher's most probable tokens that grades of training rollouts come with; 0: none.
+    package var gradedTokens: Int { kind.run.grader == .teachers && divergence != .sampled ? topK : 0 }
 
     /// The loss with those parameters that are its own.
     private var surrogate: Loss {

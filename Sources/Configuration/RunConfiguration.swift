@@ -183,6 +183,16 @@ package struct RunConfiguration: Sendable, Equatable {
         package var logRatioLimit = 0.0
         /// Share of the teacher in what the student is compared with; 1: the teacher alone.
         package var teacherMix = 1.0
+        /// What is compared of the distributions of student and teacher.
+        package var divergence = DivergenceKind.sampled
+        /// The teacher's share in the mixture of `jsd`.
+        package var beta = 0.5
+        /// The other side's share in the mixture of `skew_kl` and `skew_reverse_kl`.
+        package var skew = 0.1
+        package var support = Support.topK
+        /// Tokens that are compared each for itself.
+        package var topK = 64
+        package var topKFrom = TopKFrom.teacher
         /// The ratio is clipped to `1 - clipLow ... 1 + clipHigh` (`ppo_clip`).
         package var clipLow = 0.2
         package var clipHigh = 0.2
@@ -192,6 +202,15 @@ package struct RunConfiguration: Sendable, Equatable {
         package var rewardCoefficient = 1.0
         package var rewardScale = RewardScale.none
         package init() {}
+
+        /// Over which tokens a divergence is taken.
+        package enum Support: String, Sendable, CaseIterable {
+            case full
+            case topK = "top_k"
+        }
+
+        /// Whose most probable tokens are compared each for itself.
+        package enum TopKFrom: String, Sendable, CaseIterable { case teacher, student, union }
     }
 
     package struct Training: Sendable, Equatable {

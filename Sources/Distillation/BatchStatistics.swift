@@ -13,6 +13,10 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     private var limitedTokens = 0
     private var clampedTokens = 0
     private var reverseKLSum = 0.0
+    private var divergenceSum = 0.0
+    private var tailSum = 0.0
+    private var teacherTailSum = 0.0
+    private var divergenceTokens = 0
     private var entropySum = 0.0
     private var entropyTokens = 0
     private var stalenessSum: UInt64 = 0
@@ -57,6 +61,19 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     package mutating func add(logRatios: [Double], clampedBy bounds: LogRatioBounds) {
         limitedTokens += logRatios.count
         for k in logRatios where bounds.clamps(k) { clampedTokens += 1 }
+    }
+
+    /// Adds a position whose distributions were compared.
+    /// - Parameters:
+    ///   - divergence: D, in nats.
+    ///   - loss: its part of the loss, before the division by the batch's number of tokens.
+    ///   - tail, teacherTail: what student and teacher give to the tokens that are not listed, as probabilities.
+    package mutating func add(divergence: Double, loss: Double, tail: Double, teacherTail: Double) {
+        divergenceSum += divergence
+        lossSum += loss
+        tailSum += tail
+        teacherTailSum += teacherTail
+        divergenceTokens += 1
     }
 
     /// Adds a token that is imitated, which no policy sampled.
@@ -126,6 +143,17 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     package var clampFraction: Double? {
         limitedTokens == 0 ? nil : Double(clampedTokens) / Double(limitedTokens)
     }
+    /// Mean divergence of the distributions that were compared, in nats a token; nil where none were.
+    package var divergence: Double? { meanOfCompared(divergenceSum) }
+    /// Mean probability of the tokens that were not listed, under the weights being trained; nil where none were.
+    package var tail: Double? { meanOfCompared(tailSum) }
+    /// The same under the teacher.
+    package var teacherTail: Double? { meanOfCompared(teacherTailSum) }
+
+    private func meanOfCompared(_ sum: Double) -> Double? {
+        divergenceTokens == 0 ? nil : sum / Double(divergenceTokens)
+    }
+
     /// Mean of completed steps minus policy version, over tokens.
     package var stalenessMean: Double { Double(stalenessSum) / Double(max(tokens, 1)) }
     package var stalenessMax: UInt64 { stalenessPeak }

@@ -7,6 +7,8 @@ package enum Objective: Sendable, Equatable, Codable {
     case imitation
     /// Responses that the student sampled are made likelier or less likely, by their advantages.
     case policyGradient(PolicyGradient)
+    /// At every token of what the student sampled its distribution is brought nearer to its teacher's.
+    case distribution(DistributionMatching)
 
     /// Whether responses are imitated.
     package var imitates: Bool { self == .imitation }
@@ -15,14 +17,14 @@ package enum Objective: Sendable, Equatable, Codable {
     package func temperature(of trajectory: Trajectory) -> Float {
         switch self {
         case .imitation: 1
-        case .policyGradient: trajectory.temperature
+        case .policyGradient, .distribution: trajectory.temperature
         }
     }
 
     /// B, which is subtracted from every advantage of the batch; 0 where there are no advantages.
     package func baseline(of batch: [ScoredTrajectory]) -> Double {
         switch self {
-        case .imitation: 0
+        case .imitation, .distribution: 0
         case .policyGradient(let method): method.baseline(of: batch)
         }
     }
@@ -33,6 +35,8 @@ package enum Objective: Sendable, Equatable, Codable {
         switch self {
         case .imitation: [Double](repeating: 0, count: batch.count)
         case .policyGradient(let method): method.rewardAdvantages(of: batch)
+        case .distribution(let method):
+            method.rewards?.rewardAdvantages(of: batch) ?? [Double](repeating: 0, count: batch.count)
         }
     }
 
@@ -56,7 +60,28 @@ package enum Objective: Sendable, Equatable, Codable {
             return method.gradient(
                 of: scored, current: current, baseline: baseline, rewardAdvantage: rewardAdvantage,
                 tokenCount: tokenCount, version: version, statistics: &statistics)
+        case .distribution(let method):
+            return method.gradient(
+                of: scored, current: current, rewardAdvantage: rewardAdvantage, tokenCount: tokenCount,
+                version: version, statistics: &statistics)
         }
+    }
+
+    /// Whether a trajectory has classes of tokens besides the sampled one, whose log-probabilities `pulls` asks for: those
+    /// of ``ScoredTrajectory/top``.
+    package func hasClasses(_ scored: ScoredTrajectory) -> Bool {
+        if case .distribution = self { scored.top != nil } else { false }
+    }
+
+    /// How the logits of a trajectory's classes are pulled, already divided by N; statistics are added to `statistics`. It
+    /// is asked after `gradient(of:current:baseline:rewardAdvantage:tokenCount:version:statistics:)`, of trajectories that
+    /// have classes.
+    /// - Parameter current: log p of the classes under the weights being trained, position by position, the tail's last.
+    package func pulls(
+        of scored: ScoredTrajectory, current: [Float], tokenCount: Int, statistics: inout BatchStatistics
+    ) -> [Float] {
+        guard case .distribution(let method) = self else { return [] }
+        return method.pulls(of: scored, current: current, tokenCount: tokenCount, statistics: &statistics)
     }
 }
 

@@ -113,7 +113,7 @@ extension Trajectory {
 extension ScoredTrajectory {
     /// Whether every log-probability of student and teacher is a number.
     package var isFinite: Bool {
-        trajectory.behaviourLogprobs.areFinite && teacherLogprobs.areFinite
+        trajectory.behaviourLogprobs.areFinite && teacherLogprobs.areFinite && top?.areFinite ?? true
     }
 
     /// Mean of b - t over the response's tokens.

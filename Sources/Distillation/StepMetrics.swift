@@ -48,6 +48,11 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
     package var clipFraction: Double?
     /// Share of the graded tokens whose log-ratio of student and teacher was clamped; nil without a limit.
     package var clampFraction: Double?
+    /// Mean divergence of the student's whole distribution from the teacher's, in nats a token, and what either gives to
+    /// the tokens that the teacher does not list; nil where only sampled tokens are compared.
+    package var divergence: Double?
+    package var tail: Double?
+    package var teacherTail: Double?
     /// Mean and largest |s - b| in nats over the tokens that the weights being trained have sampled; nil where sampler
     /// and trainer promise the same bits, or there are none.
     package var mismatchMean: Double?
@@ -75,6 +80,9 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
         ratioMax = statistics.ratioMax
         clipFraction = statistics.clipFraction
         clampFraction = statistics.clampFraction
+        divergence = statistics.divergence
+        tail = statistics.tail
+        teacherTail = statistics.teacherTail
     }
 
     /// Metrics of a step that imitates responses, whether they are given or a teacher's.

@@ -82,16 +82,20 @@ package struct ScoredTrajectory: Sendable, Equatable {
     /// Log-probability in nats of each response token under the teacher, one a response token; none where no teacher
     /// grades.
     package var teacherLogprobs: [Float]
+    /// The teacher's distribution at each response token; nil where it was not asked for.
+    package var top: TopTokens?
     /// What the prompt's verifier says; nil where it has none.
     package var verdict: Verdict?
     /// Label of the teacher that sampled it; nil: the student did.
     package var sampler: String?
 
     package init(
-        trajectory: Trajectory, teacherLogprobs: [Float], verdict: Verdict? = nil, sampler: String? = nil
+        trajectory: Trajectory, teacherLogprobs: [Float], top: TopTokens? = nil, verdict: Verdict? = nil,
+        sampler: String? = nil
     ) {
         self.trajectory = trajectory
         self.teacherLogprobs = teacherLogprobs
+        self.top = top
         self.verdict = verdict
         self.sampler = sampler
     }

@@ -1,3 +1,4 @@
+import Distillation
 import Wire
 
 /// A teacher that grades: what a scorer needs of an engine.
@@ -9,6 +10,23 @@ package protocol ScoringBackend: Backend {
     ///
     /// Tasks of one group are neighbours. It is called again before it has returned, up to `preferredBatch.pieces` times.
     func score(_ tasks: [ScoreTask]) async throws -> [[Float]]
+
+    /// The most tokens of whose probability it can tell at every position beside the response's; 0: none.
+    var mostTopTokens: Int { get }
+
+    /// What every task asks for, with the promises of `score`.
+    func grade(_ tasks: [ScoreTask]) async throws -> [Grade]
+}
+
+extension ScoringBackend {
+    package var mostTopTokens: Int { 0 }
+
+    package func grade(_ tasks: [ScoreTask]) async throws -> [Grade] {
+        if let task = tasks.first(where: { $0.request != .sampled }) {
+            throw EngineError("rollout \(task.id) asks for more than the sampled token's grade, which is all there is")
+        }
+        return try await score(tasks).map { Grade(logprobs: $0) }
+    }
 }
 
 /// How much an engine grades at once.

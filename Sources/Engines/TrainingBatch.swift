@@ -10,6 +10,9 @@ package struct TrainingBatch: Sendable {
         package var temperature: Float
         /// Whether the response was drawn from a model token by token, or is given as a text.
         package var isDrawn: Bool
+        /// Tokens of every position of the response, so many each and ascending, that are classes of their own beside all
+        /// others together; none: there are no classes, and the response's tokens alone are asked about.
+        package var classIDs: [Int32] = []
 
         package init(_ tokens: TokenSequence, temperature: Float, isDrawn: Bool) {
             self.tokens = tokens
@@ -21,20 +24,32 @@ package struct TrainingBatch: Sendable {
     package let sequences: [Sequence]
     /// dL/ds of sequence `index`, from s of its response tokens; asked once of every sequence, in order.
     package let gradient: @Sendable (_ index: Int, _ current: [Float], _ statistics: inout BatchStatistics) -> [Float]
+    /// What the classes of sequence `index` are pulled by, from their log-probabilities, position by position and the last
+    /// that of all tokens which are no class: dL/dz_j = pull_j - p_j sum(pulls) for the logit of a class, and its share of
+    /// that for each of the others. Asked after `gradient` of a sequence that has classes.
+    package let pulls: @Sendable (_ index: Int, _ current: [Float], _ statistics: inout BatchStatistics) -> [Float]
+
+    /// Whether some sequence has classes, which not every trainer knows.
+    package var hasClasses: Bool { sequences.contains { !$0.classIDs.isEmpty } }
 
     /// What the method makes of responses.
     /// - Parameter version: completed steps before this one.
     package init(_ batch: [ScoredTrajectory], objective: Objective, version: UInt64) {
         let tokenCount = responseTokenCount(batch)
         let baseline = objective.baseline(of: batch), rewards = objective.rewardAdvantages(of: batch)
-        sequences = batch.map {
-            Sequence(
-                $0.trajectory.tokens, temperature: objective.temperature(of: $0.trajectory), isDrawn: true)
+        sequences = batch.map { scored in
+            var sequence = Sequence(
+                scored.trajectory.tokens, temperature: objective.temperature(of: scored.trajectory), isDrawn: true)
+            if objective.hasClasses(scored) { sequence.classIDs = scored.top?.ids ?? [] }
+            return sequence
         }
         gradient = { index, current, statistics in
             objective.gradient(
                 of: batch[index], current: current, baseline: baseline, rewardAdvantage: rewards[index],
                 tokenCount: tokenCount, version: version, statistics: &statistics)
+        }
+        pulls = { index, current, statistics in
+            objective.pulls(of: batch[index], current: current, tokenCount: tokenCount, statistics: &statistics)
         }
     }
 
@@ -46,6 +61,7 @@ package struct TrainingBatch: Sendable {
             statistics.add(exampleOf: current.count)
             return crossEntropyGradient(current: current, tokenCount: tokenCount, statistics: &statistics)
         }
+        pulls = { _, _, _ in [] }
     }
 }
 
@@ -71,6 +87,11 @@ extension BatchTrainer {
 }
 
 extension EngineError {
+    /// Why a trainer that asks about the response's tokens alone cannot take a batch.
+    package static let noClasses = EngineError(
+        "the engine that trains compares sampled tokens alone; set objective.divergence to sampled, or student.engine to "
+            + "native")
+
     /// Why weights that an update has spoilt end a run.
     package static func spoiltWeights(afterStep step: UInt64) -> EngineError {
         EngineError(

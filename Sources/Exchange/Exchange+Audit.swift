@@ -30,6 +30,10 @@ extension Exchange {
                 guard scored.teacherLogprobs.count == grades else {
                     return "\(item.id) has \(scored.teacherLogprobs.count) grades"
                 }
+                let listed = scored.trajectory.isGraded ? gradeRequest(item).topCount : 0
+                guard grades == 0 || !scored.teacherLogprobs.areFinite || scored.top?.count ?? 0 == listed else {
+                    return "\(item.id) lists \(scored.top?.count ?? 0) tokens a position, not \(listed)"
+                }
             }
         }
         guard UInt64(inFlight) == ledger.counts.inFlight else {

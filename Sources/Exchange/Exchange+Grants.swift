@@ -50,10 +50,10 @@ extension Exchange {
             guard case .unscored(let trajectory, _) = table.items[item], let teacher = trajectory.teacher else { break }
             if let reason = gradableTokens[teacher]?.reasonUngradable(trajectory.responseIDs, teacher: teacher) {
                 // A grade of another token would be a wrong one: it has none, and the step is judged.
-                let grades = [Float](repeating: .nan, count: trajectory.responseIDs.count)
-                table.accept(grades, item)
+                let grade = Grade.missing(trajectory.responseIDs.count)
+                table.accept(grade, item)
                 actions += [
-                    .suspect(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: grades), reason: reason),
+                    .suspect(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: grade.logprobs), reason: reason),
                     note(.warning, "rollout \(item.id) has no grades: \(reason)"),
                 ]
                 continue
@@ -62,11 +62,18 @@ extension Exchange {
             table.leaseScore(item, id)
             grants[peer, default: []].append(
                 ScoreTask(
-                    id: item.id, kind: item.kind, teacher: teacher, tokens: trajectory.tokens, leaseID: id))
+                    id: item.id, kind: item.kind, teacher: teacher, tokens: trajectory.tokens, leaseID: id,
+                    request: gradeRequest(item)))
         }
         return actions
             + grants.sorted { $0.key.description < $1.key.description }
             .map { .send(.scoreGrant(ScoreGrant(tasks: $0.value)), to: $0.key) }
+    }
+
+    /// What is asked for at every token: only what is trained on needs more than the sampled one.
+    func gradeRequest(_ item: WorkItem) -> GradeRequest {
+        plan.topTokens > 0 && item.kind == .train
+            ? .top(plan.topTokens, below: options.vocabularySize) : .sampled
     }
 
     /// The first trajectory for which some scorer has room.

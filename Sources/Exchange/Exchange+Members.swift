@@ -207,6 +207,14 @@ extension Exchange {
                     "\(hello.name) does not know sampling.stop and sampling.min_tokens, which this run has; use the "
                     + "same opd on both sides")
         }
+        if hello.role == .scorer, hello.mostTopTokens < plan.topTokens {
+            let most = hello.mostTopTokens == 0 ? "tells of no" : "tells of at most \(hello.mostTopTokens)"
+            return Reject(
+                code: .unsuitableTeacher,
+                message: "\(hello.name) \(most) tokens besides the sampled one, and this run needs the teacher's "
+                    + "\(plan.topTokens) most probable ones (objective.top_k); use the same opd on both sides, or "
+                    + "objective.divergence: sampled")
+        }
         let known = known(hello.role)
         if hello.role == .rollout, hello.teachers.isEmpty || known.isEmpty { return clash(of: hello, known) }
         guard let unknown = hello.teachers.first(where: { !known.contains($0) }),

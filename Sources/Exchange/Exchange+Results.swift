@@ -43,18 +43,24 @@ extension Exchange {
                 counters.duplicates += 1
                 continue
             }
-            let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: score.logprobs)
+            let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: score.logprobs, top: score.top)
             let result = Result(item: item, lease: lease, content: scored)
             guard let teacher = trajectory.teacher, member.grades(with: teacher) else {
                 refuse(result, "it is for teacher '\(trajectory.teacher ?? "")'", &delivery)
                 continue
             }
+            let count = trajectory.responseIDs.count
+            let request = gradeRequest(item), isComplete = score.logprobs.count == count
+            if isComplete, let reason = score.reasonInvalid(for: request, vocabularySize: options.vocabularySize) {
+                refuse(result, reason, &delivery)
+                continue
+            }
             guard shouldAccept(result, reasonWithoutNumbers: reasonWithoutNumbers(scored), &delivery) else { continue }
             removeFromLease(result, &delivery, now)
-            let count = trajectory.responseIDs.count
-            // Grades that are not one a token are none.
-            let grades = score.logprobs.count == count ? score.logprobs : [Float](repeating: .nan, count: count)
-            table.accept(grades, item)
+            // Grades that are not one a token are none, and what nobody asked for is nothing.
+            var grade = isComplete ? score.grade : .missing(count)
+            if request == .sampled { grade.top = nil }
+            table.accept(grade, item)
             ledger.grade(tokens: count)
         }
         return finish(delivery, of: scores.lazy.map { WorkItem(id: $0.id, kind: $0.kind) })
@@ -140,7 +146,7 @@ extension Exchange {
     private func reasonWithoutNumbers(_ scored: ScoredTrajectory) -> String? {
         let count = scored.trajectory.responseIDs.count, grades = scored.teacherLogprobs
         if grades.count != count { return "\(grades.count) grades for \(count) tokens" }
-        return grades.areFinite ? nil : "a log-probability is not finite"
+        return grades.areFinite && scored.top?.areFinite ?? true ? nil : "a log-probability is not finite"
     }
 
     /// Drops a result that does not fit: its task is issued again, and its sender refused when it goes on so.
@@ -199,6 +205,15 @@ extension Exchange {
         }
         delivery.leasesToRelease.insert(id)
         return false
+    }
+}
+
+extension Score {
+    /// Why what comes with the grades is not what was asked for; nil where it is.
+    fileprivate func reasonInvalid(for request: GradeRequest, vocabularySize: Int32) -> String? {
+        guard request.topCount > 0 else { return nil }
+        guard let top else { return "it lists no tokens, \(request.topCount) were asked for" }
+        return top.flaw(positions: logprobs.count, count: request.topCount, vocabularySize: vocabularySize)
     }
 }
 

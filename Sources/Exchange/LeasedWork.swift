@@ -8,6 +8,8 @@ package protocol LeasedWork: Sendable {
     var leaseID: UInt64 { get }
 
     static func item(of output: Output) -> WorkItem
+    /// Elements of the largest array that the output has a part of.
+    static func size(of output: Output) -> Int
     /// The tasks in a grant; nil for every other message.
     static func tasks(in message: Message) -> [Self]?
     static func message(delivering outputs: [Output], epoch: UInt64) -> Message
@@ -17,6 +19,8 @@ extension RolloutTask: LeasedWork {
     package var item: WorkItem { WorkItem(id: id, kind: kind) }
 
     package static func item(of output: Trajectory) -> WorkItem { WorkItem(id: output.id, kind: output.kind) }
+
+    package static func size(of output: Trajectory) -> Int { output.responseIDs.count }
 
     package static func tasks(in message: Message) -> [RolloutTask]? {
         guard case .rolloutGrant(let grant) = message else { return nil }
@@ -32,6 +36,8 @@ extension ScoreTask: LeasedWork {
     package var item: WorkItem { WorkItem(id: id, kind: kind) }
 
     package static func item(of output: Score) -> WorkItem { WorkItem(id: output.id, kind: output.kind) }
+
+    package static func size(of output: Score) -> Int { max(output.logprobs.count, output.top?.ids.count ?? 0) }
 
     package static func tasks(in message: Message) -> [ScoreTask]? {
         guard case .scoreGrant(let grant) = message else { return nil }

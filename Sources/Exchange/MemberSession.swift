@@ -171,7 +171,23 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
     private mutating func send(_ outputs: [Work.Output], _ now: Duration) -> [Action] {
         for output in outputs { outbox[Work.item(of: output)] = Delivery(output: output, sentAt: now) }
         guard joined, let epoch else { return [] }
-        return [.send(Work.message(delivering: outputs, epoch: epoch))]
+        return Self.parts(of: outputs).map { .send(Work.message(delivering: $0, epoch: epoch)) }
+    }
+
+    /// Outputs in order, as many of them together as one message has room for.
+    private static func parts(of outputs: [Work.Output]) -> [[Work.Output]] {
+        let limits = WireLimits.standard, mostElements = limits.frameBytes / 16
+        var parts: [[Work.Output]] = [], elements = 0
+        for output in outputs {
+            elements += Work.size(of: output)
+            if let last = parts.last, last.count < limits.items, elements <= mostElements {
+                parts[parts.count - 1].append(output)
+            } else {
+                parts.append([output])
+                elements = Work.size(of: output)
+            }
+        }
+        return parts
     }
 
     private mutating func end(_ reason: MemberEnd) -> [Action] {

@@ -20,6 +20,8 @@ package struct RunPlan: Sendable {
     /// Steps that are sampled before their turn where the sampling weights never change, so that nothing gets stale; nil:
     /// what `maxStaleness` allows.
     package var stepsAhead: UInt64?
+    /// The most probable tokens of their teachers that come with the grades of training rollouts; 0: none.
+    package var topTokens = 0
     /// Steps between evaluations; 0: none.
     package var evaluationEvery: UInt64 = 0
     package var sampling: SamplingSettings

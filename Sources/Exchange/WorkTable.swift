@@ -88,7 +88,7 @@ struct WorkTable: Sendable {
             items[item] = .unscored(trajectory, lease: nil)
             pendingScores[teacher, default: .init()].insert(ItemKey(item: item))
         } else {
-            items[item] = .ready(scored(trajectory, [], key))
+            items[item] = .ready(scored(trajectory, Grade(logprobs: []), key))
         }
     }
 
@@ -107,10 +107,10 @@ struct WorkTable: Sendable {
     }
 
     /// Takes grades. The item must be unscored.
-    mutating func accept(_ logprobs: [Float], _ item: WorkItem) {
+    mutating func accept(_ grade: Grade, _ item: WorkItem) {
         guard let (trajectory, teacher) = unscored(item) else { return }
         pendingScores[teacher, default: .init()].remove(ItemKey(item: item))
-        items[item] = .ready(scored(trajectory, logprobs, key(of: item)))
+        items[item] = .ready(scored(trajectory, grade, key(of: item)))
     }
 
     /// The item's trajectory, which must wait for its grades, and the teacher that gives them.
@@ -122,9 +122,10 @@ struct WorkTable: Sendable {
         return (trajectory, teacher)
     }
 
-    private func scored(_ trajectory: Trajectory, _ logprobs: [Float], _ key: GroupKey) -> ScoredTrajectory {
+    private func scored(_ trajectory: Trajectory, _ grade: Grade, _ key: GroupKey) -> ScoredTrajectory {
         ScoredTrajectory(
-            trajectory: trajectory, teacherLogprobs: logprobs, sampler: groups[key]?.prompt.sampler)
+            trajectory: trajectory, teacherLogprobs: grade.logprobs, top: grade.top,
+            sampler: groups[key]?.prompt.sampler)
     }
 
     /// Changes a group, which must be open.

@@ -1,4 +1,5 @@
 import Compute
+import Distillation
 import Models
 import Tokens
 import Transformers
@@ -29,8 +30,23 @@ package final class ScoringEngine {
     ///   - reading: whether the responses were drawn from a model token by token.
     /// - Returns: for each sequence one value a response token.
     package func score(_ sequences: [TokenSequence], reading: SequenceReading = .drawn) throws -> [[Float]] {
+        try grade(sequences, reading: reading).map(\.logprobs)
+    }
+
+    /// Grades the responses' tokens given what stands before them, at temperature 1.
+    /// - Parameters:
+    ///   - sequences, reading: as of ``score(_:reading:)``.
+    ///   - request: of every token; ids beyond the model's vocabulary are none.
+    /// - Returns: the grade of each sequence's response, in the order given.
+    package func grade(
+        _ sequences: [TokenSequence], reading: SequenceReading = .drawn, _ request: GradeRequest = .sampled
+    ) throws -> [Grade] {
+        let vocabulary = model.configuration.vocabularySize
+        if case .top(let count, let below) = request, count > min(Int(below), vocabulary) {
+            throw GenerationError("\(count) tokens are asked for of \(min(Int(below), vocabulary)) that there are")
+        }
         for (index, sequence) in sequences.enumerated() { try validate(sequence, index: index) }
-        var results: [[Float]] = []
+        var results: [Grade] = []
         results.reserveCapacity(sequences.count)
         var next = 0
         while next < sequences.count {
@@ -40,61 +56,72 @@ package final class ScoringEngine {
                 tokens += sequences[end].count
                 end += 1
             }
-            results.append(contentsOf: scoreBatch(sequences[next..<end], reading))
+            results.append(contentsOf: gradeBatch(sequences[next..<end], reading, request))
             next = end
         }
         return results
     }
 
-    private func scoreBatch(_ sequences: ArraySlice<TokenSequence>, _ reading: SequenceReading) -> [[Float]] {
+    private func gradeBatch(
+        _ sequences: ArraySlice<TokenSequence>, _ reading: SequenceReading, _ request: GradeRequest
+    ) -> [Grade] {
         let pool = model.transformer.pool, longAbove = model.configuration.longRopeAbove
         if sequences.count == 1, let only = sequences.first, only.count > tokenBudget {
-            let parts = SequencePart.parts(only, longAbove: longAbove, reading: reading)
-            return [
-                parts.flatMap { scorePieces(of: $0.tokens.ids, start: $0.promptIDs.count, isLong: $0.isLong) }
-            ]
+            let pieces = SequencePart.parts(only, longAbove: longAbove, reading: reading).flatMap {
+                gradePieces(of: $0.tokens.ids, start: $0.promptIDs.count, isLong: $0.isLong, request)
+            }
+            return [Grade(joining: pieces, request)]
         }
         let batch = SharedPrefixBatch(Array(sequences), pool: pool, longAbove: longAbove, reading: reading)
         defer { batch.releasePages(pool) }
         let x = model.transformer.forward(batch)
-        let logprobs = headLogprobs(x, rows: batch.headRows, targets: batch.targets)
+        let grade = gradeRows(x, rows: batch.headRows, targets: batch.targets, request)
         var offset = 0
         return sequences.map { sequence in
             let count = sequence.responseIDs.count
             defer { offset += count }
-            return Array(logprobs[offset..<offset + count])
+            return grade.part(offset..<offset + count)
         }
     }
 
     /// A sequence longer than the budget, prefix after prefix through the cache.
-    private func scorePieces(of sequence: [Int32], start: Int, isLong: Bool) -> [Float] {
+    private func gradePieces(
+        of sequence: [Int32], start: Int, isLong: Bool, _ request: GradeRequest
+    ) -> [Grade] {
         let pool = model.transformer.pool
         let pages = pool.allocate(positions: sequence.count)
         defer { for page in pages { pool.release(page) } }
-        var result: [Float] = []
+        var result: [Grade] = []
         var position = 0
         while position < sequence.count {
             let end = min(position + tokenBudget, sequence.count)
             var batch = TokenBatch()
             batch.append(sequence[position..<end], startPosition: position, pages: pages, isLong: isLong)
             let scored = max(start, position + 1)..<max(max(start, position + 1), min(end + 1, sequence.count))
-            result += headLogprobs(
-                model.transformer.forward(batch), rows: scored.map { Int32($0 - 1 - position) },
-                targets: scored.map { sequence[$0] })
+            result.append(
+                gradeRows(
+                    model.transformer.forward(batch), rows: scored.map { Int32($0 - 1 - position) },
+                    targets: scored.map { sequence[$0] }, request))
             position = end
         }
         return result
     }
 
-    private func headLogprobs(_ x: Tensor, rows: [Int32], targets: [Int32]) -> [Float] {
-        guard !rows.isEmpty else { return [] }
+    private func gradeRows(_ x: Tensor, rows: [Int32], targets: [Int32], _ request: GradeRequest) -> Grade {
+        guard !rows.isEmpty else { return Grade(joining: [], request) }
         let input = model.transformer.headInput(x, rows: rows)
+        if case .top(let count, let below) = request {
+            let (logprobs, classes) = model.context.headTop(
+                input, head: model.transformer.weights.head, rule: model.transformer.headRule, targets: targets,
+                count: count, below: min(Int(below), model.configuration.vocabularySize))
+            return Grade(logprobs: logprobs, top: TopTokens(classes, count: count))
+        }
         var logprobs = [Float](repeating: 0, count: rows.count)
         var logSumExp = logprobs
         model.context.headLogprobs(
             input, head: model.transformer.weights.head, rule: model.transformer.headRule, targets: targets,
             inverseTemperature: [Float](repeating: 1, count: rows.count), logprobs: &logprobs, lse: &logSumExp)
-        return logprobs
+        return Grade(logprobs: logprobs)
     }
 
     private func validate(_ sequence: TokenSequence, index: Int) throws {

@@ -55,7 +55,8 @@ package actor StudentTrainer: BatchTrainer {
             beforeUpdate: {
                 gate.waitUntilReleased()
                 return statistics.loss.isFinite
-            }
+            },
+            pulls: { index, evaluation in batch.pulls(index, evaluation.classes, &statistics) }
         ) { index, evaluation in
             statistics.add(entropies: evaluation.entropies)
             return batch.gradient(index, evaluation.logprobs, &statistics)
@@ -102,7 +103,8 @@ package actor StudentTrainer: BatchTrainer {
 extension TrainingSequence {
     fileprivate init(_ sequence: TrainingBatch.Sequence) {
         self.init(
-            sequence.tokens, temperature: sequence.temperature, reading: sequence.isDrawn ? .drawn : .text)
+            sequence.tokens, temperature: sequence.temperature, reading: sequence.isDrawn ? .drawn : .text,
+            classIDs: sequence.classIDs)
     }
 }
 

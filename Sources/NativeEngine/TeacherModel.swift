@@ -1,4 +1,5 @@
 import Compute
+import Distillation
 import Engines
 import Generation
 import Locking
@@ -14,17 +15,31 @@ package actor TeacherModel: ScoringBackend {
     private nonisolated let executor: PinnedThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     package nonisolated let preferredBatch = ScoringBatch.native
+    package nonisolated let mostTopTokens: Int
     private let engine: ScoringEngine
 
     /// Loads the teacher.
     package init(_ files: ModelFiles, type: ElementType, threads: Int) throws {
         tokenizerFingerprint = try files.loadTokenizer().fingerprint
         executor = PinnedThreadExecutor(name: "scorer")
+        mostTopTokens = min(TopTokens.mostTokens, files.configuration.vocabularySize)
         engine = ScoringEngine(model: try LanguageModel(files, type: type, threads: threads))
     }
 
     package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
         try engine.score(tasks.map(\.tokens))
+    }
+
+    package func grade(_ tasks: [ScoreTask]) throws -> [Grade] {
+        var grades: [Grade] = []
+        // Those of one batch are of one kind nearly always: held-out responses come for themselves.
+        var rest = tasks[...]
+        while let request = rest.first?.request {
+            let alike = rest.prefix { $0.request == request }
+            grades += try engine.grade(alike.map(\.tokens), request)
+            rest = rest.dropFirst(alike.count)
+        }
+        return grades
     }
 }
 

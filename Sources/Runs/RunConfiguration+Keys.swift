@@ -1,4 +1,5 @@
 import Configuration
+import Files
 import Transport
 import Wire
 import Wording
@@ -31,9 +32,12 @@ extension RunConfiguration {
         return MemberKeys(keys: keys, learner: learner)
     }
 
-    /// The keys with which a program that is neither asks a learner for its status: the worker's, or else the scorer's.
+    /// The keys with which a program that is neither asks a learner for its status: the worker's, or else the scorer's,
+    /// for a machine of one of them has no other.
     package func statusKeys() throws(UsageError) -> MemberKeys? {
-        try memberKeys(security.rolloutKey.isEmpty ? .scorer : .rollout)
+        let (rollout, scorer) = (security.rolloutKey, security.scorerKey)
+        let isScorers = rollout.isEmpty || FileTree.kind(rollout) == .missing && FileTree.kind(scorer) != .missing
+        return try memberKeys(isScorers ? .scorer : .rollout)
     }
 
     /// Checks, before any is started, that the processes of a run on one machine have keys that fit together.

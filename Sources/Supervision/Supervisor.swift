@@ -168,7 +168,10 @@ package struct Supervisor: Sendable {
         if let path = plan.first(where: { $0.name == outcome.culprit })?.logPath {
             let lines = LogTail.lines(of: path)
             error? += lines.isEmpty ? "; \(path) is empty" : "; the end of \(path):"
-            for line in lines { error? += "\n  \(line)" }
+            // One that was started again has said the same each time.
+            for (place, line) in lines.enumerated() where place == 0 || line != lines[place - 1] {
+                error? += "\n  \(line)"
+            }
         }
         return ExitStatus(
             code: outcome.code, error: error,

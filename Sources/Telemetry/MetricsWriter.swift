@@ -47,6 +47,12 @@ extension StepMetrics {
             ]
         }
         if let clamped = training?.clampFraction { fields.append(("clamp_fraction", JSONText.number(clamped))) }
+        if let divergence = training?.divergence {
+            fields += [
+                ("divergence", JSONText.number(divergence)), ("tail_mass", field(training?.tail)),
+                ("teacher_tail_mass", field(training?.teacherTail)),
+            ]
+        }
         if let mismatch = training?.mismatchMean {
             fields += [("mismatch_mean", JSONText.number(mismatch)), ("mismatch_max", field(training?.mismatchMax))]
         }

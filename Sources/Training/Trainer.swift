@@ -97,15 +97,17 @@ package final class Trainer {
     /// Forward, backward, clip, AdamW.
     /// - Parameters:
     ///   - sequences: each with at least one prompt and one response token, within the vocabulary.
-    ///   - coefficients: for sequence i and its evaluation, dLoss/d(log-probability) of each response token, the
-    ///     normalisation of the whole batch included.
+    ///   - pulls: for a sequence with classes, what each of them is pulled by, as ``HeadClassGradient`` has it.
+    ///   - coefficients: for sequence i and its evaluation, dLoss/d(log-probability) of each response token. Both include
+    ///     the normalisation of the whole batch; the pulls are asked for after the coefficients.
     ///   - beforeUpdate: called when the gradient is complete and before weights or moments change; false calls the
     ///     update off.
     package func step(
         _ sequences: [TrainingSequence], learningRate: Float, beforeUpdate: () -> Bool = { true },
+        pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> StepStatistics {
-        let evaluations = try computeGradients(sequences, coefficients: coefficients)
+        let evaluations = try computeGradients(sequences, pulls: pulls, coefficients: coefficients)
         let proceeds = beforeUpdate()
         let norm = context.sumOfSquares(gradients.flat).squareRoot()
         let squares = applyGradients(norm: norm, learningRate: proceeds ? learningRate : nil)
@@ -117,13 +119,14 @@ package final class Trainer {
     /// Writes the batch's gradient to `gradients`.
     package func computeGradients(
         _ sequences: [TrainingSequence],
+        pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         var evaluations: [ResponseEvaluation] = []
         if sequences.isEmpty { context.zero(gradients.flat) }
         for range in Packing.microBatches(tokenCounts: sequences.map(\.tokens.count), tokenBudget: tokenBudget) {
             evaluations += try runMicroBatch(
-                sequences[range], accumulate: range.lowerBound > 0, coefficients: coefficients)
+                sequences[range], accumulate: range.lowerBound > 0, pulls: pulls, coefficients: coefficients)
         }
         return evaluations
     }
@@ -171,6 +174,7 @@ package final class Trainer {
 
     private func runMicroBatch(
         _ sequences: ArraySlice<TrainingSequence>, accumulate: Bool,
+        pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let pool = transformer.pool
@@ -189,7 +193,7 @@ package final class Trainer {
             let rows = row..<row + members.reduce(0) { $0 + $1.responseIDs.count }
             evaluations += try runHead(
                 batch, rows, of: members, input: input.rows(rows), accumulate: accumulate || row > 0,
-                coefficients: coefficients)
+                pulls: pulls, coefficients: coefficients)
             row = rows.upperBound
         }
         backward.run(batch, activations: activations, accumulate: accumulate)
@@ -200,32 +204,44 @@ package final class Trainer {
     /// head. Logits are kept in between, and so multiplied once, where they fit.
     private func runHead(
         _ batch: SharedPrefixBatch, _ rows: Range<Int>, of sequences: ArraySlice<TrainingSequence>, input: Tensor,
-        accumulate: Bool, coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
+        accumulate: Bool, pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])?,
+        coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let inverseTemperatures = sequences.flatMap { sequence in
             repeatElement(sequence.inverseTemperature, count: sequence.responseIDs.count)
         }
         let kept = rows.count <= mostLogitRows ? logits.tensor(rows: rows.count) : nil
         var (logprobs, logSumExp, entropies) = ([Float](), [Float](), [Float]())
+        let hasClasses = sequences.contains { !$0.classIDs.isEmpty }
+        var classes = HeadClasses(rows: hasClasses ? sequences.flatMap(\.classes) : [])
         context.headLogprobs(
             input, head: transformer.weights.head, rule: transformer.headRule, targets: Array(batch.targets[rows]),
             inverseTemperature: inverseTemperatures, logprobs: &logprobs, lse: &logSumExp, entropy: &entropies,
-            keeping: kept)
+            keeping: kept, classes: &classes)
 
         var evaluations: [ResponseEvaluation] = []
-        var coefficient: [Float] = []
+        var coefficient: [Float] = [], classPulls: [Float] = []
         for (index, sequence) in zip(sequences.indices, sequences) {
             let range = coefficient.count..<coefficient.count + sequence.responseIDs.count
+            let classRange =
+                classPulls.count..<classPulls.count + (hasClasses ? sequence.classIDs.count + range.count : 0)
             let evaluation = ResponseEvaluation(
-                logprobs: Array(logprobs[range]), entropies: Array(entropies[range]))
+                logprobs: Array(logprobs[range]), entropies: Array(entropies[range]),
+                classes: sequence.classIDs.isEmpty ? [] : Array(classes.logprobs[classRange]))
             evaluations.append(evaluation)
             let values = try coefficients(index, evaluation)
             precondition(values.count == range.count, "one coefficient a response token")
             coefficient += values
+            let pulled = sequence.classIDs.isEmpty ? nil : pulls?(index, evaluation)
+            precondition(pulled == nil || pulled?.count == classRange.count, "one pull a class")
+            classPulls += pulled ?? [Float](repeating: 0, count: classRange.count)
         }
         backward.runHead(
             batch, part: rows, headInput: input, inverseTemperature: inverseTemperatures, logSumExp: logSumExp,
-            coefficient: coefficient, logits: kept, accumulate: accumulate)
+            coefficient: coefficient, logits: kept,
+            classes: hasClasses
+                ? HeadClassGradient(classes, pulls: classPulls, targetLogprobs: logprobs) : nil,
+            accumulate: accumulate)
         return evaluations
     }
 }

@@ -11,18 +11,35 @@ package struct TrainingSequence: TokenSequenceHolder, Sendable {
     package var temperature: Float
     /// Whether the response was drawn from a model token by token, or is given as a text.
     package var reading: SequenceReading
+    /// Tokens of every position, so many each and ascending, that are classes of their own beside the tail; none: the
+    /// response's tokens alone are asked about.
+    package var classIDs: [Int32]
 
-    package init(_ tokens: TokenSequence, temperature: Float = 1, reading: SequenceReading = .text) {
+    package init(
+        _ tokens: TokenSequence, temperature: Float = 1, reading: SequenceReading = .text, classIDs: [Int32] = []
+    ) {
+        let count = tokens.responseIDs.count
+        precondition(
+            classIDs.isEmpty || count > 0 && classIDs.count % count == 0, "as many classes at every position")
         self.tokens = tokens
         self.temperature = temperature
         self.reading = reading
+        self.classIDs = classIDs
+    }
+
+    /// The tokens that are classes, position by position.
+    var classes: [ArraySlice<Int32>] {
+        let count = classIDs.count / max(responseIDs.count, 1)
+        return responseIDs.indices.map { classIDs[$0 * count..<($0 + 1) * count] }
     }
 
     package init(
-        promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1, reading: SequenceReading = .text
+        promptIDs: [Int32], responseIDs: [Int32], temperature: Float = 1, reading: SequenceReading = .text,
+        classIDs: [Int32] = []
     ) {
         self.init(
-            TokenSequence(promptIDs: promptIDs, responseIDs: responseIDs), temperature: temperature, reading: reading)
+            TokenSequence(promptIDs: promptIDs, responseIDs: responseIDs), temperature: temperature, reading: reading,
+            classIDs: classIDs)
     }
 
     var inverseTemperature: Float { temperature > 0 ? 1 / temperature : 1 }
@@ -34,6 +51,14 @@ package struct ResponseEvaluation: Sendable, Equatable {
     package let logprobs: [Float]
     /// Entropy in nats of the distribution each was drawn from.
     package let entropies: [Float]
+    /// Log-probability of every class, position by position, the tail's last; none where there are no classes.
+    package let classes: [Float]
+
+    package init(logprobs: [Float], entropies: [Float], classes: [Float] = []) {
+        self.logprobs = logprobs
+        self.entropies = entropies
+        self.classes = classes
+    }
 }
 
 /// AdamW and clipping.

@@ -85,15 +85,16 @@ package final class TransformerBackward {
     ///   - headInput: what `Transformer.headInput` gave for them.
     ///   - inverseTemperature, logSumExp, coefficient: [R]; coefficient is dL/d(log-probability of the target).
     ///   - logits: [R,V] as `headLogprobs` kept them; nil: computed again.
+    ///   - classes: of the rows, which are pulled too; nil: none.
     ///   - accumulate: whether the gradient is added to what is there.
     package func runHead(
         _ batch: SharedPrefixBatch, part: Range<Int>, headInput: Tensor, inverseTemperature: [Float],
-        logSumExp: [Float], coefficient: [Float], logits: Tensor?, accumulate: Bool
+        logSumExp: [Float], coefficient: [Float], logits: Tensor?, classes: HeadClassGradient? = nil, accumulate: Bool
     ) {
         context.headBackward(
             headInput, head: model.weights.head, transposed: transposed.head, rule: model.headRule,
             targets: Array(batch.targets[part]), inverseTemperature: inverseTemperature, lse: logSumExp,
-            coefficient: coefficient, kept: logits,
+            coefficient: coefficient, kept: logits, classes: classes,
             dx: selectedGradient.tensor(rows: batch.headRows.count).rows(part),
             dW: gradients.tensor(configuration.headName), accumulate: accumulate)
     }

@@ -77,6 +77,14 @@ struct KeyedRunTests {
             // The status is for members' keys only.
             let status = try await Binary.run(["status", endpoint, "--config", "run.yaml"], in: folder)
             #expect(status.status == 0 && status.output.contains("rollout-0"), "\(status.output + status.errors)")
+            // Also where only a scorer's keys are, as on a machine of its own, and no models.
+            var apart = try String(contentsOfFile: "\(folder)/run.yaml", encoding: .utf8)
+            for file in ["keys/learner.key", "keys/rollout.", "keys/scorer.clients", "model: "] {
+                apart = apart.replacing(file, with: "\(file)elsewhere")
+            }
+            try write(apart, "\(folder)/scorer.yaml")
+            let grader = try await Binary.run(["status", endpoint, "--config", "scorer.yaml"], in: folder)
+            #expect(grader.status == 0 && grader.output.contains("rollout-0"), "\(grader.output + grader.errors)")
             let outsider = try await Binary.run(["status", endpoint, "--timeout", "1"], in: folder)
             #expect(outsider.status == 1 && outsider.output.isEmpty, "\(outsider.output + outsider.errors)")
 

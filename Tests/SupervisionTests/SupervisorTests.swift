@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import Locking
 import Logging
 import RunFiles
 import Supervision
@@ -24,7 +25,9 @@ import Testing
 
     private func run(
         learner: String, members: [String: String] = [:], endpoint: EndpointSource = .fixed("tcp://x:1"),
-        signals: AsyncStream<Int32> = AsyncStream { _ in }, _ change: (inout SupervisorOptions) -> Void = { _ in }
+        signals: AsyncStream<Int32> = AsyncStream { _ in },
+        logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+        _ change: (inout SupervisorOptions) -> Void = { _ in }
     ) async -> ExitStatus {
         var options = SupervisorOptions()
         options.firstBackoff = .milliseconds(50)
@@ -37,7 +40,7 @@ import Testing
             + members.sorted { $0.key < $1.key }.map { script($0.key, $0.value) }
         let supervisor = Supervisor(
             plan: plan, endpoint: endpoint, resumeCommand: "opd run x.yaml --resume", options: options,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            logger: logger)
         return await supervisor.run(signals: signals) { $0 }
     }
 
@@ -114,6 +117,23 @@ import Testing
         #expect(temporary.read("lives") == "x\nx\nx\n")
         #expect(temporary.read("checkpoint") == "saved\n")
         #expect(try isGone("learner.pid"))
+    }
+
+    /// Who waits for a server that is not there is told of it before the run gives up, and once when it does.
+    @Test func aMemberThatDiesSaysWhy() async throws {
+        let log = KeptLog()
+        let status = await run(
+            learner: "exec sleep 1000", members: ["scorer-0": "echo 'error: nobody is at http://x' >&2; exit 1"],
+            logger: Logger(label: "test") { _ in log }
+        ) { $0.deathsAllowed = 2 }
+        #expect(
+            log.lines == [
+                "scorer-0 ended with exit status 1; starting it again in 0.05 s; it said: nobody is at http://x"
+            ])
+        #expect(
+            status.error
+                == "scorer-0 died 2 times in a row; the last time it ended with exit status 1; the end of \(folder)/scorer-0.log:\n  error: nobody is at http://x"
+        )
     }
 
     @Test func aRefusedConfigurationIsNotRetried() async throws {
@@ -292,4 +312,19 @@ import Testing
         #expect(EndpointSource.local("tcp://[::]:5") == "tcp://[::1]:5")
         #expect(EndpointSource.local("tcp://10.0.0.1:5") == "tcp://10.0.0.1:5")
     }
+}
+
+/// Keeps what is logged.
+private struct KeptLog: LogHandler {
+    private let kept = Locked<[String]>([])
+    var lines: [String] { kept.withLock { $0 } }
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level = .info
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { kept.withLock { $0.append("\(event.message)") } }
 }

@@ -141,3 +141,45 @@ struct PythonScorerTests {
         return process.terminationStatus
     }
 }
+
+/// The same scorer, asked for more than the sampled token.
+@Suite(
+    .enabled(if: Python.executable != nil, "no Python with pyzmq; set OPD_PYTHON to one"), .timeLimit(.minutes(1)))
+struct PythonTopTokensTests {
+    @Test func itListsWhatItIsAskedFor() async throws {
+        let learner = try ZeroMQTransport.learner(bind: "tcp://127.0.0.1:*", logger: .silent)
+        let process = Python.process([
+            try #require(Python.executable), Python.scorer, "--connect", learner.endpoint, "--uniform", "50",
+        ])
+        try process.run()
+        defer {
+            process.terminate()
+            process.waitUntilExit()
+        }
+        var events = learner.events.makeAsyncIterator()
+        guard case .message(.hello(let hello), let peer)? = await events.next() else {
+            throw WireError(.notAMessage, "no hello came")
+        }
+        #expect(hello.mostTopTokens == 49 && hello.teacher?.vocabularySize == 50)
+        try learner.send(
+            .welcome(Welcome(runID: "r", epoch: 3, heartbeatSeconds: 0.2, leaseSeconds: 60, version: 0)), to: peer)
+        var tasks = (1...2).map { group in
+            ScoreTask(
+                id: RolloutID(group: group, sample: 0), kind: .train, teacher: "default", ids: [1, 2, 3, 4],
+                promptCount: 2, leaseID: group)
+        }
+        tasks[0].request = .top(4, below: 40)
+        try learner.send(.scoreGrant(ScoreGrant(tasks: tasks)), to: peer)
+        var graded: [UInt64: Score] = [:]
+        while graded.count < 2, let event = await events.next() {
+            guard case .message(.scores(let scores), _) = event else { continue }
+            for score in scores.scores { graded[score.id.group] = score }
+        }
+        let top = try #require(graded[1]?.top)
+        #expect(top.count == 4 && top.flaw(positions: 2, count: 4, vocabularySize: 40) == nil)
+        #expect(abs(Double(top.tails[1]) - log(46.0 / 50)) < 1e-6)
+        #expect(graded[2]?.top == nil && graded[2]?.logprobs.count == 2)
+        #expect(learner.statistics.malformed == 0)
+        await learner.close()
+    }
+}

@@ -172,6 +172,11 @@ typedef struct ck_kernels {
         void *d, int type, int64_t ldd, const float *z, int64_t ldz, int64_t w, const float *scale, const float *lse,
         const float *coefficient, const int32_t *targets, int32_t first_column, int64_t rows, float factor,
         const float *unit);
+    /// d[ids[i] - first_column] = values[i] * scale of one row; with a unit above 0 also times factor * (1 - (z * unit)^2)
+    /// at that column, as panel_gradient_capped.
+    void (*panel_points)(
+        void *d, int type, const float *z, const int32_t *ids, const float *values, int64_t count,
+        int32_t first_column, float scale, float factor, float unit);
 
     void (*adamw)(float *p, const float *g, float *m, float *v, int64_t n, const ck_adamw *options);
     double (*sum_of_squares)(const float *x, int64_t n);

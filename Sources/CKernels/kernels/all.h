@@ -57,6 +57,7 @@ const ck_kernels CK_JOIN(ck_table, CK_ISA) = {
     .panel_cap = K(panel_cap),
     .panel_gradient = K(panel_gradient),
     .panel_gradient_capped = K(panel_gradient_capped),
+    .panel_points = K(panel_points),
     .adamw = K(adamw),
     .sum_of_squares = K(sum_of_squares),
     .sum = K(sum),

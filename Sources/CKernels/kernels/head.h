@@ -100,3 +100,14 @@ static void K(panel_gradient_capped)(
         K(panel_gradient_typed)(
             d, CK_BF16, ldd, z, ldz, w, scale, lse, coefficient, targets, first_column, rows, factor, unit);
 }
+
+static void K(panel_points)(
+    void *d, int type, const float *z, const int32_t *ids, const float *values, int64_t count, int32_t first_column,
+    float scale, float factor, float unit) {
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t column = (int64_t)ids[i] - first_column;
+        vf value = values[i] * scale;
+        if (unit > 0) value *= cap_slope16((vf)(z[column] * unit)) * factor;
+        store_tail(d, type, column, value, 1);
+    }
+}

@@ -2,7 +2,7 @@
 ///
 /// The classes are the tokens of the vocabulary, or those of ``TokenClasses``. The value is an exact expectation, not an
 /// estimate from the token that was sampled. All of them are 0 where p = q and nowhere else.
-package enum Divergence: Sendable, Equatable {
+package enum Divergence: Sendable, Equatable, Codable {
     /// ``reverseKLTerm(student:teacher:)``.
     case reverseKL
     /// ``forwardKLTerm(student:teacher:)``.
@@ -47,6 +47,18 @@ package enum Divergence: Sendable, Equatable {
         for index in gradient.indices { gradient[index] -= probability(student[index]) * mean }
         return PositionDivergence(value: value, gradient: gradient)
     }
+}
+
+/// What is compared of the distributions of student and teacher, by the name that the configuration gives it beside the
+/// parameters of ``Divergence``.
+package enum DivergenceKind: String, Sendable, CaseIterable {
+    /// The probability of the sampled token, from which the reverse KL is estimated.
+    case sampled
+    case reverseKL = "reverse_kl"
+    case forwardKL = "forward_kl"
+    case jensenShannon = "jsd"
+    case skewKL = "skew_kl"
+    case skewReverseKL = "skew_reverse_kl"
 }
 
 /// What one class adds to a divergence D.

@@ -27,10 +27,12 @@ struct MemberWork<Work: LeasedWork>: Sendable {
     private var progressAt: Duration = .zero
     private var waiters = Waiters()
 
-    /// - Parameter window: tasks to hold at once.
+    /// - Parameters:
+    ///   - window: tasks to hold at once.
+    ///   - mostTopTokens: of a scorer.
     init(
         _ options: MemberOptions, role: Role, backend: any Backend, teachers: [String], window: Int,
-        transport: any Transport, logger: Logger
+        mostTopTokens: Int = 0, transport: any Transport, logger: Logger
     ) {
         self.transport = transport
         self.logger = logger
@@ -39,7 +41,7 @@ struct MemberWork<Work: LeasedWork>: Sendable {
             tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, processID: options.processID,
             teacher: options.teacher.map(TeacherDescription.init), isReproducible: backend.isReproducible,
             samplingRevision: role == .rollout ? SamplingSettings.newestRevision : 0,
-            addedTokens: options.teacher?.addedTokenTexts ?? [])
+            addedTokens: options.teacher?.addedTokenTexts ?? [], mostTopTokens: UInt32(clamping: mostTopTokens))
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
 

@@ -23,7 +23,7 @@ package actor TeacherScorer: WorkingMember {
         teacher = teachers.joined(separator: ", ")
         work = MemberWork(
             options, role: .scorer, backend: backend, teachers: teachers, window: window,
-            transport: transport, logger: logger)
+            mostTopTokens: backend.mostTopTokens, transport: transport, logger: logger)
     }
 
     package func run() async throws -> MemberEnd { try await serve() }
@@ -52,11 +52,11 @@ package actor TeacherScorer: WorkingMember {
     }
 
     private func grade(_ batch: [ScoreTask]) async throws {
-        let grades = try await backend.score(batch)
+        let grades = try await backend.grade(batch)
         work.progress()
         try check(grades, batch)
         let scores = zip(batch, grades).filter { !work.cancelled.contains($0.0.item) }
-            .map { Score(id: $0.0.id, kind: $0.0.kind, logprobs: $0.1) }
+            .map { Score(id: $0.0.id, kind: $0.0.kind, grade: $0.1) }
         let items = Set(batch.map(\.item))
         work.active.subtract(items)
         work.cancelled.subtract(items)
@@ -81,14 +81,14 @@ package actor TeacherScorer: WorkingMember {
         return batch
     }
 
-    private func check(_ grades: [[Float]], _ batch: [ScoreTask]) throws {
-        for (task, logprobs) in zip(batch, grades) {
+    private func check(_ grades: [Grade], _ batch: [ScoreTask]) throws {
+        for (task, grade) in zip(batch, grades) {
             // What becomes of the step is for the learner to decide, as configured.
             let count = task.responseIDs.count
-            if logprobs.count != count {
-                let what = "\(logprobs.count) log-probabilities for the \(count) tokens of rollout \(task.id)"
+            if grade.logprobs.count != count {
+                let what = "\(grade.logprobs.count) log-probabilities for the \(count) tokens of rollout \(task.id)"
                 work.logger.warning("teacher '\(teacher)' gave \(what); check the model's files")
-            } else if !logprobs.areFinite {
+            } else if !(grade.logprobs.areFinite && grade.top?.areFinite ?? true) {
                 let what = "a log-probability that is not finite for rollout \(task.id)"
                 work.logger.warning("teacher '\(teacher)' gave \(what); check the model's files, or try dtype: f32")
             }

@@ -71,12 +71,14 @@ extension RunSetup {
             }
             let own = StepLoad(load, of: label)
             if !own.sequences.isEmpty {
-                let batch = backend.preferredBatch
+                let batch = backend.preferredBatch, count = configuration.objective.gradedTokens
+                let request: GradeRequest =
+                    count == 0 ? .sampled : .top(count, below: Int32(clamping: models.student.vocabularySize))
                 let tasks = own.first(tokens: batch.tokens, atMost: batch.tasks).enumerated().map {
-                    $1.scoreTask(group: $0)
+                    $1.scoreTask(group: $0, request)
                 }
-                _ = try await backend.score(Array(tasks.prefix(1)))
-                let seconds = try await timed { _ = try await backend.score(tasks) }
+                _ = try await backend.grade(Array(tasks.prefix(1)))
+                let seconds = try await timed { _ = try await backend.grade(tasks) }
                 let rate = seconds / Double(tasks.reduce(0) { $0 + $1.tokens.count })
                 let tokens = own.sequences.reduce(0) { $0 + $1.tokens.count } * own.samples
                 measured.seconds = longer(measured.seconds, rate * Double(tokens) / Double(max(1, scorers)))

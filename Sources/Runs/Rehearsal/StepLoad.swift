@@ -1,5 +1,6 @@
 import Configuration
 import Distillation
+import Foundation
 import Tokens
 import Wire
 
@@ -58,12 +59,23 @@ extension StepLoad.Sequence {
             temperature: Float(configuration.sampling.temperature))
         return ScoredTrajectory(
             trajectory: trajectory, teacherLogprobs: isGraded ? responseIDs.map { _ in -1.25 } : [],
+            top: isGraded ? top(configuration.objective.gradedTokens) : nil,
             verdict: prompt.check.map(verdict), sampler: prompt.sampler)
     }
 
-    func scoreTask(group: Int) -> ScoreTask {
+    /// Tokens that a teacher might list, all of them equally probable.
+    private func top(_ count: Int) -> TopTokens? {
+        guard count > 0 else { return nil }
+        let each = -Float(log(Double(count + 1))), positions = responseIDs.count
+        return TopTokens(
+            count: count, ids: (0..<positions).flatMap { _ in 0..<Int32(count) },
+            logprobs: [Float](repeating: each, count: positions * count),
+            tails: [Float](repeating: each, count: positions))
+    }
+
+    func scoreTask(group: Int, _ request: GradeRequest = .sampled) -> ScoreTask {
         ScoreTask(
             id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: prompt.teacher ?? "",
-            tokens: tokens, leaseID: 0)
+            tokens: tokens, leaseID: 0, request: request)
     }
 }

@@ -45,6 +45,12 @@ struct RunSetup {
         if let studentPath { configuration.student.model = studentPath }
         models = try await DescribedModels(configuration, engines: engines, logger: logger)
         data = try PreparedData(configuration, models)
+        let listed = configuration.objective.gradedTokens, tokens = models.student.vocabularySize
+        guard listed < tokens else {
+            throw UsageError(
+                "objective.top_k: \(listed) tokens are the whole vocabulary of \(tokens) and leave nothing beside them; "
+                    + "give fewer")
+        }
         for finding in data.templates.findings { logger.log(level: finding.level, "\(finding.text)") }
         for note in data.notes { logger.notice("\(note)") }
         plan = Self.plan(configuration, data)
@@ -104,6 +110,7 @@ struct RunSetup {
             evaluationEvery: UInt64(configuration.evaluation.every),
             sampling: configuration.sampling.settings(stopTokenIDs: data.stopTokenIDs))
         plan.shuffle = configuration.data.shuffle
+        plan.topTokens = configuration.objective.gradedTokens
         if configuration.kind.sampler == .teachers { plan.stepsAhead = stepsAhead }
         return plan
     }

@@ -40,23 +40,28 @@ struct ArrayReader {
     /// Bytes of an element; nil for kinds this version does not know, whose frames are ignored.
     static func stride(of kind: PBArrayKind) -> Int? {
         switch kind {
-        case .tokenIds, .logprobs: 4
+        case .tokenIds, .logprobs, .topIds, .topLogprobs, .tailLogprobs: 4
         case .weightBytes: 1
-        case .unspecified, .UNRECOGNIZED: nil
+        case .hiddenStates, .unspecified, .UNRECOGNIZED: nil
         }
     }
 
-    /// The next `count` token ids, all checked to be non-negative.
-    mutating func takeTokenIDs(_ count: Int, _ what: @autoclosure () -> String) throws(WireError) -> [Int32] {
-        let ids: [Int32] = try take(.tokenIds, count, what()) { Int32(littleEndian: $0) }
+    /// The next `count` token ids of a frame, all checked to be non-negative.
+    mutating func takeTokenIDs(
+        _ count: Int, _ what: @autoclosure () -> String, from kind: PBArrayKind = .tokenIds
+    ) throws(WireError) -> [Int32] {
+        let ids: [Int32] = try take(kind, count, what()) { Int32(littleEndian: $0) }
         // Without a way out of the loop, so that it is done many at a time.
         guard ids.reduce(0, |) >= 0 else { throw WireError(.invalidValue, "\(what()): negative token id") }
         return ids
     }
 
-    /// The next `count` log-probabilities. One that is not finite is for the learner to judge, which knows whose it is.
-    mutating func takeLogprobs(_ count: Int, _ what: @autoclosure () -> String) throws(WireError) -> [Float] {
-        try take(.logprobs, count, what()) { Float(bitPattern: UInt32(littleEndian: $0.bitPattern)) }
+    /// The next `count` log-probabilities of a frame. One that is not finite is for the learner to judge, which knows whose
+    /// it is.
+    mutating func takeLogprobs(
+        _ count: Int, _ what: @autoclosure () -> String, from kind: PBArrayKind = .logprobs
+    ) throws(WireError) -> [Float] {
+        try take(kind, count, what()) { Float(bitPattern: UInt32(littleEndian: $0.bitPattern)) }
     }
 
     /// The whole weight frame, not copied.

@@ -7,13 +7,13 @@ struct ArrayWriter {
     init(limits: WireLimits) { self.limits = limits }
 
     /// One frame that holds all `ids`, little-endian.
-    mutating func appendTokenIDs(_ ids: [[Int32]]) throws(WireError) {
-        try append(.tokenIds, ids) { $0.littleEndian }
+    mutating func appendTokenIDs(_ ids: [[Int32]], to kind: PBArrayKind = .tokenIds) throws(WireError) {
+        try append(kind, ids) { $0.littleEndian }
     }
 
     /// One frame that holds all `logprobs`, little-endian.
-    mutating func appendLogprobs(_ logprobs: [[Float]]) throws(WireError) {
-        try append(.logprobs, logprobs) { $0.bitPattern.littleEndian }
+    mutating func appendLogprobs(_ logprobs: [[Float]], to kind: PBArrayKind = .logprobs) throws(WireError) {
+        try append(kind, logprobs) { $0.bitPattern.littleEndian }
     }
 
     /// `frame` as it is.

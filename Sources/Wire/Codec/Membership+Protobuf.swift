@@ -42,8 +42,9 @@ extension Hello {
             role: try Role(value.role), name: value.name, protocolVersion: Codec.version,
             arithmetic: value.arithmetic, tokenizerFingerprint: value.tokenizerFingerprint, teachers: value.teachers,
             processID: value.processID, teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
-            isReproducible: value.reproducible, samplingRevision: value.samplingRevision, addedTokens: value.addedTokens
-        )
+            isReproducible: value.reproducible, samplingRevision: value.samplingRevision,
+            addedTokens: value.addedTokens,
+            mostTopTokens: value.maxTopK)
         try check(limits)
     }
 
@@ -71,6 +72,7 @@ extension PBHello {
         reproducible = value.isReproducible
         samplingRevision = value.samplingRevision
         addedTokens = value.addedTokens
+        maxTopK = value.mostTopTokens
     }
 }
 

@@ -8,15 +8,15 @@ extension ScoreGrant {
         tasks.reserveCapacity(value.tasks.count)
         for header in value.tasks {
             var what: String { "score task \(RolloutID(header.id))" }
-            let count = Int(header.count), promptCount = Int(header.promptCount)
-            try ScoreTask.check(what, teacher: header.teacher, count: count, promptCount: promptCount, limits)
+            let count = Int(header.count), promptCount = Int(header.promptCount), request = GradeRequest(header)
+            try ScoreTask.check(what, teacher: header.teacher, count: count, promptCount: promptCount, request, limits)
             let tokens = TokenSequence(
                 promptIDs: try arrays.takeTokenIDs(promptCount, what),
                 responseIDs: try arrays.takeTokenIDs(count - promptCount, what))
             tasks.append(
                 ScoreTask(
                     id: RolloutID(header.id), kind: try RolloutKind(header.kind), teacher: header.teacher,
-                    tokens: tokens, leaseID: header.leaseID))
+                    tokens: tokens, leaseID: header.leaseID, request: request))
         }
         self.init(tasks: tasks)
     }
@@ -24,13 +24,36 @@ extension ScoreGrant {
 
 extension ScoreTask {
     fileprivate static func check(
-        _ what: @autoclosure () -> String, teacher: String, count: Int, promptCount: Int, _ limits: WireLimits
+        _ what: @autoclosure () -> String, teacher: String, count: Int, promptCount: Int, _ request: GradeRequest,
+        _ limits: WireLimits
     ) throws(WireError) {
         try Check.string(teacher, "\(what()): teacher", limits)
         try Check.sequence(count, what(), limits)
         try Check.require(
             promptCount >= 1 && promptCount <= count, .invalidValue,
             "\(what()): prompt_count is \(promptCount), but there are \(count) ids")
+        if case .top(let count, let below) = request {
+            try Check.topCount(count, what())
+            try Check.require(
+                below >= count, .invalidValue, "\(what()): top_count is \(count) of \(below) tokens")
+        }
+    }
+}
+
+extension GradeRequest {
+    /// Not checked.
+    fileprivate init(_ header: PBScoreTask) {
+        self =
+            header.topCount == 0
+            ? .sampled : .top(Int(header.topCount), below: Int32(clamping: header.vocabularySize))
+    }
+}
+
+extension Check {
+    fileprivate static func topCount(_ count: Int, _ what: @autoclosure () -> String) throws(WireError) {
+        try require(
+            (1...TopTokens.mostTokens).contains(count), .invalidValue,
+            "\(what()): top_count is \(count), outside 1 ... \(TopTokens.mostTokens)")
     }
 }
 
@@ -41,7 +64,8 @@ extension PBScoreGrant {
         for task in value.tasks {
             let count = task.tokens.count
             try ScoreTask.check(
-                "score task \(task.id)", teacher: task.teacher, count: count, promptCount: task.promptCount, limits)
+                "score task \(task.id)", teacher: task.teacher, count: count, promptCount: task.promptCount,
+                task.request, limits)
             var header = PBScoreTask()
             header.id = PBRolloutId(task.id)
             header.kind = PBRolloutKind(task.kind)
@@ -49,6 +73,10 @@ extension PBScoreGrant {
             header.leaseID = task.leaseID
             header.count = UInt32(count)
             header.promptCount = UInt32(task.promptCount)
+            if case .top(let count, let below) = task.request {
+                header.topCount = UInt32(count)
+                header.vocabularySize = UInt32(below)
+            }
             tasks.append(header)
         }
         try arrays.appendTokenIDs(value.tasks.flatMap { [$0.promptIDs, $0.responseIDs] })
@@ -66,9 +94,32 @@ extension Scores {
             scores.append(
                 Score(
                     id: RolloutID(header.id), kind: try RolloutKind(header.kind),
-                    logprobs: try arrays.takeLogprobs(Int(header.count), what)))
+                    logprobs: try arrays.takeLogprobs(Int(header.count), what),
+                    top: try TopTokens(header, &arrays, what)))
         }
         self.init(scores: scores, epoch: value.epoch)
+    }
+}
+
+extension TopTokens {
+    /// Nil where there are none. Neither factor of a product is above its limit, so that it does not run over.
+    fileprivate init?(
+        _ header: PBScore, _ arrays: inout ArrayReader, _ what: @autoclosure () -> String
+    ) throws(WireError) {
+        guard header.topCount != 0 else { return nil }
+        let count = Int(header.topCount), positions = Int(header.count)
+        try Check.topCount(count, what())
+        self.init(
+            count: count, ids: try arrays.takeTokenIDs(positions * count, what(), from: .topIds),
+            logprobs: try arrays.takeLogprobs(positions * count, what(), from: .topLogprobs),
+            tails: try arrays.takeLogprobs(positions, what(), from: .tailLogprobs))
+    }
+
+    fileprivate func check(_ score: Score) throws(WireError) {
+        try Check.topCount(count, "score \(score.id)")
+        try Check.require(
+            tails.count == score.logprobs.count && ids.count == tails.count * count && logprobs.count == ids.count,
+            .lengthMismatch, "score \(score.id): its listed tokens are not \(count) a log-probability")
     }
 }
 
@@ -83,9 +134,18 @@ extension PBScores {
             header.id = PBRolloutId(score.id)
             header.kind = PBRolloutKind(score.kind)
             header.count = UInt32(score.logprobs.count)
+            if let top = score.top {
+                try top.check(score)
+                header.topCount = UInt32(top.count)
+            }
             scores.append(header)
         }
         try arrays.appendLogprobs(value.scores.map(\.logprobs))
+        let tops = value.scores.compactMap(\.top)
+        guard !tops.isEmpty else { return }
+        try arrays.appendTokenIDs(tops.map(\.ids), to: .topIds)
+        try arrays.appendLogprobs(tops.map(\.logprobs), to: .topLogprobs)
+        try arrays.appendLogprobs(tops.map(\.tails), to: .tailLogprobs)
     }
 }
 

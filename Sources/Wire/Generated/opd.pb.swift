@@ -37,6 +37,18 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
 
   /// Uninterpreted bytes of a weight snapshot.
   case weightBytes // = 3
+
+  /// Little-endian int32 token ids: those of which a teacher tells its probability beside the response's.
+  case topIds // = 4
+
+  /// Little-endian binary32 log-probabilities of these.
+  case topLogprobs // = 5
+
+  /// Little-endian binary32: the log-probability of all other tokens together.
+  case tailLogprobs // = 6
+
+  /// Numbers of last hidden states, each the upper half of a little-endian binary32.
+  case hiddenStates // = 7
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -49,6 +61,10 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 1: self = .tokenIds
     case 2: self = .logprobs
     case 3: self = .weightBytes
+    case 4: self = .topIds
+    case 5: self = .topLogprobs
+    case 6: self = .tailLogprobs
+    case 7: self = .hiddenStates
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -59,6 +75,10 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .tokenIds: return 1
     case .logprobs: return 2
     case .weightBytes: return 3
+    case .topIds: return 4
+    case .topLogprobs: return 5
+    case .tailLogprobs: return 6
+    case .hiddenStates: return 7
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -69,6 +89,10 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     .tokenIds,
     .logprobs,
     .weightBytes,
+    .topIds,
+    .topLogprobs,
+    .tailLogprobs,
+    .hiddenStates,
   ]
 
 }
@@ -507,53 +531,89 @@ package nonisolated struct PBArrayFrame: Sendable {
 }
 
 /// Role, name and protocol version have these numbers in every version: a learner refuses a stranger's hello by name.
-package nonisolated struct PBHello: Sendable {
+package nonisolated struct PBHello: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var role: PBRole = .unspecified
+  package var role: PBRole {
+    get {_storage._role}
+    set {_uniqueStorage()._role = newValue}
+  }
 
-  package var name: String = String()
+  package var name: String {
+    get {_storage._name}
+    set {_uniqueStorage()._name = newValue}
+  }
 
-  package var protocolVersion: UInt32 = 0
+  package var protocolVersion: UInt32 {
+    get {_storage._protocolVersion}
+    set {_uniqueStorage()._protocolVersion = newValue}
+  }
 
   /// Equal on processes whose arithmetic has the same bits; empty: not known.
-  package var arithmetic: String = String()
+  package var arithmetic: String {
+    get {_storage._arithmetic}
+    set {_uniqueStorage()._arithmetic = newValue}
+  }
 
   /// Identity of the tokenizer, as docs/protocol.md defines it; empty: not known.
-  package var tokenizerFingerprint: String = String()
+  package var tokenizerFingerprint: String {
+    get {_storage._tokenizerFingerprint}
+    set {_uniqueStorage()._tokenizerFingerprint = newValue}
+  }
 
   /// Teachers that a scorer serves, or a rollout worker samples with: keys of the configuration's `teachers`.
-  package var teachers: [String] = []
+  package var teachers: [String] {
+    get {_storage._teachers}
+    set {_uniqueStorage()._teachers = newValue}
+  }
 
-  package var processID: UInt64 = 0
+  package var processID: UInt64 {
+    get {_storage._processID}
+    set {_uniqueStorage()._processID = newValue}
+  }
 
   /// The teacher that it holds, where it holds one and can say.
   package var teacher: PBTeacherDescription {
-    get {_teacher ?? PBTeacherDescription()}
-    set {_teacher = newValue}
+    get {_storage._teacher ?? PBTeacherDescription()}
+    set {_uniqueStorage()._teacher = newValue}
   }
   /// Returns true if `teacher` has been explicitly set.
-  package var hasTeacher: Bool {self._teacher != nil}
+  package var hasTeacher: Bool {_storage._teacher != nil}
   /// Clears the value of `teacher`. Subsequent reads from it will return its default value.
-  package mutating func clearTeacher() {self._teacher = nil}
+  package mutating func clearTeacher() {_uniqueStorage()._teacher = nil}
 
   /// Whether its results are functions of what it is given, to the last bit; false: they are not, or it is not known.
-  package var reproducible: Bool = false
+  package var reproducible: Bool {
+    get {_storage._reproducible}
+    set {_uniqueStorage()._reproducible = newValue}
+  }
 
   /// What of Sampling a rollout worker heeds: 0, the fields up to stop_token_ids; 1, stop and min_tokens too.
-  package var samplingRevision: UInt32 = 0
+  package var samplingRevision: UInt32 {
+    get {_storage._samplingRevision}
+    set {_uniqueStorage()._samplingRevision = newValue}
+  }
 
   /// What its teacher's tokenizer adds to its vocabulary, one text a token, as docs/protocol.md defines them; none: not
   /// told. A learner that has the vocabulary knows from them which tokens a tokenizer has more than its own.
-  package var addedTokens: [String] = []
+  package var addedTokens: [String] {
+    get {_storage._addedTokens}
+    set {_uniqueStorage()._addedTokens = newValue}
+  }
+
+  /// The most tokens of whose probability a scorer can tell at every position beside the response's; 0: none.
+  package var maxTopK: UInt32 {
+    get {_storage._maxTopK}
+    set {_uniqueStorage()._maxTopK = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _teacher: PBTeacherDescription? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// What a learner that cannot read a teacher's files wants to know of it.
@@ -578,6 +638,12 @@ package nonisolated struct PBTeacherDescription: Sendable {
   package var operationsPerTokenPair: Double = 0
 
   package var operationsPerResponseToken: Double = 0
+
+  /// Numbers of a last hidden state, where a scorer can send them; 0: it cannot.
+  package var hiddenSize: UInt32 = 0
+
+  /// Identity of the matrix that makes logits of them, as docs/protocol.md defines it; empty: not known.
+  package var headFingerprint: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -875,6 +941,16 @@ package nonisolated struct PBScoreTask: Sendable {
   /// The first `prompt_count` of them are the prompt.
   package var promptCount: UInt32 = 0
 
+  /// Tokens of whose probability the learner wants to know at every position of the response: the most probable; 0: of
+  /// the response's alone. Only members whose hello has a max_top_k of at least as many get it.
+  package var topCount: UInt32 = 0
+
+  /// Whether the last hidden states are wanted. Only members whose hello tells of a hidden_size get it.
+  package var hidden: Bool = false
+
+  /// With top_count: ids below this may be among them.
+  package var vocabularySize: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -912,6 +988,13 @@ package nonisolated struct PBScore: Sendable {
 
   /// Log-probabilities it takes from the LOGPROBS frame: one a response token.
   package var count: UInt32 = 0
+
+  /// Where it was asked for: count * top_count elements of the TOP_IDS and the TOP_LOGPROBS frame, and count of the
+  /// TAIL_LOGPROBS frame.
+  package var topCount: UInt32 = 0
+
+  /// Where it was asked for: count * hidden_size elements of the HIDDEN_STATES frame.
+  package var hiddenSize: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1267,7 +1350,7 @@ package nonisolated struct PBMemberStatus: Sendable {
 fileprivate nonisolated let _protobuf_package = "opd.wire"
 
 nonisolated extension PBArrayKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ARRAY_KIND_UNSPECIFIED\0\u{1}ARRAY_KIND_TOKEN_IDS\0\u{1}ARRAY_KIND_LOGPROBS\0\u{1}ARRAY_KIND_WEIGHT_BYTES\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ARRAY_KIND_UNSPECIFIED\0\u{1}ARRAY_KIND_TOKEN_IDS\0\u{1}ARRAY_KIND_LOGPROBS\0\u{1}ARRAY_KIND_WEIGHT_BYTES\0\u{1}ARRAY_KIND_TOP_IDS\0\u{1}ARRAY_KIND_TOP_LOGPROBS\0\u{1}ARRAY_KIND_TAIL_LOGPROBS\0\u{1}ARRAY_KIND_HIDDEN_STATES\0")
 }
 
 nonisolated extension PBRole: SwiftProtobuf._ProtoNameProviding {
@@ -1688,83 +1771,146 @@ nonisolated extension PBArrayFrame: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{3}max_top_k\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+
+  fileprivate class _StorageClass {
+    var _role: PBRole = .unspecified
+    var _name: String = String()
+    var _protocolVersion: UInt32 = 0
+    var _arithmetic: String = String()
+    var _tokenizerFingerprint: String = String()
+    var _teachers: [String] = []
+    var _processID: UInt64 = 0
+    var _teacher: PBTeacherDescription? = nil
+    var _reproducible: Bool = false
+    var _samplingRevision: UInt32 = 0
+    var _addedTokens: [String] = []
+    var _maxTopK: UInt32 = 0
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _role = source._role
+      _name = source._name
+      _protocolVersion = source._protocolVersion
+      _arithmetic = source._arithmetic
+      _tokenizerFingerprint = source._tokenizerFingerprint
+      _teachers = source._teachers
+      _processID = source._processID
+      _teacher = source._teacher
+      _reproducible = source._reproducible
+      _samplingRevision = source._samplingRevision
+      _addedTokens = source._addedTokens
+      _maxTopK = source._maxTopK
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularEnumField(value: &self.role) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.name) }()
-      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.protocolVersion) }()
-      case 6: try { try decoder.decodeSingularStringField(value: &self.arithmetic) }()
-      case 7: try { try decoder.decodeSingularStringField(value: &self.tokenizerFingerprint) }()
-      case 9: try { try decoder.decodeRepeatedStringField(value: &self.teachers) }()
-      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.processID) }()
-      case 11: try { try decoder.decodeSingularMessageField(value: &self._teacher) }()
-      case 12: try { try decoder.decodeSingularBoolField(value: &self.reproducible) }()
-      case 13: try { try decoder.decodeSingularUInt32Field(value: &self.samplingRevision) }()
-      case 14: try { try decoder.decodeRepeatedStringField(value: &self.addedTokens) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularEnumField(value: &_storage._role) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._name) }()
+        case 5: try { try decoder.decodeSingularUInt32Field(value: &_storage._protocolVersion) }()
+        case 6: try { try decoder.decodeSingularStringField(value: &_storage._arithmetic) }()
+        case 7: try { try decoder.decodeSingularStringField(value: &_storage._tokenizerFingerprint) }()
+        case 9: try { try decoder.decodeRepeatedStringField(value: &_storage._teachers) }()
+        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._processID) }()
+        case 11: try { try decoder.decodeSingularMessageField(value: &_storage._teacher) }()
+        case 12: try { try decoder.decodeSingularBoolField(value: &_storage._reproducible) }()
+        case 13: try { try decoder.decodeSingularUInt32Field(value: &_storage._samplingRevision) }()
+        case 14: try { try decoder.decodeRepeatedStringField(value: &_storage._addedTokens) }()
+        case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._maxTopK) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.role != .unspecified {
-      try visitor.visitSingularEnumField(value: self.role, fieldNumber: 1)
-    }
-    if !self.name.isEmpty {
-      try visitor.visitSingularStringField(value: self.name, fieldNumber: 2)
-    }
-    if self.protocolVersion != 0 {
-      try visitor.visitSingularUInt32Field(value: self.protocolVersion, fieldNumber: 5)
-    }
-    if !self.arithmetic.isEmpty {
-      try visitor.visitSingularStringField(value: self.arithmetic, fieldNumber: 6)
-    }
-    if !self.tokenizerFingerprint.isEmpty {
-      try visitor.visitSingularStringField(value: self.tokenizerFingerprint, fieldNumber: 7)
-    }
-    if !self.teachers.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.teachers, fieldNumber: 9)
-    }
-    if self.processID != 0 {
-      try visitor.visitSingularUInt64Field(value: self.processID, fieldNumber: 10)
-    }
-    try { if let v = self._teacher {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-    } }()
-    if self.reproducible != false {
-      try visitor.visitSingularBoolField(value: self.reproducible, fieldNumber: 12)
-    }
-    if self.samplingRevision != 0 {
-      try visitor.visitSingularUInt32Field(value: self.samplingRevision, fieldNumber: 13)
-    }
-    if !self.addedTokens.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.addedTokens, fieldNumber: 14)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._role != .unspecified {
+        try visitor.visitSingularEnumField(value: _storage._role, fieldNumber: 1)
+      }
+      if !_storage._name.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._name, fieldNumber: 2)
+      }
+      if _storage._protocolVersion != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._protocolVersion, fieldNumber: 5)
+      }
+      if !_storage._arithmetic.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._arithmetic, fieldNumber: 6)
+      }
+      if !_storage._tokenizerFingerprint.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._tokenizerFingerprint, fieldNumber: 7)
+      }
+      if !_storage._teachers.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._teachers, fieldNumber: 9)
+      }
+      if _storage._processID != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._processID, fieldNumber: 10)
+      }
+      try { if let v = _storage._teacher {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      } }()
+      if _storage._reproducible != false {
+        try visitor.visitSingularBoolField(value: _storage._reproducible, fieldNumber: 12)
+      }
+      if _storage._samplingRevision != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._samplingRevision, fieldNumber: 13)
+      }
+      if !_storage._addedTokens.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._addedTokens, fieldNumber: 14)
+      }
+      if _storage._maxTopK != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._maxTopK, fieldNumber: 15)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBHello, rhs: PBHello) -> Bool {
-    if lhs.role != rhs.role {return false}
-    if lhs.name != rhs.name {return false}
-    if lhs.protocolVersion != rhs.protocolVersion {return false}
-    if lhs.arithmetic != rhs.arithmetic {return false}
-    if lhs.tokenizerFingerprint != rhs.tokenizerFingerprint {return false}
-    if lhs.teachers != rhs.teachers {return false}
-    if lhs.processID != rhs.processID {return false}
-    if lhs._teacher != rhs._teacher {return false}
-    if lhs.reproducible != rhs.reproducible {return false}
-    if lhs.samplingRevision != rhs.samplingRevision {return false}
-    if lhs.addedTokens != rhs.addedTokens {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._role != rhs_storage._role {return false}
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._protocolVersion != rhs_storage._protocolVersion {return false}
+        if _storage._arithmetic != rhs_storage._arithmetic {return false}
+        if _storage._tokenizerFingerprint != rhs_storage._tokenizerFingerprint {return false}
+        if _storage._teachers != rhs_storage._teachers {return false}
+        if _storage._processID != rhs_storage._processID {return false}
+        if _storage._teacher != rhs_storage._teacher {return false}
+        if _storage._reproducible != rhs_storage._reproducible {return false}
+        if _storage._samplingRevision != rhs_storage._samplingRevision {return false}
+        if _storage._addedTokens != rhs_storage._addedTokens {return false}
+        if _storage._maxTopK != rhs_storage._maxTopK {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1772,7 +1918,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
 
 nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TeacherDescription"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}context_length\0\u{3}vocabulary_size\0\u{3}template_identity\0\u{3}operations_per_token\0\u{3}operations_per_token_pair\0\u{3}operations_per_response_token\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}context_length\0\u{3}vocabulary_size\0\u{3}template_identity\0\u{3}operations_per_token\0\u{3}operations_per_token_pair\0\u{3}operations_per_response_token\0\u{3}hidden_size\0\u{3}head_fingerprint\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1786,6 +1932,8 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerToken) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerTokenPair) }()
       case 6: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerResponseToken) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.hiddenSize) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.headFingerprint) }()
       default: break
       }
     }
@@ -1810,6 +1958,12 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
     if self.operationsPerResponseToken.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.operationsPerResponseToken, fieldNumber: 6)
     }
+    if self.hiddenSize != 0 {
+      try visitor.visitSingularUInt32Field(value: self.hiddenSize, fieldNumber: 7)
+    }
+    if !self.headFingerprint.isEmpty {
+      try visitor.visitSingularStringField(value: self.headFingerprint, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1820,6 +1974,8 @@ nonisolated extension PBTeacherDescription: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.operationsPerToken != rhs.operationsPerToken {return false}
     if lhs.operationsPerTokenPair != rhs.operationsPerTokenPair {return false}
     if lhs.operationsPerResponseToken != rhs.operationsPerResponseToken {return false}
+    if lhs.hiddenSize != rhs.hiddenSize {return false}
+    if lhs.headFingerprint != rhs.headFingerprint {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2416,7 +2572,7 @@ nonisolated extension PBTrajectories: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ScoreTask"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}teacher\0\u{3}lease_id\0\u{1}count\0\u{3}prompt_count\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}teacher\0\u{3}lease_id\0\u{1}count\0\u{3}prompt_count\0\u{3}top_count\0\u{1}hidden\0\u{3}vocabulary_size\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2430,6 +2586,9 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.leaseID) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.promptCount) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.topCount) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.hidden) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.vocabularySize) }()
       default: break
       }
     }
@@ -2458,6 +2617,15 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
     if self.promptCount != 0 {
       try visitor.visitSingularUInt32Field(value: self.promptCount, fieldNumber: 6)
     }
+    if self.topCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.topCount, fieldNumber: 7)
+    }
+    if self.hidden != false {
+      try visitor.visitSingularBoolField(value: self.hidden, fieldNumber: 8)
+    }
+    if self.vocabularySize != 0 {
+      try visitor.visitSingularUInt32Field(value: self.vocabularySize, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2468,6 +2636,9 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.leaseID != rhs.leaseID {return false}
     if lhs.count != rhs.count {return false}
     if lhs.promptCount != rhs.promptCount {return false}
+    if lhs.topCount != rhs.topCount {return false}
+    if lhs.hidden != rhs.hidden {return false}
+    if lhs.vocabularySize != rhs.vocabularySize {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2505,7 +2676,7 @@ nonisolated extension PBScoreGrant: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Score"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}count\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}count\0\u{3}top_count\0\u{3}hidden_size\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2516,6 +2687,8 @@ nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 1: try { try decoder.decodeSingularMessageField(value: &self._id) }()
       case 2: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.topCount) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.hiddenSize) }()
       default: break
       }
     }
@@ -2535,6 +2708,12 @@ nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if self.count != 0 {
       try visitor.visitSingularUInt32Field(value: self.count, fieldNumber: 3)
     }
+    if self.topCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.topCount, fieldNumber: 4)
+    }
+    if self.hiddenSize != 0 {
+      try visitor.visitSingularUInt32Field(value: self.hiddenSize, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2542,6 +2721,8 @@ nonisolated extension PBScore: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs._id != rhs._id {return false}
     if lhs.kind != rhs.kind {return false}
     if lhs.count != rhs.count {return false}
+    if lhs.topCount != rhs.topCount {return false}
+    if lhs.hiddenSize != rhs.hiddenSize {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -28,13 +28,15 @@ package struct Hello: Sendable, Equatable {
     /// What its teacher's tokenizer adds to its vocabulary, one text a token, at most `longestAddedTokens` bytes together;
     /// none: not told.
     package var addedTokens: [String]
+    /// The most tokens of whose probability a scorer can tell at every position beside the response's; 0: none.
+    package var mostTopTokens: UInt32
 
     package static let longestAddedTokens = 1 << 19
 
     package init(
         role: Role, name: String, protocolVersion: UInt32 = Codec.version, arithmetic: String = "",
         tokenizerFingerprint: String, teachers: [String] = [], processID: UInt64, teacher: TeacherDescription? = nil,
-        isReproducible: Bool = true, samplingRevision: UInt32 = 0, addedTokens: [String] = []
+        isReproducible: Bool = true, samplingRevision: UInt32 = 0, addedTokens: [String] = [], mostTopTokens: UInt32 = 0
     ) {
         self.role = role
         self.name = name
@@ -47,6 +49,7 @@ package struct Hello: Sendable, Equatable {
         self.isReproducible = isReproducible
         self.samplingRevision = samplingRevision
         self.addedTokens = addedTokens
+        self.mostTopTokens = mostTopTokens
     }
 }
 

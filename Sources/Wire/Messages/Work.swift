@@ -157,22 +157,29 @@ package struct ScoreTask: TokenSequenceHolder, Sendable, Equatable {
     /// The prompt has at least one token; the response may have none.
     package var tokens: TokenSequence
     package var leaseID: UInt64
+    /// What is asked for at every response token.
+    package var request: GradeRequest
 
-    package init(id: RolloutID, kind: RolloutKind, teacher: String, tokens: TokenSequence, leaseID: UInt64) {
+    package init(
+        id: RolloutID, kind: RolloutKind, teacher: String, tokens: TokenSequence, leaseID: UInt64,
+        request: GradeRequest = .sampled
+    ) {
         self.id = id
         self.kind = kind
         self.teacher = teacher
         self.tokens = tokens
         self.leaseID = leaseID
+        self.request = request
     }
 
     /// - Parameter promptCount: where the response starts, 0 ... ids.count.
     package init(
-        id: RolloutID, kind: RolloutKind, teacher: String, ids: [Int32], promptCount: Int, leaseID: UInt64
+        id: RolloutID, kind: RolloutKind, teacher: String, ids: [Int32], promptCount: Int, leaseID: UInt64,
+        request: GradeRequest = .sampled
     ) {
         self.init(
             id: id, kind: kind, teacher: teacher, tokens: TokenSequence(ids: ids, promptCount: promptCount),
-            leaseID: leaseID)
+            leaseID: leaseID, request: request)
     }
 
     /// Prompt and response, joined.
@@ -194,12 +201,21 @@ package struct Score: Sendable, Equatable {
     package var kind: RolloutKind
     /// In nats, one a response token.
     package var logprobs: [Float]
+    /// The teacher's most probable tokens at each of them; nil where they were not asked for.
+    package var top: TopTokens?
 
-    package init(id: RolloutID, kind: RolloutKind, logprobs: [Float]) {
+    package init(id: RolloutID, kind: RolloutKind, logprobs: [Float], top: TopTokens? = nil) {
         self.id = id
         self.kind = kind
         self.logprobs = logprobs
+        self.top = top
     }
+
+    package init(id: RolloutID, kind: RolloutKind, grade: Grade) {
+        self.init(id: id, kind: kind, logprobs: grade.logprobs, top: grade.top)
+    }
+
+    package var grade: Grade { Grade(logprobs: logprobs, top: top) }
 }
 
 /// Results of a scorer.

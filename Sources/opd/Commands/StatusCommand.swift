@@ -30,7 +30,7 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         try RunLog.bootstrap(path: nil, name: "status", verbosity: .quiet)
-        let configuration = try config.map { try RunConfiguration.load($0, overrides: []).configuration }
+        let configuration = try config.map { try RunConfiguration.load($0, overrides: [], requiring: []).configuration }
         let status = try await StatusQuery.ask(
             try address, keys: try configuration?.statusKeys(), patience: .seconds(timeout),
             logger: Logger(label: "status"))

@@ -180,6 +180,40 @@ actor UnigramTeacher: ScoringBackend {
             return task.ids[task.promptCount...].dropLast(missing).map { spoilt ? .nan : logprobs[Int($0)] }
         }
     }
+
+    nonisolated let mostTopTokens = UnigramModel.vocabulary
+
+    func grade(_ tasks: [ScoreTask]) -> [Grade] {
+        zip(tasks, score(tasks)).map { task, logprobs in
+            let count = task.request.topCount
+            let top = UnigramModel.teacher(task.teacher).top(count)
+            let positions = logprobs.indices
+            return Grade(
+                logprobs: logprobs,
+                top: count == 0
+                    ? nil
+                    : TopTokens(
+                        count: count, ids: positions.flatMap { _ in top.ids },
+                        logprobs: positions.flatMap { _ in top.logprobs.dropLast() },
+                        tails: positions.map { _ in top.logprobs[count] }))
+        }
+    }
+}
+
+extension UnigramModel {
+    /// The most probable tokens, ascending, and the log-probabilities of them and of the others together.
+    func top(_ count: Int) -> (ids: [Int32], logprobs: [Float]) {
+        let logprobs = logprobs()
+        let ids = logprobs.indices.sorted { (logprobs[$1], $0) < (logprobs[$0], $1) }.prefix(count).sorted()
+            .map { Int32($0) }
+        return (ids, classLogprobs(ids, temperature: 1))
+    }
+
+    func classLogprobs(_ ids: [Int32], temperature: Float) -> [Float] {
+        let logprobs = logprobs(temperature: temperature)
+        let classes = TokenClasses(ids, vocabularySize: Self.vocabulary)!
+        return classes.logprobs(logprobs.map(Double.init)).map { Float($0) }
+    }
 }
 
 /// Gradient descent with momentum: state beside the weights, as a real optimizer has.
@@ -228,8 +262,30 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
                 of: scored, current: ids.map { logprobs[Int($0)] }, baseline: baseline, rewardAdvantage: reward,
                 tokenCount: count, version: version, statistics: &statistics)
             add(coefficients, of: ids, logprobs, to: &gradient)
+            if objective.hasClasses(scored), let top = scored.top {
+                let listed = ids.indices.map { Array(top.ids[$0 * top.count..<($0 + 1) * top.count]) }
+                let temperature = objective.temperature(of: scored.trajectory)
+                let pulls = objective.pulls(
+                    of: scored, current: listed.flatMap { model.classLogprobs($0, temperature: temperature) },
+                    tokenCount: count, statistics: &statistics)
+                for (position, ids) in listed.enumerated() {
+                    let own = pulls[position * (top.count + 1)..<(position + 1) * (top.count + 1)]
+                    add(pulls: Array(own), of: ids, logprobs, to: &gradient)
+                }
+            }
         }
         return apply(gradient, statistics, learningRate, version)
+    }
+
+    private func add(pulls: [Float], of ids: [Int32], _ logprobs: [Float], to gradient: inout [Float]) {
+        let sum = pulls.reduce(0, +)
+        let tail = gradient.indices.filter { !ids.contains(Int32($0)) }
+        let mass = tail.reduce(Float(0)) { $0 + Float(exp(Double(logprobs[$1]))) }
+        for token in gradient.indices {
+            let p = Float(exp(Double(logprobs[token])))
+            let own = ids.firstIndex(of: Int32(token)).map { pulls[$0] } ?? pulls[ids.count] * p / mass
+            gradient[token] += own - p * sum
+        }
     }
 
     /// The same on the cross-entropy of given responses.

@@ -1,0 +1,61 @@
+/// Responses that the student sampled, at every token of which its whole distribution is brought nearer to its teacher's:
+/// L = (c/N) sum_i D(p_i, q_i), N being the number of response tokens of the whole batch.
+///
+/// p is the student's distribution under the weights being trained, whichever version sampled the response; so stale
+/// samples have a present signal, and there is no importance ratio. q is the teacher's as far as it is told
+/// (``TopTokens``). Source: R. Agarwal and others (GKD), arXiv:2306.13649, algorithm 1 with all responses from the
+/// student.
+package struct DistributionMatching: Sendable, Equatable, Codable {
+    package var divergence: Divergence
+    /// c, at least 0.
+    package var coefficient: Double
+    /// The part of the rewards, which stays with the sampled token; its own divergence has no part in it. Nil: none.
+    package var rewards: PolicyGradient?
+
+    package init(_ divergence: Divergence, coefficient: Double = 1, rewards: PolicyGradient? = nil) {
+        self.divergence = divergence
+        self.coefficient = coefficient
+        self.rewards = rewards
+        // The teacher's part is not counted twice.
+        self.rewards?.klCoefficient = 0
+    }
+
+    /// dL/ds of every response token of one trajectory: the rewards' part; see ``Objective``'s function of this name.
+    package func gradient(
+        of scored: ScoredTrajectory, current: [Float], rewardAdvantage: Double, tokenCount: Int, version: UInt64,
+        statistics: inout BatchStatistics
+    ) -> [Float] {
+        (rewards ?? PolicyGradient(klCoefficient: 0)).gradient(
+            of: scored, current: current, baseline: 0, rewardAdvantage: rewards == nil ? 0 : rewardAdvantage,
+            tokenCount: tokenCount, version: version, statistics: &statistics)
+    }
+
+    /// How the logits of one response's classes are pulled: dL/dz_j = pull_j - p_j sum of all pulls of the position.
+    /// - Parameters:
+    ///   - current: log p of the teacher's listed tokens and of the tail, which is last, position by position.
+    ///   - tokenCount: N.
+    /// - Returns: one a class, as `current` has them.
+    package func pulls(
+        of scored: ScoredTrajectory, current: [Float], tokenCount: Int, statistics: inout BatchStatistics
+    ) -> [Float] {
+        guard let top = scored.top else { return [] }
+        let width = top.count + 1, scale = coefficient / Double(max(tokenCount, 1))
+        precondition(current.count == top.tails.count * width, "one log-probability a class")
+        var pulls = [Float](repeating: 0, count: current.count)
+        for position in top.tails.indices {
+            var value = 0.0
+            for place in 0..<width {
+                let index = position * width + place
+                let teacher = place < top.count ? top.logprobs[position * top.count + place] : top.tails[position]
+                let term = divergence.term(student: Double(current[index]), teacher: Double(teacher))
+                value += term.value
+                pulls[index] = Float(scale * term.pull)
+            }
+            let tail = current[position * width + top.count]
+            statistics.add(
+                divergence: value, loss: coefficient * value, tail: probability(Double(tail)),
+                teacherTail: probability(Double(top.tails[position])))
+        }
+        return pulls
+    }
+}

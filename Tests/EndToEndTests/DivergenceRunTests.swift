@@ -1,0 +1,107 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Divergences of whole distributions by the commands.
+@Suite(.serialized) struct DivergenceRunTests {
+    private func run(_ name: String, _ settings: [String], in folder: String) async throws -> Binary.Output {
+        let own = ["name=\(name)", "checkpoint.every=0"]
+        return try await Binary.run(["run", "run.yaml"] + (own + settings).flatMap { ["--set", $0] }, in: folder)
+    }
+
+    private static let divergences = ["reverse_kl", "forward_kl", "jsd", "skew_kl", "skew_reverse_kl"]
+
+    /// Whoever samples, grades and computes: the same values and weights, to the last bit.
+    @Test(arguments: divergences) func runsCanBeRepeated(divergence: String) async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 3)
+            let chosen = ["objective.divergence=\(divergence)", "objective.top_k=16"]
+            let more = ["pipeline.workers=2", "pipeline.scorers=2", "pipeline.threads=2"]
+            for (name, settings) in [("one", []), ("more", more)] {
+                let result = try await run(name, chosen + settings, in: folder)
+                #expect(result.status == 0, "\(result.errors)")
+            }
+            let metrics = try ProcessRunTests.metrics(folder, run: "one")
+            #expect(try ProcessRunTests.metrics(folder, run: "more") == metrics)
+            #expect(try ProcessRunTests.weights(folder, run: "more") == ProcessRunTests.weights(folder, run: "one"))
+            func values(_ key: String) -> [Double] { metrics.compactMap { $0[key].flatMap(Double.init) } }
+            #expect(values("divergence").count == 3 && values("divergence").allSatisfy { $0 > 0 })
+            #expect(values("loss") == values("divergence"))
+            #expect(values("tail_mass").allSatisfy { (0...1).contains($0) } && values("tail_mass").count == 3)
+            #expect(values("teacher_tail_mass").allSatisfy { (0...1).contains($0) })
+            #expect(values("ratio_max") == [1, 1, 1] && values("teacher_kl").count == 3)
+        }
+    }
+
+    /// A teacher that is the student: nothing to learn, to the last bit, in either precision.
+    @Test(arguments: ["f32", "bf16"]) func aTeacherLikeTheStudentTeachesNothing(dtype: String) async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 1)
+            let same = [
+                "teachers.default.model=student", "student.dtype=\(dtype)", "teachers.default.dtype=\(dtype)",
+                "objective.divergence=jsd", "objective.top_k=5", "evaluation.every=0",
+            ]
+            let result = try await run("same", same, in: folder)
+            #expect(result.status == 0, "\(result.errors)")
+            let metrics = try ProcessRunTests.metrics(folder, run: "same")
+            for key in ["divergence", "loss", "grad_norm"] {
+                #expect(metrics.last?[key].flatMap(Double.init) == 0, "\(key) of \(metrics)")
+            }
+        }
+    }
+
+    /// Stale samples: their positions are old, and what is compared there is the model that is trained.
+    @Test func staleRunsLearn() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 12)
+            let settings = [
+                "objective.divergence=reverse_kl", "objective.top_k=64", "pipeline.max_staleness=2",
+                "evaluation.every=0",
+            ]
+            let result = try await run("stale", settings, in: folder)
+            #expect(result.status == 0, "\(result.errors)")
+            let divergences = try ProcessRunTests.metrics(folder, run: "stale").compactMap {
+                $0["divergence"].flatMap(Double.init)
+            }
+            #expect(divergences.count == 12)
+            #expect(divergences.suffix(3).reduce(0, +) < 0.9 * divergences.prefix(3).reduce(0, +), "\(divergences)")
+        }
+    }
+
+    @Test func whatDoesNotGoTogetherIsRefused() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder)
+            let chosen = "objective.divergence=reverse_kl"
+            let refused: [([String], String)] = [
+                ([chosen, "objective.log_ratio_limit=5"], "objective.log_ratio_limit: has no meaning with"),
+                ([chosen, "objective.baseline=batch_mean"], "objective.baseline: has no meaning with"),
+                ([chosen, "objective.beta=0.3"], "objective.beta: has no meaning with"),
+                (["objective.top_k=5"], "objective.top_k: has no meaning with objective.divergence sampled"),
+                ([chosen, "objective.kind=off_policy"], "objective.divergence: compares student and teacher"),
+                ([chosen, "student.engine=torch"], "student.engine: torch trains on sampled tokens alone"),
+                ([chosen, "teachers.default.engine=torch"], "teachers.default.engine: torch grades the sampled token"),
+                ([chosen, "teachers.default.token_map=shared"], "teachers.default.token_map: "),
+                ([chosen, "objective.top_k=704"], "objective.top_k: 704 tokens are the whole vocabulary of 704"),
+            ]
+            for (settings, message) in refused {
+                let result = try await run("off", settings, in: folder)
+                #expect(result.status == 2 && result.errors.contains(message), "\(settings): \(result.errors)")
+            }
+        }
+    }
+
+    /// The configuration in Examples, a few steps of it.
+    @Test func theExampleRuns() async throws {
+        try await withTemporaryFolder { folder in
+            let result = try await Binary.run(
+                [
+                    "run", "Examples/arithmetic-divergence.yaml", "--set", "run_folder=\(folder)/runs/short", "--set",
+                    "training.steps=5", "--set", "evaluation.every=0", "--set", "checkpoint.every=0", "--set",
+                    "evaluation.teachers=false",
+                ], in: QuickStartTests.repository, within: 120)
+            try #require(result.status == 0, "\(result.errors)")
+            let metrics = try ProcessRunTests.metrics(folder, run: "short")
+            #expect(metrics.count == 5 && metrics.allSatisfy { ($0["divergence"].flatMap(Double.init) ?? -1) > 0 })
+        }
+    }
+}
