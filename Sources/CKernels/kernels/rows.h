@@ -85,66 +85,74 @@ static void K(column_sums)(float *db, const void *dy, int type, int64_t t, int64
 
 INLINE vf K(sigmoid)(vf x) { return 1.0f / (1.0f + exp16(-x)); }
 
+/// h = silu(gate) * up.
+INLINE void K(swiglu_typed)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; r++) EACH_VECTOR(i, k, 0, n) {
+            vf g = load_n(gate_up, type, 2 * r * n + i, k), u = load_n(gate_up, type, (2 * r + 1) * n + i, k);
+            store_n(h, type, r * n + i, g * K(sigmoid)(g) * u, k);
+        }
+}
+
+static void K(swiglu)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
+    if (type == CK_F32) K(swiglu_typed)(h, gate_up, CK_F32, n, r0, r1);
+    else K(swiglu_typed)(h, gate_up, CK_BF16, n, r0, r1);
+}
+
+/// With s = sigmoid(g): d_up = dh g s; d_gate = dh up s (1 + g (1 - s)).
+INLINE void K(swiglu_backward_typed)(
+    void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; r++) EACH_VECTOR(i, k, 0, n) {
+            int64_t at = 2 * r * n + i;
+            vf g = load_n(gate_up, type, at, k), u = load_n(gate_up, type, at + n, k);
+            vf d = load_n(dh, dh_type, r * n + i, k), s = K(sigmoid)(g);
+            store_n(d_gate_up, type, at, d * u * s * fma16(g, 1.0f - s, (vf)1.0f), k);
+            store_n(d_gate_up, type, at + n, d * g * s, k);
+        }
+}
+
+static void K(swiglu_backward)(
+    void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
+    if (type == CK_F32) K(swiglu_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_F32, n, r0, r1);
+    else if (dh_type == CK_F32) K(swiglu_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_BF16, n, r0, r1);
+    else K(swiglu_backward_typed)(d_gate_up, dh, CK_BF16, gate_up, CK_BF16, n, r0, r1);
+}
+
 /// The gate of GELU in its tanh form is sigmoid(2u), u = sqrt(2 / pi) (g + 0.044715 g^3): 1 + tanh(u) = 2 sigmoid(2u).
 INLINE vf K(gelu_gate)(vf g) {
     const vf twice = 1.5957691216057308f, cube = 0.044715f;
     return K(sigmoid)(twice * fma16(g * g * cube, g, g));
 }
 
-/// What the activation multiplies its argument with: of GELU, or else of SiLU.
-INLINE vf K(gate)(vf g, int gelu) { return gelu ? K(gelu_gate)(g) : K(sigmoid)(g); }
-
-INLINE void K(gated_typed)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1, int gelu) {
+/// h = gelu(gate) * up.
+INLINE void K(geglu_typed)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
     for (int64_t r = r0; r < r1; r++) EACH_VECTOR(i, k, 0, n) {
             vf g = load_n(gate_up, type, 2 * r * n + i, k), u = load_n(gate_up, type, (2 * r + 1) * n + i, k);
-            store_n(h, type, r * n + i, g * K(gate)(g, gelu) * u, k);
+            store_n(h, type, r * n + i, g * K(gelu_gate)(g) * u, k);
         }
 }
 
-INLINE void K(gated)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1, int gelu) {
-    if (type == CK_F32) K(gated_typed)(h, gate_up, CK_F32, n, r0, r1, gelu);
-    else K(gated_typed)(h, gate_up, CK_BF16, n, r0, r1, gelu);
-}
-
-/// h = silu(gate) * up.
-static void K(swiglu)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
-    K(gated)(h, gate_up, type, n, r0, r1, 0);
-}
-
-/// h = gelu(gate) * up.
 static void K(geglu)(void *h, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
-    K(gated)(h, gate_up, type, n, r0, r1, 1);
+    if (type == CK_F32) K(geglu_typed)(h, gate_up, CK_F32, n, r0, r1);
+    else K(geglu_typed)(h, gate_up, CK_BF16, n, r0, r1);
 }
 
-/// With s the gate's sigmoid, of g or of 2u: d_up = dh g s; d_gate = dh up s (1 + g (1 - s)), of GELU times 2u' within.
-INLINE void K(gated_backward_typed)(
-    void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1,
-    int gelu) {
-    const vf twice = 1.5957691216057308f, square = 3 * 0.044715f, one = 1.0f;
+/// With s = sigmoid(2u): d_up = dh g s; d_gate = dh up s (1 + g (1 - s) 2u').
+INLINE void K(geglu_backward_typed)(
+    void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
+    const vf twice = 1.5957691216057308f, square = 3 * 0.044715f;
     for (int64_t r = r0; r < r1; r++) EACH_VECTOR(i, k, 0, n) {
             int64_t at = 2 * r * n + i;
             vf g = load_n(gate_up, type, at, k), u = load_n(gate_up, type, at + n, k);
-            vf d = load_n(dh, dh_type, r * n + i, k), s = K(gate)(g, gelu);
-            vf slope = gelu ? fma16(g * (1.0f - s), twice * fma16(g * g, square, one), one) : fma16(g, 1.0f - s, one);
-            store_n(d_gate_up, type, at, d * u * s * slope, k);
+            vf d = load_n(dh, dh_type, r * n + i, k), s = K(gelu_gate)(g);
+            vf slope = twice * fma16(g * g, square, (vf)1.0f);
+            store_n(d_gate_up, type, at, d * u * s * fma16(g * (1.0f - s), slope, (vf)1.0f), k);
             store_n(d_gate_up, type, at + n, d * g * s, k);
         }
 }
 
-INLINE void K(gated_backward)(
-    void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1,
-    int gelu) {
-    if (type == CK_F32) K(gated_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_F32, n, r0, r1, gelu);
-    else if (dh_type == CK_F32) K(gated_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_BF16, n, r0, r1, gelu);
-    else K(gated_backward_typed)(d_gate_up, dh, CK_BF16, gate_up, CK_BF16, n, r0, r1, gelu);
-}
-
-static void K(swiglu_backward)(
-    void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
-    K(gated_backward)(d_gate_up, dh, dh_type, gate_up, type, n, r0, r1, 0);
-}
-
 static void K(geglu_backward)(
     void *d_gate_up, const void *dh, int dh_type, const void *gate_up, int type, int64_t n, int64_t r0, int64_t r1) {
-    K(gated_backward)(d_gate_up, dh, dh_type, gate_up, type, n, r0, r1, 1);
+    if (type == CK_F32) K(geglu_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_F32, n, r0, r1);
+    else if (dh_type == CK_F32) K(geglu_backward_typed)(d_gate_up, dh, CK_F32, gate_up, CK_BF16, n, r0, r1);
+    else K(geglu_backward_typed)(d_gate_up, dh, CK_BF16, gate_up, CK_BF16, n, r0, r1);
 }
