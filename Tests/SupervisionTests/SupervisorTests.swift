@@ -126,10 +126,8 @@ import Testing
             learner: "exec sleep 1000", members: ["scorer-0": "echo 'error: nobody is at http://x' >&2; exit 1"],
             logger: Logger(label: "test") { _ in log }
         ) { $0.deathsAllowed = 2 }
-        #expect(
-            log.lines == [
-                "scorer-0 ended with exit status 1; starting it again in 0.05 s; it said: nobody is at http://x"
-            ])
+        let said = "starting it again in 0 s; it said: nobody is at http://x"
+        #expect(log.lines.contains("scorer-0 ended with exit status 1; \(said)"), "\(log.lines)")
         #expect(
             status.error
                 == "scorer-0 died 2 times in a row; the last time it ended with exit status 1; the end of \(folder)/scorer-0.log:\n  error: nobody is at http://x"
