@@ -8,7 +8,7 @@ CONFIG ?= Examples/arithmetic.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run smollm2 test test-servers test-torch test-templates lint fuzz sanitize chaos soak models pretrain bench growth study clean
+.PHONY: help setup build run smollm2 test test-servers test-torch test-templates test-watch lint fuzz sanitize chaos soak models pretrain bench growth study clean
 
 help: ## Say what there is.
 	@sed -nE 's/^([a-z0-9-]+):.*## /\1 /p' $(MAKEFILE_LIST) | \
@@ -51,6 +51,11 @@ test-torch: build ## Test the torch engine on CPUs, in an environment of its own
 
 test-templates: build ## Compare chat templates with transformers: all of TRL's wheel, which is fetched into .build-templates.
 	@scripts/templates/test.sh $(OPD)
+
+test-watch: build ## Drive the live page with a headless Chromium on a made-up run of 100,000 steps; time and memory (installs it and dygraphs).
+	@command -v chromium >/dev/null || scripts/apt.sh chromium
+	@[ -e /usr/share/javascript/dygraphs ] || scripts/apt.sh libjs-dygraphs
+	python3 scripts/watch/large.py $(OPD)
 
 lint: ## Check Swift, shell scripts and Python (installs shellcheck and ruff where they are missing).
 	$(SWIFT) format lint --strict -r Sources Tests Fuzz Package.swift

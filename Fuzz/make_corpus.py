@@ -510,3 +510,10 @@ sample |= {"versions": [0, 1], "ends": [1, 3], "tags": ["x"], "reward": 1.0, "pa
 lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [step | counts | held, bad])
 put("run", "small", lines + "\0" + 2 * (json.dumps(sample, ensure_ascii=False) + "\n"))
 put("run", "steps", lines)
+# request: what a browser sends to the server of a page (Fuzz/Targets/Pages.swift).
+end = "\r\n\r\n"
+put(
+    "request", "page", "GET / HTTP/1.1\r\nHost: localhost:7717\r\nAccept: text/html\r\nCookie: opd-watch-7717=abc" + end
+)
+put("request", "samples", "GET /samples?run=1&a=b%20c HTTP/1.1\r\nHost: [::1]:7717\r\nAuthorization: Bearer abc" + end)
+put("request", "body", "POST /%00 HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked" + end + "abcde")
