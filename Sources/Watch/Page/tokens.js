@@ -169,7 +169,9 @@ function newsOf(run, load) {
   const news = node('p', { class: 'soft', role: 'status' });
   const refresh = () => {
     const more = connection.live && run.samples ? (run.samples_total ?? 0) - run.samples_seen : 0;
-    if (more === 0) news.replaceChildren();
+    // Asked for before the watcher had read any of them.
+    if (more > 0 && run.samples.length === 0) load();
+    else if (more === 0) news.replaceChildren();
     else news.replaceChildren(`${more > 0 ? count(more) : 'Other'} new responses. `, node('button', { type: 'button', click: load }, 'show them'));
     return true;
   };
