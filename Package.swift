@@ -72,14 +72,17 @@ let package = Package(
         module("Telemetry", ["Distillation", "Locking", "Files", "JSON", "Wording", logging]),
         module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
+        module("PageServer", ["Locking", "Wording"]),
         .target(
             name: "Watch",
             dependencies: [
-                "RunFiles", "Configuration", "Telemetry", "JSON", "Files", "Hashing", system,
+                "PageServer", "RunFiles", "Wire", "Configuration", "Telemetry", "JSON", "Files", "Hashing", "Locking",
+                system,
             ],
-            resources: ["page.html", "page.css", "text.js", "curves.js", "overview.js", "tokens.js", "page.js"].map {
-                .embedInCode("Page/\($0)")
-            }, swiftSettings: swiftSettings),
+            resources: [
+                "page.html", "page.css", "text.js", "curves.js", "overview.js", "tokens.js", "members.js", "live.js",
+                "page.js",
+            ].map { .embedInCode("Page/\($0)") }, swiftSettings: swiftSettings),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
         module(
@@ -121,8 +124,8 @@ let package = Package(
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Runs", "NativeEngine", "Watch", "Pipeline", "Transport", "Supervision", "RunFiles", "Engines",
-                "Configuration", "Wire", "Distillation", "Telemetry", "Locking", "Wording", "Models", "Rules",
+                "Runs", "NativeEngine", "Watch", "PageServer", "Pipeline", "Transport", "Supervision", "RunFiles",
+                "Engines", "Configuration", "Wire", "Distillation", "Telemetry", "Locking", "Wording", "Models", "Rules",
                 "Tokenizers", "Templates", "Files", "JSON", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -162,7 +165,8 @@ let package = Package(
                 "TestSupport",
             ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "TestSupport"]),
-        tests("Watch", ["RunFiles", "Telemetry", "Distillation", "JSON"]),
+        tests("PageServer", []),
+        tests("Watch", ["RunFiles", "Telemetry", "Wire", "Distillation", "Locking", "JSON"]),
         tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "Locking", "TestSupport", logging]),
         tests(
             "Pipeline",
@@ -178,7 +182,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Templates", "Configuration", "Distillation", "Exchange",
-                "Pipeline", "RunFiles", "ServerEngine", "TorchEngine", "Watch",
+                "PageServer", "Pipeline", "RunFiles", "ServerEngine", "TorchEngine", "Watch",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(

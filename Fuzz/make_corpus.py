@@ -581,6 +581,14 @@ meta = {"finish_reason": {"type": "stop", "matched": 2}, "prompt_tokens": 3}
 sample = {"output_ids": [5, 2], "meta_info": {**meta, "output_token_logprobs": [[-1, 5, None], [-0.5, 2, None]]}}
 server("sglang-sample", {"text": "x", **sample})
 
+# request: what a browser sends to the server of a page (Fuzz/Targets/Pages.swift).
+end = "\r\n\r\n"
+put(
+    "request", "page", "GET / HTTP/1.1\r\nHost: localhost:7717\r\nAccept: text/html\r\nCookie: opd-watch-7717=abc" + end
+)
+put("request", "samples", "GET /samples?run=1&a=b%20c HTTP/1.1\r\nHost: [::1]:7717\r\nAuthorization: Bearer abc" + end)
+put("request", "body", "POST /%00 HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked" + end + "abcde")
+
 for folder, _, names in sorted(os.walk(f"{here}/Corpus")):
     for path in (f"{os.path.basename(folder)}/{name}" for name in sorted(names)):
         if path not in written:

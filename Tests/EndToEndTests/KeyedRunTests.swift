@@ -87,6 +87,13 @@ struct KeyedRunTests {
             #expect(grader.status == 0 && grader.output.contains("rollout-0"), "\(grader.output + grader.errors)")
             let outsider = try await Binary.run(["status", endpoint, "--timeout", "1"], in: folder)
             #expect(outsider.status == 1 && outsider.output.isEmpty, "\(outsider.output + outsider.errors)")
+            #expect(outsider.errors.contains("give --config"), "\(outsider.errors)")
+            // A run's folder says which keys it has; where they cannot be had, that is said instead.
+            let own = try await Binary.run(["status", "runs/tiny"], in: folder)
+            #expect(own.status == 0 && own.output.contains("rollout-0"), "\(own.output + own.errors)")
+            let elsewhere = try await Binary.run(["status", "../runs/tiny"], in: "\(folder)/keys")
+            #expect(elsewhere.status == 2 && elsewhere.errorLines.count == 1, "\(elsewhere.errors)")
+            #expect(elsewhere.errors.contains("is an encrypted run") && elsewhere.errors.contains("give --config"))
 
             try await Self.wait(forStep: Self.step(folder) + 2, folder, run)
             kill(run.process.processIdentifier, SIGINT)

@@ -7,6 +7,7 @@ usage: chaos.py OPD [--faults N] [--seed S] [--staleness K] [--kind KIND] [--key
 """
 
 import argparse
+import contextlib
 import glob
 import json
 import os
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import pipeline
 from pipeline import Disk, Pipeline, Server, tail
@@ -42,6 +44,7 @@ class Chaos:
         self.corrupted_at = None
         # A server that samples has one worker.
         self.alone = "rollout" if kind == "sampler_server" else None
+        self.watcher = self.page = None
 
     # Faults return False when they do not fit the moment.
 
@@ -207,6 +210,38 @@ class Chaos:
         """Shorter or longer than the run waits for an answer."""
         return self.suspend(self.pipeline.server.child, self.dice.choice([1, SERVER_TIMEOUT + 1]))
 
+
+    def disturb_watcher(self):
+        """Somebody watches the run: the page's process is begun, looked at, suspended, or killed."""
+        if self.watcher is None:
+            self.watcher = subprocess.Popen(
+                [self.pipeline.opd, "watch", "runs/tiny", "--port", "0"],
+                cwd=self.pipeline.folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            self.page = self.watcher.stdout.readline().strip()
+            return "its beginning"
+        # It asks the learner while somebody looks.
+        what = self.dice.choice(["a look", "a look", "suspension", "its end"])
+        if what == "a look":
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{self.page}metrics", timeout=0.5).read()
+        elif what == "suspension":
+            self.watcher.send_signal(signal.SIGSTOP)
+            watcher = self.watcher
+            self.later(self.dice.uniform(1, 4), lambda: watcher.send_signal(signal.SIGCONT))
+        else:
+            self.end_watcher()
+        return what
+
+    def end_watcher(self):
+        if self.watcher is not None:
+            self.watcher.kill()
+            self.watcher.communicate()
+            self.watcher = None
+
     SERVER_FAULTS = ((kill_server, 4), (suspend_server, 2))
     FAULTS = (
         (kill_member, 4),
@@ -223,6 +258,7 @@ class Chaos:
         (fill_disk, 2),
         (move_clock, 2),
         (move_wall_clock, 2),
+        (disturb_watcher, 2),
     )
 
     # Time
@@ -318,6 +354,7 @@ def whole_run(opd, folder, steps, staleness, kind, chaos=None, seed=0, only=None
             return None, None, problems, attack.survived
         return result(folder), run.metrics(), problems, attack.survived
     finally:
+        attack.end_watcher()
         run.end()
         if disk:
             if disk.mounted:

@@ -4,9 +4,9 @@ import SystemPackage
 import Telemetry
 
 /// What `metrics.jsonl` of a run says, in bounded space.
-package struct MetricsDigest {
+package struct MetricsDigest: Sendable {
     /// A number of the file, with the step of its line.
-    package struct Found: Equatable {
+    package struct Found: Equatable, Sendable {
         package var step: Double
         package var value: Double
         package var isInteger: Bool
@@ -18,12 +18,12 @@ package struct MetricsDigest {
         package var stepText: String { String(Int(step)) }
     }
 
-    struct Evaluation {
+    struct Evaluation: Sendable {
         var end: [Double]
         var values: [Double]
     }
 
-    struct BadStep {
+    struct BadStep: Sendable {
         var step: Double
         var reason: String
     }
@@ -48,16 +48,42 @@ package struct MetricsDigest {
     private var seconds = 0.0
     private var lastStep = -1.0
     private var numberOfLine = 0
+    private var follower = LineFollower(LineScanner(limit: 1 << 20))
+    private let points: Int
+    /// How often what was known has become void.
+    private var beginnings: Int
 
+    /// Reads what the file has.
     /// - Parameter points: most points of a curve.
     package init(of run: RunFolder, points: Int = 1024) {
+        self.init(points: points, beginnings: 0)
+        follow(run)
+    }
+
+    private init(points: Int, beginnings: Int) {
+        self.points = points
+        self.beginnings = beginnings
         series = MetricsSeries(limit: points)
         evaluations = Thinned(limit: points)
         firsts = Array(repeating: nil, count: MetricsColumns.all.count)
         lasts = firsts
+    }
+
+    /// Points of the curves with the same number are of the same lines, but for the last, as long as this is the same.
+    var generation: Int { beginnings << 6 | series.linesPerPoint.trailingZeroBitCount }
+
+    /// Reads what has come since the last look.
+    /// - Returns: whether anything has changed.
+    @discardableResult
+    package mutating func follow(_ run: RunFolder) -> Bool {
+        var follower = follower
+        defer { self.follower = follower }
+        let failed = failure
         var line = MetricsLine()
         do {
-            let report = try LineScanner(limit: 1 << 20).scan(run.metrics) { bytes, _ in
+            let report = try follower.follow(run.metrics) {
+                self = MetricsDigest(points: points, beginnings: beginnings + 1)
+            } line: { bytes, _ in
                 numberOfLine += 1
                 if bytes.isEmpty { return }
                 if line.read(bytes), line.values[MetricsColumns.step] >= lastStep {
@@ -67,9 +93,15 @@ package struct MetricsDigest {
                     unreadable += 1
                 }
             }
+            guard let report else { return false }
             unreadable += report.tooLong
+            failure = nil
+            return true
         } catch {
+            if follower.hasBegun { self = MetricsDigest(points: points, beginnings: beginnings + 1) }
+            follower.forget()
             failure = error.code == .noSuchFileOrDirectory ? "metrics.jsonl is not there" : error.description
+            return failure != failed
         }
     }
 

@@ -1,6 +1,6 @@
 /// What the steps of a run measured, in a bounded number of points: every step one point, or as many steps a point as
 /// it takes to stay below the bound.
-struct MetricsSeries {
+struct MetricsSeries: Sendable {
     /// Most points.
     let limit: Int
     /// Lines of the file in every point but the last.
@@ -64,9 +64,10 @@ struct MetricsSeries {
 
     /// The means of a series, and its least and largest values where a point has several; nil where there is no value
     /// at all. A point without one is no number.
-    func values(of index: Int) -> (means: [Double], lows: [Double]?, highs: [Double]?)? {
+    /// - Parameter from: the first point that is asked for.
+    func values(of index: Int, from: Int = 0) -> (means: [Double], lows: [Double]?, highs: [Double]?)? {
         var means: [Double] = [], low: [Double] = [], high: [Double] = []
-        for point in lines.indices {
+        for point in from..<max(from, lines.count) {
             let place = point * Self.width + index
             let count = counts[place]
             means.append(count == 0 ? .nan : sums[place] / Double(count))
@@ -80,7 +81,7 @@ struct MetricsSeries {
 
 /// A list that keeps a bounded, even choice of what is added: when it is full, every second goes, and from then on
 /// every second is taken. The first stays for ever; the last that was added is there beside the others.
-struct Thinned<Element> {
+struct Thinned<Element: Sendable>: Sendable {
     let limit: Int
     private var kept: [Element] = []
     private var last: Element?

@@ -80,96 +80,126 @@ function rowsOf(columns, bars) {
 const graphs = [];
 function clearGraphs() { while (graphs.length > 0) graphs.pop().destroy(); }
 
+/** Bad steps as lines, restarts as dashed ones. */
+function drawMarks(marks, canvas, area, drawn) {
+  for (const mark of marks) {
+    const x = drawn.toDomXCoord(mark.x);
+    if (x < area.x || x > area.x + area.w) continue;
+    canvas.strokeStyle = mark.kind === 'bad' ? `rgb(${colour('--bad')})` : colour('--soft');
+    canvas.lineWidth = 1;
+    canvas.setLineDash(mark.kind === 'bad' ? [] : [4, 3]);
+    canvas.beginPath();
+    canvas.moveTo(x, area.y);
+    canvas.lineTo(x, area.y + area.h);
+    canvas.stroke();
+    canvas.setLineDash([]);
+  }
+}
+
+const hasBars = (columns) => columns.some((column) => column.points.some((point) => point[2] !== point[3]));
+
+/** How each column is drawn. */
+function seriesOptions(columns) {
+  return Object.fromEntries(columns.map((column, index) => [`c${index}`, {
+    color: column.colour, strokeWidth: column.faint ? 0.6 : 1.8, drawPoints: column.held || column.points.length < 2,
+    pointSize: 2.5, strokePattern: column.held ? [5, 3] : null, highlightCircleSize: column.faint ? 0 : 4,
+  }]));
+}
+
 /**
  * A chart: its curves are [{name, colour, points, held}], its marks [{x, kind}]. To be called when `place` is in the page,
- * for the library asks how wide it is.
+ * for the library asks how wide it is. What it returns takes newer curves and marks, and says whether it could draw them.
  */
 function drawChart(place, chart, curves, marks) {
-  const columns = columnsOf(curves);
-  const values = columns.map(() => node('b', null));
+  let columns = columnsOf(curves), rows = [], chosen = null, graph = null;
+  const bars = hasBars(columns), values = columns.map(() => node('b', null));
   const keys = node('ul', { class: 'keys', 'aria-live': 'off' }, columns.map((column, index) => (column.faint ? null
     : node('li', null, node('span', { class: 'swatch', style: { background: column.colour } }),
       column.name, ' ', values[index]))));
   const where = node('span', { class: 'soft' });
   const showLast = () => {
+    chosen = null;
     where.textContent = chart.unit;
     columns.forEach((column, index) => { values[index].textContent = figure(column.points[column.points.length - 1][1]); });
+  };
+  const at = (row) => {
+    if (row < 0 || row >= rows.length) return;
+    chosen = row;
+    where.textContent = `${AXES[view.x]} ${formatX(rows[row][0])}`;
+    columns.forEach((column, index) => {
+      const value = rows[row][index + 1];
+      values[index].textContent = value === null ? '\u2013' : figure(bars ? value[1] : value);
+    });
   };
   place.append(node('h3', null, chart.title, where), keys);
   showLast();
   const hasLibrary = typeof Dygraph === 'function';
   if (hasLibrary) {
-    const bars = columns.some((column) => column.points.some((point) => point[2] !== point[3]));
-    const rows = rowsOf(columns, bars);
+    rows = rowsOf(columns, bars);
     const plot = node('div', { class: 'plot', tabindex: 0, role: 'img',
       'aria-label': `${chart.title}; arrow keys move along it, Escape shows all of it` });
     place.append(plot);
-    const at = (row) => {
-      if (row < 0 || row >= rows.length) return;
-      where.textContent = `${AXES[view.x]} ${formatX(rows[row][0])}`;
-      columns.forEach((column, index) => {
-        const value = rows[row][index + 1];
-        values[index].textContent = value === null ? '\u2013' : figure(bars ? value[1] : value);
-      });
-    };
-    const options = {};
-    columns.forEach((column, index) => {
-      options[`c${index}`] = {
-        color: column.colour, strokeWidth: column.faint ? 0.6 : 1.8, drawPoints: column.held || column.points.length < 2,
-        pointSize: 2.5, strokePattern: column.held ? [5, 3] : null, highlightCircleSize: column.faint ? 0 : 4,
-      };
-    });
-    const graph = new Dygraph(plot, rows, {
-      labels: ['x', ...columns.map((_, index) => `c${index}`)], series: options, legend: 'never', customBars: bars,
-      connectSeparatedPoints: true, logscale: view.log, gridLineColor: colour('--line'), axisLineColor: colour('--line'),
-      valueRange: chart.share && !view.log ? [0, 1.04] : null, xRangePad: 4, yRangePad: 6, fillAlpha: 0.18,
-      animatedZooms: false,
+    graph = new Dygraph(plot, rows, {
+      labels: ['x', ...columns.map((_, index) => `c${index}`)], series: seriesOptions(columns), legend: 'never',
+      customBars: bars, connectSeparatedPoints: true, logscale: view.log, gridLineColor: colour('--line'),
+      axisLineColor: colour('--line'), valueRange: chart.share && !view.log ? [0, 1.04] : null, xRangePad: 4, yRangePad: 6,
+      fillAlpha: 0.18, animatedZooms: false,
       axes: { x: { axisLabelFormatter: formatX, pixelsPerLabel: 55, axisLabelWidth: 70 }, y: { axisLabelFormatter: figure, axisLabelWidth: 48 } },
-      underlayCallback: (canvas, area, drawn) => {
-        for (const mark of marks) {
-          const x = drawn.toDomXCoord(mark.x);
-          if (x < area.x || x > area.x + area.w) continue;
-          canvas.strokeStyle = mark.kind === 'bad' ? `rgb(${colour('--bad')})` : colour('--soft');
-          canvas.lineWidth = 1;
-          canvas.setLineDash(mark.kind === 'bad' ? [] : [4, 3]);
-          canvas.beginPath();
-          canvas.moveTo(x, area.y);
-          canvas.lineTo(x, area.y + area.h);
-          canvas.stroke();
-          canvas.setLineDash([]);
-        }
-      },
-      highlightCallback: (event, x, near, row) => { chosen = row; at(row); },
+      underlayCallback: (canvas, area, drawn) => drawMarks(marks, canvas, area, drawn),
+      highlightCallback: (event, x, near, row) => at(row),
       unhighlightCallback: showLast,
     });
-    let chosen = rows.length - 1;
     plot.addEventListener('keydown', (event) => {
-      const to = { ArrowLeft: chosen - 1, ArrowRight: chosen + 1, Home: 0, End: rows.length - 1, PageUp: chosen - 20,
-        PageDown: chosen + 20 }[event.key];
+      const now = chosen ?? rows.length - 1;
+      const to = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: rows.length - 1, PageUp: now - 20,
+        PageDown: now + 20 }[event.key];
       if (event.key === 'Escape') graph.resetZoom();
       if (to === undefined) return;
       event.preventDefault();
-      chosen = Math.min(rows.length - 1, Math.max(0, to));
-      graph.setSelection(chosen);
-      at(chosen);
+      const row = Math.min(rows.length - 1, Math.max(0, to));
+      graph.setSelection(row);
+      at(row);
     });
     plot.addEventListener('blur', () => { graph.clearSelection(); showLast(); });
     graphs.push(graph);
   }
-  place.append(numbersOf(curves, !hasLibrary));
+  const numbers = numbersOf(curves, !hasLibrary);
+  place.append(numbers.element);
+  const shapeOf = (some) => some.map((column) => `${column.name}/${Boolean(column.faint)}/${Boolean(column.held)}/${column.points.length > 1}`).join();
+  return (newer, newerMarks) => {
+    const next = columnsOf(newer);
+    if (shapeOf(next) !== shapeOf(columns) || hasBars(next) !== bars) return false;
+    columns = next;
+    marks = newerMarks;
+    numbers.fill(newer);
+    if (graph) {
+      rows = rowsOf(columns, bars);
+      // What is enlarged stays so.
+      graph.updateOptions({ file: rows });
+    }
+    if (chosen === null) showLast();
+    else if (graph) graph.setSelection(chosen);
+    return true;
+  };
 }
 
-/** Some of the numbers of a chart, evenly chosen, the first and the last among them. */
+/** Some of the numbers of a chart, evenly chosen, the first and the last among them; made when they are looked at. */
 function numbersOf(curves, isOpen) {
-  const shown = curves.filter((curve) => curve.points.length > 0);
-  const rows = rowsOf(shown, false), wanted = Math.min(rows.length, 12);
-  const places = new Set(Array.from({ length: wanted }, (_, index) => Math.round(index * (rows.length - 1) / Math.max(1, wanted - 1))));
-  const made = [...places].map((place) => [formatX(rows[place][0]), ...rows[place].slice(1).map(figure)]);
-  for (const [name, of] of [['least', Math.min], ['greatest', Math.max]]) {
-    made.push([name, ...shown.map((curve) => figure(curve.points.reduce((best, point) => of(best, point[of === Math.min ? 2 : 3]), curve.points[0][1])))]);
-  }
-  return node('details', { open: isOpen }, node('summary', null, 'numbers'),
-    table([AXES[view.x], ...shown.map((curve) => curve.name)], made));
+  const box = node('div'), element = node('details', { open: isOpen }, node('summary', null, 'numbers'), box);
+  const show = () => {
+    if (!element.open) return;
+    const shown = curves.filter((curve) => curve.points.length > 0);
+    const rows = rowsOf(shown, false), wanted = Math.min(rows.length, 12);
+    const places = new Set(Array.from({ length: wanted }, (_, index) => Math.round(index * (rows.length - 1) / Math.max(1, wanted - 1))));
+    const made = [...places].map((place) => [formatX(rows[place][0]), ...rows[place].slice(1).map(figure)]);
+    for (const [name, of] of [['least', Math.min], ['greatest', Math.max]]) {
+      made.push([name, ...shown.map((curve) => figure(curve.points.reduce((best, point) => of(best, point[of === Math.min ? 2 : 3]), curve.points[0][1])))]);
+    }
+    box.replaceChildren(table([AXES[view.x], ...shown.map((curve) => curve.name)], made));
+  };
+  element.addEventListener('toggle', show);
+  show();
+  return { element, fill: (newer) => { curves = newer; show(); } };
 }
 
 /** Where bad steps and restarts are on the axis that is chosen. */

@@ -93,43 +93,73 @@ function absent(run, missing) {
   return notes.length === 0 ? null : [node('h2', null, 'What to know of this page'), node('ul', { class: 'notes' }, notes.map((note) => node('li', null, note)))];
 }
 
-function showOverview(place, run, redraw) {
-  const grid = node('div', { class: 'charts' }), missing = [];
-  place.append(tiles(run), node('div', { class: 'halves' }, ledger(run), times(run)), node('h2', null, 'Curves'), chartControls([run], redraw), grid);
-  const marks = marksOf(run);
-  for (const chart of CHARTS) {
-    const curves = chart.curves.map(([name, title], index) => ({ name: title, colour: seriesColour(index), ...points(run, name, view.x) }));
-    if (curves.every((curve) => curve.points.length === 0)) { missing.push(chart); continue; }
+/** Draws charts that have something to show: {title, curves(), marks()}; returns what refreshes them, see drawChart. */
+function drawCharts(grid, charts) {
+  const hasPoints = (curves) => curves.some((curve) => curve.points.length > 0);
+  const drawn = charts.map((chart) => {
+    const curves = chart.curves();
+    if (!hasPoints(curves)) return null;
     const box = node('section', { class: 'chart' });
     grid.append(box);
-    drawChart(box, chart, curves, marks);
+    return drawChart(box, chart.chart, curves, chart.marks());
+  });
+  return () => charts.every((chart, index) => {
+    const curves = chart.curves();
+    return hasPoints(curves) === Boolean(drawn[index]) && (!drawn[index] || drawn[index](curves, chart.marks()));
+  });
+}
+
+/** Each view puts itself into `place`, and returns a function that shows newer numbers, or false where all is to be drawn anew. */
+function showOverview(place, run, redraw) {
+  if (connection.live && !run.headNames) {
+    place.append(node('p', null, run.endpoint ? 'The folder of this run is not here; the learner tells who takes part: see Members.' : 'Reading the folder of this run \u2026'));
+    return () => !run.headNames;
   }
-  place.append(...[events(run), absent(run, missing)].flat().filter(Boolean),
-    node('h2', null, 'The run'), table(['', ''], list(run.facts)));
+  const top = node('div'), grid = node('div', { class: 'charts' }), below = node('div'), facts = node('div');
+  const curvesOf = (chart) => chart.curves.map(([name, title], index) => ({ name: title, colour: seriesColour(index), ...points(run, name, view.x) }));
+  const fill = () => {
+    const missing = CHARTS.filter((chart) => curvesOf(chart).every((curve) => curve.points.length === 0));
+    refill(top, [tiles(run), node('div', { class: 'halves' }, ledger(run), times(run))]);
+    refill(below, [events(run), absent(run, missing)]);
+    refill(facts, [table(['', ''], list(run.facts))]);
+  };
+  place.append(top, node('h2', null, 'Curves'), chartControls([run], redraw), grid, below, node('h2', null, 'The run'), facts);
   if (run.configuration) {
     place.append(node('details', null, node('summary', null, 'configuration'), table(['key', 'value'], run.configuration)));
   }
+  fill();
+  const refresh = drawCharts(grid, CHARTS.map((chart) => ({ chart, curves: () => curvesOf(chart), marks: () => marksOf(run) })));
+  const hadConfiguration = Boolean(run.configuration);
+  return () => {
+    if (hadConfiguration !== Boolean(run.configuration) || !refresh()) return false;
+    fill();
+    return true;
+  };
 }
 
 function showCompare(place, runs, redraw) {
   if (runs.length < 2) {
-    place.append(node('p', null, 'This page has one run. Give opd report several folders to compare them.'));
-    return;
+    place.append(node('p', null, `This page has one run. Give opd ${connection.live ? 'watch' : 'report'} several folders to compare them.`));
+    return () => true;
   }
   const names = runs.map((run, index) => `${index + 1}: ${run.name}`);
-  place.append(node('h2', null, 'At the end'), table(['', ...names], finals(runs)),
-    node('h2', null, 'Configurations'), differences(runs, names), node('h2', null, 'Curves'), chartControls(runs, redraw));
-  const grid = node('div', { class: 'charts' });
-  place.append(grid);
-  for (const chart of CHARTS) {
-    for (const [name, title] of chart.curves) {
-      const curves = runs.map((run, index) => ({ name: names[index], colour: seriesColour(index), ...points(run, name, view.x) }));
-      if (curves.filter((curve) => curve.points.length > 0).length < 1) continue;
-      const box = node('section', { class: 'chart' });
-      grid.append(box);
-      drawChart(box, { ...chart, title: `${chart.title}: ${title}` }, curves, []);
-    }
-  }
+  const ends = node('div'), settings = node('div'), grid = node('div', { class: 'charts' });
+  const fill = () => {
+    refill(ends, [table(['', ...names], finals(runs))]);
+    refill(settings, [differences(runs, names)]);
+  };
+  place.append(node('h2', null, 'At the end'), ends, node('h2', null, 'Configurations'), settings, node('h2', null, 'Curves'),
+    chartControls(runs, redraw), grid);
+  fill();
+  const refresh = drawCharts(grid, CHARTS.flatMap((chart) => chart.curves.map(([name, title]) => ({
+    chart: { ...chart, title: `${chart.title}: ${title}` }, marks: () => [],
+    curves: () => runs.map((run, index) => ({ name: names[index], colour: seriesColour(index), ...points(run, name, view.x) })),
+  }))));
+  return () => {
+    if (!refresh()) return false;
+    fill();
+    return true;
+  };
 }
 
 /** A number as `opd inspect` writes it, or with its leading digits where four decimals would not tell it. */

@@ -3,10 +3,22 @@
 (() => {
   const data = JSON.parse(document.getElementById('data').textContent);
   const runs = list(data.runs);
-  const views = { overview: 'Overview', tokens: 'Tokens', compare: 'Compare' };
+  const views = { overview: 'Overview', tokens: 'Tokens', ...(data.live ? { members: 'Members' } : {}), compare: 'Compare' };
   const place = document.getElementById('view'), tabs = document.getElementById('tabs');
-  let current = 0, shown = 'overview';
+  let current = 0, shown = 'overview', refresh = () => true;
 
+  const load = async () => {
+    const run = runs[current];
+    await loadSamples(run, current);
+    if (shown === 'tokens' && run === runs[current]) redraw();
+  };
+  const draw = () => {
+    if (shown === 'compare') return showCompare(place, runs, redraw);
+    if (shown === 'members') return showMembers(place, runs[current]);
+    if (shown !== 'tokens') return showOverview(place, runs[current], redraw);
+    if (data.live && !runs[current].samples && !runs[current].samples_failure) load();
+    return showTokens(place, runs[current], redraw, load);
+  };
   const redraw = () => {
     clearGraphs();
     place.replaceChildren();
@@ -17,12 +29,32 @@
     }
     document.getElementById('title').textContent = shown === 'compare' ? 'Runs' : runs[current].name;
     document.getElementById('run-choice').hidden = runs.length < 2 || shown === 'compare';
-    if (shown === 'compare') showCompare(place, runs, redraw);
-    else if (shown === 'tokens') showTokens(place, runs[current], redraw);
-    else showOverview(place, runs[current], redraw);
+    refresh = draw();
+    showLive();
+  };
+  const showLive = () => {
+    if (!data.live) return;
+    const badge = document.getElementById('live'), [text, isOn] = liveText(runs[current]);
+    badge.hidden = shown === 'compare' && runs.length > 1 && connection.isOpen;
+    if (badge.textContent !== text) badge.textContent = text;
+    badge.classList.toggle('on', isOn);
+  };
+  // Many events make one drawing, and at most one a second.
+  let timer = null, last = 0;
+  const changed = (index) => {
+    showLive();
+    if (index === undefined || (index !== current && shown !== 'compare') || timer !== null) return;
+    timer = setTimeout(() => {
+      timer = null;
+      last = performance.now();
+      if (refresh()) return;
+      const top = window.scrollY;
+      redraw();
+      window.scrollTo(0, top);
+    }, Math.max(50, last + 1000 - performance.now()));
   };
   const show = (view) => {
-    shown = Object.hasOwn(views, view) ? view : 'overview';
+    shown = Object.hasOwn(views, view) ? view : runs.every((run) => run.endpoint) ? 'members' : 'overview';
     redraw();
   };
 
@@ -60,4 +92,5 @@
   window.addEventListener('hashchange', () => show(location.hash.slice(1)));
   if (runs.length === 0) place.append(node('p', null, 'This page has no run.'));
   else show(location.hash.slice(1));
+  if (data.live && runs.length > 0) listen(runs, changed);
 })();

@@ -60,6 +60,17 @@ function table(heads, rows) {
     node('tbody', null, rows.map((row) => node('tr', null, row.map((value) => cell('td', value)))))));
 }
 
+/** Puts newer nodes into a box; what scrolls in it, and has the focus, goes on so. */
+function refill(box, nodes) {
+  const scrolls = () => [...box.querySelectorAll('.scroll')];
+  const before = scrolls(), focused = before.indexOf(document.activeElement), places = before.map((one) => one.scrollLeft);
+  box.replaceChildren(...nodes.flat(2).filter((one) => one !== null && one !== undefined && one !== false));
+  scrolls().forEach((one, index) => {
+    if (places[index]) one.scrollLeft = places[index];
+    if (index === focused) one.focus({ preventScroll: true });
+  });
+}
+
 function select(label, options, value, change) {
   const box = node('select', { change: () => change(box.value) },
     options.map(([key, text]) => node('option', { value: key, selected: String(key) === String(value) }, text)));

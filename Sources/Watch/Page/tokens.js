@@ -164,11 +164,29 @@ function tokenControls(samples, redraw) {
     legend());
 }
 
-function showTokens(place, run, redraw) {
-  const samples = list(run.samples);
+/** Says in a page of its watcher that there are newer responses; what is being read does not move for them. */
+function newsOf(run, load) {
+  const news = node('p', { class: 'soft', role: 'status' });
+  const refresh = () => {
+    const more = connection.live && run.samples ? (run.samples_total ?? 0) - run.samples_seen : 0;
+    // Asked for before the watcher had read any of them.
+    if (more > 0 && run.samples.length === 0) load();
+    else if (more === 0) news.replaceChildren();
+    else news.replaceChildren(`${more > 0 ? count(more) : 'Other'} new responses. `, node('button', { type: 'button', click: load }, 'show them'));
+    return true;
+  };
+  refresh();
+  return { news, refresh };
+}
+
+function showTokens(place, run, redraw, load) {
+  const samples = list(run.samples), { news, refresh } = newsOf(run, load);
+  place.append(news);
   if (samples.length === 0) {
-    place.append(node('p', null, 'This run\u2019s folder has no responses: samples.jsonl is missing or empty.'));
-    return;
+    const isWaiting = connection.live && !run.samples && !run.samples_failure;
+    place.append(node('p', null, isWaiting ? 'Reading the responses \u2026' : run.samples_failure
+      ?? 'This run\u2019s folder has no responses: samples.jsonl is missing or empty.'));
+    return refresh;
   }
   const chosen = chosenSamples(samples);
   place.append(tokenControls(samples, redraw));
@@ -189,4 +207,5 @@ function showTokens(place, run, redraw) {
   place.append(node('h2', null, tokens.prompt === null ? 'Responses' : 'One prompt through the run'),
     node('p', { class: 'soft' }, 'Point at a token, or walk along a response with the arrow keys, for its numbers.'), cards, more);
   add(0);
+  return refresh;
 }

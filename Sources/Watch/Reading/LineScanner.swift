@@ -7,6 +7,16 @@ import SystemPackage
 /// A last line without a line feed is left out, as it is not whole yet. Links are not followed: a run folder that came
 /// from elsewhere could lead to any file of this user.
 package struct LineScanner {
+    /// Where a scan goes on when the file has grown.
+    package struct Position: Sendable, Equatable {
+        /// Of the first byte that was not looked at, or belongs to a line without an end yet.
+        package var offset = 0
+        /// Whether all up to the next line feed is left out.
+        package var isWithinLine = false
+
+        package init() {}
+    }
+
     /// What a scan has seen of a file.
     package struct Report: Sendable, Equatable {
         /// Lines above the limit, which were left out.
@@ -15,6 +25,7 @@ package struct LineScanner {
         package var size = 0
         /// Whether parts of it were left out because it is larger than the budget.
         package var isSampled = false
+        package var end = Position()
     }
 
     /// Most bytes of a line; longer ones are left out and counted.
@@ -34,38 +45,49 @@ package struct LineScanner {
     package func scan(
         _ path: String, _ line: (_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> Void
     ) throws(FileError) -> Report {
-        let file = try OpenFile.reading(path, followsLinks: false)
+        try scan(try OpenFile.reading(path, followsLinks: false), from: Position(), line)
+    }
+
+    /// Does the same with what of an open file comes after a position.
+    func scan(
+        _ file: borrowing OpenFile, from position: Position, _ line: (UnsafeRawBufferPointer, Int) -> Void
+    ) throws(FileError) -> Report {
         var report = Report(size: try file.size())
-        var buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.firstCapacity, alignment: 16)
+        let rest = report.size - position.offset
+        var buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: min(Self.firstCapacity, max(4096, rest + 1)), alignment: 16)
         defer { buffer.deallocate() }
-        guard report.size > budget else {
-            try scan(file, 0..<Int.max, &buffer, &report, line)
+        guard rest > budget else {
+            try scan(file, position.offset..<Int.max, position.isWithinLine, &buffer, &report, line)
             return report
         }
         report.isSampled = true
         let length = max(1, budget / Self.stretches)
         for index in 0..<Self.stretches {
-            let start = (report.size - length) * index / (Self.stretches - 1)
-            try scan(file, start..<(start + length), &buffer, &report, line)
+            let start = position.offset + (rest - length) * index / (Self.stretches - 1)
+            let skips = index > 0 || position.isWithinLine
+            try scan(file, start..<(start + length), skips, &buffer, &report, line)
         }
         return report
     }
 
-    /// Reads the lines that begin within some bytes of the file; a first one that began before is left out.
+    /// Reads the lines that begin within some bytes of the file.
+    /// - Parameter skips: whether a line that began before is left out first.
     private func scan(
-        _ file: borrowing OpenFile, _ range: Range<Int>, _ buffer: inout UnsafeMutableRawBufferPointer,
-        _ report: inout Report, _ line: (UnsafeRawBufferPointer, Int) -> Void
+        _ file: borrowing OpenFile, _ range: Range<Int>, _ skips: Bool,
+        _ buffer: inout UnsafeMutableRawBufferPointer, _ report: inout Report,
+        _ line: (UnsafeRawBufferPointer, Int) -> Void
     ) throws(FileError) {
         do { try file.descriptor.seek(offset: Int64(range.lowerBound), from: .start) } catch {
             throw FileError(file.path, .read, error as? Errno ?? .ioError)
         }
         var base = range.lowerBound, filled = 0
         // A line that began before the range, or is too long: nothing counts up to its end.
-        var skips = range.lowerBound > 0, isTooLong = false
+        var skips = skips
         while true {
             if filled == buffer.count {
                 if filled > limit {
-                    if !skips { isTooLong = true }
+                    if !skips { report.tooLong += 1 }
                     skips = true
                     base += filled
                     filled = 0
@@ -83,9 +105,10 @@ package struct LineScanner {
             let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<filled])
             while let end = Self.lineFeed(in: bytes, from: searched) {
                 if skips {
-                    if isTooLong { report.tooLong += 1 }
-                    (skips, isTooLong) = (false, false)
+                    skips = false
                 } else if base + start >= range.upperBound {
+                    report.end.offset = base + start
+                    report.end.isWithinLine = false
                     return
                 } else if end - start > limit {
                     report.tooLong += 1
@@ -102,7 +125,8 @@ package struct LineScanner {
             }
             if base >= range.upperBound { break }
         }
-        if isTooLong { report.tooLong += 1 }
+        report.end.offset = skips ? base + filled : base
+        report.end.isWithinLine = skips
     }
 
     private static func lineFeed(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {

@@ -3,16 +3,35 @@ import Files
 import RunFiles
 
 /// The configuration of a run, as far as its folder has one.
-package struct RunConfigurationDigest {
+package struct RunConfigurationDigest: Sendable {
     /// Nil where there is none, or it is none of this program's.
     package private(set) var configuration: RunConfiguration?
     /// Why there is none; nil where there is.
     private(set) var note: String?
+    /// Changes with what is above.
+    private(set) var revision = 0
+    private var stamp: FileStamp?
 
     /// Most bytes of a configuration; ours have a few thousand.
     private static let limit: UInt64 = 1 << 20
 
     package init(of run: RunFolder) {
+        stamp = FileStamp(run.configuration)
+        read(run)
+    }
+
+    /// Reads the configuration again where the file may have changed.
+    /// - Returns: whether it was read.
+    mutating func follow(_ run: RunFolder) -> Bool {
+        let found = FileStamp(run.configuration)
+        guard found != stamp else { return false }
+        (stamp, configuration, note) = (found, nil, nil)
+        revision += 1
+        read(run)
+        return true
+    }
+
+    private mutating func read(_ run: RunFolder) {
         switch FileTree.kind(run.configuration) {
         case .missing: note = "config.yaml is not there"
         case .link, .folder: note = "config.yaml is no file of a run"

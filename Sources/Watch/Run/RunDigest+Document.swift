@@ -5,29 +5,28 @@ extension RunDigest {
     /// The run as one JSON object, which the page draws: what is absent in the run is absent in it, or null in a list
     /// of values that other steps have. docs/watching.md has its members.
     package var document: String {
+        JSONText.object(
+            headFields + configurationFields + curveFields(from: 0) + evaluationFields + [
+                ("samples", "[" + sampleList.joined(separator: ",\n") + "]")
+            ])
+    }
+
+    /// The responses that are shown, an object each.
+    var sampleList: [String] { samples.json(of: run, budget: bounds.sampleBytes) }
+
+    /// All but the configuration, the curves and the responses: what is small, and changes with every step.
+    var headFields: [(name: String, json: String)] {
         var fields: [(name: String, json: String)] = [
             ("name", Self.text(name)), ("path", Self.text(run.path)),
             ("facts", Self.pairs(facts)), ("notes", Self.texts(notes)),
         ]
         if let configuration = configuration.configuration {
             fields += [
-                ("configuration", Self.pairs(self.configuration.values.map { ($0.key, $0.value) })),
                 ("kind", Self.text(configuration.objective.kind.rawValue)),
                 ("steps_wanted", String(configuration.training.steps)),
             ]
         }
         if let step = metrics.last("step") { fields.append(("steps_done", JSONText.number(step.value))) }
-        fields += metricFields
-        fields += [
-            ("checkpoints", "[" + checkpoints.map { String($0.step) }.joined(separator: ",") + "]"),
-            ("bad_steps", badSteps), ("restarts", restartList),
-            ("samples", "[" + samples.json.joined(separator: ",\n") + "]"), ("samples_total", String(samples.total)),
-        ]
-        return JSONText.object(fields)
-    }
-
-    private var metricFields: [(name: String, json: String)] {
-        var fields: [(name: String, json: String)] = []
         if let ledger = metrics.ledger {
             let names = ["generated", "trained", "discarded", "in_flight"]
             fields.append(("ledger", JSONText.object(zip(names, ledger).map { ($0, Self.whole($1)) })))
@@ -36,27 +35,34 @@ extension RunDigest {
             let names = ["sampling", "scoring", "training"]
             fields.append(("flops", JSONText.object(zip(names, cost).map { ($0, JSONText.number($1)) })))
         }
-        let series = metrics.series
-        fields += [
-            ("lines_per_point", String(series.linesPerPoint)), ("ends", Self.ends(series.ends)),
-            ("series", seriesObject), ("evaluations", evaluationObject), ("last", lastObject),
+        return fields + [
+            ("lines_per_point", String(metrics.series.linesPerPoint)), ("last", lastObject),
+            ("checkpoints", "[" + checkpoints.map { String($0.step) }.joined(separator: ",") + "]"),
+            ("bad_steps", badSteps), ("restarts", restartList), ("samples_total", String(samples.total)),
         ]
-        return fields
     }
 
-    /// The curves: `mean`, and `low` and `high` where a point stands for several steps.
-    private var seriesObject: String {
-        var fields: [(name: String, json: String)] = []
+    var configurationFields: [(name: String, json: String)] {
+        guard configuration.configuration != nil else { return [] }
+        return [("configuration", Self.pairs(configuration.values.map { ($0.key, $0.value) }))]
+    }
+
+    /// The curves from one of their points on: `mean`, and `low` and `high` where a point stands for several steps.
+    func curveFields(from: Int) -> [(name: String, json: String)] {
+        let series = metrics.series
+        var curves: [(name: String, json: String)] = []
         for (index, name) in MetricsColumns.series.enumerated() {
-            guard let (means, lows, highs) = metrics.series.values(of: index) else { continue }
+            guard let (means, lows, highs) = series.values(of: index, from: from) else { continue }
             let isExact = lows == nil
             var curve = [("mean", Self.numbers(means, isExact: isExact))]
             if let lows { curve.append(("low", Self.numbers(lows, isExact: isExact))) }
             if let highs { curve.append(("high", Self.numbers(highs, isExact: isExact))) }
-            fields.append(("\(name)", JSONText.object(curve)))
+            curves.append(("\(name)", JSONText.object(curve)))
         }
-        return JSONText.object(fields)
+        return [("ends", Self.ends(Array(series.ends.dropFirst(from)))), ("series", JSONText.object(curves))]
     }
+
+    var evaluationFields: [(name: String, json: String)] { [("evaluations", evaluationObject)] }
 
     private var evaluationObject: String {
         let evaluations = metrics.evaluations.elements

@@ -1,5 +1,5 @@
 /// Which responses of a run are shown: a bounded number, whatever the file has, each for a reason.
-struct SampleChoice {
+struct SampleChoice: Sendable {
     /// Held-out prompts that are followed through the run, and responses of each.
     static let prompts = 24, responsesPerPrompt = 12
     static let worst = 64, spread = 96, newest = 32, perTeacher = 12, failed = 24
@@ -17,7 +17,7 @@ struct SampleChoice {
     private(set) var total = 0
 
     /// The last of what was added.
-    private struct Latest {
+    private struct Latest: Sendable {
         let limit: Int
         var ring: [SampleOutline] = []
         var next = 0

@@ -3,48 +3,71 @@ import JSON
 import RunFiles
 import SystemPackage
 
-/// The responses of a run that are shown, as JSON, in bounded space.
-package struct SampleDigest {
-    /// One object a response, by step.
-    private(set) var json: [String] = []
-    /// Responses in the file, as far as it was read.
-    package private(set) var total = 0
-    private(set) var notes: [String] = []
-    private var byteCount = 0
+/// Which responses of a run are shown, and where in its file they are, in bounded space.
+package struct SampleDigest: Sendable {
+    private var choice = SampleChoice()
+    private var follower = LineFollower(LineScanner(budget: SampleDigest.readLimit))
+    private var unreadable = 0
+    /// Bytes of a file of which only parts were looked at.
+    private var sampledSize: Int?
+    private var failure: String?
 
     /// Most tokens of a response, and characters of a prompt or a response, that are shown.
     static let tokenLimit = 600, textLimit = 6000
-    /// Most bytes of `samples.jsonl` that are read.
+    /// Most bytes of `samples.jsonl` that are read at once.
     static let readLimit = 512 << 20
     /// Most values of a line: those of 200,000 tokens.
     private static let valueLimit = 1 << 20
 
-    /// - Parameter budget: about the most bytes of JSON.
-    package init(of run: RunFolder, budget: Int) {
-        var choice = SampleChoice(), unreadable = 0
-        do {
-            let report = try LineScanner(budget: Self.readLimit).scan(run.samples) { bytes, offset in
-                if bytes.isEmpty { return }
-                if let outline = SampleOutline(bytes, offset: offset) { choice.add(outline) } else { unreadable += 1 }
-            }
-            unreadable += report.tooLong
-            if report.isSampled {
-                notes.append(
-                    "samples.jsonl has \(report.size >> 20) MiB, of which \(Self.readLimit >> 20) MiB were looked at, evenly spread"
-                )
-            }
-            let places = try PlaceReader(run.samples)
-            read(choice, places, budget: budget)
-        } catch {
-            notes.append(error.code == .noSuchFileOrDirectory ? "samples.jsonl is not there" : error.description)
+    init() {}
+
+    /// Responses in the file, as far as it was read.
+    package var total: Int { choice.total }
+
+    var notes: [String] {
+        var notes = [failure].compactMap(\.self)
+        if let sampledSize {
+            notes.append(
+                "samples.jsonl has \(sampledSize >> 20) MiB, of which \(Self.readLimit >> 20) MiB were looked at, evenly spread"
+            )
         }
-        total = choice.total
         if unreadable > 0 {
             notes.append("samples.jsonl: \(unreadable) of its lines are no responses and are left out")
         }
+        return notes
     }
 
-    private mutating func read(_ choice: SampleChoice, _ places: borrowing PlaceReader, budget: Int) {
+    /// Reads what has come since the last look.
+    /// - Returns: whether anything has changed.
+    mutating func follow(_ run: RunFolder) -> Bool {
+        var follower = follower
+        defer { self.follower = follower }
+        let failed = failure
+        do {
+            let report = try follower.follow(run.samples) {
+                self = SampleDigest()
+            } line: { bytes, offset in
+                if bytes.isEmpty { return }
+                if let outline = SampleOutline(bytes, offset: offset) { choice.add(outline) } else { unreadable += 1 }
+            }
+            guard let report else { return false }
+            unreadable += report.tooLong
+            if report.isSampled { sampledSize = report.size }
+            failure = nil
+            return true
+        } catch {
+            if follower.hasBegun { self = SampleDigest() }
+            follower.forget()
+            failure = error.code == .noSuchFileOrDirectory ? "samples.jsonl is not there" : error.description
+            return failure != failed
+        }
+    }
+
+    /// The responses as JSON, an object each, by their places in the file.
+    /// - Parameter budget: about the most bytes.
+    func json(of run: RunFolder, budget: Int) -> [String] {
+        // Where the file is no longer there, nothing of it is shown.
+        guard let places = try? PlaceReader(run.samples) else { return [] }
         var taken: [(outline: SampleOutline, json: String)] = []
         var seen: Set<Int> = []
         func take(_ outlines: [SampleOutline], upTo limit: Int, _ byteCount: inout Int) {
@@ -62,7 +85,7 @@ package struct SampleDigest {
         var byteCount = 0
         take(choice.followed, upTo: budget / 2, &byteCount)
         take(choice.others, upTo: budget, &byteCount)
-        json = taken.sorted { $0.outline.offset < $1.outline.offset }.map(\.json)
+        return taken.sorted { $0.outline.offset < $1.outline.offset }.map(\.json)
     }
 }
 

@@ -1,7 +1,7 @@
 import JSON
 
 /// What a line of `samples.jsonl` says of itself, without its texts: enough to choose what is shown.
-struct SampleOutline {
+struct SampleOutline: Sendable {
     /// Where in the file the line is.
     var offset = 0
     var count = 0

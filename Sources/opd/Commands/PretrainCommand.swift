@@ -24,6 +24,9 @@ struct PretrainCommand: AsyncParsableCommand {
     @Flag(help: "Continue the run of this name from its last checkpoint.")
     var resume = false
 
+    @Flag(help: "Serve a live page of the run while it goes on, and print its address (see 'opd watch').")
+    var watch = false
+
     @OptionGroup var time: TimeLimitOptions
 
     @OptionGroup var verbosity: VerbosityOptions
@@ -41,7 +44,7 @@ struct PretrainCommand: AsyncParsableCommand {
         throw ExitCode(
             try await SupervisedCommand.run(
                 loaded, options, command: "pretrain", start: resume ? .resume : .fresh, timeLimit: time.timeLimit,
-                verbosity: verbosity.level))
+                watches: watch, verbosity: verbosity.level))
     }
 }
 
@@ -50,7 +53,7 @@ enum SupervisedCommand {
     /// - Returns: the exit status.
     static func run(
         _ loaded: LoadedConfiguration, _ options: ConfigurationOptions, command: String, start: LearnerProcess.Start,
-        timeLimit: TimeLimit?, verbosity: Verbosity
+        timeLimit: TimeLimit?, watches: Bool, verbosity: Verbosity
     ) async throws -> Int32 {
         let configuration = loaded.configuration
         let folder = try RunFolder.open(
@@ -60,6 +63,7 @@ enum SupervisedCommand {
         try RunLog.bootstrap(path: folder.log("learner"), name: "", verbosity: verbosity)
         let logger = Logger(label: "learner")
         for warning in loaded.warnings { logger.warning("\(warning)") }
+        let page = watches ? await WatchChild.start(for: folder) : nil
         let progress = RunProgress(steps: configuration.training.steps, verbosity: verbosity)
         var end: LearnerProcess.End
         do {
@@ -69,9 +73,11 @@ enum SupervisedCommand {
                 timeLimit: timeLimit, progress: progress, logger: logger)
         } catch {
             progress.finish()
+            await page?.stop()
             if start != .resume { folder.removeIfUnused() }
             throw error
         }
+        await page?.stop()
         end.summary.program = CommandLineText.program
         if verbosity != .quiet {
             try StandardOutput.shared.writeLine(end.summary.text(width: Console.standardError.width))

@@ -37,6 +37,9 @@ struct RunCommand: AsyncParsableCommand {
     )
     var dryRun = false
 
+    @Flag(help: "Serve a live page of the run while it goes on, and print its address (see 'opd watch').")
+    var watch = false
+
     @OptionGroup var fork: ForkOptions
 
     @OptionGroup var time: TimeLimitOptions
@@ -46,6 +49,7 @@ struct RunCommand: AsyncParsableCommand {
     func validate() throws {
         try fork.validate(resume: resume)
         if dryRun, resume { throw ValidationError("give either --dry-run or --resume: a resumed run has begun") }
+        if dryRun, watch { throw ValidationError("give either --dry-run or --watch: there is nothing to watch") }
         if again, resume { throw ValidationError("give either --again or --resume") }
     }
 
@@ -63,7 +67,7 @@ struct RunCommand: AsyncParsableCommand {
             let start: LearnerProcess.Start = fork.path.map { .from($0) } ?? (resume ? .resume : .fresh)
             throw ExitCode(
                 try await SupervisedCommand.run(
-                    loaded, options, command: "run", start: start, timeLimit: time.timeLimit,
+                    loaded, options, command: "run", start: start, timeLimit: time.timeLimit, watches: watch,
                     verbosity: verbosity.level))
         }
         try configuration.checkKeys()
@@ -79,7 +83,9 @@ struct RunCommand: AsyncParsableCommand {
                 for: configuration, configurationPath: options.config, overrides: overrides, resume: resume,
                 runFolder: folder, arguments: verbosity.arguments, learnerArguments: fork.arguments + time.arguments),
             endpoint: .file(folder.endpoint), resumeCommand: resumeCommand, logger: logger)
+        let page = watch ? await WatchChild.start(for: folder) : nil
         let status = await supervisor.run()
+        await page?.stop()
         if let error = status.error { printToStandardError("error: \(error)") }
         if let hint = status.hint { printToStandardError(hint) }
         if status.code == 2 && !resume { folder.removeIfUnused() }

@@ -1,12 +1,9 @@
 import ArgumentParser
-import Configuration
-import Distillation
-import Foundation
 import Logging
 import RunFiles
-import Runs
 import Telemetry
 import Transport
+import Wire
 
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -15,7 +12,7 @@ struct StatusCommand: AsyncParsableCommand {
     @Argument(help: "Endpoint of the learner, such as tcp://127.0.0.1:5555, or a run folder on this machine.")
     var endpoint: String
 
-    @Option(help: "Configuration whose member keys to use, where the run has keys.")
+    @Option(help: "Configuration whose member keys to use, where the run has keys and its own cannot be used.")
     var config: String?
 
     @Flag(help: "Print one line of JSON instead.")
@@ -30,10 +27,18 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         try RunLog.bootstrap(path: nil, name: "status", verbosity: .quiet)
-        let configuration = try config.map { try RunConfiguration.load($0, overrides: [], requiring: []).configuration }
-        let status = try await StatusQuery.ask(
-            try address, keys: try configuration?.statusKeys(), patience: .seconds(timeout),
-            logger: Logger(label: "status"))
+        let run = endpoint.contains("://") ? nil : RunFolder(endpoint)
+        let address = try address, keys = try StatusKeys.find(config: config, run: run)
+        let status: Status
+        do {
+            status = try await StatusQuery.ask(
+                address, keys: keys, patience: .seconds(timeout), logger: Logger(label: "status"))
+        } catch let error as StatusError where keys == nil && run == nil {
+            throw CommandError(
+                message:
+                    "\(error); where the run has keys, give --config FILE, a configuration with those of a worker or "
+                    + "a scorer")
+        }
         try StandardOutput.shared.writeLine(json ? status.json : status.text)
     }
 

@@ -1,0 +1,65 @@
+/// Who may see the pages: without a token whoever is on this machine, otherwise whoever has it.
+package struct AccessRule: Sendable {
+    /// Nil: none is needed, as only this machine can connect.
+    private let token: String?
+    /// Of the cookie that keeps the token. A browser sends a host's cookies to all of its ports.
+    private let cookie: String
+
+    package init(token: String?, port: UInt16) {
+        self.token = token
+        cookie = "opd-watch-\(port)"
+    }
+
+    /// A token that nobody guesses: 128 random bits.
+    package static func newToken() -> String {
+        (0..<2).map { _ in
+            let digits = String(UInt64.random(in: 0 ... .max), radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
+    /// The answer to a request that is not let through; nil for one that is.
+    func refusal(of request: RequestHead) -> Response? {
+        guard let host = request.headers["host"] else { return .plain(400, "a request without a host") }
+        guard let token else {
+            // Another site's page could make a browser on this machine ask by that site's name, and read the answer.
+            return Self.isThisMachine(host)
+                ? nil : .plain(403, "this page is for this machine; open it as localhost or 127.0.0.1")
+        }
+        if let given = request.query["token"], Self.isEqual(given, token) {
+            // The token leaves the address, which people copy and browsers keep.
+            var answer = Response(303, "text/plain; charset=utf-8", "")
+            answer.headers = [
+                ("Location", "/"), ("Set-Cookie", "\(cookie)=\(token); Path=/; HttpOnly; SameSite=Strict"),
+            ]
+            return answer
+        }
+        let bearer = request.headers["authorization", default: ""]
+        if bearer.lowercased().hasPrefix("bearer "), Self.isEqual(String(bearer.dropFirst(7)), token) { return nil }
+        for part in request.headers["cookie", default: ""].split(separator: ";") {
+            let pair = part.drop { $0 == " " }.split(separator: "=", maxSplits: 1)
+            if pair.count == 2, pair[0] == cookie, Self.isEqual(String(pair[1]), token) { return nil }
+        }
+        return .plain(403, "this page needs its token: open the address that 'opd watch' has printed")
+    }
+
+    /// Whether a Host field names this machine by a name that no other site can have.
+    static func isThisMachine(_ host: String) -> Bool {
+        var name = host.lowercased()
+        if name.hasPrefix("[") {
+            guard let end = name.firstIndex(of: "]") else { return false }
+            return name[...end] == "[::1]"
+        }
+        if let colon = name.lastIndex(of: ":") { name = String(name[..<colon]) }
+        if name == "localhost" || name.hasSuffix(".localhost") { return true }
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
+
+    /// Takes as long whatever differs.
+    private static func isEqual(_ a: String, _ b: String) -> Bool {
+        let (a, b) = (Array(a.utf8), Array(b.utf8))
+        guard a.count == b.count else { return false }
+        return zip(a, b).reduce(UInt8(0)) { $0 | ($1.0 ^ $1.1) } == 0
+    }
+}

@@ -1,0 +1,62 @@
+import Foundation
+import JSON
+import PageServer
+
+/// What is at which address of a watcher.
+struct WatchRoutes: Sendable {
+    let board: WatchBoard
+    let page: String
+    /// Why the watcher ends; nil while it does not.
+    let ending: @Sendable () -> String?
+
+    /// Between two looks at the board.
+    private static let pace = 0.2
+    /// A line now and then tells a page, and what is between, that the connection is alive.
+    private static let silence: Duration = .seconds(10)
+
+    @Sendable func answer(_ request: RequestHead) -> Response {
+        switch request.path {
+        case "/": Response(200, "text/html; charset=utf-8", page)
+        case "/events": Response(200, "text/event-stream; charset=utf-8", body: .stream(events))
+        case "/samples": samples(request.query["run", default: "0"])
+        case "/metrics": metrics()
+        default: .notFound
+        }
+    }
+
+    private func metrics() -> Response {
+        board.look()
+        return Response(200, "text/plain; version=0.0.4; charset=utf-8", PrometheusText(board.all).text)
+    }
+
+    private func samples(_ number: String) -> Response {
+        guard let index = Int(number), let run = board.run(index) else { return .notFound }
+        board.look()
+        let list = run.digest?.sampleList ?? []
+        let fields = [
+            ("total", String(run.digest?.samples.total ?? 0)), ("samples", "[\(list.joined(separator: ","))]"),
+        ]
+        return Response(200, "application/json; charset=utf-8", JSONText.object(fields))
+    }
+
+    @Sendable private func events(_ writer: StreamWriter) {
+        var cursors = board.all.indices.map { WatchEvents(run: $0) }
+        // A page that lost its watcher looks for it again after so many milliseconds.
+        guard writer.send("retry: 2000\n\n") else { return }
+        var spoken = ContinuousClock.now
+        while writer.isOpen {
+            board.look()
+            let ending = ending()
+            var events = ""
+            for (index, run) in board.all.enumerated() { events += cursors[index].next(run) }
+            if let ending { events += WatchEvents.event("end", [("why", JSONText.string(ending))]) }
+            if events.isEmpty, .now - spoken > Self.silence { events = ": nothing new\n\n" }
+            if !events.isEmpty {
+                guard writer.send(events) else { return }
+                spoken = .now
+            }
+            if ending != nil { return }
+            Thread.sleep(forTimeInterval: Self.pace)
+        }
+    }
+}
