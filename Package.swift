@@ -125,7 +125,8 @@ let package = Package(
             name: "opd",
             dependencies: [
                 "Runs", "NativeEngine", "Watch", "PageServer", "Pipeline", "Transport", "Supervision", "RunFiles",
-                "Engines", "Configuration", "Wire", "Distillation", "Telemetry", "Locking", "Wording", "Models", "Rules",
+                "Engines", "Configuration", "Wire", "Distillation", "Telemetry", "Locking", "Wording", "Models",
+                "Rules",
                 "Tokenizers", "Templates", "Files", "JSON", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

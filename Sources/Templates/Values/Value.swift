@@ -67,9 +67,11 @@ struct RangeValue {
             let (bound, isFar) = start.addingReportingOverflow(width)
             return isWide || isFar ? nil : bound
         }
-        let (step, isWide) = step.multipliedReportingOverflow(by: places.step)
-        guard !isWide, step != .min, let start = bound(places.start), let stop = bound(places.stop) else { return nil }
-        return RangeValue(start: start, stop: stop, step: step)
+        let (product, isWide) = step.multipliedReportingOverflow(by: places.step)
+        guard !isWide, product != .min, let first = bound(places.start), let end = bound(places.stop) else {
+            return nil
+        }
+        return RangeValue(start: first, stop: end, step: product)
     }
 }
 

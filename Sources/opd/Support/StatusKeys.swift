@@ -9,7 +9,9 @@ enum StatusKeys {
     /// Those of the configuration that a person named, or else of the run's own; nil where it has none.
     /// - Throws: ``CommandError``: the run is encrypted, and its keys cannot be used from here.
     static func find(config: String?, run: RunFolder?) throws -> MemberKeys? {
-        if let config { return try RunConfiguration.load(config, overrides: [], requiring: []).configuration.statusKeys() }
+        if let config {
+            return try RunConfiguration.load(config, overrides: [], requiring: []).configuration.statusKeys()
+        }
         guard let run, let configuration = RunConfigurationDigest(of: run).configuration else { return nil }
         do { return try configuration.statusKeys() } catch {
             throw CommandError.usage(
