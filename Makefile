@@ -32,8 +32,8 @@ smollm2: build models ## Distil a damaged SmolLM2-135M back from its teacher: si
 # The release build is tested, with the modules of 'make build' as they are: tests import nothing as testable, and
 # without this flag every module would be compiled again with another one.
 TEST := $(SWIFT) test -c release --disable-testable-imports
-# Tests that wait for others' turns: of sockets, pipelines and children.
-WAITING := TransportTests|SupervisionTests|PipelineTests
+# Tests that wait for others' turns: of sockets, pipelines, children and pages.
+WAITING := TransportTests|SupervisionTests|PipelineTests|PageServerTests|WatchTests
 
 # One after the other: numerics would keep pipelines from their turn, and these what steers processes. The last line
 # printed is the test runner's own. Without network the tests that need SmolLM2 are skipped.

@@ -45,14 +45,22 @@ for line in golden.strip().split("\n"):
 
 # Grades that list two tokens at each of two positions, and the grant that asks for them.
 listed = {
-    "score_grant-top": ("0a04080110039a02170a150a040805100110011a016120502803300138024832", ["010000000200000003000000"]),
+    "score_grant-top": (
+        "0a04080110039a02170a150a040805100110011a016120502803300138024832",
+        ["010000000200000003000000"],
+    ),
     "scores-top": (
         "0a04080210020a04080410040a04080510040a0408061002a202170a0c0a0408051001100118022002110900000000000000",
-        ["000080be000040c0", "01000000040000000000000007000000", "000080bf000000c00000c0bf000080bf", "000000bf000040bf"],
+        [
+            "000080be000040c0",
+            "01000000040000000000000007000000",
+            "000080bf000000c00000c0bf000080bf",
+            "000000bf000040bf",
+        ],
     ),
 }
-for name, (header, arrays) in listed.items():
-    header, arrays = bytes.fromhex(header), [bytes.fromhex(array) for array in arrays]
+for name, (written_header, written_arrays) in listed.items():
+    header, arrays = bytes.fromhex(written_header), [bytes.fromhex(array) for array in written_arrays]
     put("wire", name, b"\0" + b"".join(struct.pack("<H", len(part)) + part for part in [header, *arrays]))
     put("wire", name + "-fitted", b"\1" + struct.pack("<H", len(header)) + header)
 

@@ -4,8 +4,8 @@
     pip install pyzmq torch transformers
     python scorer.py --connect tcp://127.0.0.1:5555 --teacher default --model path/to/huggingface/folder
 
-With `--constant -1.5` it needs pyzmq only, and grades every token with that number; so it does with `--uniform 32000`, a
-teacher of so many tokens that finds all equally probable, and can list any of them.
+With `--constant -1.5` it needs pyzmq only, and grades every token with that number; so it does with `--uniform 32000`,
+a teacher of so many tokens that finds all equally probable, and can list any of them.
 """
 
 import argparse
@@ -230,7 +230,7 @@ class ConstantTeacher:
     def __init__(self, value):
         self.value = value
 
-    def grade(self, ids, prompt_count, top_count, below):
+    def grade(self, ids, prompt_count, _top_count, _below):
         return Grade([self.value] * (len(ids) - prompt_count))
 
 
@@ -241,7 +241,7 @@ class UniformTeacher:
         self.vocabulary_size = vocabulary_size
         self.max_top = min(MOST_TOP, vocabulary_size - 1)
 
-    def grade(self, ids, prompt_count, top_count, below):
+    def grade(self, ids, prompt_count, top_count, _below):
         count, each = len(ids) - prompt_count, -math.log(self.vocabulary_size)
         if not top_count:
             return Grade([each] * count)

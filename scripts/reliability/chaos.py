@@ -210,7 +210,6 @@ class Chaos:
         """Shorter or longer than the run waits for an answer."""
         return self.suspend(self.pipeline.server.child, self.dice.choice([1, SERVER_TIMEOUT + 1]))
 
-
     def disturb_watcher(self):
         """Somebody watches the run: the page's process is begun, looked at, suspended, or killed."""
         if self.watcher is None:
