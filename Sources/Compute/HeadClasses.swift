@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// The classes of tokens that the head is asked about, row by row: some tokens, each for itself, and all others together,
 /// the tail, as one more, which is the last.

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// The policy gradient: L = (1/N) sum_i loss(exp(s_i - b_i), A_i), N being the number of response tokens of the whole
 /// batch.

@@ -39,6 +39,12 @@ extension ExchangeTests {
             tails: [Float](repeating: -Float(2).logarithm, count: 3))
     }
 
+    private func handIn(_ exchange: inout Exchange, _ tasks: [RolloutTask]) -> [Exchange.Action] {
+        exchange.receive(
+            .trajectories(Trajectories(trajectories: tasks.map { response($0) }, epoch: 9)), from: Self.worker,
+            now: .zero)
+    }
+
     private func deliver(_ exchange: inout Exchange, _ id: RolloutID, _ top: TopTokens?) -> [Exchange.Action] {
         let score = Score(id: id, kind: .train, logprobs: [-1, -2, -3], top: top)
         defer { #expect(exchange.audit() == nil) }
@@ -63,9 +69,7 @@ extension ExchangeTests {
         exchange.beginEvaluation()
         let tasks = join(&exchange, Self.worker, .rollout, window: 9)
         _ = joinScorer(&exchange, most: 1024)
-        let actions = exchange.receive(
-            .trajectories(Trajectories(trajectories: tasks.map { response($0) }, epoch: 9)), from: Self.worker,
-            now: .zero)
+        let actions = handIn(&exchange, tasks)
         #expect(requests(actions) == [.sampled, .top(4, below: 50)])
         let id = try #require(tasks.first { $0.kind == .train }).id
         _ = deliver(&exchange, id, top(4))
@@ -90,9 +94,7 @@ extension ExchangeTests {
             var exchange = exchange(topTokens: 4)
             let tasks = join(&exchange, Self.worker, .rollout, window: 9)
             _ = joinScorer(&exchange, most: 4)
-            _ = exchange.receive(
-                .trajectories(Trajectories(trajectories: tasks.map { response($0) }, epoch: 9)), from: Self.worker,
-                now: .zero)
+            _ = handIn(&exchange, tasks)
             let actions = deliver(&exchange, tasks[0].id, list)
             let notes = actions.compactMap { if case .note(let note) = $0 { note.text } else { nil } }
             #expect(notes.contains { $0.contains(reason) }, "\(notes)")
@@ -109,9 +111,7 @@ extension ExchangeTests {
         var exchange = exchange(topTokens: 4)
         let tasks = join(&exchange, Self.worker, .rollout, window: 9)
         _ = joinScorer(&exchange, most: 4)
-        _ = exchange.receive(
-            .trajectories(Trajectories(trajectories: tasks.map { response($0) }, epoch: 9)), from: Self.worker,
-            now: .zero)
+        _ = handIn(&exchange, tasks)
         let spoilt = TopTokens(
             count: 4, ids: top(4).ids, logprobs: top(4).logprobs, tails: [-1, .nan, -1])
         for attempt in 1...exchange.options.attemptLimit {
@@ -128,9 +128,7 @@ extension ExchangeTests {
         var exchange = exchange(topTokens: 0)
         let tasks = join(&exchange, Self.worker, .rollout, window: 9)
         _ = joinScorer(&exchange, most: 4)
-        _ = exchange.receive(
-            .trajectories(Trajectories(trajectories: tasks.map { response($0) }, epoch: 9)), from: Self.worker,
-            now: .zero)
+        _ = handIn(&exchange, tasks)
         _ = deliver(&exchange, tasks[0].id, top(4))
         let batch = try #require(exchange.batch())
         #expect(batch[0].top == nil && batch[0].teacherLogprobs == [-1, -2, -3])

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// log sum_i exp(x_i), by way of the largest, so that nothing overflows; -inf for no values and where all are -inf.
 package func logSumExp(_ values: some Collection<Double>) -> Double {

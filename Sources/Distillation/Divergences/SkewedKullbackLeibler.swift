@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// The skewed forward divergence KL(q || m) with m = skew q + (1 - skew) p, of the teacher from a mixture that has some of
 /// it: at most -log(skew), whatever the student finds impossible.

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// The classes into which a list of tokens cuts the vocabulary: each of them is one, and all others together, the tail,
 /// are one more, the last.

@@ -23,8 +23,7 @@ package enum AdapterFolder {
             entries: entries.map { .init(prefix + $0.spec.name, .f32, $0.spec.shape) },
             metadata: ["format": "pt", fingerprintKey: String(fingerprint, radix: 16)])
         for entry in entries {
-            try writer.append(
-                UnsafeRawBufferPointer(rebasing: values[entry.byteOffset..<entry.byteOffset + entry.byteCount]))
+            try writer.append(UnsafeRawBufferPointer(rebasing: values[entry.byteRange]))
         }
         try writer.finish()
         let shape = layout.shape
@@ -61,8 +60,7 @@ package enum AdapterFolder {
                 throw ModelError(
                     .tensor, "\(file.path): tensor '\(name)' has not the shape of this run's; use another checkpoint")
             }
-            let place = UnsafeMutableRawBufferPointer(
-                rebasing: values[entry.byteOffset..<entry.byteOffset + entry.byteCount])
+            let place = UnsafeMutableRawBufferPointer(rebasing: values[entry.byteRange])
             try file.read(name, into: place.assumingMemoryBound(to: Float.self))
         }
     }

@@ -105,8 +105,7 @@ package struct AdapterLayout: Sendable {
         memory.initializeMemory(as: UInt8.self, repeating: 0)
         for (index, entry) in parameters.entries.enumerated() {
             var random = SplitMix64(seed: seed, stream: UInt64(index))
-            let place = UnsafeMutableRawBufferPointer(
-                rebasing: memory[entry.byteOffset..<entry.byteOffset + entry.byteCount])
+            let place = UnsafeMutableRawBufferPointer(rebasing: memory[entry.byteRange])
             entry.spec.initialization.fill(
                 place.assumingMemoryBound(to: Float.self), inputs: entry.columns, layers: configuration.layerCount,
                 random: &random)

@@ -18,6 +18,8 @@ package struct ParameterLayout: Sendable {
         package var rows: Int { spec.shape.count == 1 ? 1 : spec.shape[0] }
         package var columns: Int { spec.columns }
         package var byteCount: Int { rows * columns * type.byteCount }
+        /// Where its bytes lie in the buffer.
+        package var byteRange: Range<Int> { byteOffset..<byteOffset + byteCount }
     }
 
     package let entries: [Entry]

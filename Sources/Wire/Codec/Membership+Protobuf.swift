@@ -43,8 +43,7 @@ extension Hello {
             arithmetic: value.arithmetic, tokenizerFingerprint: value.tokenizerFingerprint, teachers: value.teachers,
             processID: value.processID, teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
             isReproducible: value.reproducible, samplingRevision: value.samplingRevision,
-            addedTokens: value.addedTokens,
-            mostTopTokens: value.maxTopK)
+            addedTokens: value.addedTokens, mostTopTokens: value.maxTopK)
         try check(limits)
     }
 

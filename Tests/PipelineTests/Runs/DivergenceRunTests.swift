@@ -27,13 +27,9 @@ import Testing
         let run = TestRun(
             plan: plan, checkpointEvery: 0, objective: .distribution(DistributionMatching(divergence)),
             sockets: sockets)
-        let trainer = UnigramTrainer(duration: .milliseconds(1))
-        let learner = try run.learner(trainer: trainer)
-        var members = try (0..<workers).map { try run.worker("rollout-\($0)") }
-        members += try (0..<scorers).map { try run.scorer("scorer-\($0)") }
-        #expect(try await learner.run().end == .completed)
-        for member in members { _ = try await member.task.value }
-        return Result(metrics: run.recorder.timeless, model: await trainer.model)
+        let (metrics, model) = try await run.complete(
+            UnigramTrainer(duration: .milliseconds(1)), workers: workers, scorers: scorers)
+        return Result(metrics: metrics, model: model)
     }
 
     private static func distance(_ model: UnigramModel) -> Double {

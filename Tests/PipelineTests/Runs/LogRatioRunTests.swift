@@ -27,13 +27,8 @@ import Testing
         let run = TestRun(
             plan: plan(steps: 12, prompts: 8, samples: 4, heldout: 2, teachers: ["strict"]),
             objective: .policyGradient(PolicyGradient(logRatio: bounds)))
-        let trainer = UnigramTrainer()
-        let learner = try run.learner(trainer: trainer)
-        var members = try (0..<workers).map { try run.worker("rollout-\($0)") }
-        members += try (0..<scorers).map { try run.scorer("scorer-\($0)") }
-        #expect(try await learner.run().end == .completed)
-        for member in members { _ = try await member.task.value }
-        return Result(metrics: run.recorder.timeless, model: await trainer.model)
+        let (metrics, model) = try await run.complete(UnigramTrainer(), workers: workers, scorers: scorers)
+        return Result(metrics: metrics, model: model)
     }
 
     /// KL(student || teacher) over the tokens that both can say.

@@ -7,6 +7,7 @@ import Pipeline
 import RunFiles
 import Runs
 import Synchronization
+import Testing
 import Transport
 import Wire
 
@@ -197,6 +198,18 @@ final class TestRun: Sendable {
             options: options, teachers: teachers ?? plan.teachers.sorted(), transport: transport, backend: backend,
             logger: logger)
         return Member(transport: transport, task: Task { try await scorer.run() })
+    }
+
+    /// Runs to the end, in which so many workers and scorers take part and none fails.
+    func complete(
+        _ trainer: UnigramTrainer, workers: Int, scorers: Int
+    ) async throws -> (metrics: [StepMetrics], model: UnigramModel) {
+        let learner = try learner(trainer: trainer)
+        var members = try (0..<workers).map { try worker("rollout-\($0)") }
+        members += try (0..<scorers).map { try scorer("scorer-\($0)") }
+        #expect(try await learner.run().end == .completed)
+        for member in members { _ = try await member.task.value }
+        return (recorder.timeless, await trainer.model)
     }
 }
 
