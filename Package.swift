@@ -59,7 +59,7 @@ let package = Package(
         module("Tokenizers", ["Patterns", "Hashing", "JSON", "Wording"]),
         module("Templates", ["JSON", "Wording"]),
         module("Models", ["Rules", "Tokenizers", "Templates", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
-        module("Transformers", ["Models", "Compute", "Rules", "Tokens", "Randomness"]),
+        module("Transformers", ["Models", "Compute", "Rules", "Tokens", "Randomness", "Files"]),
         module(
             "Generation",
             ["Distillation", "Transformers", "Models", "Compute", "Tokenizers", "Tokens", "Randomness", "Wording"]),

@@ -24,12 +24,13 @@ extension RunConfiguration {
         conflict("objective.log_ratio_limit", method.logRatioLimit != standard.logRatioLimit, useless)
         conflict("objective.teacher_mix", method.teacherMix != standard.teacherMix, useless)
         conflict("objective.loss", !kind.usesReward && method.loss != standard.loss, useless)
+        let isFull = method.support == .full
         conflict(
-            "objective.support", method.support == .full,
-            "the whole vocabulary cannot be compared yet; set it to top_k")
+            "objective.top_k", isFull && method.topK != standard.topK,
+            "with objective.support full all tokens are compared; leave it out")
         conflict(
             "objective.top_k_from", method.topKFrom != .teacher,
-            "the student's own tokens cannot be asked about yet; set it to teacher")
+            "the student's own tokens cannot be asked about yet; set it to teacher, or objective.support to full")
         conflict(
             "student.engine", student.engine == .torch,
             "torch trains on sampled tokens alone, and this run has \(chosen); use native, or sampled")

@@ -122,7 +122,12 @@ extension RunConfiguration.Method {
     }
 
     /// The teacher's most probable tokens that grades of training rollouts come with; 0: none.
-    package var gradedTokens: Int { kind.run.grader == .teachers && divergence != .sampled ? topK : 0 }
+    package var gradedTokens: Int { comparesDistributions && support == .topK ? topK : 0 }
+
+    /// Whether the trainer has its teachers' heads, and gets their last hidden states.
+    package var sharesHeads: Bool { comparesDistributions && support == .full }
+
+    private var comparesDistributions: Bool { kind.run.grader == .teachers && divergence != .sampled }
 
     /// The loss with those parameters that are its own.
     private var surrogate: Loss {

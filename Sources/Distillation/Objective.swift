@@ -67,6 +67,11 @@ package enum Objective: Sendable, Equatable, Codable {
         }
     }
 
+    /// How whole distributions are compared; nil: they are not.
+    package var distribution: DistributionMatching? {
+        if case .distribution(let method) = self { method } else { nil }
+    }
+
     /// Whether a trajectory has classes of tokens besides the sampled one, whose log-probabilities `pulls` asks for: those
     /// of ``ScoredTrajectory/top``.
     package func hasClasses(_ scored: ScoredTrajectory) -> Bool {

@@ -215,6 +215,7 @@ extension Exchange {
                     + "\(plan.topTokens) most probable ones (objective.top_k); use the same opd on both sides, or "
                     + "objective.divergence: sampled")
         }
+        if hello.role == .scorer, let reject = refusalOfHead(hello) { return reject }
         let known = known(hello.role)
         if hello.role == .rollout, hello.teachers.isEmpty || known.isEmpty { return clash(of: hello, known) }
         guard let unknown = hello.teachers.first(where: { !known.contains($0) }),
@@ -224,6 +225,22 @@ extension Exchange {
             code: .unknownTeacher,
             message: "no prompt of this run asks for teacher '\(unknown)'; teachers: "
                 + known.sorted().joined(separator: ", "))
+    }
+
+    /// Why a scorer's hidden states are none for the head that the learner has; nil: they are, or nobody wants any.
+    private func refusalOfHead(_ hello: Hello) -> Reject? {
+        let needed = hello.teachers.sorted().lazy.compactMap { label in self.plan.heads[label].map { (label, $0) } }
+        guard let (label, head) = needed.first(where: { $1.fingerprint != hello.teacher?.headFingerprint }) else {
+            return nil
+        }
+        let has = hello.teacher?.headFingerprint ?? ""
+        return Reject(
+            code: .unsuitableTeacher,
+            message: has.isEmpty
+                ? "\(hello.name) sends no last hidden states, and this run needs those of teacher '\(label)' "
+                    + "(objective.support: full); use opd's native engine there, or support: top_k"
+                : "the head of teacher '\(label)' at \(hello.name) (\(has)) is not the one in the learner's "
+                    + "teachers.\(label).model (\(head.fingerprint)); give both the same files and the same dtype")
     }
 
     /// Why a member's teacher cannot do what the run asks of it; nil: it can, or it is not known whether it can.

@@ -124,7 +124,7 @@ struct WorkTable: Sendable {
 
     private func scored(_ trajectory: Trajectory, _ grade: Grade, _ key: GroupKey) -> ScoredTrajectory {
         ScoredTrajectory(
-            trajectory: trajectory, teacherLogprobs: grade.logprobs, top: grade.top,
+            trajectory: trajectory, teacherLogprobs: grade.logprobs, top: grade.top, hidden: grade.hidden,
             sampler: groups[key]?.prompt.sampler)
     }
 

@@ -44,7 +44,8 @@ package struct NativeEngineFactory: EngineFactory {
                 beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon,
                 weightDecay: optimizer.weightDecay, clipGradNorm: optimizer.clipGradNorm),
             tokenBudget: options.tokenBudget,
-            adapters: try files.adapters(model.adapters).map { ($0, model.adapters?.seed ?? 0) })
+            adapters: try files.adapters(model.adapters).map { ($0, model.adapters?.seed ?? 0) },
+            heads: try options.heads.mapValues { (try ModelFiles.open($0.path), ElementType($0.type)) })
     }
 
     package func sampler(_ model: ModelReference, _ options: SamplerOptions) throws -> any RolloutBackend {

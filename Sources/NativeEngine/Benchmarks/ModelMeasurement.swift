@@ -55,7 +55,8 @@ package struct ModelMeasurement {
 }
 
 extension OperationProfile {
-    fileprivate var operations: [ModelMeasurement.Operation] {
+    /// The longest first.
+    var operations: [ModelMeasurement.Operation] {
         entries.sorted { $0.value.seconds > $1.value.seconds }.map {
             .init(name: $0.rawValue, calls: $1.calls, seconds: $1.seconds, operations: $1.flops)
         }

@@ -127,7 +127,8 @@ extension RunConfiguration {
 
     var trainerOptions: TrainerOptions {
         TrainerOptions(
-            threads: pipeline.threadCount, tokenBudget: training.tokenBudget, optimizer: training.optimizer)
+            threads: pipeline.threadCount, tokenBudget: training.tokenBudget, optimizer: training.optimizer,
+            heads: objective.sharesHeads ? usedTeachers.mapValues(\.reference) : [:])
     }
 
     var samplerOptions: SamplerOptions { SamplerOptions(slots: pipeline.slots, threads: pipeline.threadCount) }

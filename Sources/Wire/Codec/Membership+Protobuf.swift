@@ -85,6 +85,12 @@ extension TeacherDescription {
         try Check.require(
             templateIdentity.utf8.count <= Self.longestIdentity, .oversized,
             "hello: template_identity has \(templateIdentity.utf8.count) bytes, above \(Self.longestIdentity)")
+        try Check.require(
+            (0...HiddenStates.largestSize).contains(hiddenSize), .invalidValue,
+            "hello: hidden_size is \(hiddenSize), outside 0 ... \(HiddenStates.largestSize)")
+        try Check.require(
+            headFingerprint.utf8.count <= Self.longestIdentity, .oversized,
+            "hello: head_fingerprint has \(headFingerprint.utf8.count) bytes, above \(Self.longestIdentity)")
         guard let forwardCost else { return }
         for (value, what) in [
             (forwardCost.perToken, "operations_per_token"), (forwardCost.perPair, "operations_per_token_pair"),
@@ -101,6 +107,8 @@ extension TeacherDescription {
         self.init(
             contextLength: Int(value.contextLength), vocabularySize: Int(value.vocabularySize),
             templateIdentity: value.templateIdentity, forwardCost: PassCost(value))
+        hiddenSize = Int(value.hiddenSize)
+        headFingerprint = value.headFingerprint
     }
 }
 
@@ -114,6 +122,8 @@ extension PBTeacherDescription {
         operationsPerToken = value.forwardCost?.perToken ?? 0
         operationsPerTokenPair = value.forwardCost?.perPair ?? 0
         operationsPerResponseToken = value.forwardCost?.perResponseToken ?? 0
+        hiddenSize = UInt32(value.hiddenSize)
+        headFingerprint = value.headFingerprint
     }
 }
 

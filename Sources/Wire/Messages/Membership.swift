@@ -63,6 +63,10 @@ package struct TeacherDescription: Sendable, Equatable {
     package var templateIdentity: String
     /// Floating-point operations of a forward pass, each number up to `mostOperations`; nil: not known.
     package var forwardCost: PassCost?
+    /// Numbers of its last hidden states, where a scorer can send them, up to ``HiddenStates/largestSize``; 0: it cannot.
+    package var hiddenSize = 0
+    /// Equal for equal heads, at most `longestIdentity` bytes; empty: not known.
+    package var headFingerprint = ""
 
     package static let mostTokens = Int(Int32.max)
     package static let longestIdentity = 128
