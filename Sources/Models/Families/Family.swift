@@ -26,8 +26,6 @@ package struct Family: Sendable {
     /// Keys that mean something in other families and that this one's class does not know, with the value that changes
     /// nothing: others are refused.
     package var foreignKeys = Family.rareKeys
-    /// `model_type` of models of several parts whose text part, `text_config`, is one of this family.
-    package var multimodalTypes: Set<String> = []
     package let gguf: GGUFForm
     /// Reads the keys of config.json that mean something in this family alone, into a configuration that has the common
     /// ones. Throws for what they ask for and the engine does not do.
