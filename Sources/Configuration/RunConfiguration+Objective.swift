@@ -72,20 +72,21 @@ extension RunConfiguration {
 
     private var ungradedContradictions: [(key: String, message: String)] {
         let standard = RunConfiguration.Method()
-        return [
-            ("objective.log_ratio_limit", objective.logRatioLimit != standard.logRatioLimit),
-            ("objective.teacher_mix", objective.teacherMix != standard.teacherMix),
-            ("objective.divergence", objective.divergence != .sampled),
-        ].filter(\.1).map { key, _ in
-            (
-                key,
-                key == "objective.divergence"
-                    ? "compares student and teacher, which a run with objective.kind \(objective.kind.rawValue) does not; "
-                        + "leave it out"
-                    : "bounds the ratio of student and teacher, which a run with objective.kind \(objective.kind.rawValue) "
-                        + "does not have; leave it out"
-            )
+        let run = "a run with objective.kind \(objective.kind.rawValue)"
+        var found: [(key: String, message: String)] = []
+        if objective.logRatioLimit != standard.logRatioLimit {
+            found.append(("objective.log_ratio_limit", Self.noRatio(run)))
         }
+        if objective.teacherMix != standard.teacherMix { found.append(("objective.teacher_mix", Self.noRatio(run))) }
+        if objective.divergence != .sampled {
+            let message = "compares student and teacher, which \(run) does not; leave it out"
+            found.append(("objective.divergence", message))
+        }
+        return found
+    }
+
+    private static func noRatio(_ run: String) -> String {
+        "bounds the ratio of student and teacher, which \(run) does not have; leave it out"
     }
 }
 
