@@ -170,7 +170,8 @@ import Testing
                     lse: student.lse, coefficient: [0], kept: student.z, comparison: comparison, dx: dx, dW: nil)
                 let found = Array(dx.floats().prefix(count)), largest = wanted.gradient.map(abs).max() ?? 0
                 let worst = zip(found, wanted.gradient).map { abs(Double($0) - $1) }.max() ?? 1
-                #expect(worst < 4e-6 * max(1, largest), "\(expected.name): \(found) and \(wanted.gradient)")
+                let scale = max(1, largest, wanted.value)
+                #expect(worst < 2e-6 * scale, "\(expected.name): \(found) and \(wanted.gradient)")
                 checked += 1
             }
         }

@@ -15,6 +15,8 @@ package struct DivergenceMeasurement {
     package private(set) var seconds: [Support: Double] = [:]
     /// The median of its share of the sampled token's step of the same turn.
     package private(set) var ratios: [Support: Double] = [:]
+    /// The same of the processor's time, all threads together, which others on the machine hardly change.
+    package private(set) var processorRatios: [Support: Double] = [:]
     /// The operations of all measured steps of a support, the longest first, and their seconds; none where none were
     /// asked for.
     package private(set) var profiles: [Support: (operations: [ModelMeasurement.Operation], seconds: Double)] = [:]
@@ -36,27 +38,43 @@ package struct DivergenceMeasurement {
         let load = Load(files.configuration, batch: batch, tokens: tokens, topK: topK, type: type)
         trainer.comparison = TeacherComparison(
             HeadDivergence(.reverseKL), weight: Float(load.method.weight(tokenCount: batch * tokens)))
-        var times: [[Support: Double]] = []
+        var times: [[Support: Double]] = [], processorTimes: [[Support: Double]] = []
         var profiles: [Support: OperationProfile] = [:]
         for turn in 0...turns {
-            var measured: [Support: Double] = [:]
+            var measured: [Support: Double] = [:], processor: [Support: Double] = [:]
             for support in Support.allCases {
                 if isProfiled, turn > 0 { trainer.context.profile = profiles[support] ?? OperationProfile() }
-                let start = ContinuousClock.now
+                let start = ContinuousClock.now, used = Self.processorSeconds
                 load.step(trainer, support)
                 measured[support] = (ContinuousClock.now - start) / .seconds(1)
+                processor[support] = Self.processorSeconds - used
                 if isProfiled, turn > 0 { profiles[support] = trainer.context.profile }
             }
-            if turn > 0 { times.append(measured) }
+            if turn > 0 {
+                times.append(measured)
+                processorTimes.append(processor)
+            }
         }
         for support in Support.allCases {
             let own = times.compactMap { $0[support] }
             seconds[support] = Self.median(own)
-            ratios[support] = Self.median(zip(own, times).map { $0 / ($1[.sampled] ?? .nan) })
+            ratios[support] = Self.medianRatio(times, support)
+            processorRatios[support] = Self.medianRatio(processorTimes, support)
             if let profile = profiles[support] {
                 self.profiles[support] = (profile.operations, own.reduce(0, +))
             }
         }
+    }
+
+    private static func medianRatio(_ turns: [[Support: Double]], _ support: Support) -> Double {
+        median(turns.map { ($0[support] ?? .nan) / ($0[.sampled] ?? .nan) })
+    }
+
+    private static var processorSeconds: Double {
+        var usage = rusage()
+        getrusage(RUSAGE_SELF.rawValue, &usage)
+        return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+            + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
     }
 
     private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }

@@ -57,12 +57,14 @@ struct BenchDivergenceCommand: ParsableCommand {
             turns: repetitions, isProfiled: profile)
         func seconds(_ support: DivergenceMeasurement.Support) -> Double { measured.seconds[support] ?? .nan }
         func ratio(_ support: DivergenceMeasurement.Support) -> Double { measured.ratios[support] ?? .nan }
+        func used(_ support: DivergenceMeasurement.Support) -> Double { measured.processorRatios[support] ?? .nan }
         for support in DivergenceMeasurement.Support.allCases {
             guard let (operations, total) = measured.profiles[support] else { continue }
             printToStandardError(support.rawValue + "\n" + profileTable(operations, total: total, matmulRate: nil))
         }
         func shown(_ support: DivergenceMeasurement.Support) -> String {
-            "\(ProgressLine.fixed(seconds(support), 3)) s (\(ProgressLine.fixed(ratio(support), 3))x)"
+            "\(ProgressLine.fixed(seconds(support), 3)) s (\(ProgressLine.fixed(ratio(support), 3))x, "
+                + "\(ProgressLine.fixed(used(support), 3))x of the processor's time)"
         }
         try StandardOutput.shared.writeLine(
             json
@@ -73,6 +75,8 @@ struct BenchDivergenceCommand: ParsableCommand {
                     ("seconds", JSONText.number(seconds(.sampled))), ("top_k_seconds", JSONText.number(seconds(.topK))),
                     ("full_seconds", JSONText.number(seconds(.full))), ("top_k_ratio", JSONText.number(ratio(.topK))),
                     ("full_ratio", JSONText.number(ratio(.full))),
+                    ("top_k_processor_ratio", JSONText.number(used(.topK))),
+                    ("full_processor_ratio", JSONText.number(used(.full))),
                 ])
                 : "divergence: sampled \(ProgressLine.fixed(seconds(.sampled), 3)) s, top \(topK) \(shown(.topK)), "
                     + "full \(shown(.full)) (\(options.dtype.rawValue), \(options.threadCount) threads, batch \(batch))"
