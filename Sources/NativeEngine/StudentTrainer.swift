@@ -5,6 +5,7 @@ import Foundation
 import Locking
 import Models
 import Rules
+import StudentWeights
 import Training
 import Transformers
 import Wire
@@ -44,7 +45,7 @@ package actor StudentTrainer: BatchTrainer {
                     options: options, tokenBudget: tokenBudget)
             }
         let layout = trainer.adaptation?.snapshot.manifest ?? trainer.broadcastLayout.manifest
-        weightManifest = WeightManifest(layout, computedIn: type)
+        weightManifest = WeightManifest(layout, computedIn: type.weightType)
         self.trainer = trainer
     }
 
