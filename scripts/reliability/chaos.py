@@ -212,15 +212,23 @@ class Chaos:
 
     def disturb_watcher(self):
         """Somebody watches the run: the page's process is begun, looked at, suspended, or killed."""
-        if self.watcher is None:
-            self.watcher = subprocess.Popen(
-                [self.pipeline.opd, "watch", "runs/tiny", "--port", "0"],
-                cwd=self.pipeline.folder,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
+        log = f"{self.pipeline.folder}/out/watch.log"
+        begins = self.watcher is None
+        if begins:
+            with open(log, "ab") as file:
+                self.watcher = subprocess.Popen(
+                    [self.pipeline.opd, "watch", "runs/tiny", "--port", "0"],
+                    cwd=self.pipeline.folder,
+                    stdout=subprocess.PIPE,
+                    stderr=file,
+                    text=True,
+                )
             self.page = self.watcher.stdout.readline().strip()
+        if not self.page or self.watcher.poll() is not None:
+            self.pipeline.surprises.append(f"the page's process ended: {tail(log)}")
+            self.end_watcher()
+            return "its own end"
+        if begins:
             return "its beginning"
         # It asks the learner while somebody looks.
         what = self.dice.choice(["a look", "a look", "suspension", "its end"])
