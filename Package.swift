@@ -87,23 +87,24 @@ let package = Package(
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
         module(
             "Engines", ["Wire", "Distillation", "Tokens", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
+        module("StudentWeights", ["Engines", "Models", "Wire"]),
         module(
             "NativeEngine",
             [
-                "Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Transformers", "Models",
-                "Tokenizers", "Compute", "Rules",
+                "Engines", "StudentWeights", "Wire", "Locking", "Distillation", "Training", "Generation",
+                "Transformers", "Models", "Tokenizers", "Compute", "Rules",
             ]),
         module(
             "ServerEngine",
             [
-                "Engines", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
+                "Engines", "StudentWeights", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
                 "Randomness", "Wording", "CCurl", logging,
             ]),
         module(
             "TorchEngine",
             [
-                "Engines", "Supervision", "ZeroMQ", "Models", "Tokens", "Distillation", "Wire", "JSON",
-                "Files", "Locking", logging,
+                "Engines", "StudentWeights", "Supervision", "ZeroMQ", "Models", "Tokens", "Distillation", "Wire",
+                "JSON", "Files", "Locking", logging,
             ], exclude: ["Python"]),
         module(
             "Pipeline",

@@ -84,6 +84,14 @@ extension ConfigurationSchema {
             text("key_file", .path(use), \.keyFile, "file with the server's key, of mode 0600"),
             text("ca_file", .path(use), \.authorityFile, "PEM file of the authorities that sign https addresses"),
             Part(
+                name: "server.start_timeout_s", kind: .number(0...86_400, above: true),
+                summary: "seconds that a server may take to answer when a process begins"
+            ) {
+                .number($0.startTimeoutSeconds)
+            } write: {
+                if case .number(let value) = $1 { $0.startTimeoutSeconds = value }
+            },
+            Part(
                 name: "server.timeout_s", kind: .number(0...86_400, above: true),
                 summary: "seconds after which a request is given up and made again"
             ) {

@@ -20,6 +20,8 @@ extension RunConfiguration {
         package var keyFile = ""
         /// PEM file of the authorities that are trusted.
         package var authorityFile = ""
+        /// Seconds that a server may take to answer for the first time.
+        package var startTimeoutSeconds = 60.0
         /// Seconds that one request may take.
         package var timeoutSeconds = 300.0
         /// Most requests that one server has at once.

@@ -5,6 +5,7 @@ import Generation
 import Locking
 import Models
 import Rules
+import StudentWeights
 import Transformers
 import Wire
 
@@ -53,7 +54,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
             (files, AdapterSnapshot(layout: layout, baseFingerprint: try files.fingerprint()))
         }
         manifest = WeightManifest(
-            adapted?.snapshot.manifest ?? model.broadcastLayout.manifest, computedIn: type)
+            adapted?.snapshot.manifest ?? model.broadcastLayout.manifest, computedIn: type.weightType)
         weightByteCount = manifest.byteCount
         engine = GenerationEngine(model: model, slots: slots, tokenizer: tokenizer)
     }

@@ -5,6 +5,7 @@ import Foundation
 import Locking
 import Models
 import Rules
+import StudentWeights
 import Training
 import Transformers
 import Wire
@@ -47,7 +48,7 @@ package actor StudentTrainer: BatchTrainer {
                     options: options, tokenBudget: tokenBudget)
             }
         let layout = trainer.adaptation?.snapshot.manifest ?? trainer.broadcastLayout.manifest
-        weightManifest = WeightManifest(layout, computedIn: type)
+        weightManifest = WeightManifest(layout, computedIn: type.weightType)
         for (label, teacher) in heads.sorted(by: { $0.key < $1.key }) {
             trainer.teacherHeads[label] = try TeacherHead(teacher.files, type: teacher.type, context: trainer.context)
         }

@@ -21,7 +21,8 @@ package struct ServerEngineFactory: EngineFactory {
         // Who works with it has it probed.
         let connected = try await connect(model, isProbed: false)
         // One token is sampled beside a graded sequence.
-        let context = connected.model.contextLength.map { $0 - 1 }
+        let beside = try server(model).takesWeights ? 0 : 1
+        let context = connected.model.contextLength.map { $0 - beside }
         return ModelDescription(
             name: try server(model).urls.joined(separator: ", "), text: connected.text,
             contextLength: context ?? Int(Int32.max), vocabularySize: connected.vocabularySize, forwardCost: nil)

@@ -53,6 +53,8 @@ package struct SupervisorState: Sendable {
         var activity = Activity.idle
         /// Deaths in a row.
         var deaths = 0
+        /// Ends in a row because its engine was not there.
+        var absences = 0
         /// Signals to come, soonest first.
         var orders: [(at: Duration, signal: Int32)] = []
 
@@ -169,8 +171,13 @@ package struct SupervisorState: Sendable {
             // It does that when the learner says that the run is over. Should the learner go on, it is wanted again.
             processes[index].activity = .waiting(until: now + options.longestBackoff)
             return
+        case .exited(ChildStatus.unavailable):
+            // What it computes with was there when the run began: that costs time, however long.
+            processes[index].absences += 1
+            return startAgain(index, status, in: options.backoff(death: processes[index].absences), now)
         default: break
         }
+        processes[index].absences = 0
         if lived >= options.stableAfter { processes[index].deaths = 0 }
         processes[index].deaths += 1
         let deaths = processes[index].deaths
@@ -178,9 +185,12 @@ package struct SupervisorState: Sendable {
             let error = "\(name) died \(deaths) times in a row; the last time it \(status)"
             return end(Outcome(code: 1, error: error, culprit: name, isResumable: true), now)
         }
-        let wait = options.backoff(death: deaths)
+        startAgain(index, status, in: options.backoff(death: deaths), now)
+    }
+
+    private mutating func startAgain(_ index: Int, _ status: ChildStatus, in wait: Duration, _ now: Duration) {
         processes[index].activity = .waiting(until: now + wait)
-        actions.append(.warn("\(name) \(status); starting it again in \(wait.shortSeconds) s"))
+        actions.append(.warn("\(processes[index].name) \(status); starting it again in \(wait.shortSeconds) s"))
     }
 
     private mutating func signalled(_ signal: Int32, _ now: Duration) {

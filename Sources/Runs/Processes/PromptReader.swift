@@ -33,7 +33,7 @@ struct PromptReader: Sendable {
         self.configuration = configuration
         self.text = text
         context = student.contextLength
-        teacherContexts = models.teachers.mapValues(\.contextLength)
+        teacherContexts = models.teacherContexts
         template = try text.templates.configured(by: configuration.data)
         stopTokenIDs = text.tokenizer.stopTokenIDs(endOfAnswer: template.endOfAnswer)
         task = configuration.data.task.isEmpty ? nil : try ExerciseGenerator.named(configuration.data.task)

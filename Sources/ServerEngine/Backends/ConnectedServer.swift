@@ -39,7 +39,8 @@ package struct ConnectedServer: Sendable {
             do { models.append(try await probe.model(at: address)) } catch is CallFailure {}
         }
         guard var model = models.first else {
-            throw EngineError("\(reference.key): the servers went away while they were looked at; try again")
+            throw EngineError(
+                "\(reference.key): the servers went away while they were looked at; try again", isAbsence: true)
         }
         model.contextLength = models.compactMap(\.contextLength).min()
         return ConnectedServer(
