@@ -14,7 +14,7 @@ extension Grade {
                     tails: tops.flatMap(\.tails)))
     }
 
-    /// That of some of the tokens.
+    /// The grade of some of the tokens.
     func part(_ positions: Range<Int>) -> Grade {
         Grade(
             logprobs: Array(logprobs[positions]),

@@ -22,9 +22,9 @@ struct DescribedModels: Sendable {
         let student = configuration.trainerReference(log: "")
         self.student = try await namingKeys { try await engines.factory(for: student).describe(student) }
         for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
-            if !model.tokenizer.isEmpty, FileManager.default.fileExists(atPath: model.tokenizer) {
+            if let tokenizer = model.tokenizer, FileManager.default.fileExists(atPath: tokenizer) {
                 var reference = configuration.reference(of: model, label: label, log: "")
-                reference.path = model.tokenizer
+                reference.path = tokenizer
                 teacherTokenizers[label] = try await engines.factory(for: reference).tokenizer(of: reference)
             }
             if model.server.isGiven {

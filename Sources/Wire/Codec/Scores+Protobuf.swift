@@ -41,7 +41,7 @@ extension ScoreTask {
 }
 
 extension GradeRequest {
-    /// Not checked.
+    /// The task as it was sent, not checked.
     fileprivate init(_ header: PBScoreTask) {
         self =
             header.topCount == 0
