@@ -135,7 +135,8 @@ let package = Package(
 
         // What tests of several targets share.
         .target(
-            name: "TestSupport", dependencies: ["Distillation", "Wire", "Exchange", "RunFiles", "Locking", logging],
+            name: "TestSupport",
+            dependencies: ["Distillation", "Wire", "Exchange", "RunFiles", "Randomness", "Locking", logging],
             path: "Tests/TestSupport", swiftSettings: swiftSettings),
         tests("Compute", ["Rules", "Locking", "CKernels", "COneDNN", "TestSupport"]),
         tests("JSON", []),

@@ -64,7 +64,7 @@ private struct Conversation {
             let flags = next()
             var hello = Hello(
                 role: flags & 1 == 0 ? .rollout : .scorer, name: "n\(flags >> 1 & 3)",
-                tokenizerFingerprint: flags & 8 == 0 ? "" : "t",
+                tokenizerFingerprint: flags & 8 == 0 ? nil : "t",
                 teachers: [["a"], ["b"], ["a", "b"], []][flags >> 4 & 3], processID: 1,
                 mostTopTokens: flags & 64 == 0 ? 1024 : 1)
             if !exchange.plan.heads.isEmpty, flags & 128 == 0 {

@@ -11,7 +11,7 @@ extension RunConfiguration {
             missing.append(
                 ("teachers", "missing; name at least one teacher: 'teachers: { default: { model: ... } }'"))
         }
-        if data.prompts.isEmpty, data.task.isEmpty {
+        if data.prompts == nil, data.task == nil {
             missing.append(("data.prompts", "missing; a path: JSON lines of training prompts; or name a data.task"))
         }
         return missing
@@ -20,20 +20,20 @@ extension RunConfiguration {
     /// Settings that cannot go together.
     var contradictions: [(key: String, message: String)] {
         var found: [(key: String, message: String)] = []
-        if !data.task.isEmpty {
-            if !data.prompts.isEmpty { found.append(("data.task", "data.prompts is given too; give one")) }
+        if let task = data.task {
+            if data.prompts != nil { found.append(("data.task", "data.prompts is given too; give one")) }
             do {
-                _ = try ExerciseGenerator(data.task)
+                _ = try ExerciseGenerator(task)
             } catch {
                 found.append(("data.task", error.message))
             }
         }
         let fields = data.fields
-        if fields != PromptFields(), fields.prompt.isEmpty == fields.messages.isEmpty {
+        if fields != PromptFields(), (fields.prompt == nil) == (fields.messages == nil) {
             found.append(
                 (
                     "data.fields",
-                    fields.prompt.isEmpty
+                    fields.prompt == nil
                         ? "names neither 'prompt' nor 'messages', of which a prompt is made"
                         : "names both 'prompt' and 'messages'; give one"
                 ))

@@ -7,7 +7,7 @@ package enum Objective: Sendable, Equatable, Codable {
     case imitation
     /// Responses that the student sampled are made likelier or less likely, by their advantages.
     case policyGradient(PolicyGradient)
-    /// At every token of what the student sampled its distribution is brought nearer to its teacher's.
+    /// The student's distribution is brought nearer to its teacher's at every token of what it sampled.
     case distribution(DistributionMatching)
 
     /// Whether responses are imitated.

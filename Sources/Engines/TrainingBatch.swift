@@ -6,7 +6,7 @@ package struct TrainingBatch: Sendable {
     /// A prompt, which carries no loss, and its response.
     package struct Sequence: TokenSequenceHolder, Sendable, Equatable {
         package var tokens: TokenSequence
-        /// At which s is taken, the one that was sampled at; 0 counts as 1.
+        /// The temperature at which s is taken, the one that was sampled at; 0 counts as 1.
         package var temperature: Float
         /// Whether the response was drawn from a model token by token, or is given as a text.
         package var isDrawn: Bool

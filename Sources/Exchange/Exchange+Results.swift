@@ -173,7 +173,8 @@ extension Exchange {
         guard let sender = members[peer]?.name else { return [] }
         guard members.bookInvalidResult(peer) == options.invalidResultLimit else { return [] }
         let message = "\(options.invalidResultLimit) invalid results in a row, the last: \(reason)"
-        return remove(peer) + [
+        remove(peer)
+        return [
             .send(.reject(Reject(code: .invalidRequest, message: message)), to: peer),
             note(.warning, "\(sender) was refused: \(message)"),
         ]

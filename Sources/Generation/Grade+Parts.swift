@@ -16,7 +16,7 @@ extension Grade {
                 ? HiddenStates(joining: states) : nil)
     }
 
-    /// That of some of the tokens.
+    /// The grade of some of the tokens.
     func part(_ positions: Range<Int>) -> Grade {
         Grade(
             logprobs: Array(logprobs[positions]),

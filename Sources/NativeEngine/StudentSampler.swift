@@ -15,7 +15,7 @@ import Wire
 /// It samples in slices, one token of every active sequence, between which new weights and tasks are taken in.
 package actor StudentSampler: RolloutBackend, ScoringBackend {
     package nonisolated let tokenizerFingerprint: String
-    package nonisolated var arithmetic: String { ComputeContext.arithmetic }
+    package nonisolated var arithmetic: String? { ComputeContext.arithmetic }
     package nonisolated let weightByteCount: Int?
     package nonisolated let slots: Int
     package nonisolated let preferredBatch = ScoringBatch.native

@@ -13,7 +13,7 @@ import Wire
 /// The learner's engine: master weights, optimizer and the training step, on a thread of its own.
 package actor StudentTrainer: BatchTrainer {
     package nonisolated let tokenizerFingerprint: String
-    package nonisolated var arithmetic: String { ComputeContext.arithmetic }
+    package nonisolated var arithmetic: String? { ComputeContext.arithmetic }
     private nonisolated let executor: PinnedThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     private let files: ModelFiles

@@ -11,7 +11,7 @@ import Wire
 /// The scorer's engine: a teacher that grades given tokens, on a thread of its own.
 package actor TeacherModel: ScoringBackend {
     package nonisolated let tokenizerFingerprint: String
-    package nonisolated var arithmetic: String { ComputeContext.arithmetic }
+    package nonisolated var arithmetic: String? { ComputeContext.arithmetic }
     private nonisolated let executor: PinnedThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     package nonisolated let preferredBatch = ScoringBatch.native

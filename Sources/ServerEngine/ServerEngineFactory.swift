@@ -80,14 +80,14 @@ package struct ServerEngineFactory: EngineFactory {
     package func scorer(_ model: ModelReference, _ options: ScorerOptions) async throws -> any ScoringBackend {
         let connected = try await connect(model)
         let server = connected.probe.reference
-        if !server.files.isEmpty {
+        if let path = server.files {
             let native = native, probe = connected.probe
-            let files = ModelReference(path: server.files, type: model.type)
+            let files = ModelReference(path: path, type: model.type)
             // The process holds the model for a moment only.
             let expected = try await NativeComparison.attempt(files, for: server.key) {
                 try await native.scorer(files, options).score([probe.task])
             }
-            if let expected { try probe.compare(withFiles: expected.first ?? []) }
+            if let expected { try probe.compare(with: expected.first ?? [], of: path) }
         }
         return ServerTeacher(connected)
     }

@@ -6,6 +6,7 @@ import Wording
 /// Times are durations since an origin of the driver's choice. One process is the learner: with it the run begins and
 /// ends. The others, the members, come and go.
 package struct SupervisorState: Sendable {
+    /// What has happened.
     package enum Event: Sendable, Equatable {
         case start
         /// The learner listens.
@@ -17,6 +18,7 @@ package struct SupervisorState: Sendable {
         case timer
     }
 
+    /// What a supervisor is to do.
     package enum Action: Sendable, Equatable {
         case spawn(String)
         case kill(String, Int32)
@@ -25,6 +27,7 @@ package struct SupervisorState: Sendable {
         case finish(Outcome)
     }
 
+    /// How a run ended.
     package struct Outcome: Sendable, Equatable {
         package var code: Int32
         package var error: String?

@@ -11,7 +11,7 @@ struct TorchModel: Sendable {
     /// What it is loaded for.
     enum Use: Sendable, Equatable {
         case train, score
-        /// So many responses at once.
+        /// It samples so many responses at once.
         case sample(slots: Int)
     }
 

@@ -13,7 +13,7 @@ package final class Trainer {
     package struct StepStatistics: Sendable {
         /// Global norm of the gradient before clipping.
         package let gradientNorm: Double
-        /// False when the gradient was not finite, or the update was called off: the weights were left as they were.
+        /// Whether the weights were updated: not when the gradient was not finite, or the update was called off.
         package let applied: Bool
         /// Whether the weights are ``Trainer/isFinite`` after the step, if it was applied.
         package let leavesFinite: Bool

@@ -30,7 +30,7 @@ struct ByteModel {
         return FakeVLLM(faults) { (try? tokenizer.encode($0)) ?? [] }
     }
 
-    func reference(_ urls: [String], model: String = "") -> ModelReference {
+    func reference(_ urls: [String], model: String? = nil) -> ModelReference {
         var reference = ModelReference(path: path, type: .f32)
         var server = ServerReference(kind: .vllm, urls: urls, model: model, key: "teachers.default.server")
         server.timeout = .seconds(20)

@@ -2,7 +2,8 @@
 package enum GradeRequest: Sendable, Equatable {
     /// The log-probability of the response's token.
     case sampled
-    /// Also those of its so many most probable tokens, among ids below a bound, and that of all others together.
+    /// The same, the log-probabilities of its so many most probable tokens, among ids below a bound, and that of all
+    /// others together.
     case top(Int, below: Int32)
     /// Also the teacher's last hidden states, of which its head makes its whole distribution.
     case hidden
@@ -49,7 +50,7 @@ package struct TopTokens: Sendable, Equatable {
     package let ids: [Int32]
     /// Their log-probabilities in nats.
     package let logprobs: [Float]
-    /// That of the tail, one a position.
+    /// The tail's log-probability in nats, one a position.
     package let tails: [Float]
 
     /// The most tokens that are listed at a position.

@@ -37,9 +37,9 @@ package struct Family: Sendable {
     package struct Defaults: Sendable {
         /// Where the class has them: a text part's file may leave them out.
         package var sizes: Sizes?
-        /// Nil means as many as heads.
+        /// Heads of keys and values; nil means as many as heads.
         package var keyValueHeadCount: Int?
-        /// Nil means `hidden_size / num_attention_heads`.
+        /// Columns of a head; nil means `hidden_size / num_attention_heads`.
         package var headDimension: Int?
         package var maxPositions: Int
         package var rmsNormEpsilon = 1e-6

@@ -5,6 +5,7 @@ import Rules
 
 /// One kind of the native engine's work on a model, repeated and timed.
 package struct ModelMeasurement {
+    /// What of an engine is measured.
     package enum Work: String, Sendable { case generate, score, train }
 
     /// What a kind of operation took of the measured repetitions.

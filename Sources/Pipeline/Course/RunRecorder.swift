@@ -12,6 +12,6 @@ package protocol RunRecorder: Sendable {
     func record(suspects: [ScoredTrajectory], flaw: String, step: UInt64)
     /// How far the next batch is.
     func progress(_ progress: BatchProgress)
-    /// What the learner does or waits for outside that; empty: nothing.
-    func activity(_ text: String)
+    /// What the learner does or waits for outside that; nil: nothing.
+    func activity(_ text: String?)
 }

@@ -107,7 +107,7 @@ package actor Learner: RunLearner {
         await finishAnnouncing()
         perform(exchange.finish(reason: end.isStop ? "the run was stopped" : "the run is complete"))
         await close()
-        recorder.activity("")
+        recorder.activity(nil)
         logger.info("\(exchange.counters), \(transport.statistics)")
         return LearnerOutcome(
             end: end, version: course.version, checkpoint: checkpoints?.latest(),
@@ -238,7 +238,7 @@ package actor Learner: RunLearner {
         } else if isSaving {
             status.doing = "writing a checkpoint"
         } else {
-            status.doing = status.waitingFor.isEmpty ? "between two steps" : "waiting"
+            status.doing = status.waitingFor == nil ? "between two steps" : "waiting"
         }
         status.waitingSeconds = narrator.waitingSeconds(now: now)
         return status

@@ -29,9 +29,9 @@ struct DescribedModels: Sendable {
             self.student.contextLength = min(self.student.contextLength, context)
         }
         for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
-            if !model.tokenizer.isEmpty, FileManager.default.fileExists(atPath: model.tokenizer) {
+            if let tokenizer = model.tokenizer, FileManager.default.fileExists(atPath: tokenizer) {
                 var reference = configuration.reference(of: model, label: label, log: "")
-                reference.path = model.tokenizer
+                reference.path = tokenizer
                 teacherTokenizers[label] = try await engines.factory(for: reference).tokenizer(of: reference)
             }
             if model.server.isGiven {

@@ -2,7 +2,6 @@ import Configuration
 import Distillation
 import Engines
 import Tokenizers
-import Wording
 
 /// Prompts rendered and tokenised for one student, and what ends its answers.
 struct PreparedData {

@@ -38,7 +38,7 @@ extension RunConfiguration.Torch {
 }
 
 extension RunConfiguration.Torch.DType {
-    /// Nil: the student's.
+    /// The precision of its products; nil: the student's.
     fileprivate var weightType: WeightType? {
         switch self {
         case .auto: nil
@@ -105,8 +105,8 @@ extension RunConfiguration {
             if teacher.engine == .torch { reference.torch = torch.reference(log: log) }
             return reference
         }
-        server.files = teacher.model
-        var reference = ModelReference(path: teacher.tokenizer, type: teacher.dtype.weightType)
+        server.files = teacher.model.isEmpty ? nil : teacher.model
+        var reference = ModelReference(path: teacher.tokenizer ?? "", type: teacher.dtype.weightType)
         reference.server = server
         return reference
     }

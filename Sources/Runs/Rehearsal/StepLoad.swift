@@ -15,7 +15,7 @@ struct StepLoad {
         var tokens: TokenSequence { TokenSequence(promptIDs: prompt.ids, responseIDs: responseIDs) }
     }
 
-    /// Those of different prompts, one of each.
+    /// The sequences of different prompts, one of each.
     let sequences: [Sequence]
     /// How often each of them stands in a step.
     let samples: Int

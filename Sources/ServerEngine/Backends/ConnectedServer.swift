@@ -1,6 +1,5 @@
 import Engines
 import Models
-import Wording
 
 /// The servers of one model, found to have it.
 package struct ConnectedServer: Sendable {
@@ -26,8 +25,8 @@ package struct ConnectedServer: Sendable {
         let probe = try ServerProbe(reference, reference.kind.dialect, text, isFixed: isFixed)
         let line = ServerLine(
             http: http,
-            key: reference.keyFile.isEmpty ? nil : try ServerKey.read(reference.keyFile, for: reference.key),
-            authorities: reference.authorityFile.isEmpty ? nil : reference.authorityFile, timeout: reference.timeout)
+            key: try reference.keyFile.map { try ServerKey.read($0, for: reference.key) },
+            authorities: reference.authorityFile, timeout: reference.timeout)
         let caller = ServerCaller(reference, line: line)
         try await caller.begin { address in
             let model = try await probe.model(at: address)

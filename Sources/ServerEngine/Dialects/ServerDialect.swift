@@ -81,7 +81,7 @@ package struct SampleOrder: Sendable {
 package struct SampledResponse: Sendable, Equatable {
     /// The stop token included.
     package var ids: [Int32]
-    /// In nats, one an id.
+    /// Log-probabilities in nats, one an id.
     package var logprobs: [Float]
     package var finishReason: FinishReason
 

@@ -25,7 +25,7 @@ enum MetricsColumns {
     static let firstSeries = counts.count
     static let firstEvaluation = counts.count + series.count
     static let stepSeconds = place("step_s")
-    /// Of a run without workers or scorers they are 0 at every step, which means that there is nothing to measure.
+    /// Rates that are 0 at every step of a run without workers or scorers: there is nothing to measure.
     static let rates = [
         "sampling_tokens_per_second", "scoring_tokens_per_second", "training_tokens_per_second",
     ].map { place($0) }

@@ -43,7 +43,7 @@ extension ScoreTask {
 }
 
 extension GradeRequest {
-    /// Not checked.
+    /// The task as it was sent, not checked.
     fileprivate init(_ header: PBScoreTask) {
         self =
             header.hidden

@@ -60,10 +60,10 @@ struct LearnerCommand: AsyncParsableCommand {
             throw error
         }
         end.summary.program = CommandLineText.program
-        if ChildProcess.isManaged && !end.summary.endedEarly.isEmpty {
+        if ChildProcess.isManaged && end.summary.endedEarly != nil {
             // The supervisor was asked to stop, and says how to go on.
             end.summary.endedEarly = "stopped"
-            end.summary.resumeCommand = ""
+            end.summary.resumeCommand = nil
         }
         if verbosity.level != .quiet {
             try StandardOutput.shared.writeLine(end.summary.text(width: Console.standardError.width))
