@@ -1,0 +1,20 @@
+import Distillation
+import Wire
+
+extension Exchange {
+    /// Why a scorer's hidden states are none for the head that the learner has; nil: they are, or nobody wants any.
+    func refusalOfHead(_ hello: Hello) -> Reject? {
+        let needed = hello.teachers.sorted().lazy.compactMap { label in self.plan.heads[label].map { (label, $0) } }
+        guard let (label, head) = needed.first(where: { $1.fingerprint != hello.teacher?.headFingerprint }) else {
+            return nil
+        }
+        let has = hello.teacher?.headFingerprint ?? ""
+        return Reject(
+            code: .unsuitableTeacher,
+            message: has.isEmpty
+                ? "\(hello.name) sends no last hidden states, and this run needs those of teacher '\(label)' "
+                    + "(objective.support: full); use opd's native engine there, or support: top_k"
+                : "the head of teacher '\(label)' at \(hello.name) (\(has)) is not the one in the learner's "
+                    + "teachers.\(label).model (\(head.fingerprint)); give both the same files and the same dtype")
+    }
+}
