@@ -62,24 +62,6 @@ extension Exchange {
                 + known.sorted().joined(separator: ", "))
     }
 
-    /// Why a scorer's hidden states are none for the head that the learner has; nil: they are, or nobody wants any.
-    private func refusalOfHead(_ hello: Hello) -> Reject? {
-        let needed = hello.teachers.sorted().lazy.compactMap { label in self.plan.heads[label].map { (label, $0) } }
-        guard let (label, head) = needed.first(where: { $1.fingerprint != hello.teacher?.headFingerprint }) else {
-            return nil
-        }
-        guard let theirs = hello.teacher?.headFingerprint else {
-            return Reject(
-                code: .unsuitableTeacher,
-                message: "\(hello.name) sends no last hidden states, and this run needs those of teacher '\(label)' "
-                    + "(objective.support: full); use opd's native engine there, or support: top_k")
-        }
-        return Reject(
-            code: .unsuitableTeacher,
-            message: "the head of teacher '\(label)' at \(hello.name) (\(theirs)) is not the one in the learner's "
-                + "teachers.\(label).model (\(head.fingerprint)); give both the same files and the same dtype")
-    }
-
     /// Why a member's teacher cannot do what the run asks of it; nil: it can, or it is not known whether it can.
     private func unsuitable(_ teacher: TeacherDescription, _ hello: Hello) -> Reject? {
         let name = hello.name, needed = plan.longestSequence(of: hello.teachers)

@@ -129,16 +129,27 @@ import Testing
                     [chosen, "objective.support=full", "objective.top_k=5"],
                     "objective.top_k: with objective.support full all tokens"
                 ),
-                (
-                    [chosen, "objective.support=full", "teachers.default.model=elsewhere"],
-                    "teachers.default: elsewhere is not on this machine, but with objective.support full"
-                ),
                 ([chosen, "objective.top_k=704"], "objective.top_k: 704 tokens are the whole vocabulary of 704"),
             ]
             for (settings, message) in refused {
                 let result = try await run("off", settings, in: folder)
                 #expect(result.status == 2 && result.errors.contains(message), "\(settings): \(result.errors)")
             }
+        }
+    }
+
+    /// A learner needs the heads of its teachers, whoever grades.
+    @Test func aTeacherThatIsElsewhereIsRefused() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder)
+            let settings = [
+                "objective.divergence=jsd", "objective.support=full", "teachers.default.model=elsewhere",
+                "evaluation.teachers=false",
+            ]
+            let result = try await Binary.run(
+                ["learner", "run.yaml"] + settings.flatMap { ["--set", $0] }, in: folder)
+            let message = "teachers.default: elsewhere is not on this machine, but with objective.support full"
+            #expect(result.status == 2 && result.errors.contains(message), "\(result.errors)")
         }
     }
 
