@@ -221,7 +221,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write((head.encode() + text) * times)
 
     def do_GET(self):
-        known = {"/health": b"", "/v1/models": {"data": [{"id": "model", "parent": None, "max_model_len": self.model.context}]}}
+        known = {
+            "/health": b"",
+            "/v1/models": {"data": [{"id": "model", "parent": None, "max_model_len": self.model.context}]},
+        }
         self.answer(200 if self.path in known else 404, known.get(self.path, {"detail": "Not Found"}))
 
     def do_POST(self):
