@@ -16,15 +16,6 @@ import Wire
             hidden: HiddenStates(size: size, numbers: numbers))
     }
 
-    private func code(_ body: () throws -> Any) -> WireError.Code? {
-        do {
-            _ = try body()
-            return nil
-        } catch {
-            return (error as? WireError)?.code
-        }
-    }
-
     private func scores(_ scores: Score...) -> Message { .scores(Scores(scores: scores, epoch: 9)) }
 
     @Test(arguments: [HiddenStates.Format.bf16, .f32])
@@ -45,7 +36,7 @@ import Wire
         teacher.hiddenSize = HiddenStates.largestSize
         teacher.headFingerprint = "bf16 300 48 3f800000 0 1234abcd"
         let hello = Message.hello(
-            Hello(role: .scorer, name: "s", tokenizerFingerprint: "", processID: 1, teacher: teacher))
+            Hello(role: .scorer, name: "s", tokenizerFingerprint: nil, processID: 1, teacher: teacher))
         #expect(try Codec.decode(Codec.encode(hello)) == hello)
     }
 
@@ -86,7 +77,7 @@ import Wire
             code { try Codec.encode(scores(Self.score(3, of: 1), Self.score(3, of: 1, .f32))) } == .invalidValue)
         var teacher = TeacherDescription()
         func hello() -> Message {
-            .hello(Hello(role: .scorer, name: "s", tokenizerFingerprint: "", processID: 1, teacher: teacher))
+            .hello(Hello(role: .scorer, name: "s", tokenizerFingerprint: nil, processID: 1, teacher: teacher))
         }
         teacher.hiddenSize = most + 1
         #expect(code { try Codec.encode(hello()) } == .invalidValue)
