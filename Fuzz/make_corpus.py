@@ -608,6 +608,9 @@ graded = {"1768": {"logprob": -1.5, "rank": 3, "decoded_token": "x"}}, {"9001": 
 answered = {"index": 0, "finish_reason": "length", "prompt_token_ids": asked}
 scores = {"text": " a", "logprobs": None, "token_ids": [253], "prompt_logprobs": [None, *graded]}
 server("vllm-scores", {"choices": [{**answered, **scores}]})
+listed = [None, {"1768": {"logprob": -3.5}, "7": {"logprob": -0.5}, "6": {"logprob": -2.0}}]
+listed.append({"9001": {"logprob": -0.25, "rank": 1}, "12": {"logprob": -4.0, "rank": 2}})
+server("vllm-top", {"choices": [{**answered, "prompt_logprobs": listed}]})
 sample = {"text": "x", "logprobs": {"token_logprobs": [-1, -2.5, -0.5]}, "token_ids": [5, 6, 7]}
 server("vllm-sample", {"choices": [{**answered, **sample}]})
 meta = {"finish_reason": {"type": "length"}, "prompt_tokens": 3}

@@ -37,9 +37,9 @@ extension RunConfiguration {
         for (label, teacher) in usedTeachers.sorted(by: { $0.key < $1.key }) {
             let key = "teachers.\(label)"
             conflict(
-                "\(key).server", teacher.server.isGiven,
-                "servers are asked for the sampled token alone, and this run has \(chosen); give the model itself, or use "
-                    + "sampled")
+                "\(key).server", teacher.server.isGiven && teacher.server.kind != .vllm,
+                "such a server is asked for the sampled token alone, and this run has \(chosen); use vllm, give the model "
+                    + "itself, or use sampled")
             conflict(
                 "\(key).engine", teacher.engine == .torch,
                 "torch grades the sampled token alone, and this run has \(chosen); use native, or sampled")

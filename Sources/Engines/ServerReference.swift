@@ -26,6 +26,8 @@ package struct ServerReference: Sendable, Equatable {
     package var patience = Duration.seconds(60)
     /// Whether it is brought the weights that are trained; otherwise it keeps its own.
     package var takesWeights = false
+    /// Most probable tokens that it is asked for at every position beside the given one.
+    package var topTokens = 0
     /// Where the user can mend what does not fit: a configuration's section.
     package var key: String
 

@@ -106,6 +106,7 @@ extension RunConfiguration {
             return reference
         }
         server.files = teacher.model.isEmpty ? nil : teacher.model
+        server.topTokens = objective.gradedTokens
         var reference = ModelReference(path: teacher.tokenizer ?? "", type: teacher.dtype.weightType)
         reference.server = server
         return reference

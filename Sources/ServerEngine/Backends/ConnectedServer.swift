@@ -30,7 +30,9 @@ package struct ConnectedServer: Sendable {
         let caller = ServerCaller(reference, line: line)
         try await caller.begin { address in
             let model = try await probe.model(at: address)
-            if isProbed { try await probe.check(address, model: model.name) }
+            guard isProbed else { return }
+            try await probe.check(address, model: model.name)
+            try await probe.checkTopTokens(address, model: model.name)
         }
         var models: [ServedModel] = []
         for address in await caller.addresses {

@@ -87,6 +87,27 @@ package struct ServerProbe: Sendable {
             })
     }
 
+    /// Asks once for the most probable tokens that this run needs.
+    /// - Throws: `UsageError` when the server does not tell so many.
+    package func checkTopTokens(_ address: ServerAddress, model: String) async throws {
+        let count = reference.topTokens, dialect = dialect, ids = ids
+        guard count > 0 else { return }
+        let request = GradeRequest.top(count, below: Int32(text.tokenizer.vocabularySize))
+        do {
+            _ = try await address.ask(
+                .init(
+                    dialect.scoring(ids, model: model, top: count),
+                    answerLimit: scoringAnswerLimit(ids.count, listed: count)
+                ) { body throws(AnswerFlaw) in
+                    try dialect.grade(in: body, of: ids, promptCount: 1, request)
+                })
+        } catch let failure as CallFailure where !failure.passes {
+            throw UsageError(
+                "\(reference.key): \(address.url): \(failure); start it with --max-logprobs \(count), or lower "
+                    + "objective.top_k")
+        }
+    }
+
     /// Refuses a server that does not agree with what the model's own files say.
     package func compare(with expected: [Float], of files: String) throws {
         guard let scores = first.withLock({ $0 }) else { return }
