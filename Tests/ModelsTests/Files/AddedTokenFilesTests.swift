@@ -33,7 +33,8 @@ import Tokenizers
         ] as [([String: String], [Int32])])
     func whatTheTokenizerHas(files: [String: String], ids: [Int32]) throws {
         try withTemporaryFolder { folder in
-            #expect(try Self.open(files, in: folder).encode(Self.text) == ids, "\(files)")
+            let encoded = try Self.open(files, in: folder).encode(Self.text)
+            #expect(encoded == ids, "\(files)")
         }
     }
 
