@@ -369,7 +369,7 @@ put(
 )
 
 # Models of several parts: the text in a section of its own, and beside the keys of its eyes.
-text = {
+text_part = {
     "vocab_size": 32,
     "hidden_size": 16,
     "intermediate_size": 16,
@@ -384,14 +384,14 @@ put(
         {
             "model_type": "llava",
             "tie_word_embeddings": True,
-            "text_config": {**text, "model_type": "mistral", "tie_word_embeddings": False},
+            "text_config": {**text_part, "model_type": "mistral", "tie_word_embeddings": False},
         }
     ),
 )
 put(
     "config",
     "qwen2-vl",
-    compact({"model_type": "qwen2_vl", **text, "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}),
+    compact({"model_type": "qwen2_vl", **text_part, "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}),
 )
 
 put("yaml", "smollm2", read("Examples/smollm2.yaml"))

@@ -61,7 +61,7 @@ extension ExchangeTests {
         let right = Self.head.fingerprint
         for (isNeeded, fingerprint, expected) in [
             (false, nil, nil), (true, right, nil), (true, nil, "sends no last hidden states"),
-            (true, "", "sends no last hidden states"), (true, "bf16 50 4 y", "give both the same files"),
+            (true, "bf16 50 4 y", "give both the same files"),
         ] as [(Bool, String?, String?)] {
             var exchange = exchange(heads: isNeeded ? ["default": Self.head] : [:])
             let answers = sent(joinScorer(&exchange, fingerprint: fingerprint))

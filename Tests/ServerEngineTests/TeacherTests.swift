@@ -229,7 +229,7 @@ struct NoEngine: EngineFactory {
         #expect(tooLong?.message.contains("room for 99") == true)
     }
 
-    private func refusal(_ faults: FakeVLLM.Faults, model name: String = "") async throws -> String {
+    private func refusal(_ faults: FakeVLLM.Faults, model name: String? = nil) async throws -> String {
         let server = try model.fake(faults).start()
         defer { server.close() }
         do {
