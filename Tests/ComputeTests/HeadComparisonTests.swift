@@ -1,6 +1,7 @@
 import Compute
 import Foundation
 import Rules
+import TestSupport
 import Testing
 
 /// Divergences over the whole vocabulary, against double precision.
@@ -111,28 +112,10 @@ import Testing
         }
     }
 
-    private struct Position: Decodable {
-        var student: [Float]
-        var teacher: [Float]
-        var divergences: [Expected]
-    }
-
-    private struct Expected: Decodable {
-        struct Result: Decodable {
-            var value: Double
-            var gradient: [Double]
-        }
-        var name: String
-        var parameter: Float
-        var full: Result
-    }
-
     /// What torch says in f64, by its own differentiation (scripts/golden/divergences.py): heads that leave what they
     /// multiply as it is give its logits.
     @Test(arguments: Backend.all) func valuesAndGradientsAreTorchs(backend: Backend) throws {
-        let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appending(path: "Fixtures/golden/divergences.json")
-        let positions = try JSONDecoder().decode([Position].self, from: Data(contentsOf: path))
+        let positions = try GoldenDivergences.positions()
         let kinds: [String: HeadDivergence.Kind] = [
             "reverse_kl": .reverseKL, "forward_kl": .forwardKL, "jsd": .jensenShannon, "skew_kl": .skewKL,
             "skew_reverse_kl": .skewReverseKL,
@@ -154,11 +137,12 @@ import Testing
         }
         var checked = 0
         for position in positions {
-            let student = logits(position.student), teacher = logits(position.teacher)
+            let student = logits(position.student.map(Float.init)), teacher = logits(position.teacher.map(Float.init))
             for expected in position.divergences {
                 let kind = try #require(kinds[expected.name])
                 var comparison = HeadComparison(
-                    HeadDivergence(kind, parameter: expected.parameter), student: student.z, logSumExp: student.lse,
+                    HeadDivergence(kind, parameter: Float(expected.parameter)), student: student.z,
+                    logSumExp: student.lse,
                     teacher: teacher.z, teacherLogSumExp: teacher.lse, head: head, in: context)
                 let wanted = expected.full
                 #expect(

@@ -34,12 +34,17 @@ import Testing
     }
 
     /// A teacher that is the student: nothing to learn, to the last bit, in either precision.
-    @Test(arguments: ["f32", "bf16"]) func aTeacherLikeTheStudentTeachesNothing(dtype: String) async throws {
+    @Test(
+        arguments: ["f32", "bf16"],
+        [("jsd", "objective.top_k=5"), ("reverse_kl", "objective.support=full")])
+    func aTeacherLikeTheStudentTeachesNothing(dtype: String, compared: (divergence: String, support: String))
+        async throws
+    {
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: 1)
             let same = [
                 "teachers.default.model=student", "student.dtype=\(dtype)", "teachers.default.dtype=\(dtype)",
-                "objective.divergence=jsd", "objective.top_k=5", "evaluation.every=0",
+                "objective.divergence=\(compared.divergence)", compared.support, "evaluation.every=0",
             ]
             let result = try await run("same", same, in: folder)
             #expect(result.status == 0, "\(result.errors)")
@@ -47,6 +52,8 @@ import Testing
             for key in ["divergence", "loss", "grad_norm"] {
                 #expect(metrics.last?[key].flatMap(Double.init) == 0, "\(key) of \(metrics)")
             }
+            let inspected = try await Binary.run(["inspect", "runs/same"], in: folder)
+            #expect(inspected.output.contains("divergence:") && inspected.output.contains("(\(compared.divergence))"))
         }
     }
 
@@ -71,25 +78,6 @@ import Testing
             let whole = try divergences("one"), part = try divergences("listed")
             #expect(whole.count == 3 && part.count == 3 && whole[0] >= part[0] - 1e-6, "\(whole) and \(part)")
             #expect(metrics.allSatisfy { $0["tail_mass"] == nil })
-        }
-    }
-
-    /// In either precision, of the student and of the teacher: nothing to learn from itself, to the last bit.
-    @Test(arguments: ["f32", "bf16"]) func aWholeTeacherLikeTheStudentTeachesNothing(dtype: String) async throws {
-        try await withTemporaryFolder { folder in
-            try TinyModel.writeRun(in: folder, steps: 1)
-            let same = [
-                "teachers.default.model=student", "student.dtype=\(dtype)", "teachers.default.dtype=\(dtype)",
-                "objective.divergence=reverse_kl", "objective.support=full", "evaluation.every=0",
-            ]
-            let result = try await run("same", same, in: folder)
-            #expect(result.status == 0, "\(result.errors)")
-            let metrics = try ProcessRunTests.metrics(folder, run: "same")
-            for key in ["divergence", "loss", "grad_norm"] {
-                #expect(metrics.last?[key].flatMap(Double.init) == 0, "\(key) of \(metrics)")
-            }
-            let inspected = try await Binary.run(["inspect", "runs/same"], in: folder)
-            #expect(inspected.output.contains("divergence:") && inspected.output.contains("(reverse_kl)"))
         }
     }
 

@@ -5,6 +5,8 @@
 // in f32: p is the student's probability, q the teacher's, x = log q - log p. Where x is 0 every part is exactly 0.
 
 enum { CK_REVERSE_KL, CK_FORWARD_KL, CK_JENSEN_SHANNON, CK_SKEW_KL, CK_SKEW_REVERSE_KL };
+#define CK_EACH_DIVERGENCE(DO) \
+    DO(CK_REVERSE_KL) DO(CK_FORWARD_KL) DO(CK_JENSEN_SHANNON) DO(CK_SKEW_KL) DO(CK_SKEW_REVERSE_KL)
 
 /// log(x) of positive normal numbers: the exponent apart, Cephes' polynomial for what is left, within 1 ulp or so.
 INLINE vf log16(vf x) {
@@ -110,13 +112,7 @@ static void K(panel_divergence)(
     case kind: \
         K(panel_divergence_typed)(kind, parameter, z, zt, w, lse, lset, value, pull, stats_stride, rows); \
         break;
-    switch (kind) {
-        CK_KIND(CK_REVERSE_KL)
-        CK_KIND(CK_FORWARD_KL)
-        CK_KIND(CK_JENSEN_SHANNON)
-        CK_KIND(CK_SKEW_KL)
-        CK_KIND(CK_SKEW_REVERSE_KL)
-    }
+    switch (kind) { CK_EACH_DIVERGENCE(CK_KIND) }
 #undef CK_KIND
 }
 
@@ -158,12 +154,6 @@ static void K(panel_divergence_gradient)(
             K(panel_divergence_gradient_typed)( \
                 kind, parameter, d, CK_BF16, ldd, z, zt, w, rows, first, count, first_column, factor); \
         break;
-    switch (kind) {
-        CK_KIND(CK_REVERSE_KL)
-        CK_KIND(CK_FORWARD_KL)
-        CK_KIND(CK_JENSEN_SHANNON)
-        CK_KIND(CK_SKEW_KL)
-        CK_KIND(CK_SKEW_REVERSE_KL)
-    }
+    switch (kind) { CK_EACH_DIVERGENCE(CK_KIND) }
 #undef CK_KIND
 }

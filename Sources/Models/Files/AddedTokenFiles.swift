@@ -6,14 +6,17 @@ import Tokenizers
 struct AddedTokenFiles {
     let folder: String
 
+    private static let config = "tokenizer_config.json"
+    private static let map = "special_tokens_map.json"
+
     /// Tokens of the vocabulary that the folder calls special become added tokens, which are found in any text. A token
     /// that tokenizer.json does not have is refused by name: versions of transformers differ in the id they give it.
     func complete(_ definition: inout TokenizerDefinition) throws {
-        let config = try json("tokenizer_config.json"), map = try json("special_tokens_map.json")
+        let config = try json(Self.config), map = try json(Self.map)
         var added: [String: Int32] = [:]
         for token in definition.addedTokens { added[token.content] = token.id }
         let named = try numbered(config)
-        let special = [config, map].flatMap(specialTokens)
+        let special = specialTokens(config, Self.config) + specialTokens(map, Self.map)
         guard
             named.contains(where: { added[$0.token.content] != $0.token.id })
                 || special.contains(where: { added[$0.content] == nil })
@@ -28,11 +31,11 @@ struct AddedTokenFiles {
             guard ids[token.content] == token.id else { throw missing(token.content, id: token.id, file: file) }
             append(token)
         }
-        for (content, isAdditional) in special {
+        for (content, isAdditional, file) in special {
             if let id = ids[content] {
                 append(.init(id: id, content: content))
             } else if isAdditional {
-                throw missing(content, id: nil, file: "tokenizer_config.json")
+                throw missing(content, id: nil, file: file)
             }
         }
     }
@@ -48,7 +51,7 @@ struct AddedTokenFiles {
             let token = TokenizerDefinition.AddedToken(
                 id: id, content: content, singleWord: flag("single_word"), stripsLeft: flag("lstrip"),
                 stripsRight: flag("rstrip"), isNormalized: flag("normalized"), isSpecial: flag("special"))
-            result.append((token, "tokenizer_config.json"))
+            result.append((token, Self.config))
         }
         for member in try json("added_tokens.json").object?.members ?? [] {
             guard let id = member.value.int.flatMap({ Int32(exactly: $0) }) else { continue }
@@ -58,15 +61,17 @@ struct AddedTokenFiles {
     }
 
     /// What a file calls special, and whether it is one of those without a role.
-    private func specialTokens(_ json: JSONValue) -> [(content: String, isAdditional: Bool)] {
+    private func specialTokens(
+        _ json: JSONValue, _ file: String
+    ) -> [(content: String, isAdditional: Bool, file: String)] {
         func content(_ value: JSONValue?) -> String? {
             guard let text = value?.string ?? value?["content"]?.string, !text.isEmpty else { return nil }
             return text
         }
         let roles = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
-        return roles.compactMap { role in content(json[role]).map { ($0, false) } }
+        return roles.compactMap { role in content(json[role]).map { ($0, false, file) } }
             + ["additional_special_tokens", "extra_special_tokens"].flatMap { json[$0]?.array ?? [] }
-            .compactMap { value in content(value).map { ($0, true) } }
+            .compactMap { value in content(value).map { ($0, true, file) } }
     }
 
     private func json(_ name: String) throws -> JSONValue {

@@ -37,11 +37,10 @@ struct BenchDivergenceCommand: ParsableCommand {
     var profile = false
 
     func validate() throws {
-        for (name, value) in [
-            ("--batch", batch), ("--tokens", tokens), ("--repetitions", repetitions), ("--top-k", topK),
-        ] {
-            guard (1...1_000_000).contains(value) else { throw ValidationError("\(name) takes 1 to 1000000") }
-        }
+        try checkLimits(
+            [("--batch", batch), ("--tokens", tokens), ("--repetitions", repetitions), ("--top-k", topK)].map {
+                ($0, $1, 1_000_000)
+            })
     }
 
     func run() throws {
