@@ -30,6 +30,7 @@ package struct RunConfiguration: Sendable, Equatable {
     package var security = Security()
     package var evaluation = Evaluation()
     package var checkpoint = Checkpoint()
+    package var telemetry = Telemetry()
 
     package init() {}
 
@@ -293,6 +294,15 @@ package struct RunConfiguration: Sendable, Equatable {
         package var keepLast = 3
         /// Steps between checkpoints that are kept for ever; 0: none.
         package var keepEvery = 0
+        package init() {}
+    }
+
+    /// What a run tells of itself.
+    package struct Telemetry: Sendable, Equatable {
+        /// Most megabytes of `samples.jsonl`.
+        package var samplesMegabytes = 256
+        /// Whether the run writes TensorBoard's event files, too.
+        package var tensorboard = false
         package init() {}
     }
 

@@ -82,7 +82,8 @@ struct RunSetup {
         let tokenizer = data.tokenizer
         recorder = try FolderRecorder(
             folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
-            decode: { tokenizer.decode($0) }, pieces: { tokenizer.pieces($0) }, logger: logger)
+            decode: { tokenizer.decode($0) }, pieces: { tokenizer.pieces($0) },
+            telemetry: configuration.telemetry, logger: logger)
         let schedule = configuration.training.learningRateSchedule
         var options = RunOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
         options.stepGuard = configuration.training.stepGuard

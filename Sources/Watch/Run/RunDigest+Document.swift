@@ -6,7 +6,7 @@ extension RunDigest {
     /// of values that other steps have. docs/watching.md has its members.
     package var document: String {
         JSONText.object(
-            headFields + configurationFields + curveFields(from: 0) + evaluationFields + [
+            headFields + configurationFields + curveFields(from: 0) + evaluationFields + stageFields + [
                 ("samples", "[" + sampleList.joined(separator: ",\n") + "]")
             ])
     }
@@ -63,6 +63,8 @@ extension RunDigest {
     }
 
     var evaluationFields: [(name: String, json: String)] { [("evaluations", evaluationObject)] }
+
+    var stageFields: [(name: String, json: String)] { [("spans", stages.json ?? "null")] }
 
     private var evaluationObject: String {
         let evaluations = metrics.evaluations.elements

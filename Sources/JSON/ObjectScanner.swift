@@ -148,6 +148,14 @@ package struct ObjectScanner {
         }
     }
 
+    /// Passes over a value of any kind.
+    /// - Returns: its bytes as they stand.
+    package mutating func raw() -> UnsafeRawBufferPointer {
+        let start = position
+        skip()
+        return UnsafeRawBufferPointer(rebasing: bytes[start..<max(start, min(position, bytes.count))])
+    }
+
     /// Passes over a value of any kind; of arrays and objects only strings and brackets are looked at.
     package mutating func skip() {
         switch current {
@@ -252,7 +260,7 @@ package struct ObjectScanner {
 
 extension UnsafeRawBufferPointer {
     /// Whether these are the bytes of a text.
-    func isEqual(_ text: StaticString) -> Bool {
+    package func isEqual(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
         guard let baseAddress else { return true }
         return memcmp(baseAddress, text.utf8Start, count) == 0
