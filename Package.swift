@@ -59,7 +59,7 @@ let package = Package(
         module("Tokenizers", ["Patterns", "Hashing", "JSON", "Wording"]),
         module("Templates", ["JSON", "Wording"]),
         module("Models", ["Rules", "Tokenizers", "Templates", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
-        module("Transformers", ["Models", "Compute", "Rules", "Tokens", "Randomness"]),
+        module("Transformers", ["Models", "Compute", "Rules", "Tokens", "Randomness", "Files"]),
         module(
             "Generation",
             ["Distillation", "Transformers", "Models", "Compute", "Tokenizers", "Tokens", "Randomness", "Wording"]),
@@ -87,23 +87,24 @@ let package = Package(
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
         module(
             "Engines", ["Wire", "Distillation", "Tokens", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
+        module("StudentWeights", ["Engines", "Models", "Wire"]),
         module(
             "NativeEngine",
             [
-                "Engines", "Wire", "Locking", "Distillation", "Training", "Generation", "Transformers", "Models",
-                "Tokenizers", "Compute", "Rules",
+                "Engines", "StudentWeights", "Wire", "Locking", "Distillation", "Training", "Generation",
+                "Transformers", "Models", "Tokenizers", "Compute", "Rules",
             ]),
         module(
             "ServerEngine",
             [
-                "Engines", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
+                "Engines", "StudentWeights", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Files", "Locking",
                 "Randomness", "Wording", "CCurl", logging,
             ]),
         module(
             "TorchEngine",
             [
-                "Engines", "Supervision", "ZeroMQ", "Models", "Tokens", "Distillation", "Wire", "JSON",
-                "Files", "Locking", logging,
+                "Engines", "StudentWeights", "Supervision", "ZeroMQ", "Models", "Tokens", "Distillation", "Wire",
+                "JSON", "Files", "Locking", logging,
             ], exclude: ["Python"]),
         module(
             "Pipeline",
@@ -134,7 +135,8 @@ let package = Package(
 
         // What tests of several targets share.
         .target(
-            name: "TestSupport", dependencies: ["Distillation", "Wire", "Exchange", "RunFiles", "Locking", logging],
+            name: "TestSupport",
+            dependencies: ["Distillation", "Wire", "Exchange", "RunFiles", "Randomness", "Locking", logging],
             path: "Tests/TestSupport", swiftSettings: swiftSettings),
         tests("Compute", ["Rules", "Locking", "CKernels", "COneDNN", "TestSupport"]),
         tests("JSON", []),

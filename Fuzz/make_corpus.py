@@ -368,6 +368,32 @@ put(
     ),
 )
 
+# Models of several parts: the text in a section of its own, and beside the keys of its eyes.
+text_part = {
+    "vocab_size": 32,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+}
+put(
+    "config",
+    "llava",
+    compact(
+        {
+            "model_type": "llava",
+            "tie_word_embeddings": True,
+            "text_config": {**text_part, "model_type": "mistral", "tie_word_embeddings": False},
+        }
+    ),
+)
+put(
+    "config",
+    "qwen2-vl",
+    compact({"model_type": "qwen2_vl", **text_part, "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}),
+)
+
 put("yaml", "smollm2", read("Examples/smollm2.yaml"))
 put(
     "yaml",
@@ -487,7 +513,9 @@ words = {
         num_attention_heads num_key_value_heads head_dim max_position_embeddings rms_norm_eps rope_theta rope_scaling
         rope_parameters rope_type linear llama3 factor low_freq_factor high_freq_factor original_max_position_embeddings
         tie_word_embeddings attention_bias mlp_bias bos_token_id eos_token_id pad_token_id sliding_window
-        use_sliding_window layer_types max_window_layers hidden_act silu quantization_config partial_rotary_factor""",
+        use_sliding_window layer_types max_window_layers hidden_act silu quantization_config partial_rotary_factor
+        text_config llava qwen2_vl mrope mrope_section yarn longrope short_factor long_factor beta_fast truncate
+        gemma3_text full_attention sliding_attention no_rope_layers num_experts mlp_only_layers""",
         *"null 1e308 -1 4611686018427387904".split(),
     ),
     "safetensors": quoted("dtype shape data_offsets F32 BF16 I64 __metadata__", "[0,", "4611686018427387904"),
@@ -580,6 +608,9 @@ graded = {"1768": {"logprob": -1.5, "rank": 3, "decoded_token": "x"}}, {"9001": 
 answered = {"index": 0, "finish_reason": "length", "prompt_token_ids": asked}
 scores = {"text": " a", "logprobs": None, "token_ids": [253], "prompt_logprobs": [None, *graded]}
 server("vllm-scores", {"choices": [{**answered, **scores}]})
+listed = [None, {"1768": {"logprob": -3.5}, "7": {"logprob": -0.5}, "6": {"logprob": -2.0}}]
+listed.append({"9001": {"logprob": -0.25, "rank": 1}, "12": {"logprob": -4.0, "rank": 2}})
+server("vllm-top", {"choices": [{**answered, "prompt_logprobs": listed}]})
 sample = {"text": "x", "logprobs": {"token_logprobs": [-1, -2.5, -0.5]}, "token_ids": [5, 6, 7]}
 server("vllm-sample", {"choices": [{**answered, **sample}]})
 meta = {"finish_reason": {"type": "length"}, "prompt_tokens": 3}

@@ -92,6 +92,10 @@ awk -v flops="$(field "$first" matmul_flops)" -v bytes="$(field "$first" memory_
     printf "limits: %.0f GFLOP/s (bf16 product, packed weights), %.1f GB/s (reading)\n", flops / 1e9, bytes / 1e9
 }'
 
+for dtype in bf16 f32; do
+    say "divergence, $dtype"
+    "$opd" bench divergence "$models/smollm2" --dtype "$dtype" --threads "$threads"
+done
 say "weights"
 "$opd" bench weights "$models/smollm2" --threads "$threads"
 for bytes in 1024 65536; do

@@ -24,6 +24,7 @@ private struct Conversation {
     private var sent: [(message: Message, peer: PeerID)] = []
 
     private static let epoch: UInt64 = 9
+    private static let head = SharedHead(vocabularySize: 50, hiddenSize: 2, format: .bf16, fingerprint: "h")
 
     init(_ bytes: [UInt8]) {
         input = bytes[...]
@@ -35,6 +36,7 @@ private struct Conversation {
         let shape = Self.next(&input)
         plan.maxStaleness = UInt64(shape % 3)
         plan.topTokens = shape / 3 % 2 * 2
+        if shape / 6 % 2 == 1 { plan.heads["a"] = Self.head }
         plan.evaluationEvery = 1
         exchange = Exchange(plan: plan, options: ExchangeOptions(runID: "fuzz"), epoch: Self.epoch)
     }
@@ -60,11 +62,16 @@ private struct Conversation {
         switch kind % 10 {
         case 0:
             let flags = next()
-            let hello = Hello(
+            var hello = Hello(
                 role: flags & 1 == 0 ? .rollout : .scorer, name: "n\(flags >> 1 & 3)",
-                tokenizerFingerprint: flags & 8 == 0 ? "" : "t",
+                tokenizerFingerprint: flags & 8 == 0 ? nil : "t",
                 teachers: [["a"], ["b"], ["a", "b"], []][flags >> 4 & 3], processID: 1,
                 mostTopTokens: flags & 64 == 0 ? 1024 : 1)
+            if !exchange.plan.heads.isEmpty, flags & 128 == 0 {
+                var teacher = TeacherDescription()
+                teacher.headFingerprint = Self.head.fingerprint
+                hello.teacher = teacher
+            }
             actions = exchange.receive(.hello(hello), from: peer, now: now)
         case 1:
             let count = Int(truncatingIfNeeded: number(UInt64(1 + next() % 8)))
@@ -145,6 +152,19 @@ private struct Conversation {
             tails: [Float](repeating: next() % 5 == 0 ? .nan : each, count: positions))
     }
 
+    /// The states that were asked for, or others.
+    private mutating func hiddenStates(_ positions: Int) -> HiddenStates? {
+        guard !exchange.plan.heads.isEmpty else { return nil }
+        let flags = next(), size = flags % 5 == 0 ? 3 : 2
+        guard flags % 7 != 1 else { return nil }
+        let count = flags % 11 == 2 ? positions : positions * size
+        let numbers: HiddenStates.Numbers =
+            flags % 13 == 3
+            ? .f32([Float](repeating: 1, count: count))
+            : .bf16([UInt16](repeating: flags % 17 == 4 ? 0x7f80 : 0x3f80, count: count))
+        return HiddenStates(size: size, numbers: numbers)
+    }
+
     private mutating func grades() -> Message {
         var list: [Score] = []
         for _ in 0..<next() % 4 where !scores.isEmpty {
@@ -153,7 +173,8 @@ private struct Conversation {
             list.append(
                 Score(
                     id: RolloutID(group: number(task.id.group), sample: task.id.sample), kind: task.kind,
-                    logprobs: [Float](repeating: -2, count: count), top: topTokens(count)))
+                    logprobs: [Float](repeating: -2, count: count), top: topTokens(count),
+                    hidden: hiddenStates(count)))
         }
         return .scores(Scores(scores: list, epoch: number(Self.epoch)))
     }

@@ -19,6 +19,12 @@ extension FuzzTarget {
                     throw BrokenPromise("every id but the first has a log-probability of at most 0")
                 }
             }
+            let request = GradeRequest.top(2, below: 10_000)
+            if let top = try? dialect.grade(in: bytes, of: ids, promptCount: 1, request).top {
+                guard top.areFinite, top.flaw(positions: 2, count: 2, vocabularySize: 10_000) == nil else {
+                    throw BrokenPromise("the tokens listed at a position are a distribution over the vocabulary")
+                }
+            }
             if let sample = try? dialect.sample(in: bytes, of: texts), sample.ids.count != sample.logprobs.count {
                 throw BrokenPromise("a response that a text ended has a log-probability for every id")
             }

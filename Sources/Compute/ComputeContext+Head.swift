@@ -55,11 +55,21 @@ extension ComputeContext {
         lse: inout [Float],
         panelMaxima: Tensor? = nil
     ) {
+        let statistics = logitStatistics(
+            x, head: head, rule: rule, inverseTemperature: inverseTemperature, into: logits, lse: &lse)
+        if let panelMaxima, x.rows > 0 { convert(from: statistics.maxima, to: panelMaxima) }
+    }
+
+    /// ``headLogits(_:head:rule:inverseTemperature:into:lse:panelMaxima:)``, with the statistics of every row and panel,
+    /// which are there until the next use of a head.
+    func logitStatistics(
+        _ x: Tensor, head: PackedMatrix, rule: HeadRule, inverseTemperature: [Float], into logits: Tensor,
+        lse: inout [Float]
+    ) -> HeadStatistics {
         profile?.begin(.head, flops: 2.0 * Double(x.count * head.outputs))
         defer { profile?.end() }
         precondition(logits.rows == x.rows && logits.columns == head.outputs && logits.type == .f32, "headLogits")
         precondition(inverseTemperature.count == x.rows && x.columns == head.inputs, "headLogits: counts differ")
-        if x.rows == 0 { return lse = [] }
         let statistics = headStatistics(
             x, head, rule, inverseTemperature, weighted: false, keeping: nil,
             { panel, rows, z, _ in
@@ -70,7 +80,7 @@ extension ComputeContext {
             })
         if lse.count != x.rows { lse = [Float](repeating: 0, count: x.rows) }
         for row in 0..<x.rows { lse[row] = statistics.combine(row: row).lse }
-        if let panelMaxima { convert(from: statistics.maxima, to: panelMaxima) }
+        return statistics
     }
 
     /// Per-panel statistics of all rows; `use` sees each scaled block before it is dropped, or kept.

@@ -41,11 +41,12 @@ extension ComputeContext {
     ///
     /// x [T,C] A; arrays have T elements; lse as headLogprobs gave it. dx [T,C] f32 is written, so is dW [V,C]
     /// f32 (nil: not wanted), or added to when `accumulate`. z is `kept`, as headLogprobs kept it, or else computed
-    /// again slab by slab. `classes`, when given, are pulled beside the targets.
+    /// again slab by slab. `classes`, when given, are pulled beside the targets; so
+    /// are all tokens by a `comparison`, which takes kept logits.
     package func headBackward(
         _ x: Tensor, head: PackedMatrix, transposed: PackedHeadTranspose, rule: HeadRule = HeadRule(),
         targets: [Int32], inverseTemperature: [Float], lse: [Float], coefficient: [Float], kept: Tensor? = nil,
-        classes: HeadClassGradient? = nil, dx: Tensor, dW: Tensor?,
+        classes: HeadClassGradient? = nil, comparison: HeadComparison? = nil, dx: Tensor, dW: Tensor?,
         accumulate: Bool = false
     ) {
         let productCount = (kept == nil ? 1 : 0) + (dW == nil ? 1 : 2)
@@ -65,6 +66,7 @@ extension ComputeContext {
         }
         let points = classes.map { HeadPoints($0, targets: targets, pull: coefficient) }
         let coefficient = points?.coefficient ?? coefficient
+        precondition(comparison == nil || kept != nil && classes == nil, "headBackward: a comparison takes kept logits")
         // The points have the targets too.
         let targets = points == nil ? targets : [Int32](repeating: -1, count: rows)
         // Kept logits are scaled already.
@@ -73,6 +75,10 @@ extension ComputeContext {
         let slope = kept == nil ? coefficient : zip(coefficient, scales).map(*)
         let unit = rule.softCap > 0 ? scale.indices.map { scale[$0] / (scales[$0] * rule.softCap) } : []
         let products = kept == nil ? PanelProducts(self, x, head, user: "head") : nil
+        let compared = comparison.map {
+            HeadComparisonRows(
+                $0, logSumExp: lse, own: coefficient, scales: scales, units: unit, targets: targets, in: self)
+        }
         let chunks = RowChunks(rows: rows)
         let logits = LogitBlocks(self, of: x, head, keeping: kept)
         for (index, slab) in transposed.slabs.enumerated() {
@@ -95,6 +101,11 @@ extension ComputeContext {
                         Int64(range.count))
                 }
                 let at = range.lowerBound * columns.count + panelColumns.lowerBound - columns.lowerBound
+                if let compared {
+                    return compared.write(
+                        range, of: panelColumns, student: block, into: dz.bytes + at * x.type.byteCount, type: x.type,
+                        rowStride: columns.count, factor: rule.logitScale, self)
+                }
                 withRows(range.lowerBound, scale, lse, slope, targets) { scale, lse, slope, targets in
                     if rule.softCap > 0 {
                         kernels.panel_gradient_capped(

@@ -22,40 +22,61 @@ extension ComputeContext {
         for start in stride(from: 0, to: x.rows, by: Self.topRows) {
             let rows = start..<min(start + Self.topRows, x.rows)
             let logits = scratch("head.top", rows: rows.count, columns: head.outputs)
-            let maxima = scratch("head.top.max", rows: rows.count, columns: head.panelCount)
             var lse: [Float] = []
-            headLogits(
+            // Those of all tokens, until the listed ones are taken out.
+            let tails = logitStatistics(
                 x.rows(rows), head: head, rule: rule, inverseTemperature: [Float](repeating: 1, count: rows.count),
-                into: logits, lse: &lse, panelMaxima: maxima)
-            let tails = HeadStatistics(self, rows: rows.count, panels: head.panelCount, weighted: false)
-            let ids = scratch("head.top.ids", rows: rows.count, columns: count)
-            let values = scratch("head.top.values", rows: rows.count, columns: count + 1)
+                into: logits, lse: &lse)
             for row in rows.indices {
                 logprobs.append(logits.f32[(row - start) * head.outputs + Int(targets[row])] - lse[row - start])
             }
-            team.run(items: rows.count) { row, _ in
-                let z = logits.f32 + row * head.outputs
-                let top = head.largest(count, of: z, below: limit, panelMaxima: maxima.f32 + row * head.panelCount)
-                for (place, id) in top.enumerated() {
-                    ids.f32[row * count + place] = Float(bitPattern: UInt32(id))
-                    values.f32[row * (count + 1) + place] = z[Int(id)] - lse[row]
-                    z[Int(id)] = HeadClasses.nothing
-                }
-                for panel in 0..<head.panelCount {
-                    let columns = head.panelRange(panel)
-                    tails.measure(
-                        z + columns.lowerBound, columns.count, at: row * head.panelCount + panel, self)
+            var ids = [Int32](repeating: 0, count: rows.count * count)
+            var values = [Float](repeating: 0, count: ids.count)
+            ids.withUnsafeMutableBufferPointer { ids in
+                values.withUnsafeMutableBufferPointer { values in
+                    guard let ids = ids.baseAddress, let values = values.baseAddress else { return }
+                    team.run(items: rows.count) { row, _ in
+                        takeTop(
+                            count, of: logits.f32 + row * head.outputs, row: row, head, below: limit, lse: lse[row],
+                            tails, ids: ids + row * count, values: values + row * count)
+                    }
                 }
             }
             for row in 0..<rows.count {
-                listed.append((0..<count).map { Int32(ids.f32[row * count + $0].bitPattern) })
-                classes += UnsafeBufferPointer(start: values.f32 + row * (count + 1), count: count)
+                let own = row * count..<(row + 1) * count
+                listed.append(Array(ids[own]))
+                classes += values[own]
                 classes.append(tails.tailLogprob(row: row, lse: lse[row]))
             }
         }
         var result = HeadClasses(rows: listed)
         result.logprobs = classes
         return (logprobs, result)
+    }
+
+    /// Takes the most probable tokens of a row out of its logits and of its statistics.
+    /// - Parameters:
+    ///   - statistics: of all tokens; of the others afterwards.
+    ///   - ids, values: get the tokens, ascending, and their log-probabilities.
+    private func takeTop(
+        _ count: Int, of z: UnsafeMutablePointer<Float>, row: Int, _ head: PackedMatrix, below limit: Int, lse: Float,
+        _ statistics: HeadStatistics, ids: UnsafeMutablePointer<Int32>, values: UnsafeMutablePointer<Float>
+    ) {
+        let first = row * head.panelCount
+        let top = head.largest(count, of: z, below: limit, panelMaxima: statistics.maxima.f32 + first)
+        for (place, id) in top.enumerated() {
+            ids[place] = id
+            values[place] = z[Int(id)] - lse
+            z[Int(id)] = HeadClasses.nothing
+        }
+        // The other panels' are what they were.
+        var measured = -1
+        for id in top {
+            let panel = Int(id) / head.panelWidth, columns = head.panelRange(panel)
+            guard panel != measured else { continue }
+            measured = panel
+            statistics.measure(z + columns.lowerBound, columns.count, at: first + panel, self)
+        }
     }
 }
 

@@ -73,7 +73,7 @@ extension ComputeContext {
         multiply(x, w, panels: 0..<w.panelCount, into: y, accumulate: accumulate)
     }
 
-    /// Only the output columns of one panel: y is [T, width of that panel], f32.
+    /// The product's output columns of one panel alone: y is [T, width of that panel], f32.
     package func linearPanel(_ x: Tensor, _ w: PackedMatrix, panel: Int, into y: Tensor) {
         profile?.begin(.linear, flops: 2.0 * Double(y.count * w.inputs))
         defer { profile?.end() }

@@ -3,7 +3,8 @@
 /// Set `ComputeContext.profile` to collect one. An operation that uses others is booked whole, under its own name.
 package final class OperationProfile {
     package enum Operation: String, CaseIterable, Sendable {
-        case linear, head, attention, rope, norm, activation, embedding, conversion, sampling, packing, optimizer
+        case linear, head, comparison, attention, rope, norm, activation, embedding, conversion, sampling, packing,
+            optimizer
         case weightGradient = "weight gradient"
         case headGradient = "head gradient"
         case attentionGradient = "attention gradient"

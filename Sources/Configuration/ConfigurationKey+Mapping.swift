@@ -7,7 +7,7 @@ extension ConfigurationKey {
         guard let value = Self.json(node, depth: 0) else {
             return .failure(Refusal(message: "expected \(expectation) that nest at most 16 levels deep"))
         }
-        return .success(.mapping(value == JSONValue.object(JSONObject()) ? "" : value.text(pretty: false)))
+        return .success(.mapping(value == JSONValue.object(JSONObject()) ? nil : value.text(pretty: false)))
     }
 
     /// YAML's values by its core schema; nil for what is none of them.

@@ -7,6 +7,7 @@ package enum FileUse: Sendable, CaseIterable {
 
 /// One key of the configuration file: its type and range, its meaning, and where its value lives.
 package struct ConfigurationKey: Sendable {
+    /// The type of a key's value, and its range.
     package enum Kind: Sendable, Equatable {
         case integer(ClosedRange<Int>)
         /// `above`: the lower bound itself is not allowed.
@@ -108,7 +109,7 @@ extension ConfigurationKey {
     }
 
     /// Names with values of any kind, kept as JSON.
-    static func mapping(_ path: String, _ field: Field<String>, _ summary: String) -> Self {
+    static func mapping(_ path: String, _ field: Field<String?>, _ summary: String) -> Self {
         Self(
             path: path, kind: .mapping, required: false, summary: summary,
             read: { configuration, _ in .mapping(configuration[keyPath: field]) },
@@ -116,8 +117,20 @@ extension ConfigurationKey {
     }
 
     /// Text that need not be given.
-    static func optionalText(_ path: String, _ field: Field<String>, _ summary: String) -> Self {
-        text(path, field, .text, summary)
+    static func optionalText(_ path: String, _ field: Field<String?>, _ summary: String) -> Self {
+        optional(path, field, .text, summary)
+    }
+
+    /// A path that need not be given.
+    static func file(_ path: String, _ field: Field<String?>, _ use: FileUse, _ summary: String) -> Self {
+        optional(path, field, .path(use), summary)
+    }
+
+    private static func optional(_ path: String, _ field: Field<String?>, _ kind: Kind, _ summary: String) -> Self {
+        Self(
+            path: path, kind: kind, required: false, summary: summary,
+            read: { configuration, _ in ConfigurationValue(text: configuration[keyPath: field]) },
+            write: { $0[keyPath: field] = $2.optionalText })
     }
 
     static func choice<Choice: RawRepresentable<String> & CaseIterable & Sendable>(

@@ -8,9 +8,9 @@ extension ConfigurationSchema {
                 "tokenizer", .path(.teachers), required: false,
                 "folder with the config.json and the tokenizer of a teacher that servers or other machines have"
             ) {
-                .text($0.tokenizer)
+                ConfigurationValue(text: $0.tokenizer)
             } write: {
-                if case .text(let value) = $1 { $0.tokenizer = value }
+                $0.tokenizer = $1.optionalText
             }
         ]
         + serverKeys(.teachers, hasList: true).map { part in
@@ -45,13 +45,13 @@ extension ConfigurationSchema {
     ///   - hasList: whether it grades, and is one of several.
     private static func serverKeys(_ use: FileUse, hasList: Bool) -> [Part] {
         func text(
-            _ name: String, _ kind: ConfigurationKey.Kind, _ field: WritableKeyPath<Server, String> & Sendable,
+            _ name: String, _ kind: ConfigurationKey.Kind, _ field: WritableKeyPath<Server, String?> & Sendable,
             _ summary: String
         ) -> Part {
             Part(name: "server.\(name)", kind: kind, summary: summary) {
-                .text($0[keyPath: field])
+                ConfigurationValue(text: $0[keyPath: field])
             } write: {
-                if case .text(let value) = $1 { $0[keyPath: field] = value }
+                $0[keyPath: field] = $1.optionalText
             }
         }
         func integer(
@@ -83,6 +83,14 @@ extension ConfigurationSchema {
             text("model", .text, \.model, "the model's name there, as /v1/models lists it; without it the only one"),
             text("key_file", .path(use), \.keyFile, "file with the server's key, of mode 0600"),
             text("ca_file", .path(use), \.authorityFile, "PEM file of the authorities that sign https addresses"),
+            Part(
+                name: "server.start_timeout_s", kind: .number(0...86_400, above: true),
+                summary: "seconds that a server may take to answer when a process begins"
+            ) {
+                .number($0.startTimeoutSeconds)
+            } write: {
+                if case .number(let value) = $1 { $0.startTimeoutSeconds = value }
+            },
             Part(
                 name: "server.timeout_s", kind: .number(0...86_400, above: true),
                 summary: "seconds after which a request is given up and made again"

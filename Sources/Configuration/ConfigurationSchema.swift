@@ -79,11 +79,9 @@ package enum ConfigurationSchema {
             },
         ] + teacherServerKeys + [
 
-            .text(
-                "data.prompts", \.data.prompts, .path(.data), "file of training prompts; required without a task"
-            ),
-            .text(
-                "data.heldout", \.data.heldout, .path(.data),
+            .file("data.prompts", \.data.prompts, .data, "file of training prompts; required without a task"),
+            .file(
+                "data.heldout", \.data.heldout, .data,
                 "file of held-out prompts; without it those of the task, or no evaluation"
             ),
             .optionalText("data.fields.prompt", \.data.fields.prompt, "column with the user's message"),
@@ -260,19 +258,19 @@ package enum ConfigurationSchema {
                 "pipeline.allow_plaintext", \.pipeline.allowPlaintext,
                 "permits an endpoint beyond loopback without encryption"),
 
-            .text("security.learner_key", \.security.learnerKey, .path(.learnerKeys), "secret key of the learner"),
-            .text(
-                "security.rollout_clients", \.security.rolloutClients, .path(.learnerKeys),
+            .file("security.learner_key", \.security.learnerKey, .learnerKeys, "secret key of the learner"),
+            .file(
+                "security.rollout_clients", \.security.rolloutClients, .learnerKeys,
                 "list of public keys that may join as rollout workers"),
-            .text(
-                "security.scorer_clients", \.security.scorerClients, .path(.learnerKeys),
+            .file(
+                "security.scorer_clients", \.security.scorerClients, .learnerKeys,
                 "list of public keys that may join as scorers"),
-            .text(
-                "security.learner_public_key", \.security.learnerPublicKey, .path(.memberKeys),
+            .file(
+                "security.learner_public_key", \.security.learnerPublicKey, .memberKeys,
                 "public key of the learner: workers and scorers talk to nobody else"),
-            .text(
-                "security.rollout_key", \.security.rolloutKey, .path(.rolloutKeys), "secret key of a rollout worker"),
-            .text("security.scorer_key", \.security.scorerKey, .path(.scorerKeys), "secret key of a scorer"),
+            .file(
+                "security.rollout_key", \.security.rolloutKey, .rolloutKeys, "secret key of a rollout worker"),
+            .file("security.scorer_key", \.security.scorerKey, .scorerKeys, "secret key of a scorer"),
 
             .integer("evaluation.every", \.evaluation.every, 0...1_000_000_000, "steps between evaluations; 0: none"),
             .number(

@@ -3,9 +3,19 @@ package enum ConfigurationValue: Sendable, Equatable {
     case integer(Int), number(Double), flag(Bool), text(String)
     /// Some of a key's names; none: all of them.
     case names([String])
-    /// A mapping, as JSON; empty without any.
-    case mapping(String)
+    /// A mapping, as JSON; nil without any.
+    case mapping(String?)
     case list([String])
+}
+
+extension ConfigurationValue {
+    /// A text that need not be given: without one the value is that of a key that says nothing.
+    init(text: String?) { self = .text(text ?? "") }
+
+    /// The text, nil for a key that says nothing, and for values of other kinds.
+    var optionalText: String? {
+        if case .text(let value) = self, !value.isEmpty { value } else { nil }
+    }
 }
 
 extension ConfigurationValue: CustomStringConvertible {
@@ -16,7 +26,7 @@ extension ConfigurationValue: CustomStringConvertible {
         case .number(let value): short(value)
         case .flag(let value): value ? "true" : "false"
         case .text(let value): yamlText(value)
-        case .mapping(let text): text.isEmpty ? "''" : text
+        case .mapping(let text): text ?? "''"
         case .list(let texts):
             texts.count == 1 ? yamlText(texts[0]) : "[" + texts.map(yamlText).joined(separator: ", ") + "]"
         case .names(let names): names.isEmpty ? "all" : "[" + names.joined(separator: ", ") + "]"

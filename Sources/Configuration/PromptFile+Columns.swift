@@ -1,25 +1,26 @@
 import JSON
 
-/// Which columns of a file a prompt is read from, where they have other names: `data.fields`. Empty: not named.
+/// Which columns of a file a prompt is read from, where they have other names: `data.fields`. Nil: not named.
 package struct PromptFields: Sendable, Equatable {
-    package var prompt = ""
-    package var messages = ""
-    package var system = ""
-    package var tools = ""
-    package var answer = ""
-    package var verifier = ""
-    package var response = ""
-    package var teacher = ""
-    package var tags = ""
+    package var prompt: String?
+    package var messages: String?
+    package var system: String?
+    package var tools: String?
+    package var answer: String?
+    package var verifier: String?
+    package var response: String?
+    package var teacher: String?
+    package var tags: String?
 
     package init() {}
 
     /// What is named: the key of a prompt, and the file's name for it.
     var named: [(key: String, column: String)] {
-        [
+        let columns: [(key: String, column: String?)] = [
             ("prompt", prompt), ("messages", messages), ("system", system), ("tools", tools), ("answer", answer),
             ("verifier", verifier), ("response", response), ("teacher", teacher), ("tags", tags),
-        ].filter { !$0.1.isEmpty }
+        ]
+        return columns.compactMap { key, column in column.map { (key, $0) } }
     }
 }
 

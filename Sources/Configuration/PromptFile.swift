@@ -111,7 +111,7 @@ package enum PromptFile {
                 ?? "expected \(keys.joined(separator: ", ")); data.fields reads files with other columns"
             throw Refusal("unknown key '\(key)'; \(hint)")
         }
-        var result = PromptLine(messages: [], teacher: "")
+        var result = PromptLine(messages: [], teacher: nil)
         let isEnded: Bool
         (result.messages, result.response, isEnded) = try conversation(object, responses: responses)
         result.tools = try tools(object["tools"])
@@ -187,9 +187,9 @@ package enum PromptFile {
         return parsed ?? value
     }
 
-    private static func teacher(_ value: JSONValue?, among teachers: [String], default: String?) throws -> String {
+    private static func teacher(_ value: JSONValue?, among teachers: [String], default: String?) throws -> String? {
         // A run without teachers takes files that were written for one with some.
-        guard !teachers.isEmpty else { return "" }
+        guard !teachers.isEmpty else { return nil }
         let known = teachers.joined(separator: ", ")
         guard let value, !value.isNull else {
             if let label = `default` { return label }

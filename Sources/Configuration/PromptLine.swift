@@ -3,6 +3,7 @@ import JSON
 
 /// One line of a prompt file: a conversation that the student answers.
 package struct PromptLine: Sendable, Equatable {
+    /// A message of the conversation.
     package struct Message: Sendable, Equatable {
         package var role: String
         /// The text; empty for one that only calls tools.
@@ -30,8 +31,8 @@ package struct PromptLine: Sendable, Equatable {
     package var tools: JSONValue?
     /// A reference answer, for verifiers and evaluations.
     package var answer: String?
-    /// Label of the teacher that grades this prompt; empty where there are no teachers.
-    package var teacher: String
+    /// Label of the teacher that grades this prompt; nil where there are no teachers.
+    package var teacher: String?
     package var tags: [String]
     /// A response to imitate.
     package var response: String?
@@ -39,7 +40,7 @@ package struct PromptLine: Sendable, Equatable {
     package var check: AnswerCheck?
 
     package init(
-        messages: [Message], tools: JSONValue? = nil, answer: String? = nil, teacher: String, tags: [String] = [],
+        messages: [Message], tools: JSONValue? = nil, answer: String? = nil, teacher: String?, tags: [String] = [],
         response: String? = nil, check: AnswerCheck? = nil
     ) {
         self.messages = messages

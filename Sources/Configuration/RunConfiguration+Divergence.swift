@@ -24,21 +24,22 @@ extension RunConfiguration {
         conflict("objective.log_ratio_limit", method.logRatioLimit != standard.logRatioLimit, useless)
         conflict("objective.teacher_mix", method.teacherMix != standard.teacherMix, useless)
         conflict("objective.loss", !kind.usesReward && method.loss != standard.loss, useless)
+        let isFull = method.support == .full
         conflict(
-            "objective.support", method.support == .full,
-            "the whole vocabulary cannot be compared yet; set it to top_k")
+            "objective.top_k", isFull && method.topK != standard.topK,
+            "with objective.support full all tokens are compared; leave it out")
         conflict(
             "objective.top_k_from", method.topKFrom != .teacher,
-            "the student's own tokens cannot be asked about yet; set it to teacher")
+            "the student's own tokens cannot be asked about yet; set it to teacher, or objective.support to full")
         conflict(
             "student.engine", student.engine == .torch,
             "torch trains on sampled tokens alone, and this run has \(chosen); use native, or sampled")
         for (label, teacher) in usedTeachers.sorted(by: { $0.key < $1.key }) {
             let key = "teachers.\(label)"
             conflict(
-                "\(key).server", teacher.server.isGiven,
-                "servers are asked for the sampled token alone, and this run has \(chosen); give the model itself, or use "
-                    + "sampled")
+                "\(key).server", teacher.server.isGiven && teacher.server.kind != .vllm,
+                "such a server is asked for the sampled token alone, and this run has \(chosen); use vllm, give the model "
+                    + "itself, or use sampled")
             conflict(
                 "\(key).engine", teacher.engine == .torch,
                 "torch grades the sampled token alone, and this run has \(chosen); use native, or sampled")

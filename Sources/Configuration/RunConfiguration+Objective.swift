@@ -11,7 +11,7 @@ extension RunConfiguration {
             missing.append(
                 ("teachers", "missing; name at least one teacher: 'teachers: { default: { model: ... } }'"))
         }
-        if data.prompts.isEmpty, data.task.isEmpty {
+        if data.prompts == nil, data.task == nil {
             missing.append(("data.prompts", "missing; a path: JSON lines of training prompts; or name a data.task"))
         }
         return missing
@@ -20,20 +20,20 @@ extension RunConfiguration {
     /// Settings that cannot go together.
     var contradictions: [(key: String, message: String)] {
         var found: [(key: String, message: String)] = []
-        if !data.task.isEmpty {
-            if !data.prompts.isEmpty { found.append(("data.task", "data.prompts is given too; give one")) }
+        if let task = data.task {
+            if data.prompts != nil { found.append(("data.task", "data.prompts is given too; give one")) }
             do {
-                _ = try ExerciseGenerator(data.task)
+                _ = try ExerciseGenerator(task)
             } catch {
                 found.append(("data.task", error.message))
             }
         }
         let fields = data.fields
-        if fields != PromptFields(), fields.prompt.isEmpty == fields.messages.isEmpty {
+        if fields != PromptFields(), (fields.prompt == nil) == (fields.messages == nil) {
             found.append(
                 (
                     "data.fields",
-                    fields.prompt.isEmpty
+                    fields.prompt == nil
                         ? "names neither 'prompt' nor 'messages', of which a prompt is made"
                         : "names both 'prompt' and 'messages'; give one"
                 ))
@@ -72,20 +72,21 @@ extension RunConfiguration {
 
     private var ungradedContradictions: [(key: String, message: String)] {
         let standard = RunConfiguration.Method()
-        return [
-            ("objective.log_ratio_limit", objective.logRatioLimit != standard.logRatioLimit),
-            ("objective.teacher_mix", objective.teacherMix != standard.teacherMix),
-            ("objective.divergence", objective.divergence != .sampled),
-        ].filter(\.1).map { key, _ in
-            (
-                key,
-                key == "objective.divergence"
-                    ? "compares student and teacher, which a run with objective.kind \(objective.kind.rawValue) does not; "
-                        + "leave it out"
-                    : "bounds the ratio of student and teacher, which a run with objective.kind \(objective.kind.rawValue) "
-                        + "does not have; leave it out"
-            )
+        let run = "a run with objective.kind \(objective.kind.rawValue)"
+        var found: [(key: String, message: String)] = []
+        if objective.logRatioLimit != standard.logRatioLimit {
+            found.append(("objective.log_ratio_limit", Self.noRatio(run)))
         }
+        if objective.teacherMix != standard.teacherMix { found.append(("objective.teacher_mix", Self.noRatio(run))) }
+        if objective.divergence != .sampled {
+            let message = "compares student and teacher, which \(run) does not; leave it out"
+            found.append(("objective.divergence", message))
+        }
+        return found
+    }
+
+    private static func noRatio(_ run: String) -> String {
+        "bounds the ratio of student and teacher, which \(run) does not have; leave it out"
     }
 }
 
@@ -122,7 +123,12 @@ extension RunConfiguration.Method {
     }
 
     /// The teacher's most probable tokens that grades of training rollouts come with; 0: none.
-    package var gradedTokens: Int { kind.run.grader == .teachers && divergence != .sampled ? topK : 0 }
+    package var gradedTokens: Int { comparesDistributions && support == .topK ? topK : 0 }
+
+    /// Whether the trainer has its teachers' heads, and gets their last hidden states.
+    package var sharesHeads: Bool { comparesDistributions && support == .full }
+
+    private var comparesDistributions: Bool { kind.run.grader == .teachers && divergence != .sampled }
 
     /// The loss with those parameters that are its own.
     private var surrogate: Loss {

@@ -66,7 +66,7 @@ extension RunConfiguration {
                 )
             }
         }
-        if evaluation.every > 0 && data.heldout.isEmpty && data.task.isEmpty {
+        if evaluation.every > 0 && data.heldout == nil && data.task == nil {
             warnings.append("data.heldout: not given, so evaluation.every has no effect")
         }
         if evaluation.stopAtKL > 0, kind.grader != .teachers {

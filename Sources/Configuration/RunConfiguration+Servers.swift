@@ -14,12 +14,14 @@ extension RunConfiguration {
         package var kind = Kind.vllm
         /// `http://HOST:PORT`; none: there is no server.
         package var urls: [String] = []
-        /// The name of the model there; empty: the only one.
-        package var model = ""
+        /// The name of the model there; nil: the only one.
+        package var model: String?
         /// File with the key that requests carry.
-        package var keyFile = ""
-        /// PEM file of the authorities that are trusted.
-        package var authorityFile = ""
+        package var keyFile: String?
+        /// PEM file of the authorities that are trusted; nil: the system's.
+        package var authorityFile: String?
+        /// Seconds that a server may take to answer for the first time.
+        package var startTimeoutSeconds = 60.0
         /// Seconds that one request may take.
         package var timeoutSeconds = 300.0
         /// Most requests that one server has at once.
@@ -49,7 +51,7 @@ extension RunConfiguration {
         for (label, teacher) in usedTeachers.sorted(by: { $0.key < $1.key }) where teacher.server.isGiven {
             let key = "teachers.\(label)"
             if let reason = teacher.server.kind.refusal { found.append(("\(key).server.kind", reason)) }
-            if teacher.tokenizer.isEmpty {
+            if teacher.tokenizer == nil {
                 found.append(
                     (
                         "\(key).tokenizer",
@@ -122,7 +124,7 @@ extension RunConfiguration {
         var servers = usedTeachers.sorted { $0.key < $1.key }.map { ("teachers.\($0.key).server", $0.value.server) }
         servers.append(("rollout.server", rollout.server))
         var warnings = servers.filter { name, server in
-            !server.keyFile.isEmpty && !server.isLocal && server.urls.contains { $0.hasPrefix("http://") }
+            server.keyFile != nil && !server.isLocal && server.urls.contains { $0.hasPrefix("http://") }
         }.map {
             "\($0.0).key_file: the key travels in plain text to an http:// address; use https:// beyond a private network"
         }

@@ -34,113 +34,30 @@ package struct RunConfiguration: Sendable, Equatable {
 
     package init() {}
 
-    /// Element type of weights and activations; log-probabilities and the optimizer are always f32.
-    package enum DType: String, Sendable, CaseIterable { case bf16, f32 }
-
-    /// A model and the precision it is run in.
-    package struct Model: Sendable, Equatable {
-        /// Hugging Face folder, GGUF file, or folder with one GGUF.
-        package var model = ""
-        package var dtype = DType.bf16
-        /// Folder of the tokenizer of a teacher whose files are elsewhere.
-        package var tokenizer = ""
-        /// How much of the student's tokenizer a teacher's must have; of a student it has no meaning.
-        package var tokenMap = TokenMap.strict
-        /// The servers that have it; none: this program computes it.
-        package var server = Server()
-        /// Who trains it; who grades or samples with a teacher.
-        package var engine = Engine.native
-        package init() {}
-    }
-
-    /// How much of the student's tokenizer a teacher's must have: all that turns text into ids and back, or every token
-    /// that may stand in a response, with its id, and the same ids for the prompts.
-    package enum TokenMap: String, Sendable, CaseIterable { case strict, shared }
-
-    /// Who computes a model.
-    package enum Engine: String, Sendable, CaseIterable { case native, torch }
-
-    /// The processes of the torch engine.
-    package struct Torch: Sendable, Equatable {
-        /// The program with torch and transformers.
-        package var python = "python3"
-        package var processes = 1
-        package var device = Device.auto
-        package var dtype = DType.auto
-        /// Whether activations are computed again in the backward pass instead of kept.
-        package var recompute = true
-        package var attention = Attention.auto
-        package var compile = false
-        /// What a sampler may have of the memory that its GPU has left.
-        package var cache = 0.5
-        package init() {}
-
-        package enum Device: String, Sendable, CaseIterable { case auto, cpu, cuda }
-        package enum DType: String, Sendable, CaseIterable { case auto, bf16, f32 }
-        /// Implementations of attention, as transformers names them.
-        package enum Attention: String, Sendable, CaseIterable {
-            case auto, eager, sdpa
-            case flashAttention2 = "flash_attention_2"
-            case flashAttention3 = "flash_attention_3"
-            case flexAttention = "flex_attention"
-        }
-    }
-
-    /// The shape of a model from scratch.
-    package struct Shape: Sendable, Equatable {
-        /// 0: no model is made.
-        package var layers = 0
-        package var hidden = 128
-        package var heads = 4
-        package var keyValueHeads = 4
-        package var intermediate = 384
-        package var context = 256
-        /// Seed of the random weights.
-        package var seed = 1
-        package init() {}
-    }
-
-    /// Low-rank adapters.
-    package struct LoRA: Sendable, Equatable {
-        /// 0: all weights are trained.
-        package var rank = 0
-        /// What the adapters add is multiplied by `alpha / rank`.
-        package var alpha = 32.0
-        /// Projections that have adapters; empty: all.
-        package var targets: [String] = []
-        /// Seed of the random values that the adapters begin with.
-        package var seed = 1
-        package init() {}
-
-        /// Names that `targets` may have; the last two are those of models that fuse what the others have apart.
-        package static let targetNames = [
-            "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj",
-        ]
-    }
-
+    /// What the student is asked.
     package struct Data: Sendable, Equatable {
-        /// File of training prompts.
-        package var prompts = ""
-        /// File of held-out prompts; empty: those of the task, or no evaluation.
-        package var heldout = ""
+        /// File of training prompts; nil: those of the task.
+        package var prompts: String?
+        /// File of held-out prompts; nil: those of the task, or no evaluation.
+        package var heldout: String?
         /// The files' own names of what a prompt is read from.
         package var fields = PromptFields()
         /// What becomes of prompts that leave no room for a response.
         package var overlong = Overlong.drop
         /// A generated task instead of `prompts`.
-        package var task = ""
+        package var task: String?
         /// Different training problems of the task that are asked; supervised runs take as many as they need.
         package var taskPrompts = 4096
         /// Held-out problems of the task.
         package var heldoutCount = 128
         /// `auto` or the name of a chat template.
         package var template = "auto"
-        /// Variables for the template: a mapping in JSON, empty without any.
-        package var templateArguments = ""
-        /// The system message of prompts that have none; empty: no message.
-        package var systemPrompt = ""
-        /// The day that templates take for today, such as 2024-07-26; empty: that very day.
-        package var date = ""
+        /// Variables for the template: a mapping in JSON, nil without any.
+        package var templateArguments: String?
+        /// The system message of prompts that have none; nil: no message.
+        package var systemPrompt: String?
+        /// The day that templates take for today, such as 2024-07-26; nil: that very day.
+        package var date: String?
         package var promptsPerStep = 8
         package var samplesPerPrompt = 4
         /// Whether each pass over the prompts has an order of its own, drawn from the seed.
@@ -150,6 +67,7 @@ package struct RunConfiguration: Sendable, Equatable {
         package enum Overlong: String, Sendable, CaseIterable { case refuse, drop, truncate }
     }
 
+    /// How responses are drawn.
     package struct Sampling: Sendable, Equatable {
         package var maxTokens = 128
         package var temperature = 1.0
@@ -210,10 +128,11 @@ package struct RunConfiguration: Sendable, Equatable {
             case topK = "top_k"
         }
 
-        /// Whose most probable tokens are compared each for itself.
+        /// The one whose most probable tokens are compared each for itself.
         package enum TopKFrom: String, Sendable, CaseIterable { case teacher, student, union }
     }
 
+    /// How a step changes the student, and how many there are.
     package struct Training: Sendable, Equatable {
         package var steps = 100
         package var learningRate = 1e-4
@@ -240,6 +159,7 @@ package struct RunConfiguration: Sendable, Equatable {
         package init() {}
     }
 
+    /// The processes of the run, and how they meet.
     package struct Pipeline: Sendable, Equatable {
         /// How many versions behind the learner a sample's weights may be when it is trained on.
         package var maxStaleness = 0
@@ -264,18 +184,19 @@ package struct RunConfiguration: Sendable, Equatable {
     /// Files of keys. With any of them everything is encrypted, and only known keys are let in.
     package struct Security: Sendable, Equatable {
         /// Secret key of the learner.
-        package var learnerKey = ""
+        package var learnerKey: String?
         /// Public keys that may join as rollout workers, and as scorers.
-        package var rolloutClients = ""
-        package var scorerClients = ""
+        package var rolloutClients: String?
+        package var scorerClients: String?
         /// The learner's public key, for those that connect to it.
-        package var learnerPublicKey = ""
+        package var learnerPublicKey: String?
         /// Secret keys of rollout workers and of scorers.
-        package var rolloutKey = ""
-        package var scorerKey = ""
+        package var rolloutKey: String?
+        package var scorerKey: String?
         package init() {}
     }
 
+    /// When the student is evaluated, and with which result the run ends.
     package struct Evaluation: Sendable, Equatable {
         /// Steps between evaluations; 0: none.
         package var every = 10
@@ -288,6 +209,7 @@ package struct RunConfiguration: Sendable, Equatable {
         package init() {}
     }
 
+    /// When checkpoints are written, and how long they are kept.
     package struct Checkpoint: Sendable, Equatable {
         /// Steps between checkpoints; 0: only at the end and when interrupted.
         package var every = 10

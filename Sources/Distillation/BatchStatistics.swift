@@ -17,6 +17,7 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     private var tailSum = 0.0
     private var teacherTailSum = 0.0
     private var divergenceTokens = 0
+    private var tailedTokens = 0
     private var entropySum = 0.0
     private var entropyTokens = 0
     private var stalenessSum: UInt64 = 0
@@ -69,10 +70,16 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     ///   - loss: its part of the loss, before the division by the batch's number of tokens.
     ///   - tail, teacherTail: what student and teacher give to the tokens that are not listed, as probabilities.
     package mutating func add(divergence: Double, loss: Double, tail: Double, teacherTail: Double) {
-        divergenceSum += divergence
-        lossSum += loss
+        add(divergence: divergence, loss: loss)
         tailSum += tail
         teacherTailSum += teacherTail
+        tailedTokens += 1
+    }
+
+    /// Adds a position whose distributions were compared over all tokens.
+    package mutating func add(divergence: Double, loss: Double) {
+        divergenceSum += divergence
+        lossSum += loss
         divergenceTokens += 1
     }
 
@@ -144,15 +151,13 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
         limitedTokens == 0 ? nil : Double(clampedTokens) / Double(limitedTokens)
     }
     /// Mean divergence of the distributions that were compared, in nats a token; nil where none were.
-    package var divergence: Double? { meanOfCompared(divergenceSum) }
-    /// Mean probability of the tokens that were not listed, under the weights being trained; nil where none were.
-    package var tail: Double? { meanOfCompared(tailSum) }
-    /// The same under the teacher.
-    package var teacherTail: Double? { meanOfCompared(teacherTailSum) }
-
-    private func meanOfCompared(_ sum: Double) -> Double? {
-        divergenceTokens == 0 ? nil : sum / Double(divergenceTokens)
+    package var divergence: Double? {
+        divergenceTokens == 0 ? nil : divergenceSum / Double(divergenceTokens)
     }
+    /// Mean probability of the tokens that were not listed, under the weights being trained; nil where none were.
+    package var tail: Double? { tailedTokens == 0 ? nil : tailSum / Double(tailedTokens) }
+    /// The same under the teacher.
+    package var teacherTail: Double? { tailedTokens == 0 ? nil : teacherTailSum / Double(tailedTokens) }
 
     /// Mean of completed steps minus policy version, over tokens.
     package var stalenessMean: Double { Double(stalenessSum) / Double(max(tokens, 1)) }

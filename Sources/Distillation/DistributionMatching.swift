@@ -30,6 +30,14 @@ package struct DistributionMatching: Sendable, Equatable, Codable {
             tokenCount: tokenCount, version: version, statistics: &statistics)
     }
 
+    /// What each token's divergence weighs in the loss.
+    package func weight(tokenCount: Int) -> Double { coefficient / Double(max(tokenCount, 1)) }
+
+    /// Notes the divergences of one response's tokens, taken over the whole vocabulary.
+    package func note(_ divergences: [Double], statistics: inout BatchStatistics) {
+        for value in divergences { statistics.add(divergence: value, loss: coefficient * value) }
+    }
+
     /// How the logits of one response's classes are pulled: dL/dz_j = pull_j - p_j sum of all pulls of the position.
     /// - Parameters:
     ///   - current: log p of the teacher's listed tokens and of the tail, which is last, position by position.
@@ -39,7 +47,7 @@ package struct DistributionMatching: Sendable, Equatable, Codable {
         of scored: ScoredTrajectory, current: [Float], tokenCount: Int, statistics: inout BatchStatistics
     ) -> [Float] {
         guard let top = scored.top else { return [] }
-        let width = top.count + 1, scale = coefficient / Double(max(tokenCount, 1))
+        let width = top.count + 1, scale = weight(tokenCount: tokenCount)
         precondition(current.count == top.tails.count * width, "one log-probability a class")
         var pulls = [Float](repeating: 0, count: current.count)
         for position in top.tails.indices {

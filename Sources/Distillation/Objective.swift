@@ -7,7 +7,7 @@ package enum Objective: Sendable, Equatable, Codable {
     case imitation
     /// Responses that the student sampled are made likelier or less likely, by their advantages.
     case policyGradient(PolicyGradient)
-    /// At every token of what the student sampled its distribution is brought nearer to its teacher's.
+    /// The student's distribution is brought nearer to its teacher's at every token of what it sampled.
     case distribution(DistributionMatching)
 
     /// Whether responses are imitated.
@@ -65,6 +65,11 @@ package enum Objective: Sendable, Equatable, Codable {
                 of: scored, current: current, rewardAdvantage: rewardAdvantage, tokenCount: tokenCount,
                 version: version, statistics: &statistics)
         }
+    }
+
+    /// How whole distributions are compared; nil: they are not.
+    package var distribution: DistributionMatching? {
+        if case .distribution(let method) = self { method } else { nil }
     }
 
     /// Whether a trajectory has classes of tokens besides the sampled one, whose log-probabilities `pulls` asks for: those

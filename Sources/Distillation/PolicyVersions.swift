@@ -3,6 +3,7 @@
 ///
 /// Read as a sequence, it has one version a token.
 package struct PolicyVersions: Sendable, Equatable {
+    /// Neighbouring tokens of one version.
     package struct Run: Sendable, Equatable {
         package var version: UInt64
         /// Tokens, at least 1.

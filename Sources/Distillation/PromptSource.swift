@@ -12,18 +12,18 @@ package struct Prompt: Sendable, Equatable {
     package var text: String
     /// What judges its responses.
     package var check: AnswerCheck?
-    /// A response whose cross-entropy an evaluation measures, stop token included; empty: none.
-    package var responseIDs: [Int32]
+    /// A response whose cross-entropy an evaluation measures, stop token included; nil: none.
+    package var responseIDs: [Int32]?
     /// Tokens that the contexts of its models leave for a response, at least 1.
     package var room: Int
-    /// What is asked, for a person: the last message; empty: it is the whole text.
-    package var question: String
+    /// What is asked, for a person: the last message; nil: it is the whole text.
+    package var question: String?
     /// What a person sorts `samples.jsonl` by.
     package var tags: [String]
 
     package init(
         ids: [Int32], teacher: String?, sampler: String? = nil, text: String = "", check: AnswerCheck? = nil,
-        responseIDs: [Int32] = [], room: Int = .max, question: String = "", tags: [String] = []
+        responseIDs: [Int32]? = nil, room: Int = .max, question: String? = nil, tags: [String] = []
     ) {
         self.ids = ids
         self.teacher = teacher

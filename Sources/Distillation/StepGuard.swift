@@ -1,5 +1,6 @@
 /// What a run does with a step that would spoil the student.
 package struct StepGuard: Sendable, Equatable {
+    /// What becomes of a bad step.
     package enum Reaction: String, Sendable, CaseIterable {
         /// The batch is given up, and the run goes on with the next.
         case skip
@@ -73,6 +74,7 @@ package struct StepGuard: Sendable, Equatable {
 
 /// Why a step must not be taken.
 package struct StepFlaw: Sendable, Equatable {
+    /// What is wrong with the step.
     package enum Kind: Sendable {
         /// A grade, the loss or the gradient is no number.
         case notFinite
@@ -114,6 +116,7 @@ extension ScoredTrajectory {
     /// Whether every log-probability of student and teacher is a number.
     package var isFinite: Bool {
         trajectory.behaviourLogprobs.areFinite && teacherLogprobs.areFinite && top?.areFinite ?? true
+            && hidden?.areFinite ?? true
     }
 
     /// Mean of b - t over the response's tokens.

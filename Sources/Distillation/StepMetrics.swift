@@ -39,7 +39,7 @@ package struct StepMetrics: Sendable, Equatable, Codable {
 /// What a training step saw and did.
 package struct TrainingMetrics: Sendable, Equatable, Codable {
     package var loss: Double
-    /// Nil without teachers.
+    /// The mean reverse KL from the teachers, in nats a token; nil without teachers.
     package var teacherKL: Double?
     package var entropy: Double?
     /// Importance ratios; nil where responses are imitated.

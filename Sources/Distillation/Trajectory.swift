@@ -84,18 +84,21 @@ package struct ScoredTrajectory: Sendable, Equatable {
     package var teacherLogprobs: [Float]
     /// The teacher's distribution at each response token; nil where it was not asked for.
     package var top: TopTokens?
+    /// The teacher's last hidden states at the response tokens; nil where they were not asked for.
+    package var hidden: HiddenStates?
     /// What the prompt's verifier says; nil where it has none.
     package var verdict: Verdict?
     /// Label of the teacher that sampled it; nil: the student did.
     package var sampler: String?
 
     package init(
-        trajectory: Trajectory, teacherLogprobs: [Float], top: TopTokens? = nil, verdict: Verdict? = nil,
-        sampler: String? = nil
+        trajectory: Trajectory, teacherLogprobs: [Float], top: TopTokens? = nil, hidden: HiddenStates? = nil,
+        verdict: Verdict? = nil, sampler: String? = nil
     ) {
         self.trajectory = trajectory
         self.teacherLogprobs = teacherLogprobs
         self.top = top
+        self.hidden = hidden
         self.verdict = verdict
         self.sampler = sampler
     }

@@ -2,8 +2,8 @@
 package protocol Backend: Sendable {
     /// Identifies everything that maps text to ids; the learner refuses a worker whose tokenizer differs from its own.
     var tokenizerFingerprint: String { get }
-    /// Equal where log-probabilities have the same bits; empty: not known. The learner warns of a member that differs.
-    var arithmetic: String { get }
+    /// Equal where log-probabilities have the same bits; nil: not known. The learner warns of a member that differs.
+    var arithmetic: String? { get }
     /// Whether results are functions of their arguments, to the last bit; otherwise two runs of one seed differ, and the
     /// learner says so and measures how far sampler and trainer are apart.
     var isReproducible: Bool { get }
@@ -12,7 +12,7 @@ package protocol Backend: Sendable {
 }
 
 extension Backend {
-    package var arithmetic: String { "" }
+    package var arithmetic: String? { nil }
     package var isReproducible: Bool { true }
     package var trouble: String? { nil }
 }

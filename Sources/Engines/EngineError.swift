@@ -1,7 +1,14 @@
 /// Why an engine cannot go on, in one line.
 package struct EngineError: Error, CustomStringConvertible, Sendable {
     package let message: String
-    package init(_ message: String) { self.message = message }
+    /// Whether nobody is there who would compute, such as a server: that may be otherwise at another time.
+    package let isAbsence: Bool
+
+    package init(_ message: String, isAbsence: Bool = false) {
+        self.message = message
+        self.isAbsence = isAbsence
+    }
+
     package var description: String { message }
 }
 

@@ -5,11 +5,16 @@ package struct TrainerOptions: Sendable, Equatable {
     /// Most tokens of one forward and backward pass.
     package var tokenBudget: Int
     package var optimizer: AdamWSettings
+    /// Teachers with whose whole distributions the student is compared, by label: the trainer reads their heads.
+    package var heads: [String: ModelReference]
 
-    package init(threads: Int, tokenBudget: Int, optimizer: AdamWSettings) {
+    package init(
+        threads: Int, tokenBudget: Int, optimizer: AdamWSettings, heads: [String: ModelReference] = [:]
+    ) {
         self.threads = threads
         self.tokenBudget = tokenBudget
         self.optimizer = optimizer
+        self.heads = heads
     }
 }
 

@@ -15,13 +15,13 @@ package struct ModelDescription: Sendable {
     package var contextLength: Int
     /// Ids are below this.
     package var vocabularySize: Int
-    /// Nil: not known, and so not counted.
+    /// The cost of a forward pass; nil: it is not known, and so not counted.
     package var forwardCost: PassCost?
     /// Cost of a forward and backward pass that trains it; nil: three times the forward pass.
     package var trainingCost: PassCost?
     /// Parts of the model that are not read, as its files call them: "vision_tower".
     package var leftOut: [String] = []
-    /// Nil where the model is known by this description alone.
+    /// How it reads and writes text; nil where the model is known by this description alone.
     package var text: ModelText?
 
     /// A model whose tokenizer is at hand.

@@ -14,12 +14,16 @@ package protocol ScoringBackend: Backend {
     /// The most tokens of whose probability it can tell at every position beside the response's; 0: none.
     var mostTopTokens: Int { get }
 
+    /// The head that makes logits of the last hidden states, where it can give these; nil: it cannot.
+    var sharedHead: SharedHead? { get }
+
     /// What every task asks for, with the promises of `score`.
     func grade(_ tasks: [ScoreTask]) async throws -> [Grade]
 }
 
 extension ScoringBackend {
     package var mostTopTokens: Int { 0 }
+    package var sharedHead: SharedHead? { nil }
 
     package func grade(_ tasks: [ScoreTask]) async throws -> [Grade] {
         if let task = tasks.first(where: { $0.request != .sampled }) {

@@ -6,14 +6,14 @@ package struct ServerReference: Sendable, Equatable {
     package var kind: Kind
     /// Addresses of servers that all have this model, at least one: `http://HOST:PORT`.
     package var urls: [String]
-    /// The name under which they have it; empty: the only one they have.
-    package var model: String
-    /// File with the key that requests carry, which nobody but its owner may read; empty: none.
-    package var keyFile = ""
-    /// PEM file of the authorities that are trusted; empty: the system's.
-    package var authorityFile = ""
-    /// The same model's files, for a comparison when it starts; empty: they are not here.
-    package var files = ""
+    /// The name under which they have it; nil: the only one they have.
+    package var model: String?
+    /// File with the key that requests carry, which nobody but its owner may read; nil: they carry none.
+    package var keyFile: String?
+    /// PEM file of the authorities that are trusted; nil: the system's.
+    package var authorityFile: String?
+    /// The same model's files, for a comparison when it starts; nil: they are not here.
+    package var files: String?
     /// Time that one request may take.
     package var timeout = Duration.seconds(300)
     /// Most requests that one server is given at once, at least 1.
@@ -26,10 +26,12 @@ package struct ServerReference: Sendable, Equatable {
     package var patience = Duration.seconds(60)
     /// Whether it is brought the weights that are trained; otherwise it keeps its own.
     package var takesWeights = false
+    /// Most probable tokens that it is asked for at every position beside the given one.
+    package var topTokens = 0
     /// Where the user can mend what does not fit: a configuration's section.
     package var key: String
 
-    package init(kind: Kind, urls: [String], model: String, key: String) {
+    package init(kind: Kind, urls: [String], model: String?, key: String) {
         self.kind = kind
         self.urls = urls
         self.model = model

@@ -24,6 +24,9 @@ package protocol TrainedModel: Backend {
 /// A student that is trained: what the learner needs of an engine. The learner goes on answering heartbeats and granting
 /// leases while one trains.
 package protocol TrainingBackend: TrainedModel {
+    /// The teachers' heads that it has read, by label.
+    var teacherHeads: [String: SharedHead] { get }
+
     /// One optimizer step. `batch` is sorted by id, so that the samples of a group are neighbours; the result depends
     /// on the batch, the objective, the learning rate and the state, and on nothing else.
     ///
@@ -33,6 +36,10 @@ package protocol TrainingBackend: TrainedModel {
     func step(
         _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
     ) async throws -> StepResult
+}
+
+extension TrainingBackend {
+    package var teacherHeads: [String: SharedHead] { [:] }
 }
 
 /// What an optimizer step tells.

@@ -6,13 +6,17 @@ package struct TrainingBatch: Sendable {
     /// A prompt, which carries no loss, and its response.
     package struct Sequence: TokenSequenceHolder, Sendable, Equatable {
         package var tokens: TokenSequence
-        /// At which s is taken, the one that was sampled at; 0 counts as 1.
+        /// The temperature at which s is taken, the one that was sampled at; 0 counts as 1.
         package var temperature: Float
         /// Whether the response was drawn from a model token by token, or is given as a text.
         package var isDrawn: Bool
         /// Tokens of every position of the response, so many each and ascending, that are classes of their own beside all
         /// others together; none: there are no classes, and the response's tokens alone are asked about.
         package var classIDs: [Int32] = []
+        /// The last hidden states of the teacher of this label, at every position of the response, with whose whole
+        /// distribution the student's is compared; nil: with none.
+        package var hidden: HiddenStates?
+        package var teacher = ""
 
         package init(_ tokens: TokenSequence, temperature: Float, isDrawn: Bool) {
             self.tokens = tokens
@@ -29,8 +33,13 @@ package struct TrainingBatch: Sendable {
     /// that for each of the others. Asked after `gradient` of a sequence that has classes.
     package let pulls: @Sendable (_ index: Int, _ current: [Float], _ statistics: inout BatchStatistics) -> [Float]
 
-    /// Whether some sequence has classes, which not every trainer knows.
-    package var hasClasses: Bool { sequences.contains { !$0.classIDs.isEmpty } }
+    /// How sequences with hidden states are compared: L has weight times the sum of the divergences of their positions.
+    package let comparison: (divergence: Divergence, weight: Double)?
+    /// Told the divergences of such a sequence, one a response token.
+    package let compared: @Sendable (_ index: Int, _ divergences: [Double], _ statistics: inout BatchStatistics) -> Void
+
+    /// Whether some sequence needs more than its own tokens' log-probabilities, which not every trainer knows.
+    package var hasClasses: Bool { sequences.contains { !$0.classIDs.isEmpty || $0.hidden != nil } }
 
     /// What the method makes of responses.
     /// - Parameter version: completed steps before this one.
@@ -41,6 +50,9 @@ package struct TrainingBatch: Sendable {
             var sequence = Sequence(
                 scored.trajectory.tokens, temperature: objective.temperature(of: scored.trajectory), isDrawn: true)
             if objective.hasClasses(scored) { sequence.classIDs = scored.top?.ids ?? [] }
+            if objective.distribution != nil, let hidden = scored.hidden {
+                (sequence.hidden, sequence.teacher) = (hidden, scored.trajectory.teacher ?? "")
+            }
             return sequence
         }
         gradient = { index, current, statistics in
@@ -51,6 +63,9 @@ package struct TrainingBatch: Sendable {
         pulls = { index, current, statistics in
             objective.pulls(of: batch[index], current: current, tokenCount: tokenCount, statistics: &statistics)
         }
+        let method = objective.distribution
+        comparison = method.map { ($0.divergence, $0.weight(tokenCount: tokenCount)) }
+        compared = { _, divergences, statistics in method?.note(divergences, statistics: &statistics) }
     }
 
     /// The mean cross-entropy of given responses.
@@ -62,6 +77,8 @@ package struct TrainingBatch: Sendable {
             return crossEntropyGradient(current: current, tokenCount: tokenCount, statistics: &statistics)
         }
         pulls = { _, _, _ in [] }
+        comparison = nil
+        compared = { _, _, _ in }
     }
 }
 

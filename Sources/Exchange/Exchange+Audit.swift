@@ -30,9 +30,14 @@ extension Exchange {
                 guard scored.teacherLogprobs.count == grades else {
                     return "\(item.id) has \(scored.teacherLogprobs.count) grades"
                 }
-                let listed = scored.trajectory.isGraded ? gradeRequest(item).topCount : 0
+                let teacher = scored.trajectory.teacher, request = gradeRequest(item, of: teacher)
+                let listed = scored.trajectory.isGraded ? request.topCount : 0
                 guard grades == 0 || !scored.teacherLogprobs.areFinite || scored.top?.count ?? 0 == listed else {
                     return "\(item.id) lists \(scored.top?.count ?? 0) tokens a position, not \(listed)"
+                }
+                let size = request == .hidden ? teacher.flatMap { plan.heads[$0]?.hiddenSize } : nil
+                guard grades == 0 || !scored.teacherLogprobs.areFinite || scored.hidden?.size == size else {
+                    return "\(item.id) has hidden states of \(scored.hidden?.size ?? 0) numbers, not \(size ?? 0)"
                 }
             }
         }

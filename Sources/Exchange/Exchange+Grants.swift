@@ -63,7 +63,7 @@ extension Exchange {
             grants[peer, default: []].append(
                 ScoreTask(
                     id: item.id, kind: item.kind, teacher: teacher, tokens: trajectory.tokens, leaseID: id,
-                    request: gradeRequest(item)))
+                    request: gradeRequest(item, of: teacher)))
         }
         return actions
             + grants.sorted { $0.key.description < $1.key.description }
@@ -71,9 +71,10 @@ extension Exchange {
     }
 
     /// What is asked for at every token: only what is trained on needs more than the sampled one.
-    func gradeRequest(_ item: WorkItem) -> GradeRequest {
-        plan.topTokens > 0 && item.kind == .train
-            ? .top(plan.topTokens, below: options.vocabularySize) : .sampled
+    func gradeRequest(_ item: WorkItem, of teacher: String?) -> GradeRequest {
+        guard item.kind == .train else { return .sampled }
+        if let teacher, plan.heads[teacher] != nil { return .hidden }
+        return plan.topTokens > 0 ? .top(plan.topTokens, below: options.vocabularySize) : .sampled
     }
 
     /// The first trajectory for which some scorer has room.

@@ -52,7 +52,8 @@ extension Exchange {
             return acceptScores(message.scores, peer, now)
         case .goodbye(let goodbye):
             let left = note(.info, "\(member.name) left: \(goodbye.reason)")
-            return [left] + remove(peer)
+            remove(peer)
+            return [left]
         case .weightsRequest(let request):
             return [.serveWeights(request, to: peer)]
         default: return []  // No other is a member's, but for the two that strangers send too, see above.
@@ -85,7 +86,7 @@ extension Exchange {
                     .warning,
                     "\(member.name) has been silent for \((now - member.lastSign).components.seconds) s: "
                         + "its \(member.held.count) leases are issued again"))
-            actions += remove(member.peer)
+            remove(member.peer)
         }
         for (id, lease) in leases.byNumber where now > lease.deadline {
             actions.append(
@@ -120,19 +121,19 @@ extension Exchange {
     private mutating func welcome(_ hello: Hello, _ peer: PeerID, _ now: Duration) -> [Action] {
         if let finished { return [.send(.shutdown(Shutdown(reason: finished)), to: peer)] }
         if let reject = refusal(hello) {
-            return remove(peer) + [
-                .send(.reject(reject), to: peer), note(.warning, "\(hello.name) was refused: \(reject.message)"),
-            ]
+            remove(peer)
+            return [.send(.reject(reject), to: peer), note(.warning, "\(hello.name) was refused: \(reject.message)")]
         }
         if let reject = clash(hello, peer) {
             return [.send(.reject(reject), to: peer), note(.warning, "\(peer) was refused: \(reject.message)")]
         }
         // It may say hello again before it hears the welcome.
         let isKnown = members[peer]?.name == hello.name
-        var actions = remove(peer)
+        remove(peer)
+        var actions: [Action] = []
         // A restarted process takes its predecessor's place at once, without waiting for its silence to be noticed.
         for other in members.all where other.name == hello.name {
-            actions += remove(other.peer)
+            remove(other.peer)
             let message = "another process has joined as '\(hello.name)'; give every process a name of its own"
             actions.append(.send(.reject(Reject(code: .nameInUse, message: message)), to: other.peer))
         }
@@ -167,99 +168,6 @@ extension Exchange {
         return actions
     }
 
-    /// What a member's other arithmetic means; nil when it has the learner's, or one of them is not known.
-    private func difference(_ hello: Hello) -> String? {
-        guard !options.arithmetic.isEmpty, !hello.arithmetic.isEmpty, hello.arithmetic != options.arithmetic else {
-            return nil
-        }
-        let what =
-            hello.role == .rollout
-            ? "importance ratios of its samples are nearly 1 where they should be 1"
-            : "grades depend, in their last digits, on which scorer gives them"
-        return "\(hello.name) rounds otherwise than the learner (another CPU, opd or oneDNN): \(what); "
-            + "a run can be repeated bit for bit on CPUs of one kind only"
-    }
-
-    /// What a newcomer must not do to those who are there; nil when it does nothing of the kind.
-    private func clash(_ hello: Hello, _ peer: PeerID) -> Reject? {
-        if members[peer] == nil, members.count >= options.memberLimit {
-            return Reject(code: .invalidRequest, message: "the run has \(members.count) members, which is the most")
-        }
-        guard members.all.contains(where: { $0.name == hello.name && $0.peer.key != peer.key }) else { return nil }
-        return Reject(
-            code: .nameInUse,
-            message: "a process with another key has joined as '\(hello.name)'; give every process a name of its own")
-    }
-
-    private func refusal(_ hello: Hello) -> Reject? {
-        guard hello.protocolVersion == Codec.version else {
-            return Reject(
-                code: .protocolVersion,
-                message: "\(hello.name) speaks protocol \(hello.protocolVersion), the learner \(Codec.version); "
-                    + "use the same opd on both sides", protocolVersion: hello.protocolVersion)
-        }
-        if let reject = refusalOfTokenizer(hello) { return reject }
-        let revision = max(plan.sampling.revision, plan.evaluationSampling.revision)
-        if hello.role == .rollout, hello.samplingRevision < revision {
-            return Reject(
-                code: .invalidRequest,
-                message:
-                    "\(hello.name) does not know sampling.stop and sampling.min_tokens, which this run has; use the "
-                    + "same opd on both sides")
-        }
-        if hello.role == .scorer, hello.mostTopTokens < plan.topTokens {
-            let most = hello.mostTopTokens == 0 ? "tells of no" : "tells of at most \(hello.mostTopTokens)"
-            return Reject(
-                code: .unsuitableTeacher,
-                message: "\(hello.name) \(most) tokens besides the sampled one, and this run needs the teacher's "
-                    + "\(plan.topTokens) most probable ones (objective.top_k); use the same opd on both sides, or "
-                    + "objective.divergence: sampled")
-        }
-        let known = known(hello.role)
-        if hello.role == .rollout, hello.teachers.isEmpty || known.isEmpty { return clash(of: hello, known) }
-        guard let unknown = hello.teachers.first(where: { !known.contains($0) }),
-            hello.teachers.allSatisfy({ !known.contains($0) })
-        else { return hello.teacher.flatMap { unsuitable($0, hello) } }
-        return Reject(
-            code: .unknownTeacher,
-            message: "no prompt of this run asks for teacher '\(unknown)'; teachers: "
-                + known.sorted().joined(separator: ", "))
-    }
-
-    /// Why a member's teacher cannot do what the run asks of it; nil: it can, or it is not known whether it can.
-    private func unsuitable(_ teacher: TeacherDescription, _ hello: Hello) -> Reject? {
-        let name = hello.name, needed = plan.longestSequence(of: hello.teachers)
-        if hello.role == .rollout, teacher.contextLength > 0, teacher.contextLength < needed {
-            return Reject(
-                code: .unsuitableTeacher,
-                message: "the teacher of \(name) reads \(teacher.contextLength) tokens, and its longest prompt of this "
-                    + "run with the response has up to \(needed); choose a teacher that reads more, shorter prompts, "
-                    + "or a lower sampling.max_tokens")
-        }
-        let (ours, theirs) = (options.templateIdentity, teacher.templateIdentity)
-        let asked = known(hello.role).intersection(hello.teachers)
-        guard !ours.isEmpty, !theirs.isEmpty, ours != theirs,
-            !asked.allSatisfy({ options.equivalentTemplates[$0] == theirs })
-        else { return nil }
-        return Reject(
-            code: .unsuitableTeacher,
-            message: "the chat template of the teacher of \(name) differs from the student's, so it would read texts "
-                + "of a form that it does not know; choose models with one template")
-    }
-
-    /// Teachers that members of a role may hold.
-    func known(_ role: Role) -> Set<String> { role == .rollout ? plan.samplers : plan.teachers }
-
-    /// A worker samples with the student or with a teacher, and so does a run.
-    private func clash(of hello: Hello, _ samplers: Set<String>) -> Reject? {
-        guard hello.teachers.isEmpty != samplers.isEmpty else { return nil }
-        let (theirs, ours) = samplers.isEmpty ? ("a teacher", "the student") : ("the student", "teachers")
-        return Reject(
-            code: .unknownTeacher,
-            message:
-                "\(hello.name) samples with \(theirs), and this run with \(ours); give both the same objective.kind")
-    }
-
     private mutating func beat(_ heartbeat: Heartbeat, _ peer: PeerID, _ now: Duration) -> [Action] {
         if let outdated = outdated(heartbeat.epoch, peer) { return outdated }
         for id in heartbeat.leaseIDs { leases.renew(id, of: peer, until: now + options.lease) }
@@ -284,12 +192,11 @@ extension Exchange {
     }
 
     /// Forgets a member; what it holds is free.
-    mutating func remove(_ peer: PeerID) -> [Action] {
-        guard let member = members[peer] else { return [] }
+    mutating func remove(_ peer: PeerID) {
+        guard let member = members[peer] else { return }
         counters.reissued += member.held.count
         for id in member.held.sorted() { release(id) }
-        _ = members.remove(peer)
-        return []
+        members.remove(peer)
     }
 
     // MARK: Leases

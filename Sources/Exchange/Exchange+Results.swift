@@ -43,15 +43,20 @@ extension Exchange {
                 counters.duplicates += 1
                 continue
             }
-            let scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: score.logprobs, top: score.top)
+            let scored = ScoredTrajectory(
+                trajectory: trajectory, teacherLogprobs: score.logprobs, top: score.top, hidden: score.hidden)
             let result = Result(item: item, lease: lease, content: scored)
             guard let teacher = trajectory.teacher, member.grades(with: teacher) else {
                 refuse(result, "it is for teacher '\(trajectory.teacher ?? "")'", &delivery)
                 continue
             }
             let count = trajectory.responseIDs.count
-            let request = gradeRequest(item), isComplete = score.logprobs.count == count
-            if isComplete, let reason = score.reasonInvalid(for: request, vocabularySize: options.vocabularySize) {
+            let request = gradeRequest(item, of: trajectory.teacher), isComplete = score.logprobs.count == count
+            let flaw =
+                isComplete
+                ? score.reasonInvalid(
+                    for: request, vocabularySize: options.vocabularySize, head: plan.heads[teacher]) : nil
+            if let reason = flaw {
                 refuse(result, reason, &delivery)
                 continue
             }
@@ -59,7 +64,8 @@ extension Exchange {
             removeFromLease(result, &delivery, now)
             // Grades that are not one a token are none, and what nobody asked for is nothing.
             var grade = isComplete ? score.grade : .missing(count)
-            if request == .sampled { grade.top = nil }
+            if request.topCount == 0 { grade.top = nil }
+            if request != .hidden { grade.hidden = nil }
             table.accept(grade, item)
             ledger.grade(tokens: count)
         }
@@ -146,6 +152,7 @@ extension Exchange {
     private func reasonWithoutNumbers(_ scored: ScoredTrajectory) -> String? {
         let count = scored.trajectory.responseIDs.count, grades = scored.teacherLogprobs
         if grades.count != count { return "\(grades.count) grades for \(count) tokens" }
+        guard scored.hidden?.areFinite ?? true else { return "a hidden state is not finite" }
         return grades.areFinite && scored.top?.areFinite ?? true ? nil : "a log-probability is not finite"
     }
 
@@ -166,7 +173,8 @@ extension Exchange {
         guard let sender = members[peer]?.name else { return [] }
         guard members.bookInvalidResult(peer) == options.invalidResultLimit else { return [] }
         let message = "\(options.invalidResultLimit) invalid results in a row, the last: \(reason)"
-        return remove(peer) + [
+        remove(peer)
+        return [
             .send(.reject(Reject(code: .invalidRequest, message: message)), to: peer),
             note(.warning, "\(sender) was refused: \(message)"),
         ]
@@ -210,7 +218,15 @@ extension Exchange {
 
 extension Score {
     /// Why what comes with the grades is not what was asked for; nil where it is.
-    fileprivate func reasonInvalid(for request: GradeRequest, vocabularySize: Int32) -> String? {
+    fileprivate func reasonInvalid(
+        for request: GradeRequest, vocabularySize: Int32, head: SharedHead?
+    ) -> String? {
+        if request == .hidden, let head {
+            guard let hidden else {
+                return logprobs.isEmpty ? nil : "it has no hidden states, which were asked for"
+            }
+            return hidden.flaw(positions: logprobs.count, of: head)
+        }
         guard request.topCount > 0 else { return nil }
         guard let top else { return "it lists no tokens, \(request.topCount) were asked for" }
         return top.flaw(positions: logprobs.count, count: request.topCount, vocabularySize: vocabularySize)

@@ -43,7 +43,7 @@ extension Exchange {
     /// How the run is, as far as the exchange knows.
     package func status(now: Duration) -> Status {
         var status = Status(runID: options.runID, epoch: epoch, version: version, steps: plan.steps)
-        status.waitingFor = waitingFor(now: now)?.text ?? ""
+        status.waitingFor = waitingFor(now: now)?.text
         status.batch = Status.Batch(batchProgress)
         status.evaluation = Status.Batch(evaluationProgress)
         status.pendingGroups = table.pendingGroups.count

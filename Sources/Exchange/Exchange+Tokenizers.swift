@@ -15,10 +15,8 @@ extension Exchange {
 
     /// Why a member's tokenizer will not do; nil: it will, or it is not known.
     func refusalOfTokenizer(_ hello: Hello) -> Reject? {
-        let expected = options.tokenizerFingerprint
-        guard !expected.isEmpty, !hello.tokenizerFingerprint.isEmpty, hello.tokenizerFingerprint != expected else {
-            return nil
-        }
+        guard let expected = options.tokenizerFingerprint, let theirs = hello.tokenizerFingerprint, theirs != expected
+        else { return nil }
         var what = "the tokenizer of \(hello.name)"
         var reason: String?
         if let teacher = hello.teachers.first {

@@ -149,7 +149,7 @@ package struct Exchange: Sendable {
         }
     }
 
-    /// How far the open evaluation is; empty when none is.
+    /// How far the open evaluation is; all of it is zero when none is open.
     package var evaluationProgress: BatchProgress { table.progress(evaluationKeys) }
 
     /// The evaluation's trajectories in order of the held-out prompts, once all are graded; then it is closed.
@@ -168,16 +168,16 @@ package struct ExchangeOptions: Sendable {
     package var lease: Duration
     package var heartbeat: Duration
     /// Identity of the student's tokenizer: members with another are refused, but for those that `tokenizers` lets in.
-    /// Empty: not checked.
-    package var tokenizerFingerprint: String
+    /// Nil: not checked.
+    package var tokenizerFingerprint: String?
     /// What decides which other tokenizers teachers may have; nil: none.
     package var tokenizers: (any TokenizerPolicy)?
-    /// The learner's arithmetic: a member with another is warned of. Empty: not compared.
-    package var arithmetic: String
+    /// The learner's arithmetic: a member with another is warned of. Nil: not compared.
+    package var arithmetic: String?
     /// Ids that the student has; results with others are invalid.
     package var vocabularySize: Int32
-    /// Identity of the student's chat template: a member whose teacher tells another is refused. Empty: not checked.
-    package var templateIdentity = ""
+    /// Identity of the student's chat template: a member whose teacher tells another is refused. Nil: not checked.
+    package var templateIdentity: String?
     /// Identities of teachers' other templates that render their prompts of this run as that one does, by teacher.
     package var equivalentTemplates: [String: String] = [:]
     /// Invalid results in a row after which a member is refused.
@@ -192,7 +192,7 @@ package struct ExchangeOptions: Sendable {
 
     package init(
         runID: String, lease: Duration = .seconds(60), heartbeat: Duration = .seconds(2),
-        tokenizerFingerprint: String = "", arithmetic: String = "", vocabularySize: Int32 = .max
+        tokenizerFingerprint: String? = nil, arithmetic: String? = nil, vocabularySize: Int32 = .max
     ) {
         self.runID = runID
         self.vocabularySize = vocabularySize

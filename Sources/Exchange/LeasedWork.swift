@@ -37,7 +37,9 @@ extension ScoreTask: LeasedWork {
 
     package static func item(of output: Score) -> WorkItem { WorkItem(id: output.id, kind: output.kind) }
 
-    package static func size(of output: Score) -> Int { max(output.logprobs.count, output.top?.ids.count ?? 0) }
+    package static func size(of output: Score) -> Int {
+        max(output.logprobs.count, output.top?.ids.count ?? 0, output.hidden?.numbers.count ?? 0)
+    }
 
     package static func tasks(in message: Message) -> [ScoreTask]? {
         guard case .scoreGrant(let grant) = message else { return nil }

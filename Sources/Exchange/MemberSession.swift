@@ -7,6 +7,7 @@ import Wording
 /// A state machine like ``Exchange``: messages and the time go in, actions come out. Rollout workers and scorers share
 /// it.
 package struct MemberSession<Work: LeasedWork>: Sendable {
+    /// What a member is to do.
     package enum Action: Sendable {
         case send(Message)
         /// Do these, in this order.
@@ -33,7 +34,7 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
     package let patience: Duration
 
     package private(set) var epoch: UInt64?
-    /// True from an accepted hello to the loss of the learner.
+    /// Whether the learner knows it: from an accepted hello to the loss of the learner.
     package private(set) var joined = false
     package private(set) var held: [WorkItem: UInt64] = [:]
     private var outbox: [WorkItem: Delivery] = [:]

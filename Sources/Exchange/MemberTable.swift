@@ -14,7 +14,7 @@ struct Member: Sendable {
     /// Tasks in the leases that it holds.
     fileprivate(set) var tasks = 0
     fileprivate(set) var lastSign: Duration
-    /// False from a message that could not be sent to the next one that comes.
+    /// Whether messages get there: not from one that could not be sent to the next one that comes.
     fileprivate(set) var reachable = true
     /// The number of its last grant, counted over all members.
     fileprivate(set) var lastGrant: UInt64 = 0
@@ -66,8 +66,7 @@ struct MemberTable: Sendable {
     /// Adds a member, in place of the one with the same peer.
     mutating func add(_ member: Member) { members[member.peer] = member }
 
-    /// - Returns: the member as it was; nil when there was none.
-    mutating func remove(_ peer: PeerID) -> Member? { members.removeValue(forKey: peer) }
+    mutating func remove(_ peer: PeerID) { members[peer] = nil }
 
     // MARK: Signs of life
 

@@ -22,6 +22,8 @@ package struct RunPlan: Sendable {
     package var stepsAhead: UInt64?
     /// The most probable tokens of their teachers that come with the grades of training rollouts; 0: none.
     package var topTokens = 0
+    /// The heads of the teachers whose last hidden states come with the grades of training rollouts, by their names.
+    package var heads: [String: SharedHead] = [:]
     /// Steps between evaluations; 0: none.
     package var evaluationEvery: UInt64 = 0
     package var sampling: SamplingSettings

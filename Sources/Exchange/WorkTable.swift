@@ -17,6 +17,7 @@ struct WorkTable: Sendable {
         }
     }
 
+    /// A group that is not complete, and who samples it.
     struct Group: Sendable {
         var prompt: Prompt
         var seed: UInt64
@@ -26,6 +27,7 @@ struct WorkTable: Sendable {
         var lease: UInt64?
     }
 
+    /// How far one sample of a group is.
     enum State: Sendable {
         case missing
         case unscored(Trajectory, lease: UInt64?)
@@ -124,7 +126,7 @@ struct WorkTable: Sendable {
 
     private func scored(_ trajectory: Trajectory, _ grade: Grade, _ key: GroupKey) -> ScoredTrajectory {
         ScoredTrajectory(
-            trajectory: trajectory, teacherLogprobs: grade.logprobs, top: grade.top,
+            trajectory: trajectory, teacherLogprobs: grade.logprobs, top: grade.top, hidden: grade.hidden,
             sampler: groups[key]?.prompt.sampler)
     }
 

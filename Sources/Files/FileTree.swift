@@ -4,6 +4,7 @@ import SystemPackage
 
 /// Folders as wholes: made, put on disk, listed, removed. Symbolic links are never followed.
 package enum FileTree {
+    /// What a path leads to.
     package enum Kind { case missing, folder, link, other }
 
     /// What is at `path` itself.

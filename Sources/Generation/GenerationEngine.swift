@@ -30,7 +30,7 @@ package final class GenerationEngine {
     private var inverseTemperatures: [Float] = []
     private var uniforms: [Double] = []
     private var tokens: [Int32] = []
-    /// Called with every token as it is drawn.
+    /// A function that is called with every token as it is drawn.
     package var onToken: ((SampledToken) -> Void)?
 
     /// - Parameters:
@@ -257,7 +257,7 @@ package final class GenerationEngine {
             running[index].versions.append(weightVersion)
             running[index].hasStopText = running[index].stopTexts?.append(choice.token) ?? false
             onToken?(
-                SampledToken(requestID: running[index].request.id, token: choice.token, logprob: choice.logprob))
+                SampledToken(token: choice.token, logprob: choice.logprob))
         }
     }
 

@@ -14,7 +14,7 @@ struct RunningSequence {
     var ids: [Int32] = []
     var logprobs: [Float] = []
     var versions: [UInt64] = []
-    /// Nil where no text stops it.
+    /// What looks for the texts that stop it; nil where none does.
     var stopTexts: StopTextMatcher?
     /// Whether its last token completed a stop text.
     var hasStopText = false

@@ -42,7 +42,6 @@ package struct CompletedSample: Sendable {
 
 /// A token just sampled, for streaming.
 package struct SampledToken: Sendable {
-    package let requestID: UInt64
     package let token: Int32
     package let logprob: Float
 }

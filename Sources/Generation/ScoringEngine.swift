@@ -110,18 +110,26 @@ package final class ScoringEngine {
     private func gradeRows(_ x: Tensor, rows: [Int32], targets: [Int32], _ request: GradeRequest) -> Grade {
         guard !rows.isEmpty else { return Grade(joining: [], request) }
         let input = model.transformer.headInput(x, rows: rows)
+        if request == .hidden {
+            let grade = gradeRows(input: input, targets)
+            return Grade(logprobs: grade, hidden: HiddenStates(input))
+        }
         if case .top(let count, let below) = request {
             let (logprobs, classes) = model.context.headTop(
                 input, head: model.transformer.weights.head, rule: model.transformer.headRule, targets: targets,
                 count: count, below: min(Int(below), model.configuration.vocabularySize))
             return Grade(logprobs: logprobs, top: TopTokens(classes, count: count))
         }
-        var logprobs = [Float](repeating: 0, count: rows.count)
+        return Grade(logprobs: gradeRows(input: input, targets))
+    }
+
+    private func gradeRows(input: Tensor, _ targets: [Int32]) -> [Float] {
+        var logprobs = [Float](repeating: 0, count: targets.count)
         var logSumExp = logprobs
         model.context.headLogprobs(
             input, head: model.transformer.weights.head, rule: model.transformer.headRule, targets: targets,
-            inverseTemperature: [Float](repeating: 1, count: rows.count), logprobs: &logprobs, lse: &logSumExp)
-        return Grade(logprobs: logprobs)
+            inverseTemperature: [Float](repeating: 1, count: targets.count), logprobs: &logprobs, lse: &logSumExp)
+        return logprobs
     }
 
     private func validate(_ sequence: TokenSequence, index: Int) throws {

@@ -28,6 +28,7 @@ extension JSONValue {
     package static func parse(_ text: String) throws(JSONError) -> JSONValue { try parse(Array(text.utf8)) }
 }
 
+/// A parser of one text, by descent.
 private struct JSONParser {
     let bytes: UnsafeBufferPointer<UInt8>
     var position = 0

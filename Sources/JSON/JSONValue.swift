@@ -14,6 +14,7 @@ package enum JSONValue: Sendable, Equatable {
 
 /// The members of a JSON object in file order. Lookup is linear: meant for small objects.
 package struct JSONObject: Sendable, Equatable {
+    /// A key of an object with its value.
     package struct Member: Sendable, Equatable {
         package var key: String
         package var value: JSONValue

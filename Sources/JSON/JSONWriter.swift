@@ -7,6 +7,7 @@ extension JSONValue {
     }
 }
 
+/// A writer of one text.
 private struct JSONWriter {
     let pretty: Bool
     var bytes: [UInt8] = []

@@ -4,6 +4,7 @@ import Engines
 import Foundation
 import Models
 import Rules
+import StudentWeights
 import Tokenizers
 import Training
 import Wire
@@ -15,7 +16,7 @@ package struct NativeEngineFactory: EngineFactory {
     package func describe(_ model: ModelReference) throws -> ModelDescription {
         let files = try ModelFiles.open(model.path)
         let configuration = files.configuration
-        let training = try files.adapters(model.adapters).map { layout in
+        let training = try files.adapterLayout(model.adapters).map { layout in
             PassCost {
                 configuration.adapterTrainingOperations(prompt: $0, response: $1, adapters: layout)
             }
@@ -44,7 +45,8 @@ package struct NativeEngineFactory: EngineFactory {
                 beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon,
                 weightDecay: optimizer.weightDecay, clipGradNorm: optimizer.clipGradNorm),
             tokenBudget: options.tokenBudget,
-            adapters: try files.adapters(model.adapters).map { ($0, model.adapters?.seed ?? 0) })
+            adapters: try files.adapterLayout(model.adapters).map { ($0, model.adapters?.seed ?? 0) },
+            heads: try options.heads.mapValues { (try ModelFiles.open($0.path), ElementType($0.type)) })
     }
 
     package func sampler(_ model: ModelReference, _ options: SamplerOptions) throws -> any RolloutBackend {
@@ -57,7 +59,7 @@ package struct NativeEngineFactory: EngineFactory {
         let files = try ModelFiles.open(model.path)
         return try StudentSampler(
             files, type: ElementType(model.type), slots: options.slots, threads: options.threads,
-            adapters: try files.adapters(model.adapters))
+            adapters: try files.adapterLayout(model.adapters))
     }
 
     package func scorer(_ model: ModelReference, _ options: ScorerOptions) throws -> any ScoringBackend {
@@ -86,21 +88,4 @@ extension ElementType {
 
     /// How weights of this type are named to other engines.
     var weightType: WeightType { self == .f32 ? .f32 : .bf16 }
-}
-
-extension ModelFiles {
-    /// Where the adapters lie that are trained; nil: all weights are.
-    /// - Throws: ``EngineRefusal`` when this model cannot have them.
-    fileprivate func adapters(_ options: AdapterOptions?) throws(EngineRefusal) -> AdapterLayout? {
-        guard let options else { return nil }
-        do {
-            let named = options.targets.compactMap(AdapterShape.Target.init)
-            try AdapterLayout.check(named, in: configuration)
-            let targets = named.isEmpty ? AdapterShape.Target.allCases : named
-            return try AdapterLayout(
-                configuration, AdapterShape(rank: options.rank, alpha: options.alpha, targets: Set(targets)))
-        } catch {
-            throw EngineRefusal(.adapters, "\(error)")
-        }
-    }
 }

@@ -5,6 +5,7 @@ import Generation
 import Locking
 import Models
 import Rules
+import StudentWeights
 import Transformers
 import Wire
 
@@ -14,7 +15,7 @@ import Wire
 /// It samples in slices, one token of every active sequence, between which new weights and tasks are taken in.
 package actor StudentSampler: RolloutBackend, ScoringBackend {
     package nonisolated let tokenizerFingerprint: String
-    package nonisolated var arithmetic: String { ComputeContext.arithmetic }
+    package nonisolated var arithmetic: String? { ComputeContext.arithmetic }
     package nonisolated let weightByteCount: Int?
     package nonisolated let slots: Int
     package nonisolated let preferredBatch = ScoringBatch.native
@@ -53,7 +54,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
             (files, AdapterSnapshot(layout: layout, baseFingerprint: try files.fingerprint()))
         }
         manifest = WeightManifest(
-            adapted?.snapshot.manifest ?? model.broadcastLayout.manifest, computedIn: type)
+            adapted?.snapshot.manifest ?? model.broadcastLayout.manifest, computedIn: type.weightType)
         weightByteCount = manifest.byteCount
         engine = GenerationEngine(model: model, slots: slots, tokenizer: tokenizer)
     }

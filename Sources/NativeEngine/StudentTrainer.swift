@@ -5,6 +5,7 @@ import Foundation
 import Locking
 import Models
 import Rules
+import StudentWeights
 import Training
 import Transformers
 import Wire
@@ -12,21 +13,24 @@ import Wire
 /// The learner's engine: master weights, optimizer and the training step, on a thread of its own.
 package actor StudentTrainer: BatchTrainer {
     package nonisolated let tokenizerFingerprint: String
-    package nonisolated var arithmetic: String { ComputeContext.arithmetic }
+    package nonisolated var arithmetic: String? { ComputeContext.arithmetic }
     private nonisolated let executor: PinnedThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     private let files: ModelFiles
     private let trainer: Trainer
     package nonisolated let weightManifest: WeightManifest
+    package nonisolated let teacherHeads: [String: SharedHead]
     private let gate = UpdateGate()
 
     /// Loads the student's weights as masters, or as what lies below adapters.
     /// - Parameters:
     ///   - tokenBudget: most tokens of one forward and backward pass.
+    ///   - heads: of teachers with whose whole distributions the student is compared, by label.
     ///   - adapters: what alone is trained, and the seed of its beginning; nil: all weights are trained.
     package init(
         _ files: ModelFiles, type: ElementType, threads: Int, options: OptimizerOptions, tokenBudget: Int,
-        adapters: (layout: AdapterLayout, seed: UInt64)? = nil
+        adapters: (layout: AdapterLayout, seed: UInt64)? = nil,
+        heads: [String: (files: ModelFiles, type: ElementType)] = [:]
     ) throws {
         self.files = files
         tokenizerFingerprint = try files.loadTokenizer().fingerprint
@@ -44,19 +48,27 @@ package actor StudentTrainer: BatchTrainer {
                     options: options, tokenBudget: tokenBudget)
             }
         let layout = trainer.adaptation?.snapshot.manifest ?? trainer.broadcastLayout.manifest
-        weightManifest = WeightManifest(layout, computedIn: type)
+        weightManifest = WeightManifest(layout, computedIn: type.weightType)
+        for (label, teacher) in heads.sorted(by: { $0.key < $1.key }) {
+            trainer.teacherHeads[label] = try TeacherHead(teacher.files, type: teacher.type, context: trainer.context)
+        }
+        teacherHeads = trainer.teacherHeads.mapValues { SharedHead($0.identity) }
         self.trainer = trainer
     }
 
     package func step(_ batch: TrainingBatch, learningRate: Double, version: UInt64) throws -> StepResult {
         var statistics = BatchStatistics()
+        trainer.comparison = batch.comparison.map {
+            TeacherComparison(HeadDivergence($0.divergence), weight: Float($0.weight))
+        }
         let result = trainer.step(
             batch.sequences.map(TrainingSequence.init), learningRate: Float(learningRate),
             beforeUpdate: {
                 gate.waitUntilReleased()
                 return statistics.loss.isFinite
             },
-            pulls: { index, evaluation in batch.pulls(index, evaluation.classes, &statistics) }
+            pulls: { index, evaluation in batch.pulls(index, evaluation.classes, &statistics) },
+            compared: { index, divergences in batch.compared(index, divergences, &statistics) }
         ) { index, evaluation in
             statistics.add(entropies: evaluation.entropies)
             return batch.gradient(index, evaluation.logprobs, &statistics)
@@ -105,6 +117,21 @@ extension TrainingSequence {
         self.init(
             sequence.tokens, temperature: sequence.temperature, reading: sequence.isDrawn ? .drawn : .text,
             classIDs: sequence.classIDs)
+        if let hidden = sequence.hidden {
+            compare(with: TeacherStates(label: sequence.teacher, bytes: hidden.bytes))
+        }
+    }
+}
+
+extension HeadDivergence {
+    init(_ divergence: Divergence) {
+        switch divergence {
+        case .reverseKL: self.init(Kind.reverseKL)
+        case .forwardKL: self.init(Kind.forwardKL)
+        case .jensenShannon(let beta): self.init(.jensenShannon, parameter: Float(beta))
+        case .skewKL(let skew): self.init(.skewKL, parameter: Float(skew))
+        case .skewReverseKL(let skew): self.init(.skewReverseKL, parameter: Float(skew))
+        }
     }
 }
 

@@ -11,11 +11,12 @@ import Wire
 /// The scorer's engine: a teacher that grades given tokens, on a thread of its own.
 package actor TeacherModel: ScoringBackend {
     package nonisolated let tokenizerFingerprint: String
-    package nonisolated var arithmetic: String { ComputeContext.arithmetic }
+    package nonisolated var arithmetic: String? { ComputeContext.arithmetic }
     private nonisolated let executor: PinnedThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     package nonisolated let preferredBatch = ScoringBatch.native
     package nonisolated let mostTopTokens: Int
+    package nonisolated let sharedHead: SharedHead?
     private let engine: ScoringEngine
 
     /// Loads the teacher.
@@ -23,7 +24,9 @@ package actor TeacherModel: ScoringBackend {
         tokenizerFingerprint = try files.loadTokenizer().fingerprint
         executor = PinnedThreadExecutor(name: "scorer")
         mostTopTokens = min(TopTokens.mostTokens, files.configuration.vocabularySize)
-        engine = ScoringEngine(model: try LanguageModel(files, type: type, threads: threads))
+        let model = try LanguageModel(files, type: type, threads: threads)
+        engine = ScoringEngine(model: model)
+        sharedHead = SharedHead(try TeacherHead.identity(of: files, type: type, context: model.context))
     }
 
     package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
@@ -40,6 +43,14 @@ package actor TeacherModel: ScoringBackend {
             rest = rest.dropFirst(alike.count)
         }
         return grades
+    }
+}
+
+extension SharedHead {
+    init(_ identity: HeadIdentity) {
+        self.init(
+            vocabularySize: identity.vocabularySize, hiddenSize: identity.hiddenSize,
+            format: identity.type == .f32 ? .f32 : .bf16, fingerprint: identity.fingerprint)
     }
 }
 

@@ -1,8 +1,10 @@
+import Wording
+
 /// Who may see the pages: without a token whoever is on this machine, otherwise whoever has it.
 package struct AccessRule: Sendable {
-    /// Nil: none is needed, as only this machine can connect.
+    /// What lets a request in; nil: none is needed, as only this machine can connect.
     private let token: String?
-    /// Of the cookie that keeps the token. A browser sends a host's cookies to all of its ports.
+    /// The name of the cookie that keeps the token. A browser sends a host's cookies to all of its ports.
     private let cookie: String
 
     package init(token: String?, port: UInt16) {
@@ -12,10 +14,7 @@ package struct AccessRule: Sendable {
 
     /// A token that nobody guesses: 128 random bits.
     package static func newToken() -> String {
-        (0..<2).map { _ in
-            let digits = String(UInt64.random(in: 0 ... .max), radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }.joined()
+        (0..<2).map { _ in UInt64.random(in: 0 ... .max).padded(to: 16, radix: 16) }.joined()
     }
 
     /// The answer to a request that is not let through; nil for one that is.

@@ -18,7 +18,7 @@ package struct RequestHead: Sendable, Equatable {
     /// Escapes resolved, without the query.
     package var path: String
     package var query: [String: String]
-    /// By lower-case names.
+    /// The values by lower-case names.
     package var headers: [String: String]
 
     /// Most bytes of a head.

@@ -1,8 +1,9 @@
 /// What a request is answered with; the connection is closed behind it.
 package struct Response: Sendable {
+    /// What follows the head.
     package enum Body: Sendable {
         case bytes([UInt8])
-        /// Written piece by piece, until the function returns.
+        /// A body that is written piece by piece, until the function returns.
         case stream(@Sendable (StreamWriter) -> Void)
     }
 
@@ -28,7 +29,7 @@ package struct Response: Sendable {
 
     package static let notFound = plain(404, "there is nothing here")
 
-    /// Of every answer: another site's page may neither show, read nor keep it, and its type is not guessed.
+    /// Headers of every answer: another site's page may neither show, read nor keep it, and its type is not guessed.
     private static let always = [
         ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"),
         ("Cross-Origin-Resource-Policy", "same-origin"), ("Cross-Origin-Opener-Policy", "same-origin"),

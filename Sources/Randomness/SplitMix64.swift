@@ -10,10 +10,10 @@ package struct SplitMix64: Sendable {
     }
 
     /// 2^64 divided by the golden ratio, by which the state grows.
-    static let increment: UInt64 = 0x9E37_79B9_7F4A_7C15
+    package static let increment: UInt64 = 0x9E37_79B9_7F4A_7C15
 
     /// The finaliser: every bit of the result depends on every bit of the value.
-    static func mix(_ value: UInt64) -> UInt64 {
+    package static func mix(_ value: UInt64) -> UInt64 {
         var z = value
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
         z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB

@@ -35,6 +35,7 @@ package struct Checkpoint: Sendable, Equatable {
 
 /// A checkpoint could not be written or its folder not be kept in order.
 package struct CheckpointError: MessageError, Equatable {
+    /// The kind of failure.
     package enum Code: Sendable { case cannotPrepare, cannotSave, cannotPrune, noneIntact }
     package var code: Code
     package var message: String

@@ -16,25 +16,25 @@ package struct SampleLine: RunRecord, Equatable {
     package var id: String
     /// What the response is for, such as `train`.
     package var kind: String
-    /// Label of the teacher that graded or gave the response; empty where there is none.
-    package var teacher: String
+    /// Label of the teacher that graded or gave the response; nil where there is none.
+    package var teacher: String?
     /// The prompt as the model saw it.
     package var prompt: String
     package var response: String
     package var finishReason: String
     /// Token ids of the response.
     package var ids: [Int32]
-    /// Log-probabilities, in nats, one a token of the response; empty where a teacher gave the response.
-    package var studentLogprobs: [Float]
-    /// Log-probabilities, in nats, one a token of the response; empty where no teacher graded or gave it.
-    package var teacherLogprobs: [Float]
+    /// Log-probabilities, in nats, one a token of the response; nil where a teacher gave the response.
+    package var studentLogprobs: [Float]?
+    /// Log-probabilities, in nats, one a token of the response; nil where no teacher graded or gave it.
+    package var teacherLogprobs: [Float]?
     /// Versions of the weights that sampled each token.
     package var versions: [UInt64]
     /// Bytes of `response`, in UTF-8, that are there after each token; nil where they were not recorded.
     package var ends: [Int]?
     /// What the prompt's line calls itself.
     package var tags: [String]
-    /// Nil where no verifier judged the response.
+    /// What a verifier found; nil where none judged the response.
     package var verdict: Verdict?
 
     package init(fields: JSONFields) throws(JSONFieldError) {
@@ -42,18 +42,24 @@ package struct SampleLine: RunRecord, Equatable {
         flaw = fields.has("flaw") ? try fields.string("flaw") : nil
         id = try fields.string("id")
         kind = try fields.string("kind")
-        teacher = try fields.string("teacher")
+        let label = try fields.string("teacher")
+        teacher = label.isEmpty ? nil : label
         prompt = try fields.string("prompt")
         response = try fields.string("response")
         finishReason = try fields.string("finish_reason")
         ids = try fields.integers("ids")
-        studentLogprobs = try fields.floats("student_logprobs")
-        teacherLogprobs = try fields.floats("teacher_logprobs")
+        studentLogprobs = try Self.logprobs("student_logprobs", fields)
+        teacherLogprobs = try Self.logprobs("teacher_logprobs", fields)
         versions = try fields.integers("versions")
         ends = fields.has("ends") ? try fields.integers("ends") : nil
         tags = fields.has("tags") ? try fields.array("tags", of: "strings") { $0.string } : []
         guard fields.has("passed") else { return }
         verdict = Verdict(reward: try fields.double("reward"), passed: try fields.bool("passed"))
+    }
+
+    private static func logprobs(_ name: String, _ fields: JSONFields) throws(JSONFieldError) -> [Float]? {
+        let values = try fields.floats(name)
+        return values.isEmpty ? nil : values
     }
 }
 

@@ -10,7 +10,7 @@ extension Status {
             steps: try fields.integer("steps"))
         uptimeSeconds = try fields.double("uptime_s")
         doing = try fields.string("doing")
-        waitingFor = fields.has("waiting_for") ? try fields.string("waiting_for") : ""
+        waitingFor = fields.has("waiting_for") ? try fields.string("waiting_for") : nil
         waitingSeconds = try fields.double("waiting_s")
         batch = try Batch(try fields.fields("batch"))
         if fields.has("evaluation") { evaluation = try Batch(try fields.fields("evaluation")) }

@@ -1,6 +1,7 @@
 import JSON
 import Telemetry
 import Wire
+import Wording
 
 extension Status {
     /// The status for a person: the run, what it waits for, and a line a member.
@@ -9,7 +10,7 @@ extension Status {
             "run \(printable(runID)): step \(version) of \(steps), up for \(ProgressLine.duration(uptimeSeconds))",
             "learner: \(printable(doing))",
         ]
-        if !waitingFor.isEmpty {
+        if let waitingFor {
             lines.append("\(printable(waitingFor)); nothing has come for \(ProgressLine.duration(waitingSeconds))")
         }
         func progress(_ batch: Batch) -> String {
@@ -63,7 +64,7 @@ extension Status {
         return JSONText.object([
             ("run_id", JSONText.string(runID)), ("version", "\(version)"), ("steps", "\(steps)"),
             ("uptime_s", JSONText.number(uptimeSeconds)), ("doing", JSONText.string(doing)),
-            ("waiting_for", waitingFor.isEmpty ? "null" : JSONText.string(waitingFor)),
+            ("waiting_for", waitingFor.map { JSONText.string($0) } ?? "null"),
             ("waiting_s", JSONText.number(waitingSeconds)), ("batch", object(batch)),
             ("evaluation", evaluation.total == 0 ? "null" : object(evaluation)),
             ("pending_prompts", "\(pendingGroups)"),
@@ -85,5 +86,5 @@ extension Status {
 
 /// The text without what could move a terminal's cursor: names come from other machines.
 private func printable(_ text: String) -> String {
-    String(text.unicodeScalars.map { $0.value < 0x20 || (0x7f..<0xa0).contains($0.value) ? "?" : Character($0) })
+    String(text.unicodeScalars.map { $0.isControl ? "?" : Character($0) })
 }

@@ -14,7 +14,7 @@ extension StepMetrics: RunRecord {
 }
 
 extension TrainingMetrics {
-    /// Nil in a line of no training.
+    /// The figures of a training step; nil in a line of no training.
     fileprivate init?(_ fields: JSONFields) throws(JSONFieldError) {
         guard fields.has("batch_tokens") else { return nil }
         self.init(
@@ -51,7 +51,7 @@ extension TokenCounts {
 }
 
 extension RunCost {
-    /// Nil in a line of a run that does not count operations.
+    /// The operations so far; nil in a line of a run that does not count them.
     fileprivate init?(_ fields: JSONFields) throws(JSONFieldError) {
         guard fields.has("sampling_flops") else { return nil }
         self.init(
@@ -61,7 +61,7 @@ extension RunCost {
 }
 
 extension EvaluationMetrics {
-    /// Nil in a line without an evaluation.
+    /// The figures of an evaluation; nil in a line without one.
     fileprivate init?(_ fields: JSONFields) throws(JSONFieldError) {
         guard fields.has("eval_responses") else { return nil }
         self.init([])

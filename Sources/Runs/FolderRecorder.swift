@@ -107,7 +107,7 @@ package final class FolderRecorder: RunRecorder {
             sampled: progress.total - progress.missing, scored: progress.ready, of: progress.total)
     }
 
-    package func activity(_ text: String) { live.activity(text) }
+    package func activity(_ text: String?) { live.activity(text) }
 
     private func write(_ body: () throws -> Void) {
         do {

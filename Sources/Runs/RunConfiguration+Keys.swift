@@ -13,8 +13,8 @@ extension RunConfiguration {
     func learnerKeys() throws(UsageError) -> LearnerKeys? {
         guard try usesKeys() else { return nil }
         let keys = try KeyFile.secret(named("learner_key", security.learnerKey, "a learner"))
-        let rollout = security.rolloutClients.isEmpty ? [] : try KeyFile.clients(security.rolloutClients)
-        let scorer = security.scorerClients.isEmpty ? [] : try KeyFile.clients(security.scorerClients)
+        let rollout = try security.rolloutClients.map(KeyFile.clients) ?? []
+        let scorer = try security.scorerClients.map(KeyFile.clients) ?? []
         guard !rollout.isEmpty, !scorer.isEmpty else {
             let key = rollout.isEmpty ? "security.rollout_clients" : "security.scorer_clients"
             throw UsageError(
@@ -36,7 +36,8 @@ extension RunConfiguration {
     /// for a machine of one of them has no other.
     package func statusKeys() throws(UsageError) -> MemberKeys? {
         let (rollout, scorer) = (security.rolloutKey, security.scorerKey)
-        let isScorers = rollout.isEmpty || FileTree.kind(rollout) == .missing && FileTree.kind(scorer) != .missing
+        guard let rollout else { return try memberKeys(.scorer) }
+        let isScorers = FileTree.kind(rollout) == .missing && scorer.map { FileTree.kind($0) != .missing } ?? false
         return try memberKeys(isScorers ? .scorer : .rollout)
     }
 
@@ -46,12 +47,13 @@ extension RunConfiguration {
         for role in [Role.rollout, .scorer] {
             guard let member = try memberKeys(role) else { return }
             guard member.learner == learner.keys.publicKey else {
+                let (named, own) = (security.learnerPublicKey ?? "", security.learnerKey ?? "")
                 throw UsageError(
-                    "\(security.learnerPublicKey) is not the public key of \(security.learnerKey); "
+                    "\(named) is not the public key of \(own); "
                         + "set security.learner_public_key to the file that was made with it")
             }
             let hello = Message.hello(
-                Hello(role: role, name: "", tokenizerFingerprint: "", processID: 0))
+                Hello(role: role, name: "", tokenizerFingerprint: nil, processID: 0))
             if learner.policy.refusal(of: hello, from: member.keys.publicKey) != nil {
                 let name = role == .rollout ? "rollout" : "scorer"
                 throw UsageError(
@@ -70,8 +72,8 @@ extension RunConfiguration {
     }
 
     /// A path that must be set: what has some keys must not fall back to plain text for want of others.
-    private func named(_ name: String, _ path: String, _ who: String) throws(UsageError) -> String {
-        guard path.isEmpty else { return path }
+    private func named(_ name: String, _ path: String?, _ who: String) throws(UsageError) -> String {
+        if let path { return path }
         throw UsageError("security.\(name) is missing, which \(who) needs when the configuration has keys")
     }
 }

@@ -21,7 +21,8 @@ package struct ServerEngineFactory: EngineFactory {
         // Who works with it has it probed.
         let connected = try await connect(model, isProbed: false)
         // One token is sampled beside a graded sequence.
-        let context = connected.model.contextLength.map { $0 - 1 }
+        let beside = try server(model).takesWeights ? 0 : 1
+        let context = connected.model.contextLength.map { $0 - beside }
         return ModelDescription(
             name: try server(model).urls.joined(separator: ", "), text: connected.text,
             contextLength: context ?? Int(Int32.max), vocabularySize: connected.vocabularySize, forwardCost: nil)
@@ -79,14 +80,14 @@ package struct ServerEngineFactory: EngineFactory {
     package func scorer(_ model: ModelReference, _ options: ScorerOptions) async throws -> any ScoringBackend {
         let connected = try await connect(model)
         let server = connected.probe.reference
-        if !server.files.isEmpty {
+        if let path = server.files {
             let native = native, probe = connected.probe
-            let files = ModelReference(path: server.files, type: model.type)
+            let files = ModelReference(path: path, type: model.type)
             // The process holds the model for a moment only.
             let expected = try await NativeComparison.attempt(files, for: server.key) {
                 try await native.scorer(files, options).score([probe.task])
             }
-            if let expected { try probe.compare(withFiles: expected.first ?? []) }
+            if let expected { try probe.compare(with: expected.first ?? [], of: path) }
         }
         return ServerTeacher(connected)
     }

@@ -7,6 +7,10 @@ package enum ChildStatus: Sendable, Equatable, CustomStringConvertible {
     /// It could not be started; why.
     case notStarted(String)
 
+    /// The exit status of a member whose engine is not there, such as a server that does not answer (`EX_UNAVAILABLE` of
+    /// sysexits.h): it may be at another time.
+    package static let unavailable: Int32 = 69
+
     /// Continues a sentence that begins with the process's name.
     package var description: String {
         switch self {

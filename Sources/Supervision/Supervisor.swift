@@ -143,7 +143,8 @@ package struct Supervisor: Sendable {
     /// What a process said of the failure that it ended with: who waits for it does not read its log.
     private func reason(_ event: SupervisorState.Event) -> String {
         let prefix = "error: "
-        guard case .ended(let name, .exited(1)) = event, let path = plan.first(where: { $0.name == name })?.logPath,
+        guard case .ended(let name, .exited(let code)) = event, [1, ChildStatus.unavailable].contains(code),
+            let path = plan.first(where: { $0.name == name })?.logPath,
             let line = LogTail.lines(of: path, count: 1).first, line.hasPrefix(prefix)
         else { return "" }
         return "; it said: \(line.dropFirst(prefix.count))"

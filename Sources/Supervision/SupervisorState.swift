@@ -6,6 +6,7 @@ import Wording
 /// Times are durations since an origin of the driver's choice. One process is the learner: with it the run begins and
 /// ends. The others, the members, come and go.
 package struct SupervisorState: Sendable {
+    /// What has happened.
     package enum Event: Sendable, Equatable {
         case start
         /// The learner listens.
@@ -17,6 +18,7 @@ package struct SupervisorState: Sendable {
         case timer
     }
 
+    /// What a supervisor is to do.
     package enum Action: Sendable, Equatable {
         case spawn(String)
         case kill(String, Int32)
@@ -25,6 +27,7 @@ package struct SupervisorState: Sendable {
         case finish(Outcome)
     }
 
+    /// How a run ended.
     package struct Outcome: Sendable, Equatable {
         package var code: Int32
         package var error: String?
@@ -53,6 +56,8 @@ package struct SupervisorState: Sendable {
         var activity = Activity.idle
         /// Deaths in a row.
         var deaths = 0
+        /// Ends in a row because its engine was not there.
+        var absences = 0
         /// Signals to come, soonest first.
         var orders: [(at: Duration, signal: Int32)] = []
 
@@ -169,8 +174,13 @@ package struct SupervisorState: Sendable {
             // It does that when the learner says that the run is over. Should the learner go on, it is wanted again.
             processes[index].activity = .waiting(until: now + options.longestBackoff)
             return
+        case .exited(ChildStatus.unavailable):
+            // What it computes with was there when the run began: that costs time, however long.
+            processes[index].absences += 1
+            return startAgain(index, status, in: options.backoff(death: processes[index].absences), now)
         default: break
         }
+        processes[index].absences = 0
         if lived >= options.stableAfter { processes[index].deaths = 0 }
         processes[index].deaths += 1
         let deaths = processes[index].deaths
@@ -178,9 +188,12 @@ package struct SupervisorState: Sendable {
             let error = "\(name) died \(deaths) times in a row; the last time it \(status)"
             return end(Outcome(code: 1, error: error, culprit: name, isResumable: true), now)
         }
-        let wait = options.backoff(death: deaths)
+        startAgain(index, status, in: options.backoff(death: deaths), now)
+    }
+
+    private mutating func startAgain(_ index: Int, _ status: ChildStatus, in wait: Duration, _ now: Duration) {
         processes[index].activity = .waiting(until: now + wait)
-        actions.append(.warn("\(name) \(status); starting it again in \(wait.shortSeconds) s"))
+        actions.append(.warn("\(processes[index].name) \(status); starting it again in \(wait.shortSeconds) s"))
     }
 
     private mutating func signalled(_ signal: Int32, _ now: Duration) {

@@ -48,10 +48,10 @@ extension StepMetrics {
         }
         if let clamped = training?.clampFraction { fields.append(("clamp_fraction", JSONText.number(clamped))) }
         if let divergence = training?.divergence {
-            fields += [
-                ("divergence", JSONText.number(divergence)), ("tail_mass", field(training?.tail)),
-                ("teacher_tail_mass", field(training?.teacherTail)),
-            ]
+            fields.append(("divergence", JSONText.number(divergence)))
+        }
+        if let tail = training?.tail {
+            fields += [("tail_mass", JSONText.number(tail)), ("teacher_tail_mass", field(training?.teacherTail))]
         }
         if let mismatch = training?.mismatchMean {
             fields += [("mismatch_mean", JSONText.number(mismatch)), ("mismatch_max", field(training?.mismatchMax))]

@@ -17,8 +17,8 @@ package struct ProgressLine: Sendable, Equatable {
     package var sampled = 0
     package var scored = 0
     package var wanted = 0
-    /// What the run is doing when it is not in a step: "evaluating", "waiting for a rollout worker".
-    package var activity = ""
+    /// What the run is doing when it is not in a step: "evaluating", "waiting for a rollout worker"; nil when it is.
+    package var activity: String?
 
     package init(steps: Int, startingAfter step: Int = 0) {
         self.steps = steps
@@ -47,7 +47,7 @@ package struct ProgressLine: Sendable, Equatable {
             durations = (durations + [pace]).suffix(10)
         }
         (sampled, scored, wanted) = (0, 0, 0)
-        activity = ""
+        activity = nil
     }
 
     /// Seconds the remaining steps will take at the pace of the latest ones; nil before the first.
@@ -64,7 +64,7 @@ package struct ProgressLine: Sendable, Equatable {
             parts.append((Self.sparkline(history, width: 12), 5))
         }
         if let passRate { parts.append(("held-out right \(Self.percent(passRate))", 1)) }
-        if !activity.isEmpty {
+        if let activity {
             parts.append((activity, 2))
         } else if wanted > 0 {
             parts.append(("sampled \(sampled) scored \(scored) of \(wanted)", 6))

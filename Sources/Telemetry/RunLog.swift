@@ -104,16 +104,13 @@ package struct RunLogHandler: LogHandler {
 
     /// A text without line breaks and control characters, which could pass for records or steer a terminal.
     package static func oneLine(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7f..<0xa0).contains($0.value) }) else {
-            return text
-        }
+        guard text.unicodeScalars.contains(where: \.isControl) else { return text }
         return String(
             String.UnicodeScalarView(
                 text.unicodeScalars.flatMap { scalar -> [Unicode.Scalar] in
                     switch scalar.value {
                     case 0x0a: ["\\", "n"]
-                    case 0..<0x20, 0x7f..<0xa0: ["?"]
-                    default: [scalar]
+                    default: scalar.isControl ? ["?"] : [scalar]
                     }
                 }))
     }

@@ -51,13 +51,13 @@ package final class RunProgress: Sendable {
     package func stepProgress(sampled: Int, scored: Int, of wanted: Int) {
         state.withLock { state in
             (state.line.sampled, state.line.scored, state.line.wanted) = (sampled, scored, wanted)
-            state.line.activity = ""
+            state.line.activity = nil
         }
         draw()
     }
 
-    /// What the run does outside a step, such as "evaluating 12/32"; empty: back to the step.
-    package func activity(_ text: String) {
+    /// What the run does outside a step, such as "evaluating 12/32"; nil: it is back to the step.
+    package func activity(_ text: String?) {
         state.withLock { $0.line.activity = text }
         draw()
     }

@@ -23,23 +23,23 @@ package struct RunSummary: Sendable, Equatable {
     package var cost: RunCost?
     /// Teachers whose operations are missing in `cost`, at least in part.
     package var uncountedTeachers: [String] = []
-    /// Why the run has ended before its last step, such as that it has reached its target; empty: it has not.
-    package var reached = ""
+    /// Why the run has ended before its last step, such as that it has reached its target; nil: it has not.
+    package var reached: String?
     /// Teachers that were not asked for the examples, since their files are elsewhere.
     package var unansweredTeachers: [String] = []
     /// Held-out prompts with the student's answers and the teacher's.
     package var examples: [Example] = []
-    /// The generated task of the run, and a question of it to talk about; empty, nil: none.
-    package var task = ""
+    /// The generated task of the run, and a question of it to talk about; nil: none.
+    package var task: String?
     package var question: String?
     /// Folder of the final model.
     package var modelPath: String
-    /// Why the run ended early, such as "interrupted"; empty when it did all its steps.
-    package var endedEarly = ""
+    /// Why the run ended early, such as "interrupted"; nil when it did all its steps.
+    package var endedEarly: String?
     /// How `opd` is called from where the run was started.
     package var program = "opd"
-    /// The command that continues a run that ended early.
-    package var resumeCommand = ""
+    /// The command that continues a run that ended early; nil: there is none to tell.
+    package var resumeCommand: String?
 
     /// An answer, and whether a verifier finds it right; nil: none judges.
     package struct Attempt: Sendable, Equatable {
@@ -54,6 +54,7 @@ package struct RunSummary: Sendable, Equatable {
         var marked: String { (isRight.map { $0 ? "✓ " : "✗ " } ?? "") + text }
     }
 
+    /// A held-out prompt with its answers.
     package struct Example: Sendable, Equatable {
         package var prompt: String
         package var before: Attempt
@@ -83,7 +84,7 @@ package struct RunSummary: Sendable, Equatable {
     package func text(width: Int = 80) -> String {
         var lines = [
             "",
-            "\(name): \(endedEarly.isEmpty ? "done" : endedEarly) after \(steps) steps in \(ProgressLine.duration(seconds))",
+            "\(name): \(endedEarly ?? "done") after \(steps) steps in \(ProgressLine.duration(seconds))",
         ]
         if let klBefore, let klAfter {
             let change = klBefore > 0 ? " (\(ProgressLine.fixed((klAfter / klBefore - 1) * 100, 0))%)" : ""
@@ -109,7 +110,7 @@ package struct RunSummary: Sendable, Equatable {
             let missing = uncountedTeachers.isEmpty ? "" : "; not known of \(uncountedTeachers.joined(separator: ", "))"
             if !text.isEmpty || !missing.isEmpty { lines.append("compute: \(text.isEmpty ? "0" : text)\(missing)") }
         }
-        if !reached.isEmpty { lines.append("ended here: \(reached)") }
+        if let reached { lines.append("ended here: \(reached)") }
         if examples.first?.before.isRight == false {
             lines += ["", "held-out problems that it had wrong, answered without sampling:"]
         }
@@ -124,8 +125,8 @@ package struct RunSummary: Sendable, Equatable {
             lines += ["", "no answers of \(unansweredTeachers.joined(separator: ", ")): not on this machine"]
         }
         lines += ["", "model:   \(modelPath)"]
-        if !resumeCommand.isEmpty { lines.append("go on:   \(resumeCommand)") }
-        if !task.isEmpty {
+        if let resumeCommand { lines.append("go on:   \(resumeCommand)") }
+        if let task {
             lines.append("measure: \(program) eval \(modelPath) \(task) --count 1000")
         }
         // A rendered chat template, or what a shell would take apart, is nothing to paste.

@@ -3,6 +3,7 @@ import Wording
 
 /// A run's record could not be written or read.
 package struct TelemetryError: MessageError, Equatable {
+    /// The kind of failure.
     package enum Code: Sendable { case cannotOpen, cannotWrite, cannotRead }
     package var code: Code
     package var message: String

@@ -44,9 +44,9 @@ package struct Conversation: Sendable, Equatable {
         }
     }
 
-    /// The conversation with a system message before it, if it has none.
-    package func with(system: String) -> Conversation {
-        guard !system.isEmpty, messages.first?["role"]?.string != "system" else { return self }
+    /// The conversation with a system message before it, if it has none and one is given.
+    package func with(system: String?) -> Conversation {
+        guard let system, messages.first?["role"]?.string != "system" else { return self }
         var result = self
         result.messages.insert(["role": "system", "content": .string(system)], at: 0)
         return result

@@ -5,7 +5,7 @@ import Foundation
 final class OpenFolder: Sendable {
     private let descriptor: Int32
 
-    /// Nil where there is none.
+    /// The folder at a path; nil where there is none.
     init?(_ path: String) {
         descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         if descriptor < 0 { return nil }

@@ -35,7 +35,7 @@ final class TorchConnection {
             guard hello.verb == "hello", hello.fields["processes"]?.int == processes else {
                 throw TorchFailure.notStarted("the torch engine said \(hello.verb) instead of hello")
             }
-        } catch TorchFailure.died(let reason, _) {
+        } catch TorchFailure.died(let reason, _) where !process.wasKilled {
             throw TorchFailure.notStarted("torch.python: \(reference.python): the engine \(reason)")
         }
     }

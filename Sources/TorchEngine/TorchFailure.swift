@@ -9,7 +9,7 @@ enum TorchFailure: Error {
     /// It could not be started as the user asked for.
     case notStarted(String)
 
-    /// As the learner and its user see it.
+    /// The failure as the learner and its user see it.
     var engineError: any Error {
         switch self {
         case .refused("model", let reason): EngineRefusal(.model, reason)

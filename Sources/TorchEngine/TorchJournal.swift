@@ -4,6 +4,7 @@ import JSON
 ///
 /// A step is its passes and the dL/ds that they were given: the method need not be asked again.
 struct TorchJournal: Sendable {
+    /// A step that the engine has done.
     struct Step: Sendable {
         var passes: [(forward: TorchMessage, backward: TorchMessage)] = []
         var update = TorchMessage("step")

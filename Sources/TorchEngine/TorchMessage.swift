@@ -2,6 +2,7 @@ import JSON
 
 /// A request to the torch engine, or its answer: a verb, fields, and arrays, in frames as docs/torch.md has them.
 package struct TorchMessage: Sendable, Equatable {
+    /// Numbers of one type.
     package enum Values: Sendable, Equatable {
         case integers([Int32])
         case floats([Float])
@@ -29,6 +30,7 @@ package struct TorchMessage: Sendable, Equatable {
         }
     }
 
+    /// An array of the message.
     package struct NamedValues: Sendable, Equatable {
         package var name: String
         package var values: Values

@@ -2,6 +2,7 @@ import Engines
 import Foundation
 import JSON
 import Models
+import StudentWeights
 import Wire
 
 /// A model as an engine is told to load it, and what is known of it here: the same for a trainer, a teacher and a
@@ -10,7 +11,7 @@ struct TorchModel: Sendable {
     /// What it is loaded for.
     enum Use: Sendable, Equatable {
         case train, score
-        /// So many responses at once.
+        /// It samples so many responses at once.
         case sample(slots: Int)
     }
 
@@ -31,20 +32,19 @@ struct TorchModel: Sendable {
             "compile": .bool(reference.compiles), "use": .string(use.name), "slots": .integer(use.slots),
             "cache": .number(reference.cacheShare),
         ]
-        if let options = model.adapters {
-            let layout = try files.adapterLayout(options), fingerprint = try files.fingerprint()
-            let snapshot = AdapterSnapshot(layout: layout, baseFingerprint: fingerprint)
-            manifest = WeightManifest(snapshot.manifest, matrixType: model.type)
+        if let options = model.adapters, let snapshot = try files.adapterSnapshot(options) {
+            let shape = snapshot.layout.shape
+            manifest = WeightManifest(snapshot.manifest, computedIn: model.type)
             settings["adapters"] = [
                 "rank": .integer(options.rank), "alpha": .number(Double(options.alpha)),
-                "scale": .number(Double(layout.shape.scale)),
-                "targets": .array(layout.shape.targets.map { .string($0.rawValue) }),
-                "fingerprint": .string(String(fingerprint, radix: 16)), "values": "",
+                "scale": .number(Double(shape.scale)),
+                "targets": .array(shape.targets.map { .string($0.rawValue) }),
+                "fingerprint": .string(String(snapshot.baseFingerprint, radix: 16)), "values": "",
             ]
             firstAdapters = use == .train ? (snapshot, options.seed) : nil
         } else {
             let layout = ParameterLayout(files.configuration, matrixType: model.type == .f32 ? .f32 : .bf16)
-            manifest = WeightManifest(layout.manifest, matrixType: model.type)
+            manifest = WeightManifest(layout.manifest, computedIn: model.type)
             firstAdapters = nil
         }
         if use != .score { settings["manifest"] = manifest.json }
@@ -92,33 +92,7 @@ extension WeightBytes {
     }
 }
 
-extension ModelFiles {
-    /// - Throws: ``EngineRefusal`` when this model cannot have such adapters.
-    fileprivate func adapterLayout(_ options: AdapterOptions) throws(EngineRefusal) -> AdapterLayout {
-        let named = options.targets.compactMap(AdapterShape.Target.init)
-        do {
-            try AdapterLayout.check(named, in: configuration)
-            return try AdapterLayout(
-                configuration,
-                AdapterShape(
-                    rank: options.rank, alpha: options.alpha,
-                    targets: Set(named.isEmpty ? AdapterShape.Target.allCases : named)))
-        } catch {
-            throw EngineRefusal(.adapters, "\(error)")
-        }
-    }
-}
-
 extension WeightManifest {
-    fileprivate init(_ layout: BroadcastLayout, matrixType: WeightType) {
-        self.init(
-            matrixType: matrixType,
-            tensors: layout.entries.map {
-                Tensor(
-                    name: $0.name, shape: $0.shape, type: $0.type == .f32 ? .f32 : .bf16, byteOffset: $0.byteOffset)
-            }, byteCount: layout.byteCount)
-    }
-
     fileprivate var json: JSONValue {
         let listed = tensors.map { tensor -> JSONValue in
             [

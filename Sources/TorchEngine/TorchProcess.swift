@@ -71,12 +71,22 @@ final class TorchProcess: Sendable {
         }
     }
 
-    /// Why it ended, as far as it wrote that; nil where it wrote nothing.
+    /// Why it ended, as far as it wrote that, and what to change; nil where nothing tells.
     var lastWords: String? {
         let size = (try? FileTree.size(logPath)) ?? 0
-        guard size > logStart else { return nil }
-        return TorchWords.reason(
-            in: LogTail.lines(of: logPath, count: 400, bytes: Int(min(size - logStart, 1 << 16))))
+        // The first line of a tail is left out: let that be the end of the one before its own.
+        let bytes = size - logStart + min(logStart, 1)
+        let lines =
+            size > logStart ? LogTail.lines(of: logPath, count: 400, bytes: Int(min(bytes, 1 << 16))) : []
+        guard case .signalled(let signal) = status else { return TorchWords.reason(in: lines) }
+        // Who is killed has no time for words: the last line is about something else.
+        return TorchWords.said(in: lines) ?? (signal == SIGKILL ? TorchWords.advice : nil)
+    }
+
+    /// Whether it, or one that it started, was killed: nothing that is wrong with what it was asked for.
+    var wasKilled: Bool {
+        if case .signalled = status { return true }
+        return lastWords?.contains(" was killed by signal ") ?? false
     }
 
     /// The package in the repository that this program was built in; nil: python has to have it.

@@ -104,7 +104,7 @@ final class TorchSession: @unchecked Sendable {
     private func ready() throws -> Int {
         try lock.withLock {
             if connection == nil {
-                let connection = try start()
+                let connection = try startAgain()
                 if let base {
                     guard let folder = base.path else { throw lost("its last checkpoint was removed") }
                     _ = try connection.call(TorchMessage("restore", ["folder": .string(folder)]))
@@ -127,6 +127,15 @@ final class TorchSession: @unchecked Sendable {
 
     private func lost(_ reason: String) -> TorchFailure {
         .died(reason: "died, and \(reason); go on with --resume", canBeTriedAgain: false)
+    }
+
+    /// Starts another engine: what it was asked for has been good before.
+    private func startAgain() throws -> TorchConnection {
+        do {
+            return try start()
+        } catch TorchFailure.notStarted(let reason) {
+            throw TorchFailure.died(reason: "cannot be started again: \(reason)", canBeTriedAgain: true)
+        }
     }
 
     private func start() throws -> TorchConnection {

@@ -4,15 +4,25 @@ import Foundation
 package enum TorchWords {
     /// How a rank's own words begin.
     private static let prefix = "opd_torch: "
+    /// What to change where the system has ended a process for its memory.
+    package static let advice =
+        "where memory ran out, lower training.token_budget (of who samples, pipeline.slots), set torch.recompute: true, "
+        + "or raise torch.processes"
+
+    /// What a rank said of its end; nil where none did.
+    package static func said(in lines: [String]) -> String? {
+        // The first that speaks: what other ranks say then follows from it.
+        for line in lines {
+            if let range = line.range(of: prefix) { return String(line[range.upperBound...]) }
+        }
+        return nil
+    }
 
     /// - Parameter lines: the last of their log.
     /// - Returns: what a rank said of its end; or what torchrun reports of the rank that ended first; or else the last
     ///   line, nil where there is none.
     package static func reason(in lines: [String]) -> String? {
-        // The first that speaks: what other ranks say then follows from it.
-        for line in lines {
-            if let range = line.range(of: prefix) { return String(line[range.upperBound...]) }
-        }
+        if let said = said(in: lines) { return said }
         if let line = lines.last(where: { $0.contains("No module named opd_torch") }) {
             return line + "; install it with pip install Sources/TorchEngine/Python, of the repository of opd"
         }
@@ -32,10 +42,6 @@ package enum TorchWords {
         }
         guard let rank = number("rank"), let code = number("exitcode") else { return nil }
         guard code < 0 else { return "rank \(rank) ended with exit status \(code)" }
-        let advice =
-            code == -9
-            ? "; where memory ran out, lower training.token_budget, set torch.recompute: true, or raise "
-                + "torch.processes" : ""
-        return "rank \(rank) was killed by signal \(-code)\(advice)"
+        return "rank \(rank) was killed by signal \(-code)" + (code == -9 ? "; \(advice)" : "")
     }
 }

@@ -13,7 +13,7 @@ package final class Trainer {
     package struct StepStatistics: Sendable {
         /// Global norm of the gradient before clipping.
         package let gradientNorm: Double
-        /// False when the gradient was not finite, or the update was called off: the weights were left as they were.
+        /// Whether the weights were updated: not when the gradient was not finite, or the update was called off.
         package let applied: Bool
         /// Whether the weights are ``Trainer/isFinite`` after the step, if it was applied.
         package let leavesFinite: Bool
@@ -35,13 +35,18 @@ package final class Trainer {
     package let secondMoment: ParameterBuffer
     package let gradients: ParameterBuffer
     package let context: ComputeContext
-    private let transformer: Transformer
-    private let backward: TransformerBackward
+    let transformer: Transformer
+    let backward: TransformerBackward
     private let activations: Activations
-    private let logits: ScratchTensor  // of a part of a micro-batch, [R, V]
+    let logits: ScratchTensor  // of a part of a micro-batch, [R, V]
     /// Rows whose logits are kept, at most: not those of a longer response.
     package var mostLogitRows: Int
     private let tokenBudget: Int
+    let teacherLogits: ScratchTensor  // of the same positions, [R, V]
+    /// Heads of the teachers whose last hidden states sequences have, by name; of the student's vocabulary.
+    package var teacherHeads: [String: TeacherHead] = [:]
+    /// What sequences with hidden states are compared by; nil: none has any.
+    package var comparison: TeacherComparison?
 
     /// - Parameters:
     ///   - masters: f32 weights to start from; owned from here on.
@@ -90,6 +95,7 @@ package final class Trainer {
             model: transformer, parameters: parameters, gradients: gradients, adapters: adaptation?.adapters)
         activations = Activations(configuration, type: type)
         logits = ScratchTensor(columns: configuration.vocabularySize)
+        teacherLogits = ScratchTensor(columns: configuration.vocabularySize)
         // 64 MiB, but 256 rows of a large vocabulary: every part of a micro-batch costs a pass over the head's gradient.
         mostLogitRows = max(256, (64 << 20) / (4 * configuration.vocabularySize))
     }
@@ -98,6 +104,7 @@ package final class Trainer {
     /// - Parameters:
     ///   - sequences: each with at least one prompt and one response token, within the vocabulary.
     ///   - pulls: for a sequence with classes, what each of them is pulled by, as ``HeadClassGradient`` has it.
+    ///   - compared: told the divergences of a sequence with hidden states, one a response token.
     ///   - coefficients: for sequence i and its evaluation, dLoss/d(log-probability) of each response token. Both include
     ///     the normalisation of the whole batch; the pulls are asked for after the coefficients.
     ///   - beforeUpdate: called when the gradient is complete and before weights or moments change; false calls the
@@ -105,9 +112,12 @@ package final class Trainer {
     package func step(
         _ sequences: [TrainingSequence], learningRate: Float, beforeUpdate: () -> Bool = { true },
         pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
+        compared: ((_ index: Int, _ divergences: [Double]) -> Void)? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> StepStatistics {
-        let evaluations = try computeGradients(sequences, pulls: pulls, coefficients: coefficients)
+        let evaluations = try computeGradients(
+            sequences, pulls: pulls, compared: compared,
+            coefficients: coefficients)
         let proceeds = beforeUpdate()
         let norm = context.sumOfSquares(gradients.flat).squareRoot()
         let squares = applyGradients(norm: norm, learningRate: proceeds ? learningRate : nil)
@@ -120,13 +130,15 @@ package final class Trainer {
     package func computeGradients(
         _ sequences: [TrainingSequence],
         pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
+        compared: ((_ index: Int, _ divergences: [Double]) -> Void)? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         var evaluations: [ResponseEvaluation] = []
         if sequences.isEmpty { context.zero(gradients.flat) }
         for range in Packing.microBatches(tokenCounts: sequences.map(\.tokens.count), tokenBudget: tokenBudget) {
             evaluations += try runMicroBatch(
-                sequences[range], accumulate: range.lowerBound > 0, pulls: pulls, coefficients: coefficients)
+                sequences[range], accumulate: range.lowerBound > 0, pulls: pulls, compared: compared,
+                coefficients: coefficients)
         }
         return evaluations
     }
@@ -175,6 +187,7 @@ package final class Trainer {
     private func runMicroBatch(
         _ sequences: ArraySlice<TrainingSequence>, accumulate: Bool,
         pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
+        compared: ((_ index: Int, _ divergences: [Double]) -> Void)? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let pool = transformer.pool
@@ -193,7 +206,8 @@ package final class Trainer {
             let rows = row..<row + members.reduce(0) { $0 + $1.responseIDs.count }
             evaluations += try runHead(
                 batch, rows, of: members, input: input.rows(rows), accumulate: accumulate || row > 0,
-                pulls: pulls, coefficients: coefficients)
+                pulls: pulls, compared: compared,
+                coefficients: coefficients)
             row = rows.upperBound
         }
         backward.run(batch, activations: activations, accumulate: accumulate)
@@ -205,6 +219,7 @@ package final class Trainer {
     private func runHead(
         _ batch: SharedPrefixBatch, _ rows: Range<Int>, of sequences: ArraySlice<TrainingSequence>, input: Tensor,
         accumulate: Bool, pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])?,
+        compared: ((_ index: Int, _ divergences: [Double]) -> Void)?,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let inverseTemperatures = sequences.flatMap { sequence in
@@ -235,6 +250,14 @@ package final class Trainer {
             let pulled = sequence.classIDs.isEmpty ? nil : pulls?(index, evaluation)
             precondition(pulled == nil || pulled?.count == classRange.count, "one pull a class")
             classPulls += pulled ?? [Float](repeating: 0, count: classRange.count)
+        }
+        if let comparison, sequences.contains(where: { $0.teacher != nil }) {
+            let part = HeadPart(
+                batch: batch, rows: rows, input: input, inverseTemperatures: inverseTemperatures,
+                logSumExp: logSumExp, coefficient: coefficient)
+            runComparison(
+                comparison, part, of: sequences, logits: kept, accumulate: accumulate, compared: compared)
+            return evaluations
         }
         backward.runHead(
             batch, part: rows, headInput: input, inverseTemperature: inverseTemperatures, logSumExp: logSumExp,

@@ -14,6 +14,8 @@ package struct TrainingSequence: TokenSequenceHolder, Sendable {
     /// Tokens of every position, so many each and ascending, that are classes of their own beside the tail; none: the
     /// response's tokens alone are asked about.
     package var classIDs: [Int32]
+    /// A teacher with whose whole distributions the response's are compared; nil: with none.
+    package var teacher: TeacherStates?
 
     package init(
         _ tokens: TokenSequence, temperature: Float = 1, reading: SequenceReading = .text, classIDs: [Int32] = []
@@ -25,6 +27,14 @@ package struct TrainingSequence: TokenSequenceHolder, Sendable {
         self.temperature = temperature
         self.reading = reading
         self.classIDs = classIDs
+    }
+
+    /// Compares the response's whole distributions with a teacher's, whose last hidden states are given.
+    package mutating func compare(with states: TeacherStates) {
+        precondition(
+            states.bytes.count % max(responseIDs.count, 1) == 0 && classIDs.isEmpty,
+            "a hidden state a response token, and no classes")
+        teacher = states
     }
 
     /// The tokens that are classes, position by position.
@@ -80,5 +90,18 @@ package struct OptimizerOptions: Sendable, Equatable {
         self.epsilon = epsilon
         self.weightDecay = weightDecay
         self.clipGradNorm = clipGradNorm
+    }
+}
+
+/// The last hidden states of a teacher at the positions of one response.
+package struct TeacherStates: Sendable, Equatable {
+    /// Which of the trainer's heads makes logits of them.
+    package var label: String
+    /// State by state, in that head's type, as a tensor has them.
+    package var bytes: [UInt8]
+
+    package init(label: String, bytes: [UInt8]) {
+        self.label = label
+        self.bytes = bytes
     }
 }

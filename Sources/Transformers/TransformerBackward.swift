@@ -86,15 +86,17 @@ package final class TransformerBackward {
     ///   - inverseTemperature, logSumExp, coefficient: [R]; coefficient is dL/d(log-probability of the target).
     ///   - logits: [R,V] as `headLogprobs` kept them; nil: computed again.
     ///   - classes: of the rows, which are pulled too; nil: none.
+    ///   - comparison: of the rows with a teacher's; nil: none. It takes kept logits.
     ///   - accumulate: whether the gradient is added to what is there.
     package func runHead(
         _ batch: SharedPrefixBatch, part: Range<Int>, headInput: Tensor, inverseTemperature: [Float],
-        logSumExp: [Float], coefficient: [Float], logits: Tensor?, classes: HeadClassGradient? = nil, accumulate: Bool
+        logSumExp: [Float], coefficient: [Float], logits: Tensor?, classes: HeadClassGradient? = nil,
+        comparison: HeadComparison? = nil, accumulate: Bool
     ) {
         context.headBackward(
             headInput, head: model.weights.head, transposed: transposed.head, rule: model.headRule,
             targets: Array(batch.targets[part]), inverseTemperature: inverseTemperature, lse: logSumExp,
-            coefficient: coefficient, kept: logits, classes: classes,
+            coefficient: coefficient, kept: logits, classes: classes, comparison: comparison,
             dx: selectedGradient.tensor(rows: batch.headRows.count).rows(part),
             dW: gradients.tensor(configuration.headName), accumulate: accumulate)
     }

@@ -16,7 +16,7 @@ package final class TransformerWeights {
         /// What is multiplied with, the stored weight and the schema's offset: [1, C], of queries and keys [1, D], or as
         /// wide as all of them; nil where a model has no such norm.
         fileprivate let norms: RoleTable<NormRole, Tensor?>
-        /// Empty where the layer has one feed-forward network.
+        /// The matrices of its experts; none where the layer has one feed-forward network.
         let experts: [ExpertMatrices]
 
         /// The matrices of a group that the layer has.
@@ -129,7 +129,7 @@ extension ModelSchema {
 
 /// The same matrices packed for dx = dy W, which only training needs.
 final class TransposedWeights {
-    /// Nil where a layer has no such matrices.
+    /// The packed matrices of each layer; nil where it has no such ones.
     let layers: [RoleTable<MatrixGroup, PackedMatrix?>]
     /// The experts of each layer; none where it has one feed-forward network.
     let experts: [[ExpertMatrices]]

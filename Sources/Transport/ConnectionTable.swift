@@ -18,7 +18,7 @@ package struct ConnectionLimits: Sendable, Equatable {
     package var messageBurst = 10_000.0
     /// Bytes of a connection that have arrived and are in no message yet that was taken: a message without an end.
     package var pendingBytes = 1 << 30
-    /// Such bytes of all connections together.
+    /// The most such bytes of all connections together.
     package var totalPendingBytes = 4 << 30
 
     package init() {}
@@ -29,6 +29,7 @@ package struct ConnectionLimits: Sendable, Equatable {
 /// A state machine: libzmq's events, messages and the time go in, actions come out. It bounds what peers cost that
 /// libzmq does not bound: half-open and silent connections, floods, and messages that never end.
 package struct ConnectionTable: Sendable {
+    /// What the socket's thread is to do.
     package enum Action: Sendable, Equatable {
         /// Shut the connection down.
         case cut(descriptor: Int32)

@@ -13,6 +13,7 @@ extension SocketFrame: ByteStorage {}
 /// `@unchecked Sendable`: `socket`, `side` and the properties under "the thread's own" are touched by nothing but the thread
 /// once `start` was called; the rest is locked or immutable.
 final class SocketLoop: @unchecked Sendable {
+    /// Which end of the connection it is.
     enum Side {
         case learner(LearnerGate)
         case member(MemberWatch)

@@ -1,5 +1,6 @@
 /// Why bytes are not a message this version understands, or why a message cannot be encoded.
 package struct WireError: Error, Equatable, CustomStringConvertible {
+    /// The kind of failure.
     package enum Code: String, Sendable {
         /// Frame 0 is missing or is not ours.
         case notAMessage

@@ -7,6 +7,11 @@ extension BinaryInteger {
     }
 }
 
+extension Unicode.Scalar {
+    /// Whether it steers a terminal instead of showing: ASCII's control characters, and those of ISO 8859.
+    package var isControl: Bool { value < 0x20 || (0x7f..<0xa0).contains(value) }
+}
+
 extension StringProtocol where SubSequence == Substring {
     /// The text without white space at either end.
     package var trimmed: Substring {

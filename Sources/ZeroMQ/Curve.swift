@@ -4,13 +4,13 @@ internal import CZeroMQ
 package struct CurveKey: Sendable, Hashable, CustomStringConvertible {
     package let text: String
 
-    /// Nil unless `text` is 40 Z85 characters that decode.
+    /// A key from its text; nil unless that is 40 Z85 characters that decode.
     package init?(_ text: String) {
         guard z85Decode(text) != nil else { return nil }
         self.text = text
     }
 
-    /// Nil unless there are 32 of them.
+    /// A key from its bytes; nil unless there are 32 of them.
     package init?(bytes: [UInt8]) {
         guard bytes.count == 32 else { return nil }
         var text = [CChar](repeating: 0, count: 41)
@@ -30,7 +30,7 @@ package struct CurveSecretKey: Sendable, Hashable, CustomStringConvertible, Cust
     /// The key in Z85, to be written into its own file and nowhere else.
     package let text: String
 
-    /// Nil unless `text` is 40 Z85 characters that decode.
+    /// A key from its text; nil unless that is 40 Z85 characters that decode.
     package init?(_ text: String) {
         guard z85Decode(text) != nil else { return nil }
         self.text = text

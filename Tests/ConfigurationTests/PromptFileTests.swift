@@ -151,7 +151,7 @@ import Testing
     }
 
     @Test func aFileServesARunWithoutTeachers() throws {
-        #expect(try read("{\"prompt\": \"a\", \"teacher\": \"math\"}", teachers: []).map(\.teacher) == [""])
+        #expect(try read("{\"prompt\": \"a\", \"teacher\": \"math\"}", teachers: []).map(\.teacher) == [nil])
     }
 
     @Test func anEmptyFileAndAFloodOfProblemsAreBounded() {

@@ -10,11 +10,11 @@ import Testing
         responses: PromptFile.Responses = .unused
     ) throws -> (prompts: [PromptLine], notes: [String]) {
         var names = PromptFields(), notes: [String] = []
-        names.prompt = fields["prompt"] ?? ""
-        names.messages = fields["messages"] ?? ""
-        names.system = fields["system"] ?? ""
-        names.answer = fields["answer"] ?? ""
-        names.response = fields["response"] ?? ""
+        names.prompt = fields["prompt"]
+        names.messages = fields["messages"]
+        names.system = fields["system"]
+        names.answer = fields["answer"]
+        names.response = fields["response"]
         let prompts = try PromptFile.parse(
             Data(text.utf8), source: name, teachers: ["default"], defaultTeacher: "default", responses: responses,
             fields: names, note: { notes.append($0) })

@@ -31,7 +31,7 @@ import Testing
 
     @Test func withoutArgumentsNothingIsPrinted() throws {
         let configuration = try parse(["data.template_arguments={}"])
-        #expect(configuration.data.templateArguments.isEmpty && !configuration.yaml().contains("template_arguments"))
+        #expect(configuration.data.templateArguments == nil && !configuration.yaml().contains("template_arguments"))
     }
 
     @Test func whatIsNoMappingIsRefused() {

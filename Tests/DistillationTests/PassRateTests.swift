@@ -2,7 +2,7 @@ import Distillation
 import Testing
 
 @Suite struct PassRateTests {
-    /// Against values worked out apart from this code.
+    /// The expected values were worked out apart from this code.
     @Test(arguments: [
         (0, 10, 0.0, 0.27753280), (5, 10, 0.23659309, 0.76340691), (81, 200, 0.33937771, 0.47420290),
         (200, 200, 0.98115467, 1.0),
@@ -13,7 +13,7 @@ import Testing
         #expect(interval.mean == Double(passed) / Double(trials))
     }
 
-    /// Against the definition: the share of all subsets of k samples with one that passes.
+    /// The definition is the share of all subsets of k samples with one that passes.
     @Test func passAtKIsTheShareOfSubsets() {
         for n in 1...7 {
             for c in 0...n {

@@ -5,7 +5,7 @@ import Testing
 
 /// Whole runs of real processes that train adapters.
 @Suite(.serialized) struct AdapterRunTests {
-    /// So many that a run is not over when a test disturbs it.
+    /// There are so many that a run is not over when a test disturbs it.
     private static let steps = 20
     private static let options = [
         "--set", "lora.rank=4", "--set", "lora.alpha=8", "--set", "training.learning_rate=0.02",

@@ -151,6 +151,23 @@ import Testing
         }
     }
 
+    @Test func benchComparesTrainingSteps() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.write(to: "\(folder)/model", seed: 1)
+            let bench = ["bench", "divergence", "model", "--batch", "2", "--tokens", "8", "--threads", "1"]
+            let result = try await Binary.run(
+                bench + ["--top-k", "4", "--repetitions", "1", "--profile", "--json"], in: folder)
+            #expect(result.status == 0, "\(result.errors)")
+            let object = try #require(try json(result.output) as? [String: Any])
+            for key in ["seconds", "top_k_seconds", "full_seconds", "top_k_ratio", "full_ratio"] {
+                #expect(object[key] as? Double ?? 0 > 0, "\(key)")
+            }
+            #expect(result.errors.contains("comparison") && !result.errors.contains("nan"))
+            let most = try await Binary.run(bench + ["--top-k", "704"], in: folder)
+            #expect(most.status == 2 && most.errors.contains("--top-k takes up to 703"), "\(most.errors)")
+        }
+    }
+
     @Test func configPrintsAResolvedFileThatReadsBack() async throws {
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder)

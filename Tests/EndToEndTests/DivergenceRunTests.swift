@@ -34,12 +34,17 @@ import Testing
     }
 
     /// A teacher that is the student: nothing to learn, to the last bit, in either precision.
-    @Test(arguments: ["f32", "bf16"]) func aTeacherLikeTheStudentTeachesNothing(dtype: String) async throws {
+    @Test(
+        arguments: ["f32", "bf16"],
+        [("jsd", "objective.top_k=5"), ("reverse_kl", "objective.support=full")])
+    func aTeacherLikeTheStudentTeachesNothing(dtype: String, compared: (divergence: String, support: String))
+        async throws
+    {
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: 1)
             let same = [
                 "teachers.default.model=student", "student.dtype=\(dtype)", "teachers.default.dtype=\(dtype)",
-                "objective.divergence=jsd", "objective.top_k=5", "evaluation.every=0",
+                "objective.divergence=\(compared.divergence)", compared.support, "evaluation.every=0",
             ]
             let result = try await run("same", same, in: folder)
             #expect(result.status == 0, "\(result.errors)")
@@ -47,6 +52,32 @@ import Testing
             for key in ["divergence", "loss", "grad_norm"] {
                 #expect(metrics.last?[key].flatMap(Double.init) == 0, "\(key) of \(metrics)")
             }
+            let inspected = try await Binary.run(["inspect", "runs/same"], in: folder)
+            #expect(inspected.output.contains("divergence:") && inspected.output.contains("(\(compared.divergence))"))
+        }
+    }
+
+    /// The whole vocabulary, by way of the teacher's last hidden states: to the last bit, whoever works; and a divergence
+    /// that is never below that of listed tokens.
+    @Test(arguments: divergences) func theWholeVocabularyIsCompared(divergence: String) async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 3)
+            let full = ["objective.divergence=\(divergence)", "objective.support=full", "evaluation.every=0"]
+            let more = ["pipeline.workers=2", "pipeline.scorers=2", "pipeline.threads=2"]
+            let listed = ["objective.divergence=\(divergence)", "objective.top_k=16", "evaluation.every=0"]
+            for (name, settings) in [("one", full), ("more", full + more), ("listed", listed)] {
+                let result = try await run(name, settings, in: folder)
+                #expect(result.status == 0, "\(result.errors)")
+            }
+            let metrics = try ProcessRunTests.metrics(folder, run: "one")
+            #expect(try ProcessRunTests.metrics(folder, run: "more") == metrics)
+            #expect(try ProcessRunTests.weights(folder, run: "more") == ProcessRunTests.weights(folder, run: "one"))
+            func divergences(_ run: String) throws -> [Double] {
+                try ProcessRunTests.metrics(folder, run: run).compactMap { $0["divergence"].flatMap(Double.init) }
+            }
+            let whole = try divergences("one"), part = try divergences("listed")
+            #expect(whole.count == 3 && part.count == 3 && whole[0] >= part[0] - 1e-6, "\(whole) and \(part)")
+            #expect(metrics.allSatisfy { $0["tail_mass"] == nil })
         }
     }
 
@@ -82,6 +113,10 @@ import Testing
                 ([chosen, "student.engine=torch"], "student.engine: torch trains on sampled tokens alone"),
                 ([chosen, "teachers.default.engine=torch"], "teachers.default.engine: torch grades the sampled token"),
                 ([chosen, "teachers.default.token_map=shared"], "teachers.default.token_map: "),
+                (
+                    [chosen, "objective.support=full", "objective.top_k=5"],
+                    "objective.top_k: with objective.support full all tokens"
+                ),
                 ([chosen, "objective.top_k=704"], "objective.top_k: 704 tokens are the whole vocabulary of 704"),
             ]
             for (settings, message) in refused {
@@ -91,12 +126,27 @@ import Testing
         }
     }
 
-    /// The configuration in Examples, a few steps of it.
-    @Test func theExampleRuns() async throws {
+    /// A learner needs the heads of its teachers, whoever grades.
+    @Test func aTeacherThatIsElsewhereIsRefused() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder)
+            let settings = [
+                "objective.divergence=jsd", "objective.support=full", "teachers.default.model=elsewhere",
+                "evaluation.teachers=false",
+            ]
+            let result = try await Binary.run(
+                ["learner", "run.yaml"] + settings.flatMap { ["--set", $0] }, in: folder)
+            let message = "teachers.default: elsewhere is not on this machine, but with objective.support full"
+            #expect(result.status == 2 && result.errors.contains(message), "\(result.errors)")
+        }
+    }
+
+    /// The configurations in Examples, a few steps of each.
+    @Test(arguments: ["divergence", "full"]) func theExampleRuns(name: String) async throws {
         try await withTemporaryFolder { folder in
             let result = try await Binary.run(
                 [
-                    "run", "Examples/arithmetic-divergence.yaml", "--set", "run_folder=\(folder)/runs/short", "--set",
+                    "run", "Examples/arithmetic-\(name).yaml", "--set", "run_folder=\(folder)/runs/short", "--set",
                     "training.steps=5", "--set", "evaluation.every=0", "--set", "checkpoint.every=0", "--set",
                     "evaluation.teachers=false",
                 ], in: QuickStartTests.repository, within: 120)

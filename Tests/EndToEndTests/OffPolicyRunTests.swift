@@ -4,7 +4,7 @@ import Testing
 
 /// Runs by real processes whose teacher samples and whose student imitates.
 @Suite(.serialized) struct OffPolicyCommandTests {
-    /// So many that a run is not over when a test disturbs it.
+    /// There are so many that a run is not over when a test disturbs it.
     static let steps = 80
 
     private static func writeRun(_ folder: String, steps: Int = steps) throws {

@@ -5,7 +5,7 @@ import Testing
 
 /// Whole runs of tiny models by real processes, undisturbed and disturbed.
 @Suite(.serialized) struct ProcessRunTests {
-    /// So many that a run is not over when a test disturbs it.
+    /// There are so many that a run is not over when a test disturbs it.
     static let steps = 20
 
     /// The lines of metrics.jsonl without what depends on the clock.

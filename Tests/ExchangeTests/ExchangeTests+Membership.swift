@@ -6,10 +6,10 @@ import Wire
 
 /// The decisions on who takes part, and as what.
 extension ExchangeTests {
-    @Test(arguments: [Role.rollout, .scorer], ["", "a"])
-    func memberWithOtherArithmeticIsWarnedOf(role: Role, ours: String) {
+    @Test(arguments: [Role.rollout, .scorer], [nil, "a"])
+    func memberWithOtherArithmeticIsWarnedOf(role: Role, ours: String?) {
         let options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t", arithmetic: ours)
-        for theirs in ["", "a", "b"] {
+        for theirs in [nil, "a", "b"] {
             var exchange = Exchange(plan: plan(heldout: 0), options: options, epoch: 9, version: 0)
             let actions = exchange.receive(
                 hello("w", role, arithmetic: theirs), from: PeerID("w"), now: .zero)
@@ -17,7 +17,9 @@ extension ExchangeTests {
                 guard case .note(let note) = action, note.level == .warning else { return nil }
                 return note.text
             }
-            #expect(warnings.count == (ours == "a" && theirs == "b" ? 1 : 0), "\(ours), \(theirs): \(warnings)")
+            #expect(
+                warnings.count == (ours == "a" && theirs == "b" ? 1 : 0),
+                "\(ours ?? "?"), \(theirs ?? "?"): \(warnings)")
             #expect(warnings.allSatisfy { $0.hasPrefix("w rounds otherwise than the learner") })
             // It is let in all the same.
             #expect(sent(actions).contains { if case .welcome = $0 { true } else { false } })
@@ -164,7 +166,7 @@ extension ExchangeTests {
         options.equivalentTemplates = ["default": "other", "nobody": "third"]
         #expect(refusal(TeacherDescription(templateIdentity: "other")) == nil)
         #expect(refusal(TeacherDescription(templateIdentity: "third"))?.code == .unsuitableTeacher)
-        options.templateIdentity = ""
+        options.templateIdentity = nil
         #expect(refusal(TeacherDescription(templateIdentity: "other")) == nil)
     }
 

@@ -106,7 +106,7 @@ extension ExchangeTests {
         }
     }
 
-    /// As with grades: tried again, then taken for the step to be judged.
+    /// They are tried again, as grades are, then taken for the step to be judged.
     @Test func listsWithoutNumbersAreTriedAgain() throws {
         var exchange = exchange(topTokens: 4)
         let tasks = join(&exchange, Self.worker, .rollout, window: 9)

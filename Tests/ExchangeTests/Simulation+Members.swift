@@ -9,7 +9,7 @@ extension Simulation {
         started += 1
         let name = name ?? "\(role.rawValue)-\(started)"
         let hello = Hello(
-            role: role, name: name, tokenizerFingerprint: "",
+            role: role, name: name, tokenizerFingerprint: nil,
             teachers: role == .scorer ? plan.teachers.sorted() : [], processID: started)
         let window = dice.integer(1..<5)
         let body: Body =

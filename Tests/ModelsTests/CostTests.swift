@@ -2,7 +2,7 @@ import Models
 import Testing
 
 @Suite struct ModelCostTests {
-    /// Against a count of the products, one by one.
+    /// The expected count is that of the products, one by one.
     @Test func aForwardPassIsCounted() {
         let model = ModelConfiguration(
             family: .llama, vocabularySize: 11, hiddenSize: 6, intermediateSize: 10, layerCount: 3, headCount: 4,
@@ -18,7 +18,7 @@ import Testing
         #expect(model.forwardOperations(prompt: 2, response: 5) == Double(expected))
     }
 
-    /// Against a count of the products, one by one: forward, back through every frozen matrix, and the adapters' own.
+    /// The expected count is that of the products: forward, back through every frozen matrix, and the adapters' own.
     @Test func aStepOfAdaptersIsCounted() throws {
         let model = ModelConfiguration(
             family: .llama, vocabularySize: 11, hiddenSize: 6, intermediateSize: 10, layerCount: 3, headCount: 4,

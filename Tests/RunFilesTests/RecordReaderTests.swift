@@ -96,7 +96,7 @@ import Testing
             var samples = try folder.readSamples()
             let read = try samples.rest()
             #expect(read.map(\.step) == [5, 6] && read[0].prompt == "p\0" && read[0].ids == [1, 2])
-            #expect(read[0].teacherLogprobs == [-0.1, -0.25] && read[0].studentLogprobs[1].isNaN)
+            #expect(read[0].teacherLogprobs == [-0.1, -0.25] && read[0].studentLogprobs?[1].isNaN == true)
             #expect(read[0].verdict == nil && read[1].verdict?.reward == 0.5 && read[1].verdict?.passed == true)
             #expect(read.allSatisfy { $0.flaw == nil && $0.versions == [3, 4] })
             #expect(read[0].ends == nil && read[0].tags == [] && read[1].ends == [0, 1] && read[1].tags == ["a"])

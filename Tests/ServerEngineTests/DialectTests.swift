@@ -76,6 +76,51 @@ import Testing
         #expect(flaw(long)?.contains("more than") == true)
     }
 
+    private func top(_ logprobs: String, promptCount: Int = 1) throws -> Grade {
+        try dialect.grade(
+            in: answer(logprobs), of: ids, promptCount: promptCount, .top(2, below: 9002))
+    }
+
+    /// An object has the asked-for tokens, and the given one where it is none of them.
+    @Test func readsTheMostProbableTokens() throws {
+        let first = "{\"1768\": {\"logprob\": -3.0}, \"7\": {\"logprob\": -0.5}, \"6\": {\"logprob\": -2.0}}"
+        let second = "{\"9001\": {\"logprob\": -0.25}, \"12\": {\"logprob\": -4.0}}"
+        let grade = try top("[null, \(first), \(second)]")
+        #expect(grade.logprobs == [-3, -0.25])
+        let listed = try #require(grade.top)
+        #expect(listed.ids == [6, 7, 12, 9001] && listed.logprobs == [-2, -0.5, -4, -0.25])
+        #expect(listed.flaw(positions: 2, count: 2, vocabularySize: 9002) == nil)
+        #expect(abs(Double(listed.tails[0]) - log(1 - exp(-0.5) - exp(-2))) < 1e-6)
+        #expect(try top("[null, \(first), \(second)]", promptCount: 2).top?.ids == [12, 9001])
+        // Of a tail that is lost in rounding something is left.
+        let sure = "{\"9001\": {\"logprob\": 0}, \"12\": {\"logprob\": -30.0}}"
+        #expect(
+            try top("[null, \(first), \(sure)]", promptCount: 2).top.map { abs($0.tails[0] - log(1e-6)) < 1e-3 } == true
+        )
+        let body = try JSONValue.parse(dialect.scoring(ids, model: "m", top: 2).body ?? "")
+        #expect(body["prompt_logprobs"]?.int == 2)
+    }
+
+    @Test(arguments: [
+        ("{\"9001\": {\"logprob\": -1}}", "1 listed tokens"),
+        (
+            "{\"9001\": {\"logprob\": -1}, \"1\": {\"logprob\": -2}, \"2\": {\"logprob\": -2}, \"3\": {\"logprob\": -2}}",
+            "4 listed"
+        ),
+        ("{\"9001\": {\"logprob\": -1}, \"1\": {\"logprob\": -2}, \"2\": {\"logprob\": -2}}", "not the most probable"),
+        ("{\"9001\": {\"logprob\": -1}, \"9002\": {\"logprob\": -2}}", "no id of the student's 9002"),
+        ("{\"9001\": {\"logprob\": -1}, \"x\": {\"logprob\": -2}}", "'x'"),
+        ("{\"9001\": {\"logprob\": -1}, \"1\": {\"logprob\": null}}", "null for a log-probability"),
+        ("{\"9001\": {\"logprob\": -1}, \"1\": {\"logprob\": -9999}}", "impossible"),
+        ("{\"9001\": {\"logprob\": -0.1}, \"1\": {\"logprob\": -0.1}}", "add up to"),
+        ("{\"9001\": {\"logprob\": -1}, \"01\": {\"logprob\": -1}}", "'01'"),
+    ])
+    func refusesWrongListsOfTokens(_ element: String, _ reason: String) {
+        let first = "{\"1768\": {\"logprob\": -1.0}, \"7\": {\"logprob\": -1}}"
+        let flaw = #expect(throws: AnswerFlaw.self) { try top("[null, \(first), \(element)]") }
+        #expect(flaw?.description.contains(reason) == true, "\(flaw?.description ?? "taken")")
+    }
+
     @Test func asksForScoresAsDocumented() throws {
         let request = dialect.scoring(ids, model: "a\"b")
         #expect(request.path == "/v1/completions")

@@ -241,9 +241,24 @@ import Wire
         }
         do {
             let folder = try SharedFolder(in: place)
+            #expect(try names().count == 3 && files.fileExists(atPath: folder.path))
+            folder.removeAbandoned()
             #expect(try names().count == 2 && files.fileExists(atPath: folder.path))
         }
         #expect(try names() == ["opd-server-\(getpid())-b"])
+    }
+
+    /// A worker that was killed had told the server to read its files, and vLLM dies when they vanish meanwhile.
+    @Test func filesThatAServerMayBeReadingStayUntilItHasOthers() async throws {
+        let server = try model.fake().start()
+        defer { server.close() }
+        let dead = "\(model.folder.path)/opd-server-99999999-a"
+        try FileManager.default.createDirectory(atPath: dead, withIntermediateDirectories: false)
+        let (sampler, form) = try await sampler(server.url, lora: false)
+        #expect(FileManager.default.fileExists(atPath: dead))
+        await sampler.replaceWeights(snapshot(form, 0.25), manifest(form), version: 1)
+        _ = try await sampler.sample([task(1, minimum: 1)])
+        #expect(!FileManager.default.fileExists(atPath: dead))
     }
 
     @Test func aServedFolderHasAHeadOfItsOwn() throws {

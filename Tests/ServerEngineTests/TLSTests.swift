@@ -80,7 +80,7 @@ struct TLSTests {
     }
 
     /// What comes of asking for the model at a host, trusting an authority.
-    private func described(_ host: String, authority: String) async throws -> String {
+    private func described(_ host: String, authority: String?) async throws -> String {
         let server = try TLSServer(in: model.folder.path, certificate: "server")
         defer { server.close() }
         var reference = model.reference(["https://\(host):\(server.port)"])
@@ -100,9 +100,9 @@ struct TLSTests {
     @Test func anotherAuthorityOrHostIsRefusedInOneLine() async throws {
         let own = model.folder.path + "/server.pem"
         for (host, authority) in [
-            ("localhost", model.folder.path + "/other.pem"), ("localhost", ""), ("127.0.0.1", own),
+            ("localhost", model.folder.path + "/other.pem"), ("localhost", nil), ("127.0.0.1", own),
             ("localhost", model.folder.path + "/missing.pem"),
-        ] {
+        ] as [(String, String?)] {
             let said = try await described(host, authority: authority)
             #expect(said.hasPrefix("teachers.default.server: https://\(host):"), "\(said)")
             #expect(said.contains("certificate") || said.contains("SSL") || said.contains("CA"), "\(said)")

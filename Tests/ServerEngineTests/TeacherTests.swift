@@ -30,7 +30,7 @@ struct ByteModel {
         return FakeVLLM(faults) { (try? tokenizer.encode($0)) ?? [] }
     }
 
-    func reference(_ urls: [String], model: String = "") -> ModelReference {
+    func reference(_ urls: [String], model: String? = nil) -> ModelReference {
         var reference = ModelReference(path: path, type: .f32)
         var server = ServerReference(kind: .vllm, urls: urls, model: model, key: "teachers.default.server")
         server.timeout = .seconds(20)
@@ -135,6 +135,47 @@ struct NoEngine: EngineFactory {
         #expect(teacher.trouble == nil)
     }
 
+    /// Nobody listens, or somebody who never answers, or knows nothing: one line within the time that was given.
+    @Test(arguments: ["nobody", "hangs", "hangs later", "fails"]) func aServerThatIsNotThereEndsTheStart(
+        _ what: String
+    ) async throws {
+        let fake = model.fake()
+        let path = what == "hangs" ? "/v1/models" : "/v1/completions"
+        let reply: FakeServer.Reply = what == "fails" ? .answer(500, "engine dead") : .hang
+        fake.state.withLock { $0.faults.replies[path] = [FakeServer.Reply](repeating: reply, count: 99) }
+        let server = try fake.start()
+        if what == "nobody" { server.close() }
+        defer { server.close() }
+        let begun = ContinuousClock.now
+        let failure = await #expect(throws: EngineError.self) {
+            _ = try await factory.scorer(model.reference([server.url]), ScorerOptions(threads: 1))
+        }
+        // 2 s are given, and a request may take 20.
+        #expect(begun.duration(to: .now) < .seconds(15))
+        #expect(failure?.isAbsence == true)
+        let text = try #require(failure).description
+        #expect(text.hasPrefix("teachers.default.server: \(server.url): "))
+        #expect(text.contains("no server has answered for 2 s (teachers.default.server.start_timeout_s)"))
+    }
+
+    /// A server that hangs keeps no other from its turn.
+    @Test func oneOfSeveralServersIsEnough() async throws {
+        let fakes = [model.fake(), model.fake()]
+        fakes[0].state.withLock { $0.faults.replies["/v1/models"] = [.hang, .hang, .hang] }
+        let servers = try fakes.map { try $0.start() }
+        defer { for server in servers { server.close() } }
+        let teacher = try await factory.scorer(model.reference(servers.map(\.url)), ScorerOptions(threads: 1))
+        #expect(try await grade(teacher, tasks(4)))
+    }
+
+    @Test func whoSamplesMayFillTheContext() async throws {
+        let server = try model.fake().start()
+        defer { server.close() }
+        var reference = model.reference([server.url])
+        reference.server?.takesWeights = true
+        #expect(try await factory.describe(reference).contextLength == 100)
+    }
+
     @Test func aServerThatRestartsIsNamedMeanwhileAndAskedWhatItHas() async throws {
         let fake = model.fake()
         var server = try fake.start()
@@ -188,7 +229,7 @@ struct NoEngine: EngineFactory {
         #expect(tooLong?.message.contains("room for 99") == true)
     }
 
-    private func refusal(_ faults: FakeVLLM.Faults, model name: String = "") async throws -> String {
+    private func refusal(_ faults: FakeVLLM.Faults, model name: String? = nil) async throws -> String {
         let server = try model.fake(faults).start()
         defer { server.close() }
         do {

@@ -125,6 +125,30 @@ import Testing
                 == [.finish(Outcome(code: 1, error: error, culprit: "scorer-0", isResumable: true))])
     }
 
+    /// A server that is lost in the middle of a run may be away for hours.
+    @Test func aMemberWhoseEngineIsNotThereIsStartedAgainForEver() {
+        var state = running()
+        var now = Duration.seconds(2)
+        for _ in 0..<50 {
+            now += .seconds(60)
+            let actions = state.handle(.ended("scorer-0", .exited(ChildStatus.unavailable)), at: now)
+            guard case .warn(let text)? = actions.first, actions.count == 1 else {
+                Issue.record("\(actions)")
+                return
+            }
+            #expect(text.hasPrefix("scorer-0 ended with exit status 69; starting it again in "))
+            now = state.nextDeadline!
+            #expect(state.handle(.timer, at: now) == [.spawn("scorer-0")])
+        }
+        // What it dies of otherwise counts from the beginning.
+        for _ in 1..<8 {
+            #expect(state.handle(.ended("scorer-0", .exited(1)), at: now).count == 1)
+            now = state.nextDeadline!
+            _ = state.handle(.timer, at: now)
+        }
+        #expect(state.handle(.ended("scorer-0", .exited(1)), at: now).contains(.kill("learner", SIGTERM)))
+    }
+
     @Test func aMemberThatRefusesItsConfigurationIsNotRetried() {
         var state = running()
         #expect(

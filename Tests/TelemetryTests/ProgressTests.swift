@@ -45,7 +45,7 @@ import Testing
         #expect(line.live(width: 80) == "step 0/40")
         line.activity = "evaluating 3/32"
         #expect(line.live(width: 80) == "step 0/40  evaluating 3/32")
-        line.activity = ""
+        line.activity = nil
         (line.sampled, line.scored, line.wanted) = (12, 3, 32)
         #expect(line.live(width: 80) == "step 0/40  sampled 12 scored 3 of 32")
     }

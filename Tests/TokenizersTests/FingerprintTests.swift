@@ -35,7 +35,7 @@ import Tokenizers
         }
     }
 
-    /// As Examples/python/scorer.py computes them from the same files.
+    /// The fingerprints are those that Examples/python/scorer.py computes from the same files.
     @Test(arguments: [
         ("bpe-qwen", "e91f95261b6d4de62e4f96aaa71c47d4504d4d932a3554189c1c5f9a427315c3"),
         ("bpe-llama3", "c307228069e8e810f6014a812a295f58637963322506712a6339a4ba96cf7a80"),

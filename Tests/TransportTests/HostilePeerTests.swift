@@ -124,7 +124,7 @@ struct HostilePeerTests {
 
     private var tooLarge: String { "it sent a frame above \(WireLimits.standard.frameBytes) bytes" }
 
-    /// Also from a peer that was heard before, of which libzmq tells nothing but that it is gone.
+    /// The peer was heard before, and libzmq tells nothing of it but that it is gone.
     @Test func aFrameOf10GBAfterAMessageIsCountedAndNamed() async throws {
         let learner = try learner()
         try await besides(learner) {

@@ -31,6 +31,27 @@ import Watch
         #expect(document["ledger"]?["generated"]?.int == 360 && document["ledger"]?["in_flight"]?.int == 30)
     }
 
+    /// What only runs that compare whole distributions have.
+    @Test func divergencesAreShown() throws {
+        let fixture = try RunFolderFixture()
+        let lines = (1...4).map { number in
+            var step = RunFolderFixture.step(number)
+            step.training?.divergence = 1 / Double(number)
+            step.training?.tail = 0.25
+            step.training?.teacherTail = 0.125
+            step.training?.clampFraction = 0.5
+            return step.jsonLine + "\n"
+        }
+        try fixture.write(lines.joined(), to: fixture.run.metrics)
+        let document = try fixture.document()
+        func series(_ name: String) -> [Double]? { document["series"]?[name]?["mean"]?.array?.compactMap(\.double) }
+        #expect(series("divergence") == [1, 0.5, 1.0 / 3, 0.25])
+        #expect(series("tail_mass") == [0.25, 0.25, 0.25, 0.25] && series("clamp_fraction")?.count == 4)
+        let facts = RunDigest.facts(of: fixture.run)
+        #expect(facts.contains { $0.label == "divergence" && $0.text.hasPrefix("0.2500") })
+        #expect(facts.contains { $0.label == "not listed" && $0.text == "student 0.2500, teacher 0.1250" })
+    }
+
     @Test func aLongRunIsShownInABoundedNumberOfPoints() throws {
         let fixture = try RunFolderFixture()
         try fixture.write(RunFolderFixture.lines(0...5000), to: fixture.run.metrics)

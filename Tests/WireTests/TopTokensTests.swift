@@ -15,15 +15,6 @@ import Wire
             ))
     }
 
-    private func code(_ body: () throws -> Any) -> WireError.Code? {
-        do {
-            _ = try body()
-            return nil
-        } catch {
-            return (error as? WireError)?.code
-        }
-    }
-
     @Test func whatIsAskedAndAnsweredArrives() throws {
         let plain = ScoreTask(id: Self.id, kind: .train, teacher: "t", ids: [1, 2, 3], promptCount: 1, leaseID: 4)
         var asking = plain
@@ -40,7 +31,7 @@ import Wire
         let decoded = try Codec.decode(frames)
         #expect(frames.count == 6 && decoded == message)
         let hello = Message.hello(
-            Hello(role: .scorer, name: "s", tokenizerFingerprint: "", processID: 1, mostTopTokens: 1024))
+            Hello(role: .scorer, name: "s", tokenizerFingerprint: nil, processID: 1, mostTopTokens: 1024))
         #expect(try Codec.decode(Codec.encode(hello)) == hello)
     }
 

@@ -194,6 +194,9 @@ class Pipeline:
 
     def tend(self):
         """Starts again what has died; notes what nobody killed."""
+        if self.server and self.server.child.ended() and not self.server.child.expected:
+            self.surprises.append(f"the server ended by itself: {tail(self.server.child.log)}")
+            self.server.start()
         for name, child in list(self.members.items()):
             if child.ended():
                 if not child.expected and child.process.returncode != 0:

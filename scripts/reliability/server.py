@@ -5,7 +5,7 @@ It grades given ids, and samples: what it draws depends on the prompt and the se
 those of the weights that it was brought. So two runs with it are equal bit for bit, whatever befalls them. Every
 completion may be answered wrongly, at most twice for each question (once, where a server is probed before its work);
 FOLDER remembers how often, and which flaws there were, when the server is killed.
-usage: server.py OPD MODEL FOLDER PORT [--flaws RATE] [--seed S]
+usage: server.py OPD MODEL FOLDER PORT [--flaws RATE] [--seed S] [--context TOKENS]
 """
 
 import argparse
@@ -22,8 +22,16 @@ import time
 
 # Of one question. A client gives a server up that answers wrongly four times, what it is probed with included.
 MOST_FLAWS = 2
+# Seconds.
+LONGEST_READING = 0.3
 # A response ends at each token with this chance.
 STOP_CHANCE = 0.08
+
+
+def die(reason):
+    """Ends the server, as vLLM ends when its engine does."""
+    print(f"error: {reason}", flush=True)
+    os._exit(1)
 
 
 class Scorer:
@@ -42,7 +50,8 @@ class Scorer:
         with self.lock:
             self.process.stdin.write(json.dumps(ids) + "\n")
             self.process.stdin.flush()
-            return json.loads(self.process.stdout.readline())
+            line = self.process.stdout.readline()
+        return json.loads(line) if line else die("its model is gone")
 
     def close(self):
         with self.lock:
@@ -55,6 +64,7 @@ class Model:
 
     def __init__(self, options):
         self.opd, self.folder, self.flaws = options.opd, options.model, options.flaws
+        self.context = options.context
         self.scorer, self.taken = Scorer(self.opd, self.folder), None
         with open(f"{self.folder}/config.json") as file:
             self.vocabulary = json.load(file)["vocab_size"]
@@ -70,7 +80,12 @@ class Model:
         with self.lock:
             if folder == self.taken:
                 return
+            # It takes its time, and then reads what is there.
+            time.sleep(self.dice.uniform(0, LONGEST_READING))
+            if not os.path.exists(f"{folder}/config.json"):
+                die(f"{folder} does not exist")
             old, self.scorer, self.taken = self.scorer, Scorer(self.opd, folder), folder
+            self.scorer.score([0, 1])
         old.close()
 
     def tokens(self, text):
@@ -206,7 +221,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write((head.encode() + text) * times)
 
     def do_GET(self):
-        known = {"/health": b"", "/v1/models": {"data": [{"id": "model", "parent": None, "max_model_len": 256}]}}
+        known = {
+            "/health": b"",
+            "/v1/models": {"data": [{"id": "model", "parent": None, "max_model_len": self.model.context}]},
+        }
         self.answer(200 if self.path in known else 404, known.get(self.path, {"detail": "Not Found"}))
 
     def do_POST(self):
@@ -216,7 +234,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.complete(data, body)
         elif path == "/tokenize":
             self.answer(200, {"tokens": self.model.tokens(body["prompt"])})
-        elif path == "/collective_rpc" and os.path.isdir(body["kwargs"]["weights_path"]):
+        elif path == "/collective_rpc":
             self.model.take(body["kwargs"]["weights_path"])
             self.answer(200, {"results": [None]})
         elif path in ("/pause", "/resume", "/reset_prefix_cache"):
@@ -282,6 +300,7 @@ def main():
     parser.add_argument("port", type=int)
     parser.add_argument("--flaws", type=float, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--context", type=int, default=256, help="tokens of the longest sequence")
     options = parser.parse_args()
     Handler.model = Model(options)
     Server(("127.0.0.1", options.port), Handler).serve_forever()

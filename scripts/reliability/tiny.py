@@ -13,6 +13,7 @@ CHATML = (
 )
 # Seconds; a server hangs for longer.
 SERVER_TIMEOUT = 5
+SERVER_START = 120
 PROMPTS = ["Name a river.", "What is two plus two?", "Why is the sky blue?", "Write a line.", "Say hello."]
 
 
@@ -94,12 +95,11 @@ def write_run(folder, steps, staleness=0, kind="distillation", server=None):
         objective = "{ kind: off_policy }"
     more = "lora: { rank: 4, alpha: 8 }\n" if kind == "adapters" else ""
     teacher = "model: teacher, dtype: f32"
+    times = f"timeout_s: {SERVER_TIMEOUT}, start_timeout_s: {SERVER_START}"
     if kind == "teacher_server":
-        teacher += f", tokenizer: teacher, server: {{ kind: vllm, urls: ['{server}'], timeout_s: {SERVER_TIMEOUT} }}"
+        teacher += f", tokenizer: teacher, server: {{ kind: vllm, urls: ['{server}'], {times} }}"
     if kind == "sampler_server":
-        more = (
-            f"rollout: {{ engine: server, server: {{ kind: vllm, url: '{server}', timeout_s: {SERVER_TIMEOUT} }} }}\n"
-        )
+        more = f"rollout: {{ engine: server, server: {{ kind: vllm, url: '{server}', {times} }} }}\n"
     with open(f"{folder}/run.yaml", "w") as file:
         file.write(f"""name: tiny
 student: {{ model: student, dtype: f32 }}

@@ -26,6 +26,8 @@ STEPS = 3
 CHECKS = ["teacher", "weights", "adapters"]
 # A run of three small steps, beside a server that is slow to start.
 PATIENCE = 900
+# Seconds that a server may take for its first answers beside other work.
+START = 300
 
 
 class Checks:
@@ -108,7 +110,7 @@ class Checks:
         self.compare(server)
         section = (
             f"{{ default: {{ model: {self.teacher}, dtype: f32, tokenizer: {self.teacher}, "
-            f"server: {{ kind: vllm, urls: ['{server.url}'], model: model }} }} }}"
+            f"server: {{ kind: vllm, urls: ['{server.url}'], model: model, start_timeout_s: {START} }} }} }}"
         )
         self.run(
             "teacher",
@@ -189,7 +191,9 @@ class Checks:
             server.kill()
 
     def sampler(self, name, server, teacher, sections):
-        server_section = f"{{ engine: server, server: {{ kind: vllm, url: '{server.url}' }} }}"
+        server_section = (
+            f"{{ engine: server, server: {{ kind: vllm, url: '{server.url}', start_timeout_s: {START} }} }}"
+        )
         teachers = f"{{ default: {{ model: {teacher}, dtype: f32 }} }}"
         steps = self.run(name, {"teachers": teachers, "rollout": server_section, **sections})
         # The learner's weights are the server's: with none of them stale every ratio is 1, as far as f32 goes.

@@ -71,6 +71,12 @@ typedef struct {
 } ck_adamw;
 
 /// The kernels of one instruction set.
+/// What a divergence's backward pass needs of each row: arrays of all rows. `unit` may be null.
+typedef struct {
+    const float *weight, *total, *scale, *unit, *lse, *teacher_lse, *own;
+    const int32_t *targets;
+} ck_divergence_rows;
+
 typedef struct ck_kernels {
     const char *name;
 
@@ -177,6 +183,17 @@ typedef struct ck_kernels {
     void (*panel_points)(
         void *d, int type, const float *z, const int32_t *ids, const float *values, int64_t count,
         int32_t first_column, float scale, float factor, float unit);
+
+    /// Sums over w columns of a divergence's value and of what it pulls by (ck_divergence), from scaled logits of student
+    /// and teacher [rows][w]. Row r's results go to index r * stats_stride.
+    void (*panel_divergence)(
+        int kind, float parameter, const float *z, const float *zt, int64_t w, const float *lse, const float *lset,
+        float *value, float *pull, int64_t stats_stride, int64_t rows);
+    /// d[r][j] = scale * (weight * pull_j - total * p_j + [j == target] own), times factor * (1 - (z * unit)^2) where
+    /// units are given, for `count` rows of `rows` from `first` on.
+    void (*panel_divergence_gradient)(
+        int kind, float parameter, void *d, int type, int64_t ldd, const float *z, const float *zt, int64_t w,
+        const ck_divergence_rows *rows, int64_t first, int64_t count, int64_t first_column, float factor);
 
     void (*adamw)(float *p, const float *g, float *m, float *v, int64_t n, const ck_adamw *options);
     double (*sum_of_squares)(const float *x, int64_t n);

@@ -14,6 +14,7 @@
 #include "attention.h"
 #include "attention_backward.h"
 #include "head.h"
+#include "divergence.h"
 #include "optimizer.h"
 #include "adapter.h"
 
@@ -58,6 +59,8 @@ const ck_kernels CK_JOIN(ck_table, CK_ISA) = {
     .panel_gradient = K(panel_gradient),
     .panel_gradient_capped = K(panel_gradient_capped),
     .panel_points = K(panel_points),
+    .panel_divergence = K(panel_divergence),
+    .panel_divergence_gradient = K(panel_divergence_gradient),
     .adamw = K(adamw),
     .sum_of_squares = K(sum_of_squares),
     .sum = K(sum),

@@ -10,6 +10,7 @@
 ///
 /// So a model needs to find one digit of each operand, and one fact of a table with some hundred entries, at a time.
 package struct ArithmeticExercises: Sendable, Equatable {
+    /// An operation that is asked for.
     package enum Operation: String, Sendable, CaseIterable { case add, sub, mul }
 
     /// Operands have 1 ... digits digits, each length as often.
@@ -20,6 +21,7 @@ package struct ArithmeticExercises: Sendable, Equatable {
     /// Whether the response has steps, or the answer alone behind the colon.
     var hasSteps: Bool
 
+    /// How much of the way to the answer a worked response shows.
     enum Style: String, Sendable, CaseIterable { case steps, answer }
 
     init(_ parameters: inout ExerciseParameters) throws(ExerciseError) {

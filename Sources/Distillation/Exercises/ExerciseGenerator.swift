@@ -3,13 +3,14 @@ import Wording
 
 /// A generated task by name, with its parameters: `arithmetic`, `arithmetic:digits=3,operations=add+sub`.
 package struct ExerciseGenerator: Sendable, Equatable, CustomStringConvertible {
+    /// The tasks there are, with their parameters.
     enum Kind: Sendable, Equatable {
         case arithmetic(ArithmeticExercises)
         case format(FormatExercises)
     }
 
     let kind: Kind
-    /// As given.
+    /// The name and the parameters, as they were given.
     package let description: String
 
     package static let names = ["arithmetic", "format"]

@@ -2,13 +2,16 @@
 package enum GradeRequest: Sendable, Equatable {
     /// The log-probability of the response's token.
     case sampled
-    /// Also those of its so many most probable tokens, among ids below a bound, and that of all others together.
+    /// The same, the log-probabilities of its so many most probable tokens, among ids below a bound, and that of all
+    /// others together.
     case top(Int, below: Int32)
+    /// Also the teacher's last hidden states, of which its head makes its whole distribution.
+    case hidden
 
     /// The tokens that are listed at every position; 0: none.
     package var topCount: Int {
         switch self {
-        case .sampled: 0
+        case .sampled, .hidden: 0
         case .top(let count, _): count
         }
     }
@@ -20,10 +23,18 @@ package struct Grade: Sendable, Equatable {
     package var logprobs: [Float]
     /// Its most probable tokens at each of them; nil where they were not asked for.
     package var top: TopTokens?
+    /// Its last hidden states, one a token; nil where they were not asked for.
+    package var hidden: HiddenStates?
 
-    package init(logprobs: [Float], top: TopTokens? = nil) {
+    package init(logprobs: [Float], top: TopTokens? = nil, hidden: HiddenStates? = nil) {
         self.logprobs = logprobs
         self.top = top
+        self.hidden = hidden
+    }
+
+    /// Whether all that was told are numbers.
+    package var areFinite: Bool {
+        logprobs.areFinite && top?.areFinite ?? true && hidden?.areFinite ?? true
     }
 
     /// A grade without numbers, for a response of so many tokens.
@@ -39,7 +50,7 @@ package struct TopTokens: Sendable, Equatable {
     package let ids: [Int32]
     /// Their log-probabilities in nats.
     package let logprobs: [Float]
-    /// That of the tail, one a position.
+    /// The tail's log-probability in nats, one a position.
     package let tails: [Float]
 
     /// The most tokens that are listed at a position.

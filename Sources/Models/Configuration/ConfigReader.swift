@@ -55,25 +55,6 @@ package struct ConfigReader {
         json[key] == nil ? fallback : try optionalInt(key)
     }
 
-    /// The part of a config of several parts that describes the text model, or the config itself. What a text part
-    /// leaves out of tokens and ties stands in the whole.
-    func textPart() throws -> ConfigReader {
-        guard let type = json["model_type"]?.string,
-            let family = Family.all.first(where: { $0.multimodalTypes.contains(type) })
-        else { return self }
-        guard var text = json["text_config"]?.object else {
-            throw malformed("model_type '\(type)' without text_config")
-        }
-        if text["model_type"] == nil { text["model_type"] = .string(family.name) }
-        for key in ["bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings"] where text[key] == nil {
-            if let value = json[key] { text[key] = value }
-        }
-        if let quantization = json["quantization_config"] { text["quantization_config"] = quantization }
-        // The class of the whole; the text part's own is the family's.
-        text["architectures"] = .null
-        return ConfigReader(json: .object(text), file: file)
-    }
-
     func family() throws -> Family {
         guard json.object != nil else { throw malformed("not a JSON object") }
         guard let type = json["model_type"]?.string else {

@@ -41,13 +41,13 @@ package struct ModelConfiguration: Sendable, Equatable {
     package var logitSoftCap: Float?
     /// Positions that a query of a sliding layer sees, its own included; nil where no layer slides.
     package var slidingWindow: Int?
-    /// What is particular of each layer, as many as there are layers; empty: all are plain.
+    /// What is particular of each layer, one element a layer; no elements at all where every layer is plain.
     package var layerKinds: [LayerKind] = []
     /// Part of a head's columns that positions turn, its first.
     package var partialRotaryFactor = 1.0
     /// The rotary embedding of sliding layers where it is another than that of the others (Gemma 3).
     package var slidingRope: Rope?
-    /// Nil where every layer has a plain feed-forward network.
+    /// The mixtures of experts; nil where every layer has a plain feed-forward network.
     package var experts: ExpertShape?
 
     package init(

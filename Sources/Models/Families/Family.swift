@@ -26,8 +26,6 @@ package struct Family: Sendable {
     /// Keys that mean something in other families and that this one's class does not know, with the value that changes
     /// nothing: others are refused.
     package var foreignKeys = Family.rareKeys
-    /// `model_type` of models of several parts whose text part, `text_config`, is one of this family.
-    package var multimodalTypes: Set<String> = []
     package let gguf: GGUFForm
     /// Reads the keys of config.json that mean something in this family alone, into a configuration that has the common
     /// ones. Throws for what they ask for and the engine does not do.
@@ -39,9 +37,9 @@ package struct Family: Sendable {
     package struct Defaults: Sendable {
         /// Where the class has them: a text part's file may leave them out.
         package var sizes: Sizes?
-        /// Nil means as many as heads.
+        /// Heads of keys and values; nil means as many as heads.
         package var keyValueHeadCount: Int?
-        /// Nil means `hidden_size / num_attention_heads`.
+        /// Columns of a head; nil means `hidden_size / num_attention_heads`.
         package var headDimension: Int?
         package var maxPositions: Int
         package var rmsNormEpsilon = 1e-6

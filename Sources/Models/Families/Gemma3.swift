@@ -14,7 +14,7 @@ extension Family {
         schema: ModelSchema(layer: .fourNorms, normOffset: 1), rope: nil,
         activationKey: "hidden_activation", activation: .geluTanh, roundsEmbeddingMultiplier: true,
         // transformers reads a cap of scores here and then leaves scores as they are.
-        foreignKeys: rareKeys(without: "final_logit_softcapping"), multimodalTypes: ["gemma3"],
+        foreignKeys: rareKeys(without: "final_logit_softcapping"),
         gguf: GGUFForm(
             architecture: "gemma3",
             refusal: { $0.qkNorm ? nil : "a gemma3 model without norms of queries and keys is not supported" },
@@ -58,6 +58,9 @@ extension ConfigReader {
             var members = try section(name, in: parameters)?.object ?? JSONObject()
             for member in overwritten?.object?.members ?? [] { members[member.key] = member.value }
             let reader = ConfigReader(json: .object(members), file: file)
+            if let part = try reader.optionalDouble("partial_rotary_factor"), part != 1 {
+                throw unsupported("partial_rotary_factor \(part) is not supported for this family")
+            }
             var scaling = try reader.scaling(RopeForm(), in: name, maxPositions: maxPositions, original: nil)
             if case .yarn(var yarn) = scaling {
                 // The reference implementation does not look for the key within a section of this family.

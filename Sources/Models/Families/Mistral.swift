@@ -6,7 +6,7 @@ extension Family {
     package static let mistral = Family(
         name: "mistral", title: "Mistral", architecture: "MistralForCausalLM",
         defaults: Defaults(keyValueHeadCount: 8, maxPositions: 131_072, bosTokenID: 1, eosTokenIDs: [2]),
-        schema: ModelSchema(layer: .preNorm), multimodalTypes: ["mistral3"],
+        schema: ModelSchema(layer: .preNorm),
         gguf: Family.llama.gguf,
         readKeys: { reader, configuration in
             try reader.readWindowOfAllLayers(absent: 4096, &configuration)

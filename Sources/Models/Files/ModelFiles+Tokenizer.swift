@@ -1,4 +1,5 @@
 import Files
+import JSON
 import Tokenizers
 
 extension ModelFiles {
@@ -6,7 +7,7 @@ extension ModelFiles {
     package func loadTokenizer() throws -> Tokenizer {
         var tokenizer: Tokenizer
         switch origin {
-        case .folder: tokenizer = try Self.tokenizer(json: path.appendingPath("tokenizer.json"))
+        case .folder: tokenizer = try Self.tokenizer(folder: path)
         case .gguf(let file):
             tokenizer = try Tokenizer(GGUFMetadata(file: file).tokenizerDefinition(), file: file.path)
         }
@@ -26,20 +27,21 @@ extension ModelFiles {
         if FileSystem.isDirectory(path) {
             let json = path.appendingPath("tokenizer.json")
             if FileSystem.isFile(json) || FileSystem.isFile(path.appendingPath("tokenizer.model")) {
-                return try tokenizer(json: json)
+                return try tokenizer(folder: path)
             }
             return try open(path).loadTokenizer()
         }
         guard FileSystem.isFile(path) else {
             throw ModelError(.unreadable, "\(path): no such model folder, tokenizer.json or GGUF file")
         }
-        if path.hasSuffix(".json") { return try tokenizer(json: path) }
+        if path.hasSuffix(".json") { return try Tokenizer(json: try FileSystem.read(path), file: path) }
         return try Tokenizer(GGUFMetadata(file: try GGUFFile(path)).tokenizerDefinition(), file: path)
     }
 
-    private static func tokenizer(json path: String) throws -> Tokenizer {
+    /// The tokenizer of a folder: its tokenizer.json, with the tokens that the files beside it name.
+    private static func tokenizer(folder: String) throws -> Tokenizer {
+        let path = folder.appendingPath("tokenizer.json")
         guard FileSystem.isFile(path) else {
-            let folder = String(path.dropLast("/tokenizer.json".count))
             if FileSystem.isFile(folder.appendingPath("tokenizer.model")) {
                 throw ModelError(
                     .unsupported,
@@ -49,6 +51,13 @@ extension ModelFiles {
             }
             throw ModelError(.unreadable, "\(path): missing; this model needs its tokenizer.json")
         }
-        return try Tokenizer(json: try FileSystem.read(path), file: path)
+        var definition: TokenizerDefinition
+        do {
+            definition = try TokenizerDefinition(json: try JSONValue.parse(try FileSystem.read(path)), file: path)
+        } catch let error as JSONError {
+            throw TokenizerError(.malformed, "\(path): \(error)")
+        }
+        try AddedTokenFiles(folder: folder).complete(&definition)
+        return try Tokenizer(definition, file: path)
     }
 }

@@ -73,9 +73,8 @@ package struct ModelFiles: Sendable {
             leftOut = []
             return
         }
-        let type = config["model_type"]?.string ?? ""
         let weights = try SafetensorsSource(
-            folder: folder, isTextPart: configuration.family.multimodalTypes.contains(type))
+            folder: folder, isTextPart: ConfigReader(json: config, file: file).hasParts)
         // As in transformers 5, a head that is stored beside the embeddings and is another is the model's own, whatever
         // the configuration says.
         let schema = configuration.family.schema
@@ -86,6 +85,7 @@ package struct ModelFiles: Sendable {
         source = weights
         leftOut = weights.leftOut
         try validate()
+        try refuseWeightsOfOtherLayers()
     }
 
     private init(gguf file: String, named path: String) throws {
@@ -117,6 +117,27 @@ package struct ModelFiles: Sendable {
                 .tensor, "\(path): tensor '\(name)' has \(count) values where \(destination.count) are wanted")
         }
         try source.read(name, into: destination)
+    }
+
+    /// Refuses weights and biases of layers, or a bias of the head, that no parameter has: another kind of layer would be
+    /// computed without them. Buffers, parts beside the layers and layers behind the last are not read.
+    private func refuseWeightsOfOtherLayers() throws {
+        let schema = configuration.schema
+        let parameters = Set(configuration.parameters.map(\.name))
+        let prefixes = (0..<configuration.layerCount).map { "\(schema.layerPrefix)\($0)." }
+        func isOfLayer(_ name: String) -> Bool {
+            guard name.hasPrefix(schema.layerPrefix) else { return false }
+            let number = name.dropFirst(schema.layerPrefix.count).prefix { $0 != "." }
+            return Int(number).map { prefixes.indices.contains($0) && name.hasPrefix(prefixes[$0]) } ?? false
+        }
+        for name in source.names where !parameters.contains(name) {
+            let isWeight = name.hasSuffix(".weight") || name.hasSuffix(".bias")
+            guard isWeight && isOfLayer(name) || name == schema.head.name + ".bias" else { continue }
+            throw ModelError(
+                .unsupported,
+                "\(path): tensor '\(name)' is not one of this \(configuration.family.name) model; its config.json tells "
+                    + "of no such weights")
+        }
     }
 
     /// Checks that every parameter of the configuration is stored with its shape.

@@ -26,11 +26,17 @@ struct SafetensorsSource: TensorSource {
                 "\(folder): neither model.safetensors nor model.safetensors.index.json; convert the weights to safetensors"
             )
         }
+        // A model saved without a class that has a head: its names begin where others go on after 'model.'.
+        let entryNames = shards.flatMap { $0.entries.map(\.name) }
+        let isBare =
+            !isTextPart && entryNames.contains("embed_tokens.weight")
+            && !entryNames.contains { $0.hasPrefix("model.") }
         var index: [String: StoredTensor] = [:]
         var names: [String] = [], leftOut: Set<String> = []
         for (position, shard) in shards.enumerated() {
             for entry in shard.entries {
-                guard let name = isTextPart ? Self.textName(entry.name) : entry.name else {
+                let bare = isBare && !entry.name.hasPrefix("lm_head.") ? "model." + entry.name : entry.name
+                guard let name = isTextPart ? Self.textName(entry.name) : bare else {
                     let components = entry.name.split(separator: ".")
                     leftOut.insert(String(components.first { $0 != "model" } ?? "model"))
                     continue
@@ -59,7 +65,10 @@ struct SafetensorsSource: TensorSource {
     private static func textName(_ name: String) -> String? {
         for (prefix, replacement) in [
             ("language_model.model.", "model."), ("language_model.lm_head.", "lm_head."),
-            ("model.language_model.", "model."), ("lm_head.", "lm_head."),
+            ("model.language_model.", "model."), ("model.text_model.", "model."), ("lm_head.", "lm_head."),
+            // Qwen2-VL's text stands where a text model's does, its eyes are in 'visual'.
+            ("model.embed_tokens.", "model.embed_tokens."), ("model.layers.", "model.layers."),
+            ("model.norm.", "model.norm."),
         ] where name.hasPrefix(prefix) { return replacement + name.dropFirst(prefix.count) }
         return nil
     }

@@ -5,6 +5,7 @@ import Rules
 
 /// One kind of the native engine's work on a model, repeated and timed.
 package struct ModelMeasurement {
+    /// What of an engine is measured.
     package enum Work: String, Sendable { case generate, score, train }
 
     /// What a kind of operation took of the measured repetitions.
@@ -55,7 +56,8 @@ package struct ModelMeasurement {
 }
 
 extension OperationProfile {
-    fileprivate var operations: [ModelMeasurement.Operation] {
+    /// The longest first.
+    var operations: [ModelMeasurement.Operation] {
         entries.sorted { $0.value.seconds > $1.value.seconds }.map {
             .init(name: $0.rawValue, calls: $1.calls, seconds: $1.seconds, operations: $1.flops)
         }

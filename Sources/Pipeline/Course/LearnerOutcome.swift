@@ -4,6 +4,7 @@ import RunFiles
 
 /// How a learner's run ended.
 package struct LearnerOutcome: Sendable, Equatable {
+    /// How a run ended.
     package enum End: Sendable, Equatable {
         /// Every step is done.
         case completed
@@ -51,6 +52,7 @@ package struct EvaluationRecord: Sendable, Equatable, Codable {
 
 /// A learner cannot start or go on.
 package struct LearnerError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The kind of failure.
     package enum Code: Sendable { case invalidCheckpoint, changedRun, badStep, transport }
     package var code: Code
     package var message: String

@@ -12,9 +12,10 @@ package protocol RunRecorder: Sendable {
     func record(suspects: [ScoredTrajectory], flaw: String, step: UInt64)
     /// How far the next batch is.
     func progress(_ progress: BatchProgress)
-    /// What the learner does or waits for outside that; empty: nothing.
-    func activity(_ text: String)
-    /// What a process did with its time, in microseconds since `origin`, which is in microseconds of Unix time, after `step` completed steps.
+    /// What the learner does or waits for outside that; nil: nothing.
+    func activity(_ text: String?)
+    /// What a process did with its time, in microseconds since `origin`, which is in microseconds of Unix time, after
+    /// `step` completed steps.
     func record(spans: MemberSpans, since origin: UInt64, step: UInt64)
 }
 

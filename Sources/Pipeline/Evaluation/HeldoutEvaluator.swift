@@ -49,10 +49,11 @@ package struct HeldoutEvaluator: Sendable {
     private func crossEntropy(
         _ prompts: [Prompt], isolation: isolated (any Actor)? = #isolation
     ) async throws -> Double? {
-        let tasks = prompts.enumerated().filter { !$0.element.responseIDs.isEmpty }.map { index, prompt in
-            ScoreTask(
+        let tasks = prompts.enumerated().compactMap { index, prompt -> ScoreTask? in
+            guard let response = prompt.responseIDs, !response.isEmpty else { return nil }
+            return ScoreTask(
                 id: RolloutID(group: UInt64(index), sample: 0), kind: .evaluation, teacher: "",
-                tokens: TokenSequence(promptIDs: prompt.ids, responseIDs: prompt.responseIDs), leaseID: 0)
+                tokens: TokenSequence(promptIDs: prompt.ids, responseIDs: response), leaseID: 0)
         }
         guard !tasks.isEmpty else { return nil }
         let logprobs = try await sampler.score(tasks)

@@ -10,7 +10,7 @@ extension Learner {
         if let checkpoint = resuming {
             recorder.activity("reading \(checkpoint.path)")
             try await during("reading \(checkpoint.path)") { try await backend.restore(from: checkpoint.path) }
-            recorder.activity("")
+            recorder.activity(nil)
             resuming = nil
         }
         if course.pending != nil { beginEvaluation() }
@@ -161,7 +161,7 @@ extension Learner {
             }
             bookTime()
             phase = .other
-            recorder.activity("")
+            recorder.activity(nil)
             return evaluated
         }
         guard exchange.evaluationProgress.total > 0 else { return HeldoutEvaluation(responses: []) }
@@ -200,7 +200,7 @@ extension Learner {
         guard let saver, saver.isWriting else { return }
         recorder.activity("saving a checkpoint")
         await during("saving a checkpoint", as: .checkpoint) { await saver.finish() }
-        recorder.activity("")
+        recorder.activity(nil)
     }
 
     /// The last checkpoint of this process, on disk when this returns. Nothing is lost by not saving a run without a

@@ -111,7 +111,7 @@ package actor Learner: RunLearner {
         flushLane(isLast: true)
         perform(exchange.finish(reason: end.isStop ? "the run was stopped" : "the run is complete"))
         await close()
-        recorder.activity("")
+        recorder.activity(nil)
         logger.info("\(exchange.counters), \(transport.statistics)")
         return LearnerOutcome(
             end: end, version: course.version, checkpoint: checkpoints?.latest(),
@@ -255,7 +255,7 @@ package actor Learner: RunLearner {
         } else if isSaving {
             status.doing = "writing a checkpoint"
         } else {
-            status.doing = status.waitingFor.isEmpty ? "between two steps" : "waiting"
+            status.doing = status.waitingFor == nil ? "between two steps" : "waiting"
         }
         status.waitingSeconds = narrator.waitingSeconds(now: now)
         return status

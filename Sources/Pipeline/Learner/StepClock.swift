@@ -4,6 +4,7 @@ import Wording
 
 /// Adds up where the time of a step goes.
 struct StepClock {
+    /// What a learner's time is spent on.
     enum Phase { case rollouts, scores, evaluation, training, other }
 
     private var startedAt: Duration

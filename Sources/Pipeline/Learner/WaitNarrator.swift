@@ -34,8 +34,8 @@ package struct WaitNarrator: Sendable {
     private var longestStep: Duration = .zero
     private var lastProgress = BatchProgress()
     private var lastProgressAt: Duration = .zero
-    /// What the last line was about; empty when something has come since.
-    private var lastSubject = ""
+    /// What the last line was about; nil when something has come since.
+    private var lastSubject: String?
     private var lastLineAt: Duration = .zero
 
     /// - Parameters:
@@ -76,7 +76,7 @@ package struct WaitNarrator: Sendable {
         guard progress != lastProgress else { return false }
         lastProgress = progress
         lastProgressAt = now
-        lastSubject = ""
+        lastSubject = nil
         return true
     }
 
@@ -95,7 +95,7 @@ package struct WaitNarrator: Sendable {
         guard now - lastProgressAt > patience, let wait = missing() else { return nil }
         // Others hold it now: that is news, but not more often than a person can read.
         let isNews = wait.key != lastSubject && now - lastLineAt > patience
-        guard isNews || lastSubject.isEmpty || now - lastLineAt > Self.repeatAfter else { return nil }
+        guard isNews || lastSubject == nil || now - lastLineAt > Self.repeatAfter else { return nil }
         lastSubject = wait.key
         lastLineAt = now
         let seconds = (now - lastProgressAt).components.seconds

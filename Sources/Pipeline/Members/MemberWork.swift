@@ -29,17 +29,23 @@ struct MemberWork<Work: LeasedWork>: Sendable {
 
     /// - Parameters:
     ///   - window: tasks to hold at once.
-    ///   - mostTopTokens: of a scorer.
+    ///   - mostTopTokens, head: of a scorer.
     init(
         _ options: MemberOptions, role: Role, backend: any Backend, teachers: [String], window: Int,
-        mostTopTokens: Int = 0, transport: any Transport, logger: Logger
+        mostTopTokens: Int = 0, head: SharedHead? = nil, transport: any Transport, logger: Logger
     ) {
         self.transport = transport
         self.logger = logger
+        var teacher = options.teacher.map(TeacherDescription.init)
+        if let head {
+            teacher = teacher ?? TeacherDescription()
+            teacher?.hiddenSize = head.hiddenSize
+            teacher?.headFingerprint = head.fingerprint
+        }
         let hello = Hello(
             role: role, name: options.name, arithmetic: backend.arithmetic,
             tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, processID: options.processID,
-            teacher: options.teacher.map(TeacherDescription.init), isReproducible: backend.isReproducible,
+            teacher: teacher, isReproducible: backend.isReproducible,
             samplingRevision: role == .rollout ? SamplingSettings.newestRevision : 0,
             addedTokens: options.teacher?.addedTokenTexts ?? [], mostTopTokens: UInt32(clamping: mostTopTokens))
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)

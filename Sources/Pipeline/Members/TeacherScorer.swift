@@ -23,7 +23,7 @@ package actor TeacherScorer: WorkingMember {
         teacher = teachers.joined(separator: ", ")
         work = MemberWork(
             options, role: .scorer, backend: backend, teachers: teachers, window: window,
-            mostTopTokens: backend.mostTopTokens, transport: transport, logger: logger)
+            mostTopTokens: backend.mostTopTokens, head: backend.sharedHead, transport: transport, logger: logger)
     }
 
     package func run() async throws -> MemberEnd { try await serve() }
@@ -89,7 +89,7 @@ package actor TeacherScorer: WorkingMember {
             if grade.logprobs.count != count {
                 let what = "\(grade.logprobs.count) log-probabilities for the \(count) tokens of rollout \(task.id)"
                 work.logger.warning("teacher '\(teacher)' gave \(what); check the model's files")
-            } else if !(grade.logprobs.areFinite && grade.top?.areFinite ?? true) {
+            } else if !grade.areFinite {
                 let what = "a log-probability that is not finite for rollout \(task.id)"
                 work.logger.warning("teacher '\(teacher)' gave \(what); check the model's files, or try dtype: f32")
             }

@@ -85,7 +85,7 @@ package actor SupervisedLearner: RunLearner {
         if let checkpoint = resuming {
             recorder.activity("reading \(checkpoint.path)")
             try await backend.restore(from: checkpoint.path)
-            recorder.activity("")
+            recorder.activity(nil)
             resuming = nil
         } else {
             // The first line of these runs has the cost, too.
@@ -163,7 +163,7 @@ package actor SupervisedLearner: RunLearner {
         else { return nil }
         let evaluated = evaluation.responses
         recorder.record(samples: evaluated, step: course.version)
-        recorder.activity("")
+        recorder.activity(nil)
         return (
             EvaluationMetrics(evaluated, crossEntropy: evaluation.crossEntropy),
             evaluated.first?.trajectory.responseIDs ?? []

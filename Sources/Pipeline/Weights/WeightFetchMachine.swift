@@ -5,6 +5,7 @@ import Wire
 /// One version is fetched at a time. A newer announcement abandons it. Shared memory is tried first where the host is
 /// the same, then chunks, with `window` of them asked for ahead.
 package struct WeightFetchMachine: Sendable {
+    /// How hard it tries.
     package struct Options: Sendable {
         /// Chunks asked for and not yet here.
         package var window: Int
@@ -20,6 +21,7 @@ package struct WeightFetchMachine: Sendable {
         }
     }
 
+    /// What has happened.
     package enum Event: Sendable {
         case announced(WeightsAnnounce)
         /// The mapping was verified, or could not be used and why.
@@ -31,6 +33,7 @@ package struct WeightFetchMachine: Sendable {
         case tick
     }
 
+    /// What a fetcher is to do.
     package enum Action: Sendable, Equatable {
         case openSharedMemory(WeightsAnnounce)
         /// Take memory for the version's chunks.

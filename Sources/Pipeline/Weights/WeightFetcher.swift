@@ -8,6 +8,7 @@ import Wording
 
 /// A complete weight version.
 package struct FetchedWeights: Sendable {
+    /// The way by which they came.
     package enum Source: String, Sendable { case sharedMemory, chunks }
 
     package var version: UInt64
@@ -24,6 +25,7 @@ package struct WeightFetchError: MessageError, Equatable {
     package var message: String
 }
 
+/// What became of a version.
 package enum WeightFetchOutcome: Sendable {
     case fetched(FetchedWeights)
     case failed(WeightFetchError)
@@ -34,17 +36,6 @@ package enum WeightFetchOutcome: Sendable {
 ///
 /// Checksums of whole snapshots are computed on a thread of their own, never on Swift's cooperative pool.
 package actor WeightFetcher {
-    package struct Options: Sendable {
-        /// Chunks asked for ahead.
-        package var window = 4
-        /// Silence after which chunks are asked for again.
-        package var timeout: Duration = .seconds(5)
-        /// Repetitions without progress after which a version is given up.
-        package var attempts = 6
-
-        package init() {}
-    }
-
     /// Ends after `stop`.
     package nonisolated let outcomes: AsyncStream<WeightFetchOutcome>
 
@@ -65,16 +56,14 @@ package actor WeightFetcher {
     ///   - send: queues a request to the learner, without blocking.
     package init(
         hostID: String = HostID.current(), expectedByteCount: Int?, directory: String = "/dev/shm",
-        options: Options = .init(), logger: Logger,
+        options: WeightFetchMachine.Options = .init(), logger: Logger,
         send: @escaping @Sendable (WeightsRequest) -> Void
     ) {
         self.expectedByteCount = expectedByteCount
         self.directory = directory
         self.logger = logger
         self.send = send
-        machine = WeightFetchMachine(
-            hostID: hostID,
-            options: .init(window: options.window, timeout: options.timeout, attempts: options.attempts))
+        machine = WeightFetchMachine(hostID: hostID, options: options)
         (outcomes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 

@@ -8,6 +8,7 @@ import Wire
 ///
 /// Everything but models is real: sockets, codec, leases, ledger. Clients and learner share this process.
 package enum TransportBenchmark {
+    /// What was measured.
     package struct Result: Sendable {
         package var trajectories: Int
         /// Time from the first grant to the last trajectory booked, in the second of two rounds: as in a run, the
@@ -85,7 +86,7 @@ package enum TransportBenchmark {
         _ transport: ZeroMQTransport, name: String, tokens: Int, window: Int
     ) async throws {
         let hello = Message.hello(
-            Hello(role: .rollout, name: name, tokenizerFingerprint: "", processID: 0))
+            Hello(role: .rollout, name: name, tokenizerFingerprint: nil, processID: 0))
         try transport.send(hello)
         let ids = [Int32](repeating: 7, count: tokens), logprobs = [Float](repeating: -1, count: tokens)
         let versions = PolicyVersions(repeating: 0, count: tokens)

@@ -7,6 +7,7 @@ import Wire
 
 /// New weights on their way from the learner to a worker of the same host that goes on sampling.
 package enum WeightBenchmark {
+    /// What was measured, of the best exchange.
     package struct Result: Sendable {
         package var byteCount: Int
         /// Writing the snapshot to shared memory and its checksum, before it is announced.

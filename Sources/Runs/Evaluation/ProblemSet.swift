@@ -11,7 +11,7 @@ package struct ProblemSet: Sendable {
     package struct Item: Sendable {
         package var promptIDs: [Int32]
         package var conversation: Conversation
-        /// Nil where responses are not judged.
+        /// What judges responses; nil where they are not judged.
         package var check: AnswerCheck?
     }
 

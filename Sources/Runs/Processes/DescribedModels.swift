@@ -11,6 +11,8 @@ struct DescribedModels: Sendable {
     var student: ModelDescription
     /// The teachers by label. One whose files are not on this machine is missing: only its members know what it needs.
     var teachers: [String: ModelDescription] = [:]
+    /// The longest sequences of teachers at servers that answer this process, by label.
+    private var servedContexts: [String: Int] = [:]
     /// The tokenizers that are on this machine, by teacher: of the models above, and those that `teachers.*.tokenizer`
     /// leads to.
     var teacherTokenizers: [String: Tokenizer] = [:]
@@ -21,17 +23,25 @@ struct DescribedModels: Sendable {
         // The engine that trains it is asked: another may have room for less.
         let student = configuration.trainerReference(log: "")
         self.student = try await namingKeys { try await engines.factory(for: student).describe(student) }
+        if configuration.kind.sampler == .student,
+            let context = try await Self.servedContext(configuration.rolloutReference(log: ""), engines)
+        {
+            self.student.contextLength = min(self.student.contextLength, context)
+        }
         for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
-            if !model.tokenizer.isEmpty, FileManager.default.fileExists(atPath: model.tokenizer) {
+            if let tokenizer = model.tokenizer, FileManager.default.fileExists(atPath: tokenizer) {
                 var reference = configuration.reference(of: model, label: label, log: "")
-                reference.path = model.tokenizer
+                reference.path = tokenizer
                 teacherTokenizers[label] = try await engines.factory(for: reference).tokenizer(of: reference)
             }
             if model.server.isGiven {
+                let reference = configuration.reference(of: model, label: label, log: "")
+                servedContexts[label] = try await Self.servedContext(reference, engines)
+                let reads = servedContexts[label].map { "it reads \($0) tokens" } ?? "how much it reads"
                 logger.notice(
                     """
-                    teachers.\(label): at \(model.server.urls.joined(separator: ", ")); its tokenizer is checked when it \
-                    joins, its operations are not counted, and the summary has no answers of it
+                    teachers.\(label): at \(model.server.urls.joined(separator: ", ")); \(reads), its tokenizer is \
+                    checked when it joins, its operations are not counted, and the summary has no answers of it
                     """)
                 continue
             }
@@ -54,6 +64,29 @@ struct DescribedModels: Sendable {
         }
         sayWhatIsLeftOut(logger)
     }
+
+    /// The longest sequences of teachers, as far as they are known, by label.
+    var teacherContexts: [String: Int] {
+        teachers.mapValues(\.contextLength).merging(servedContexts) { min($0, $1) }
+    }
+
+    /// The longest sequence of a model that a server has; nil where it is at none, or where none answers this process,
+    /// which the server's own member need not share a machine with: that one then refuses what does not fit.
+    private static func servedContext(_ model: ModelReference, _ engines: EngineChoice) async throws -> Int? {
+        guard model.server != nil else { return nil }
+        var model = model
+        model.server?.patience = servedPatience
+        do {
+            return try await engines.factory(for: model).describe(model).contextLength
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            return nil
+        }
+    }
+
+    /// How long a server may take to tell a learner how much it reads.
+    private static let servedPatience = Duration.seconds(5)
 
     /// Names the parts of models of several parts that nobody reads, once for each model.
     private func sayWhatIsLeftOut(_ logger: Logger) {

@@ -60,7 +60,7 @@ struct HeldoutAnswers {
             let prompt = data.heldout[index]
             func attempt(_ text: String) -> RunSummary.Attempt { .init(text, isRight: isRight(text, at: index)) }
             return RunSummary.Example(
-                prompt: prompt.question.isEmpty ? prompt.text : prompt.question, before: attempt(before[place]),
+                prompt: prompt.question ?? prompt.text, before: attempt(before[place]),
                 after: attempt(learned[place]), teacher: taught[index].map(attempt),
                 answer: prompt.check.flatMap { $0.answer.isEmpty ? nil : $0.answer })
         }

@@ -39,7 +39,7 @@ package enum MemberProcess {
         try EndpointPolicy.check(
             connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
         let model = try job.model(in: configuration, log: Self.log(of: name, configuration))
-        let start = try await namingKeys { try await load(job, model, configuration, engines) }
+        let start = try await namingKeys(of: job.modelKey) { try await load(job, model, configuration, engines) }
         var options = MemberOptions(configuration, name: name)
         if job != .rollout(teacher: nil) { options.teacher = try await engines.factory(for: model).describe(model) }
         let transport = try ZeroMQTransport.member(
@@ -89,6 +89,14 @@ extension MemberJob {
         switch self {
         case .rollout: "sampling"
         case .scorer: "scoring"
+        }
+    }
+
+    /// The key of its model in a configuration.
+    fileprivate var modelKey: String {
+        switch self {
+        case .rollout(nil): "student.model"
+        case .rollout(let teacher?), .scorer(let teacher): "teachers.\(teacher).model"
         }
     }
 

@@ -8,7 +8,7 @@ extension ModelTemplates {
     func configured(by data: RunConfiguration.Data) throws -> ChatTemplate {
         var template: ChatTemplate
         do { template = try self.template(named: data.template) } catch { throw UsageError(error.message) }
-        if !data.templateArguments.isEmpty, let arguments = try JSONValue.parse(data.templateArguments).object {
+        if let text = data.templateArguments, let arguments = try JSONValue.parse(text).object {
             for argument in arguments.members {
                 guard !["messages", "tools", "add_generation_prompt"].contains(argument.key) else {
                     throw UsageError("data.template_arguments: '\(argument.key)' comes from the prompts")
@@ -16,9 +16,9 @@ extension ModelTemplates {
                 template.variables[argument.key] = argument.value
             }
         }
-        if !data.date.isEmpty {
-            guard let date = TemplateDate(data.date) else {
-                throw UsageError("data.date: expected a day such as 2024-07-26, got '\(data.date.prefix(40))'")
+        if let day = data.date {
+            guard let date = TemplateDate(day) else {
+                throw UsageError("data.date: expected a day such as 2024-07-26, got '\(day.prefix(40))'")
             }
             template.date = date
         }

@@ -2,7 +2,6 @@ import Configuration
 import Distillation
 import Engines
 import Tokenizers
-import Wording
 
 /// Prompts rendered and tokenised for one student, and what ends its answers.
 struct PreparedData {
@@ -28,7 +27,8 @@ struct PreparedData {
         for (label, model) in configuration.usedTeachers.sorted(by: { $0.key < $1.key }) {
             try tokenizers.check(
                 models.teacherTokenizers[label], fingerprint: models.teachers[label]?.tokenizerFingerprint,
-                of: label, named: models.teachers[label]?.name ?? model.tokenizer, student: models.student.name)
+                of: label, named: models.teachers[label]?.name ?? model.tokenizer ?? label,
+                student: models.student.name)
         }
         if configuration.kind.sampler == .nobody {
             (examples, prompts) = try reader.examples()

@@ -33,32 +33,41 @@ struct PromptReader: Sendable {
         self.configuration = configuration
         self.text = text
         context = student.contextLength
-        teacherContexts = models.teachers.mapValues(\.contextLength)
+        teacherContexts = models.teacherContexts
         template = try text.templates.configured(by: configuration.data)
         stopTokenIDs = text.tokenizer.stopTokenIDs(endOfAnswer: template.endOfAnswer)
-        task = configuration.data.task.isEmpty ? nil : try ExerciseGenerator.named(configuration.data.task)
+        task = try configuration.data.task.map(ExerciseGenerator.named)
     }
 
     private var tokenizer: Tokenizer { text.tokenizer }
-    /// The teacher of what names none; empty where there are none.
-    private var defaultTeacher: String { configuration.usedTeachers.isEmpty ? "" : configuration.defaultTeacher ?? "" }
+    /// The teacher of what names none; nil where there are none.
+    private var defaultTeacher: String? { configuration.usedTeachers.isEmpty ? nil : configuration.defaultTeacher }
 
     /// The prompts to train on.
     mutating func training() throws -> [Prompt] {
         guard let task else {
-            return try read(configuration.data.prompts, isHeldout: false)
+            return try read(trainingPath, isHeldout: false)
         }
         return try prompts(
-            of: task.drawn(.training, seed: configuration.seed, count: configuration.data.taskPrompts),
+            of: task.drawn(.training, seed: configuration.seed, count: configuration.data.taskPrompts), task,
             isHeldout: false)
     }
 
     /// The prompts to be evaluated on; none: no evaluation.
     mutating func heldout() throws -> [Prompt] {
-        if !configuration.data.heldout.isEmpty { return try read(configuration.data.heldout, isHeldout: true) }
+        if let path = configuration.data.heldout { return try read(path, isHeldout: true) }
         guard let task else { return [] }
         return try prompts(
-            of: task.drawn(.heldout, seed: Self.heldoutSeed, count: configuration.data.heldoutCount), isHeldout: true)
+            of: task.drawn(.heldout, seed: Self.heldoutSeed, count: configuration.data.heldoutCount), task,
+            isHeldout: true)
+    }
+
+    /// The file of what is trained on, where no task is.
+    private var trainingPath: String {
+        get throws {
+            guard let path = configuration.data.prompts else { throw UsageError("data.prompts is missing") }
+            return path
+        }
     }
 
     private var fitting: PromptFitting {
@@ -76,16 +85,18 @@ struct PromptReader: Sendable {
             }
             return try self.prompt(
                 prompt.chat, teacher: prompt.teacher, check: prompt.check,
-                response: isHeldout ? prompt.response : nil, question: prompt.messages.last?.content ?? "",
+                response: isHeldout ? prompt.response : nil, question: prompt.messages.last?.content,
                 tags: prompt.tags, named: "\(path): prompt \(index + 1)", &fitting)
         }
         notes += try fitting.notes(of: path)
         return prompts
     }
 
-    private mutating func prompts(of problems: [Exercise], isHeldout: Bool) throws -> [Prompt] {
+    private mutating func prompts(
+        of problems: [Exercise], _ task: ExerciseGenerator, isHeldout: Bool
+    ) throws -> [Prompt] {
         var fitting = fitting
-        let name = "task '\(configuration.data.task)'"
+        let name = "task '\(configuration.data.task ?? task.description)'"
         let prompts = try problems.enumerated().compactMap { index, problem in
             try prompt(
                 problem.chat, teacher: defaultTeacher, check: problem.check,
@@ -98,11 +109,11 @@ struct PromptReader: Sendable {
 
     /// - Parameters:
     ///   - response: one whose cross-entropy is measured, where the learner evaluates.
-    ///   - question: what is asked, for a person.
+    ///   - question: what is asked, for a person; nil: the whole text.
     /// - Returns: nil for a prompt that does not fit and is left out.
     private mutating func prompt(
-        _ conversation: Conversation, teacher: String, check: AnswerCheck?, response: String?, question: String = "",
-        tags: [String], named name: String, _ fitting: inout PromptFitting
+        _ conversation: Conversation, teacher: String?, check: AnswerCheck?, response: String?,
+        question: String? = nil, tags: [String], named name: String, _ fitting: inout PromptFitting
     ) throws -> Prompt? {
         let text = try render(conversation, named: name)
         let ids = try encode(text)
@@ -110,15 +121,15 @@ struct PromptReader: Sendable {
         let kind = configuration.kind, samples = kind.sampler == .teachers
         let given = kind.evaluator == .learner ? try response.map { try responseIDs($0, named: name) } : nil
         // Whoever grades or samples must read it, too.
-        let context = min(context, teacherContexts[teacher] ?? .max)
+        let context = min(context, teacher.flatMap { teacherContexts[$0] } ?? .max)
         guard let ids = try fitting.fit(ids, response: given?.count, context: context, named: name) else { return nil }
-        if !teacher.isEmpty {
+        if let teacher {
             let chat = conversation.with(system: configuration.data.systemPrompt)
             rendered.append(RenderedPrompt(name: name, teacher: teacher, chat: chat, text: text))
         }
         return Prompt(
-            ids: ids, teacher: samples || teacher.isEmpty ? nil : teacher, sampler: samples ? teacher : nil, text: text,
-            check: check, responseIDs: given ?? [], room: context - ids.count, question: question, tags: tags)
+            ids: ids, teacher: samples ? nil : teacher, sampler: samples ? teacher : nil, text: text,
+            check: check, responseIDs: given, room: context - ids.count, question: question, tags: tags)
     }
 
     /// A chat template writes its special tokens itself.
@@ -157,7 +168,7 @@ struct PromptReader: Sendable {
             let source = GeneratedExamples(task, seed: seed, batchSize: batchSize) { try reader.example($0, task) }
             return (source, [identity])
         }
-        let path = configuration.data.prompts
+        let path = try trainingPath
         var fitting = fitting
         let examples = try PromptFile.read(path, for: configuration, note: { notes.append($0) }).enumerated()
             .compactMap { index, prompt in
@@ -211,7 +222,7 @@ struct PromptReader: Sendable {
 
 /// A prompt that a teacher reads as the student's template writes it, and the conversation that it was rendered from.
 struct RenderedPrompt {
-    /// For messages.
+    /// What messages call it.
     var name: String
     var teacher: String
     var chat: Conversation

@@ -15,10 +15,8 @@ extension RunConfiguration.Model {
 }
 
 extension RunConfiguration.Server {
-    /// - Parameters:
-    ///   - key: the section's name.
-    ///   - patience: how long it may take to answer for the first time.
-    fileprivate func reference(key: String, patience: Double) -> ServerReference? {
+    /// - Parameter key: the section's name.
+    fileprivate func reference(key: String) -> ServerReference? {
         guard isGiven, let kind = ServerReference.Kind(rawValue: kind.rawValue) else { return nil }
         var reference = ServerReference(kind: kind, urls: urls, model: model, key: key)
         reference.keyFile = keyFile
@@ -26,7 +24,7 @@ extension RunConfiguration.Server {
         reference.timeout = .seconds(timeoutSeconds)
         reference.mostRequests = requests
         reference.mostTokens = tokens
-        reference.patience = .seconds(patience)
+        reference.patience = .seconds(startTimeoutSeconds)
         return reference
     }
 }
@@ -40,7 +38,7 @@ extension RunConfiguration.Torch {
 }
 
 extension RunConfiguration.Torch.DType {
-    /// Nil: the student's.
+    /// The precision of its products; nil: the student's.
     fileprivate var weightType: WeightType? {
         switch self {
         case .auto: nil
@@ -93,8 +91,7 @@ extension RunConfiguration {
         case .native: break
         case .torch: reference.torch = torch.reference(log: log)
         case .server:
-            reference.server = rollout.server.reference(
-                key: "rollout.server", patience: pipeline.connectTimeoutSeconds)
+            reference.server = rollout.server.reference(key: "rollout.server")
             reference.server?.takesWeights = true
         }
         return reference
@@ -103,16 +100,14 @@ extension RunConfiguration {
     /// A teacher as who grades or samples with it has it.
     /// - Parameter log: where an engine in processes of its own writes.
     func reference(of teacher: Model, label: String, log: String) -> ModelReference {
-        guard
-            var server = teacher.server.reference(
-                key: "teachers.\(label).server", patience: pipeline.connectTimeoutSeconds)
-        else {
+        guard var server = teacher.server.reference(key: "teachers.\(label).server") else {
             var reference = teacher.reference
             if teacher.engine == .torch { reference.torch = torch.reference(log: log) }
             return reference
         }
-        server.files = teacher.model
-        var reference = ModelReference(path: teacher.tokenizer, type: teacher.dtype.weightType)
+        server.files = teacher.model.isEmpty ? nil : teacher.model
+        server.topTokens = objective.gradedTokens
+        var reference = ModelReference(path: teacher.tokenizer ?? "", type: teacher.dtype.weightType)
         reference.server = server
         return reference
     }
@@ -127,7 +122,8 @@ extension RunConfiguration {
 
     var trainerOptions: TrainerOptions {
         TrainerOptions(
-            threads: pipeline.threadCount, tokenBudget: training.tokenBudget, optimizer: training.optimizer)
+            threads: pipeline.threadCount, tokenBudget: training.tokenBudget, optimizer: training.optimizer,
+            heads: objective.sharesHeads ? usedTeachers.mapValues(\.reference) : [:])
     }
 
     var samplerOptions: SamplerOptions { SamplerOptions(slots: pipeline.slots, threads: pipeline.threadCount) }
@@ -144,15 +140,17 @@ extension RunConfiguration.Evaluation {
 }
 
 /// Gives what an engine refuses the key under which the user can mend it.
+/// - Parameter model: the key of the model that is asked for.
 /// - Throws: `UsageError` in place of an ``EngineRefusal``, and every other error as it is.
 func namingKeys<Result>(
-    isolation: isolated (any Actor)? = #isolation, _ work: () async throws -> Result
+    of model: String = "student.model", isolation: isolated (any Actor)? = #isolation,
+    _ work: () async throws -> Result
 ) async throws -> Result {
     do {
         return try await work()
     } catch let refusal as EngineRefusal {
         switch refusal.subject {
-        case .model: throw UsageError("student.model: \(refusal)")
+        case .model: throw UsageError("\(model): \(refusal)")
         case .adapters: throw UsageError("lora.rank: \(refusal)")
         // They name the section themselves.
         case .shape, .engine: throw UsageError("\(refusal)")

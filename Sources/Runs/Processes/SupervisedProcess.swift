@@ -4,7 +4,6 @@ import Logging
 import Pipeline
 import RunFiles
 import Telemetry
-import Wording
 
 /// A supervised run as a process: from a configuration to the end of its run. It needs no other.
 package enum SupervisedProcess {

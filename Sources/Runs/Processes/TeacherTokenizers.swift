@@ -85,9 +85,9 @@ struct TeacherTokenizers: TokenizerPolicy {
     // MARK: When a member joins
 
     func verdict(on hello: Hello, teacher label: String) -> TokenizerVerdict {
-        let theirs = hello.tokenizerFingerprint, known = compared[label]
+        let known = compared[label]
         // One that tells nothing is vouched for by whoever started it.
-        if theirs.isEmpty || theirs == known?.fingerprint {
+        guard let theirs = hello.tokenizerFingerprint, theirs != known?.fingerprint else {
             return .accepted(foreignIDs: known?.foreignIDs ?? [])
         }
         if theirs == fingerprint { return .accepted(foreignIDs: []) }

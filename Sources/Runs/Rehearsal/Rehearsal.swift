@@ -19,6 +19,7 @@ package enum Rehearsal {
         progress: RunProgress, logger: Logger
     ) async throws -> RehearsalReport {
         if given.kind.sampler != .nobody { try await checkEndpoint(given, logger) }
+        try await ServerStart.wait(for: given, engines: engines)
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("opd-dry-run-\(UUID())").path
         let folder = try RunFolder.open(path, resume: false)
         defer { try? FileManager.default.removeItem(atPath: path) }

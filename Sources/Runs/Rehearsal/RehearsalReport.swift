@@ -4,7 +4,7 @@ import JSON
 package struct RehearsalReport: Sendable, Equatable {
     /// Processes of one kind.
     package struct Process: Sendable, Equatable {
-        /// Such as `scorer of math`.
+        /// What they do, such as `scorer of math`.
         var name: String
         var count: Int
         /// The memory of one of them; nil: it is elsewhere, or not known.
@@ -14,7 +14,7 @@ package struct RehearsalReport: Sendable, Equatable {
     /// A part of a step.
     package struct Stage: Sendable, Equatable {
         var name: String
-        /// Nil: not known.
+        /// How long it takes; nil: that is not known.
         var seconds: Double?
         /// Continues the line, for a person.
         var remark = ""

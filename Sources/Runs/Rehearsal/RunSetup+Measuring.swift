@@ -21,7 +21,7 @@ extension RunSetup {
                 return try await timed { _ = try await trainer.step(examples, learningRate: 0, version: 0) }
             }
             let batch = sequences.enumerated().map { group, sequence in
-                sequence.scored(group: group, configuration) {
+                sequence.scored(group: group, configuration, heads: plan.heads) {
                     $0.verdict(on: data.tokenizer.decode(sequence.responseIDs, skipSpecialTokens: true))
                 }
             }
@@ -72,8 +72,9 @@ extension RunSetup {
             let own = StepLoad(load, of: label)
             if !own.sequences.isEmpty {
                 let batch = backend.preferredBatch, count = configuration.objective.gradedTokens
+                let below = Int32(clamping: models.student.vocabularySize)
                 let request: GradeRequest =
-                    count == 0 ? .sampled : .top(count, below: Int32(clamping: models.student.vocabularySize))
+                    plan.heads[label] != nil ? .hidden : count == 0 ? .sampled : .top(count, below: below)
                 let tasks = own.first(tokens: batch.tokens, atMost: batch.tasks).enumerated().map {
                     $1.scoreTask(group: $0, request)
                 }

@@ -15,7 +15,7 @@ struct StepLoad {
         var tokens: TokenSequence { TokenSequence(promptIDs: prompt.ids, responseIDs: responseIDs) }
     }
 
-    /// Those of different prompts, one of each.
+    /// The sequences of different prompts, one of each.
     let sequences: [Sequence]
     /// How often each of them stands in a step.
     let samples: Int
@@ -50,7 +50,10 @@ struct StepLoad {
 
 extension StepLoad.Sequence {
     /// A response of this sequence as it would come back, graded as if the teacher agreed nearly.
-    func scored(group: Int, _ configuration: RunConfiguration, verdict: (AnswerCheck) -> Verdict) -> ScoredTrajectory {
+    func scored(
+        group: Int, _ configuration: RunConfiguration, heads: [String: SharedHead] = [:],
+        verdict: (AnswerCheck) -> Verdict
+    ) -> ScoredTrajectory {
         let isGraded = prompt.teacher != nil
         let trajectory = Trajectory(
             id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: prompt.teacher,
@@ -60,6 +63,7 @@ extension StepLoad.Sequence {
         return ScoredTrajectory(
             trajectory: trajectory, teacherLogprobs: isGraded ? responseIDs.map { _ in -1.25 } : [],
             top: isGraded ? top(configuration.objective.gradedTokens) : nil,
+            hidden: prompt.teacher.flatMap { heads[$0] }.map { HiddenStates(zerosFor: responseIDs.count, $0) },
             verdict: prompt.check.map(verdict), sampler: prompt.sampler)
     }
 
@@ -77,5 +81,18 @@ extension StepLoad.Sequence {
         ScoreTask(
             id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: prompt.teacher ?? "",
             tokens: tokens, leaseID: 0, request: request)
+    }
+}
+
+extension HiddenStates {
+    /// States of so many positions in which nothing is: their head makes all tokens equally probable.
+    fileprivate init(zerosFor positions: Int, _ head: SharedHead) {
+        let count = positions * head.hiddenSize
+        let numbers: Numbers =
+            switch head.format {
+            case .bf16: .bf16([UInt16](repeating: 0, count: count))
+            case .f32: .f32([Float](repeating: 0, count: count))
+            }
+        self.init(size: head.hiddenSize, numbers: numbers)
     }
 }

@@ -10,26 +10,31 @@ extension RunConfiguration {
     /// checkpoint that it goes on from, else the day on which the run starts, in UTC. So a run renders its prompts the
     /// same whenever it goes on.
     func dated(_ start: LearnerProcess.Start, in folder: RunFolder) -> RunConfiguration {
-        guard data.date.isEmpty else { return self }
-        let earlier: String? =
+        guard data.date == nil else { return self }
+        let earlier: RunConfiguration? =
             switch start {
             case .fresh: nil
-            case .resume: Self.date(in: [folder.configuration])
+            case .resume: Self.firstReadable([folder.configuration])
             case .from(let path):
-                Self.date(in: ["\(path)/\(CheckpointState.configurationName)", RunFolder(path).configuration])
+                Self.firstReadable(["\(path)/\(CheckpointState.configurationName)", RunFolder(path).configuration])
             }
         var result = self
-        result.data.date = earlier ?? TemplateDate(secondsSinceEpoch: time(nil)).dayText
+        if let earlier {
+            // One that was made without a day goes on without.
+            result.data.date = earlier.data.date
+        } else {
+            result.data.date = TemplateDate(secondsSinceEpoch: time(nil)).dayText
+        }
         return result
     }
 
-    /// The day that the first readable one of these configurations has; empty where it has none. Nil: none is readable.
-    private static func date(in paths: [String]) -> String? {
+    /// The first of these configurations that can be read; nil: none can.
+    private static func firstReadable(_ paths: [String]) -> RunConfiguration? {
         for path in paths {
             guard let text = try? FileTree.read(path, limit: 1 << 24),
                 let earlier = try? RunConfiguration.parse(text, source: path, requiring: [])
             else { continue }
-            return earlier.configuration.data.date
+            return earlier.configuration
         }
         return nil
     }

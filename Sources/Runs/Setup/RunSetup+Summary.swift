@@ -19,8 +19,8 @@ extension RunSetup {
         summary.passBefore = outcome.before?.metrics.passRate
         summary.passAfter = outcome.after?.metrics.passRate
         summary.teacherPass = outcome.after?.metrics.teacherPassRate
-        if !configuration.data.task.isEmpty {
-            summary.task = configuration.data.task
+        if let task = configuration.data.task {
+            summary.task = task
             summary.question = data.heldout.first?.text
         }
         summary.tokensGenerated = Int(outcome.tokens.generated)

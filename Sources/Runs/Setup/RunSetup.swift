@@ -53,7 +53,8 @@ struct RunSetup {
         }
         for finding in data.templates.findings { logger.log(level: finding.level, "\(finding.text)") }
         for note in data.notes { logger.notice("\(note)") }
-        plan = Self.plan(configuration, data)
+        var plan = Self.plan(configuration, data)
+        if configuration.objective.sharesHeads { try Self.checkHeads(configuration, models) }
         store = CheckpointStore(folder: folder.checkpoints)
         try store.prepare()
         let continuation = RunContinuation(
@@ -75,6 +76,9 @@ struct RunSetup {
         trainer = try await namingKeys {
             try await engines.factory(for: student).trainer(student, configuration.trainerOptions)
         }
+        plan.heads = trainer.teacherHeads
+        try Self.checkHeadSizes(plan.heads, configuration)
+        self.plan = plan
         if !trainer.isReproducible {
             logger.notice(
                 "the engine that trains does not promise the same bits twice: another run of this seed will differ")

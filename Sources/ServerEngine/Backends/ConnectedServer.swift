@@ -1,6 +1,5 @@
 import Engines
 import Models
-import Wording
 
 /// The servers of one model, found to have it.
 package struct ConnectedServer: Sendable {
@@ -26,12 +25,14 @@ package struct ConnectedServer: Sendable {
         let probe = try ServerProbe(reference, reference.kind.dialect, text, isFixed: isFixed)
         let line = ServerLine(
             http: http,
-            key: reference.keyFile.isEmpty ? nil : try ServerKey.read(reference.keyFile, for: reference.key),
-            authorities: reference.authorityFile.isEmpty ? nil : reference.authorityFile, timeout: reference.timeout)
+            key: try reference.keyFile.map { try ServerKey.read($0, for: reference.key) },
+            authorities: reference.authorityFile, timeout: reference.timeout)
         let caller = ServerCaller(reference, line: line)
         try await caller.begin { address in
             let model = try await probe.model(at: address)
-            if isProbed { try await probe.check(address, model: model.name) }
+            guard isProbed else { return }
+            try await probe.check(address, model: model.name)
+            try await probe.checkTopTokens(address, model: model.name)
         }
         var models: [ServedModel] = []
         for address in await caller.addresses {
@@ -39,7 +40,8 @@ package struct ConnectedServer: Sendable {
             do { models.append(try await probe.model(at: address)) } catch is CallFailure {}
         }
         guard var model = models.first else {
-            throw EngineError("\(reference.key): the servers went away while they were looked at; try again")
+            throw EngineError(
+                "\(reference.key): the servers went away while they were looked at; try again", isAbsence: true)
         }
         model.contextLength = models.compactMap(\.contextLength).min()
         return ConnectedServer(

@@ -41,16 +41,16 @@ package struct ServerProbe: Sendable {
         )
         .filter { $0.parent == nil }
         let names = models.map { "'\($0.name)'" }.joined(separator: ", ")
-        if reference.model.isEmpty {
+        guard let name = reference.model else {
             guard models.count == 1 else {
                 throw UsageError(
                     "\(reference.key).model: \(address.url) has several models, \(names); name the one meant")
             }
             return models[0]
         }
-        guard let model = models.first(where: { $0.name == reference.model }) else {
+        guard let model = models.first(where: { $0.name == name }) else {
             throw UsageError(
-                "\(reference.key).model: \(address.url) has no model '\(reference.model)'; it has \(names)")
+                "\(reference.key).model: \(address.url) has no model '\(name)'; it has \(names)")
         }
         return model
     }
@@ -87,13 +87,34 @@ package struct ServerProbe: Sendable {
             })
     }
 
+    /// Asks once for the most probable tokens that this run needs.
+    /// - Throws: `UsageError` when the server does not tell so many.
+    package func checkTopTokens(_ address: ServerAddress, model: String) async throws {
+        let count = reference.topTokens, dialect = dialect, ids = ids
+        guard count > 0 else { return }
+        let request = GradeRequest.top(count, below: Int32(text.tokenizer.vocabularySize))
+        do {
+            _ = try await address.ask(
+                .init(
+                    dialect.scoring(ids, model: model, top: count),
+                    answerLimit: scoringAnswerLimit(ids.count, listed: count)
+                ) { body throws(AnswerFlaw) in
+                    try dialect.grade(in: body, of: ids, promptCount: 1, request)
+                })
+        } catch let failure as CallFailure where !failure.passes {
+            throw UsageError(
+                "\(reference.key): \(address.url): \(failure); start it with --max-logprobs \(count), or lower "
+                    + "objective.top_k")
+        }
+    }
+
     /// Refuses a server that does not agree with what the model's own files say.
-    package func compare(withFiles expected: [Float]) throws {
+    package func compare(with expected: [Float], of files: String) throws {
         guard let scores = first.withLock({ $0 }) else { return }
         let difference = Self.meanDifference(scores, expected)
         guard difference <= Self.alike else {
             throw UsageError(
-                "\(reference.key): the server's log-probabilities differ from those of \(reference.files) by "
+                "\(reference.key): the server's log-probabilities differ from those of \(files) by "
                     + "\(difference) nats a token; it has another model, or other weights")
         }
     }

@@ -1,6 +1,5 @@
 import Distillation
 import Engines
-import Locking
 import Logging
 import Randomness
 import Wire

@@ -1,3 +1,4 @@
+import Distillation
 import Engines
 import Wire
 
@@ -7,6 +8,7 @@ package actor ServerTeacher: ScoringBackend {
     package nonisolated var isReproducible: Bool { false }
     package nonisolated let preferredBatch: ScoringBatch
     package nonisolated var trouble: String? { caller.trouble }
+    package nonisolated let mostTopTokens: Int
     private nonisolated let caller: ServerCaller
     private let dialect: any ServerDialect
     private let key: String
@@ -16,6 +18,7 @@ package actor ServerTeacher: ScoringBackend {
         tokenizerFingerprint = connected.text.tokenizer.fingerprint
         caller = connected.caller
         dialect = connected.probe.dialect
+        mostTopTokens = min(dialect.mostTopTokens, connected.vocabularySize - 1)
         key = connected.probe.reference.key
         model = connected.model
         let reference = connected.probe.reference
@@ -28,26 +31,35 @@ package actor ServerTeacher: ScoringBackend {
 
     package func score(_ tasks: [ScoreTask]) async throws -> [[Float]] {
         var grades: [[Float]] = []
-        for task in tasks { grades.append(try await score(task)) }
+        for task in tasks { grades.append(try await grade(task, .sampled).logprobs) }
         return grades
     }
 
-    private func score(_ task: ScoreTask) async throws -> [Float] {
-        let ids = task.ids, dialect = dialect, name = model.name
+    package func grade(_ tasks: [ScoreTask]) async throws -> [Grade] {
+        var grades: [Grade] = []
+        for task in tasks { grades.append(try await grade(task, task.request)) }
+        return grades
+    }
+
+    private func grade(_ task: ScoreTask, _ request: GradeRequest) async throws -> Grade {
+        let ids = task.ids, dialect = dialect, name = model.name, top = request.topCount
+        guard top <= mostTopTokens else {
+            throw EngineError("\(key): rollout \(task.id) asks for \(top) tokens a position; use a vllm server")
+        }
         if let context = model.contextLength, ids.count >= context {
             throw EngineError(
                 "\(key): rollout \(task.id) has \(ids.count) tokens, and the server's context has room for "
                     + "\(context - 1); lower sampling.max_tokens, or start the server with a longer one")
         }
-        let logprobs = try await caller.ask(tokens: ids.count) {
-            .init(dialect.scoring(ids, model: name), answerLimit: scoringAnswerLimit(ids.count)) {
-                body throws(AnswerFlaw) in
-                try dialect.scores(in: body, of: ids)
+        let limit = scoringAnswerLimit(ids.count, listed: top)
+        return try await caller.ask(tokens: ids.count) {
+            .init(dialect.scoring(ids, model: name, top: top), answerLimit: limit) { body throws(AnswerFlaw) in
+                try dialect.grade(in: body, of: ids, promptCount: task.promptCount, request)
             }
         }
-        return Array(logprobs.dropFirst(task.promptCount - 1))
     }
 }
 
-/// Most bytes of an answer about so many tokens: a server may tell a token's rank and its text, escaped.
-func scoringAnswerLimit(_ tokens: Int) -> Int { (1 << 20) + (tokens << 10) }
+/// Most bytes of an answer about so many tokens, and others listed beside each: a server may tell a token's rank and its
+/// text, escaped.
+func scoringAnswerLimit(_ tokens: Int, listed: Int = 0) -> Int { (1 << 20) + tokens * (1024 + 256 * listed) }

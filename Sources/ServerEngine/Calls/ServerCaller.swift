@@ -46,6 +46,9 @@ package actor ServerCaller {
     private static let mostFlaws = 4
     /// How often a server that has work is asked whether it lives, and how long it has to say so.
     private static let pulse = Duration.seconds(5)
+    /// The least time that a server has for the first answers, and how long nothing is said while none has come.
+    private static let leastShare = Duration.seconds(1)
+    private static let silence = Duration.seconds(2)
 
     package init(_ reference: ServerReference, line: ServerLine) {
         self.reference = reference
@@ -69,12 +72,17 @@ package actor ServerCaller {
     package func begin(verifyingBy verifier: @escaping Verifier) async throws {
         self.verifier = verifier
         confirmer = verifier
+        let limit = reference.patience
+        var isTold = false
         while true {
             var reasons: [String] = []
-            for index in pool.servers.indices where !pool.servers[index].isVerified {
+            let missing = pool.servers.indices.filter { !pool.servers[$0].isVerified }
+            for (place, index) in missing.enumerated() {
                 let address = line.address(pool.servers[index].url)
+                // One that hangs leaves the others their share of the time.
+                let share = max((limit - now) / (missing.count - place), Self.leastShare)
                 do {
-                    try await verifier(address)
+                    try await Self.within(share) { try await verifier(address) }
                     pool.verified(index)
                 } catch let failure as CallFailure {
                     guard failure.passes else { throw EngineError("\(reference.key): \(address.url): \(failure)") }
@@ -85,11 +93,31 @@ package actor ServerCaller {
                 for reason in reasons { logger.warning("\(reference.key): \(reason)") }
                 return
             }
-            guard now < reference.patience else {
+            let why = reasons.joined(separator: "; ")
+            guard now < limit else {
                 throw EngineError(
-                    "\(reference.key): \(reasons.joined(separator: "; ")); start the server, or correct its address")
+                    "\(reference.key): \(why); no server has answered for \(limit.shortSeconds) s "
+                        + "(\(reference.key).start_timeout_s); start the server, or correct its address",
+                    isAbsence: true)
+            }
+            if !isTold, now > Self.silence {
+                isTold = true
+                logger.notice("\(reference.key): waiting \(limit.shortSeconds) s at most for a server: \(why)")
             }
             try await Task.sleep(for: .seconds(1))
+        }
+    }
+
+    /// Asks once, for a limited time.
+    private static func within(_ time: Duration, _ work: @escaping @Sendable () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask(operation: work)
+            group.addTask {
+                try await Task.sleep(for: time)
+                throw CallFailure(.unreachable, "it has not answered what it was asked within \(time.shortSeconds) s")
+            }
+            defer { group.cancelAll() }
+            try await group.next()
         }
     }
 

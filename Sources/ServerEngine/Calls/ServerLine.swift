@@ -1,5 +1,4 @@
 import Engines
-import Wording
 
 /// How requests reach a server: the client, the key, the authorities.
 package struct ServerLine: Sendable {
@@ -68,6 +67,7 @@ package struct ServerAddress: Sendable {
 
 /// Why a server has not answered as it should.
 package struct CallFailure: Error, CustomStringConvertible, Sendable, Equatable {
+    /// Whether it is worth asking again.
     package enum Kind: Sendable, Equatable {
         /// Nobody answers, or only that the server is not able to.
         case unreachable

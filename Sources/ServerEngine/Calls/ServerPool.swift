@@ -36,7 +36,8 @@ package struct ServerPool: Sendable {
     /// The first wait after a failure; doubled with each in a row.
     private static let firstBackoff = Duration.milliseconds(500)
     private static let longestBackoff = Duration.seconds(60)
-    /// Of a server where nobody answers: to ask costs nobody anything, and one that was started again is soon found.
+    /// The longest pause of a server where nobody answers: to ask costs nobody anything, and one that was started again
+    /// is soon found.
     private static let longestBackoffOfSilence = Duration.seconds(10)
 
     /// - Parameters:

@@ -12,10 +12,15 @@ enum AnswerReading {
     /// Values about one token: it, perhaps its rank and its text, for the token and a few others.
     private static let valuesPerToken = 64
 
+    /// Values about one token that is listed beside another.
+    private static let valuesPerListedToken = 8
+
     /// The answer as JSON, which has no more values than one about so many tokens can need.
-    static func json(_ body: [UInt8], tokens: Int) throws(AnswerFlaw) -> JSONValue {
+    /// - Parameter listed: other tokens that are told of beside each.
+    static func json(_ body: [UInt8], tokens: Int, listed: Int = 0) throws(AnswerFlaw) -> JSONValue {
         do {
-            return try JSONValue.parse(body, limit: fixedValueCount + valuesPerToken * tokens)
+            let perToken = valuesPerToken + valuesPerListedToken * listed
+            return try JSONValue.parse(body, limit: fixedValueCount + perToken * tokens)
         } catch {
             throw AnswerFlaw("\(error)")
         }

@@ -5,7 +5,7 @@ import JSON
 package struct SGLangDialect: ServerDialect {
     package init() {}
 
-    package func scoring(_ ids: [Int32], model: String) -> ServerRequest {
+    package func scoring(_ ids: [Int32], model: String, top: Int) -> ServerRequest {
         ServerRequest(
             .post, "/generate",
             [

@@ -6,13 +6,24 @@ import Tokenizers
 ///
 /// Every reader checks all of an answer: a server that answers in time with wrong numbers is worse than one that is down.
 package protocol ServerDialect: Sendable {
+    /// Most tokens of whose probability such a server tells at every position beside the given one; 0: none.
+    var mostTopTokens: Int { get }
+
     /// Asks for the log-probability of every id but the first.
-    func scoring(_ ids: [Int32], model: String) -> ServerRequest
+    /// - Parameter top: most probable tokens whose log-probabilities are asked for at every position, at most
+    ///   `mostTopTokens`.
+    func scoring(_ ids: [Int32], model: String, top: Int) -> ServerRequest
 
     /// Reads what `scoring` asked for.
     /// - Returns: log-probabilities in nats of `ids[1...]`, each given what is before it, at temperature 1; minus
     ///   infinity where the model holds a token for impossible.
     func scores(in body: [UInt8], of ids: [Int32]) throws(AnswerFlaw) -> [Float]
+
+    /// Reads what `scoring` asked for of a response, with the most probable tokens.
+    /// - Parameter promptCount: the ids before the response, at least 1.
+    func grade(
+        in body: [UInt8], of ids: [Int32], promptCount: Int, _ request: GradeRequest
+    ) throws(AnswerFlaw) -> Grade
 
     /// Why a server of this kind cannot sample so exactly; nil where it can.
     func refusal(of settings: SamplingSettings) -> String?
@@ -34,6 +45,17 @@ package protocol ServerDialect: Sendable {
 }
 
 extension ServerDialect {
+    package var mostTopTokens: Int { 0 }
+
+    package func scoring(_ ids: [Int32], model: String) -> ServerRequest { scoring(ids, model: model, top: 0) }
+
+    package func grade(
+        in body: [UInt8], of ids: [Int32], promptCount: Int, _ request: GradeRequest
+    ) throws(AnswerFlaw) -> Grade {
+        guard request == .sampled else { throw AnswerFlaw("it is not known how such a server tells of other tokens") }
+        return Grade(logprobs: Array(try scores(in: body, of: ids).dropFirst(promptCount - 1)))
+    }
+
     /// Asks what the server holds.
     package var listing: ServerRequest { ServerRequest(.get, "/v1/models") }
 
@@ -81,7 +103,7 @@ package struct SampleOrder: Sendable {
 package struct SampledResponse: Sendable, Equatable {
     /// The stop token included.
     package var ids: [Int32]
-    /// In nats, one an id.
+    /// Log-probabilities in nats, one an id.
     package var logprobs: [Float]
     package var finishReason: FinishReason
 

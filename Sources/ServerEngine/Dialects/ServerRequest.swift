@@ -2,10 +2,11 @@ import JSON
 
 /// A request to a server, before it is known which of several answers it.
 package struct ServerRequest: Sendable, Equatable {
+    /// HTTP's methods that are used.
     package enum Method: String, Sendable { case get = "GET", post = "POST" }
 
     package var method: Method
-    /// From the root, with its query.
+    /// The path from the root, with its query.
     package var path: String
     /// JSON; nil: no body.
     package var body: String?

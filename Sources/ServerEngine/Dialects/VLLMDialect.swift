@@ -5,19 +5,43 @@ import JSON
 package struct VLLMDialect: ServerDialect {
     package init() {}
 
-    package func scoring(_ ids: [Int32], model: String) -> ServerRequest {
+    package var mostTopTokens: Int { TopTokens.mostTokens }
+
+    package func scoring(_ ids: [Int32], model: String, top: Int) -> ServerRequest {
         // One token is sampled, because none is refused; so a sequence that fills the context does not fit.
         ServerRequest(
             .post, "/v1/completions",
             [
                 "model": .string(model), "prompt": JSONValue(ids), "max_tokens": 1, "temperature": 1,
-                "prompt_logprobs": 0, "return_token_ids": true, "add_special_tokens": false, "stream": false,
+                "prompt_logprobs": .integer(top), "return_token_ids": true, "add_special_tokens": false,
+                "stream": false,
             ])
     }
 
     package func scores(in body: [UInt8], of ids: [Int32]) throws(AnswerFlaw) -> [Float] {
+        try read(body, of: ids, top: 0).logprobs
+    }
+
+    package func grade(
+        in body: [UInt8], of ids: [Int32], promptCount: Int, _ request: GradeRequest
+    ) throws(AnswerFlaw) -> Grade {
+        let (elements, logprobs) = try read(body, of: ids, top: request.topCount)
+        var grade = Grade(logprobs: Array(logprobs.dropFirst(promptCount - 1)))
+        guard case .top(let count, let bound) = request else { return grade }
+        var listed = ListedTokens(count: count, below: bound)
+        for place in promptCount..<max(promptCount, ids.count) {
+            try listed.append(elements[place], given: ids[place], at: place)
+        }
+        grade.top = listed.tokens
+        return grade
+    }
+
+    /// The elements of an answer, one an id, and the log-probabilities of all ids but the first.
+    private func read(
+        _ body: [UInt8], of ids: [Int32], top: Int
+    ) throws(AnswerFlaw) -> (elements: [JSONValue], logprobs: [Float]) {
         let choice = try AnswerReading.only(
-            AnswerReading.json(body, tokens: ids.count)["choices"], "choices")
+            AnswerReading.json(body, tokens: ids.count, listed: top)["choices"], "choices")
         try check(choice["prompt_token_ids"], are: ids)
         guard let elements = choice["prompt_logprobs"]?.array else {
             throw AnswerFlaw("there are no prompt log-probabilities")
@@ -38,7 +62,7 @@ package struct VLLMDialect: ServerDialect {
             logprobs.append(try AnswerReading.given(entry["logprob"], at: place))
         }
         try AnswerReading.check(scores: logprobs)
-        return logprobs
+        return (elements, logprobs)
     }
 
     package func refusal(of settings: SamplingSettings) -> String? { nil }

@@ -39,6 +39,7 @@ package final class CurlClient: HTTPSending {
 /// `@unchecked Sendable`: libcurl's client and the transfers under way are the thread's alone, in `run` and what that
 /// calls. Others only wake it, which libcurl allows, under the lock and while it is open.
 private final class CurlCore: @unchecked Sendable {
+    /// What is asked of the thread.
     enum Order: Sendable {
         case begin(CurlTransfer)
         case cancel(CurlTransfer)

@@ -1,6 +1,5 @@
 import CCurl
 import Locking
-import Wording
 
 /// One request under way, and who waits for its answer.
 final class CurlTransfer: Sendable {

@@ -7,9 +7,9 @@ package protocol HTTPSending: Sendable {
 /// One request over HTTP: a GET, or a POST of JSON.
 package struct HTTPRequest: Sendable, Equatable {
     package var url: String
-    /// Nil: GET.
+    /// What is posted; nil: the request is a GET.
     package var body: String?
-    /// Sent as a bearer's; nil: none.
+    /// The key that is sent as a bearer's; nil: none is.
     package var key: String?
     /// PEM file of the authorities that are trusted; nil: the system's.
     package var authorities: String?
@@ -31,6 +31,7 @@ package struct HTTPRequest: Sendable, Equatable {
     }
 }
 
+/// A server's answer, whatever its status.
 package struct HTTPAnswer: Sendable, Equatable {
     package var status: Int
     package var body: [UInt8]
@@ -46,6 +47,7 @@ package struct HTTPAnswer: Sendable, Equatable {
 
 /// Why there is no answer, in one line.
 package struct HTTPFailure: Error, CustomStringConvertible, Sendable, Equatable {
+    /// What has kept the answer away.
     package enum Kind: Sendable, Equatable {
         /// Nobody listens, or the connection broke.
         case broken

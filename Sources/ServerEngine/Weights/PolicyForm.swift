@@ -1,5 +1,6 @@
 import Engines
 import Models
+import StudentWeights
 import Wire
 
 /// What of a student's weights changes, and how it is written for a server.

@@ -93,7 +93,7 @@ package actor WeightCarrier {
                 flaw = found
                 continue
             }
-            if let old = current { older.append(old) }
+            if let old = current { older.append(old) } else { await forgetAbandoned() }
             current = next
             view.withLock { ($0.version, $0.adapter) = (next.number, next.adapter) }
             return
@@ -151,6 +151,12 @@ package actor WeightCarrier {
         }
     }
 
+    /// Removes what earlier workers left, which the server does not read any more.
+    private func forgetAbandoned() async {
+        let shared = shared
+        await onThread("weights") { shared.removeAbandoned() }
+    }
+
     /// Has the server forget the adapters that an earlier worker left.
     package func forgetStrangers() async throws {
         let models = try await address.ask(
@@ -161,6 +167,10 @@ package actor WeightCarrier {
     }
 
     private func load(_ version: Version) async throws {
+        try await shared.whileRead { try await perform(version) }
+    }
+
+    private func perform(_ version: Version) async throws {
         guard let name = version.adapter else {
             let replacement = probe.dialect.replaceWeights(from: version.folder, version: version.number)
             do {

@@ -1,3 +1,5 @@
+import Wording
+
 /// The filter `tojson` as transformers has it: Python's `json.dumps`, which leaves letters beyond ASCII and HTML's signs
 /// as they are.
 enum JSONDump {
@@ -116,10 +118,7 @@ enum JSONDump {
                 case "\u{8}": add("\\b")
                 case "\u{C}": add("\\f")
                 case _ where scalar.value < 0x20 || isASCII && scalar.value > 0x7E:
-                    for unit in String(scalar).utf16 {
-                        let digits = String(unit, radix: 16)
-                        add("\\u" + String(repeating: "0", count: 4 - digits.count) + digits)
-                    }
+                    for unit in String(scalar).utf16 { add("\\u" + unit.padded(to: 4, radix: 16)) }
                 default: bytes.append(contentsOf: UTF8.encode(scalar)!)
                 }
             }

@@ -16,7 +16,7 @@ struct Expression: Sendable {
         case item(Expression, Expression)
         case slice(Expression, start: Expression?, stop: Expression?, step: Expression?)
         case call(Expression, Call)
-        /// Nil: the text of the block that the filter stands before.
+        /// A filter of a value; nil: of the text of the block that the filter stands before.
         case filter(Expression?, String, Call)
         case test(Expression, String, Call)
         case not(Expression)

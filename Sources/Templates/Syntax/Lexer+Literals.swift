@@ -131,9 +131,7 @@ extension Lexer {
                 let start = index - 1
                 while index < bytes.endIndex, bytes[index] & 0xC0 == 0x80 { index += 1 }
                 let scalar = String(decoding: bytes[start..<index], as: UTF8.self).unicodeScalars.first!
-                let digits = String(scalar.value, radix: 16)
-                let (mark, width) = scalar.value > 0xFFFF ? ("U", 8) : scalar.value > 0xFF ? ("u", 4) : ("x", 2)
-                result += Array("\\\(mark)\(String(repeating: "0", count: width - digits.count))\(digits)".utf8)
+                result += scalar.pythonEscape
             default: result += [UInt8(ascii: "\\"), letter]
             }
         }

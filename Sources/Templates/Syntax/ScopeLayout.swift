@@ -4,7 +4,7 @@
 /// down makes a name the scope's own from its beginning.
 struct ScopeLayout: Sendable {
     enum Origin: Sendable {
-        /// Given by who enters the scope.
+        /// A name whose value who enters the scope gives.
         case parameter
         /// A variable of the conversation, or a function of the language.
         case context

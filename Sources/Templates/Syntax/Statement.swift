@@ -45,7 +45,7 @@ indirect enum Statement: Sendable {
     }
 
     struct Macro: Sendable {
-        /// Nil for the body of a call.
+        /// The macro's name; nil for the body of a call.
         var name: Int?
         var parameters: [Int]
         /// The values of the last parameters where a call does not give them.

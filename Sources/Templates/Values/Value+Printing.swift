@@ -1,3 +1,5 @@
+import Wording
+
 extension Value {
     /// Python's `str()`.
     func printed() throws -> Text {
@@ -115,10 +117,9 @@ extension Text {
 
 extension Unicode.Scalar {
     /// `\x7f`, `\u200b` or `\U0001f600`.
-    fileprivate var pythonEscape: [UInt8] {
-        let digits = String(value, radix: 16)
+    var pythonEscape: [UInt8] {
         let (mark, width) = value > 0xFFFF ? ("U", 8) : value > 0xFF ? ("u", 4) : ("x", 2)
-        return Array("\\\(mark)\(String(repeating: "0", count: width - digits.count))\(digits)".utf8)
+        return Array("\\\(mark)\(value.padded(to: width, radix: 16))".utf8)
     }
 
     /// Python's `str.isprintable` of a code point.

@@ -4,7 +4,7 @@ package struct TokenizerDefinition: Sendable, Equatable {
     package struct AddedToken: Sendable, Equatable {
         package var id: Int32
         package var content: String
-        /// Only where no word character touches it.
+        /// Whether it counts only where no word character touches it.
         package var singleWord = false
         /// Takes the white space before it along.
         package var stripsLeft = false
@@ -81,7 +81,7 @@ package struct TokenizerDefinition: Sendable, Equatable {
     package struct Metaspace: Sendable, Equatable {
         package enum PrependScheme: String, Sendable {
             case always
-            /// Only where the text itself begins, not after an added token.
+            /// The piece with which the text itself begins, not those after an added token.
             case first
             case never
         }

@@ -2,7 +2,7 @@ extension OnigurumaPattern {
     /// A set of characters: what stands between brackets.
     struct CharacterSet {
         var isNegated = false
-        /// As it stands between PCRE2's brackets.
+        /// What stands between PCRE2's brackets.
         var items = ""
         /// Whether all that are no word's are among them, for which there is nothing to write.
         var hasNonWords = false

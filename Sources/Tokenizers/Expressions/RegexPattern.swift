@@ -3,7 +3,7 @@ import Patterns
 /// A compiled pattern of a tokenizer file, matched as the Hugging Face library does (Oniguruma, Unicode classes).
 struct RegexPattern: Sendable {
     private let pattern: CompiledPattern
-    /// As the file has it.
+    /// The pattern as the file has it.
     let source: String
 
     /// Steps after which matching one piece of text is given up.

@@ -5,7 +5,7 @@ final class WatchBoard: Sendable {
     private let runs: Locked<[WatchedRun]>
     private let lastLook = Locked<ContinuousClock.Instant?>(nil)
 
-    /// After so long without a look nobody asks the learners.
+    /// The time without a look after which nobody asks the learners.
     private static let interest: Duration = .seconds(15)
 
     init(_ sources: [WatchSource]) {

@@ -8,7 +8,7 @@ final class WatchFollower: Sendable {
     private let bounds: RunDigest.Bounds
     private let isStopped = Locked(false)
 
-    /// Between two looks at the folders, while somebody looks at the page, and otherwise.
+    /// Seconds between two looks at the folders, while somebody looks at the page, and otherwise.
     private static let pace = 0.5, idlePace = 2.0
 
     init(_ board: WatchBoard, bounds: RunDigest.Bounds) {

@@ -9,7 +9,7 @@ struct WatchRoutes: Sendable {
     /// Why the watcher ends; nil while it does not.
     let ending: @Sendable () -> String?
 
-    /// Between two looks at the board.
+    /// Seconds between two looks at the board.
     private static let pace = 0.2
     /// A line now and then tells a page, and what is between, that the connection is alive.
     private static let silence: Duration = .seconds(10)

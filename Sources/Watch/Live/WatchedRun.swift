@@ -26,7 +26,7 @@ struct WatchedRun: Sendable {
     let source: WatchSource
     /// No two of a watcher are alike.
     let name: String
-    /// Nil before the folder was read, and of a learner without one.
+    /// What its folder tells; nil before that was read, and of a learner without one.
     var digest: RunDigest?
     /// Changes with the digest.
     var digestRevision = 0

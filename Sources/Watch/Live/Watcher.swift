@@ -1,5 +1,4 @@
 import Foundation
-import JSON
 import Locking
 import PageServer
 import RunFiles
@@ -9,14 +8,15 @@ import RunFiles
 /// It is a process of its own that opens what it reads for reading only and takes no lock, so that a run neither waits
 /// for it nor notices its end.
 package final class Watcher: Sendable {
+    /// How the page is served.
     package struct Options: Sendable {
         /// Address to listen at.
         package var host = "127.0.0.1"
-        /// Nil: ``defaultPort``, or a free one where that is in use.
+        /// Where it listens; nil: at ``defaultPort``, or a free one where that is in use.
         package var port: UInt16?
-        /// Nil: none is needed. Without one, only this machine can be listened for.
+        /// What lets a browser in; nil: none is needed, and then only this machine can be listened for.
         package var token: String?
-        /// Nil: tables in place of curves.
+        /// What draws the curves; nil: tables stand in their place.
         package var library: ChartLibrary?
         /// What serves the page, such as `opd 0.1.0`.
         package var program = ""

@@ -13,7 +13,7 @@ enum MetricsColumns {
         "response_length_mean", "truncated_fraction", "staleness_mean", "staleness_max", "batch_tokens",
         "sampling_tokens_per_second", "scoring_tokens_per_second", "training_tokens_per_second", "wait_rollouts_s",
         "wait_scores_s", "wait_evaluation_s", "train_s", "step_s", "mismatch_mean", "mismatch_max", "reward_mean",
-        "pass_rate",
+        "pass_rate", "divergence", "tail_mass", "teacher_tail_mass", "clamp_fraction",
     ]
     /// What a held-out evaluation found.
     static let evaluation: [StaticString] = [
@@ -27,7 +27,7 @@ enum MetricsColumns {
     static let firstSeries = counts.count
     static let firstEvaluation = counts.count + series.count
     static let stepSeconds = place("step_s")
-    /// Of a run without workers or scorers they are 0 at every step, which means that there is nothing to measure.
+    /// Rates that are 0 at every step of a run without workers or scorers: there is nothing to measure.
     static let rates = [
         "sampling_tokens_per_second", "scoring_tokens_per_second", "training_tokens_per_second",
     ].map { place($0) }

@@ -18,11 +18,13 @@ package struct MetricsDigest: Sendable {
         package var stepText: String { String(Int(step)) }
     }
 
+    /// An evaluation, and where in the run it was.
     struct Evaluation: Sendable {
         var end: [Double]
         var values: [Double]
     }
 
+    /// A step that was skipped, and why.
     struct BadStep: Sendable {
         var step: Double
         var reason: String

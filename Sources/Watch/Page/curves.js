@@ -2,14 +2,15 @@
 
 /** Charts in the order of the page: title, unit, and names of `metrics.jsonl` with what they are called. */
 const CHARTS = [
-  { title: 'Divergence from the teacher', unit: 'nats a token', curves: [['teacher_kl', 'training'], ['eval_teacher_kl', 'held out']] },
+  { title: 'Divergence from the teacher', unit: 'nats a token', curves: [['teacher_kl', 'training'], ['eval_teacher_kl', 'held out'], ['divergence', 'whole distributions']] },
   { title: 'Held-out problems right', unit: 'share', share: true, curves: [['eval_pass_at_1', 'student'], ['eval_teacher_pass_at_1', 'teacher'], ['pass_rate', 'in training']] },
   { title: 'Reward', unit: 'mean', curves: [['reward_mean', 'training'], ['eval_reward_mean', 'held out']] },
   { title: 'Loss', unit: '', curves: [['loss', 'training']] },
   { title: 'Held-out cross-entropy', unit: 'nats a token', curves: [['eval_cross_entropy', 'given responses']] },
   { title: 'Entropy', unit: 'nats a token', curves: [['entropy', 'student']] },
   { title: 'Importance ratio', unit: '', curves: [['ratio_mean', 'mean'], ['ratio_max', 'largest']] },
-  { title: 'Clipped tokens', unit: 'share', curves: [['clip_fraction', 'training']] },
+  { title: 'Clipped tokens', unit: 'share', curves: [['clip_fraction', 'training'], ['clamp_fraction', 'log-ratios']] },
+  { title: 'Tokens not listed', unit: 'probability', curves: [['tail_mass', 'student'], ['teacher_tail_mass', 'teacher']] },
   { title: 'Gradient norm', unit: 'before clipping', curves: [['grad_norm', 'gradient']] },
   { title: 'Response length', unit: 'tokens', curves: [['response_length_mean', 'training'], ['eval_response_length_mean', 'held out']] },
   { title: 'Responses cut short', unit: 'share', curves: [['truncated_fraction', 'training'], ['eval_truncated_fraction', 'held out']] },

@@ -9,7 +9,7 @@ import SystemPackage
 package struct LineScanner {
     /// Where a scan goes on when the file has grown.
     package struct Position: Sendable, Equatable {
-        /// Of the first byte that was not looked at, or belongs to a line without an end yet.
+        /// The place of the first byte that was not looked at, or belongs to a line without an end yet.
         package var offset = 0
         /// Whether all up to the next line feed is left out.
         package var isWithinLine = false

@@ -3,10 +3,11 @@ import RunFiles
 
 /// When the learner began again from a checkpoint, as its log says.
 struct RestartDigest: Sendable {
+    /// One such restart.
     struct Restart: Sendable {
-        /// Of the checkpoint; 0: from the first step.
+        /// The checkpoint's step; 0: it began from the first step.
         var step: Int
-        /// As the log writes it.
+        /// The time as the log writes it.
         var time: String
     }
 

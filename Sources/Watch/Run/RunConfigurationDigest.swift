@@ -4,7 +4,7 @@ import RunFiles
 
 /// The configuration of a run, as far as its folder has one.
 package struct RunConfigurationDigest: Sendable {
-    /// Nil where there is none, or it is none of this program's.
+    /// What the folder's file says; nil where there is none, or it is none of this program's.
     package private(set) var configuration: RunConfiguration?
     /// Why there is none; nil where there is.
     private(set) var note: String?

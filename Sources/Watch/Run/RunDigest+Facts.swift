@@ -25,6 +25,14 @@ extension RunDigest {
             facts.append(("steps", "\(metrics.last("step")?.text ?? "0") of \(configuration.training.steps)"))
         }
         if let kl = metrics.last("teacher_kl") { facts.append(("training KL", kl.text)) }
+        if let divergence = metrics.last("divergence") {
+            let kind = configuration.configuration.map { " (\($0.objective.divergence.rawValue))" } ?? ""
+            facts.append(("divergence", divergence.text + kind))
+        }
+        if let tail = metrics.last("tail_mass") {
+            let teacher = metrics.last("teacher_tail_mass").map { ", teacher \($0.text)" } ?? ""
+            facts.append(("not listed", "student \(tail.text)\(teacher)"))
+        }
         for (label, name) in [
             ("held-out KL", "eval_teacher_kl"), ("held-out loss", "eval_cross_entropy"),
             ("held-out right", "eval_pass_at_1"),

@@ -7,7 +7,7 @@ struct SampleChoice: Sendable {
 
     private var journeys: [UInt64: Thinned<SampleOutline>] = [:]
     private var journeyOrder: [UInt64] = []
-    /// Those of the highest divergence, in no order, and the lowest of these.
+    /// The responses of the highest divergence, in no order, and the lowest of these.
     private var highest: [SampleOutline] = []
     private var floor = -Double.infinity
     private var even = Thinned<SampleOutline>(limit: SampleChoice.spread)

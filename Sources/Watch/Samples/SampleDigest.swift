@@ -92,17 +92,17 @@ package struct SampleDigest: Sendable {
 extension SampleDigest {
     /// A response as the page takes it; `b` and `t` are log-probabilities of sampler and teacher, one a token.
     static func json(_ sample: SampleLine) -> String {
-        let count = max(sample.ids.count, max(sample.studentLogprobs.count, sample.teacherLogprobs.count))
+        let (b, t) = (sample.studentLogprobs ?? [], sample.teacherLogprobs ?? [])
+        let count = max(sample.ids.count, max(b.count, t.count))
         let shown = min(sample.ids.count, tokenLimit)
         var fields: [(name: String, json: String)] = [
             ("step", String(sample.step)), ("id", JSONText.string(RunText.cut(sample.id, to: 60))),
             ("kind", JSONText.string(RunText.cut(sample.kind, to: 60))),
-            ("teacher", JSONText.string(RunText.cut(sample.teacher, to: 200))),
+            ("teacher", JSONText.string(RunText.cut(sample.teacher ?? "", to: 200))),
             ("finish", JSONText.string(RunText.cut(sample.finishReason, to: 60))),
             ("prompt", JSONText.string(RunText.cut(sample.prompt, to: textLimit))),
             ("length", String(count)), ("ids", JSONText.array(sample.ids.prefix(shown))),
-            ("b", JSONText.array(sample.studentLogprobs.prefix(shown))),
-            ("t", JSONText.array(sample.teacherLogprobs.prefix(shown))),
+            ("b", JSONText.array(b.prefix(shown))), ("t", JSONText.array(t.prefix(shown))),
         ]
         if let pieces = pieces(of: sample, count: shown) {
             fields.append(("pieces", "[" + pieces.map(JSONText.string).joined(separator: ",") + "]"))
@@ -128,8 +128,8 @@ extension SampleDigest {
 
     /// Mean of b - t over the tokens, in nats; nil where one of them was not recorded.
     static func divergence(of sample: SampleLine) -> Double? {
-        let (b, t) = (sample.studentLogprobs, sample.teacherLogprobs)
-        guard b.count == t.count, !b.isEmpty else { return nil }
+        guard let b = sample.studentLogprobs, let t = sample.teacherLogprobs, b.count == t.count, !b.isEmpty
+        else { return nil }
         let sum = zip(b, t).reduce(0.0) { $0 + Double($1.0) - Double($1.1) }
         return sum.isFinite ? sum / Double(b.count) : nil
     }

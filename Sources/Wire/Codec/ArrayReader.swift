@@ -1,3 +1,5 @@
+import Distillation
+
 /// Hands out the elements of a received message's array frames, after checking that the header's counts are the
 /// frames' lengths.
 ///
@@ -42,7 +44,9 @@ struct ArrayReader {
         switch kind {
         case .tokenIds, .logprobs, .topIds, .topLogprobs, .tailLogprobs: 4
         case .weightBytes: 1
-        case .hiddenStates, .unspecified, .UNRECOGNIZED: nil
+        case .hiddenStates: 2
+        case .hiddenStatesF32: 4
+        case .unspecified, .UNRECOGNIZED: nil
         }
     }
 
@@ -62,6 +66,16 @@ struct ArrayReader {
         _ count: Int, _ what: @autoclosure () -> String, from kind: PBArrayKind = .logprobs
     ) throws(WireError) -> [Float] {
         try take(kind, count, what()) { Float(bitPattern: UInt32(littleEndian: $0.bitPattern)) }
+    }
+
+    /// The next `count` numbers of hidden states, from whichever of their frames has come.
+    mutating func takeHiddenStates(
+        _ count: Int, _ what: @autoclosure () -> String
+    ) throws(WireError) -> HiddenStates.Numbers {
+        guard cursors[.hiddenStatesF32] == nil else {
+            return .f32(try takeLogprobs(count, what(), from: .hiddenStatesF32))
+        }
+        return .bf16(try take(.hiddenStates, count, what()) { UInt16(littleEndian: $0) })
     }
 
     /// The whole weight frame, not copied.

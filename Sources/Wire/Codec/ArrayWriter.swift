@@ -1,3 +1,5 @@
+import Distillation
+
 /// Collects the array frames of a message that is being encoded.
 struct ArrayWriter {
     private let limits: WireLimits
@@ -14,6 +16,22 @@ struct ArrayWriter {
     /// One frame that holds all `logprobs`, little-endian.
     mutating func appendLogprobs(_ logprobs: [[Float]], to kind: PBArrayKind = .logprobs) throws(WireError) {
         try append(kind, logprobs) { $0.bitPattern.littleEndian }
+    }
+
+    /// One frame that holds the numbers of all hidden states, little-endian; none: no frame.
+    mutating func appendHiddenStates(_ states: [HiddenStates.Numbers]) throws(WireError) {
+        var upperHalves: [[UInt16]] = [], whole: [[Float]] = []
+        for numbers in states {
+            switch numbers {
+            case .bf16(let values): upperHalves.append(values)
+            case .f32(let values): whole.append(values)
+            }
+        }
+        guard upperHalves.isEmpty || whole.isEmpty else {
+            throw WireError(.invalidValue, "hidden states of one message are some bf16 and some f32")
+        }
+        if !upperHalves.isEmpty { try append(.hiddenStates, upperHalves) { $0.littleEndian } }
+        if !whole.isEmpty { try appendLogprobs(whole, to: .hiddenStatesF32) }
     }
 
     /// `frame` as it is.

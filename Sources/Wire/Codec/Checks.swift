@@ -46,6 +46,11 @@ enum Check {
     }
 }
 
+extension String {
+    /// What a field of a header says; nil where it is empty, which is how protobuf leaves it out.
+    var ifAny: String? { isEmpty ? nil : self }
+}
+
 extension PBRolloutId {
     init(_ id: RolloutID) {
         self.init()

@@ -23,8 +23,8 @@ extension Hello {
     fileprivate func check(_ limits: WireLimits) throws(WireError) {
         try Check.require(!name.isEmpty, .invalidValue, "hello: the name is empty")
         try Check.string(name, "hello: name", limits)
-        try Check.string(arithmetic, "hello: arithmetic", limits)
-        try Check.string(tokenizerFingerprint, "hello: tokenizer fingerprint", limits)
+        try Check.string(arithmetic ?? "", "hello: arithmetic", limits)
+        try Check.string(tokenizerFingerprint ?? "", "hello: tokenizer fingerprint", limits)
         try Check.items(teachers.count, "teachers", limits)
         for teacher in teachers { try Check.string(teacher, "hello: teacher", limits) }
         try teacher?.check()
@@ -36,12 +36,13 @@ extension Hello {
             "hello: added tokens of \(byteCount) bytes are above \(Self.longestAddedTokens)")
     }
 
-    /// One of this version, which frame 0 told: the field is for people.
+    /// A hello of this version, which frame 0 told: the field is for people.
     init(_ value: PBHello, _ limits: WireLimits) throws(WireError) {
         self.init(
             role: try Role(value.role), name: value.name, protocolVersion: Codec.version,
-            arithmetic: value.arithmetic, tokenizerFingerprint: value.tokenizerFingerprint, teachers: value.teachers,
-            processID: value.processID, teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
+            arithmetic: value.arithmetic.ifAny, tokenizerFingerprint: value.tokenizerFingerprint.ifAny,
+            teachers: value.teachers, processID: value.processID,
+            teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
             isReproducible: value.reproducible, samplingRevision: value.samplingRevision,
             addedTokens: value.addedTokens, mostTopTokens: value.maxTopK)
         try check(limits)
@@ -50,7 +51,7 @@ extension Hello {
     /// What every version's hello has: enough to refuse it by name.
     init(_ value: PBHello, ofVersion version: UInt32, _ limits: WireLimits) throws(WireError) {
         self.init(
-            role: try Role(value.role), name: value.name, protocolVersion: version, tokenizerFingerprint: "",
+            role: try Role(value.role), name: value.name, protocolVersion: version, tokenizerFingerprint: nil,
             processID: 0)
         try check(limits)
     }
@@ -63,8 +64,8 @@ extension PBHello {
         role = PBRole(value.role)
         name = value.name
         protocolVersion = value.protocolVersion
-        arithmetic = value.arithmetic
-        tokenizerFingerprint = value.tokenizerFingerprint
+        arithmetic = value.arithmetic ?? ""
+        tokenizerFingerprint = value.tokenizerFingerprint ?? ""
         teachers = value.teachers
         processID = value.processID
         if let description = value.teacher { teacher = PBTeacherDescription(description) }
@@ -82,9 +83,16 @@ extension TeacherDescription {
                 (0...Self.mostTokens).contains(value), .invalidValue,
                 "hello: \(what) is \(value), outside 0 ... \(Self.mostTokens)")
         }
+        let identityBytes = templateIdentity?.utf8.count ?? 0, headBytes = headFingerprint?.utf8.count ?? 0
         try Check.require(
-            templateIdentity.utf8.count <= Self.longestIdentity, .oversized,
-            "hello: template_identity has \(templateIdentity.utf8.count) bytes, above \(Self.longestIdentity)")
+            identityBytes <= Self.longestIdentity, .oversized,
+            "hello: template_identity has \(identityBytes) bytes, above \(Self.longestIdentity)")
+        try Check.require(
+            (0...HiddenStates.largestSize).contains(hiddenSize), .invalidValue,
+            "hello: hidden_size is \(hiddenSize), outside 0 ... \(HiddenStates.largestSize)")
+        try Check.require(
+            headBytes <= Self.longestIdentity, .oversized,
+            "hello: head_fingerprint has \(headBytes) bytes, above \(Self.longestIdentity)")
         guard let forwardCost else { return }
         for (value, what) in [
             (forwardCost.perToken, "operations_per_token"), (forwardCost.perPair, "operations_per_token_pair"),
@@ -96,11 +104,13 @@ extension TeacherDescription {
         }
     }
 
-    /// Not checked.
+    /// The description as it was sent, not checked.
     fileprivate init(_ value: PBTeacherDescription) {
         self.init(
             contextLength: Int(value.contextLength), vocabularySize: Int(value.vocabularySize),
-            templateIdentity: value.templateIdentity, forwardCost: PassCost(value))
+            templateIdentity: value.templateIdentity.ifAny, forwardCost: PassCost(value))
+        hiddenSize = Int(value.hiddenSize)
+        headFingerprint = value.headFingerprint.ifAny
     }
 }
 
@@ -110,10 +120,12 @@ extension PBTeacherDescription {
         self.init()
         contextLength = UInt32(value.contextLength)
         vocabularySize = UInt32(value.vocabularySize)
-        templateIdentity = value.templateIdentity
+        templateIdentity = value.templateIdentity ?? ""
         operationsPerToken = value.forwardCost?.perToken ?? 0
         operationsPerTokenPair = value.forwardCost?.perPair ?? 0
         operationsPerResponseToken = value.forwardCost?.perResponseToken ?? 0
+        hiddenSize = UInt32(value.hiddenSize)
+        headFingerprint = value.headFingerprint ?? ""
     }
 }
 

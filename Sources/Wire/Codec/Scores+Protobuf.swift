@@ -9,6 +9,8 @@ extension ScoreGrant {
         for header in value.tasks {
             var what: String { "score task \(RolloutID(header.id))" }
             let count = Int(header.count), promptCount = Int(header.promptCount), request = GradeRequest(header)
+            try Check.require(
+                !header.hidden || header.topCount == 0, .invalidValue, "\(what): both top_count and hidden are set")
             try ScoreTask.check(what, teacher: header.teacher, count: count, promptCount: promptCount, request, limits)
             let tokens = TokenSequence(
                 promptIDs: try arrays.takeTokenIDs(promptCount, what),
@@ -41,11 +43,13 @@ extension ScoreTask {
 }
 
 extension GradeRequest {
-    /// Not checked.
+    /// The task as it was sent, not checked.
     fileprivate init(_ header: PBScoreTask) {
         self =
-            header.topCount == 0
-            ? .sampled : .top(Int(header.topCount), below: Int32(clamping: header.vocabularySize))
+            header.hidden
+            ? .hidden
+            : header.topCount == 0
+                ? .sampled : .top(Int(header.topCount), below: Int32(clamping: header.vocabularySize))
     }
 }
 
@@ -77,6 +81,7 @@ extension PBScoreGrant {
                 header.topCount = UInt32(count)
                 header.vocabularySize = UInt32(below)
             }
+            header.hidden = task.request == .hidden
             tasks.append(header)
         }
         try arrays.appendTokenIDs(value.tasks.flatMap { [$0.promptIDs, $0.responseIDs] })
@@ -95,7 +100,8 @@ extension Scores {
                 Score(
                     id: RolloutID(header.id), kind: try RolloutKind(header.kind),
                     logprobs: try arrays.takeLogprobs(Int(header.count), what),
-                    top: try TopTokens(header, &arrays, what)))
+                    top: try TopTokens(header, &arrays, what),
+                    hidden: try HiddenStates(header, &arrays, what)))
         }
         self.init(scores: scores, epoch: value.epoch)
     }
@@ -123,6 +129,25 @@ extension TopTokens {
     }
 }
 
+extension HiddenStates {
+    /// Nil where there are none.
+    fileprivate init?(
+        _ header: PBScore, _ arrays: inout ArrayReader, _ what: @autoclosure () -> String
+    ) throws(WireError) {
+        guard header.hiddenSize != 0 else { return nil }
+        let size = Int(header.hiddenSize)
+        try Check.require(
+            size <= Self.largestSize, .invalidValue, "\(what()): hidden_size is \(size), above \(Self.largestSize)")
+        self.init(size: size, numbers: try arrays.takeHiddenStates(Int(header.count) * size, what()))
+    }
+
+    fileprivate func check(_ score: Score) throws(WireError) {
+        try Check.require(
+            (1...Self.largestSize).contains(size) && numbers.count == size * score.logprobs.count, .lengthMismatch,
+            "score \(score.id): its hidden states are not \(size) numbers a log-probability")
+    }
+}
+
 extension PBScores {
     init(_ value: Scores, _ arrays: inout ArrayWriter, _ limits: WireLimits) throws(WireError) {
         try Check.items(value.scores.count, "scores", limits)
@@ -138,9 +163,14 @@ extension PBScores {
                 try top.check(score)
                 header.topCount = UInt32(top.count)
             }
+            if let hidden = score.hidden {
+                try hidden.check(score)
+                header.hiddenSize = UInt32(hidden.size)
+            }
             scores.append(header)
         }
         try arrays.appendLogprobs(value.scores.map(\.logprobs))
+        try arrays.appendHiddenStates(value.scores.compactMap(\.hidden?.numbers))
         let tops = value.scores.compactMap(\.top)
         guard !tops.isEmpty else { return }
         try arrays.appendTokenIDs(tops.map(\.ids), to: .topIds)

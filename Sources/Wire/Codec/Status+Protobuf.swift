@@ -4,7 +4,7 @@ extension Status {
     fileprivate func check(_ limits: WireLimits) throws(WireError) {
         try Check.string(runID, "status: run id", limits)
         try Check.string(doing, "status: doing", limits)
-        try Check.string(waitingFor, "status: waiting_for", limits)
+        try Check.string(waitingFor ?? "", "status: waiting_for", limits)
         try Check.quantity(uptimeSeconds, "status: uptime_seconds")
         try Check.quantity(waitingSeconds, "status: waiting_seconds")
         try Check.items(members.count, "members", limits)
@@ -24,7 +24,7 @@ extension Status {
         self.init(runID: value.runID, epoch: value.epoch, version: value.version, steps: value.steps)
         uptimeSeconds = value.uptimeSeconds
         doing = value.doing
-        waitingFor = value.waitingFor
+        waitingFor = value.waitingFor.ifAny
         waitingSeconds = value.waitingSeconds
         batch = Batch(value.batch)
         evaluation = Batch(value.evaluation)
@@ -50,7 +50,7 @@ extension PBStatus {
         steps = value.steps
         uptimeSeconds = value.uptimeSeconds
         doing = value.doing
-        waitingFor = value.waitingFor
+        waitingFor = value.waitingFor ?? ""
         waitingSeconds = value.waitingSeconds
         batch = try PBBatchStatus(value.batch)
         if value.evaluation.total > 0 { evaluation = try PBBatchStatus(value.evaluation) }

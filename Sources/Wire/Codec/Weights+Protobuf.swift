@@ -29,7 +29,7 @@ extension WeightManifest {
         if let flaw { throw WireError(.invalidValue, "weights_announce: \(flaw)") }
     }
 
-    /// Not checked.
+    /// The announcement as it was sent, not checked.
     fileprivate init(_ value: PBWeightsAnnounce) throws(WireError) {
         var tensors: [Tensor] = []
         tensors.reserveCapacity(value.tensors.count)

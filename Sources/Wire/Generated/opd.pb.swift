@@ -49,6 +49,9 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
 
   /// Numbers of last hidden states, each the upper half of a little-endian binary32.
   case hiddenStates // = 7
+
+  /// The same where a teacher computes them so: each a little-endian binary32.
+  case hiddenStatesF32 // = 8
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -65,6 +68,7 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 5: self = .topLogprobs
     case 6: self = .tailLogprobs
     case 7: self = .hiddenStates
+    case 8: self = .hiddenStatesF32
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -79,6 +83,7 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .topLogprobs: return 5
     case .tailLogprobs: return 6
     case .hiddenStates: return 7
+    case .hiddenStatesF32: return 8
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -93,6 +98,7 @@ package nonisolated enum PBArrayKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     .topLogprobs,
     .tailLogprobs,
     .hiddenStates,
+    .hiddenStatesF32,
   ]
 
 }
@@ -1016,7 +1022,8 @@ package nonisolated struct PBScore: Sendable {
   /// TAIL_LOGPROBS frame.
   package var topCount: UInt32 = 0
 
-  /// Where it was asked for: count * hidden_size elements of the HIDDEN_STATES frame.
+  /// Where it was asked for: count * hidden_size elements of the HIDDEN_STATES frame, or of the HIDDEN_STATES_F32 frame,
+  /// of which a message has one.
   package var hiddenSize: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1373,7 +1380,7 @@ package nonisolated struct PBMemberStatus: Sendable {
 fileprivate nonisolated let _protobuf_package = "opd.wire"
 
 nonisolated extension PBArrayKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ARRAY_KIND_UNSPECIFIED\0\u{1}ARRAY_KIND_TOKEN_IDS\0\u{1}ARRAY_KIND_LOGPROBS\0\u{1}ARRAY_KIND_WEIGHT_BYTES\0\u{1}ARRAY_KIND_TOP_IDS\0\u{1}ARRAY_KIND_TOP_LOGPROBS\0\u{1}ARRAY_KIND_TAIL_LOGPROBS\0\u{1}ARRAY_KIND_HIDDEN_STATES\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ARRAY_KIND_UNSPECIFIED\0\u{1}ARRAY_KIND_TOKEN_IDS\0\u{1}ARRAY_KIND_LOGPROBS\0\u{1}ARRAY_KIND_WEIGHT_BYTES\0\u{1}ARRAY_KIND_TOP_IDS\0\u{1}ARRAY_KIND_TOP_LOGPROBS\0\u{1}ARRAY_KIND_TAIL_LOGPROBS\0\u{1}ARRAY_KIND_HIDDEN_STATES\0\u{1}ARRAY_KIND_HIDDEN_STATES_F32\0")
 }
 
 nonisolated extension PBRole: SwiftProtobuf._ProtoNameProviding {

@@ -13,9 +13,10 @@ package struct Hello: Sendable, Equatable {
     package var name: String
     /// The version that the member speaks: that of its messages' frame 0.
     package var protocolVersion: UInt32
-    /// Equal on processes whose arithmetic has the same bits; empty: not known.
-    package var arithmetic: String
-    package var tokenizerFingerprint: String
+    /// Equal on processes whose arithmetic has the same bits; nil: not known.
+    package var arithmetic: String?
+    /// Equal for tokenizers that map texts to the same ids; nil: not known.
+    package var tokenizerFingerprint: String?
     /// Teachers that a scorer serves, or a rollout worker samples with: keys of the configuration's `teachers`.
     package var teachers: [String]
     package var processID: UInt64
@@ -34,8 +35,8 @@ package struct Hello: Sendable, Equatable {
     package static let longestAddedTokens = 1 << 19
 
     package init(
-        role: Role, name: String, protocolVersion: UInt32 = Codec.version, arithmetic: String = "",
-        tokenizerFingerprint: String, teachers: [String] = [], processID: UInt64, teacher: TeacherDescription? = nil,
+        role: Role, name: String, protocolVersion: UInt32 = Codec.version, arithmetic: String? = nil,
+        tokenizerFingerprint: String?, teachers: [String] = [], processID: UInt64, teacher: TeacherDescription? = nil,
         isReproducible: Bool = true, samplingRevision: UInt32 = 0, addedTokens: [String] = [], mostTopTokens: UInt32 = 0
     ) {
         self.role = role
@@ -59,10 +60,14 @@ package struct TeacherDescription: Sendable, Equatable {
     package var contextLength: Int
     /// Ids for which it has a logit, up to `mostTokens`; 0: not known.
     package var vocabularySize: Int
-    /// Equal for equal chat templates, at most `longestIdentity` bytes; empty: not known.
-    package var templateIdentity: String
+    /// Equal for equal chat templates, 1 to `longestIdentity` bytes; nil: not known.
+    package var templateIdentity: String?
     /// Floating-point operations of a forward pass, each number up to `mostOperations`; nil: not known.
     package var forwardCost: PassCost?
+    /// Numbers of its last hidden states, where a scorer can send them, up to ``HiddenStates/largestSize``; 0: it cannot.
+    package var hiddenSize = 0
+    /// Equal for equal heads, 1 to `longestIdentity` bytes; nil: not known.
+    package var headFingerprint: String?
 
     package static let mostTokens = Int(Int32.max)
     package static let longestIdentity = 128
@@ -70,7 +75,7 @@ package struct TeacherDescription: Sendable, Equatable {
     package static let mostOperations = 1e18
 
     package init(
-        contextLength: Int = 0, vocabularySize: Int = 0, templateIdentity: String = "", forwardCost: PassCost? = nil
+        contextLength: Int = 0, vocabularySize: Int = 0, templateIdentity: String? = nil, forwardCost: PassCost? = nil
     ) {
         self.contextLength = contextLength
         self.vocabularySize = vocabularySize

@@ -26,6 +26,7 @@ package struct Status: Sendable, Equatable {
         }
     }
 
+    /// A member as the learner knows it.
     package struct Member: Sendable, Equatable {
         package var name: String
         package var role: Role
@@ -66,9 +67,9 @@ package struct Status: Sendable, Equatable {
     package var uptimeSeconds = 0.0
     /// What the learner does, for a person.
     package var doing = ""
-    /// Who is waited for, for a person; empty: nobody.
-    package var waitingFor = ""
-    /// Since the last rollout or grade that came in.
+    /// Who is waited for, for a person; nil: nobody.
+    package var waitingFor: String?
+    /// Seconds since the last rollout or grade that came in.
     package var waitingSeconds = 0.0
     package var batch = Batch()
     /// Progress of the evaluation under way; total 0: none.

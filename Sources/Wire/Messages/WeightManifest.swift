@@ -12,6 +12,7 @@ package enum WeightType: String, Sendable, Codable, CaseIterable {
 /// It is the same for every version of a run. Numbers are little-endian; bytes that no tensor covers have no meaning for
 /// another engine.
 package struct WeightManifest: Sendable, Equatable {
+    /// A tensor, and where in the bytes it is.
     package struct Tensor: Sendable, Equatable {
         /// Name of the tensor, as Hugging Face checkpoints have it.
         package var name: String

@@ -105,7 +105,7 @@ package struct RolloutResult: Sendable, Equatable {
     package var id: RolloutID
     package var kind: RolloutKind
     package var responseIDs: [Int32]
-    /// In nats, under the (tempered) policy that sampled each token.
+    /// Log-probabilities in nats, under the (tempered) policy that sampled each token.
     package var behaviourLogprobs: [Float]
     /// Version of the weights each token was sampled with.
     package var policyVersions: PolicyVersions
@@ -199,23 +199,28 @@ package struct ScoreGrant: Sendable, Equatable {
 package struct Score: Sendable, Equatable {
     package var id: RolloutID
     package var kind: RolloutKind
-    /// In nats, one a response token.
+    /// Log-probabilities in nats, one a response token.
     package var logprobs: [Float]
     /// The teacher's most probable tokens at each of them; nil where they were not asked for.
     package var top: TopTokens?
+    /// The teacher's last hidden states; nil where they were not asked for.
+    package var hidden: HiddenStates?
 
-    package init(id: RolloutID, kind: RolloutKind, logprobs: [Float], top: TopTokens? = nil) {
+    package init(
+        id: RolloutID, kind: RolloutKind, logprobs: [Float], top: TopTokens? = nil, hidden: HiddenStates? = nil
+    ) {
         self.id = id
         self.kind = kind
         self.logprobs = logprobs
         self.top = top
+        self.hidden = hidden
     }
 
     package init(id: RolloutID, kind: RolloutKind, grade: Grade) {
-        self.init(id: id, kind: kind, logprobs: grade.logprobs, top: grade.top)
+        self.init(id: id, kind: kind, logprobs: grade.logprobs, top: grade.top, hidden: grade.hidden)
     }
 
-    package var grade: Grade { Grade(logprobs: logprobs, top: top) }
+    package var grade: Grade { Grade(logprobs: logprobs, top: top, hidden: hidden) }
 }
 
 /// Results of a scorer.

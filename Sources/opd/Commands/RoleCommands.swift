@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Distillation
+import Engines
 import Foundation
 import Logging
 import RunFiles
@@ -59,10 +60,10 @@ struct LearnerCommand: AsyncParsableCommand {
             throw error
         }
         end.summary.program = CommandLineText.program
-        if ChildProcess.isManaged && !end.summary.endedEarly.isEmpty {
+        if ChildProcess.isManaged && end.summary.endedEarly != nil {
             // The supervisor was asked to stop, and says how to go on.
             end.summary.endedEarly = "stopped"
-            end.summary.resumeCommand = ""
+            end.summary.resumeCommand = nil
         }
         if verbosity.level != .quiet {
             try StandardOutput.shared.writeLine(end.summary.text(width: Console.standardError.width))
@@ -81,6 +82,17 @@ struct MemberOptionsGroup: ParsableArguments {
 
     func name(_ role: String) -> String {
         name ?? "\(role)-\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
+    }
+
+    /// Does the job to its end, and exits.
+    func run(_ job: MemberJob, _ configuration: RunConfiguration, name: String, label: String) async throws {
+        do {
+            throw ExitCode(
+                try await MemberProcess.run(
+                    job, configuration, connect: connect, name: name, logger: Logger(label: label)))
+        } catch let error as EngineError where error.isAbsence {
+            throw CommandError(message: "\(error)", status: ChildStatus.unavailable)
+        }
     }
 }
 
@@ -125,10 +137,7 @@ struct RolloutCommand: AsyncParsableCommand {
         let teacher = isTeacher ? try holding.label(in: configuration) : nil
         let name = member.name(teacher.map { "rollout-\($0)" } ?? "rollout")
         try RunLog.bootstrap(path: nil, name: name, verbosity: verbosity.level)
-        let status = try await MemberProcess.run(
-            .rollout(teacher: teacher), configuration, connect: member.connect, name: name,
-            logger: Logger(label: "rollout"))
-        throw ExitCode(status)
+        try await member.run(.rollout(teacher: teacher), configuration, name: name, label: "rollout")
     }
 }
 
@@ -149,9 +158,6 @@ struct ScorerCommand: AsyncParsableCommand {
         let teacher = try holding.label(in: loaded.configuration)
         let name = member.name("scorer-\(teacher)")
         try RunLog.bootstrap(path: nil, name: name, verbosity: verbosity.level)
-        let status = try await MemberProcess.run(
-            .scorer(teacher: teacher), loaded.configuration, connect: member.connect, name: name,
-            logger: Logger(label: "scorer"))
-        throw ExitCode(status)
+        try await member.run(.scorer(teacher: teacher), loaded.configuration, name: name, label: "scorer")
     }
 }

@@ -77,6 +77,12 @@ struct RunCommand: AsyncParsableCommand {
         try RunLog.bootstrap(path: folder.log("run"), name: "", verbosity: verbosity.level)
         let logger = Logger(label: "run")
         for warning in loaded.warnings { logger.warning("\(warning)") }
+        do {
+            try await ServerStart.wait(for: configuration)
+        } catch {
+            if !resume { folder.removeIfUnused() }
+            throw error
+        }
         let resumeCommand = CommandLineText.resuming("run", options, workers: workers, scorers: scorers)
         let supervisor = Supervisor(
             plan: Supervisor.plan(

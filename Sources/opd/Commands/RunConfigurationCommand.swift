@@ -22,7 +22,7 @@ struct RunConfigurationCommand: ParsableCommand {
             options.config, overrides: options.overrides, requiring: [.student, .teachers, .data])
         let configuration = loaded.configuration
         var notes: [String] = []
-        for path in [configuration.data.prompts, configuration.data.heldout] where !path.isEmpty {
+        for path in [configuration.data.prompts, configuration.data.heldout].compactMap(\.self) {
             _ = try PromptFile.read(path, for: configuration, note: { notes.append($0) })
         }
         for note in notes { printToStandardError("note: \(note)") }

@@ -3,6 +3,7 @@ import Glibc
 import JSON
 import Models
 import Templates
+import Wording
 
 struct TemplateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -68,8 +69,7 @@ struct TemplateCommand: ParsableCommand {
             if unit < 0x80 {
                 result.unicodeScalars.append(Unicode.Scalar(UInt8(unit)))
             } else {
-                let digits = String(unit, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+                result += "\\u" + unit.padded(to: 4, radix: 16)
             }
         }
         return result

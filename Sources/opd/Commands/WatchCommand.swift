@@ -79,7 +79,7 @@ struct WatchCommand: AsyncParsableCommand {
         return .folder(folder)
     }
 
-    /// Nil where none is needed.
+    /// The token that browsers must show; nil where none is needed.
     private var token: String? {
         get throws {
             guard let tokenFile else { return PageServer.isLoopback(host) ? nil : AccessRule.newToken() }

@@ -1,49 +1,17 @@
 import Distillation
-import Foundation
 import TestSupport
 import Testing
 
 /// What torch says in f64, by its own differentiation of the sources' formulas; made by scripts/golden/divergences.py.
 @Suite struct DivergenceGoldenTests {
-    private struct Position: Decodable {
-        var student: [Double]
-        var teacher: [Double]
-        var top: [Int32]
-        var divergences: [Expected]
-    }
-
-    private struct Expected: Decodable {
-        struct Result: Decodable {
-            var value: Double
-            var gradient: [Double]
-        }
-        var name: String
-        var parameter: Double
-        var full: Result
-        var classes: Result
-
-        var divergence: Divergence? {
-            switch name {
-            case "reverse_kl": .reverseKL
-            case "forward_kl": .forwardKL
-            case "jsd": .jensenShannon(beta: parameter)
-            case "skew_kl": .skewKL(skew: parameter)
-            case "skew_reverse_kl": .skewReverseKL(skew: parameter)
-            default: nil
-            }
-        }
-    }
-
-    private func expect(_ found: PositionDivergence, _ wanted: Expected.Result, _ name: String) {
+    private func expect(_ found: PositionDivergence, _ wanted: GoldenDivergences.Result, _ name: String) {
         #expect(abs(found.value - wanted.value) < 1e-13 * max(1, abs(wanted.value)), "\(name): \(found.value)")
         let largest = wanted.gradient.map(abs).max() ?? 0
         #expect(found.gradient.distance(to: wanted.gradient) < 1e-13 * max(1, largest), "\(name): \(found.gradient)")
     }
 
     @Test func valuesAndGradientsAreTorchs() throws {
-        let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appending(path: "Fixtures/golden/divergences.json")
-        let positions = try JSONDecoder().decode([Position].self, from: Data(contentsOf: path))
+        let positions = try GoldenDivergences.positions()
         #expect(positions.count == 4)
         for (index, position) in positions.enumerated() {
             let p = logSoftmax(position.student), q = logSoftmax(position.teacher)

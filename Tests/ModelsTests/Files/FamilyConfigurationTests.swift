@@ -152,6 +152,10 @@ import Testing
         ("llama", #""rope_parameters":{"full_attention":{"rope_type":"default"}}"#, "full_attention"),
         ("qwen2", #""layer_types":["sliding_attention","full_attention"]"#, "layer_types"),
         ("gemma3n_text", "", "gemma3n_text"), ("qwen2_moe", "", "qwen2_moe"), ("qwen3_next", "", "qwen3_next"),
+        (
+            "gemma3_text", #""rope_parameters":{"full_attention":{"rope_type":"default","partial_rotary_factor":0.5}}"#,
+            "partial_rotary_factor"
+        ),
         ("gemma3", "", "text_config"),
     ]) func refusesByName(family: String, extra: String, part: String) {
         let error = #expect(throws: ModelError.self) { try Self.read(family, extra) }

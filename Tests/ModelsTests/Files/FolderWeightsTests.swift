@@ -50,6 +50,29 @@ import Testing
         }
     }
 
+    /// A weight that the configuration does not tell of is another kind of layer; buffers, layers behind the last and parts
+    /// beside the layers are left alone.
+    @Test func weightsThatNoLayerHasAreRefused() throws {
+        try withTemporaryFolder { folder in
+            for (number, name) in [
+                "model.layers.0.self_attn.q_proj.bias", "model.layers.2.mlp.shared_expert.up_proj.weight",
+                "model.layers.1.self_attn.q_norm.weight", "lm_head.bias",
+            ].enumerated() {
+                try Self.write("llama-tied", to: "\(folder)/\(number)") { $0.append((name, [2], [1, 2])) }
+                let error = #expect(throws: ModelError.self) { try ModelFiles.open("\(folder)/\(number)") }
+                #expect(error?.message.contains("tensor '\(name)' is not one of this llama model") == true)
+            }
+            try Self.write("llama-tied", to: "\(folder)/more") { tensors in
+                for name in [
+                    "model.layers.0.self_attn.rotary_emb.inv_freq", "model.layers.3.self_attn.q_proj.bias",
+                    "mtp.layers.0.self_attn.q_proj.bias",
+                ] { tensors.append((name, [2], [1, 2])) }
+            }
+            let source = try ModelFiles.open("\(Fixtures.golden)/llama-tied")
+            #expect(try ModelFiles.open("\(folder)/more").fingerprint() == source.fingerprint())
+        }
+    }
+
     /// What transformers 5 writes with `save_original_format=False`: two arrays a layer hold all experts' matrices.
     @Test func arraysOfAllExpertsAreReadAsTheirMatrices() throws {
         let plain = try ModelFiles.open("\(Fixtures.golden)/qwen3-moe")

@@ -14,7 +14,7 @@ import Wire
     /// What a run of an exchange without members waits for.
     private func missing() -> Exchange.Wait? {
         let options = ExchangeOptions(
-            runID: "test", lease: .seconds(2), heartbeat: .seconds(1), tokenizerFingerprint: "")
+            runID: "test", lease: .seconds(2), heartbeat: .seconds(1), tokenizerFingerprint: nil)
         return Exchange(plan: plan(heldout: 0), options: options, epoch: 1).waitingFor(now: .zero)
     }
 

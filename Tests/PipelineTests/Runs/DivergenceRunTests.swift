@@ -56,7 +56,7 @@ import Testing
         #expect(abs((shares.last ?? 0) - wanted) < abs((shares.first ?? 0) - wanted))
     }
 
-    /// To the last bit, whoever worked, over memory or sockets.
+    /// Runs are alike to the last bit, whoever worked, over memory or sockets.
     @Test func runsAreReproducible() async throws {
         let one = try await Self.run(.jensenShannon(beta: 0.3), steps: 8)
         let more = try await Self.run(.jensenShannon(beta: 0.3), workers: 2, scorers: 2, steps: 8)

@@ -8,7 +8,7 @@ import Wire
 /// for, and it hears late of what is cancelled.
 actor DistantSampler: RolloutBackend {
     nonisolated let tokenizerFingerprint = "unigram"
-    nonisolated let arithmetic = "elsewhere"
+    nonisolated let arithmetic: String? = "elsewhere"
     nonisolated let isReproducible = false
     nonisolated let weightByteCount: Int? = nil
     nonisolated let slots = 5

@@ -43,7 +43,7 @@ import Wire
                 // Every third comes with a response.
                 Prompt(
                     ids: [Int32(index), 7], teacher: nil, check: SupervisedRunTests.check,
-                    responseIDs: index % 3 == 0 ? [2, 4, 3, 0] : [])
+                    responseIDs: index % 3 == 0 ? [2, 4, 3, 0] : nil)
             }
             let plan = RunPlan(
                 prompts: SupervisedRunTests.examples.map { Prompt(ids: $0.promptIDs + $0.responseIDs, teacher: nil) },

@@ -30,7 +30,7 @@ final class MemoryRecorder: RunRecorder {
         lines.withLock { $0.suspects += suspects.map { (step, flaw, $0) } }
     }
     func progress(_ progress: BatchProgress) {}
-    func activity(_ text: String) { lines.withLock { $0.activities.append(text) } }
+    func activity(_ text: String?) { lines.withLock { $0.activities.append(text ?? "") } }
 
     /// What Telemetry does to its files when a run resumes.
     func cut(for state: CheckpointState) {

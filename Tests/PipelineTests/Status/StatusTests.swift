@@ -21,9 +21,9 @@ import Wire
         #expect(
             await eventually {
                 status = (try? await run.status()) ?? status
-                return status.waitingFor.contains("slow has 6 (sampling 6")
-            }, "\(status.waitingFor)")
-        #expect(status.waitingFor.hasPrefix("waiting for 6 of 6 rollouts of step 1: "))
+                return status.waitingFor?.contains("slow has 6 (sampling 6") == true
+            }, "\(status.waitingFor ?? "nobody")")
+        #expect(status.waitingFor?.hasPrefix("waiting for 6 of 6 rollouts of step 1: ") == true)
         let member = try #require(status.members.first)
         #expect(member.name == "slow" && member.role == .rollout && member.tasks == 6 && member.leases == 3)
         #expect(status.leases == 3 && status.pendingGroups == 0 && status.doing == "waiting")

@@ -1,7 +1,6 @@
 import Engines
 import Files
 import Foundation
-import Locking
 import Logging
 import Pipeline
 import TestSupport

@@ -35,7 +35,7 @@ struct WeightTransferTests {
 
     /// A fetcher whose requests the publisher answers through `deliver`.
     func fetcher(
-        _ publisher: WeightPublisher, host: String, expected: Int? = nil, options: WeightFetcher.Options = .init(),
+        _ publisher: WeightPublisher, host: String, expected: Int? = nil, options: WeightFetchMachine.Options = .init(),
         deliver: @escaping @Sendable (Message, WeightFetcher) async -> Void = Self.deliver
     ) -> WeightFetcher {
         let (requests, continuation) = AsyncStream.makeStream(of: WeightsRequest.self)
@@ -152,7 +152,7 @@ struct WeightTransferTests {
     @Test func lostChunksAreAskedForAgainThenNamed() async throws {
         let publisher = publisher()
         let announce = publisher.publish(snapshot(10_000, 5), version: 1)
-        var options = WeightFetcher.Options()
+        var options = WeightFetchMachine.Options()
         options.timeout = .milliseconds(20)
         options.attempts = 3
         let fetcher = fetcher(publisher, host: "elsewhere", options: options) { message, fetcher in

@@ -14,7 +14,7 @@ import ZeroMQ
     static func hello(_ role: Role, name: String = "x") -> Message {
         .hello(
             Hello(
-                role: role, name: name, tokenizerFingerprint: "",
+                role: role, name: name, tokenizerFingerprint: nil,
                 teachers: role == .scorer ? ["default"] : [], processID: 1))
     }
 

@@ -1,3 +1,5 @@
+import Wording
+
 /// A GGUF model, memory-mapped: one file, or the parts into which llama.cpp's `llama-gguf-split` cuts one.
 package struct GGUFFile: Sendable {
     /// The file that has the metadata: of parts the first.
@@ -130,10 +132,7 @@ struct GGUFPartName: Equatable {
     private static let suffixLength = "-00001-of-00001.gguf".count
 
     var path: String {
-        func digits(_ number: Int) -> String {
-            String(repeating: "0", count: max(0, 5 - "\(number)".count)) + "\(number)"
-        }
-        return "\(stem)-\(digits(place.index + 1))-of-\(digits(place.count)).gguf"
+        "\(stem)-\((place.index + 1).padded(to: 5))-of-\(place.count.padded(to: 5)).gguf"
     }
 
     /// The name of another part of the same model.

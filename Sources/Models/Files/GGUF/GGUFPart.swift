@@ -3,7 +3,7 @@ import Files
 /// A metadata value of a GGUF file.
 enum GGUFValue: Sendable, Equatable {
     case integer(Int64)
-    /// Only for values beyond Int64.
+    /// A value beyond Int64; smaller ones are integers.
     case unsigned(UInt64)
     case float(Double)
     case bool(Bool)

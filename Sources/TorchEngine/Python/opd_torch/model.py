@@ -114,6 +114,12 @@ def _skeleton(settings: ModelSettings, ranks: Ranks) -> Any:
         )
     try:
         config = AutoConfig.from_pretrained(settings.path, local_files_only=True, trust_remote_code=False)
+        if config.get_text_config() is not config:
+            raise RefusalError(
+                "model",
+                f"{settings.path} is a model of several parts, which engine torch does not take; make one of its text "
+                "part with opd convert",
+            )
         for key, value in LOGIT_SETTINGS.items():
             if getattr(config, key, value) not in {value, None}:
                 raise RefusalError("model", f"{settings.path}: {key} of config.json is not supported by engine torch")

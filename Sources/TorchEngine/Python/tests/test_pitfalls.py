@@ -137,6 +137,9 @@ def test_models_that_do_not_fit_are_refused_by_name(start: Start, tmp_path: Path
     assert "lacks model.layers.3." in str(error)
     error = _refusal(client, _changed_model(tmp_path / "fewer", "llama-tied", num_hidden_layers=2))
     assert "model.layers.2." in str(error) and "no weight that transformers knows of" in str(error)
+    parts = {"text_config": {"model_type": "llama"}, "vision_config": {"model_type": "clip_vision_model"}}
+    error = _refusal(client, _changed_model(tmp_path / "parts", "llama-tied", model_type="llava", **parts))
+    assert error.code == "model" and "a model of several parts" in str(error) and "opd convert" in str(error)
     folder = _changed_model(tmp_path / "spoilt", "qwen2")
     weights = load_file(folder / "model.safetensors")
     weights["model.norm.weight"] = np.full_like(weights["model.norm.weight"], np.nan)

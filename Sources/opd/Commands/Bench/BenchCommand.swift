@@ -8,8 +8,8 @@ struct BenchCommand: AsyncParsableCommand {
             counts new tokens; scoring and training count all tokens of sequences of --prompt plus --tokens.
             """,
         subcommands: [
-            BenchGenerateCommand.self, BenchScoreCommand.self, BenchTrainCommand.self, BenchWeightsCommand.self,
-            BenchTransportCommand.self, BenchPipelineCommand.self, BenchNothingCommand.self,
+            BenchGenerateCommand.self, BenchScoreCommand.self, BenchTrainCommand.self, BenchDivergenceCommand.self,
+            BenchWeightsCommand.self, BenchTransportCommand.self, BenchPipelineCommand.self, BenchNothingCommand.self,
         ], defaultSubcommand: BenchNothingCommand.self)
 }
 
@@ -19,7 +19,7 @@ struct BenchNothingCommand: ParsableCommand {
     @Argument(parsing: .allUnrecognized) var words: [String] = []
 
     func run() throws {
-        let known = "generate, score, train, weights, transport or pipeline"
+        let known = "generate, score, train, divergence, weights, transport or pipeline"
         guard let word = words.first else { throw CommandError.usage("name what to measure: \(known)") }
         throw CommandError.usage("The value '\(word)' is invalid for what to measure: it is \(known)")
     }

@@ -26,11 +26,7 @@ struct BenchTransportCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        for (name, value, limit) in [
-            ("--clients", clients, 256), ("--count", count, 1_000_000), ("--window", window, 4096),
-        ] {
-            guard (1...limit).contains(value) else { throw ValidationError("\(name) takes 1 to \(limit)") }
-        }
+        try checkLimits([("--clients", clients, 256), ("--count", count, 1_000_000), ("--window", window, 4096)])
         guard (16...16 << 20).contains(bytes) else { throw ValidationError("--bytes takes 16 to \(16 << 20)") }
     }
 

@@ -26,9 +26,7 @@ struct BenchWeightsCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        for (name, value) in [("--batch", batch), ("--versions", versions)] {
-            guard (1...1024).contains(value) else { throw ValidationError("\(name) takes 1 to 1024") }
-        }
+        try checkLimits([("--batch", batch, 1024), ("--versions", versions, 1024)])
     }
 
     func run() async throws {

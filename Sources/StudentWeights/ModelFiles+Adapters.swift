@@ -1,0 +1,26 @@
+import Engines
+import Models
+
+extension ModelFiles {
+    /// Where the adapters lie that are trained beside this model; nil: all weights are trained.
+    /// - Throws: ``EngineRefusal`` when this model cannot have them.
+    package func adapterLayout(_ options: AdapterOptions?) throws(EngineRefusal) -> AdapterLayout? {
+        guard let options else { return nil }
+        do {
+            let named = options.targets.compactMap(AdapterShape.Target.init)
+            try AdapterLayout.check(named, in: configuration)
+            let targets = named.isEmpty ? AdapterShape.Target.allCases : named
+            return try AdapterLayout(
+                configuration, AdapterShape(rank: options.rank, alpha: options.alpha, targets: Set(targets)))
+        } catch {
+            throw EngineRefusal(.adapters, "\(error)")
+        }
+    }
+
+    /// What is sent out of a student whose adapters alone are trained; nil: all of it is.
+    /// - Throws: ``EngineRefusal`` when this model cannot have such adapters; `ModelError`.
+    package func adapterSnapshot(_ options: AdapterOptions?) throws -> AdapterSnapshot? {
+        guard let layout = try adapterLayout(options) else { return nil }
+        return AdapterSnapshot(layout: layout, baseFingerprint: try fingerprint())
+    }
+}
