@@ -45,13 +45,14 @@ function timelineParts(run) {
   return [
     node('h2', null, 'Timeline'),
     node('p', { class: 'soft' }, `The last ${secondsText(spans.seconds)} that were recorded, by the learner's clock. Thin, pale stretches are waits; a gap is time of which nothing is known.`),
-    node('div', { class: 'timeline' }, lanes.map((lane) => [node('span', { class: 'lane-name', title: lane.role }, lane.name), laneDrawing(lane, spans, names)]),
+    node('div', { class: 'timeline' }, lanes.flatMap((lane) => [node('span', { class: 'lane-name', title: lane.role }, lane.name), laneDrawing(lane, spans, names)]),
       node('span'), node('div', { class: 'lane-times' }, [0, 0.5, 1].map((part) => node('span', null, clock(part * spans.seconds))))),
     node('ul', { class: 'keys' }, seen.map((stage) => node('li', null, node('span', { class: 'swatch', style: { background: stageColour(stage) } }), names[stage] || String(stage)))),
     node('h2', null, 'Who waits for whom'),
     node('p', { class: 'soft' }, `Shares of each process's recorded time, over ${duration(spans.whole)}.`),
     node('div', { class: 'halves' }, lanes.filter((lane) => lane.name !== 'checkpoints').map((lane) => node('div', { class: 'panel' }, node('h3', null, lane.name),
       stack(list(lane.totals).map(([stage, value]) => [names[stage] || String(stage), value, stageColour(stage)]), 0, duration)))),
+    node('h3', null, 'Clocks and waits'),
     table(['process', 'role', 'recorded', 'waiting', 'clock known to'], lanes.map((lane) => {
       const sum = list(lane.totals).reduce((sum, [, value]) => sum + value, 0);
       const waits = list(lane.totals).reduce((sum, [stage, value]) => sum + (WAITING.has(stage) ? value : 0), 0);
