@@ -114,14 +114,14 @@ let package = Package(
             ]),
         module(
             "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
-        module(
-            "Runs",
-            [
+        .target(
+            name: "Runs",
+            dependencies: [
                 "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Exchange", "Transport",
                 "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation", "Tokenizers",
                 "Templates", "Tokens",
                 "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging,
-            ]),
+            ], resources: [.embedInCode("Trackers/trackers.py")], swiftSettings: swiftSettings),
         .executableTarget(
             name: "opd",
             dependencies: [

@@ -291,11 +291,5 @@ package enum ConfigurationSchema {
             .integer(
                 "checkpoint.keep_every", \.checkpoint.keepEvery, 0...1_000_000_000,
                 "steps between checkpoints that are never deleted, written beside the others; 0: none"),
-            .integer(
-                "telemetry.samples_mb", \.telemetry.samplesMegabytes, 1...1_000_000,
-                "most megabytes of samples.jsonl; a full one keeps what is worth a look"),
-            .flag(
-                "telemetry.tensorboard", \.telemetry.tensorboard,
-                "TensorBoard's event files are written into tensorboard/ of the run's folder"),
-        ]
+        ] + telemetryKeys
 }

@@ -219,15 +219,6 @@ package struct RunConfiguration: Sendable, Equatable {
         package init() {}
     }
 
-    /// What a run tells of itself.
-    package struct Telemetry: Sendable, Equatable {
-        /// Most megabytes of `samples.jsonl`.
-        package var samplesMegabytes = 256
-        /// Whether the run writes TensorBoard's event files, too.
-        package var tensorboard = false
-        package init() {}
-    }
-
     /// The label of the teacher of a prompt which names none: `default`, or the only one there is.
     package var defaultTeacher: String? {
         teachers["default"] != nil ? "default" : (teachers.count == 1 ? teachers.keys.first : nil)

@@ -79,6 +79,8 @@ package struct ObjectScanner {
         let start = position + 1
         var index = start
         while index < bytes.count {
+            index += plainCount(from: index)
+            guard index < bytes.count else { break }
             let byte = bytes[index]
             if byte == UInt8(ascii: "\"") {
                 position = index + 1
@@ -89,6 +91,24 @@ package struct ObjectScanner {
         }
         fail()
         return nil
+    }
+
+    /// How many bytes from here on, of those looked at eight at a time, are neither quotes, backslashes nor control
+    /// characters.
+    private func plainCount(from start: Int) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        var index = start
+        while index + 8 <= bytes.count {
+            let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let quote = word ^ ones &* 0x22, backslash = word ^ ones &* 0x5c
+            // The lowest bit that is set is of the first such byte; those above it may be of others.
+            let found =
+                ((quote &- ones) & ~quote | (backslash &- ones) & ~backslash | (word &- ones &* 0x20) & ~word)
+                & ones &* 0x80
+            if found != 0 { return index - start + found.trailingZeroBitCount / 8 }
+            index += 8
+        }
+        return index - start
     }
 
     /// A number, or nil for null; anything else is wrong.

@@ -18,6 +18,7 @@ package final class FolderRecorder: RunRecorder {
     private let suspects: SuspectsWriter
     private let spans: SpansWriter
     private let board: TensorBoardWriter?
+    private let trackers: TrackerProcess?
     private let live: RunProgress
     private let prompts: [[Int32]: Prompt]
     private let decode: @Sendable ([Int32]) -> String
@@ -30,13 +31,14 @@ package final class FolderRecorder: RunRecorder {
     ///   - resuming: nil starts empty files.
     ///   - plan: for the texts of the prompts; a prompt without one is decoded.
     ///   - decode: ids to text, special tokens included.
-    ///   - telemetry: what is recorded, and in how much space.
+    ///   - configuration: what is recorded, and in how much space; for other tools all of it.
     ///   - pieces: the text that each id completes, which together are what `decode` gives; nil: not known.
     package init(
         folder: RunFolder, resuming: CheckpointState?, progress: RunProgress, plan: RunPlan,
         decode: @escaping @Sendable ([Int32]) -> String, pieces: (@Sendable ([Int32]) -> [String])? = nil,
-        telemetry: RunConfiguration.Telemetry = .init(), logger: Logger
+        configuration: RunConfiguration = RunConfiguration(), logger: Logger
     ) throws {
+        let telemetry = configuration.telemetry
         metrics = try MetricsWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.lastRecordedStep) })
         samples = try SamplesWriter(
             folder: folder.path, resumingAfter: resuming.map { Int($0.step) },
@@ -47,6 +49,12 @@ package final class FolderRecorder: RunRecorder {
             telemetry.tensorboard
             ? try TensorBoardWriter(
                 folder: folder.path, resumingAfter: resuming.map { Int($0.lastRecordedStep) }) : nil
+        trackers =
+            telemetry.trackers.isEmpty
+            ? nil
+            : TrackerProcess(
+                telemetry, run: folder, name: configuration.name, resumingAfter: resuming?.lastRecordedStep,
+                values: configuration.values, logger: logger)
         live = progress
         let named = (plan.prompts + plan.heldout).filter { !$0.text.isEmpty || !$0.tags.isEmpty }
         prompts = Dictionary(named.map { ($0.ids, $0) }) { first, _ in first }
@@ -58,6 +66,7 @@ package final class FolderRecorder: RunRecorder {
     package func record(_ metrics: StepMetrics) {
         write { try self.metrics.append(metrics) }
         write { try board?.append(metrics) }
+        trackers?.append(metrics.jsonLine)
         live.record(metrics)
     }
 
@@ -108,6 +117,16 @@ package final class FolderRecorder: RunRecorder {
     }
 
     package func activity(_ text: String?) { live.activity(text) }
+
+    /// Ends what is told to other tools.
+    /// - Parameter end: how the run has ended; nil: it has failed.
+    func finish(_ end: LearnerOutcome.End?) async {
+        guard let trackers else { return }
+        live.activity("waiting for what it is told to other tools")
+        // Who stops a run seldom has much time.
+        let how = end.map { $0.isStop ? "stopped" : "finished" }
+        await onThread("opd-trackers") { trackers.finish(how, within: how == "finished" ? 60 : 5) }
+    }
 
     private func write(_ body: () throws -> Void) {
         do {

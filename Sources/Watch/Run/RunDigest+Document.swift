@@ -129,7 +129,7 @@ extension RunDigest {
     }
 
     /// Steps, seconds, trained tokens and operations of the points, a list each; operations only where they are counted.
-    private static func ends(_ ends: [[Double]]) -> String {
+    private static func ends(_ ends: [SIMD4<Double>]) -> String {
         var fields: [(name: String, json: String)] = []
         for (index, name) in ["step", "seconds", "tokens", "flops"].enumerated() {
             let values = ends.map { $0[index] }
