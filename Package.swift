@@ -69,7 +69,7 @@ let package = Package(
         module(
             "Wire", ["Distillation", "Tokens", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
             exclude: ["Protos"]),
-        module("Telemetry", ["Distillation", "Locking", "Files", "JSON", "Wording", logging]),
+        module("Telemetry", ["Distillation", "Randomness", "Locking", "Files", "JSON", "Wording", logging]),
         module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
         module("PageServer", ["Locking", "Wording"]),
@@ -80,8 +80,8 @@ let package = Package(
                 system,
             ],
             resources: [
-                "page.html", "page.css", "text.js", "curves.js", "overview.js", "tokens.js", "members.js", "live.js",
-                "page.js",
+                "page.html", "page.css", "text.js", "curves.js", "overview.js", "tokens.js", "stages.js", "members.js",
+                "live.js", "page.js",
             ].map { .embedInCode("Page/\($0)") }, swiftSettings: swiftSettings),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Wording", deques]),
@@ -114,14 +114,14 @@ let package = Package(
             ]),
         module(
             "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
-        module(
-            "Runs",
-            [
+        .target(
+            name: "Runs",
+            dependencies: [
                 "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Exchange", "Transport",
                 "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation", "Tokenizers",
                 "Templates", "Tokens",
                 "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging,
-            ]),
+            ], resources: [.embedInCode("Trackers/trackers.py")], swiftSettings: swiftSettings),
         .executableTarget(
             name: "opd",
             dependencies: [
@@ -155,7 +155,7 @@ let package = Package(
         tests("Distillation", ["Randomness", "TestSupport"]),
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation", "TestSupport"]),
-        tests("Telemetry", ["Distillation", "TestSupport", logging]),
+        tests("Telemetry", ["Distillation", "JSON", "TestSupport", logging]),
         tests("Configuration", ["Distillation", "JSON", "Telemetry", "TestSupport"]),
         tests("Exchange", ["Wire", "Distillation", "Randomness", "TestSupport"]),
         tests(

@@ -4,13 +4,14 @@ import RunFiles
 import Watch
 
 extension FuzzTarget {
-    /// A run's `metrics.jsonl` and, after a NUL, its `samples.jsonl`.
+    /// A run's `metrics.jsonl` and, after a NUL each, its `samples.jsonl` and its `spans.jsonl`.
     static let run = FuzzTarget(name: "run") { bytes in
-        let parts = bytes.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false).map(Array.init)
+        let parts = bytes.split(separator: 0, maxSplits: 2, omittingEmptySubsequences: false).map(Array.init)
         let run = RunFolder(runFolder)
         do {
             try Data(parts[0]).write(to: URL(filePath: run.metrics))
             try Data(parts.count > 1 ? parts[1] : []).write(to: URL(filePath: run.samples))
+            try Data(parts.count > 2 ? parts[2] : []).write(to: URL(filePath: run.spans))
         } catch { fatalError("\(error)") }
         let document = RunDigest(of: run).document
         guard (try? JSONValue.parse(document))?.object != nil else {
@@ -18,6 +19,10 @@ extension FuzzTarget {
         }
         guard !ReportPage.embedded(document).contains("<") else {
             throw BrokenPromise("nothing in a page's data can begin markup")
+        }
+        let trace = try? TraceDocument(of: run).json
+        guard trace.map({ (try? JSONValue.parse($0))?.object != nil }) ?? true else {
+            throw BrokenPromise("a trace is JSON")
         }
         for line in parts[0].split(separator: UInt8(ascii: "\n")) {
             let isWalked = Array(line).withUnsafeBytes { buffer in

@@ -291,5 +291,5 @@ package enum ConfigurationSchema {
             .integer(
                 "checkpoint.keep_every", \.checkpoint.keepEvery, 0...1_000_000_000,
                 "steps between checkpoints that are never deleted, written beside the others; 0: none"),
-        ]
+        ] + telemetryKeys
 }

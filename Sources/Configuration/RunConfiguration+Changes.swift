@@ -11,6 +11,7 @@ extension RunConfiguration {
             switch self {
             case .resume:
                 Self.resumable.contains(path) || path.hasPrefix("checkpoint.")
+                    || path.hasPrefix("telemetry.")
                     || path.hasPrefix("torch.") || path.hasPrefix("rollout.") || Self.changesPlace(path)
                     || (path.hasPrefix("pipeline.") && path != "pipeline.max_staleness")
             case .fork: !Self.fixed.contains(path)

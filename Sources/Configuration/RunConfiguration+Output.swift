@@ -22,6 +22,16 @@ extension RunConfiguration {
         return lines.joined(separator: "\n") + "\n"
     }
 
+    /// Full names of keys with their values as the configuration is written: `training.steps`, `700`.
+    package var values: [(key: String, value: String)] {
+        Self.printed(teachers.keys.sorted()).compactMap { key, label in
+            guard isPrinted(key, label) else { return nil }
+            let path = key.path.split(separator: ".").map { $0 == "*" ? yamlText(label) : String($0) }
+            let value = key.read(self, label).description
+            return value == "''" ? nil : (path.joined(separator: "."), value)
+        }
+    }
+
     /// All keys with their labels: those of a teacher one after the other, each teacher with all of them.
     private static func printed(_ labels: [String]) -> [(key: ConfigurationKey, label: String)] {
         let ofTeachers = ConfigurationSchema.keys.filter { $0.path.contains("*") }

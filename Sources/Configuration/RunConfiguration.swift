@@ -30,6 +30,7 @@ package struct RunConfiguration: Sendable, Equatable {
     package var security = Security()
     package var evaluation = Evaluation()
     package var checkpoint = Checkpoint()
+    package var telemetry = Telemetry()
 
     package init() {}
 

@@ -172,10 +172,16 @@ extension Exchange {
         if let outdated = outdated(heartbeat.epoch, peer) { return outdated }
         for id in heartbeat.leaseIDs { leases.renew(id, of: peer, until: now + options.lease) }
         members.setStatus(heartbeat.status, of: peer)
-        let reply = Action.send(.heartbeatReply(HeartbeatReply(epoch: epoch, version: version)), to: peer)
+        var answer = HeartbeatReply(epoch: epoch, version: version)
+        if heartbeat.sentAt > 0 { (answer.sentAt, answer.clock) = (heartbeat.sentAt, max(1, now.microseconds)) }
+        let reply = Action.send(.heartbeatReply(answer), to: peer)
         // An announcement that was lost is made up for; one that is known already costs nothing.
         let behind = members[peer]?.role == .rollout && heartbeat.status.version != version
-        return behind ? [reply, .announceWeights(to: peer)] : [reply]
+        var actions = behind ? [reply, .announceWeights(to: peer)] : [reply]
+        guard let member = members[peer], let alignment = heartbeat.alignment else { return actions }
+        members.setAlignment(alignment, of: peer)
+        if let spans = MemberSpans(heartbeat, of: member, now: now) { actions.append(.spans(spans)) }
+        return actions
     }
 
     /// The answer to a message of another epoch, by which its sender learns of this one.

@@ -66,6 +66,8 @@ package struct Exchange: Sendable {
         case reportStatus(to: PeerID)
         /// Keep a result that did not fit its task, for a person to look at.
         case suspect(ScoredTrajectory, reason: String)
+        /// Keep what a member has told of its time.
+        case spans(MemberSpans)
     }
 
     /// A line for the log.

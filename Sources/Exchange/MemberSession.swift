@@ -48,6 +48,8 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
     private var saidAt: Duration
     private var tickAt: Duration?
     private var ended = false
+    private var clock = ClockEstimate()
+    private var stages = StageRecorder()
 
     package init(hello: Hello, window: Int, patience: Duration, now: Duration) {
         self.hello = hello
@@ -69,6 +71,7 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
             guard joined else { return [] }
             return sayHello(now)
         case .heartbeatReply(let reply):
+            clock.observe(sent: reply.sentAt, received: now.microseconds, remote: reply.clock)
             guard joined, reply.epoch != epoch else { return [] }
             return sayHello(now)
         case .acknowledge(let acknowledge):
@@ -107,7 +110,12 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
         if let epoch, heartbeatAt.map({ now - $0 >= heartbeat }) ?? true {
             heartbeatAt = now
             let leases = renews ? Set(held.values).sorted() : []
-            actions.append(.send(.heartbeat(Heartbeat(status: status, leaseIDs: leases, epoch: epoch))))
+            var beat = Heartbeat(status: status, leaseIDs: leases, epoch: epoch)
+            beat.sentAt = now.microseconds
+            beat.alignment = clock.alignment
+            // Before the clocks are aligned nobody could tell when it was: it waits in the ring.
+            if beat.alignment != nil { beat.spans = stages.take(now: now) }
+            actions.append(.send(.heartbeat(beat)))
             // A window that stands: saying it again costs nothing, and makes up for one that was lost.
             actions.append(.send(.leaseRequest(LeaseRequest(count: window, epoch: epoch))))
         }
@@ -115,6 +123,9 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
         if !late.isEmpty { actions += send(late.sorted { $0.key < $1.key }.map(\.value.output), now) }
         return actions
     }
+
+    /// The member is in this stage from now on, for its lane in the run's timeline.
+    package mutating func enter(_ stage: Stage, now: Duration) { stages.enter(stage, now: now) }
 
     /// Results are there: sends them, and again until they are acknowledged. Those of cancelled tasks are dropped.
     package mutating func complete(_ outputs: [Work.Output], now: Duration) -> [Action] {
@@ -145,6 +156,7 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
         held = [:]
         if let epoch, epoch != welcome.epoch {
             outbox = [:]
+            clock = ClockEstimate()
             actions += [.forgetWeights, .say("the learner is another process now: starting over")]
         } else if epoch == nil {
             actions.append(.say("joined run \(welcome.runID)"))

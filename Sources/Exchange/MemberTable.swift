@@ -24,6 +24,8 @@ struct Member: Sendable {
     fileprivate(set) var hadNoNumbers = false
     /// What it told last; nil until its first heartbeat.
     fileprivate(set) var status: MemberStatus?
+    /// How its clock goes beside the learner's, as it told last; nil: not known.
+    fileprivate(set) var alignment: ClockAlignment?
 
     init(peer: PeerID, name: String, role: Role, teachers: [String], now: Duration) {
         self.peer = peer
@@ -79,6 +81,10 @@ struct MemberTable: Sendable {
     mutating func setWindow(_ window: Int, of peer: PeerID) { change(peer) { $0.window = window } }
 
     mutating func setStatus(_ status: MemberStatus, of peer: PeerID) { change(peer) { $0.status = status } }
+
+    mutating func setAlignment(_ alignment: ClockAlignment, of peer: PeerID) {
+        change(peer) { $0.alignment = alignment }
+    }
 
     mutating func setUnreachable(_ peer: PeerID) { change(peer) { $0.reachable = false } }
 

@@ -31,6 +31,9 @@ package struct RunFolder: Sendable, Equatable {
     package var samples: String { "\(path)/samples.jsonl" }
     /// Trajectories that spoilt a step or were refused, and why.
     package var suspects: String { "\(path)/suspects.jsonl" }
+    /// What the processes did with their time; and what did not fit into that any more.
+    package var spans: String { "\(path)/spans.jsonl" }
+    package var earlierSpans: String { "\(path)/spans-earlier.jsonl" }
     /// The resolved configuration.
     package var configuration: String { "\(path)/config.yaml" }
     /// Where the learner listens.

@@ -1,3 +1,4 @@
+import Configuration
 import Distillation
 import Exchange
 import Locking
@@ -15,6 +16,9 @@ package final class FolderRecorder: RunRecorder {
     private let metrics: MetricsWriter
     private let samples: SamplesWriter
     private let suspects: SuspectsWriter
+    private let spans: SpansWriter
+    private let board: TensorBoardWriter?
+    private let trackers: TrackerProcess?
     private let live: RunProgress
     private let prompts: [[Int32]: Prompt]
     private let decode: @Sendable ([Int32]) -> String
@@ -27,15 +31,30 @@ package final class FolderRecorder: RunRecorder {
     ///   - resuming: nil starts empty files.
     ///   - plan: for the texts of the prompts; a prompt without one is decoded.
     ///   - decode: ids to text, special tokens included.
+    ///   - configuration: what is recorded, and in how much space; for other tools all of it.
     ///   - pieces: the text that each id completes, which together are what `decode` gives; nil: not known.
     package init(
         folder: RunFolder, resuming: CheckpointState?, progress: RunProgress, plan: RunPlan,
         decode: @escaping @Sendable ([Int32]) -> String, pieces: (@Sendable ([Int32]) -> [String])? = nil,
-        logger: Logger
+        configuration: RunConfiguration = RunConfiguration(), logger: Logger
     ) throws {
+        let telemetry = configuration.telemetry
         metrics = try MetricsWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.lastRecordedStep) })
-        samples = try SamplesWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.step) })
+        samples = try SamplesWriter(
+            folder: folder.path, resumingAfter: resuming.map { Int($0.step) },
+            limit: telemetry.samplesMegabytes * 1_000_000)
         suspects = try SuspectsWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.step) })
+        spans = try SpansWriter(folder, resumes: resuming != nil)
+        board =
+            telemetry.tensorboard
+            ? try TensorBoardWriter(
+                folder: folder.path, resumingAfter: resuming.map { Int($0.lastRecordedStep) }) : nil
+        trackers =
+            telemetry.trackers.isEmpty
+            ? nil
+            : TrackerProcess(
+                telemetry, run: folder, name: configuration.name, resumingAfter: resuming?.lastRecordedStep,
+                values: configuration.values, logger: logger)
         live = progress
         let named = (plan.prompts + plan.heldout).filter { !$0.text.isEmpty || !$0.tags.isEmpty }
         prompts = Dictionary(named.map { ($0.ids, $0) }) { first, _ in first }
@@ -46,15 +65,15 @@ package final class FolderRecorder: RunRecorder {
 
     package func record(_ metrics: StepMetrics) {
         write { try self.metrics.append(metrics) }
+        write { try board?.append(metrics) }
+        trackers?.append(metrics.jsonLine)
         live.record(metrics)
     }
 
     package func record(samples: [ScoredTrajectory], step: UInt64) {
-        write {
-            for scored in samples {
-                try self.samples.append(record(scored, step))
-            }
-        }
+        let records = samples.map { record($0, step) }
+        write { for record in records { try self.samples.append(record) } }
+        write { try board?.append(records) }
     }
 
     private func record(_ scored: ScoredTrajectory, _ step: UInt64) -> SampleRecord {
@@ -84,12 +103,30 @@ package final class FolderRecorder: RunRecorder {
         }
     }
 
+    package func record(spans: MemberSpans, since origin: UInt64, step: UInt64) {
+        let shifted = spans.spans.map { StageSpan($0.stage, start: origin + $0.start, duration: $0.duration) }
+        let line = SpanLine(
+            step: step, member: spans.member, role: spans.role?.rawValue ?? "learner", alignment: spans.alignment,
+            spans: shifted)
+        write { try self.spans.append(line) }
+    }
+
     package func progress(_ progress: BatchProgress) {
         live.stepProgress(
             sampled: progress.total - progress.missing, scored: progress.ready, of: progress.total)
     }
 
     package func activity(_ text: String?) { live.activity(text) }
+
+    /// Ends what is told to other tools.
+    /// - Parameter end: how the run has ended; nil: it has failed.
+    func finish(_ end: LearnerOutcome.End?) async {
+        guard let trackers else { return }
+        live.activity("waiting for what it is told to other tools")
+        // Who stops a run seldom has much time.
+        let how = end.map { $0.isStop ? "stopped" : "finished" }
+        await onThread("opd-trackers") { trackers.finish(how, within: how == "finished" ? 60 : 5) }
+    }
 
     private func write(_ body: () throws -> Void) {
         do {

@@ -1,3 +1,6 @@
+import Files
+import Glibc
+
 /// A process that a supervisor keeps.
 package struct ProcessSpec: Sendable, Equatable {
     /// `learner`: the run begins and ends with it. `member`: is started once the learner listens, and again when it
@@ -18,6 +21,8 @@ package struct ProcessSpec: Sendable, Equatable {
     package var environment: [String: String]
     /// File that standard output and error are appended to; nil: they are the supervisor's own.
     package var logPath: String?
+    /// A descriptor of this process that is its standard input; nil: it has none.
+    package var input: Int32?
 
     package init(
         name: String, role: Role, executable: String, arguments: [String], environment: [String: String] = [:],
@@ -29,6 +34,16 @@ package struct ProcessSpec: Sendable, Equatable {
         self.arguments = arguments
         self.environment = environment
         self.logPath = logPath
+    }
+}
+
+extension ProcessSpec {
+    /// The path of a program that is named as a shell would name it; the name itself where it is not found.
+    package static func path(of program: String) -> String {
+        guard !program.contains("/") else { return program }
+        let folders = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+        let candidates = folders.split(separator: ":").map { String($0).appendingPath(program) }
+        return candidates.first { access($0, X_OK) == 0 } ?? program
     }
 }
 

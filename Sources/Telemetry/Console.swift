@@ -2,7 +2,7 @@ import Files
 import Glibc
 import Locking
 
-/// Standard error of a process: log lines above, one live line below that is redrawn in place on a terminal.
+/// Standard error of a process: log lines above, and below a live line, or a few, redrawn in place on a terminal.
 package final class Console: Sendable {
     /// The console of this process.
     package static let standardError = Console(descriptor: STDERR_FILENO)
@@ -23,22 +23,28 @@ package final class Console: Sendable {
         return Int(size.ws_col)
     }
 
-    /// Writes a line; the live line stays below it.
+    /// Writes a line; the live lines stay below it.
     package func print(_ line: String) {
-        live.withLock { live in put(live.isEmpty ? line + "\n" : "\r\u{1b}[K" + line + "\n" + live) }
+        live.withLock { live in put(live.isEmpty ? line + "\n" : Self.erasing(live) + line + "\n" + live) }
     }
 
-    /// Redraws the live line; does nothing when this is no terminal.
-    package func redraw(_ line: String) {
+    /// Redraws the live line, or the lines that line feeds part; does nothing when this is no terminal.
+    package func redraw(_ text: String) {
         guard isTerminal else { return }
         live.withLock { live in
-            guard line != live else { return }
-            live = line
-            put("\r\u{1b}[K" + line)
+            guard text != live else { return }
+            put(Self.erasing(live) + text)
+            live = text
         }
     }
 
-    /// Leaves the live line where it is; what is written next goes below it.
+    /// What brings a terminal from the end of some live lines to where they began, and clears them.
+    private static func erasing(_ live: String) -> String {
+        let above = live.utf8.count { $0 == 0x0a }
+        return above == 0 ? "\r\u{1b}[K" : "\r\u{1b}[\(above)A\u{1b}[J"
+    }
+
+    /// Leaves the live lines where they are; what is written next goes below it.
     package func endLive() {
         live.withLock { live in
             if !live.isEmpty { put("\n") }

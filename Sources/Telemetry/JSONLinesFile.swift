@@ -28,6 +28,19 @@ package final class JSONLinesFile: Sendable {
         }
     }
 
+    /// Opens a file whose lines all stay.
+    init(continuing path: String) throws(TelemetryError) {
+        do {
+            let file = try OpenFile(path, .readWrite, .noFollow, attempt: .openForWriting)
+            let size = try file.size()
+            try file.cut(to: size)
+            keptByteCount = size
+            self.file = file
+        } catch {
+            throw TelemetryError(error)
+        }
+    }
+
     package var path: String { file.path }
 
     /// Appends one line and hands it to the system before it returns.

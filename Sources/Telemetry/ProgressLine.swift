@@ -19,6 +19,8 @@ package struct ProgressLine: Sendable, Equatable {
     package var wanted = 0
     /// What the run is doing when it is not in a step: "evaluating", "waiting for a rollout worker"; nil when it is.
     package var activity: String?
+    /// What a wide terminal shows beside.
+    package private(set) var courses = ProgressCourses()
 
     package init(steps: Int, startingAfter step: Int = 0) {
         self.steps = steps
@@ -36,6 +38,7 @@ package struct ProgressLine: Sendable, Equatable {
     package mutating func record(_ metrics: StepMetrics) {
         last = metrics
         step = Int(metrics.step)
+        courses.record(metrics)
         passRate = metrics.evaluation?.passRate ?? passRate
         teacherPassRate = metrics.evaluation?.teacherPassRate ?? teacherPassRate
         if let training = metrics.training {

@@ -2,8 +2,8 @@ import Distillation
 import Glibc
 import Locking
 
-/// Shows a run to a person: one live line on a terminal and a bar above it for every judged evaluation, a line a step
-/// elsewhere, nothing when quiet.
+/// Shows a run to a person: one live line on a terminal, a few where it is wide, and a bar above for every judged
+/// evaluation; a line a step elsewhere; nothing when quiet.
 ///
 /// Every call returns at once and may come from any thread.
 package final class RunProgress: Sendable {
@@ -75,7 +75,7 @@ package final class RunProgress: Sendable {
         let text = state.withLock { state -> String? in
             guard seconds - state.lastDrawn >= 0.1 else { return nil }
             state.lastDrawn = seconds
-            return state.line.live(width: width)
+            return state.line.panel(width: width)
         }
         if let text { console.redraw(text) }
     }

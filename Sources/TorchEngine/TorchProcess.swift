@@ -44,7 +44,7 @@ final class TorchProcess: Sendable {
         }
         // Looked up here: only a path can be started.
         let spec = ProcessSpec(
-            name: "torch", role: .member, executable: Self.program(reference.python), arguments: arguments,
+            name: "torch", role: .member, executable: ProcessSpec.path(of: reference.python), arguments: arguments,
             environment: environment, logPath: reference.logPath)
         let state = Locked(State())
         self.state = state
@@ -99,12 +99,4 @@ final class TorchProcess: Sendable {
         }
         return nil
     }()
-
-    /// The path of a program; the name itself where it is not found.
-    private static func program(_ name: String) -> String {
-        guard !name.contains("/") else { return name }
-        let folders = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
-        return folders.split(separator: ":").map { String($0).appendingPath(name) }.first { access($0, X_OK) == 0 }
-            ?? name
-    }
 }

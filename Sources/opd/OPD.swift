@@ -13,8 +13,8 @@ struct OPD: AsyncParsableCommand {
                 name: "Runs",
                 subcommands: [
                     RunCommand.self, PretrainCommand.self, LearnerCommand.self, RolloutCommand.self, ScorerCommand.self,
-                    StatusCommand.self, WatchCommand.self, ReportCommand.self, RunConfigurationCommand.self,
-                    KeygenCommand.self,
+                    StatusCommand.self, WatchCommand.self, ReportCommand.self, TraceCommand.self,
+                    RunConfigurationCommand.self, KeygenCommand.self,
                 ]),
             CommandGroup(name: "Tasks", subcommands: [TaskCommand.self, EvalCommand.self]),
             CommandGroup(

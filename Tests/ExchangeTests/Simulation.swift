@@ -216,7 +216,7 @@ struct Simulation {
                     version: exchange.version, manifest: WeightManifest(matrixType: .f32, byteCount: 4),
                     chunkByteCount: 4, chunkCount: 1, checksum: 0, sharedMemoryPath: nil, hostID: "")
                 post(.weightsAnnounce(announce), to: peer)
-            case .serveWeights, .note, .suspect, .reportStatus: break
+            case .serveWeights, .note, .suspect, .reportStatus, .spans: break
             }
         }
     }

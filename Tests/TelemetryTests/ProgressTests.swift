@@ -161,6 +161,56 @@ import Testing
         #expect(try folder.text(of: "out").hasSuffix("end\nstep 1/2, held-out KL 0.6900\n"))
     }
 
+    /// Of a terminal of 100 columns or more a few lines are taken, each as wide as it is at most.
+    @Test func aWideTerminalShowsCoursesAndWhereTimeGoes() {
+        var line = ProgressLine(steps: 40)
+        #expect(line.panel(width: 120) == "step 0/40")
+        for step in 1...8 {
+            var training = TrainingMetrics(BatchStatistics(), gradNorm: Double(step), learningRate: 1)
+            training.teacherKL = 1
+            training.entropy = 0.5
+            training.responseLengthMean = 31.25
+            line.record(
+                StepMetrics(
+                    step: UInt64(step), version: UInt64(step), training: training, tokens: .init(),
+                    timing: .init(
+                        samplingTokensPerSecond: 1000 * Double(step), trainingTokensPerSecond: 420,
+                        waitRolloutsSeconds: 3, trainSeconds: 1.5, stepSeconds: 5)))
+        }
+        var judged = evaluated(9)
+        judged.evaluation?.passRate = 0.5
+        line.record(judged)
+        let lines = line.panel(width: 120).split(separator: "\n").map(String.init)
+        #expect(lines.count == 4 && lines[0] == line.live(width: 120))
+        #expect(
+            lines[1]
+                == "  figures  entropy 0.500 ▁▁▁▁▁▁▁▁  gradient 8.00 ▁▂▃▄▅▆▇█  length 31.3 ▁▁▁▁▁▁▁▁  held-out right 50.0% ▁"
+        )
+        #expect(lines[2] == "  tok/s    sample 8.0k ▁▂▃▄▅▆▇█  train 420 ▁▁▁▁▁▁▁▁")
+        #expect(lines[3] == "  learner  trains 30%, waits for rollouts 60%")
+        #expect(line.panel(width: 99) == line.live(width: 99))
+        for width in 0...160 {
+            #expect(line.panel(width: width).split(separator: "\n").allSatisfy { $0.count <= max(0, width - 1) })
+        }
+    }
+
+    @Test func severalLiveLinesAreRedrawnInTheirPlace() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/out"
+        try "".write(toFile: path, atomically: false, encoding: .utf8)
+        let file = try #require(FileHandle(forWritingAtPath: path))
+        let terminal = Console(descriptor: file.fileDescriptor, isTerminal: true)
+        terminal.redraw("a\nb\nc")
+        terminal.print("log")
+        terminal.redraw("d\ne")
+        terminal.redraw("f")
+        terminal.endLive()
+        let up = "\r\u{1b}[2A\u{1b}[J"
+        #expect(
+            try folder.text(of: "out")
+                == "\r\u{1b}[Ka\nb\nc\(up)log\na\nb\nc\(up)d\ne\r\u{1b}[1A\u{1b}[Jf\n")
+    }
+
     @Test func aLogRecordIsOneLineInTheFileAndOnTheConsole() throws {
         let folder = try TemporaryFolder()
         let path = "\(folder.path)/console"

@@ -12,7 +12,7 @@ import sys
 
 from browser import Browser
 
-VIEWS = ("overview", "tokens", "members", "compare")
+VIEWS = ("overview", "tokens", "stages", "compare")
 
 
 def records(path):
@@ -65,13 +65,13 @@ def main():
                 browser.open(f"{address}#{view}")
                 ready = {
                     "tokens": "document.querySelector('.card')",
-                    "members": "document.querySelector('.tile, #view p')",
+                    "stages": "document.querySelector('.tile, #view p')",
                 }
                 browser.wait(ready.get(view, "document.querySelector('.chart')"))
                 wide = browser.value("document.documentElement.scrollWidth")
                 if wide > width:
                     flaws.append(f"{width}: {view} is {wide} pixels wide")
-                if folder and view in ("overview", "members", "tokens"):
+                if folder and view in ("overview", "stages", "tokens"):
                     browser.screenshot(folder / f"live-{view}-{width}.png")
             # By keyboard alone: to the tabs, along them, and into a chart.
             browser.open(f"{address}#overview")

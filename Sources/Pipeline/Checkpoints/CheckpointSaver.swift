@@ -12,7 +12,12 @@ package actor CheckpointSaver {
     private struct Progress {
         var isWriting = false
         var longest: Duration?
+        /// Begin and end of checkpoints of which nobody has asked yet.
+        var written: [Range<ContinuousClock.Instant>] = []
     }
+
+    /// More are not kept until somebody asks.
+    private static let mostWritten = 64
 
     private let store: CheckpointStore
     private let schedule: CheckpointSchedule
@@ -44,6 +49,14 @@ package actor CheckpointSaver {
     /// What the longest save took; nil before the first.
     package nonisolated var longest: Duration? { progress.withLock { $0.longest } }
 
+    /// Begin and end of the checkpoints that were written since the last call.
+    package nonisolated func takeWritten() -> [Range<ContinuousClock.Instant>] {
+        progress.withLock { progress in
+            defer { progress.written = [] }
+            return progress.written
+        }
+    }
+
     /// Begins to save `model` as it is now, once an earlier checkpoint is written; does nothing where the newest holds
     /// that very state.
     package func save(_ state: CheckpointState, of model: any TrainedModel) async {
@@ -62,7 +75,9 @@ package actor CheckpointSaver {
             }
             progress.withLock {
                 $0.isWriting = false
-                $0.longest = max($0.longest ?? .zero, .now - begun)
+                let ended = max(begun, ContinuousClock.now)
+                $0.longest = max($0.longest ?? .zero, ended - begun)
+                if $0.written.count < Self.mostWritten { $0.written.append(begun..<ended) }
             }
         }
     }

@@ -14,4 +14,13 @@ package protocol RunRecorder: Sendable {
     func progress(_ progress: BatchProgress)
     /// What the learner does or waits for outside that; nil: nothing.
     func activity(_ text: String?)
+    /// What a process did with its time, in microseconds since `origin`, which is in microseconds of Unix time, after
+    /// `step` completed steps.
+    func record(spans: MemberSpans, since origin: UInt64, step: UInt64)
+}
+
+extension RunRecorder {
+    package func record(spans: MemberSpans, since origin: UInt64, step: UInt64) {
+        // Who keeps metrics alone has no use for them.
+    }
 }

@@ -98,7 +98,7 @@ extension Learner {
         let version = course.version
         let publisher = publisher
         let manifest = backend.weightManifest
-        let place = try await during("publishing the weights of step \(version)") {
+        let place = try await during("publishing the weights of step \(version)", as: .publishing) {
             // The first files' memory is found now, which takes its time.
             let place = await onThread("opd-weights") { publisher.place(for: manifest, version: version) }
             try await backend.writeWeights(to: place)
@@ -199,7 +199,7 @@ extension Learner {
     func finishSaving() async {
         guard let saver, saver.isWriting else { return }
         recorder.activity("saving a checkpoint")
-        await during("saving a checkpoint") { await saver.finish() }
+        await during("saving a checkpoint", as: .checkpoint) { await saver.finish() }
         recorder.activity(nil)
     }
 

@@ -23,7 +23,10 @@ package actor Learner: RunLearner {
 
     var exchange: Exchange
     var clock: StepClock
-    var phase = StepClock.Phase.other
+    var phase = StepClock.Phase.other {
+        didSet { lane.enter(phase.stage, now: now) }
+    }
+    private var lane = LearnerLane()
     var course: RunCourse
     /// Where to go on from, until it was read.
     var resuming: Checkpoint?
@@ -105,6 +108,7 @@ package actor Learner: RunLearner {
         let end = course.end
         await saveFinally()
         await finishAnnouncing()
+        flushLane(isLast: true)
         perform(exchange.finish(reason: end.isStop ? "the run was stopped" : "the run is complete"))
         await close()
         recorder.activity(nil)
@@ -147,8 +151,15 @@ package actor Learner: RunLearner {
             bookTime()
             perform(exchange.tick(now: now))
             narrate()
+            flushLane()
             stopInTime()
             waiters.wake()
+        }
+    }
+
+    private func flushLane(isLast: Bool = false) {
+        lane.flush(now: now, to: recorder, step: course.version, isLast: isLast) {
+            saver?.takeWritten().map { origin.duration(to: $0.lowerBound)..<origin.duration(to: $0.upperBound) } ?? []
         }
     }
 
@@ -162,6 +173,7 @@ package actor Learner: RunLearner {
                 for message in publisher.replies(to: request) { send(message, peer) }
             case .note(let note): log(note)
             case .reportStatus(let peer): send(.status(status()), peer)
+            case .spans(let spans): lane.record(spans, to: recorder, step: course.version)
             case .suspect(let scored, let flaw):
                 recorder.record(suspects: [scored], flaw: flaw, step: exchange.step(of: scored.trajectory))
             }
@@ -221,11 +233,16 @@ package actor Learner: RunLearner {
     private var isSaving: Bool { saver?.isWriting == true }
 
     /// Does what can take long, under the eyes of the ticker.
+    /// - Parameter stage: what it is in the timeline, where that is not the phase's.
     func during<Result: Sendable>(
-        _ text: String, isTraining: Bool = false, _ body: () async throws -> Result
+        _ text: String, isTraining: Bool = false, as stage: Stage? = nil, _ body: () async throws -> Result
     ) async rethrows -> Result {
         narrator.begin(text, isTraining: isTraining, now: now)
-        defer { narrator.end(now: now) }
+        if let stage { lane.enter(stage, now: now) }
+        defer {
+            narrator.end(now: now)
+            lane.enter(phase.stage, now: now)
+        }
         return try await body()
     }
 

@@ -56,6 +56,9 @@ struct MemberWork<Work: LeasedWork>: Sendable {
     /// The work has moved: leases of what is under way may be renewed.
     mutating func progress() { progressAt = now }
 
+    /// The member is in this stage from now on.
+    mutating func enter(_ stage: Stage) { session.enter(stage, now: now) }
+
     /// - Returns: what concerns weights; everything else is done.
     mutating func receive(_ message: Message) -> [MemberSession<Work>.Action] {
         perform(session.receive(message, now: now))

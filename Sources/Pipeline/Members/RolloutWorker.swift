@@ -69,6 +69,7 @@ package actor RolloutWorker: WorkingMember {
         if let weights = nextWeights {
             nextWeights = nil
             let fetchedFor = fetching
+            work.enter(.weights)
             try await backend.replaceWeights(weights.bytes, weights.manifest, version: weights.version)
             // Another learner may have come meanwhile, to whom these weights mean nothing.
             if fetching == fetchedFor { version = weights.version }
@@ -131,6 +132,11 @@ package actor RolloutWorker: WorkingMember {
 
     var status: (state: String, version: UInt64) {
         (work.described(stateText, backend), version ?? MemberStatus.noVersion)
+    }
+
+    var stage: Stage {
+        if !work.active.isEmpty { return .sampling }
+        return version != nil && work.queue.isEmpty ? .waitingForWork : .waitingForWeights
     }
 
     private var stateText: String {

@@ -33,6 +33,7 @@ package actor TeacherScorer: WorkingMember {
         let batch = takeBatch()
         guard !batch.isEmpty else { return false }
         work.active.formUnion(batch.map(\.item))
+        work.enter(stage)
         work.progress()
         guard backend.preferredBatch.pieces > 1 else {
             try await grade(batch)
@@ -95,6 +96,8 @@ package actor TeacherScorer: WorkingMember {
         }
         guard grades.count == batch.count else { throw MemberError("teacher '\(teacher)' graded too few sequences") }
     }
+
+    var stage: Stage { work.active.isEmpty ? .waitingForWork : .scoring }
 
     var status: (state: String, version: UInt64) {
         (work.described(work.active.isEmpty ? "waiting for work" : "grading \(work.active.count)", backend), 0)

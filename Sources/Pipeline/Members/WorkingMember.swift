@@ -16,6 +16,8 @@ protocol WorkingMember: RunMember {
     var work: MemberWork<Work> { get set }
     /// What it does, and with which weights, for its heartbeats.
     var status: (state: String, version: UInt64) { get }
+    /// What it does, for its lane in the run's timeline.
+    var stage: Stage { get }
     /// Does what comes next, and throws what the engine throws.
     /// - Returns: false when there is nothing to do before something happens.
     func nextPiece() async throws -> Bool
@@ -53,6 +55,7 @@ extension WorkingMember {
         while work.end == nil {
             if let failure = work.failure { throw failure }
             guard try await nextPiece() else {
+                work.enter(stage)
                 // Nothing can have happened since the member looked: it has not let go of its actor.
                 await withCheckedContinuation { work.wait($0) }
                 continue

@@ -21,6 +21,7 @@ package actor SupervisedLearner: RunLearner {
     private let logger: Logger
     private let origin: ContinuousClock.Instant = .now
     private var course: RunCourse
+    private var lane = LearnerLane()
     /// The checkpoint to go on from, until it was read.
     private var resuming: Checkpoint?
 
@@ -66,11 +67,18 @@ package actor SupervisedLearner: RunLearner {
         }
         await save()
         await saver?.finish()
+        flushLane(isLast: true)
         return LearnerOutcome(
             end: course.end, version: course.version, checkpoint: checkpoints?.latest(),
             checkpointFailure: await saver?.failure, before: course.before, after: course.after,
             tokens: course.tokens, cost: course.countedCost, uncountedTeachers: [], counters: ExchangeCounters(),
             seconds: now.seconds)
+    }
+
+    private func flushLane(isLast: Bool = false) {
+        lane.flush(now: now, to: recorder, step: course.version, isLast: isLast) {
+            saver?.takeWritten().map { origin.duration(to: $0.lowerBound)..<origin.duration(to: $0.upperBound) } ?? []
+        }
     }
 
     private func train() async throws {
@@ -89,6 +97,7 @@ package actor SupervisedLearner: RunLearner {
             try await step()
             if course.isCheckpointDue { await save() }
             stopInTime()
+            flushLane()
         }
     }
 
@@ -97,8 +106,10 @@ package actor SupervisedLearner: RunLearner {
         let examples = try source.batch(step: course.version)
         let count = examples.reduce(0) { $0 + $1.responseIDs.count }
         let learningRate = course.learningRate
+        lane.enter(.training, now: now)
         let result = try await backend.step(examples, learningRate: learningRate, version: course.version)
         let trained = now
+        lane.enter(.other, now: trained)
         course.trained(in: trained - begun)
         var tokens = course.tokens
         tokens.generated += UInt64(count)
@@ -144,6 +155,8 @@ package actor SupervisedLearner: RunLearner {
     private func evaluate() async throws -> (metrics: EvaluationMetrics, exampleIDs: [Int32])? {
         guard let evaluator else { return nil }
         recorder.activity("evaluating")
+        lane.enter(.evaluation, now: now)
+        defer { lane.enter(.other, now: now) }
         guard
             let evaluation = try await evaluator.evaluate(
                 backend, options.plan, version: course.version, isStopped: { false })
@@ -160,6 +173,8 @@ package actor SupervisedLearner: RunLearner {
     /// Begins to save what the last step left.
     private func save() async {
         guard course.version > 0 else { return }
+        lane.enter(.checkpoint, now: now)
+        defer { lane.enter(.other, now: now) }
         await saver?.save(course.checkpointState(tokenizerFingerprint: backend.tokenizerFingerprint), of: backend)
     }
 }

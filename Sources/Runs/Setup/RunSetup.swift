@@ -40,6 +40,7 @@ struct RunSetup {
         progress: RunProgress,
         logger: Logger
     ) async throws {
+        try TrackerProcess.check(given.telemetry)
         progress.activity("loading the student")
         var configuration = given
         if let studentPath { configuration.student.model = studentPath }
@@ -86,7 +87,8 @@ struct RunSetup {
         let tokenizer = data.tokenizer
         recorder = try FolderRecorder(
             folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
-            decode: { tokenizer.decode($0) }, pieces: { tokenizer.pieces($0) }, logger: logger)
+            decode: { tokenizer.decode($0) }, pieces: { tokenizer.pieces($0) },
+            configuration: configuration, logger: logger)
         let schedule = configuration.training.learningRateSchedule
         var options = RunOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
         options.stepGuard = configuration.training.stepGuard
@@ -129,7 +131,14 @@ struct RunSetup {
         let stopping = StopSignal(isLearner: true) { signal in await learner.stop("stopped by \(signal)") }
         defer { stopping.end() }
         if let activity { progress.activity(activity) }
-        let outcome = try await namingKeys { try await learner.run() }
+        let outcome: LearnerOutcome
+        do {
+            outcome = try await namingKeys { try await learner.run() }
+        } catch {
+            await recorder.finish(nil)
+            throw error
+        }
+        await recorder.finish(outcome.end)
         progress.finish()
         if let failure = outcome.checkpointFailure { logger.warning("the last checkpoint is missing: \(failure)") }
         let stopCode = stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode

@@ -15,6 +15,9 @@ final class WatchBoard: Sendable {
     /// All of the runs, in the order in which they were given.
     var all: [WatchedRun] { runs.withLock { $0 } }
 
+    /// Whether every folder was read once.
+    var isBegun: Bool { runs.withLock { $0.allSatisfy(\.isBegun) } }
+
     func run(_ index: Int) -> WatchedRun? { runs.withLock { $0.indices.contains(index) ? $0[index] : nil } }
 
     func update(_ index: Int, _ change: (inout WatchedRun) -> Void) { runs.withLock { change(&$0[index]) } }

@@ -10,6 +10,7 @@ struct WatchEvents {
     private var points = 0
     private var evaluations = -1
     private var configurationRevision = -1
+    private var stageRevision = -1
 
     init(run index: Int) { self.index = index }
 
@@ -39,6 +40,8 @@ struct WatchEvents {
         ]
         if isAnew || metrics.evaluations.total != evaluations { fields += digest.evaluationFields }
         if configurationRevision != digest.configuration.revision { fields += digest.configurationFields }
+        if digest.stages.revision != stageRevision { fields += digest.stageFields }
+        stageRevision = digest.stages.revision
         (generation, points) = (metrics.generation, metrics.series.lines.count)
         (evaluations, configurationRevision) = (metrics.evaluations.total, digest.configuration.revision)
         return fields

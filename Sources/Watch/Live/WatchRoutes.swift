@@ -9,8 +9,8 @@ struct WatchRoutes: Sendable {
     /// Why the watcher ends; nil while it does not.
     let ending: @Sendable () -> String?
 
-    /// Seconds between two looks at the board.
-    private static let pace = 0.2
+    /// Seconds between two looks at the board, and while the folders are read for the first time.
+    private static let pace = 0.2, firstPace = 0.02
     /// A line now and then tells a page, and what is between, that the connection is alive.
     private static let silence: Duration = .seconds(10)
 
@@ -56,7 +56,7 @@ struct WatchRoutes: Sendable {
                 spoken = .now
             }
             if ending != nil { return }
-            Thread.sleep(forTimeInterval: Self.pace)
+            Thread.sleep(forTimeInterval: board.isBegun ? Self.pace : Self.firstPace)
         }
     }
 }

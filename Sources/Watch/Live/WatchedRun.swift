@@ -35,6 +35,11 @@ struct WatchedRun: Sendable {
     var answerRevision = 0
     /// Whether a process of this machine has the folder as its run's.
     var isHeld = false
+
+    /// Whether its folder, where it has one, was read.
+    var isBegun: Bool {
+        if case .folder = source { digest != nil } else { true }
+    }
 }
 
 extension [WatchSource] {

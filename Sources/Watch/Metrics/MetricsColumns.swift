@@ -1,3 +1,5 @@
+import JSON
+
 /// The members of a line of `metrics.jsonl` that are numbers, each with a place.
 enum MetricsColumns {
     /// What the line counts since the start of the run; never averaged.

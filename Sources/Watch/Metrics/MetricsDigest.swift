@@ -20,7 +20,7 @@ package struct MetricsDigest: Sendable {
 
     /// An evaluation, and where in the run it was.
     struct Evaluation: Sendable {
-        var end: [Double]
+        var end: SIMD4<Double>
         var values: [Double]
     }
 
@@ -33,10 +33,8 @@ package struct MetricsDigest: Sendable {
     private(set) var series: MetricsSeries
     private(set) var evaluations: Thinned<Evaluation>
     private(set) var badSteps = Thinned<BadStep>(limit: 100)
-    /// Generated, trained, discarded, in flight, after the last step; nil without steps.
-    package private(set) var ledger: [Double]?
-    /// Operations of sampling, scoring, training; nil: not counted.
-    private(set) var cost: [Double]?
+    private var lastLedger: SIMD4<Double>?
+    private var lastCost: SIMD3<Double>?
     private(set) var lineCount = 0
     /// Lines that are no steps.
     private(set) var unreadable = 0
@@ -70,6 +68,11 @@ package struct MetricsDigest: Sendable {
         firsts = Array(repeating: nil, count: MetricsColumns.all.count)
         lasts = firsts
     }
+
+    /// Generated, trained, discarded, in flight, after the last step; nil without steps.
+    package var ledger: [Double]? { lastLedger.map { [$0.x, $0.y, $0.z, $0.w] } }
+    /// Operations of sampling, scoring, training; nil: not counted.
+    var cost: [Double]? { lastCost.map { [$0.x, $0.y, $0.z] } }
 
     /// Points of the curves with the same number are of the same lines, but for the last, as long as this is the same.
     var generation: Int { beginnings << 6 | series.linesPerPoint.trailingZeroBitCount }
@@ -113,13 +116,16 @@ package struct MetricsDigest: Sendable {
         lastStep = step
         let stepSeconds = values[MetricsColumns.stepSeconds]
         if stepSeconds.isFinite, stepSeconds > 0 { seconds += stepSeconds }
-        let operations = MetricsColumns.costs.map { values[$0] }
-        let isCounted = operations.allSatisfy(\.isFinite)
-        if isCounted { cost = operations }
+        let cost = MetricsColumns.costs.lowerBound
+        let operations = SIMD3(values[cost], values[cost + 1], values[cost + 2])
+        let sum = operations.x + operations.y + operations.z
+        if sum.isFinite { lastCost = operations }
         let trained = values[MetricsColumns.trained]
-        let end = [step, seconds, trained, isCounted ? operations.reduce(0, +) : .nan]
-        let counts = Array(values[MetricsColumns.generated...MetricsColumns.inFlight])
-        if counts.allSatisfy(\.isFinite) { ledger = counts }
+        let counts = SIMD4(
+            values[MetricsColumns.generated], trained, values[MetricsColumns.discarded],
+            values[MetricsColumns.inFlight])
+        if counts.sum().isFinite { lastLedger = counts }
+        let end = SIMD4(step, seconds, trained, sum.isFinite ? sum : .nan)
         for (place, value) in values.enumerated() where value.isFinite {
             let found = Found(step: step, value: value, isInteger: line.integers >> UInt64(place) & 1 == 1)
             if firsts[place] == nil { firsts[place] = found }
@@ -129,11 +135,11 @@ package struct MetricsDigest: Sendable {
             badSteps.add(BadStep(step: step, reason: RunText.cut(skipped, to: 300)))
         }
         if line.hasTraining || line.skipped != nil {
-            var measured = Array(values[MetricsColumns.firstSeries..<MetricsColumns.firstEvaluation])
-            for place in MetricsColumns.rates where values[place] == 0 {
-                measured[place - MetricsColumns.firstSeries] = .nan
-            }
-            series.add(measured[...], end: end)
+            let places = MetricsColumns.firstSeries..<MetricsColumns.firstEvaluation
+            // Rates of nothing are no rates.
+            var measured = values[places]
+            for place in MetricsColumns.rates where values[place] == 0 { measured[place] = .nan }
+            series.add(measured, end: end)
         }
         if line.hasEvaluation {
             evaluations.add(Evaluation(end: end, values: Array(values[MetricsColumns.firstEvaluation...])))

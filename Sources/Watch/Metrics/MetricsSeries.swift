@@ -8,7 +8,7 @@ struct MetricsSeries: Sendable {
     /// Lines of each point.
     private(set) var lines: [Int] = []
     /// Where the steps of each point end: step, seconds, tokens that were trained on, operations.
-    private(set) var ends: [[Double]] = []
+    private(set) var ends: [SIMD4<Double>] = []
     /// Point for point, a value for each of ``MetricsColumns/series``.
     private var sums: [Double] = []
     private var counts: [Int] = []
@@ -20,13 +20,12 @@ struct MetricsSeries: Sendable {
     init(limit: Int) { self.limit = max(2, limit / 2 * 2) }
 
     /// Takes the next line. Values that are no numbers do not count.
-    mutating func add(_ values: ArraySlice<Double>, end: [Double]) {
+    mutating func add(_ values: ArraySlice<Double>, end: SIMD4<Double>) {
         if lines.isEmpty || lines[lines.count - 1] >= linesPerPoint { open() }
         let point = lines.count - 1
         lines[point] += 1
         ends[point] = end
-        for (index, value) in values.enumerated() where value.isFinite {
-            let place = point * Self.width + index
+        for (place, value) in zip(point * Self.width..<(point + 1) * Self.width, values) where value.isFinite {
             sums[place] += value
             lows[place] = counts[place] == 0 ? value : min(lows[place], value)
             highs[place] = counts[place] == 0 ? value : max(highs[place], value)
@@ -37,7 +36,7 @@ struct MetricsSeries: Sendable {
     private mutating func open() {
         if lines.count == limit { halve() }
         lines.append(0)
-        ends.append([])
+        ends.append(.zero)
         sums += [Double](repeating: 0, count: Self.width)
         counts += [Int](repeating: 0, count: Self.width)
         lows += [Double](repeating: 0, count: Self.width)

@@ -79,7 +79,16 @@ function rowsOf(columns, bars) {
 }
 
 const graphs = [];
-function clearGraphs() { while (graphs.length > 0) graphs.pop().destroy(); }
+/** Draws what comes into sight: a page with all of its curves takes a second, and shows a few of them. */
+const sight = typeof IntersectionObserver !== 'function' ? null : new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) if (isIntersecting) target.dispatchEvent(new Event('sight'));
+}, { rootMargin: '400px 0px' });
+function clearGraphs() {
+  if (sight) sight.disconnect();
+  while (graphs.length > 0) graphs.pop().destroy();
+}
+/** On paper everything is in sight. */
+window.addEventListener('beforeprint', () => { for (const plot of document.querySelectorAll('.plot')) plot.dispatchEvent(new Event('sight')); });
 
 /** Bad steps as lines, restarts as dashed ones. */
 function drawMarks(marks, canvas, area, drawn) {
@@ -136,21 +145,26 @@ function drawChart(place, chart, curves, marks) {
   showLast();
   const hasLibrary = typeof Dygraph === 'function';
   if (hasLibrary) {
-    rows = rowsOf(columns, bars);
     const plot = node('div', { class: 'plot', tabindex: 0, role: 'img',
       'aria-label': `${chart.title}; arrow keys move along it, Escape shows all of it` });
     place.append(plot);
-    graph = new Dygraph(plot, rows, {
-      labels: ['x', ...columns.map((_, index) => `c${index}`)], series: seriesOptions(columns), legend: 'never',
-      customBars: bars, connectSeparatedPoints: true, logscale: view.log, gridLineColor: colour('--line'),
-      axisLineColor: colour('--line'), valueRange: chart.share && !view.log ? [0, 1.04] : null, xRangePad: 4, yRangePad: 6,
-      fillAlpha: 0.18, animatedZooms: false,
-      axes: { x: { axisLabelFormatter: formatX, pixelsPerLabel: 55, axisLabelWidth: 70 }, y: { axisLabelFormatter: figure, axisLabelWidth: 48 } },
-      underlayCallback: (canvas, area, drawn) => drawMarks(marks, canvas, area, drawn),
-      highlightCallback: (event, x, near, row) => at(row),
-      unhighlightCallback: showLast,
-    });
+    const draw = () => {
+      if (graph) return;
+      rows = rowsOf(columns, bars);
+      graph = new Dygraph(plot, rows, {
+        labels: ['x', ...columns.map((_, index) => `c${index}`)], series: seriesOptions(columns), legend: 'never',
+        customBars: bars, connectSeparatedPoints: true, logscale: view.log, gridLineColor: colour('--line'),
+        axisLineColor: colour('--line'), valueRange: chart.share && !view.log ? [0, 1.04] : null, xRangePad: 4, yRangePad: 6,
+        fillAlpha: 0.18, animatedZooms: false,
+        axes: { x: { axisLabelFormatter: formatX, pixelsPerLabel: 55, axisLabelWidth: 70 }, y: { axisLabelFormatter: figure, axisLabelWidth: 48 } },
+        underlayCallback: (canvas, area, drawn) => drawMarks(marks, canvas, area, drawn),
+        highlightCallback: (event, x, near, row) => at(row),
+        unhighlightCallback: showLast,
+      });
+      graphs.push(graph);
+    };
     plot.addEventListener('keydown', (event) => {
+      draw();
       const now = chosen ?? rows.length - 1;
       const to = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: rows.length - 1, PageUp: now - 20,
         PageDown: now + 20 }[event.key];
@@ -161,8 +175,18 @@ function drawChart(place, chart, curves, marks) {
       graph.setSelection(row);
       at(row);
     });
-    plot.addEventListener('blur', () => { graph.clearSelection(); showLast(); });
-    graphs.push(graph);
+    plot.addEventListener('blur', () => {
+      // It comes, too, when the page is drawn anew, and the graph is no more.
+      if (!graphs.includes(graph)) return;
+      graph.clearSelection();
+      showLast();
+    });
+    if (sight) {
+      plot.addEventListener('sight', draw);
+      sight.observe(plot);
+    } else {
+      draw();
+    }
   }
   const numbers = numbersOf(curves, !hasLibrary);
   place.append(numbers.element);

@@ -17,6 +17,7 @@ function mergeRun(run, part) {
   const head = part.head || {};
   Object.assign(run, head, { headNames: Object.keys(head), held: part.held === true });
   if (part.configuration) run.configuration = part.configuration;
+  if (part.spans !== undefined) run.spans = part.spans;
   if (part.evaluations) run.evaluations = part.evaluations;
   if (!part.curves) return;
   const from = part.from, whole = from + list(part.curves.ends.step).length;

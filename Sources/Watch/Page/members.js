@@ -34,11 +34,3 @@ function statusParts(run) {
       : table(['member', 'role', 'tasks', 'leases', 'weights', 'tokens a second', 'silent', 'state'], members.map(memberRow)),
   ];
 }
-
-function showMembers(place, run) {
-  const box = node('div');
-  place.append(box);
-  const refresh = () => { refill(box, statusParts(run)); return true; };
-  refresh();
-  return refresh;
-}

@@ -112,7 +112,7 @@ function drawCharts(grid, charts) {
 /** Each view puts itself into `place`, and returns a function that shows newer numbers, or false where all is to be drawn anew. */
 function showOverview(place, run, redraw) {
   if (connection.live && !run.headNames) {
-    place.append(node('p', null, run.endpoint ? 'The folder of this run is not here; the learner tells who takes part: see Members.' : 'Reading the folder of this run \u2026'));
+    place.append(node('p', null, run.endpoint ? 'The folder of this run is not here; the learner tells who takes part: see Stages.' : 'Reading the folder of this run \u2026'));
     return () => !run.headNames;
   }
   const top = node('div'), grid = node('div', { class: 'charts' }), below = node('div'), facts = node('div');

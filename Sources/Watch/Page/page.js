@@ -3,7 +3,7 @@
 (() => {
   const data = JSON.parse(document.getElementById('data').textContent);
   const runs = list(data.runs);
-  const views = { overview: 'Overview', tokens: 'Tokens', ...(data.live ? { members: 'Members' } : {}), compare: 'Compare' };
+  const views = { overview: 'Overview', tokens: 'Tokens', ...(data.live || runs.some((run) => run.spans) ? { stages: 'Stages' } : {}), compare: 'Compare' };
   const place = document.getElementById('view'), tabs = document.getElementById('tabs');
   let current = 0, shown = 'overview', refresh = () => true;
 
@@ -14,7 +14,7 @@
   };
   const draw = () => {
     if (shown === 'compare') return showCompare(place, runs, redraw);
-    if (shown === 'members') return showMembers(place, runs[current]);
+    if (shown === 'stages') return showStages(place, runs[current], data.live);
     if (shown !== 'tokens') return showOverview(place, runs[current], redraw);
     if (data.live && !runs[current].samples && !runs[current].samples_failure) load();
     return showTokens(place, runs[current], redraw, load);
@@ -54,7 +54,9 @@
     }, Math.max(50, last + 1000 - performance.now()));
   };
   const show = (view) => {
-    shown = Object.hasOwn(views, view) ? view : runs.every((run) => run.endpoint) ? 'members' : 'overview';
+    // Links of older pages say members.
+    const name = view === 'members' ? 'stages' : view;
+    shown = Object.hasOwn(views, name) ? name : runs.every((run) => run.endpoint) ? 'stages' : 'overview';
     redraw();
   };
 

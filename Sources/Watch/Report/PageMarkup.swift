@@ -66,6 +66,7 @@ struct PageMarkup {
         + String(decoding: PackageResources.curves_js, as: UTF8.self)
         + String(decoding: PackageResources.overview_js, as: UTF8.self)
         + String(decoding: PackageResources.tokens_js, as: UTF8.self)
+        + String(decoding: PackageResources.stages_js, as: UTF8.self)
         + String(decoding: PackageResources.members_js, as: UTF8.self)
         + String(decoding: PackageResources.live_js, as: UTF8.self)
         + String(decoding: PackageResources.page_js, as: UTF8.self)

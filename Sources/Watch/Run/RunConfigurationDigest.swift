@@ -53,20 +53,6 @@ package struct RunConfigurationDigest: Sendable {
 
     /// Keys with their values, in the order of the file: `training.steps`, `700`.
     var values: [(key: String, value: String)] {
-        guard let configuration else { return [] }
-        var values: [(key: String, value: String)] = []
-        var path: [String] = []
-        for line in configuration.yaml().split(separator: "\n") {
-            let depth = line.prefix { $0 == " " }.count / 2
-            path = Array(path.prefix(depth))
-            let text = line.drop { $0 == " " }
-            if text.hasSuffix(":") {
-                path.append(String(text.dropLast()))
-            } else if let colon = text.firstRange(of: ": ") {
-                let key = (path + [String(text[..<colon.lowerBound])]).joined(separator: ".")
-                values.append((RunText.cut(key, to: 200), RunText.cut(String(text[colon.upperBound...]), to: 1000)))
-            }
-        }
-        return values
+        (configuration?.values ?? []).map { (RunText.cut($0.key, to: 200), RunText.cut($0.value, to: 1000)) }
     }
 }

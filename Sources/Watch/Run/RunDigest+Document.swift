@@ -6,7 +6,7 @@ extension RunDigest {
     /// of values that other steps have. docs/watching.md has its members.
     package var document: String {
         JSONText.object(
-            headFields + configurationFields + curveFields(from: 0) + evaluationFields + [
+            headFields + configurationFields + curveFields(from: 0) + evaluationFields + stageFields + [
                 ("samples", "[" + sampleList.joined(separator: ",\n") + "]")
             ])
     }
@@ -63,6 +63,8 @@ extension RunDigest {
     }
 
     var evaluationFields: [(name: String, json: String)] { [("evaluations", evaluationObject)] }
+
+    var stageFields: [(name: String, json: String)] { [("spans", stages.json ?? "null")] }
 
     private var evaluationObject: String {
         let evaluations = metrics.evaluations.elements
@@ -127,7 +129,7 @@ extension RunDigest {
     }
 
     /// Steps, seconds, trained tokens and operations of the points, a list each; operations only where they are counted.
-    private static func ends(_ ends: [[Double]]) -> String {
+    private static func ends(_ ends: [SIMD4<Double>]) -> String {
         var fields: [(name: String, json: String)] = []
         for (index, name) in ["step", "seconds", "tokens", "flops"].enumerated() {
             let values = ends.map { $0[index] }

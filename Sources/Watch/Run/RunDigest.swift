@@ -14,6 +14,7 @@ package struct RunDigest: Sendable {
     package private(set) var samples = SampleDigest()
     package private(set) var checkpoints: [Checkpoint] = []
     private(set) var restarts = RestartDigest()
+    private(set) var stages = StageDigest()
     let bounds: Bounds
 
     /// What is kept of one run.
@@ -47,6 +48,7 @@ package struct RunDigest: Sendable {
         metrics = MetricsDigest(of: run, points: bounds.points)
         checkpoints = CheckpointStore(folder: run.checkpoints).list()
         restarts.follow(run)
+        _ = stages.follow(run)
     }
 
     /// Reads what has come since the last look.
@@ -55,6 +57,7 @@ package struct RunDigest: Sendable {
         var hasChanged = metrics.follow(run)
         if samples.follow(run) { hasChanged = true }
         if restarts.follow(run) { hasChanged = true }
+        if stages.follow(run) { hasChanged = true }
         if configuration.follow(run) { hasChanged = true }
         let found = CheckpointStore(folder: run.checkpoints).list()
         if found.map(\.step) != checkpoints.map(\.step) {
@@ -72,6 +75,6 @@ package struct RunDigest: Sendable {
 
     /// What could not be shown, a line each.
     package var notes: [String] {
-        [configuration.note].compactMap(\.self) + metrics.notes + samples.notes + restarts.notes
+        [configuration.note].compactMap(\.self) + metrics.notes + samples.notes + restarts.notes + stages.notes
     }
 }

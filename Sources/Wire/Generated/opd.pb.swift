@@ -714,6 +714,24 @@ package nonisolated struct PBHeartbeat: Sendable {
 
   package var epoch: UInt64 = 0
 
+  /// The sender's clock, in microseconds since a moment of its own; 0: not told.
+  package var sentUs: UInt64 = 0
+
+  /// What added to the sender's clock gives the learner's, and the round trip it was estimated from; a round trip of 0:
+  /// not known.
+  package var clockOffsetUs: Int64 = 0
+
+  package var roundTripUs: UInt64 = 0
+
+  /// What the sender did since the last heartbeat that had spans: for each span its stage, when it began by the
+  /// sender's clock, and how long it took. One list has as many as the other, at most 512. Stages: 1 sampling,
+  /// 2 scoring, 3 waiting for work, 4 waiting for weights, 5 taking weights.
+  package var spanStages: [UInt32] = []
+
+  package var spanStartsUs: [UInt64] = []
+
+  package var spanDurationsUs: [UInt64] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -727,6 +745,11 @@ package nonisolated struct PBHeartbeatReply: Sendable {
   package var epoch: UInt64 = 0
 
   package var version: UInt64 = 0
+
+  /// sent_us of the heartbeat, and the learner's clock when it was answered; 0: not told.
+  package var sentUs: UInt64 = 0
+
+  package var clockUs: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2075,7 +2098,7 @@ nonisolated extension PBReject: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
 
 nonisolated extension PBHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Heartbeat"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}lease_ids\0\u{1}tokens\0\u{3}tokens_per_second\0\u{1}version\0\u{1}epoch\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}lease_ids\0\u{1}tokens\0\u{3}tokens_per_second\0\u{1}version\0\u{1}epoch\0\u{3}sent_us\0\u{3}clock_offset_us\0\u{3}round_trip_us\0\u{3}span_stages\0\u{3}span_starts_us\0\u{3}span_durations_us\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2089,6 +2112,12 @@ nonisolated extension PBHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.tokensPerSecond) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
       case 6: try { try decoder.decodeSingularFixed64Field(value: &self.epoch) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.sentUs) }()
+      case 8: try { try decoder.decodeSingularSInt64Field(value: &self.clockOffsetUs) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.roundTripUs) }()
+      case 10: try { try decoder.decodeRepeatedUInt32Field(value: &self.spanStages) }()
+      case 11: try { try decoder.decodeRepeatedUInt64Field(value: &self.spanStartsUs) }()
+      case 12: try { try decoder.decodeRepeatedUInt64Field(value: &self.spanDurationsUs) }()
       default: break
       }
     }
@@ -2113,6 +2142,24 @@ nonisolated extension PBHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._Message
     if self.epoch != 0 {
       try visitor.visitSingularFixed64Field(value: self.epoch, fieldNumber: 6)
     }
+    if self.sentUs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sentUs, fieldNumber: 7)
+    }
+    if self.clockOffsetUs != 0 {
+      try visitor.visitSingularSInt64Field(value: self.clockOffsetUs, fieldNumber: 8)
+    }
+    if self.roundTripUs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.roundTripUs, fieldNumber: 9)
+    }
+    if !self.spanStages.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.spanStages, fieldNumber: 10)
+    }
+    if !self.spanStartsUs.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.spanStartsUs, fieldNumber: 11)
+    }
+    if !self.spanDurationsUs.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.spanDurationsUs, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2123,6 +2170,12 @@ nonisolated extension PBHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.tokensPerSecond != rhs.tokensPerSecond {return false}
     if lhs.version != rhs.version {return false}
     if lhs.epoch != rhs.epoch {return false}
+    if lhs.sentUs != rhs.sentUs {return false}
+    if lhs.clockOffsetUs != rhs.clockOffsetUs {return false}
+    if lhs.roundTripUs != rhs.roundTripUs {return false}
+    if lhs.spanStages != rhs.spanStages {return false}
+    if lhs.spanStartsUs != rhs.spanStartsUs {return false}
+    if lhs.spanDurationsUs != rhs.spanDurationsUs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2130,7 +2183,7 @@ nonisolated extension PBHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension PBHeartbeatReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".HeartbeatReply"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epoch\0\u{1}version\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epoch\0\u{1}version\0\u{3}sent_us\0\u{3}clock_us\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2140,6 +2193,8 @@ nonisolated extension PBHeartbeatReply: SwiftProtobuf.Message, SwiftProtobuf._Me
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularFixed64Field(value: &self.epoch) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.sentUs) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.clockUs) }()
       default: break
       }
     }
@@ -2152,12 +2207,20 @@ nonisolated extension PBHeartbeatReply: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.version != 0 {
       try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 2)
     }
+    if self.sentUs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sentUs, fieldNumber: 3)
+    }
+    if self.clockUs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.clockUs, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBHeartbeatReply, rhs: PBHeartbeatReply) -> Bool {
     if lhs.epoch != rhs.epoch {return false}
     if lhs.version != rhs.version {return false}
+    if lhs.sentUs != rhs.sentUs {return false}
+    if lhs.clockUs != rhs.clockUs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -162,6 +162,12 @@ package struct Heartbeat: Sendable, Equatable {
     package var leaseIDs: [UInt64]
     /// Epoch of the learner it believes to talk to.
     package var epoch: UInt64
+    /// The member's clock when it was sent, in microseconds since a moment of its own; 0: not told.
+    package var sentAt: UInt64 = 0
+    /// Nil while the member has not seen a round trip.
+    package var alignment: ClockAlignment?
+    /// What the member did since the last that were sent, by its own clock, at most `StageSpan.most`.
+    package var spans: [StageSpan] = []
 
     package init(status: MemberStatus, leaseIDs: [UInt64] = [], epoch: UInt64) {
         self.status = status
@@ -175,6 +181,10 @@ package struct HeartbeatReply: Sendable, Equatable {
     package var epoch: UInt64
     /// Newest weight version.
     package var version: UInt64
+    /// When the heartbeat was sent, by the member's clock, and the learner's clock when it was answered, in
+    /// microseconds; 0: not told.
+    package var sentAt: UInt64 = 0
+    package var clock: UInt64 = 0
 
     package init(epoch: UInt64, version: UInt64) {
         self.epoch = epoch

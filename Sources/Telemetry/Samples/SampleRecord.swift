@@ -53,16 +53,3 @@ package struct SampleRecord: Sendable, Equatable {
         ] + extra + (judged ?? [])
     }
 }
-
-/// Writes `samples.jsonl`.
-package final class SamplesWriter: Sendable {
-    private let file: JSONLinesFile
-
-    /// See ``MetricsWriter/init(folder:resumingAfter:)``.
-    package init(folder: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
-        file = try JSONLinesFile(path: "\(folder)/samples.jsonl", resumingAfter: lastStep)
-    }
-
-    /// Appends a response; throws when the disk is full, which a run survives.
-    package func append(_ record: SampleRecord) throws(TelemetryError) { try file.append(record.jsonLine) }
-}

@@ -79,6 +79,8 @@ package struct ObjectScanner {
         let start = position + 1
         var index = start
         while index < bytes.count {
+            index += plainCount(from: index)
+            guard index < bytes.count else { break }
             let byte = bytes[index]
             if byte == UInt8(ascii: "\"") {
                 position = index + 1
@@ -89,6 +91,24 @@ package struct ObjectScanner {
         }
         fail()
         return nil
+    }
+
+    /// How many bytes from here on, of those looked at eight at a time, are neither quotes, backslashes nor control
+    /// characters.
+    private func plainCount(from start: Int) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        var index = start
+        while index + 8 <= bytes.count {
+            let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let quote = word ^ ones &* 0x22, backslash = word ^ ones &* 0x5c
+            // The lowest bit that is set is of the first such byte; those above it may be of others.
+            let found =
+                ((quote &- ones) & ~quote | (backslash &- ones) & ~backslash | (word &- ones &* 0x20) & ~word)
+                & ones &* 0x80
+            if found != 0 { return index - start + found.trailingZeroBitCount / 8 }
+            index += 8
+        }
+        return index - start
     }
 
     /// A number, or nil for null; anything else is wrong.
@@ -146,6 +166,14 @@ package struct ObjectScanner {
             literal("null")
             return nil
         }
+    }
+
+    /// Passes over a value of any kind.
+    /// - Returns: its bytes as they stand.
+    package mutating func raw() -> UnsafeRawBufferPointer {
+        let start = position
+        skip()
+        return UnsafeRawBufferPointer(rebasing: bytes[start..<max(start, min(position, bytes.count))])
     }
 
     /// Passes over a value of any kind; of arrays and objects only strings and brackets are looked at.
@@ -252,7 +280,7 @@ package struct ObjectScanner {
 
 extension UnsafeRawBufferPointer {
     /// Whether these are the bytes of a text.
-    func isEqual(_ text: StaticString) -> Bool {
+    package func isEqual(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
         guard let baseAddress else { return true }
         return memcmp(baseAddress, text.utf8Start, count) == 0

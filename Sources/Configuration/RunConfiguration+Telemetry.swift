@@ -1,0 +1,23 @@
+extension RunConfiguration {
+    /// What a run tells of itself.
+    package struct Telemetry: Sendable, Equatable {
+        /// Most megabytes of `samples.jsonl`.
+        package var samplesMegabytes = 256
+        /// Whether the run writes TensorBoard's event files, too.
+        package var tensorboard = false
+        /// The project of Weights & Biases, or of trackio, and the experiment of MLflow, that gets the run's numbers;
+        /// nil: none.
+        package var wandb: String?
+        package var trackio: String?
+        package var mlflow: String?
+        /// The Python that has their clients.
+        package var python = "python3"
+        package init() {}
+
+        /// The clients that get the run's numbers, by the names of their Python packages, and where in them.
+        package var trackers: [(client: String, place: String)] {
+            [("wandb", wandb), ("trackio", trackio), ("mlflow", mlflow)]
+                .compactMap { client, place in place.map { (client, $0) } }
+        }
+    }
+}
