@@ -7,6 +7,10 @@ struct Member: Sendable {
     let role: Role
     /// Teachers of the run that it holds.
     let teachers: [String]
+    /// What it can fetch of weights, as its hello told.
+    let weightRevision: UInt32
+    /// The version of which it has asked for chunks last; nil: it never has.
+    fileprivate(set) var fetchedVersion: UInt64?
     /// Tasks it wants to hold at once. The last group granted may exceed it.
     fileprivate(set) var window = 0
     /// Leases that it holds.
@@ -25,11 +29,14 @@ struct Member: Sendable {
     /// What it told last; nil until its first heartbeat.
     fileprivate(set) var status: MemberStatus?
 
-    init(peer: PeerID, name: String, role: Role, teachers: [String], now: Duration) {
+    init(
+        peer: PeerID, name: String, role: Role, teachers: [String], weightRevision: UInt32 = 0, now: Duration
+    ) {
         self.peer = peer
         self.name = name
         self.role = role
         self.teachers = teachers
+        self.weightRevision = weightRevision
         lastSign = now
     }
 
@@ -79,6 +86,9 @@ struct MemberTable: Sendable {
     mutating func setWindow(_ window: Int, of peer: PeerID) { change(peer) { $0.window = window } }
 
     mutating func setStatus(_ status: MemberStatus, of peer: PeerID) { change(peer) { $0.status = status } }
+
+    /// The member has asked for chunks of a version.
+    mutating func noteFetch(of version: UInt64, by peer: PeerID) { change(peer) { $0.fetchedVersion = version } }
 
     mutating func setUnreachable(_ peer: PeerID) { change(peer) { $0.reachable = false } }
 
