@@ -44,6 +44,7 @@ let package = Package(
         .target(name: "CCurl"),
         .systemLibrary(name: "CZeroMQ"),
         .systemLibrary(name: "CPCRE2"),
+        .systemLibrary(name: "CZstandard"),
 
         // Lower floors know nothing of upper ones.
         module("Hashing", []),
@@ -88,6 +89,7 @@ let package = Package(
         module(
             "Engines", ["Wire", "Distillation", "Tokens", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
         module("StudentWeights", ["Engines", "Models", "Wire"]),
+        module("WeightDifferences", ["Wire", "Files", "Wording", "CPlatform", "CZstandard"]),
         module(
             "NativeEngine",
             [
@@ -109,8 +111,8 @@ let package = Package(
         module(
             "Pipeline",
             [
-                "Exchange", "Transport", "Engines", "RunFiles", "Wire", "Distillation", "Tokenizers", "Locking",
-                "Tokens", "Wording", "Files", logging,
+                "Exchange", "Transport", "Engines", "WeightDifferences", "RunFiles", "Wire", "Distillation",
+                "Tokenizers", "Locking", "Tokens", "Wording", "Files", logging,
             ]),
         module(
             "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
@@ -118,7 +120,8 @@ let package = Package(
             name: "Runs",
             dependencies: [
                 "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Exchange", "Transport",
-                "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation", "Tokenizers",
+                "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation",
+                "Tokenizers",
                 "Templates", "Tokens",
                 "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging,
             ], resources: [.embedInCode("Trackers/trackers.py")], swiftSettings: swiftSettings),
@@ -155,6 +158,7 @@ let package = Package(
         tests("Distillation", ["Randomness", "TestSupport"]),
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation", "TestSupport"]),
+        tests("WeightDifferences", ["Wire", "Files", "TestSupport"]),
         tests("Telemetry", ["Distillation", "JSON", "TestSupport", logging]),
         tests("Configuration", ["Distillation", "JSON", "Telemetry", "TestSupport"]),
         tests("Exchange", ["Wire", "Distillation", "Randomness", "TestSupport"]),
@@ -185,7 +189,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Templates", "Configuration", "Distillation", "Exchange",
-                "PageServer", "Pipeline", "RunFiles", "ServerEngine", "TorchEngine", "Watch",
+                "PageServer", "Pipeline", "RunFiles", "ServerEngine", "TorchEngine", "Watch", "WeightDifferences",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(

@@ -32,6 +32,38 @@ def compact(value):
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+# difference: Sources/WeightDifferences/WeightDifference.swift has the format, Fuzz/Targets/Differences.swift the base.
+def frame(content):
+    """A zstd frame of one block that is not compressed."""
+    return struct.pack("<IBB", 0xFD2FB528, 0x20, len(content)) + struct.pack("<I", len(content) << 3 | 1)[:3] + content
+
+
+def moved(base, place, width, way):
+    """Moves an element by that many places in the order of its type's values."""
+    sign = 1 << (8 * width - 1)
+    bits = int.from_bytes(base[place : place + width], "little")
+    bits = (bits ^ (2 * sign - 1 if bits & sign else sign)) + way
+    base[place : place + width] = (bits ^ (sign if bits & sign else 2 * sign - 1)).to_bytes(width, "little")
+
+
+old = bytearray(number * 37 & 0xFF for number in range(96))
+new = bytearray(old)
+for place, width, way in [(6, 2, 1), (14, 2, -1), (72, 4, 300)]:
+    moved(new, place, width, way)
+table, streams = b"", b""
+for start, end, listed in [
+    (0, 40, [b"\3\3", b"\2\1", b""]),
+    (40, 64, []),
+    (64, 88, [b"\2", b"\x58", b"\2", b"", b""]),
+    (88, 96, []),
+]:
+    parts = [frame(part) if part else part for part in listed]
+    table += struct.pack("<II", zlib.crc32(new[start:end]), len(listed[0]) if listed else 0)
+    if listed:
+        table += struct.pack("<I", len(listed[0])) + b"".join(struct.pack("<I", len(part)) for part in parts)
+    streams += b"".join(parts)
+put("difference", "small", b"OPDDIFF1" + struct.pack("<QQQII", 6, 7, 96, zlib.crc32(old), len(table)) + table + streams)
+
 # wire: a mode byte, the header with its length, array frames with theirs (Fuzz/Targets/Wire.swift).
 golden = read("Tests/WireTests/Golden.swift").decode()
 golden = re.search(r'"""\n(.*?)"""', golden, re.DOTALL).group(1).replace("\\\n", "").replace(" " * 8, "")

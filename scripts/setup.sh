@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs what the build needs and does not find: libzmq, oneDNN, PCRE2, libcurl, git and pip.
+# Installs what the build needs and does not find: libzmq, oneDNN, PCRE2, libcurl, zstd, git and pip.
 # Does nothing, and needs no rights and no network, when all of it is there.
 set -euo pipefail
 
@@ -14,6 +14,7 @@ have_header oneapi/dnnl/dnnl.h || missing+=(libdnnl-dev)
 echo '#define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>' | ${CC:-clang} -E -x c - >/dev/null 2>&1 || missing+=(libpcre2-dev)
 have_header curl/curl.h || missing+=(libcurl4-openssl-dev)
+have_header zstd.h || missing+=(libzstd-dev)
 command -v git >/dev/null || missing+=(git ca-certificates)
 if ! command -v python3 >/dev/null || ! python3 -m pip --version >/dev/null 2>&1; then missing+=(python3-pip); fi
 

@@ -254,6 +254,9 @@ package enum ConfigurationSchema {
             .number("pipeline.heartbeat_s", \.pipeline.heartbeatSeconds, 0.05...3_600, "seconds between signs of life"),
             .integer("pipeline.slots", \.pipeline.slots, 1...65_536, "sequences that a rollout worker samples at once"),
             .integer("pipeline.threads", \.pipeline.threads, 0...1_024, "compute threads of a process; 0: one a core"),
+            .choice(
+                "pipeline.weight_differences", \.pipeline.weightDifferences,
+                "auto: workers on other machines are sent what has changed in the weights, where that is less"),
             .flag(
                 "pipeline.allow_plaintext", \.pipeline.allowPlaintext,
                 "permits an endpoint beyond loopback without encryption"),

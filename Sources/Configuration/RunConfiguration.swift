@@ -176,8 +176,13 @@ package struct RunConfiguration: Sendable, Equatable {
         package var slots = 64
         /// Compute threads a process; 0: as many as there are cores.
         package var threads = 0
+        /// Whether workers on other machines are sent what has changed in the weights, where that is less.
+        package var weightDifferences = WeightDifferences.auto
         /// Permits an endpoint beyond loopback without encryption.
         package var allowPlaintext = false
+
+        package enum WeightDifferences: String, Sendable, CaseIterable { case auto, off }
+
         package init() {}
     }
 

@@ -36,6 +36,24 @@ package struct StepMetrics: Sendable, Equatable, Codable {
     }
 }
 
+/// What a version of the weights has otherwise than the one before it.
+package struct WeightMetrics: Sendable, Equatable, Codable {
+    /// Bytes of a whole version, and of the difference.
+    package var snapshotBytes: Int
+    package var differenceBytes: Int
+    /// Share of the weights whose bits have changed.
+    package var density: Double
+    /// Seconds that it took to make.
+    package var seconds: Double
+
+    package init(snapshotBytes: Int, differenceBytes: Int, density: Double, seconds: Double) {
+        self.snapshotBytes = snapshotBytes
+        self.differenceBytes = differenceBytes
+        self.density = density
+        self.seconds = seconds
+    }
+}
+
 /// What a training step saw and did.
 package struct TrainingMetrics: Sendable, Equatable, Codable {
     package var loss: Double
@@ -183,6 +201,9 @@ package struct TimingMetrics: Sendable, Equatable, Codable {
     package var trainSeconds: Double
     /// Seconds from the end of the previous step to the end of this one.
     package var stepSeconds: Double
+    /// The newest difference of weights that was made when the step ended, mostly that which leads to the version before;
+    /// nil where none was.
+    package var weights: WeightMetrics?
 
     package init(
         samplingTokensPerSecond: Double = 0, scoringTokensPerSecond: Double = 0, trainingTokensPerSecond: Double = 0,

@@ -55,6 +55,7 @@ extension Exchange {
             remove(peer)
             return [left]
         case .weightsRequest(let request):
+            members.noteFetch(of: min(request.version, version), by: peer)
             return [.serveWeights(request, to: peer)]
         default: return []  // No other is a member's, but for the two that strangers send too, see above.
         }
@@ -139,7 +140,10 @@ extension Exchange {
         }
         // A peer may claim any number of teachers: those of the run are enough to remember.
         let teachers = Set(hello.teachers).intersection(known(hello.role)).sorted()
-        members.add(Member(peer: peer, name: hello.name, role: hello.role, teachers: teachers, now: now))
+        members.add(
+            Member(
+                peer: peer, name: hello.name, role: hello.role, teachers: teachers,
+                weightRevision: hello.weightRevision, now: now))
         if hello.role == .scorer { for teacher in teachers { noteTokens(of: teacher, hello) } }
         if let cost = hello.teacher?.forwardCost {
             for teacher in teachers where teacherCosts[teacher] == nil { teacherCosts[teacher] = cost }

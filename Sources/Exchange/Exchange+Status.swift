@@ -34,6 +34,15 @@ extension Exchange {
         members.byName.filter { $0.role == role }.map(\.peer)
     }
 
+    /// Rollout workers to whom differences of weights are of use: they can apply them, and have lately fetched chunks. One
+    /// that shares the learner's memory never does.
+    package var differenceTakers: Set<PeerID> {
+        let takers = members.all.filter { member in
+            member.weightRevision > 0 && member.fetchedVersion.map { version - min($0, version) <= 8 } ?? false
+        }
+        return Set(takers.map(\.peer))
+    }
+
     /// What members have told that a forward pass of the teacher with this name costs; nil: none has.
     package func forwardCost(ofTeacher name: String) -> PassCost? { teacherCosts[name] }
 

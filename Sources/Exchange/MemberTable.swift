@@ -7,6 +7,10 @@ struct Member: Sendable {
     let role: Role
     /// Teachers of the run that it holds.
     let teachers: [String]
+    /// What it can fetch of weights, as its hello told.
+    let weightRevision: UInt32
+    /// The version of which it has asked for chunks last; nil: it never has.
+    fileprivate(set) var fetchedVersion: UInt64?
     /// Tasks it wants to hold at once. The last group granted may exceed it.
     fileprivate(set) var window = 0
     /// Leases that it holds.
@@ -27,11 +31,14 @@ struct Member: Sendable {
     /// How its clock goes beside the learner's, as it told last; nil: not known.
     fileprivate(set) var alignment: ClockAlignment?
 
-    init(peer: PeerID, name: String, role: Role, teachers: [String], now: Duration) {
+    init(
+        peer: PeerID, name: String, role: Role, teachers: [String], weightRevision: UInt32 = 0, now: Duration
+    ) {
         self.peer = peer
         self.name = name
         self.role = role
         self.teachers = teachers
+        self.weightRevision = weightRevision
         lastSign = now
     }
 
@@ -85,6 +92,9 @@ struct MemberTable: Sendable {
     mutating func setAlignment(_ alignment: ClockAlignment, of peer: PeerID) {
         change(peer) { $0.alignment = alignment }
     }
+
+    /// The member has asked for chunks of a version.
+    mutating func noteFetch(of version: UInt64, by peer: PeerID) { change(peer) { $0.fetchedVersion = version } }
 
     mutating func setUnreachable(_ peer: PeerID) { change(peer) { $0.reachable = false } }
 

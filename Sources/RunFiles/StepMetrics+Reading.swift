@@ -13,6 +13,17 @@ extension StepMetrics: RunRecord {
     }
 }
 
+extension WeightMetrics {
+    /// The figures of a difference; nil in a line of a run that made none.
+    fileprivate init?(_ fields: JSONFields) throws(JSONFieldError) {
+        guard fields.has("weight_difference_bytes") else { return nil }
+        self.init(
+            snapshotBytes: try fields.integer("weight_bytes"),
+            differenceBytes: try fields.integer("weight_difference_bytes"),
+            density: try fields.double("weight_density"), seconds: try fields.double("weight_difference_s"))
+    }
+}
+
 extension TrainingMetrics {
     /// The figures of a training step; nil in a line of no training.
     fileprivate init?(_ fields: JSONFields) throws(JSONFieldError) {
@@ -87,5 +98,6 @@ extension TimingMetrics {
             waitScoresSeconds: try fields.double("wait_scores_s"),
             waitEvaluationSeconds: try fields.double("wait_evaluation_s"),
             trainSeconds: try fields.double("train_s"), stepSeconds: try fields.double("step_s"))
+        weights = try WeightMetrics(fields)
     }
 }

@@ -59,6 +59,14 @@ extension StepMetrics {
         if let reward = training?.rewardMean {
             fields += [("reward_mean", JSONText.number(reward)), ("pass_rate", field(training?.passRate))]
         }
+        if let weights = timing.weights {
+            fields += [
+                ("weight_bytes", String(weights.snapshotBytes)),
+                ("weight_difference_bytes", String(weights.differenceBytes)),
+                ("weight_density", JSONText.number(weights.density)),
+                ("weight_difference_s", JSONText.number(weights.seconds)),
+            ]
+        }
         if let skipped { fields.append(("skipped", JSONText.string(skipped))) }
         if let evaluation {
             fields += [

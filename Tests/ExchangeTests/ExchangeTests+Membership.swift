@@ -255,3 +255,31 @@ extension ExchangeTests {
         #expect(rollouts(regranted, PeerID("worker-1b")).map(\.id) == tasks.map(\.id))
     }
 }
+
+extension ExchangeTests {
+    /// Differences are made for those that can apply them and fetch weights over the wire, as long as they do.
+    @Test func whoFetchesChunksTakesDifferences() {
+        var exchange = exchange(version: 20)
+        func join(_ peer: PeerID, revision: UInt32) {
+            let hello = Hello(
+                role: .rollout, name: "\(peer)", tokenizerFingerprint: "t", processID: 1, weightRevision: revision)
+            _ = exchange.receive(.hello(hello), from: peer, now: .zero)
+        }
+        let new = PeerID("new"), old = PeerID("old"), near = PeerID("near")
+        join(new, revision: 1)
+        join(old, revision: 0)
+        join(near, revision: 1)
+        #expect(exchange.differenceTakers.isEmpty)
+        func ask(_ peer: PeerID, _ version: UInt64) {
+            let request = WeightsRequest(version: version, firstChunk: 0, credit: 1)
+            _ = exchange.receive(.weightsRequest(request), from: peer, now: .zero)
+        }
+        ask(old, 20)
+        ask(new, 11)
+        #expect(exchange.differenceTakers.isEmpty)
+        for version in [12, 20, .max] as [UInt64] {
+            ask(new, version)
+            #expect(exchange.differenceTakers == [new])
+        }
+    }
+}

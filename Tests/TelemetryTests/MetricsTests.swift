@@ -51,6 +51,7 @@ import Testing
         judged.training?.rewardMean = 0.25
         judged.training?.passRate = 0.125
         judged.training?.clampFraction = 0
+        judged.timing.weights = WeightMetrics(snapshotBytes: 4000, differenceBytes: 40, density: 0.01, seconds: 0.5)
         judged.cost = RunCost(sampling: 1e12, scoring: 0, training: 3e12)
         judged.evaluation = EvaluationMetrics([])
         judged.evaluation?.passRate = 0.5
@@ -58,6 +59,8 @@ import Testing
         judged.evaluation?.teacherPassRate = 0.875
         judged.evaluation?.teacherKL = nil
         let written = try object(judged)
+        #expect(plain["weight_density"] == nil && written["weight_density"] as? Double == 0.01)
+        #expect(written["weight_bytes"] as? Int == 4000 && written["weight_difference_bytes"] as? Int == 40)
         #expect(written["teacher_kl"] is NSNull && written["eval_teacher_kl"] is NSNull)
         for (key, value) in [
             ("reward_mean", 0.25), ("pass_rate", 0.125), ("clamp_fraction", 0), ("sampling_flops", 1e12),

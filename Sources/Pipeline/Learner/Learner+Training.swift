@@ -80,9 +80,9 @@ extension Learner {
 
     private func endLine(training: TrainingMetrics?, skipped: String?) {
         bookTime()
-        course.endLine(
-            training: training, skipped: skipped,
-            timing: clock.lap(now: now, ledger: exchange.ledger, batchTokens: training?.batchTokens ?? 0))
+        var timing = clock.lap(now: now, ledger: exchange.ledger, batchTokens: training?.batchTokens ?? 0)
+        timing.weights = publisher.newestDifference
+        course.endLine(training: training, skipped: skipped, timing: timing)
     }
 
     /// Opens the evaluation of the present weights, where workers have them.
@@ -105,10 +105,21 @@ extension Learner {
             return place
         }
         announcing = Task {
-            let announcement = await onThread("opd-checksums") { publisher.announce(place) }
-            perform(exchange.peers(.rollout).map { .send(.weightsAnnounce(announcement), to: $0) })
+            awaitingDifference = publisher.makesDifferences ? exchange.differenceTakers : []
+            let keepsBase = !awaitingDifference.isEmpty
+            let announcement = await onThread("opd-checksums") { publisher.announce(place, keepsBase: keepsBase) }
+            announce(announcement) { !awaitingDifference.contains($0) }
+            guard keepsBase else { return }
+            let complete = await onThread("opd-difference") { publisher.addDifference() }
+            let takers = awaitingDifference
+            awaitingDifference = []
+            if let complete { announce(complete) { takers.contains($0) } }
         }
         perform(exchange.grantWork(now: now))
+    }
+
+    private func announce(_ announcement: WeightsAnnounce, to isMeant: (PeerID) -> Bool) {
+        perform(exchange.peers(.rollout).filter(isMeant).map { .send(.weightsAnnounce(announcement), to: $0) })
     }
 
     /// Waits until the newest weights are announced.

@@ -32,6 +32,8 @@ package actor Learner: RunLearner {
     var resuming: Checkpoint?
     /// The announcement of weights that are written: versions are announced one after the other.
     var announcing: Task<Void, Never>?
+    /// Who hears of the newest weights when the difference that leads to them is made.
+    var awaitingDifference: Set<PeerID> = []
     private let origin: ContinuousClock.Instant
     private var waiters = Waiters()
     private(set) var failure: LearnerError?
@@ -168,7 +170,9 @@ package actor Learner: RunLearner {
             switch action {
             case .send(let message, let peer): send(message, peer)
             case .announceWeights(let peer):
-                if let announcement = publisher.announcement { send(.weightsAnnounce(announcement), peer) }
+                if !awaitingDifference.contains(peer), let announcement = publisher.announcement {
+                    send(.weightsAnnounce(announcement), peer)
+                }
             case .serveWeights(let request, let peer):
                 for message in publisher.replies(to: request) { send(message, peer) }
             case .note(let note): log(note)

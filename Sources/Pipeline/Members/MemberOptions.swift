@@ -14,6 +14,8 @@ package struct MemberOptions: Sendable {
     package var processID: UInt64
     /// What a learner that does not have its files needs to know of the teacher that a scorer holds.
     package var teacher: ModelDescription?
+    /// Whether a rollout worker on another machine takes differences of weights, for which it keeps a version of them.
+    package var takesDifferences = true
 
     package init(
         name: String, incarnation: UInt64 = .random(in: 1 ... .max), patience: Duration = .seconds(60),

@@ -47,7 +47,9 @@ struct MemberWork<Work: LeasedWork>: Sendable {
             tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, processID: options.processID,
             teacher: teacher, isReproducible: backend.isReproducible,
             samplingRevision: role == .rollout ? SamplingSettings.newestRevision : 0,
-            addedTokens: options.teacher?.addedTokenTexts ?? [], mostTopTokens: UInt32(clamping: mostTopTokens))
+            addedTokens: options.teacher?.addedTokenTexts ?? [], mostTopTokens: UInt32(clamping: mostTopTokens),
+            weightRevision: role == .rollout && teachers.isEmpty && options.takesDifferences
+                ? WeightsAnnounce.newestRevision : 0)
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
 

@@ -23,6 +23,7 @@ package actor RolloutWorker: WorkingMember {
     private var fetcher: WeightFetcher
     private var fetching: Task<Void, Never>?
     private var fetchFailures = 0
+    private let fetchOptions: WeightFetchMachine.Options
 
     /// - Parameter teachers: names under which prompts ask for the teacher that it holds; none: it holds the student.
     package init(
@@ -35,7 +36,8 @@ package actor RolloutWorker: WorkingMember {
         work = MemberWork(
             options, role: .rollout, backend: backend, teachers: teachers,
             window: max(backend.slots, 1), transport: transport, logger: logger)
-        fetcher = Self.makeFetcher(transport, backend, logger)
+        fetchOptions = WeightFetchMachine.Options(takesDifferences: options.takesDifferences)
+        fetcher = Self.makeFetcher(transport, backend, fetchOptions, logger)
     }
 
     package func run() async throws -> MemberEnd {
@@ -148,9 +150,10 @@ package actor RolloutWorker: WorkingMember {
     // MARK: Weights
 
     private static func makeFetcher(
-        _ transport: any Transport, _ backend: any RolloutBackend, _ logger: Logger
+        _ transport: any Transport, _ backend: any RolloutBackend, _ options: WeightFetchMachine.Options,
+        _ logger: Logger
     ) -> WeightFetcher {
-        WeightFetcher(expectedByteCount: backend.weightByteCount, logger: logger) { request in
+        WeightFetcher(expectedByteCount: backend.weightByteCount, options: options, logger: logger) { request in
             do {
                 try transport.send(.weightsRequest(request))
             } catch {
@@ -169,7 +172,7 @@ package actor RolloutWorker: WorkingMember {
             nextWeights = nil
             let old = fetcher
             Task { await old.stop() }
-            fetcher = Self.makeFetcher(work.transport, backend, work.logger)
+            fetcher = Self.makeFetcher(work.transport, backend, fetchOptions, work.logger)
             followFetcher()
         default: break
         }

@@ -3,13 +3,14 @@ import Files
 import Foundation
 import Locking
 import Logging
+import WeightDifferences
 import Wire
 import Wording
 
 /// A complete weight version.
 package struct FetchedWeights: Sendable {
     /// The way by which they came.
-    package enum Source: String, Sendable { case sharedMemory, chunks }
+    package enum Source: String, Sendable { case sharedMemory, chunks, differences }
 
     package var version: UInt64
     package var bytes: WeightBytes
@@ -47,6 +48,9 @@ package actor WeightFetcher {
     private var machine: WeightFetchMachine
     private var assembly: WeightAssembly?
     private var mapped: WeightBytes?
+    /// The version that is kept, to apply differences to.
+    private var held: (announce: WeightsAnnounce, bytes: WeightBytes)?
+    private let keepsVersions: Bool
     private var timer: Task<Void, Never>?
     private var stopped = false
 
@@ -63,6 +67,7 @@ package actor WeightFetcher {
         self.directory = directory
         self.logger = logger
         self.send = send
+        keepsVersions = options.takesDifferences
         machine = WeightFetchMachine(hostID: hostID, options: options)
         (outcomes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -83,7 +88,8 @@ package actor WeightFetcher {
     package func receive(_ chunk: WeightsChunk) {
         guard let assembly, assembly.announce.version == chunk.version, assembly.fits(chunk) else { return }
         let intact = chunk.payload.withUnsafeBytes { crc32($0) } == chunk.checksum
-        handle(.chunk(version: chunk.version, index: chunk.index, intact: intact), chunk: chunk)
+        handle(
+            .chunk(version: chunk.version, base: chunk.baseVersion, index: chunk.index, intact: intact), chunk: chunk)
     }
 
     /// Gives up whatever is under way and ends `outcomes`.
@@ -92,6 +98,7 @@ package actor WeightFetcher {
         timer?.cancel()
         assembly = nil
         mapped = nil
+        held = nil
         continuation.finish()
     }
 
@@ -104,10 +111,10 @@ package actor WeightFetcher {
     private func perform(_ action: WeightFetchMachine.Action, _ chunk: WeightsChunk?) {
         switch action {
         case .openSharedMemory(let announce): open(announce)
-        case .allocate(let announce): assembly = WeightAssembly(announce)
+        case .allocate(let announce, let base): allocate(announce, base)
         case .store: if let chunk { assembly?.store(chunk) }
         case .request(let request): send(request)
-        case .verify(let announce): verify(announce)
+        case .verify(let announce, let base): verify(announce, base)
         case .deliver(let announce): deliver(announce)
         case .discard:
             assembly = nil
@@ -118,9 +125,21 @@ package actor WeightFetcher {
         }
     }
 
+    private func allocate(_ announce: WeightsAnnounce, _ base: UInt64?) {
+        guard let base, let transfer = WeightTransfer(to: announce, from: base) else {
+            // Nothing leads on from it, and its memory is as much as the snapshot's.
+            held = nil
+            assembly = WeightAssembly(WeightTransfer(snapshotOf: announce))
+            return
+        }
+        assembly = WeightAssembly(transfer)
+    }
+
     private func deliver(_ announce: WeightsAnnounce) {
-        let source: FetchedWeights.Source = mapped == nil ? .chunks : .sharedMemory
-        guard let bytes = mapped ?? assembly?.bytes else { return }
+        let arrived = assembly?.transfer.baseVersion == nil ? FetchedWeights.Source.chunks : .differences
+        let source: FetchedWeights.Source = mapped == nil ? arrived : .sharedMemory
+        guard let bytes = mapped ?? assembly?.result else { return }
+        held = mapped == nil && keepsVersions ? (announce, bytes) : nil
         mapped = nil
         assembly = nil
         continuation.yield(
@@ -156,12 +175,39 @@ package actor WeightFetcher {
         }
     }
 
-    private func verify(_ announce: WeightsAnnounce) {
-        guard let bytes = assembly?.bytes else { return }
-        Task {
-            let checksum = await onThread("opd-weights") { bytes.checksum }
-            handle(.assembled(version: announce.version, intact: checksum == announce.checksum))
+    private func verify(_ announce: WeightsAnnounce, _ base: UInt64?) {
+        guard let parts = assembly?.parts else { return }
+        guard base != nil else {
+            let bytes = parts[0]
+            Task {
+                let checksum = await onThread("opd-weights") { bytes.checksum }
+                assembled(announce, bytes, flaw: checksum == announce.checksum ? nil : "its checksum does not match")
+            }
+            return
         }
+        guard let held, held.announce.version == base else {
+            return handle(.assembled(version: announce.version, intact: false, flaw: "their base is not here"))
+        }
+        Task {
+            let result = await onThread("opd-weights") { () -> Result<WeightBytes, DifferenceError> in
+                do throws(DifferenceError) {
+                    return .success(try WeightBytes(applying: parts, to: held.bytes, held.announce, for: announce))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            switch result {
+            case .success(let bytes): assembled(announce, bytes, flaw: nil)
+            case .failure(let error): assembled(announce, nil, flaw: "the difference cannot be used: \(error)")
+            }
+        }
+    }
+
+    /// The whole was checked, unless it is not wanted any more.
+    private func assembled(_ announce: WeightsAnnounce, _ bytes: WeightBytes?, flaw: String?) {
+        guard assembly?.transfer.announce.version == announce.version else { return }
+        assembly?.result = bytes
+        handle(.assembled(version: announce.version, intact: flaw == nil, flaw: flaw))
     }
 
     private func schedule() {
@@ -171,38 +217,6 @@ package actor WeightFetcher {
         timer = Task { [weak self] in
             guard (try? await Task.sleep(until: deadline, clock: .continuous)) != nil else { return }
             await self?.handle(.tick)
-        }
-    }
-}
-
-/// Memory in which the chunks of one version come together.
-private struct WeightAssembly {
-    let announce: WeightsAnnounce
-    private let memory: WeightMemory
-
-    init(_ announce: WeightsAnnounce) {
-        self.announce = announce
-        memory = WeightMemory(byteCount: announce.byteCount)
-    }
-
-    var bytes: WeightBytes { WeightBytes(memory) }
-
-    private func range(_ index: Int) -> Range<Int> {
-        let start = index * announce.chunkByteCount
-        return start..<min(start + announce.chunkByteCount, announce.byteCount)
-    }
-
-    /// Whether the chunk's number and length are those announced.
-    func fits(_ chunk: WeightsChunk) -> Bool {
-        chunk.index < announce.chunkCount && chunk.payload.count == range(chunk.index).count
-    }
-
-    /// Nobody else reads `bytes` before all chunks are stored.
-    func store(_ chunk: WeightsChunk) {
-        chunk.payload.withUnsafeBytes { source in
-            memory.withBytes {
-                UnsafeMutableRawBufferPointer(rebasing: $0[range(chunk.index)]).copyMemory(from: source)
-            }
         }
     }
 }

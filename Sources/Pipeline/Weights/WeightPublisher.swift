@@ -1,6 +1,8 @@
+import Distillation
 import Engines
 import Locking
 import Logging
+import WeightDifferences
 import Wire
 
 /// The learner's end of weight transfer: holds the newest snapshot and hands it out.
@@ -8,10 +10,18 @@ import Wire
 /// The trainer writes it to the place that it is given, a file in shared memory, which a process of the same host and
 /// user maps; others ask for chunks, as many at a time as they gave credit for. Its checksums are computed apart, on
 /// another thread, while the trainer may go on. Chunks are slices of the one snapshot: nothing is copied.
+///
+/// Where workers fetch chunks it makes the difference from the version before, too, and hands that out to those that have
+/// its base.
 package final class WeightPublisher: Sendable {
     private struct State: Sendable {
         var files: SnapshotFiles?
-        var current: Current?
+        var current: Snapshot?
+        /// The version before, while the difference from it is made: it is still handed out.
+        var base: Snapshot?
+        var chain = DifferenceChain()
+        var policy = DifferencePolicy()
+        var measure: WeightMetrics?
         var closed = false
 
         mutating func removeFiles() {
@@ -20,7 +30,7 @@ package final class WeightPublisher: Sendable {
         }
     }
 
-    private struct Current {
+    private struct Snapshot {
         var announce: WeightsAnnounce
         let bytes: WeightBytes
         let chunkChecksums: [UInt32]
@@ -28,6 +38,8 @@ package final class WeightPublisher: Sendable {
 
     private let hostID: String
     private let chunkByteCount: Int
+    /// Whether differences are made at all.
+    package let makesDifferences: Bool
     private let logger: Logger
     private let state: Locked<State>
 
@@ -36,10 +48,11 @@ package final class WeightPublisher: Sendable {
     ///   - chunkByteCount: bytes of a chunk, at most `WireLimits.frameBytes`.
     package init(
         runID: String, hostID: String = HostID.current(), directory: String? = "/dev/shm",
-        chunkByteCount: Int = 4 << 20, logger: Logger
+        chunkByteCount: Int = 4 << 20, makesDifferences: Bool = true, logger: Logger
     ) {
         self.hostID = hostID
         self.chunkByteCount = chunkByteCount
+        self.makesDifferences = makesDifferences
         self.logger = logger
         state = Locked(State(files: directory.map { SnapshotFiles(directory: $0, runID: runID) }))
     }
@@ -76,7 +89,8 @@ package final class WeightPublisher: Sendable {
     /// Makes what was written the newest version, and returns what to announce to every rollout worker.
     ///
     /// Computes its checksums, tens of milliseconds for 270 MB: call it from a thread that may block.
-    package func announce(_ place: WeightPlace) -> WeightsAnnounce {
+    /// - Parameter keepsBase: the version before is kept until ``addDifference()``, which must follow.
+    package func announce(_ place: WeightPlace, keepsBase: Bool = false) -> WeightsAnnounce {
         let bytes = place.written
         let checksums = SnapshotChecksums(bytes, chunkByteCount: chunkByteCount)
         let announce = WeightsAnnounce(
@@ -85,7 +99,9 @@ package final class WeightPublisher: Sendable {
             hostID: hostID)
         return state.withLock { state in
             if let path = place.path { state.files?.share(path) }
-            state.current = Current(announce: announce, bytes: bytes, chunkChecksums: checksums.chunks)
+            state.base = keepsBase ? state.current : nil
+            if !keepsBase { state.chain.clear() }
+            state.current = Snapshot(announce: announce, bytes: bytes, chunkChecksums: checksums.chunks)
             if state.closed { state.removeFiles() }
             return state.current?.announce ?? announce
         }
@@ -97,20 +113,81 @@ package final class WeightPublisher: Sendable {
     /// What to send to the asker: the chunks it gave credit for or, when it asks for anything but the newest version,
     /// the newest announcement.
     package func replies(to request: WeightsRequest) -> [Message] {
-        guard let current = state.withLock({ $0.current }) else { return [] }
-        let announce = current.announce
-        guard request.version == announce.version else { return [.weightsAnnounce(announce)] }
-        let last = min(announce.chunkCount, request.firstChunk + min(request.credit, Self.maximumCredit))
+        let (current, base, chain) = state.withLock { ($0.current, $0.base, $0.chain) }
+        guard let current else { return [] }
+        // While a difference is made, whoever can do with it hears of its base.
+        let newest = request.baseVersion == nil ? current : base ?? current
+        guard
+            let snapshot = [current, base].compactMap(\.self).first(where: { $0.announce.version == request.version })
+        else { return [.weightsAnnounce(newest.announce)] }
+        var transfer = WeightTransfer(snapshotOf: snapshot.announce)
+        var parts = [(bytes: snapshot.bytes, checksums: snapshot.chunkChecksums)]
+        if let base = request.baseVersion {
+            guard let differences = WeightTransfer(to: snapshot.announce, from: base),
+                let links = chain.links(of: differences)
+            else { return [.weightsAnnounce(newest.announce)] }
+            transfer = differences
+            parts = links.map { ($0.bytes, $0.chunkChecksums) }
+        }
+        let last = min(transfer.chunkCount, request.firstChunk + min(request.credit, Self.maximumCredit))
         guard request.firstChunk < last else { return [] }
-        return (request.firstChunk..<last).map { index in
-            let start = index * announce.chunkByteCount
-            let range = start..<min(start + announce.chunkByteCount, announce.byteCount)
+        return (request.firstChunk..<last).compactMap { index in
+            guard let place = transfer.place(of: index) else { return nil }
             return .weightsChunk(
                 WeightsChunk(
-                    version: announce.version, index: index, checksum: current.chunkChecksums[index],
-                    payload: Frame(storage: current.bytes, range: range)))
+                    version: request.version, index: index, checksum: parts[place.part].checksums[place.index],
+                    payload: Frame(storage: parts[place.part].bytes, range: place.range),
+                    baseVersion: request.baseVersion))
         }
     }
+
+    /// Makes the difference from the version before, and returns what to announce to those that can do with it: the
+    /// newest version, with the differences that lead to it where they are worth it. Nil before the first version.
+    ///
+    /// Takes tenths of a second for 270 MB, on every core: call it from a thread that may block.
+    package func addDifference() -> WeightsAnnounce? {
+        let (current, base, policy) = state.withLock { ($0.current, $0.base, $0.policy) }
+        guard let current else { return nil }
+        var made: (link: DifferenceChain.Link, metrics: WeightMetrics)?
+        if let base, base.announce.manifest == current.announce.manifest, policy.attempts(current.announce.version) {
+            made = difference(from: base, to: current)
+        }
+        return state.withLock { state in
+            state.base = nil
+            if let (link, metrics) = made {
+                state.measure = metrics
+                let isWorthIt = state.policy.isWorthIt(
+                    version: link.version, byteCount: link.bytes.count, of: current.bytes.count)
+                if isWorthIt { state.chain.append(link) } else { state.chain.clear() }
+            } else {
+                state.chain.clear()
+            }
+            state.current?.announce.differences = state.chain.announced
+            return state.current?.announce
+        }
+    }
+
+    private func difference(
+        from base: Snapshot, to current: Snapshot
+    ) -> (link: DifferenceChain.Link, metrics: WeightMetrics) {
+        let start = ContinuousClock.now
+        let encoded = withExtendedLifetime((base, current)) {
+            WeightDifference.encode(
+                WeightVersion(current.announce, current.bytes), against: WeightVersion(base.announce, base.bytes),
+                of: current.announce.manifest)
+        }
+        let bytes = WeightBytes(count: encoded.bytes.count) { $0.copyBytes(from: encoded.bytes) }
+        let link = DifferenceChain.Link(
+            baseVersion: base.announce.version, version: current.announce.version, bytes: bytes,
+            chunkChecksums: SnapshotChecksums(bytes, chunkByteCount: chunkByteCount).chunks)
+        let metrics = WeightMetrics(
+            snapshotBytes: current.bytes.count, differenceBytes: bytes.count, density: encoded.density,
+            seconds: (ContinuousClock.now - start) / .seconds(1))
+        return (link, metrics)
+    }
+
+    /// What the newest difference was that was made, worth it or not; nil: none was.
+    package var newestDifference: WeightMetrics? { state.withLock { $0.measure } }
 
     /// Chunks that one request may ask for.
     package static let maximumCredit = 64
@@ -121,5 +198,12 @@ package final class WeightPublisher: Sendable {
             state.closed = true
             state.removeFiles()
         }
+    }
+}
+
+extension WeightVersion {
+    /// - Parameter bytes: of the version that is announced; whoever uses this keeps them alive.
+    init(_ announce: WeightsAnnounce, _ bytes: WeightBytes) {
+        self.init(version: announce.version, bytes: bytes.bytes, checksum: announce.checksum)
     }
 }

@@ -78,7 +78,8 @@ package enum LearnerProcess {
             configuration, engines: engines, folder: folder, start: start, resumeCommand: resumeCommand,
             timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
         let runID = "\(configuration.name)-\(String(UInt64.random(in: 1 ... .max), radix: 16))"
-        let publisher = WeightPublisher(runID: runID, logger: logger)
+        let publisher = WeightPublisher(
+            runID: runID, makesDifferences: configuration.pipeline.weightDifferences == .auto, logger: logger)
         defer { publisher.close() }
         var exchange = ExchangeOptions(
             runID: runID, lease: .seconds(configuration.pipeline.leaseSeconds),

@@ -126,6 +126,7 @@ extension MemberOptions {
         self.init(
             name: name, patience: .seconds(configuration.pipeline.connectTimeoutSeconds),
             processID: UInt64(ProcessInfo.processInfo.processIdentifier))
+        takesDifferences = configuration.pipeline.weightDifferences == .auto
     }
 }
 

@@ -44,7 +44,7 @@ extension Hello {
             teachers: value.teachers, processID: value.processID,
             teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
             isReproducible: value.reproducible, samplingRevision: value.samplingRevision,
-            addedTokens: value.addedTokens, mostTopTokens: value.maxTopK)
+            addedTokens: value.addedTokens, mostTopTokens: value.maxTopK, weightRevision: value.weightRevision)
         try check(limits)
     }
 
@@ -73,6 +73,7 @@ extension PBHello {
         samplingRevision = value.samplingRevision
         addedTokens = value.addedTokens
         maxTopK = value.mostTopTokens
+        weightRevision = value.weightRevision
     }
 }
 

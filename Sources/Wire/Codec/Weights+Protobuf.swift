@@ -71,13 +71,28 @@ extension WeightsAnnounce {
         )
         try Check.string(sharedMemoryPath ?? "", "weights_announce: shared_memory_path", limits)
         try Check.string(hostID, "weights_announce: host_id", limits)
+        try Check.items(differences.count, "differences", limits)
+        var lowest: UInt64 = 0
+        for difference in differences {
+            try Check.positive(difference.byteCount, "weights_announce: a difference's byte_count")
+            try Check.require(
+                difference.byteCount < byteCount, .invalidValue,
+                "weights_announce: a difference has \(difference.byteCount) bytes, and the snapshot \(byteCount)")
+            try Check.require(
+                (lowest..<max(version, lowest)).contains(difference.baseVersion), .invalidValue,
+                "weights_announce: bases of differences do not ascend to below \(version)")
+            lowest = difference.baseVersion + 1
+        }
     }
 
     init(_ value: PBWeightsAnnounce, _ limits: WireLimits) throws(WireError) {
         self.init(
             version: value.version, manifest: try WeightManifest(value), chunkByteCount: Int(value.chunkByteCount),
             chunkCount: Int(value.chunkCount), checksum: value.checksum,
-            sharedMemoryPath: value.sharedMemoryPath.isEmpty ? nil : value.sharedMemoryPath, hostID: value.hostID)
+            sharedMemoryPath: value.sharedMemoryPath.isEmpty ? nil : value.sharedMemoryPath, hostID: value.hostID,
+            differences: value.differences.map {
+                AnnouncedDifference(baseVersion: $0.baseVersion, byteCount: Int(clamping: $0.byteCount))
+            })
         try check(limits)
     }
 }
@@ -95,12 +110,24 @@ extension PBWeightsAnnounce {
         hostID = value.hostID
         matrixType = PBElementType(value.manifest.matrixType)
         tensors = value.manifest.tensors.map { PBWeightTensor($0) }
+        differences = value.differences.map { PBWeightDifference($0) }
+    }
+}
+
+extension PBWeightDifference {
+    /// - Parameter value: was checked.
+    fileprivate init(_ value: AnnouncedDifference) {
+        self.init()
+        baseVersion = value.baseVersion
+        byteCount = UInt64(value.byteCount)
     }
 }
 
 extension WeightsRequest {
     init(_ value: PBWeightsRequest) throws(WireError) {
-        self.init(version: value.version, firstChunk: Int(value.firstChunk), credit: Int(value.credit))
+        self.init(
+            version: value.version, firstChunk: Int(value.firstChunk), credit: Int(value.credit),
+            baseVersion: value.hasBaseVersion ? value.baseVersion : nil)
         try Check.positive(credit, "weights_request: credit")
     }
 }
@@ -112,6 +139,7 @@ extension PBWeightsRequest {
         version = value.version
         firstChunk = try Check.uint32(value.firstChunk, "weights_request: first_chunk")
         credit = try Check.uint32(value.credit, "weights_request: credit")
+        if let base = value.baseVersion { baseVersion = base }
     }
 }
 
@@ -119,7 +147,7 @@ extension WeightsChunk {
     init(_ value: PBWeightsChunk, _ arrays: inout ArrayReader) throws(WireError) {
         self.init(
             version: value.version, index: Int(value.index), checksum: value.checksum,
-            payload: try arrays.takeWeightBytes())
+            payload: try arrays.takeWeightBytes(), baseVersion: value.hasBaseVersion ? value.baseVersion : nil)
     }
 }
 
@@ -129,6 +157,7 @@ extension PBWeightsChunk {
         version = value.version
         index = try Check.uint32(value.index, "weights_chunk: index")
         checksum = value.checksum
+        if let base = value.baseVersion { baseVersion = base }
         try arrays.appendWeightBytes(value.payload)
     }
 }

@@ -615,6 +615,12 @@ package nonisolated struct PBHello: @unchecked Sendable {
     set {_uniqueStorage()._maxTopK = newValue}
   }
 
+  /// What a rollout worker can fetch: 0, whole snapshots; 1, differences between versions too.
+  package var weightRevision: UInt32 {
+    get {_storage._weightRevision}
+    set {_uniqueStorage()._weightRevision = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1143,6 +1149,24 @@ package nonisolated struct PBWeightsAnnounce: Sendable {
   /// All tensors of the snapshot; none: it is not told what lies where.
   package var tensors: [PBWeightTensor] = []
 
+  /// Differences that lead to this version, by ascending base: each to the base of the next, the last to this version.
+  package var differences: [PBWeightDifference] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct PBWeightDifference: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The version to which it is applied.
+  package var baseVersion: UInt64 = 0
+
+  package var byteCount: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1160,9 +1184,21 @@ package nonisolated struct PBWeightsRequest: Sendable {
   /// Chunks wanted, from first_chunk on.
   package var credit: UInt32 = 0
 
+  /// The version that the asker has: chunks are those of the differences from it on. Not set: those of the snapshot.
+  package var baseVersion: UInt64 {
+    get {_baseVersion ?? 0}
+    set {_baseVersion = newValue}
+  }
+  /// Returns true if `baseVersion` has been explicitly set.
+  package var hasBaseVersion: Bool {self._baseVersion != nil}
+  /// Clears the value of `baseVersion`. Subsequent reads from it will return its default value.
+  package mutating func clearBaseVersion() {self._baseVersion = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _baseVersion: UInt64? = nil
 }
 
 package nonisolated struct PBWeightsChunk: Sendable {
@@ -1177,9 +1213,21 @@ package nonisolated struct PBWeightsChunk: Sendable {
   /// CRC-32 (zlib's) of the WEIGHT_BYTES frame.
   package var checksum: UInt32 = 0
 
+  /// As in the request.
+  package var baseVersion: UInt64 {
+    get {_baseVersion ?? 0}
+    set {_baseVersion = newValue}
+  }
+  /// Returns true if `baseVersion` has been explicitly set.
+  package var hasBaseVersion: Bool {self._baseVersion != nil}
+  /// Clears the value of `baseVersion`. Subsequent reads from it will return its default value.
+  package mutating func clearBaseVersion() {self._baseVersion = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _baseVersion: UInt64? = nil
 }
 
 /// From anybody, member or not: how is the run?
@@ -1801,7 +1849,7 @@ nonisolated extension PBArrayFrame: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{3}max_top_k\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{3}max_top_k\0\u{3}weight_revision\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
 
   fileprivate class _StorageClass {
     var _role: PBRole = .unspecified
@@ -1816,6 +1864,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     var _samplingRevision: UInt32 = 0
     var _addedTokens: [String] = []
     var _maxTopK: UInt32 = 0
+    var _weightRevision: UInt32 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1838,6 +1887,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       _samplingRevision = source._samplingRevision
       _addedTokens = source._addedTokens
       _maxTopK = source._maxTopK
+      _weightRevision = source._weightRevision
     }
   }
 
@@ -1868,6 +1918,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
         case 13: try { try decoder.decodeSingularUInt32Field(value: &_storage._samplingRevision) }()
         case 14: try { try decoder.decodeRepeatedStringField(value: &_storage._addedTokens) }()
         case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._maxTopK) }()
+        case 16: try { try decoder.decodeSingularUInt32Field(value: &_storage._weightRevision) }()
         default: break
         }
       }
@@ -1916,6 +1967,9 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       if _storage._maxTopK != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._maxTopK, fieldNumber: 15)
       }
+      if _storage._weightRevision != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._weightRevision, fieldNumber: 16)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1937,6 +1991,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
         if _storage._samplingRevision != rhs_storage._samplingRevision {return false}
         if _storage._addedTokens != rhs_storage._addedTokens {return false}
         if _storage._maxTopK != rhs_storage._maxTopK {return false}
+        if _storage._weightRevision != rhs_storage._weightRevision {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2979,7 +3034,7 @@ nonisolated extension PBWeightTensor: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension PBWeightsAnnounce: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WeightsAnnounce"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}byte_count\0\u{3}chunk_byte_count\0\u{3}chunk_count\0\u{1}checksum\0\u{3}shared_memory_path\0\u{3}host_id\0\u{4}\u{2}matrix_type\0\u{1}tensors\0\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}byte_count\0\u{3}chunk_byte_count\0\u{3}chunk_count\0\u{1}checksum\0\u{3}shared_memory_path\0\u{3}host_id\0\u{4}\u{2}matrix_type\0\u{1}tensors\0\u{1}differences\0\u{c}\u{8}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2996,6 +3051,7 @@ nonisolated extension PBWeightsAnnounce: SwiftProtobuf.Message, SwiftProtobuf._M
       case 7: try { try decoder.decodeSingularStringField(value: &self.hostID) }()
       case 9: try { try decoder.decodeSingularEnumField(value: &self.matrixType) }()
       case 10: try { try decoder.decodeRepeatedMessageField(value: &self.tensors) }()
+      case 11: try { try decoder.decodeRepeatedMessageField(value: &self.differences) }()
       default: break
       }
     }
@@ -3029,6 +3085,9 @@ nonisolated extension PBWeightsAnnounce: SwiftProtobuf.Message, SwiftProtobuf._M
     if !self.tensors.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.tensors, fieldNumber: 10)
     }
+    if !self.differences.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.differences, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3042,6 +3101,42 @@ nonisolated extension PBWeightsAnnounce: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.hostID != rhs.hostID {return false}
     if lhs.matrixType != rhs.matrixType {return false}
     if lhs.tensors != rhs.tensors {return false}
+    if lhs.differences != rhs.differences {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBWeightDifference: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".WeightDifference"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}base_version\0\u{3}byte_count\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.baseVersion) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.byteCount) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.baseVersion != 0 {
+      try visitor.visitSingularUInt64Field(value: self.baseVersion, fieldNumber: 1)
+    }
+    if self.byteCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.byteCount, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBWeightDifference, rhs: PBWeightDifference) -> Bool {
+    if lhs.baseVersion != rhs.baseVersion {return false}
+    if lhs.byteCount != rhs.byteCount {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3049,7 +3144,7 @@ nonisolated extension PBWeightsAnnounce: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension PBWeightsRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WeightsRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}first_chunk\0\u{1}credit\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}first_chunk\0\u{1}credit\0\u{3}base_version\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3060,12 +3155,17 @@ nonisolated extension PBWeightsRequest: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.firstChunk) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.credit) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self._baseVersion) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.version != 0 {
       try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 1)
     }
@@ -3075,6 +3175,9 @@ nonisolated extension PBWeightsRequest: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.credit != 0 {
       try visitor.visitSingularUInt32Field(value: self.credit, fieldNumber: 3)
     }
+    try { if let v = self._baseVersion {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 4)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3082,6 +3185,7 @@ nonisolated extension PBWeightsRequest: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.version != rhs.version {return false}
     if lhs.firstChunk != rhs.firstChunk {return false}
     if lhs.credit != rhs.credit {return false}
+    if lhs._baseVersion != rhs._baseVersion {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3089,7 +3193,7 @@ nonisolated extension PBWeightsRequest: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension PBWeightsChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WeightsChunk"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}index\0\u{1}checksum\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}index\0\u{1}checksum\0\u{3}base_version\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3100,12 +3204,17 @@ nonisolated extension PBWeightsChunk: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.index) }()
       case 3: try { try decoder.decodeSingularFixed32Field(value: &self.checksum) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self._baseVersion) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.version != 0 {
       try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 1)
     }
@@ -3115,6 +3224,9 @@ nonisolated extension PBWeightsChunk: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.checksum != 0 {
       try visitor.visitSingularFixed32Field(value: self.checksum, fieldNumber: 3)
     }
+    try { if let v = self._baseVersion {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 4)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3122,6 +3234,7 @@ nonisolated extension PBWeightsChunk: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.version != rhs.version {return false}
     if lhs.index != rhs.index {return false}
     if lhs.checksum != rhs.checksum {return false}
+    if lhs._baseVersion != rhs._baseVersion {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -31,13 +31,16 @@ package struct Hello: Sendable, Equatable {
     package var addedTokens: [String]
     /// The most tokens of whose probability a scorer can tell at every position beside the response's; 0: none.
     package var mostTopTokens: UInt32
+    /// What a rollout worker can fetch, as ``WeightsAnnounce/newestRevision`` counts it; 0: whole snapshots alone.
+    package var weightRevision: UInt32
 
     package static let longestAddedTokens = 1 << 19
 
     package init(
         role: Role, name: String, protocolVersion: UInt32 = Codec.version, arithmetic: String? = nil,
         tokenizerFingerprint: String?, teachers: [String] = [], processID: UInt64, teacher: TeacherDescription? = nil,
-        isReproducible: Bool = true, samplingRevision: UInt32 = 0, addedTokens: [String] = [], mostTopTokens: UInt32 = 0
+        isReproducible: Bool = true, samplingRevision: UInt32 = 0, addedTokens: [String] = [],
+        mostTopTokens: UInt32 = 0, weightRevision: UInt32 = 0
     ) {
         self.role = role
         self.name = name
@@ -51,6 +54,7 @@ package struct Hello: Sendable, Equatable {
         self.samplingRevision = samplingRevision
         self.addedTokens = addedTokens
         self.mostTopTokens = mostTopTokens
+        self.weightRevision = weightRevision
     }
 }
 
