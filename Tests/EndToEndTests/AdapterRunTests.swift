@@ -39,7 +39,7 @@ import Testing
         () async throws -> Result in
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: steps)
-            let result = try await run(folder).finish(within: 120)
+            let result = try await run(folder).finish(within: 300)
             try #require(result.status == 0, "\(result.errors)")
             return try Result(folder)
         }
@@ -61,7 +61,7 @@ import Testing
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: 4)
             let result = try await Self.run(folder, ["--set", "lora.targets=[q_proj, down_proj]"], dtype: "bf16")
-                .finish(within: 120)
+                .finish(within: 300)
             #expect(result.status == 0, "\(result.errors)")
             let lines = try ProcessRunTests.metrics(folder).dropFirst()
             #expect(lines.count == 4)
@@ -96,14 +96,14 @@ import Testing
             for process in ProcessRunTests.children(of: run.process.processIdentifier, running: "learner") {
                 kill(process, SIGKILL)
             }
-            #expect(await run.finish(within: 60).status == 1)
-            let other = try await Self.run(folder, ["--resume", "--set", "lora.rank=2"]).finish(within: 60)
+            #expect(await run.finish(within: 180).status == 1)
+            let other = try await Self.run(folder, ["--resume", "--set", "lora.rank=2"]).finish(within: 180)
             #expect(other.status == 2 && other.errors.contains("lora.rank is 2 now and was 4"), "\(other.errors)")
-            let base = try await Self.run(folder, ["--resume", "--set", "student.model=teacher"]).finish(within: 60)
+            let base = try await Self.run(folder, ["--resume", "--set", "student.model=teacher"]).finish(within: 180)
             let errors = base.errorLines.filter { $0.hasPrefix("error: ") }
             #expect(base.status == 2 && errors.count == 1, "\(base.errors)")
             #expect(errors.first?.hasPrefix("error: student.model: teacher is not the model that the adapters") == true)
-            let resumed = try await Self.run(folder, ["--resume"]).finish(within: 120)
+            let resumed = try await Self.run(folder, ["--resume"]).finish(within: 300)
             #expect(resumed.status == 0, "\(resumed.errors)")
             #expect(try Result(folder) == reference)
         }
@@ -113,7 +113,7 @@ import Testing
     @Test func theResultIsAMergedModelAndItsAdapters() async throws {
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: 2)
-            let done = try await Self.run(folder, ["--quiet"]).finish(within: 120)
+            let done = try await Self.run(folder, ["--quiet"]).finish(within: 300)
             #expect(done.status == 0, "\(done.errors)")
             let checkpoint = "\(folder)/runs/tiny/checkpoints/latest"
             let merged = try ModelFiles.open("\(checkpoint)/model"), base = try ModelFiles.open("\(folder)/student")
@@ -147,7 +147,7 @@ import Testing
             // Another run goes on from it, and takes the adapters over.
             let fork = try await Self.run(
                 folder, ["--set", "name=fork", "--set", "training.steps=3", "--from", "runs/tiny"]
-            ).finish(within: 120)
+            ).finish(within: 300)
             #expect(fork.status == 0, "\(fork.errors)")
             #expect(try ProcessRunTests.metrics(folder, run: "fork").last?["step"] == "3")
         }
@@ -162,9 +162,9 @@ import Testing
     @Test func aRankThatDoesNotFitIsRefused() async throws {
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: 1)
-            let full = try await Self.run(folder, ["--set", "lora.rank=16", "--quiet"]).finish(within: 120)
+            let full = try await Self.run(folder, ["--set", "lora.rank=16", "--quiet"]).finish(within: 300)
             #expect(full.status == 0, "as large as the smallest matrix: \(full.errors)")
-            let result = try await Self.run(folder, ["--set", "name=x", "--set", "lora.rank=17"]).finish(within: 60)
+            let result = try await Self.run(folder, ["--set", "name=x", "--set", "lora.rank=17"]).finish(within: 180)
             // The learner says it, or the worker where that is quicker.
             let message =
                 "lora.rank: 17 is above 16, the smaller side of model.layers.0.self_attn.k_proj.weight [16, 32]"
@@ -192,7 +192,7 @@ import Testing
             }
             let endpoint = try String(contentsOfFile: file, encoding: .utf8).filter { $0 != "\n" }
             let worker = try await Binary.run(
-                ["rollout", "run.yaml", "--connect", endpoint] + Self.options + change, in: folder, within: 60)
+                ["rollout", "run.yaml", "--connect", endpoint] + Self.options + change, in: folder, within: 180)
             #expect(worker.status == 1, "\(worker.errors)")
             let errors = worker.errorLines.filter { $0.hasPrefix("error: ") }
             #expect(errors.count == 1 && errors[0].contains(message), "\(worker.errors)")
@@ -214,7 +214,7 @@ import Testing
                     }.joined(), "\(folder)/\(file).jsonl")
             }
             let options = ["--set", "objective.kind=\(kind)", "--set", "lora.targets=[q_proj, v_proj, up_proj]"]
-            let whole = try await Self.run(folder, options).finish(within: 120)
+            let whole = try await Self.run(folder, options).finish(within: 300)
             #expect(whole.status == 0, "\(whole.errors)")
             let result = try Result(folder)
             #expect(result.metrics.map { $0["step"] } == (0...4).map { "\($0)" })
@@ -231,9 +231,9 @@ import Testing
                 "\(folder)/runs/tiny/checkpoints/latest/adapter/adapter_model.safetensors")
             #expect(adapters.entries.count == 2 * 3 * 2)
             try FileManager.default.removeItem(atPath: "\(folder)/runs")
-            let half = try await Self.run(folder, options + ["--set", "training.steps=2"]).finish(within: 120)
+            let half = try await Self.run(folder, options + ["--set", "training.steps=2"]).finish(within: 300)
             #expect(half.status == 0, "\(half.errors)")
-            let rest = try await Self.run(folder, options + ["--resume"]).finish(within: 120)
+            let rest = try await Self.run(folder, options + ["--resume"]).finish(within: 300)
             #expect(rest.status == 0, "\(rest.errors)")
             #expect(try Result(folder) == result)
         }
@@ -243,7 +243,7 @@ import Testing
     func peftReadsTheAdaptersAndAgrees() async throws {
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: 3)
-            #expect(try await Self.run(folder, ["--quiet"]).finish(within: 120).status == 0)
+            #expect(try await Self.run(folder, ["--quiet"]).finish(within: 300).status == 0)
             let checkpoint = "runs/tiny/checkpoints/latest"
             let ids = (0..<40).map { 7 + 13 * $0 % 600 }
             let scored = try await Binary.run(

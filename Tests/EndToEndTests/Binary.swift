@@ -55,7 +55,7 @@ enum Binary {
     /// Runs the binary to its end in `folder`.
     static func run(
         _ arguments: [String], input: String = "", in folder: String, environment: [String: String] = [:],
-        within seconds: Double = 120
+        within seconds: Double = 300
     ) async throws -> Output {
         try await Running(arguments, input: input, folder: folder, environment: environment).finish(within: seconds)
     }

@@ -149,7 +149,7 @@ import Testing
                     "run", "Examples/arithmetic-\(name).yaml", "--set", "run_folder=\(folder)/runs/short", "--set",
                     "training.steps=5", "--set", "evaluation.every=0", "--set", "checkpoint.every=0", "--set",
                     "evaluation.teachers=false",
-                ], in: QuickStartTests.repository, within: 120)
+                ], in: QuickStartTests.repository, within: 300)
             try #require(result.status == 0, "\(result.errors)")
             let metrics = try ProcessRunTests.metrics(folder, run: "short")
             #expect(metrics.count == 5 && metrics.allSatisfy { ($0["divergence"].flatMap(Double.init) ?? -1) > 0 })

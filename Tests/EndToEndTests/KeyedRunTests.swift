@@ -97,7 +97,7 @@ struct KeyedRunTests {
 
             try await Self.wait(forStep: Self.step(folder) + 2, folder, run)
             kill(run.process.processIdentifier, SIGINT)
-            let stopped = await run.finish(within: 60)
+            let stopped = await run.finish(within: 180)
             #expect(stopped.status == 130, "\(stopped.errors)")
             #expect(!stopped.errors.contains("starting it again"), "\(stopped.errors)")
 

@@ -23,7 +23,7 @@ import Testing
         return fetched.terminationStatus == 0 ? String(decoding: bytes, as: UTF8.self) : nil
     }
 
-    private static func waited<Found>(_ seconds: Double = 60, _ find: () async throws -> Found?) async throws -> Found?
+    private static func waited<Found>(_ seconds: Double = 240, _ find: () async throws -> Found?) async throws -> Found?
     {
         let deadline = Date().addingTimeInterval(seconds)
         while Date() < deadline {
@@ -55,7 +55,7 @@ import Testing
                     && shown.contains("opd_steps_wanted{run=\"tiny\"} 400.0"))
             #expect(try await Self.get(page)?.contains("<title>tiny</title>") == true)
             run.process.interrupt()
-            let end = await run.finish(within: 60)
+            let end = await run.finish(within: 180)
             #expect(end.status == 130, "\(end.errors)")
             #expect(try await Self.get(page) == nil)
         }
@@ -71,7 +71,7 @@ import Testing
                 ["watch", "tcp://127.0.0.1:1", "--host", "no.such.invalid"],
                 ["watch", "tcp://127.0.0.1:1", "--token-file", "run.yaml"],
             ] {
-                let end = try await Binary.run(arguments, in: folder, within: 30)
+                let end = try await Binary.run(arguments, in: folder, within: 180)
                 #expect((1...2).contains(end.status) && end.errors.contains("error: "), "\(arguments): \(end.errors)")
             }
         }
@@ -93,9 +93,9 @@ import Testing
                 kill(watcher.process.processIdentifier, signal)
                 try await Task.sleep(for: .milliseconds(300))
                 kill(watcher.process.processIdentifier, SIGKILL)
-                _ = await watcher.finish(within: 10)
+                _ = await watcher.finish(within: 180)
             }
-            let end = await run.finish(within: 120)
+            let end = await run.finish(within: 300)
             #expect(end.status == 0, "\(end.errors)")
         }
     }

@@ -97,7 +97,7 @@ import Testing
             let run = try Binary.Running(["run", "run.yaml"], input: "", folder: folder, environment: [:])
             try await ProcessRunTests.waitForStep(1, folder, run)
             kill(run.process.processIdentifier, SIGINT)
-            let stopped = await run.finish(within: 60)
+            let stopped = await run.finish(within: 180)
             #expect(stopped.status == 130, "\(stopped.errors)")
             let steps = try ProcessRunTests.metrics(folder).count - 1
             let again = try Binary.Running(
@@ -106,7 +106,7 @@ import Testing
             for process in ProcessRunTests.children(of: again.process.processIdentifier, running: "learner") {
                 kill(process, SIGKILL)
             }
-            #expect(await again.finish(within: 60).status == 1)
+            #expect(await again.finish(within: 180).status == 1)
             let resumed = try await Binary.run(["run", "run.yaml", "--resume"], in: folder)
             #expect(resumed.status == 0, "\(resumed.errors)")
             try await expectReference(folder)
@@ -236,7 +236,7 @@ import Testing
             let status = try await Binary.run(["status", "runs/tiny"], in: folder)
             #expect(status.output.contains("rollout-default-0"), "\(status.output)")
             kill(run.process.processIdentifier, SIGINT)
-            #expect(await run.finish(within: 60).status == 130)
+            #expect(await run.finish(within: 180).status == 130)
         }
     }
 }

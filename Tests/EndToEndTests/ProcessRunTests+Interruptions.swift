@@ -29,7 +29,7 @@ extension ProcessRunTests {
             let run = try Binary.Running(["run", "run.yaml"], input: "", folder: folder, environment: [:])
             try await Self.waitForStep(2, folder, run)
             kill(run.process.processIdentifier, SIGINT)
-            let stopped = await run.finish(within: 60)
+            let stopped = await run.finish(within: 180)
             #expect(stopped.status == 130, "\(stopped.errors)")
             #expect(stopped.errors.contains("--resume"))
             let refused = try await Binary.run(["run", "run.yaml"], in: folder)
@@ -54,7 +54,7 @@ extension ProcessRunTests {
             for process in Self.children(of: run.process.processIdentifier, running: "learner") {
                 kill(process, SIGKILL)
             }
-            #expect(await run.finish(within: 60).status == 1)
+            #expect(await run.finish(within: 180).status == 1)
             let resumed = try await Binary.run(["run", "run.yaml", "--resume"], in: folder)
             #expect(resumed.status == 0, "\(resumed.errors)")
             #expect(try Self.metrics(folder) == reference.metrics)
@@ -74,7 +74,7 @@ extension ProcessRunTests {
                 for process in Self.children(of: parent, running: role) { kill(process, SIGUSR1) }
             }
             kill(parent, SIGUSR1)
-            let stopped = await run.finish(within: 60)
+            let stopped = await run.finish(within: 180)
             #expect(stopped.status == 138, "\(stopped.errors)")
             #expect(!stopped.errors.contains("starting it again"), "members go on: \(stopped.errors)")
             #expect(stopped.errors.contains("--resume"))

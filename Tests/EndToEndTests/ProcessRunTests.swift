@@ -114,7 +114,7 @@ import Testing
                 ["run", "run.yaml", "--workers", "2"], input: "", folder: folder, environment: [:])
             try await Self.waitForStep(2, folder, run)
             kill(run.process.processIdentifier, SIGINT)
-            #expect(await run.finish(within: 60).status == 130)
+            #expect(await run.finish(within: 180).status == 130)
             let rate = ["--set", "training.learning_rate=0.001"]
             let refused = try await Binary.run(["run", "run.yaml", "--resume"] + rate, in: folder)
             #expect(refused.status == 2)
@@ -157,7 +157,7 @@ import Testing
             let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
             #expect(object?["steps"] as? Int == 1_000_000 && (object?["members"] as? [Any])?.count == 2)
             kill(run.process.processIdentifier, SIGINT)
-            #expect(await run.finish(within: 60).status == 130)
+            #expect(await run.finish(within: 180).status == 130)
         }
     }
 
@@ -174,7 +174,7 @@ import Testing
             }
             let endpoint = try String(contentsOfFile: file, encoding: .utf8).filter { $0 != "\n" }
             let second = try await Binary.run(
-                ["learner", "run.yaml", "--bind", endpoint, "--set", "name=other"], in: folder, within: 60)
+                ["learner", "run.yaml", "--bind", endpoint, "--set", "name=other"], in: folder, within: 180)
             #expect(second.status == 1)
             let errors = second.errorLines.filter { $0.hasPrefix("error: ") }
             #expect(errors.count == 1 && errors[0].contains(endpoint), "\(second.errors)")

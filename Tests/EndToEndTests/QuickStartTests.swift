@@ -35,7 +35,7 @@ import Testing
                 "run", "Examples/arithmetic.yaml", "--again", "--set", "run_folder=\(runs)", "--set",
                 "training.steps=200", "--set", "evaluation.every=200", "--set", "checkpoint.every=0",
             ]
-            let first = try await Binary.run(arguments, in: Self.repository, within: 300)
+            let first = try await Binary.run(arguments, in: Self.repository, within: 900)
             try #require(first.status == 0, "\(first.errors)")
             let metrics = try ProcessRunTests.metrics(folder, run: "short")
             let evaluated = metrics.filter { $0["eval_pass_at_1"] != nil }

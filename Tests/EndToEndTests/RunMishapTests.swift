@@ -73,7 +73,7 @@ import Testing
                     try clock.move(years * year)
                 }
             }
-            let result = await run.finish(within: 60)
+            let result = await run.finish(within: 180)
             #expect(result.status == 0, "\(result.errors)")
             #expect(
                 !result.errors.contains("silent") && !result.errors.contains("starting it again"), "\(result.errors)")
@@ -124,7 +124,7 @@ import Testing
             let metrics = "\(folder)/runs/tiny/metrics.jsonl"
             _ = try await Self.text(of: metrics, while: learner) { $0.contains("{\"step\": 2,") }
             try write("", "\(folder)/broken")
-            let result = await learner.finish(within: 60)
+            let result = await learner.finish(within: 180)
             #expect(result.status == 1, "\(result.errors)")
             let errors = result.errorLines.filter { $0.hasPrefix("error: ") }
             #expect(result.errors.contains("the transport stopped: reading the socket's events: "), "\(result.errors)")

@@ -43,7 +43,7 @@ import Testing
             let second = try await Binary.run(["run", "run.yaml", "--set", "training.steps=1"], in: folder)
             #expect(second.status == 2 && second.errors.contains("runs/tiny exists"), "\(second.errors)")
             kill(running.process.processIdentifier, SIGKILL)
-            _ = await running.finish(within: 10)
+            _ = await running.finish(within: 180)
         }
     }
 

@@ -53,7 +53,7 @@ import Testing
             try Self.writeConfiguration(folder)
             let running = try Binary.Running(
                 ["pretrain", "pretrain.yaml", "--time-limit", "0.1s"], input: "", folder: folder, environment: [:])
-            let stopped = await running.finish(within: 120)
+            let stopped = await running.finish(within: 300)
             #expect(stopped.status == 75, "\(stopped.errors)")
             #expect(try ProcessRunTests.metrics(folder).count < 9)
             let wrong = try await Binary.run(["pretrain", "pretrain.yaml", "--resume", "--hidden", "64"], in: folder)

@@ -86,10 +86,10 @@ import Testing
             let worker = try Binary.Running(
                 ["rollout", "run.yaml"] + connect, input: "", folder: folder, environment: [:])
             defer { kill(worker.process.processIdentifier, SIGKILL) }
-            let scorer = try await Binary.run(["scorer", "run.yaml"] + connect, in: folder, within: 60)
+            let scorer = try await Binary.run(["scorer", "run.yaml"] + connect, in: folder, within: 180)
             if map == "shared" {
                 #expect(scorer.status == 0, "\(scorer.errors)")
-                let end = await learner.finish(within: 60)
+                let end = await learner.finish(within: 180)
                 #expect(end.status == 0, "\(end.errors)")
             } else {
                 #expect(

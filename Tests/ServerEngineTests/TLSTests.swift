@@ -65,7 +65,7 @@ private final class TLSServer: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(2)), .enabled(if: TLSServer.isPossible, "the openssl command is missing"))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: TLSServer.isPossible, "the openssl command is missing"))
 struct TLSTests {
     private let model: ByteModel
 

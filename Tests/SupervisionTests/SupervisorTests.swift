@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Real processes: shell scripts in the roles.
-@Suite(.timeLimit(.minutes(2))) struct SupervisorTests {
+@Suite(.timeLimit(.minutes(5))) struct SupervisorTests {
     // Testing has one too.
     typealias ExitStatus = Supervision.ExitStatus
     let temporary: TemporaryFolder

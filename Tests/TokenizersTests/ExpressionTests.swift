@@ -85,9 +85,38 @@ import Tokenizers
         #expect(result.utf8.elementsEqual(expected.utf8), "\(pattern): \(result.debugDescription)")
     }
 
+    /// Sets within sets, negated ones, and those that `&&` joins.
+    @Test(arguments: [
+        ("[a-z&&[^b]]", "|b B||\u{A}\u{4F60}H\u{754C} ||&! _\u{BD}1\u{E9}]-"),
+        ("[^a-z&&[^b]]", "a|||cz|||||xm|||||||||"),
+        ("[a[^b]]", "|b||||||||||||||||||||"),
+        ("[a-w&&[^c-g]z]", "|| Bcz\u{A}\u{4F60}H\u{754C} x|&! _\u{BD}1\u{E9}]-"),
+        ("[a-z&&b-y&&[^m]]", "a| B|z\u{A}\u{4F60}H\u{754C} |m&! _\u{BD}1\u{E9}]-"),
+        ("[\\W&&[^ ]]", "ab Bcz|\u{4F60}H\u{754C} xm|| _|1\u{E9}||"),
+        ("[^a[^b-d]]", "a| B|z\u{A}\u{4F60}H\u{754C} xm&! _\u{BD}1\u{E9}]-"),
+        ("[a-c[x-z&&[^y]]]", "|| B||\u{A}\u{4F60}H\u{754C} |m&! _\u{BD}1\u{E9}]-"),
+        ("[\\w&&\\W]", "ab Bcz\u{A}\u{4F60}H\u{754C} xm&! _\u{BD}1\u{E9}]-"),
+        ("[a&&&b]", "ab Bcz\u{A}\u{4F60}H\u{754C} xm&! _\u{BD}1\u{E9}]-"),
+        ("(?i)[a-z&&[^b]]", "|b B||\u{A}\u{4F60}|\u{754C} ||&! _\u{BD}1\u{E9}]-"),
+        ("[[:^alpha:]]", "ab|Bcz|\u{4F60}H\u{754C}|xm||||||\u{E9}||"),
+        ("[[:^alpha:]a]", "|b|Bcz|\u{4F60}H\u{754C}|xm||||||\u{E9}||"),
+        ("[^[:^alpha:]a]", "a| |||\u{A}||| ||&! _\u{BD}1|]-"),
+        ("[\\p{L}&&[^\\p{Han}]]+", "| |\u{A}\u{4F60}|\u{754C} |&! _\u{BD}1|]-"),
+        ("[^\\r\\n\\p{L}&&[^\\p{Han}]]", "ab|Bcz\u{A}|H||xm||||||\u{E9}||"),
+        ("[^\\W[^ab]]", "|| Bcz\u{A}\u{4F60}H\u{754C} xm&! _\u{BD}1\u{E9}]-"),
+        ("[]&&[^a]]", "ab Bcz\u{A}\u{4F60}H\u{754C} xm&! _\u{BD}1\u{E9}|-"),
+        ("[\\s&&[^\\n]]", "ab|Bcz\u{A}\u{4F60}H\u{754C}|xm&!|_\u{BD}1\u{E9}]-"),
+        ("(?<=[a-z&&[^b]])b", "a| Bcz\u{A}\u{4F60}H\u{754C} xm&! _\u{BD}1\u{E9}]-"),
+    ]) func setsAreJoinedAsThere(pattern: String, expected: String) throws {
+        let text = "ab Bcz\u{A}\u{4F60}H\u{754C} xm&! _\u{BD}1\u{E9}]-"
+        let tokenizer = try Self.replacing(pattern)
+        let result = tokenizer.decode(try tokenizer.encode(text))
+        #expect(result.utf8.elementsEqual(expected.utf8), "\(pattern): \(result.debugDescription)")
+    }
+
     /// What PCRE2 would read in another way, or not at all, and the words of the refusal.
     @Test(arguments: [
-        ("[a-z&&[^b]]", "'&&'"), ("[a[^b]]", "a negated set in another"), ("[[:^alpha:]]", "'[:^alpha:]'"),
+        ("[a&&]", "'&&' with nothing"), ("[&&a]", "'&&' with nothing"), ("[[:^foo:]]", "'[:^foo:]'"),
         ("[[:foo:]]", "'[:foo:]'"), ("(?i)[[:upper:]]", "'[:upper:]'"), ("(?i:[\\p{Lu}])", "'\\p{Lu}' between"),
         ("(?x) a", "'(?x'"), ("(?s).", "'(?s'"),
         ("(?|a|b)", "'(?|'"), ("(*FAIL)", "'(*'"),

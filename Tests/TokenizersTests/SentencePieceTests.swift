@@ -86,11 +86,14 @@ import Tokenizers
     /// SentencePiece's files do not cut texts into words: a text is one word.
     @Test func longTextsTakeNoSquareOfTheirLength() throws {
         let tokenizer = try Fixtures.tokenizer("\(Self.folder)/spm-llama2.tokenizer.json")
+        // The best of three, since other tests run beside this one.
         func seconds(_ count: Int) throws -> Double {
             let text = String(repeating: "the world is wide and the words are many ", count: count)
-            let start = ContinuousClock.now
-            #expect(try tokenizer.encode(text).count > count)
-            return (ContinuousClock.now - start) / .seconds(1)
+            return try (0..<3).map { _ throws -> Double in
+                let start = ContinuousClock.now
+                #expect(try tokenizer.encode(text).count > count)
+                return (ContinuousClock.now - start) / .seconds(1)
+            }.min() ?? 0
         }
         _ = try seconds(100)
         let short = try seconds(1_000)

@@ -47,7 +47,7 @@ func untilTrue(_ condition: () -> Bool) async throws {
     while !condition() { try await Task.sleep(for: .milliseconds(10)) }
 }
 
-@Suite(.enabled(if: Context.supports("curve"), "libzmq was built without CURVE"), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: Context.supports("curve"), "libzmq was built without CURVE"), .timeLimit(.minutes(5)))
 struct KeyedTransportTests {
     private let run = KeyedRun()
 

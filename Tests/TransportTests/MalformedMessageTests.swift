@@ -7,7 +7,7 @@ import Transport
 import Wire
 import ZeroMQ
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct MalformedMessageTests {
     /// Whatever a peer sends, the learner counts it, says so once, and goes on.
     @Test func areCountedLoggedOnceAndDropped() async throws {

@@ -31,7 +31,7 @@ private enum Python {
 
 /// docs/protocol.md is enough to write a scorer: this one was written from it.
 @Suite(
-    .enabled(if: Python.executable != nil, "no Python with pyzmq; set OPD_PYTHON to one"), .timeLimit(.minutes(1)))
+    .enabled(if: Python.executable != nil, "no Python with pyzmq; set OPD_PYTHON to one"), .timeLimit(.minutes(5)))
 struct PythonScorerTests {
     private let peer: PeerID
     private let learner: ZeroMQTransport
@@ -144,7 +144,7 @@ struct PythonScorerTests {
 
 /// The same scorer, asked for more than the sampled token.
 @Suite(
-    .enabled(if: Python.executable != nil, "no Python with pyzmq; set OPD_PYTHON to one"), .timeLimit(.minutes(1)))
+    .enabled(if: Python.executable != nil, "no Python with pyzmq; set OPD_PYTHON to one"), .timeLimit(.minutes(5)))
 struct PythonTopTokensTests {
     @Test func itListsWhatItIsAskedFor() async throws {
         let learner = try ZeroMQTransport.learner(bind: "tcp://127.0.0.1:*", logger: .silent)

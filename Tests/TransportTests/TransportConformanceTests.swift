@@ -17,7 +17,7 @@ struct Link: Sendable, CustomTestStringConvertible {
 }
 
 /// What every transport does.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct TransportConformanceTests {
     static let links: [Link] = [
         Link(

@@ -98,7 +98,7 @@ class Browser:
     def text(self):
         return self.value("document.body.innerText") or ""
 
-    def wait(self, expression, seconds=20):
+    def wait(self, expression, seconds=60):
         """Waits until an expression holds; returns the seconds that it took."""
         start = time.monotonic()
         while time.monotonic() - start < seconds:
@@ -115,5 +115,5 @@ class Browser:
     def close(self):
         with contextlib.suppress(RuntimeError, OSError):
             self.call("Browser.close")
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
         shutil.rmtree(self.profile, ignore_errors=True)

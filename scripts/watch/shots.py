@@ -90,7 +90,7 @@ def main():
             browser.close()
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
     print("\n".join(flaws) if flaws else "the page shows the numbers of the files, and nothing was complained of")
     return 1 if flaws else 0
 

@@ -31,10 +31,10 @@ struct AddedTokenFiles {
             guard ids[token.content] == token.id else { throw missing(token.content, id: token.id, file: file) }
             append(token)
         }
-        for (content, isAdditional, file) in special {
+        for (content, isRendered, file) in special {
             if let id = ids[content] {
                 append(.init(id: id, content: content))
-            } else if isAdditional {
+            } else if isRendered {
                 throw missing(content, id: nil, file: file)
             }
         }
@@ -60,16 +60,18 @@ struct AddedTokenFiles {
         return result.sorted { $0.token.id < $1.token.id }
     }
 
-    /// What a file calls special, and whether it is one of those without a role.
+    /// What a file calls special, and whether texts may have it: templates write the begin and the end, and prompts
+    /// what has no role; nobody writes padding.
     private func specialTokens(
         _ json: JSONValue, _ file: String
-    ) -> [(content: String, isAdditional: Bool, file: String)] {
+    ) -> [(content: String, isRendered: Bool, file: String)] {
         func content(_ value: JSONValue?) -> String? {
             guard let text = value?.string ?? value?["content"]?.string, !text.isEmpty else { return nil }
             return text
         }
-        let roles = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
-        return roles.compactMap { role in content(json[role]).map { ($0, false, file) } }
+        let rendered = ["bos_token", "eos_token"]
+        let roles = rendered + ["unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
+        return roles.compactMap { role in content(json[role]).map { ($0, rendered.contains(role), file) } }
             + ["additional_special_tokens", "extra_special_tokens"].flatMap { json[$0]?.array ?? [] }
             .compactMap { value in content(value).map { ($0, true, file) } }
     }

@@ -1,18 +1,31 @@
 extension OnigurumaPattern {
-    /// A set of characters: what stands between brackets.
+    /// A set of characters: what stands between brackets, which are sets that `&&` joins.
     struct CharacterSet {
         var isNegated = false
-        /// What stands between PCRE2's brackets.
-        var items = ""
-        /// Whether all that are no word's are among them, for which there is nothing to write.
-        var hasNonWords = false
+        /// Sets whose common characters are meant; there is at least one.
+        var sides = [Side()]
+
+        /// Characters of which any is meant.
+        struct Side {
+            /// What stands between PCRE2's brackets.
+            var items = ""
+            /// Expressions of one character each, for what PCRE2's brackets cannot hold.
+            var others: [String] = []
+        }
     }
 
+    /// An expression of one character: where brackets do not reach, alternatives and lookaheads say the same.
     func text(of set: CharacterSet) -> String {
-        guard set.hasNonWords else { return "[\(set.isNegated ? "^" : "")\(set.items)]" }
-        if set.items.isEmpty { return set.isNegated ? "[\(Self.word)]" : "[^\(Self.word)]" }
-        return set.isNegated
-            ? "(?:(?=[\(Self.word)])[^\(set.items)])" : "(?:[^\(Self.word)]|[\(set.items)])"
+        if let side = set.sides.first, set.sides.count == 1, side.others.isEmpty {
+            return "[\(set.isNegated ? "^" : "")\(side.items)]"
+        }
+        var sides = set.sides.map { side in
+            let parts = (side.items.isEmpty ? [] : ["[\(side.items)]"]) + side.others
+            return parts.count == 1 ? parts[0] : "(?:\(parts.joined(separator: "|")))"
+        }
+        let last = sides.removeLast()
+        let all = sides.map { "(?=\($0))" }.joined() + last
+        return set.isNegated ? "(?:(?!\(all))(?s:.))" : "(?:\(all))"
     }
 
     /// One thing between brackets.
@@ -20,7 +33,8 @@ extension OnigurumaPattern {
         case character(Unicode.Scalar)
         /// Several, which no range begins or ends with.
         case several(String)
-        case nonWords
+        /// An expression of one character.
+        case other(String)
         case nested(CharacterSet)
     }
 
@@ -29,23 +43,38 @@ extension OnigurumaPattern {
         guard depth < 8 else { throw unsupported("more than 8 brackets within each other") }
         var set = CharacterSet()
         set.isNegated = take("^")
+        var side = CharacterSet.Side()
         var isFirst = true
         while true {
             guard next != nil else { throw unsupported("a bracket without an end") }
-            if !isFirst, take("]") { return set }
-            if peek("&&") { throw unsupported("'&&' between brackets") }
+            let isEnd = !isFirst && take("]")
+            if isEnd || take("&&") {
+                guard !side.items.isEmpty || !side.others.isEmpty else {
+                    throw unsupported("'&&' with nothing on a side of it")
+                }
+                set.sides[set.sides.count - 1] = side
+                if isEnd { return set }
+                side = CharacterSet.Side()
+                set.sides.append(side)
+                isFirst = false
+                continue
+            }
             let item = try item(depth: depth)
             isFirst = false
             switch item {
-            case .nonWords: set.hasNonWords = true
-            case .several(let text): set.items += text
+            case .several(let text): side.items += text
+            case .other(let expression): side.others.append(expression)
             case .nested(let nested):
-                guard !nested.isNegated, !nested.hasNonWords else { throw unsupported("a negated set in another") }
-                set.items += nested.items
+                if nested.isNegated || nested.sides.count > 1 {
+                    side.others.append(text(of: nested))
+                } else {
+                    side.items += nested.sides[0].items
+                    side.others += nested.sides[0].others
+                }
             case .character(let first):
                 guard peek("-"), !peek("-]"), !peek("-["), !peek("-&&") else {
                     try check(first...first)
-                    set.items += Self.inBrackets(first)
+                    side.items += Self.inBrackets(first)
                     continue
                 }
                 position += 1
@@ -53,7 +82,7 @@ extension OnigurumaPattern {
                     throw unsupported("a range between brackets that is none")
                 }
                 try check(first...last)
-                set.items += "\(Self.inBrackets(first))-\(Self.inBrackets(last))"
+                side.items += "\(Self.inBrackets(first))-\(Self.inBrackets(last))"
             }
         }
     }
@@ -61,13 +90,13 @@ extension OnigurumaPattern {
     private mutating func item(depth: Int) throws(TokenizerError) -> Item {
         guard let scalar = next else { throw unsupported("a bracket without an end") }
         if take("[:") {
-            let negation = take("^") ? "^" : ""
+            let isNegated = take("^")
             let name = take(while: Self.isLetter)
             let isOfOneCase = name == "upper" || name == "lower"
-            guard take(":]"), let items = Self.posixSets[name], negation.isEmpty, !(isOfOneCase && ignoresCase) else {
-                throw unsupported("'[:\(negation)\(name):]'")
+            guard take(":]"), let items = Self.posixSets[name], !(isOfOneCase && ignoresCase) else {
+                throw unsupported("'[:\(isNegated ? "^" : "")\(name):]'")
             }
-            return .several(items)
+            return isNegated ? .other("[^\(items)]") : .several(items)
         }
         position += 1
         if scalar == "[" { return .nested(try bracket(depth: depth + 1)) }
@@ -77,7 +106,7 @@ extension OnigurumaPattern {
         switch escape {
         case "s", "S", "d", "D": return .several("\\\(escape)")
         case "w": return .several(Self.word)
-        case "W": return .nonWords
+        case "W": return .other("[^\(Self.word)]")
         case "h": return .several(Self.hexDigits)
         case "p", "P":
             let property = try property(isNegated: escape == "P")

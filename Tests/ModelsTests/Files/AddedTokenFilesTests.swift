@@ -43,6 +43,8 @@ import Tokenizers
         ("tokenizer_config.json", #"{"added_tokens_decoder": {"9": {"content": "<|im_end|>"}}}"#, "<|im_end|>"),
         ("tokenizer_config.json", #"{"additional_special_tokens": [{"content": "<tool>"}]}"#, "<tool>"),
         ("added_tokens.json", #"{"<tool>": 702}"#, "<tool>"),
+        ("tokenizer_config.json", #"{"eos_token": "<end>"}"#, "<end>"),
+        ("special_tokens_map.json", #"{"bos_token": {"content": "<begin>"}}"#, "<begin>"),
     ]) func whatItLacksIsRefusedByName(file: String, text: String, token: String) throws {
         try withTemporaryFolder { folder in
             let error = #expect(throws: ModelError.self) { try Self.open([file: text], in: folder) }

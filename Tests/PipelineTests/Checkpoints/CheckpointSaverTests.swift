@@ -6,7 +6,7 @@ import RunFiles
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct CheckpointSaverTests {
     let temporary: TemporaryFolder
     let store: CheckpointStore

@@ -71,17 +71,17 @@ import Wire
             }
             return trajectories
         }
-        #expect(await eventually(.seconds(20)) { sampler.submitted.count == 2 })
+        #expect(await eventually { sampler.submitted.count == 2 })
         let first = WorkItem(id: task(1).id, kind: .train)
         try learner.send(.revoke(Revoke(items: [first])), to: peer)
-        #expect(await eventually(.seconds(20)) { sampler.cancelled == [[first]] })
+        #expect(await eventually { sampler.cancelled == [[first]] })
         // Granted again before the engine has confirmed, which still answers for the first lease.
         try learner.send(.rolloutGrant(RolloutGrant(groups: [group(1, lease: 2)])), to: peer)
         sampler.script.yield(.completed([UnigramModel.student.response(to: task(1), version: 7)]))
         try await Task.sleep(for: .milliseconds(300))
         #expect(sampler.submitted.count == 2)
         sampler.script.yield(.cancelled([first]))
-        #expect(await eventually(.seconds(20)) { sampler.submitted.count == 3 })
+        #expect(await eventually { sampler.submitted.count == 3 })
         let teacher = UnigramModel.teacher("default")
         let answers = [teacher.response(to: task(2), version: 0), teacher.response(to: task(1), version: 0)]
         sampler.script.yield(.completed(answers))

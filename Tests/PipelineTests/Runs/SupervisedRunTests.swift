@@ -8,7 +8,7 @@ import Testing
 import Wire
 
 /// Supervised runs of unigram models: a loop with the checkpoints and records of a learner, and no members.
-@Suite(.timeLimit(.minutes(2))) struct SupervisedRunTests {
+@Suite(.timeLimit(.minutes(5))) struct SupervisedRunTests {
     /// Responses of one pass, far from what the student says by itself.
     static let examples = (0..<10).map { index in
         SupervisedExample(promptIDs: [Int32(index)], responseIDs: [2, 4, Int32(2 + index % 3), 0])

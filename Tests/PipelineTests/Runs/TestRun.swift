@@ -162,7 +162,7 @@ final class TestRun: Sendable {
     }
 
     /// What the learner says of the run.
-    func status(patience: Duration = .seconds(10)) async throws -> Status {
+    func status(patience: Duration = .seconds(60)) async throws -> Status {
         try await StatusQuery.ask(through: memberTransport("status-\(UUID())"), "here", patience: patience)
     }
 
@@ -179,7 +179,7 @@ final class TestRun: Sendable {
 
     func worker(
         _ name: String = "rollout-0", teachers: [String] = [], backend: any RolloutBackend = UnigramSampler(),
-        patience: Duration = .seconds(20)
+        patience: Duration = .seconds(60)
     ) throws -> Member {
         let options = MemberOptions(name: name, patience: patience)
         let transport = try memberTransport(options.identity)
@@ -190,7 +190,7 @@ final class TestRun: Sendable {
 
     func scorer(
         _ name: String = "scorer-0", teachers: [String]? = nil, backend: any ScoringBackend = UnigramTeacher(),
-        patience: Duration = .seconds(20)
+        patience: Duration = .seconds(60)
     ) throws -> Member {
         let options = MemberOptions(name: name, patience: patience)
         let transport = try memberTransport(options.identity)

@@ -9,7 +9,7 @@ import Testing
 import Transport
 import Wire
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct WeightTransferTests {
     /// A folder that stands in for /dev/shm.
     let directory = FileManager.default.temporaryDirectory.appending(path: "opd-test-\(UUID().uuidString)").path
