@@ -62,6 +62,33 @@ package struct ObjectScanner {
         return key
     }
 
+    /// Takes the next member's name where it is this one, as ``key()`` does.
+    /// - Returns: whether it is; where it is not, nothing has moved.
+    package mutating func isKey(_ name: StaticString) -> Bool {
+        guard !isBroken, !isDone else { return false }
+        let start = position, count = name.utf8CodeUnitCount
+        skipSpace()
+        if current == (isFirst ? UInt8(ascii: "{") : UInt8(ascii: ",")) {
+            position += 1
+            skipSpace()
+            let first = position + 1, end = first + count
+            if end < bytes.count, bytes[position] == UInt8(ascii: "\""), bytes[end] == UInt8(ascii: "\""),
+                let base = bytes.baseAddress, memcmp(base + first, name.utf8Start, count) == 0
+            {
+                position = end + 1
+                skipSpace()
+                if current == UInt8(ascii: ":") {
+                    position += 1
+                    skipSpace()
+                    isFirst = false
+                    return true
+                }
+            }
+        }
+        position = start
+        return false
+    }
+
     private mutating func end() -> UnsafeRawBufferPointer? {
         position += 1
         skipSpace()

@@ -109,6 +109,20 @@ import Wire
         #expect(spans["stages"]?["18"]?.string == "waiting for scores")
     }
 
+    /// Of a lane that does much the oldest spans go; nothing is shown of a time in which it would look idle.
+    @Test func noLaneLooksIdleWhereItsSpansWereLeftOut() throws {
+        var text = Self.line("rollout-0", "rollout", [(.sampling, 0, 60_000_000)])
+        for index in 0..<3000 as Range<UInt64> {
+            text += Self.line(
+                "learner", "learner", [(index % 2 == 0 ? .training : .waitingForScores, index * 20_000, 20_000)])
+        }
+        let spans = try #require(try fixture(text).document()["spans"])
+        let lanes = try #require(spans["lanes"]?.array)
+        for lane in lanes { #expect(lane["spans"]?.array?.first?.array?[1].double == 0) }
+        let seconds = try #require(spans["seconds"]?.double)
+        #expect(seconds >= 20 && seconds < 26 && spans["whole"]?.double == 60)
+    }
+
     @Test func aRunWithoutSpansHasNone() throws {
         let fixture = try RunFolderFixture()
         #expect(try fixture.document()["spans"]?.isNull == true)

@@ -10,6 +10,8 @@ final class WatchFollower: Sendable {
 
     /// Seconds between two looks at the folders, while somebody looks at the page, and otherwise.
     private static let pace = 0.5, idlePace = 2.0
+    /// Seconds that a page which is open already has for its first curves.
+    private static let firstPause = 0.7
 
     init(_ board: WatchBoard, bounds: RunDigest.Bounds) {
         self.board = board
@@ -20,6 +22,8 @@ final class WatchFollower: Sendable {
         let thread = Thread { [self] in
             // Curves first: they are there when the page is, however many responses there are.
             for (index, run) in board.all.enumerated() { begin(index, run.source) }
+            // Reading the responses takes a core, which a browser that draws the first curves can have until then.
+            if board.isLookedAt { Thread.sleep(forTimeInterval: Self.firstPause) }
             while !isStopped.withLock({ $0 }) {
                 for (index, run) in board.all.enumerated() { follow(index, run) }
                 let pause = board.isLookedAt ? Self.pace : Self.idlePace

@@ -44,6 +44,8 @@ struct MetricsLine {
     private(set) var skipped: String?
     private(set) var hasTraining = false
     private(set) var hasEvaluation = false
+    /// The places of the members of the line before, in their order: the next line mostly has the same.
+    private var order: [Int] = []
 
     private static let batchTokens = MetricsColumns.place("batch_tokens")
     private static let responses = MetricsColumns.place("eval_responses")
@@ -55,20 +57,29 @@ struct MetricsLine {
         integers = 0
         skipped = nil
         var scanner = ObjectScanner(bytes)
-        // Members come in the same order in every line: the next is mostly the one after the last.
-        var expected = 0
-        while let key = scanner.key() {
-            guard let place = Self.place(of: key, expected: expected) else {
-                if key.isEqual("skipped") {
-                    readSkipped(&scanner, in: bytes)
-                } else {
-                    scanner.skip()
+        let all = MetricsColumns.all
+        var member = 0
+        while true {
+            var found: Int?
+            if member < order.count, scanner.isKey(all[order[member]]) {
+                found = order[member]
+            } else {
+                guard let key = scanner.key() else { break }
+                found = all.firstIndex { key.isEqual($0) }
+                guard let found else {
+                    if key.isEqual("skipped") {
+                        readSkipped(&scanner, in: bytes)
+                    } else {
+                        scanner.skip()
+                    }
+                    continue
                 }
-                continue
+                // What comes now and then, such as an evaluation's numbers, is at the end.
+                if member < order.count { order[member] = found } else if member < all.count { order.append(found) }
             }
-            expected = place + 1
+            member += 1
             // Of a member that comes twice the first counts, as everywhere here.
-            guard let number = scanner.number(), values[place].isNaN else { continue }
+            guard let place = found, let number = scanner.number(), values[place].isNaN else { continue }
             values[place] = number.value
             if number.isInteger { integers |= 1 << UInt64(place) }
         }
@@ -92,11 +103,5 @@ struct MetricsLine {
         guard let raw = copy.quoted() else { return scanner.skip() }
         scanner = copy
         skipped = RunText.unescaped(raw)
-    }
-
-    private static func place(of key: UnsafeRawBufferPointer, expected: Int) -> Int? {
-        let all = MetricsColumns.all
-        if expected < all.count, key.isEqual(all[expected]) { return expected }
-        return all.firstIndex { key.isEqual($0) }
     }
 }

@@ -13,7 +13,7 @@ struct StageDigest: Sendable {
     private(set) var revision = 0
 
     /// Most spans of a lane, and seconds of the timeline, that are shown; and most lanes.
-    private static let mostSpans = 600, window = 120.0, mostLanes = 64
+    private static let mostSpans = 1000, window = 120.0, mostLanes = 64
 
     var notes: [String] {
         var notes = [failure].compactMap(\.self)
@@ -66,7 +66,9 @@ struct StageDigest: Sendable {
     var json: String? {
         let shown = lanes.inOrder.prefix(Self.mostLanes)
         guard let end = shown.map(\.end).max(), let begin = shown.compactMap(\.begin).min() else { return nil }
-        let from = max(begin, end - min(end, UInt64(Self.window * 1e6)))
+        // Where the oldest spans of a lane have gone, what is before them would look as if it had done nothing.
+        let kept = shown.filter(\.isCut).compactMap(\.spans.first?.start).max() ?? 0
+        let from = max(begin, end - min(end, UInt64(Self.window * 1e6)), min(kept, end))
         func seconds(_ microseconds: UInt64) -> String {
             // To a tenth of a millisecond.
             JSONText.number(Double(microseconds / 100) / 1e4)

@@ -14,6 +14,8 @@ struct StageLanes: Sendable {
         /// Of the newest line: half of it is how wrong the lane's times may be, in microseconds.
         var roundTrip: UInt64 = 0
         var spans: [StageSpan] = []
+        /// Whether older spans were pushed out.
+        var isCut = false
         /// Microseconds in each stage, of all spans that were ever added.
         var totals: [Stage: UInt64] = [:]
         /// Begin of the first and end of the last span that was ever added.
@@ -44,7 +46,9 @@ struct StageLanes: Sendable {
         for span in line.spans { add(span, to: place) }
         let excess = lanes[place].spans.count - mostSpans
         // Removing a few at a time would move all of the others each time.
-        if excess > mostSpans / 4 { lanes[place].spans.removeFirst(excess) }
+        guard excess > mostSpans / 4 else { return }
+        lanes[place].spans.removeFirst(excess)
+        lanes[place].isCut = true
     }
 
     private mutating func newLane(_ name: String, _ role: String) -> Int? {
