@@ -120,7 +120,7 @@ let package = Package(
             name: "Runs",
             dependencies: [
                 "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Exchange", "Transport",
-                "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation",
+                "WeightDifferences", "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation",
                 "Tokenizers",
                 "Templates", "Tokens",
                 "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging,

@@ -29,43 +29,49 @@ struct DifferenceBlock: Sendable {
             target.copyMemory(from: UnsafeRawBufferPointer(rebasing: base[range]))
         }
         guard listed > 0 else { return }
-        let gaps = try stream(0, of: bytes, count: gapByteCount)
-        var planes: [[UInt8]] = []
-        for plane in 0..<width { planes.append(try stream(1 + plane, of: bytes, count: listed)) }
+        // The gaps, then the planes one after the other.
+        let listing = UnsafeMutableRawBufferPointer.allocate(byteCount: gapByteCount + width * listed, alignment: 64)
+        defer { listing.deallocate() }
+        var end = 0
+        for (number, stream) in streams.enumerated() {
+            let range = end..<(end + (number == 0 ? gapByteCount : listed))
+            end = range.upperBound
+            try Zstandard.decompress(
+                UnsafeRawBufferPointer(rebasing: bytes[stream]),
+                into: UnsafeMutableRawBufferPointer(rebasing: listing[range]))
+        }
+        guard let listing = listing.baseAddress else { return }
         switch width {
-        case 1: try move(target, gaps, planes, as: UInt8.self)
-        case 2: try move(target, gaps, planes, as: UInt16.self)
-        default: try move(target, gaps, planes, as: UInt32.self)
+        case 1: try move(target, UnsafeRawPointer(listing), as: UInt8.self)
+        case 2: try move(target, UnsafeRawPointer(listing), as: UInt16.self)
+        default: try move(target, UnsafeRawPointer(listing), as: UInt32.self)
         }
     }
 
-    private func stream(
-        _ number: Int, of bytes: UnsafeRawBufferPointer, count: Int
-    ) throws(DifferenceError) -> [UInt8] {
-        try Zstandard.decompressed(UnsafeRawBufferPointer(rebasing: bytes[streams[number]]), count: count)
-    }
-
     private func move<Element: WeightElement>(
-        _ target: UnsafeMutableRawBufferPointer, _ gaps: [UInt8], _ planes: [[UInt8]], as type: Element.Type
+        _ target: UnsafeMutableRawBufferPointer, _ listing: UnsafeRawPointer, as type: Element.Type
     ) throws(DifferenceError) {
-        let elements = target.count / width
+        let elements = target.count / width, planes = listing + gapByteCount
         var next = 0, read = 0
         for index in 0..<listed {
             var byte: UInt8
             repeat {
-                guard read < gaps.count else { throw DifferenceError("it has more elements than gaps") }
-                byte = gaps[read]
+                guard read < gapByteCount else { throw DifferenceError("it has more elements than gaps") }
+                byte = listing.load(fromByteOffset: read, as: UInt8.self)
                 next += Int(byte)
                 read += 1
             } while byte == 0xff
             guard next < elements else { throw DifferenceError("its gaps lead out of it") }
             var step: Element = 0
-            for plane in 0..<width { step |= Element(planes[plane][index]) << Element(8 * plane) }
+            for plane in 0..<MemoryLayout<Element>.size {
+                let part = planes.load(fromByteOffset: plane * listed + index, as: UInt8.self)
+                step |= Element(part) << Element(8 * plane)
+            }
             let place = next * width
             let old = target.loadUnaligned(fromByteOffset: place, as: Element.self)
             target.storeBytes(of: old.moved(by: step), toByteOffset: place, as: Element.self)
             next += 1
         }
-        guard read == gaps.count else { throw DifferenceError("it has more gaps than elements") }
+        guard read == gapByteCount else { throw DifferenceError("it has more gaps than elements") }
     }
 }

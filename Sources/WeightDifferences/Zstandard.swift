@@ -18,17 +18,17 @@ enum Zstandard {
         }
     }
 
-    /// The `count` bytes that a frame stands for.
-    static func decompressed(_ frame: UnsafeRawBufferPointer, count: Int) throws(DifferenceError) -> [UInt8] {
-        guard !frame.isEmpty else { return [UInt8](repeating: 0, count: count) }
-        var code = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { bytes, initialized in
-            code = ZSTD_decompress(bytes.baseAddress, count, frame.baseAddress, frame.count)
-            initialized = ZSTD_isError(code) == 0 ? code : 0
+    /// Writes what a frame stands for, which must be as many bytes as there is memory.
+    static func decompress(
+        _ frame: UnsafeRawBufferPointer, into bytes: UnsafeMutableRawBufferPointer
+    ) throws(DifferenceError) {
+        guard !frame.isEmpty else {
+            bytes.initializeMemory(as: UInt8.self, repeating: 0)
+            return
         }
-        guard ZSTD_isError(code) == 0, bytes.count == count else {
-            throw DifferenceError("a stream is no zstd frame of \(count) bytes")
+        let code = ZSTD_decompress(bytes.baseAddress, bytes.count, frame.baseAddress, frame.count)
+        guard ZSTD_isError(code) == 0, code == bytes.count else {
+            throw DifferenceError("a stream is no zstd frame of \(bytes.count) bytes")
         }
-        return bytes
     }
 }

@@ -9,7 +9,8 @@ struct BenchCommand: AsyncParsableCommand {
             """,
         subcommands: [
             BenchGenerateCommand.self, BenchScoreCommand.self, BenchTrainCommand.self, BenchDivergenceCommand.self,
-            BenchWeightsCommand.self, BenchTransportCommand.self, BenchPipelineCommand.self, BenchNothingCommand.self,
+            BenchWeightsCommand.self, BenchDifferencesCommand.self, BenchTransportCommand.self,
+            BenchPipelineCommand.self, BenchNothingCommand.self,
         ], defaultSubcommand: BenchNothingCommand.self)
 }
 
@@ -19,7 +20,7 @@ struct BenchNothingCommand: ParsableCommand {
     @Argument(parsing: .allUnrecognized) var words: [String] = []
 
     func run() throws {
-        let known = "generate, score, train, divergence, weights, transport or pipeline"
+        let known = "generate, score, train, divergence, weights, differences, transport or pipeline"
         guard let word = words.first else { throw CommandError.usage("name what to measure: \(known)") }
         throw CommandError.usage("The value '\(word)' is invalid for what to measure: it is \(known)")
     }
