@@ -34,7 +34,9 @@ extension Exchange {
             counters.invalid += 1
             return [note(.debug, "\(member.name) sent \(message.name), which only a learner sends")]
         }
-        guard senders.contains(member.role) else {
+        // Weights are for workers, and for the scorers whose teachers have them.
+        let isFollowing = followedVersion(of: peer) != nil
+        guard senders.contains(member.role) || (isFollowing && message.isWeightsRequest) else {
             counters.invalid += 1
             return [note(.warning, "\(member.name) sent \(message.name), which is not its role")]
         }
@@ -151,7 +153,7 @@ extension Exchange {
                     Welcome(
                         runID: options.runID, epoch: epoch, heartbeatSeconds: options.heartbeat.seconds,
                         leaseSeconds: options.lease.seconds, version: version)), to: peer))
-        if hello.role == .rollout { actions.append(.announceWeights(to: peer)) }
+        if hello.role == .rollout || followedVersion(of: peer) != nil { actions.append(.announceWeights(to: peer)) }
         if isKnown { return actions }
         let what =
             (hello.role == .rollout ? "rollout worker" : "scorer")
@@ -174,7 +176,8 @@ extension Exchange {
         members.setStatus(heartbeat.status, of: peer)
         let reply = Action.send(.heartbeatReply(HeartbeatReply(epoch: epoch, version: version)), to: peer)
         // An announcement that was lost is made up for; one that is known already costs nothing.
-        let behind = members[peer]?.role == .rollout && heartbeat.status.version != version
+        let wanted = members[peer]?.role == .rollout ? version : followedVersion(of: peer)
+        let behind = wanted.map { heartbeat.status.version != $0 } ?? false
         return behind ? [reply, .announceWeights(to: peer)] : [reply]
     }
 
@@ -208,4 +211,8 @@ extension Exchange {
     func name(_ peer: PeerID) -> String { members[peer]?.name ?? peer.description }
 
     func note(_ level: Note.Level, _ text: String) -> Action { .note(Note(level: level, text: text)) }
+}
+
+extension Message {
+    fileprivate var isWeightsRequest: Bool { if case .weightsRequest = self { true } else { false } }
 }

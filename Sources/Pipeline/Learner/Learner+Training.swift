@@ -11,6 +11,10 @@ extension Learner {
             recorder.activity("reading \(checkpoint.path)")
             try await during("reading \(checkpoint.path)") { try await backend.restore(from: checkpoint.path) }
             recorder.activity(nil)
+            for version in options.plan.followedVersions(at: course.version) where version != course.version {
+                publisher.keep(
+                    try EarlierWeights.read(version: version, from: checkpoint.path, backend.weightManifest))
+            }
             resuming = nil
         }
         if course.pending != nil { beginEvaluation() }
@@ -104,9 +108,11 @@ extension Learner {
             try await backend.writeWeights(to: place)
             return place
         }
+        let keeping = options.plan.followedVersions(at: version)
         announcing = Task {
-            let announcement = await onThread("opd-checksums") { publisher.announce(place) }
-            perform(exchange.peers(.rollout).map { .send(.weightsAnnounce(announcement), to: $0) })
+            let announcement = await onThread("opd-checksums") { publisher.announce(place, keeping: keeping) }
+            let peers = exchange.peers(.rollout) + (keeping.contains(version) ? exchange.followers : [])
+            perform(peers.map { .send(.weightsAnnounce(announcement), to: $0) })
         }
         perform(exchange.grantWork(now: now))
     }
@@ -192,8 +198,12 @@ extension Learner {
         }
         // Nothing was ever trained: there is nothing to keep of a student that was bad from the start.
         if course.suspectsWeights, exchange.ledger.counts.trained == 0 { return }
+        // What teachers have that are an earlier self belongs to the state, and is there once it was announced.
+        if !options.plan.refreshes.isEmpty { await finishAnnouncing() }
+        let followed = options.plan.followedVersions(at: course.version)
+        let earlier = publisher.kept.filter { followed.contains($0.key) }
         await saver.save(
-            course.checkpointState(tokenizerFingerprint: backend.tokenizerFingerprint), of: backend)
+            course.checkpointState(tokenizerFingerprint: backend.tokenizerFingerprint), of: backend, earlier: earlier)
     }
 
     func finishSaving() async {

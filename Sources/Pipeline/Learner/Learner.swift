@@ -157,9 +157,11 @@ package actor Learner: RunLearner {
             switch action {
             case .send(let message, let peer): send(message, peer)
             case .announceWeights(let peer):
-                if let announcement = publisher.announcement { send(.weightsAnnounce(announcement), peer) }
+                let wanted = exchange.followedVersion(of: peer)
+                if let announcement = publisher.announcement(of: wanted) { send(.weightsAnnounce(announcement), peer) }
             case .serveWeights(let request, let peer):
-                for message in publisher.replies(to: request) { send(message, peer) }
+                let wanted = exchange.followedVersion(of: peer)
+                for message in publisher.replies(to: request, wanted: wanted) { send(message, peer) }
             case .note(let note): log(note)
             case .reportStatus(let peer): send(.status(status()), peer)
             case .suspect(let scored, let flaw):

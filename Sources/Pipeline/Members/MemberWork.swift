@@ -29,10 +29,11 @@ struct MemberWork<Work: LeasedWork>: Sendable {
 
     /// - Parameters:
     ///   - window: tasks to hold at once.
-    ///   - mostTopTokens, head: of a scorer.
+    ///   - mostTopTokens, head, followsWeights: of a scorer.
     init(
         _ options: MemberOptions, role: Role, backend: any Backend, teachers: [String], window: Int,
-        mostTopTokens: Int = 0, head: SharedHead? = nil, transport: any Transport, logger: Logger
+        mostTopTokens: Int = 0, head: SharedHead? = nil, followsWeights: Bool = false, transport: any Transport,
+        logger: Logger
     ) {
         self.transport = transport
         self.logger = logger
@@ -42,12 +43,13 @@ struct MemberWork<Work: LeasedWork>: Sendable {
             teacher?.hiddenSize = head.hiddenSize
             teacher?.headFingerprint = head.fingerprint
         }
-        let hello = Hello(
+        var hello = Hello(
             role: role, name: options.name, arithmetic: backend.arithmetic,
             tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, processID: options.processID,
             teacher: teacher, isReproducible: backend.isReproducible,
             samplingRevision: role == .rollout ? SamplingSettings.newestRevision : 0,
             addedTokens: options.teacher?.addedTokenTexts ?? [], mostTopTokens: UInt32(clamping: mostTopTokens))
+        hello.followsWeights = followsWeights
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
 

@@ -12,7 +12,15 @@ package final class WeightPublisher: Sendable {
     private struct State: Sendable {
         var files: SnapshotFiles?
         var current: Current?
+        /// Earlier versions that are handed out too, in chunks.
+        var kept: [UInt64: Current] = [:]
         var closed = false
+
+        /// A version that is handed out, nil being the newest.
+        func holding(_ version: UInt64?) -> Current? {
+            guard let version, version != current?.announce.version else { return current }
+            return kept[version]
+        }
 
         mutating func removeFiles() {
             files?.removeAll()
@@ -24,6 +32,13 @@ package final class WeightPublisher: Sendable {
         var announce: WeightsAnnounce
         let bytes: WeightBytes
         let chunkChecksums: [UInt32]
+
+        /// The same for those who come when its file may have another version.
+        var withoutFile: Current {
+            var current = self
+            current.announce.sharedMemoryPath = nil
+            return current
+        }
     }
 
     private let hostID: String
@@ -76,30 +91,57 @@ package final class WeightPublisher: Sendable {
     /// Makes what was written the newest version, and returns what to announce to every rollout worker.
     ///
     /// Computes its checksums, tens of milliseconds for 270 MB: call it from a thread that may block.
-    package func announce(_ place: WeightPlace) -> WeightsAnnounce {
+    /// - Parameter keeping: earlier versions that are still handed out, as far as they were until now.
+    package func announce(_ place: WeightPlace, keeping: Set<UInt64> = []) -> WeightsAnnounce {
+        let written = described(place)
+        return state.withLock { state in
+            if let path = place.path { state.files?.share(path) }
+            if let last = state.current { state.kept[last.announce.version] = last.withoutFile }
+            state.kept = state.kept.filter { keeping.contains($0.key) && $0.key != place.version }
+            state.current = written
+            if state.closed { state.removeFiles() }
+            return state.current?.announce ?? written.announce
+        }
+    }
+
+    /// Hands out a version of an earlier life beside the newest.
+    package func keep(_ place: WeightPlace) {
+        let written = described(place)
+        state.withLock { $0.kept[place.version] = written.withoutFile }
+    }
+
+    /// What is handed out beside the newest version, by version.
+    package var kept: [UInt64: WeightBytes] { state.withLock { $0.kept.mapValues(\.bytes) } }
+
+    private func described(_ place: WeightPlace) -> Current {
         let bytes = place.written
         let checksums = SnapshotChecksums(bytes, chunkByteCount: chunkByteCount)
         let announce = WeightsAnnounce(
             version: place.version, manifest: place.manifest, chunkByteCount: chunkByteCount,
             chunkCount: checksums.chunks.count, checksum: checksums.whole, sharedMemoryPath: place.path,
             hostID: hostID)
-        return state.withLock { state in
-            if let path = place.path { state.files?.share(path) }
-            state.current = Current(announce: announce, bytes: bytes, chunkChecksums: checksums.chunks)
-            if state.closed { state.removeFiles() }
-            return state.current?.announce ?? announce
-        }
+        return Current(announce: announce, bytes: bytes, chunkChecksums: checksums.chunks)
     }
 
     /// The newest version, for a worker that has just joined; nil before the first.
-    package var announcement: WeightsAnnounce? { state.withLock { $0.current?.announce } }
+    package var announcement: WeightsAnnounce? { announcement(of: nil) }
 
-    /// What to send to the asker: the chunks it gave credit for or, when it asks for anything but the newest version,
-    /// the newest announcement.
-    package func replies(to request: WeightsRequest) -> [Message] {
-        guard let current = state.withLock({ $0.current }) else { return [] }
+    /// What to tell of a version, nil being the newest; nil where it is not handed out.
+    package func announcement(of version: UInt64?) -> WeightsAnnounce? {
+        state.withLock { $0.holding(version)?.announce }
+    }
+
+    /// What to send to the asker: the chunks it gave credit for or, when it asks for a version that is not handed out,
+    /// the announcement of the one that it is to have.
+    /// - Parameter wanted: that version; nil: the newest.
+    package func replies(to request: WeightsRequest, wanted: UInt64? = nil) -> [Message] {
+        let (asked, due) = state.withLock { ($0.holding(request.version), $0.holding(wanted)) }
+        guard let due else { return [] }
+        // A worker has no use for versions that are kept for others.
+        guard let current = asked, current.announce.version == due.announce.version else {
+            return [.weightsAnnounce(due.announce)]
+        }
         let announce = current.announce
-        guard request.version == announce.version else { return [.weightsAnnounce(announce)] }
         let last = min(announce.chunkCount, request.firstChunk + min(request.credit, Self.maximumCredit))
         guard request.firstChunk < last else { return [] }
         return (request.firstChunk..<last).map { index in

@@ -45,6 +45,7 @@ extension Hello {
             teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
             isReproducible: value.reproducible, samplingRevision: value.samplingRevision,
             addedTokens: value.addedTokens, mostTopTokens: value.maxTopK)
+        followsWeights = value.followsWeights
         try check(limits)
     }
 
@@ -73,6 +74,7 @@ extension PBHello {
         samplingRevision = value.samplingRevision
         addedTokens = value.addedTokens
         maxTopK = value.mostTopTokens
+        followsWeights = value.followsWeights
     }
 }
 
