@@ -103,8 +103,8 @@ let package = Package(
         module(
             "TorchEngine",
             [
-                "Engines", "StudentWeights", "Supervision", "ZeroMQ", "Models", "Tokens", "Distillation", "Wire",
-                "JSON", "Files", "Locking", logging,
+                "Engines", "StudentWeights", "Supervision", "ZeroMQ", "Models", "Tokenizers", "Tokens", "Distillation",
+                "Rules", "Wire", "JSON", "Files", "Locking", logging,
             ], exclude: ["Python"]),
         module(
             "Pipeline",

@@ -14,12 +14,17 @@ package struct TorchEngineFactory: EngineFactory {
     }
 
     package func describe(_ model: ModelReference) async throws -> ModelDescription {
-        var description = try await native.describe(model)
-        // Positions of a longer sequence are turned by longrope's other factors, and those of its neighbours with them.
-        if let limit = try ModelFiles.open(model.path).configuration.longRopeAbove {
-            description.contextLength = min(description.contextLength, limit)
+        switch try TorchFiles(model.path) {
+        case .other(let folder): return try folder.describe()
+        case .known(let files):
+            var description = try await native.describe(model)
+            // Positions of a longer sequence are turned by longrope's other factors, and those of its neighbours with
+            // them.
+            if let limit = files.configuration.longRopeAbove {
+                description.contextLength = min(description.contextLength, limit)
+            }
+            return description
         }
-        return description
     }
 
     package func trainer(

@@ -24,7 +24,7 @@ struct TorchModel: Sendable {
 
     /// - Throws: ``EngineRefusal`` when this model cannot have such adapters, and errors that name a damaged file.
     init(_ model: ModelReference, _ reference: TorchReference, use: Use) throws {
-        let files = try ModelFiles.open(model.path)
+        let files = try TorchFiles(model.path)
         tokenizerFingerprint = try files.loadTokenizer().fingerprint
         var settings: JSONObject = [
             "model": .string(model.path), "dtype": .string((reference.type ?? model.type).rawValue),
@@ -43,8 +43,7 @@ struct TorchModel: Sendable {
             ]
             firstAdapters = use == .train ? (snapshot, options.seed) : nil
         } else {
-            let layout = ParameterLayout(files.configuration, matrixType: model.type == .f32 ? .f32 : .bf16)
-            manifest = WeightManifest(layout.manifest, computedIn: model.type)
+            manifest = files.manifest(model.type)
             firstAdapters = nil
         }
         if use != .score { settings["manifest"] = manifest.json }

@@ -11,12 +11,7 @@ extension ModelFiles {
         case .gguf(let file):
             tokenizer = try Tokenizer(GGUFMetadata(file: file).tokenizerDefinition(), file: file.path)
         }
-        guard tokenizer.vocabularySize <= configuration.vocabularySize else {
-            throw ModelError(
-                .malformed,
-                "\(path): the tokenizer has \(tokenizer.vocabularySize) tokens, the model \(configuration.vocabularySize)"
-            )
-        }
+        try tokenizer.check(fits: configuration.vocabularySize, of: path)
         tokenizer.endOfSequenceIDs = configuration.eosTokenIDs.map(Int32.init)
         tokenizer.beginOfSequenceID = configuration.bosTokenID.map(Int32.init)
         return tokenizer

@@ -58,7 +58,8 @@ struct DescribedModels: Sendable {
                     """)
                 continue
             }
-            let described = try await engines.factory(for: model.reference).describe(model.reference)
+            let reference = configuration.reference(of: model, label: label, log: "")
+            let described = try await engines.factory(for: reference).describe(reference)
             teachers[label] = described
             if let tokenizer = described.text?.tokenizer { teacherTokenizers[label] = tokenizer }
         }

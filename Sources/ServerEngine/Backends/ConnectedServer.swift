@@ -20,8 +20,8 @@ package struct ConnectedServer: Sendable {
         _ reference: ServerReference, tokenizer path: String, http: any HTTPSending, isFixed: Bool,
         isProbed: Bool = true
     ) async throws -> ConnectedServer {
-        let files = try ModelFiles.openText(path)
-        let text = ModelText(tokenizer: try files.loadTokenizer(), templates: try files.chatTemplates())
+        let files = try TextFiles.open(path)
+        let text = ModelText(tokenizer: files.tokenizer, templates: files.templates)
         let probe = try ServerProbe(reference, reference.kind.dialect, text, isFixed: isFixed)
         let line = ServerLine(
             http: http,
@@ -45,7 +45,7 @@ package struct ConnectedServer: Sendable {
         }
         model.contextLength = models.compactMap(\.contextLength).min()
         return ConnectedServer(
-            probe: probe, caller: caller, model: model, text: text, vocabularySize: files.configuration.vocabularySize)
+            probe: probe, caller: caller, model: model, text: text, vocabularySize: files.vocabularySize)
     }
 }
 

@@ -153,3 +153,20 @@ def public_name(name: str) -> str:
     """Returns a parameter's name as checkpoints have it."""
     name = name.removeprefix("model.").replace(".base_layer.", ".")
     return name.replace(".lora_A.default.", ".lora_A.").replace(".lora_B.default.", ".lora_B.")
+
+
+def stored_names(model: Any, names: list[str]) -> dict[str, str]:
+    """Returns the names that files have for parameters which transformers calls otherwise, by transformers' names."""
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import WeightRenaming, apply_renamings
+
+    renamings = [change for change in get_model_conversion_mapping(model) if isinstance(change, WeightRenaming)]
+    own = {name for name, _ in model.named_parameters()}
+    found: dict[str, str] = {}
+    for name in names:
+        renamed = apply_renamings(name, renamings)
+        # A model that was saved without its head.
+        for candidate in (renamed, f"{model.base_model_prefix}.{renamed}"):
+            if candidate in own and candidate not in names and candidate != name:
+                found[candidate] = name
+    return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 
 from opd_torch.errors import RefusalError
 from opd_torch.messages import Array
@@ -15,6 +17,8 @@ from opd_torch.messages import Array
 PAGE = 32
 # Most tokens of one pass on a CPU: its mask is of these times all that they see.
 PASS = 1024
+# In which two tokens are drawn from any model that can be sampled from.
+PROBE_SECONDS = 300
 
 
 # How tokens are drawn, the same way for all responses of an engine: the temperature, top_p and top_k.
@@ -99,6 +103,26 @@ class Sampler:
             )
         self.drawing = how
         self.manager.start()
+
+    def probe(self) -> None:
+        """Draws two tokens; a `RefusalError` says why transformers cannot sample from this model."""
+        deadline = time.monotonic() + PROBE_SECONDS
+        try:
+            self.submit([0], [np.zeros(1, np.int32)], [2], [], (1.0, 1.0, 0))
+            while not self.collect(1.0)[1]:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"no token in {PROBE_SECONDS} s")
+        except (RefusalError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise RefusalError(
+                "model",
+                f"transformers' continuous batching cannot sample from this model ({type(error).__name__}: {error}); "
+                "let a server sample (rollout.engine: server)",
+            ) from None
+        finally:
+            self.close()
+            self.spans.clear()
 
     def cancel(self, numbers: list[int]) -> None:
         """Forgets responses."""

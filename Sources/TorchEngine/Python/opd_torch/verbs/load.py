@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import torch
 
@@ -12,7 +13,7 @@ from opd_torch.engine import Engine, LoadedModel, Weights
 from opd_torch.errors import RefusalError
 from opd_torch.layout import TYPES, Layout, Snapshot
 from opd_torch.messages import Message
-from opd_torch.model import USES, ModelSettings, Student, build, public_name, row_logprobs
+from opd_torch.model import USES, ModelSettings, Student, build, public_name, row_logprobs, stored_names
 from opd_torch.packing import Row
 from opd_torch.tensor_files import TensorFiles
 
@@ -40,7 +41,9 @@ def load(engine: Engine, message: Message) -> Message:
     # Missing weights are refused before there is memory for them.
     files = TensorFiles(settings.path)
     student = build(settings, engine.ranks, layout)
-    parameters = {public_name(name): parameter for name, parameter in student.named_parameters()}
+    stored = stored_names(student.model, list(files.places))
+    own_names = {public_name(name): parameter for name, parameter in student.named_parameters()}
+    parameters = {stored.get(name, name): parameter for name, parameter in own_names.items()}
     base = Weights({name: value for name, value in parameters.items() if ".lora_" not in name}, engine.ranks)
     _check_names(settings.path, base, files, student)
     for name, shape in base.shapes.items():
@@ -59,6 +62,8 @@ def load(engine: Engine, message: Message) -> Message:
         raise RefusalError("model", f"{name} is not the same parameter for the learner and for transformers")
     model = LoadedModel(student, settings, files, base, trained, layout, head)
     _check_head(model, engine)
+    if model.sampler is not None:
+        model.sampler.probe()
     engine.loaded = model
     return Message("load")
 
@@ -72,8 +77,13 @@ def _check_names(path: str, base: Weights, files: TensorFiles, student: Student)
             "engine torch",
         )
     tied = {"lm_head.weight"} if student.model.config.tie_word_embeddings else set()
-    surplus = [name for name in files.places if name not in base.shapes and name not in tied]
-    surplus = [name for name in surplus if not name.endswith("inv_freq")]
+    # Masks and positions that older versions stored, which a class of transformers names, too.
+    ignored = [*(student.model._keys_to_ignore_on_load_unexpected or []), r"inv_freq$", r"masked_bias$"]
+    surplus = [
+        name
+        for name in files.places
+        if name not in base.shapes and name not in tied and not any(re.search(pattern, name) for pattern in ignored)
+    ]
     if surplus:
         raise RefusalError("model", f"{path}: {surplus[0]} is no weight that transformers knows of; remove it")
 
