@@ -76,12 +76,13 @@ extension RunSetup {
                 let request: GradeRequest =
                     plan.heads[label] != nil ? .hidden : count == 0 ? .sampled : .top(count, below: below)
                 let tasks = own.first(tokens: batch.tokens, atMost: batch.tasks).enumerated().map {
-                    $1.scoreTask(group: $0, request)
+                    $1.scoreTask(group: $0, of: label, request)
                 }
                 _ = try await backend.grade(Array(tasks.prefix(1)))
                 let seconds = try await timed { _ = try await backend.grade(tasks) }
                 let rate = seconds / Double(tasks.reduce(0) { $0 + $1.tokens.count })
-                let tokens = own.sequences.reduce(0) { $0 + $1.tokens.count } * own.samples
+                let graded = own.sequences.reduce(0) { $0 + $1.prompt.ids(for: label).count + $1.responseIDs.count }
+                let tokens = graded * own.samples
                 measured.seconds = longer(measured.seconds, rate * Double(tokens) / Double(max(1, scorers)))
             }
             measured.processes.append(process("scorer, \(label)", scorers, reference, &memory))
@@ -110,7 +111,8 @@ extension RunSetup {
                 (settings.stop, settings.minTokens) = ([], 0)
                 return RolloutTask(
                     id: RolloutID(group: UInt64(place / samples), sample: UInt32(place % samples)), kind: .train,
-                    promptIDs: prompt.ids, sampling: settings, seed: 1, minimumVersion: 0, leaseID: 0)
+                    promptIDs: prompt.sampler == nil ? prompt.ids : prompt.idsForTeacher, sampling: settings, seed: 1,
+                    minimumVersion: 0, leaseID: 0)
             }
             return try await timed { _ = try await sampler.sample(tasks) }
         }
@@ -155,7 +157,7 @@ extension RunSetup {
 extension StepLoad {
     /// The part that one teacher grades.
     init(_ load: StepLoad, of teacher: String) {
-        sequences = load.sequences.filter { $0.prompt.teacher == teacher }
+        sequences = load.sequences.filter { $0.prompt.graders.contains { $0.label == teacher } }
         samples = load.samples
     }
 }
