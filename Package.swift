@@ -72,7 +72,7 @@ let package = Package(
             exclude: ["Protos"]),
         module("Telemetry", ["Distillation", "Randomness", "Locking", "Files", "JSON", "Wording", logging]),
         module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
-        module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Wording"]),
+        module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Locking", "Wording"]),
         module("PageServer", ["Locking", "Wording"]),
         .target(
             name: "Watch",
@@ -171,7 +171,7 @@ let package = Package(
                 "Engines", "Transformers", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Locking", "Wording",
                 "TestSupport",
             ]),
-        tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "TestSupport"]),
+        tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "Files", "TestSupport"]),
         tests("PageServer", []),
         tests("Watch", ["RunFiles", "Telemetry", "Wire", "Distillation", "Locking", "JSON"]),
         tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "Locking", "TestSupport", logging]),
