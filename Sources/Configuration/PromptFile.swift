@@ -24,7 +24,7 @@ package enum PromptFile {
     /// Values of one line: more than any conversation has, and a memory that every machine has.
     static let valueLimit = 1 << 20
     static let allKeys = Set(keys + sampleKeys + ["system"])
-    static let roles = ["system", "user", "assistant", "tool"]
+    static let roles = ["system", "developer", "user", "assistant", "tool"]
 
     /// Reads a prompt file.
     ///

@@ -58,13 +58,18 @@ package struct ChatTemplate: Sendable {
         return try template.render(values, date: date)
     }
 
-    /// What of a conversation the template does not speak of anywhere, and so would drop silently: "tools" or "calls of
-    /// tools"; nil: nothing.
+    /// What of a conversation the template would drop silently: "tools" or "calls of tools" of which it does not speak
+    /// anywhere, or "messages of a developer"; nil: nothing.
     package func part(leftOutOf conversation: Conversation) -> String? {
         let used = conversation.tools == nil ? template : templateForTools ?? template
         if conversation.tools != nil, !used.mentions("tools") { return "tools" }
         let calls = conversation.messages.contains { $0["tool_calls"]?.array?.isEmpty == false }
-        return calls && !used.source.contains("tool_calls") ? "calls of tools" : nil
+        if calls, !used.source.contains("tool_calls") { return "calls of tools" }
+        // Many templates pass over a role that they do not know.
+        let developer = conversation.messages.filter { $0["role"] == "developer" }.compactMap { $0["content"]?.string }
+        guard !developer.isEmpty, let text = try? render(conversation) else { return nil }
+        let isComplete = developer.allSatisfy { text.contains($0.trimmingWhitespace) }
+        return isComplete ? nil : "messages of a developer"
     }
 
     /// What the template writes after an assistant's answer: the token that ends it stands first there. Empty where
@@ -95,4 +100,14 @@ package struct ChatTemplate: Sendable {
 
 extension ChatTemplate: Equatable {
     package static func == (a: ChatTemplate, b: ChatTemplate) -> Bool { a.canonicalText == b.canonicalText }
+}
+
+extension String {
+    /// Without the white space around it, which templates may drop.
+    package var trimmingWhitespace: Substring {
+        guard let first = firstIndex(where: { !$0.isWhitespace }),
+            let last = lastIndex(where: { !$0.isWhitespace })
+        else { return "" }
+        return self[first...last]
+    }
 }

@@ -77,7 +77,7 @@ extension PromptReader {
     ) throws -> (chat: Conversation, view: PromptView)? {
         guard let (chat, added) = try teacherConversation(source, of: label) else { return nil }
         let text = try render(chat, named: source.name)
-        for part in added where !text.contains(part.trimmed) {
+        for part in added where !text.contains(part.trimmingWhitespace) {
             throw UsageError(
                 "\(source.name): the chat template (\(template.reason)) leaves out what teachers."
                     + "\(label) is told in the system message; name another template with data.template")
@@ -101,15 +101,5 @@ extension PromptReader {
                 "\(source.name) has several teachers (\(names)), and objective.divergence "
                     + "\(objective.divergence.rawValue) compares the student with one; name one, or use sampled")
         }
-    }
-}
-
-extension String {
-    /// Without the white space around it, which templates may drop.
-    fileprivate var trimmed: Substring {
-        guard let first = firstIndex(where: { !$0.isWhitespace }),
-            let last = lastIndex(where: { !$0.isWhitespace })
-        else { return "" }
-        return self[first...last]
     }
 }
