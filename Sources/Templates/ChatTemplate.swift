@@ -72,6 +72,11 @@ package struct ChatTemplate: Sendable {
         return isComplete ? nil : "messages of a developer"
     }
 
+    /// Whether the template asks for a variable anywhere.
+    package func mentions(_ variable: String) -> Bool {
+        template.mentions(variable) || templateForTools?.mentions(variable) == true
+    }
+
     /// What the template writes after an assistant's answer: the token that ends it stands first there. Empty where
     /// the template does not say.
     package var endOfAnswer: String {
@@ -86,10 +91,7 @@ package struct ChatTemplate: Sendable {
     /// Everything that decides how conversations are rendered, as one text: equal texts for equal templates.
     package var canonicalText: String {
         // The order in which special tokens stand in a file is of no matter.
-        let values = variables.members.filter {
-            template.mentions($0.key) || templateForTools?.mentions($0.key) == true
-        }
-        .sorted { $0.key < $1.key }
+        let values = variables.members.filter { mentions($0.key) }.sorted { $0.key < $1.key }
         var parts = [template.source, templateForTools?.source ?? ""]
         parts += values.map { "\($0.key)=\($0.value.text(pretty: false))" }
         if template.mentions("strftime_now") { parts.append(date.dayText) }
