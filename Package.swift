@@ -85,7 +85,7 @@ let package = Package(
                 "live.js", "page.js",
             ].map { .embedInCode("Page/\($0)") }, swiftSettings: swiftSettings),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
-        module("Exchange", ["Wire", "Distillation", "Wording", deques]),
+        module("Exchange", ["Wire", "Distillation", "Tokens", "Wording", deques]),
         module(
             "Engines", ["Wire", "Distillation", "Tokens", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
         module("StudentWeights", ["Engines", "Models", "Wire"]),

@@ -54,15 +54,26 @@ extension FuzzTarget {
         (fields.prompt, fields.answer) = ("question", "answer.text")
         try read(bytes, as: "prompts.csv", fields: fields)
         try read(bytes, as: "prompts.json", fields: fields)
+        try read(bytes, as: "prompts.csv", contextFields: ["default": "answer", "math": "answer.text"])
     }
 
-    private static func read(_ bytes: [UInt8], as name: String, fields: PromptFields = .init()) throws {
+    private static func read(
+        _ bytes: [UInt8], as name: String, fields: PromptFields = .init(), contextFields: [String: String] = [:]
+    ) throws {
         guard
             let prompts = accepted({
                 try PromptFile.parse(
-                    Data(bytes), source: name, teachers: ["default", "math"], defaultTeacher: "default", fields: fields)
+                    Data(bytes), source: name, teachers: ["default", "math"], defaultTeacher: "default", fields: fields,
+                    contextFields: contextFields)
             })
         else { return }
+        guard
+            prompts.allSatisfy({ prompt in
+                contextFields[prompt.teacher ?? ""] == nil || prompt.contexts[prompt.teacher ?? ""]?.isEmpty == false
+            })
+        else {
+            throw BrokenPromise("a teacher is shown what its field has")
+        }
         guard prompts.allSatisfy({ !$0.messages.isEmpty && ["default", "math"].contains($0.teacher) }) else {
             throw BrokenPromise("every prompt has a message and a teacher")
         }

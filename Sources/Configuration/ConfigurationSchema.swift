@@ -77,7 +77,7 @@ package enum ConfigurationSchema {
             } write: {
                 if case .text(let value) = $1 { $0.engine = .init(rawValue: value) ?? .native }
             },
-        ] + teacherServerKeys + [
+        ] + teacherRoutingKeys + teacherPromptKeys + teacherServerKeys + [
 
             .file("data.prompts", \.data.prompts, .data, "file of training prompts; required without a task"),
             .file(

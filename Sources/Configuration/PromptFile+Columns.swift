@@ -40,7 +40,13 @@ struct PromptColumns {
     /// Conversations that end with the assistant, whose last message is no part of the prompt.
     var endedConversations = 0
 
-    init(_ fields: PromptFields) { self.fields = fields.named }
+    /// Names, in the file, of what only teachers are shown.
+    private let contextFields: Set<String>
+
+    init(_ fields: PromptFields, contextFields: Set<String> = []) {
+        self.fields = fields.named
+        self.contextFields = contextFields
+    }
 
     /// The record with the keys of a prompt.
     mutating func prompt(_ record: JSONObject) throws -> JSONObject {
@@ -89,6 +95,7 @@ struct PromptColumns {
     private static let nameLimit = 1000
 
     private mutating func ignore(_ record: JSONObject, except used: Set<String>) {
+        let used = used.union(contextFields.map { path($0, in: record).first ?? $0 })
         for key in record.members.map(\.key) where !used.contains(key) && ignored.count < Self.nameLimit {
             if ignoredNames.insert(key).inserted { ignored.append(key) }
         }
@@ -99,6 +106,10 @@ struct PromptColumns {
     /// A record with the keys of this project; a service's settings of a request are none of them.
     private mutating func own(_ record: JSONObject) -> JSONObject {
         var record = record
+        // What is a prompt's too stays.
+        for field in contextFields.map({ path($0, in: record).first ?? $0 }) where !PromptFile.allKeys.contains(field) {
+            record[field] = nil
+        }
         // Row numbers, as tables have them that Python writes.
         for key in ["parallel_tool_calls", ""] where record[key] != nil {
             if ignoredNames.insert(key).inserted { ignored.append(key) }
@@ -115,10 +126,8 @@ struct PromptColumns {
         if columns.count < Self.nameLimit { columns.formUnion(record.members.map(\.key)) }
         var prompt = JSONObject(), used: Set<String> = []
         for (key, column) in fields {
-            let path = record[column] != nil ? [column] : column.split(separator: ".").map(String.init)
-            used.insert(path.first ?? column)
-            let value = path.dropFirst().reduce(path.first.flatMap { record[$0] }) { $0?[$1] }
-            guard let value, !value.isNull else {
+            used.insert(path(column, in: record).first ?? column)
+            guard let value = value(column, in: record) else {
                 guard key != "prompt", key != "messages" else {
                     throw Refusal("has no '\(column)', which data.fields.\(key) names")
                 }
@@ -133,6 +142,30 @@ struct PromptColumns {
         }
         ignore(record, except: used)
         return prompt
+    }
+
+    /// What a teacher is shown of a record beside its prompt: the text, or number, of a field.
+    func context(_ field: String, in record: JSONObject, of label: String) throws -> String {
+        guard let value = value(field, in: record), value != "" else {
+            throw Refusal("has no '\(field)', which teachers.\(label).context_field names")
+        }
+        switch value {
+        case .string(let text): return text
+        case .integer, .number: return value.text(pretty: false)
+        default: throw Refusal("'\(field)', which teachers.\(label).context_field names, must be text")
+        }
+    }
+
+    /// The names that lead to a column: its own or, where a record has none of it, those between its dots.
+    private func path(_ column: String, in record: JSONObject) -> [String] {
+        record[column] != nil ? [column] : column.split(separator: ".").map(String.init)
+    }
+
+    /// What a record has in a column; nil for nothing.
+    private func value(_ column: String, in record: JSONObject) -> JSONValue? {
+        let path = path(column, in: record)
+        let value = path.dropFirst().reduce(path.first.flatMap { record[$0] }) { $0?[$1] }
+        return value?.isNull == false ? value : nil
     }
 
     private mutating func alpaca(_ record: JSONObject) throws -> JSONObject {

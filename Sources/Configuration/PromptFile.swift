@@ -23,8 +23,8 @@ package enum PromptFile {
     private static let sampleKeys = ["passed", "reward", "tokens", "finish_reason", "teacher_kl"]
     /// Values of one line: more than any conversation has, and a memory that every machine has.
     static let valueLimit = 1 << 20
-    private static let allKeys = Set(keys + sampleKeys + ["system"])
-    static let roles = ["system", "user", "assistant", "tool"]
+    static let allKeys = Set(keys + sampleKeys + ["system"])
+    static let roles = ["system", "developer", "user", "assistant", "tool"]
 
     /// Reads a prompt file.
     ///
@@ -34,11 +34,15 @@ package enum PromptFile {
     ///   - responses: whether each line may or must have a response to imitate: `response`, or a last message of the
     ///     assistant.
     ///   - fields: the file's names, where they are others.
+    ///   - contextFields: names, in the file, of what only teachers are shown, by their labels; a line must have that of
+    ///     its own teacher.
+    ///   - routes: tags by which a line without `teacher` finds its teachers, by their labels.
     ///   - note: called with what a person should know of how the file was read.
     /// - Throws: ``ConfigurationError`` with every problem and its line, or when there is no prompt.
     package static func read(
         _ path: String, teachers: [String], defaultTeacher: String?, responses: Responses = .unused,
-        fields: PromptFields = .init(), note: (String) -> Void = { _ in }
+        fields: PromptFields = .init(), contextFields: [String: String] = [:],
+        routes: [String: [String]] = [:], note: (String) -> Void = { _ in }
     ) throws -> [PromptLine] {
         func problem(_ message: String) -> ConfigurationError {
             ConfigurationError(problems: [.init(source: path, message: message)])
@@ -52,7 +56,7 @@ package enum PromptFile {
         }
         return try parse(
             bytes, source: path, teachers: teachers, defaultTeacher: defaultTeacher, responses: responses,
-            fields: fields, note: note)
+            fields: fields, contextFields: contextFields, routes: routes, note: note)
     }
 
     /// Reads the prompts that a run trains on or, with `heldout`, is evaluated on.
@@ -63,22 +67,28 @@ package enum PromptFile {
         return try read(
             path, teachers: configuration.usedTeachers.keys.sorted(), defaultTeacher: configuration.defaultTeacher,
             responses: configuration.kind.sampler == .nobody ? (isTraining ? .needed : .taken) : .unused,
-            fields: configuration.data.fields, note: note)
+            fields: configuration.data.fields, contextFields: configuration.contextFields,
+            routes: configuration.routes, note: note)
     }
 
     /// Reads the bytes of a prompt file; `source` names it in problems, and its ending tells a table from lines.
     package static func parse(
         _ bytes: Data, source: String, teachers: [String], defaultTeacher: String?, responses: Responses = .unused,
-        fields: PromptFields = .init(), note: (String) -> Void = { _ in }
+        fields: PromptFields = .init(), contextFields: [String: String] = [:],
+        routes: [String: [String]] = [:], note: (String) -> Void = { _ in }
     ) throws -> [PromptLine] {
         var prompts: [PromptLine] = []
         var problems: [ConfigurationError.Problem] = []
-        var columns = PromptColumns(fields)
+        var columns = PromptColumns(fields, contextFields: Set(contextFields.values))
         try forEachRecord(bytes, source: source) { place, record in
             do {
-                let object = try columns.prompt(try record.get())
-                let (prompt, isEnded) = try prompt(
-                    object, teachers: teachers, defaultTeacher: defaultTeacher, responses: responses)
+                let record = try record.get(), object = try columns.prompt(record)
+                var (prompt, isEnded) = try prompt(
+                    object, teachers: teachers, defaultTeacher: defaultTeacher, routes: routes, responses: responses)
+                for label in prompt.teachers {
+                    guard let field = contextFields[label] else { continue }
+                    prompt.contexts[label] = try columns.context(field, in: record, of: label)
+                }
                 prompts.append(prompt)
                 if isEnded { columns.endedConversations += 1 }
             } catch {
@@ -103,7 +113,8 @@ package enum PromptFile {
 
     /// - Returns: the prompt, and whether its conversation ended with the assistant without need.
     private static func prompt(
-        _ object: JSONObject, teachers: [String], defaultTeacher: String?, responses: Responses
+        _ object: JSONObject, teachers: [String], defaultTeacher: String?, routes: [String: [String]],
+        responses: Responses
     ) throws -> (prompt: PromptLine, isEnded: Bool) {
         for key in object.members.map(\.key).sorted() where !allKeys.contains(key) {
             let hint =
@@ -135,7 +146,11 @@ package enum PromptFile {
             throw Refusal("has no 'response' to imitate, nor a last message of the assistant")
         }
         result.check = try check(object["verifier"].map(structured), answer: result.answer)
-        result.teacher = try teacher(object["teacher"], among: teachers, default: defaultTeacher)
+        let labels = try Self.teachers(
+            object["teacher"].map(structured), among: teachers,
+            default: RunConfiguration.teachers(forTags: result.tags, routes: routes, default: defaultTeacher))
+        result.teacher = labels.first
+        result.otherTeachers = Array(labels.dropFirst())
         return (result, isEnded)
     }
 
@@ -187,18 +202,28 @@ package enum PromptFile {
         return parsed ?? value
     }
 
-    private static func teacher(_ value: JSONValue?, among teachers: [String], default: String?) throws -> String? {
+    /// Labels of the teachers that grade a prompt: the one or the several that it names or, where it names none, `default`.
+    private static func teachers(
+        _ value: JSONValue?, among teachers: [String], default: [String]
+    ) throws -> [String] {
         // A run without teachers takes files that were written for one with some.
-        guard !teachers.isEmpty else { return nil }
+        guard !teachers.isEmpty else { return [] }
         let known = teachers.joined(separator: ", ")
         guard let value, !value.isNull else {
-            if let label = `default` { return label }
+            if !`default`.isEmpty { return `default` }
             throw Refusal("names no teacher and none is called 'default'; add \"teacher\": one of \(known)")
         }
-        guard let label = value.string else { throw Refusal("'teacher' must be text") }
-        guard teachers.contains(label) else {
-            throw Refusal("unknown teacher '\(label)'; the configuration has \(known)")
+        let texts = value.array?.compactMap(\.string) ?? [value.string].compactMap(\.self)
+        guard !texts.isEmpty, texts.count == value.array?.count ?? 1 else {
+            throw Refusal(
+                value.array == nil ? "'teacher' must be text" : "'teacher' must be a text, or a list of texts")
         }
-        return label
+        for (index, label) in texts.enumerated() {
+            guard teachers.contains(label) else {
+                throw Refusal("unknown teacher '\(label)'; the configuration has \(known)")
+            }
+            if texts[..<index].contains(label) { throw Refusal("'teacher' names '\(label)' twice") }
+        }
+        return texts
     }
 }

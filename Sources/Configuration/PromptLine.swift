@@ -33,9 +33,13 @@ package struct PromptLine: Sendable, Equatable {
     package var answer: String?
     /// Label of the teacher that grades this prompt; nil where there are no teachers.
     package var teacher: String?
+    /// Labels of further teachers that grade it together with that one.
+    package var otherTeachers: [String] = []
     package var tags: [String]
     /// A response to imitate.
     package var response: String?
+    /// What only a teacher is shown, by the labels of those whose configuration names a field for it.
+    package var contexts: [String: String] = [:]
     /// What judges responses, where the line names a verifier.
     package var check: AnswerCheck?
 
@@ -51,4 +55,9 @@ package struct PromptLine: Sendable, Equatable {
         self.response = response
         self.check = check
     }
+}
+
+extension PromptLine {
+    /// Labels of all teachers that grade it.
+    package var teachers: [String] { [teacher].compactMap(\.self) + otherTeachers }
 }

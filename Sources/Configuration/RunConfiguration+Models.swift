@@ -11,6 +11,16 @@ extension RunConfiguration {
         package var tokenizer: String?
         /// How much of the student's tokenizer a teacher's must have; of a student it has no meaning.
         package var tokenMap = TokenMap.strict
+        /// Tags of the prompts that a teacher takes where they name none.
+        package var tags: [String] = []
+        /// What a teacher counts beside others that grade the same prompt.
+        package var weight = 1.0
+        /// What only a teacher is told, in the system message of its prompts; nil: nothing.
+        package var system: String?
+        /// The field of prompt files that only a teacher is shown; nil: none.
+        package var contextField: String?
+        /// Steps after which a teacher takes the student's weights; 0: it never does.
+        package var refreshEvery = 0
         /// The servers that have it; none: this program computes it.
         package var server = Server()
         /// Who trains it; who grades or samples with a teacher.

@@ -62,7 +62,8 @@ extension RunConfiguration {
                         + "\(objective.kind.rawValue) needs at least 2"
                 ))
         }
-        return found + objectiveContradictions + serverContradictions + torchContradictions
+        return found + objectiveContradictions + teacherPromptContradictions + earlierSelfContradictions
+            + serverContradictions + torchContradictions
     }
 
     /// Keys about the ratio of student and teacher where no teacher grades what the student samples.

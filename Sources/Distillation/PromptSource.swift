@@ -4,8 +4,14 @@ import Wording
 /// A prompt as the pipeline handles it: already rendered and tokenised.
 package struct Prompt: Sendable, Equatable {
     package var ids: [Int32]
+    /// What its teacher reads in its place, whether it grades or samples; nil: the same.
+    package var teacherView: PromptView?
     /// Name of the teacher that grades its responses; nil: none does.
     package var teacher: String?
+    /// The share of that teacher where others grade too.
+    package var share = 1.0
+    /// Further teachers that grade its responses.
+    package var others: [PromptTeacher] = []
     /// Label of the teacher that samples its responses; nil: the student does.
     package var sampler: String?
     /// What a person reads in `samples.jsonl`.
@@ -34,6 +40,30 @@ package struct Prompt: Sendable, Equatable {
         self.room = room
         self.question = question
         self.tags = tags
+    }
+
+    /// The ids after which the teacher reads a response.
+    package var idsForTeacher: [Int32] { teacherView?.ids ?? ids }
+
+    /// The ids after which one of its teachers reads a response.
+    package func ids(for teacher: String) -> [Int32] {
+        graders.first { $0.label == teacher }.map { $0.view?.ids ?? ids } ?? idsForTeacher
+    }
+
+    /// All teachers that grade its responses.
+    package var graders: [PromptTeacher] {
+        teacher.map { [PromptTeacher(label: $0, share: share, view: teacherView)] + others } ?? []
+    }
+}
+
+/// A prompt as one of its readers is shown it: rendered and tokenised.
+package struct PromptView: Sendable, Equatable {
+    package var ids: [Int32]
+    package var text: String
+
+    package init(ids: [Int32], text: String) {
+        self.ids = ids
+        self.text = text
     }
 }
 
@@ -100,6 +130,13 @@ extension Prompt {
             for id in prompt.ids { hash.add(UInt32(bitPattern: id)) }
             hash.add(prompt.teacher ?? "")
             hash.add(prompt.sampler ?? "")
+            for id in prompt.teacherView?.ids ?? [] { hash.add(UInt32(bitPattern: id)) }
+            guard !prompt.others.isEmpty else { continue }
+            hash.add("\(prompt.share)")
+            for other in prompt.others {
+                hash.add("\(other.label) \(other.share)")
+                for id in other.view?.ids ?? [] { hash.add(UInt32(bitPattern: id)) }
+            }
         }
         return hash.value.padded(to: 16, radix: 16)
     }

@@ -39,10 +39,7 @@ package struct CostModel: Sendable {
     /// The teachers that sampled or graded trajectories of a batch, and of which it is not known what passes cost.
     package func unknownTeachers(of batch: [ScoredTrajectory]) -> Set<String> {
         var asked: Set<String> = []
-        for scored in batch {
-            if let sampler = scored.sampler { asked.insert(sampler) }
-            if let teacher = scored.trajectory.teacher { asked.insert(teacher) }
-        }
+        for scored in batch { asked.formUnion(scored.readings.map(\.label)) }
         return asked.filter { teachers[$0] == nil }
     }
 
@@ -51,11 +48,10 @@ package struct CostModel: Sendable {
     package func add(_ batch: [ScoredTrajectory], isTrained: Bool, to cost: inout RunCost) {
         for scored in batch {
             let prompt = scored.trajectory.promptIDs.count, response = scored.trajectory.responseIDs.count
-            cost.sampling += (scored.sampler.map { teachers[$0] } ?? student)?(prompt, response) ?? 0
+            let taught = scored.readings.reduce(0) { $0 + (teachers[$1.label]?($1.promptCount, response) ?? 0) }
+            cost.sampling += scored.sampler == nil ? student(prompt, response) : taught
             if isTrained { cost.training += training(prompt, response) }
-            if let teacher = scored.trajectory.teacher {
-                cost.scoring += teachers[teacher]?(prompt, response) ?? 0
-            }
+            if scored.sampler == nil { cost.scoring += taught }
         }
     }
 

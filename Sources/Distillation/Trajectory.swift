@@ -90,6 +90,10 @@ package struct ScoredTrajectory: Sendable, Equatable {
     package var verdict: Verdict?
     /// Label of the teacher that sampled it; nil: the student did.
     package var sampler: String?
+    /// Ids of what the teacher read in the prompt's place; nil: the prompt itself.
+    package var teacherPromptIDs: [Int32]?
+    /// What further teachers read, where several have graded it together.
+    package var otherReadings: [TeacherReading] = []
 
     package init(
         trajectory: Trajectory, teacherLogprobs: [Float], top: TopTokens? = nil, hidden: HiddenStates? = nil,
@@ -101,6 +105,15 @@ package struct ScoredTrajectory: Sendable, Equatable {
         self.hidden = hidden
         self.verdict = verdict
         self.sampler = sampler
+    }
+}
+
+extension ScoredTrajectory {
+    /// What its teachers have read, whether they graded it or one of them sampled it.
+    package var readings: [TeacherReading] {
+        guard let label = sampler ?? trajectory.teacher else { return [] }
+        let own = teacherPromptIDs?.count ?? trajectory.promptIDs.count
+        return [TeacherReading(label: label, promptCount: own)] + otherReadings
     }
 }
 

@@ -5,17 +5,11 @@ import Wire
 ///
 /// It samples by itself, on threads or machines of its own, and tells of it in `events`; no method waits for what it
 /// samples, so that who calls them is never deaf. One caller, one call at a time.
-package protocol RolloutBackend: Backend {
-    /// Bytes of a weight snapshot of this model; nil takes any size.
-    var weightByteCount: Int? { get }
+package protocol RolloutBackend: WeightTaking {
     /// Sequences sampled at once; the worker keeps about as many tasks here.
     var slots: Int { get }
     /// What happens to the tasks, for one reader at a time. It ends with an error when the engine cannot go on.
     var events: AsyncThrowingStream<SamplingEvent, any Error> { get }
-
-    /// Replaces the weights. Sequences under way go on with the new ones, and their later tokens carry `version`. Throws
-    /// where the manifest is not one of this model.
-    func replaceWeights(_ bytes: WeightBytes, _ manifest: WeightManifest, version: UInt64) async throws
 
     /// Queues tasks, never before there are weights of at least their `minimumVersion`.
     ///

@@ -16,9 +16,9 @@ extension Exchange {
                 } else if !table.pendingGroups.elements.contains(key) {
                     return "\(item.id) is lost: neither leased nor pending"
                 }
-            case .unscored(let trajectory, let lease):
-                if item.kind == .train { inFlight += trajectory.responseIDs.count }
-                let queue = trajectory.teacher.flatMap { table.pendingScores[$0] }
+            case .unscored(let grading, let lease):
+                if item.kind == .train { inFlight += grading.trajectory.responseIDs.count }
+                let queue = table.pendingScores[grading.teacher.label]
                 if let lease {
                     guard leases[lease]?.items == [item] else { return "\(item.id): its score lease is gone" }
                 } else if queue?.elements.contains(.init(item: item)) != true {

@@ -1,4 +1,5 @@
 import Distillation
+import Tokens
 import Wire
 
 extension Exchange {
@@ -16,10 +17,11 @@ extension Exchange {
             table.lease(key, id)
             guard let group = table.groups[key] else { continue }
             let sampling = plan.sampling(of: key.kind, from: group.prompt)
+            let promptIDs = group.prompt.sampler == nil ? group.prompt.ids : group.prompt.idsForTeacher
             grants[peer, default: []].append(
                 RolloutGroup(
                     leaseID: id, kind: key.kind, group: key.group, samples: items.map(\.id.sample),
-                    promptIDs: group.prompt.ids, sampling: sampling, seed: group.seed,
+                    promptIDs: promptIDs, sampling: sampling, seed: group.seed,
                     minimumVersion: group.minimumVersion))
         }
         return grants.sorted { $0.key.description < $1.key.description }
@@ -47,7 +49,8 @@ extension Exchange {
         var grants: [PeerID: [ScoreTask]] = [:]
         var actions: [Action] = []
         while let (item, peer) = nextScore() {
-            guard case .unscored(let trajectory, _) = table.items[item], let teacher = trajectory.teacher else { break }
+            guard case .unscored(let grading, _) = table.items[item] else { break }
+            let trajectory = grading.trajectory, teacher = grading.teacher.label
             if let reason = gradableTokens[teacher]?.reasonUngradable(trajectory.responseIDs, teacher: teacher) {
                 // A grade of another token would be a wrong one: it has none, and the step is judged.
                 let grade = Grade.missing(trajectory.responseIDs.count)
@@ -58,12 +61,16 @@ extension Exchange {
                 ]
                 continue
             }
+            // A teacher may be shown another prompt than the student; what it grades is the response all the same.
+            let promptIDs = grading.teacher.view?.ids ?? trajectory.promptIDs
             let id = lease([item], .score(item), to: peer, now)
             table.leaseScore(item, id)
-            grants[peer, default: []].append(
-                ScoreTask(
-                    id: item.id, kind: item.kind, teacher: teacher, tokens: trajectory.tokens, leaseID: id,
-                    request: gradeRequest(item, of: teacher)))
+            var task = ScoreTask(
+                id: item.id, kind: item.kind, teacher: teacher,
+                tokens: TokenSequence(promptIDs: promptIDs, responseIDs: trajectory.responseIDs), leaseID: id,
+                request: gradeRequest(item, of: teacher))
+            task.weightsVersion = weightsVersion(of: teacher, for: item)
+            grants[peer, default: []].append(task)
         }
         return actions
             + grants.sorted { $0.key.description < $1.key.description }
@@ -80,7 +87,7 @@ extension Exchange {
     /// The first trajectory for which some scorer has room.
     private func nextScore() -> (WorkItem, PeerID)? {
         let waiting = table.pendingScores.compactMap { teacher, queue in queue.first.map { (teacher, $0) } }
-        for (teacher, key) in waiting.sorted(by: { $0.1 < $1.1 }) {
+        for (teacher, key) in waiting.sorted(by: { $0.1 < $1.1 }) where isGradable(key.item, by: teacher) {
             let tried = Set(attemptsWithoutNumbers[key.item] ?? [])
             if let peer = neediest(except: tried, where: { $0.grades(with: teacher) }) { return (key.item, peer) }
         }

@@ -34,7 +34,9 @@ extension Exchange {
             counters.invalid += 1
             return [note(.debug, "\(member.name) sent \(message.name), which only a learner sends")]
         }
-        guard senders.contains(member.role) else {
+        // Weights are for workers, and for the scorers whose teachers have them.
+        let isFollowing = followedVersion(of: peer) != nil
+        guard senders.contains(member.role) || (isFollowing && message.isWeightsRequest) else {
             counters.invalid += 1
             return [note(.warning, "\(member.name) sent \(message.name), which is not its role")]
         }
@@ -155,7 +157,7 @@ extension Exchange {
                     Welcome(
                         runID: options.runID, epoch: epoch, heartbeatSeconds: options.heartbeat.seconds,
                         leaseSeconds: options.lease.seconds, version: version)), to: peer))
-        if hello.role == .rollout { actions.append(.announceWeights(to: peer)) }
+        if hello.role == .rollout || followedVersion(of: peer) != nil { actions.append(.announceWeights(to: peer)) }
         if isKnown { return actions }
         let what =
             (hello.role == .rollout ? "rollout worker" : "scorer")
@@ -180,7 +182,8 @@ extension Exchange {
         if heartbeat.sentAt > 0 { (answer.sentAt, answer.clock) = (heartbeat.sentAt, max(1, now.microseconds)) }
         let reply = Action.send(.heartbeatReply(answer), to: peer)
         // An announcement that was lost is made up for; one that is known already costs nothing.
-        let behind = members[peer]?.role == .rollout && heartbeat.status.version != version
+        let wanted = members[peer]?.role == .rollout ? version : followedVersion(of: peer)
+        let behind = wanted.map { heartbeat.status.version != $0 } ?? false
         var actions = behind ? [reply, .announceWeights(to: peer)] : [reply]
         guard let member = members[peer], let alignment = heartbeat.alignment else { return actions }
         members.setAlignment(alignment, of: peer)
@@ -218,4 +221,8 @@ extension Exchange {
     func name(_ peer: PeerID) -> String { members[peer]?.name ?? peer.description }
 
     func note(_ level: Note.Level, _ text: String) -> Action { .note(Note(level: level, text: text)) }
+}
+
+extension Message {
+    fileprivate var isWeightsRequest: Bool { if case .weightsRequest = self { true } else { false } }
 }

@@ -50,7 +50,14 @@ extension Exchange {
                     + "\(plan.topTokens) most probable ones (objective.top_k); use the same opd on both sides, or "
                     + "objective.divergence: sampled")
         }
-        if hello.role == .scorer, let reject = refusalOfHead(hello) { return reject }
+        if hello.role == .scorer, let reject = refusalOfHead(hello) ?? refusalOfFollower(hello) { return reject }
+        if hello.role == .scorer, plan.asksTogether(hello.teachers) {
+            return Reject(
+                code: .unsuitableTeacher,
+                message:
+                    "\(hello.name) grades for \(hello.teachers.sorted().joined(separator: ", ")), which grade the same "
+                    + "prompts; start a scorer for each")
+        }
         let known = known(hello.role)
         if hello.role == .rollout, hello.teachers.isEmpty || known.isEmpty { return clash(of: hello, known) }
         guard let unknown = hello.teachers.first(where: { !known.contains($0) }),
@@ -71,6 +78,15 @@ extension Exchange {
                 message: "the teacher of \(name) reads \(teacher.contextLength) tokens, and its longest prompt of this "
                     + "run with the response has up to \(needed); choose a teacher that reads more, shorter prompts, "
                     + "or a lower sampling.max_tokens")
+        }
+        let shown = hello.role == .scorer ? plan.longestView(of: hello.teachers) : 0
+        if teacher.contextLength > 0, teacher.contextLength < shown {
+            return Reject(
+                code: .unsuitableTeacher,
+                message:
+                    "the teacher of \(name) reads \(teacher.contextLength) tokens, and the longest prompt that it is "
+                    + "shown with the response has up to \(shown); choose a teacher that reads more, a shorter "
+                    + "teachers.*.system or context_field, or a lower sampling.max_tokens")
         }
         let asked = known(hello.role).intersection(hello.teachers)
         guard let ours = options.templateIdentity, let theirs = teacher.templateIdentity, ours != theirs,

@@ -39,19 +39,22 @@ extension Exchange {
         var delivery = Delivery(sender: peer)
         for score in scores where members[peer] != nil {
             let item = WorkItem(id: score.id, kind: score.kind)
-            guard case .unscored(let trajectory, let lease) = table.items[item] else {
+            guard case .unscored(let grading, let lease) = table.items[item],
+                !grading.isGraded(by: member.teachers)
+            else {
                 counters.duplicates += 1
                 continue
             }
+            let trajectory = grading.trajectory, teacher = grading.teacher.label
             let scored = ScoredTrajectory(
                 trajectory: trajectory, teacherLogprobs: score.logprobs, top: score.top, hidden: score.hidden)
             let result = Result(item: item, lease: lease, content: scored)
-            guard let teacher = trajectory.teacher, member.grades(with: teacher) else {
-                refuse(result, "it is for teacher '\(trajectory.teacher ?? "")'", &delivery)
+            guard member.grades(with: teacher) else {
+                refuse(result, "it is for teacher '\(teacher)'", &delivery)
                 continue
             }
             let count = trajectory.responseIDs.count
-            let request = gradeRequest(item, of: trajectory.teacher), isComplete = score.logprobs.count == count
+            let request = gradeRequest(item, of: teacher), isComplete = score.logprobs.count == count
             let flaw =
                 isComplete
                 ? score.reasonInvalid(

@@ -57,7 +57,8 @@ package struct Exchange: Sendable {
     /// Something that the learner is to do.
     package enum Action: Sendable, Equatable {
         case send(Message, to: PeerID)
-        /// Send the newest weight announcement, if there is one.
+        /// Send the announcement of the newest weights or, where the peer is a teacher that has older ones, of those, if
+        /// there is one.
         case announceWeights(to: PeerID)
         /// Answer a request for weight chunks.
         case serveWeights(WeightsRequest, to: PeerID)

@@ -24,6 +24,8 @@ package struct RunPlan: Sendable {
     package var topTokens = 0
     /// The heads of the teachers whose last hidden states come with the grades of training rollouts, by their names.
     package var heads: [String: SharedHead] = [:]
+    /// Steps after which teachers that are the student's own earlier self take its weights, by their names.
+    package var refreshes: [String: UInt64] = [:]
     /// Steps between evaluations; 0: none.
     package var evaluationEvery: UInt64 = 0
     package var sampling: SamplingSettings
@@ -33,7 +35,20 @@ package struct RunPlan: Sendable {
     /// Tokens of the longest training prompt that one of these teachers samples, with the longest response.
     package func longestSequence(of samplers: [String]) -> Int {
         prompts.filter { $0.sampler.map(samplers.contains) ?? false }
-            .map { $0.ids.count + min(sampling.maxTokens, $0.room) }.max() ?? 0
+            .map { $0.idsForTeacher.count + min(sampling.maxTokens, $0.room) }.max() ?? 0
+    }
+
+    /// Tokens of the longest prompt that only one of these teachers is shown, with the longest response to it; 0: none
+    /// is.
+    package func longestView(of teachers: [String]) -> Int {
+        let own = [(prompts, sampling), (heldout, evaluationSampling)]
+        return own.flatMap { prompts, sampling in
+            prompts.flatMap { prompt in
+                prompt.graders.filter { teachers.contains($0.label) }.compactMap { teacher in
+                    teacher.view.map { $0.ids.count + min(sampling.maxTokens, prompt.room) }
+                }
+            }
+        }.max() ?? 0
     }
 
     package init(
@@ -63,6 +78,16 @@ package struct RunPlan: Sendable {
         min(version + (stepsAhead ?? maxStaleness) + 1, steps) * UInt64(promptsPerStep)
     }
 
+    /// The version of the student's weights that this teacher has after so many steps; nil: its weights are its own.
+    package func weightsVersion(of teacher: String, at version: UInt64) -> UInt64? {
+        refreshes[teacher].map { version / $0 * $0 }
+    }
+
+    /// The versions that teachers have after so many steps.
+    package func followedVersions(at version: UInt64) -> Set<UInt64> {
+        Set(refreshes.keys.compactMap { weightsVersion(of: $0, at: version) })
+    }
+
     /// Step that trains a group.
     package func step(of group: UInt64) -> UInt64 { group / UInt64(promptsPerStep) }
 
@@ -85,7 +110,15 @@ package struct RunPlan: Sendable {
     package var rolloutsPerStep: Int { promptsPerStep * samplesPerPrompt }
 
     /// Names of the teachers that the prompts ask for grades.
-    package var teachers: Set<String> { Set((prompts + heldout).compactMap(\.teacher)) }
+    package var teachers: Set<String> { Set((prompts + heldout).lazy.flatMap(\.graders).map(\.label)) }
+
+    /// Whether two of these teachers grade the responses to one prompt.
+    package func asksTogether(_ teachers: [String]) -> Bool {
+        teachers.count > 1
+            && (prompts + heldout).contains { prompt in
+                !prompt.others.isEmpty && prompt.graders.count { teachers.contains($0.label) } > 1
+            }
+    }
 
     /// Names of the teachers that sample; none: the student does.
     package var samplers: Set<String> { Set(prompts.compactMap(\.sampler)) }

@@ -30,7 +30,7 @@ struct WorkTable: Sendable {
     /// How far one sample of a group is.
     enum State: Sendable {
         case missing
-        case unscored(Trajectory, lease: UInt64?)
+        case unscored(Grading, lease: UInt64?)
         case ready(ScoredTrajectory)
     }
 
@@ -86,9 +86,9 @@ struct WorkTable: Sendable {
         let key = key(of: item)
         change(key) { $0.missing.removeAll { $0 == item.id.sample } }
         if missing(key).isEmpty { pendingGroups.remove(key) }
-        if let teacher = trajectory.teacher, !trajectory.responseIDs.isEmpty {
-            items[item] = .unscored(trajectory, lease: nil)
-            pendingScores[teacher, default: .init()].insert(ItemKey(item: item))
+        let teachers = groups[key]?.prompt.graders ?? []
+        if !teachers.isEmpty, !trajectory.responseIDs.isEmpty {
+            enqueue(Grading(trajectory, by: teachers), item)
         } else {
             items[item] = .ready(scored(trajectory, Grade(logprobs: []), key))
         }
@@ -97,37 +97,49 @@ struct WorkTable: Sendable {
     // MARK: Scores
 
     mutating func leaseScore(_ item: WorkItem, _ lease: UInt64) {
-        guard let (trajectory, teacher) = unscored(item) else { return }
-        items[item] = .unscored(trajectory, lease: lease)
-        pendingScores[teacher, default: .init()].remove(ItemKey(item: item))
+        guard let grading = grading(item) else { return }
+        items[item] = .unscored(grading, lease: lease)
+        pendingScores[grading.teacher.label, default: .init()].remove(ItemKey(item: item))
     }
 
     mutating func releaseScore(_ item: WorkItem) {
-        guard let (trajectory, teacher) = unscored(item) else { return }
-        items[item] = .unscored(trajectory, lease: nil)
-        pendingScores[teacher, default: .init()].insert(ItemKey(item: item))
+        guard let grading = grading(item) else { return }
+        enqueue(grading, item)
     }
 
-    /// Takes grades. The item must be unscored.
+    /// Takes grades, those of the teacher that is asked now. The item must be unscored; it is ready with its last
+    /// teacher's.
     mutating func accept(_ grade: Grade, _ item: WorkItem) {
-        guard let (trajectory, teacher) = unscored(item) else { return }
-        pendingScores[teacher, default: .init()].remove(ItemKey(item: item))
-        items[item] = .ready(scored(trajectory, grade, key(of: item)))
+        guard var grading = grading(item) else { return }
+        pendingScores[grading.teacher.label, default: .init()].remove(ItemKey(item: item))
+        guard let whole = grading.take(grade) else { return enqueue(grading, item) }
+        items[item] = .ready(scored(grading.trajectory, whole, key(of: item)))
     }
 
-    /// The item's trajectory, which must wait for its grades, and the teacher that gives them.
-    private func unscored(_ item: WorkItem) -> (Trajectory, teacher: String)? {
-        guard case .unscored(let trajectory, _) = items[item], let teacher = trajectory.teacher else {
+    /// Has an item wait for a scorer of the teacher that is asked now.
+    private mutating func enqueue(_ grading: Grading, _ item: WorkItem) {
+        items[item] = .unscored(grading, lease: nil)
+        pendingScores[grading.teacher.label, default: .init()].insert(ItemKey(item: item))
+    }
+
+    /// The item's trajectory, which must wait for grades, and who is to give them.
+    private func grading(_ item: WorkItem) -> Grading? {
+        guard case .unscored(let grading, _) = items[item] else {
             assertionFailure("\(item.id) does not wait for grades")
             return nil
         }
-        return (trajectory, teacher)
+        return grading
     }
 
     private func scored(_ trajectory: Trajectory, _ grade: Grade, _ key: GroupKey) -> ScoredTrajectory {
-        ScoredTrajectory(
+        var scored = ScoredTrajectory(
             trajectory: trajectory, teacherLogprobs: grade.logprobs, top: grade.top, hidden: grade.hidden,
             sampler: groups[key]?.prompt.sampler)
+        scored.teacherPromptIDs = groups[key]?.prompt.teacherView?.ids
+        scored.otherReadings = (groups[key]?.prompt.others ?? []).map {
+            TeacherReading(label: $0.label, promptCount: $0.view?.ids.count ?? trajectory.promptIDs.count)
+        }
+        return scored
     }
 
     /// Changes a group, which must be open.

@@ -19,6 +19,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
     package nonisolated let weightByteCount: Int?
     package nonisolated let slots: Int
     package nonisolated let preferredBatch = ScoringBatch.native
+    package nonisolated let mostTopTokens: Int
     package nonisolated let events: AsyncThrowingStream<SamplingEvent, any Error>
     private nonisolated let executor: PinnedThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -48,6 +49,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         executor = PinnedThreadExecutor(name: "sampler")
         (events, continuation) = AsyncThrowingStream.makeStream()
         self.slots = slots
+        mostTopTokens = min(TopTokens.mostTokens, files.configuration.vocabularySize)
         let model = try LanguageModel(files, type: type, threads: threads)
         self.model = model
         adapted = try adapters.map { layout in
@@ -116,6 +118,11 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
     /// Scores with the weights that it samples with.
     package func score(_ tasks: [ScoreTask]) throws -> [[Float]] {
         try ScoringEngine(model: model).score(tasks.map(\.tokens))
+    }
+
+    /// Grades with the weights that it samples with.
+    package func grade(_ tasks: [ScoreTask]) throws -> [Grade] {
+        try ScoringEngine(model: model).grade(tasks)
     }
 
     package func cancel(_ items: Set<WorkItem>) {

@@ -20,7 +20,9 @@ extension RunConfiguration {
             throw UsageError(
                 "\(key) names no key, so no such process could join: list the public keys of those that may")
         }
-        return LearnerKeys(keys: keys, policy: AccessPolicy(rollout: rollout, scorer: scorer))
+        var policy = AccessPolicy(rollout: rollout, scorer: scorer)
+        policy.scorersFollowWeights = !refreshes.isEmpty
+        return LearnerKeys(keys: keys, policy: policy)
     }
 
     /// The keys of a worker or scorer; nil when the configuration has none at all.

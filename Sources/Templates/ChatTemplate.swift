@@ -58,13 +58,23 @@ package struct ChatTemplate: Sendable {
         return try template.render(values, date: date)
     }
 
-    /// What of a conversation the template does not speak of anywhere, and so would drop silently: "tools" or "calls of
-    /// tools"; nil: nothing.
+    /// What of a conversation the template would drop silently: "tools" or "calls of tools" of which it does not speak
+    /// anywhere, or "messages of a developer"; nil: nothing.
     package func part(leftOutOf conversation: Conversation) -> String? {
         let used = conversation.tools == nil ? template : templateForTools ?? template
         if conversation.tools != nil, !used.mentions("tools") { return "tools" }
         let calls = conversation.messages.contains { $0["tool_calls"]?.array?.isEmpty == false }
-        return calls && !used.source.contains("tool_calls") ? "calls of tools" : nil
+        if calls, !used.source.contains("tool_calls") { return "calls of tools" }
+        // Many templates pass over a role that they do not know.
+        let developer = conversation.messages.filter { $0["role"] == "developer" }.compactMap { $0["content"]?.string }
+        guard !developer.isEmpty, let text = try? render(conversation) else { return nil }
+        let isComplete = developer.allSatisfy { text.contains($0.trimmingWhitespace) }
+        return isComplete ? nil : "messages of a developer"
+    }
+
+    /// Whether the template asks for a variable anywhere.
+    package func mentions(_ variable: String) -> Bool {
+        template.mentions(variable) || templateForTools?.mentions(variable) == true
     }
 
     /// What the template writes after an assistant's answer: the token that ends it stands first there. Empty where
@@ -81,10 +91,7 @@ package struct ChatTemplate: Sendable {
     /// Everything that decides how conversations are rendered, as one text: equal texts for equal templates.
     package var canonicalText: String {
         // The order in which special tokens stand in a file is of no matter.
-        let values = variables.members.filter {
-            template.mentions($0.key) || templateForTools?.mentions($0.key) == true
-        }
-        .sorted { $0.key < $1.key }
+        let values = variables.members.filter { mentions($0.key) }.sorted { $0.key < $1.key }
         var parts = [template.source, templateForTools?.source ?? ""]
         parts += values.map { "\($0.key)=\($0.value.text(pretty: false))" }
         if template.mentions("strftime_now") { parts.append(date.dayText) }
@@ -95,4 +102,14 @@ package struct ChatTemplate: Sendable {
 
 extension ChatTemplate: Equatable {
     package static func == (a: ChatTemplate, b: ChatTemplate) -> Bool { a.canonicalText == b.canonicalText }
+}
+
+extension String {
+    /// Without the white space around it, which templates may drop.
+    package var trimmingWhitespace: Substring {
+        guard let first = firstIndex(where: { !$0.isWhitespace }),
+            let last = lastIndex(where: { !$0.isWhitespace })
+        else { return "" }
+        return self[first...last]
+    }
 }

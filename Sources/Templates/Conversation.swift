@@ -52,6 +52,17 @@ package struct Conversation: Sendable, Equatable {
         return result
     }
 
+    /// The conversation with a further part of its system message, after an empty line; where it has no such message,
+    /// with one of that part alone.
+    package func with(addedToSystem text: String) -> Conversation {
+        guard var first = messages.first?.object, first["role"]?.string == "system" else { return with(system: text) }
+        let before = first["content"]?.string ?? ""
+        first["content"] = .string(before.isEmpty ? text : before + "\n\n" + text)
+        var result = self
+        result.messages[0] = .object(first)
+        return result
+    }
+
     /// The variables that the template sees, as transformers passes them. Members of messages that are null are left
     /// out, and what an assistant thought is there under all names that templates use.
     func variables(over template: JSONObject) throws(ConversationError) -> JSONObject {

@@ -61,7 +61,7 @@ import Testing
         ("{\"prompt\": \"a\", \"prompt\": \"b\"}", "key 'prompt' stands there twice"),
         (
             "{\"messages\": [{\"role\": \"robot\", \"content\": \"\"}]}",
-            "message 1: role 'robot' is not one of system, user, assistant, tool"
+            "message 1: role 'robot' is not one of system, developer, user, assistant, tool"
         ),
         (
             "{\"messages\": [{\"role\": \"assistant\", \"content\": \"x\"}]}",

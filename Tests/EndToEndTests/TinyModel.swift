@@ -15,11 +15,12 @@ enum TinyModel {
     /// Writes a model folder; equal seeds give equal weights.
     /// - Parameter isBroken: whether a weight of it is not a number.
     static func write(
-        to folder: String, seed: UInt64, layers: Int = 2, tokenizer: String = "bpe-qwen", isBroken: Bool = false
+        to folder: String, seed: UInt64, layers: Int = 2, tokenizer: String = "bpe-qwen", maxPositions: Int = 256,
+        isBroken: Bool = false
     ) throws {
         let configuration = ModelConfiguration(
             family: .llama, vocabularySize: 704, hiddenSize: 32, intermediateSize: 64, layerCount: layers, headCount: 4,
-            keyValueHeadCount: 2, headDimension: 8, maxPositions: 256, tiedEmbeddings: true, eosTokenIDs: [2])
+            keyValueHeadCount: 2, headDimension: 8, maxPositions: maxPositions, tiedEmbeddings: true, eosTokenIDs: [2])
         var random = SeededRandom(seed: seed)
         var buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: 1)
         defer { buffer.deallocate() }

@@ -62,6 +62,32 @@ import Wire
         expectWhole(run(plan, seed: seed, faults: .many), seed)
     }
 
+    /// Teachers that are an earlier self: every response is graded by the version that its step has, whatever happens.
+    @Test(arguments: 400_000..<400_000 + ExchangePropertyTests.seeds) func earlierSelvesGradeWhatIsTheirs(seed: UInt64)
+    {
+        var plan = plan(maxStaleness: seed % 3)
+        plan.refreshes = ["default": 1 + seed % 4]
+        let disturbed = run(plan, seed: seed, faults: .many)
+        expectWhole(disturbed, seed)
+        guard plan.maxStaleness == 0 else { return }
+        #expect(disturbed.trained == run(plan, seed: 1000, faults: .none, members: 1).trained, "seed \(seed)")
+    }
+
+    /// Several teachers for one prompt: every response is graded by all of them before it is trained on, whatever
+    /// happens.
+    @Test(arguments: 500_000..<500_000 + ExchangePropertyTests.seeds) func allTeachersGrade(seed: UInt64) {
+        var plan = plan(maxStaleness: seed % 3, teachers: ["default", "other"])
+        for index in plan.prompts.indices where index % 3 != 0 {
+            let other = plan.prompts[index].teacher == "default" ? "other" : "default"
+            plan.prompts[index].share = 0.25
+            plan.prompts[index].others = [PromptTeacher(label: other, share: 0.75)]
+        }
+        let disturbed = run(plan, seed: seed, faults: .many)
+        expectWhole(disturbed, seed)
+        guard plan.maxStaleness == 0 else { return }
+        #expect(disturbed.trained == run(plan, seed: 1000, faults: .none).trained, "seed \(seed)")
+    }
+
     /// Whatever befalls all others, and for however long: one worker and one scorer bring a run to its end.
     @Test(arguments: 300_000..<300_000 + ExchangePropertyTests.seeds) func oneOfEachIsEnough(seed: UInt64) {
         var simulation = Simulation(plan: plan(maxStaleness: seed % 3), seed: seed)

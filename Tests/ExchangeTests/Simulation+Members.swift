@@ -5,19 +5,27 @@ import Wire
 
 /// Members, and what happens to them.
 extension Simulation {
-    mutating func add(_ role: Role, name: String? = nil) {
+    /// - Parameter teachers: that a scorer holds; nil: all of the run or, where some grade together, one of them.
+    mutating func add(_ role: Role, name: String? = nil, teachers: [String]? = nil) {
         started += 1
         let name = name ?? "\(role.rawValue)-\(started)"
-        let hello = Hello(
+        var hello = Hello(
             role: role, name: name, tokenizerFingerprint: nil,
-            teachers: role == .scorer ? plan.teachers.sorted() : [], processID: started)
+            teachers: role == .scorer ? teachers ?? ownTeachers : [], processID: started)
+        hello.followsWeights = role == .scorer && !plan.refreshes.isEmpty
         let window = dice.integer(1..<5)
         let body: Body =
             role == .rollout
             ? .rollout(
                 MemberSession(hello: hello, window: window, patience: .seconds(60), now: now), queue: [], version: nil)
-            : .scorer(MemberSession(hello: hello, window: window, patience: .seconds(60), now: now), queue: [])
+            : .scorer(
+                MemberSession(hello: hello, window: window, patience: .seconds(60), now: now), queue: [], version: nil)
         members[PeerID("\(name)-\(started)")] = SimulatedMember(body: body)
+    }
+
+    private var ownTeachers: [String] {
+        let all = plan.teachers.sorted()
+        return plan.asksTogether(all) ? [all[Int(started / 2) % all.count]] : all
     }
 
     mutating func strike(_ faults: Faults) {
@@ -26,7 +34,7 @@ extension Simulation {
             if members[peer]?.ended == true || dice.happens(faults.memberCrash) {
                 // A supervisor starts it again under its name.
                 crashes += 1
-                let (role, name) = identity(peer)
+                let (role, name) = identity(peer), teachers = teachers(of: peer)
                 members[peer] = nil
                 learnerInbox.removeAll { $0.2 == peer && dice.happens(0.5) }
                 // What is left of its words may come when its work has long been somebody else's.
@@ -34,7 +42,7 @@ extension Simulation {
                 for index in learnerInbox.indices where learnerInbox[index].2 == peer {
                     learnerInbox[index].at += lateness
                 }
-                add(role, name: name)
+                add(role, name: name, teachers: teachers)
             } else if dice.happens(faults.memberPause) {
                 members[peer]?.pausedUntil = now + dice.seconds(1..<40)
             } else if dice.happens(faults.cut) {
@@ -63,13 +71,21 @@ extension Simulation {
     mutating func calm() {
         learnerDownUntil = learnerDownUntil.map { min($0, now) }
         for role in Role.allCases where !members.keys.contains(where: { identity($0).0 == role }) { add(role) }
+        for teacher in plan.teachers.sorted()
+        where !members.keys.contains(where: { teachers(of: $0).contains(teacher) }) {
+            add(.scorer, teachers: plan.asksTogether(plan.teachers.sorted()) ? [teacher] : nil)
+        }
         for peer in members.keys { members[peer]?.pausedUntil = now }
+    }
+
+    private func teachers(of peer: PeerID) -> [String] {
+        if case .scorer(let session, _, _) = members[peer]?.body { session.hello.teachers } else { [] }
     }
 
     func identity(_ peer: PeerID) -> (Role, String) {
         switch members[peer]?.body {
         case .rollout(let session, _, _): (.rollout, session.hello.name)
-        case .scorer(let session, _): (.scorer, session.hello.name)
+        case .scorer(let session, _, _): (.scorer, session.hello.name)
         case nil: (.rollout, "")
         }
     }
@@ -96,20 +112,33 @@ extension Simulation {
                 now: now, status: MemberStatus(state: "sampling", version: version ?? MemberStatus.noVersion))
             members[peer]?.body = .rollout(session, queue: queue, version: version)
             post(from: peer, actions)
-        case .scorer(var session, var queue):
+        case .scorer(var session, var queue, var version):
             var actions = arrived.flatMap { session.receive($0, now: now) }
+            for message in arrived {
+                if case .weightsAnnounce(let announce) = message, session.joined { version = announce.version }
+            }
+            if actions.contains(where: { if case .forgetWeights = $0 { true } else { false } }) { version = nil }
             Self.apply(actions, &queue)
-            if now >= member.busyUntil, !queue.isEmpty {
-                let task = queue.removeFirst()
+            let doable = queue.firstIndex { $0.weightsVersion == nil || $0.weightsVersion == version }
+            if now >= member.busyUntil, let index = doable {
+                let task = queue.remove(at: index)
                 members[peer]?.busyUntil = now + .milliseconds(dice.integer(0..<500))
                 let count = task.ids.count - task.promptCount - (dice.happens(faults.corruptResult) ? 1 : 0)
-                let grades = (0..<count).map { -Float(task.ids[task.promptCount + $0] % 7) }
+                let grades = task.responseIDs.prefix(count).map {
+                    Self.grade($0, by: task.teacher, version: task.weightsVersion)
+                }
                 actions += session.complete([Score(id: task.id, kind: task.kind, logprobs: grades)], now: now)
             }
-            actions += session.tick(now: now, status: MemberStatus(state: "grading"))
-            members[peer]?.body = .scorer(session, queue: queue)
+            let used = session.hello.followsWeights ? version ?? MemberStatus.noVersion : 0
+            actions += session.tick(now: now, status: MemberStatus(state: "grading", version: used))
+            members[peer]?.body = .scorer(session, queue: queue, version: version)
             post(from: peer, actions)
         }
+    }
+
+    /// A teacher's grade of a token, another one for every version of its weights.
+    static func grade(_ id: Int32, by teacher: String, version: UInt64?) -> Float {
+        -Float(id % 7) - Float(version ?? 0) - (teacher == "other" ? 0.5 : 0)
     }
 
     private static func apply<Work: LeasedWork>(_ actions: [MemberSession<Work>.Action], _ queue: inout [Work]) {

@@ -43,13 +43,13 @@ struct Faults {
 struct Simulation {
     enum Body {
         case rollout(MemberSession<RolloutTask>, queue: [RolloutTask], version: UInt64?)
-        case scorer(MemberSession<ScoreTask>, queue: [ScoreTask])
+        case scorer(MemberSession<ScoreTask>, queue: [ScoreTask], version: UInt64?)
 
-        /// Tasks it holds, and the window it asked for.
-        var load: (held: Int, window: Int) {
+        /// The leases of the tasks that it holds, one a task, and the window it asked for.
+        var load: (leases: [UInt64], window: Int) {
             switch self {
-            case .rollout(let session, _, _): (session.held.count, session.window)
-            case .scorer(let session, _): (session.held.count, session.window)
+            case .rollout(let session, _, _): (Array(session.held.values), session.window)
+            case .scorer(let session, _, _): (Array(session.held.values), session.window)
             }
         }
     }
@@ -145,9 +145,12 @@ struct Simulation {
             exchange.version >= lastVersion || exchange.epoch > lastEpoch, "version \(exchange.version) is a step back",
             &problems)
         (lastVersion, lastEpoch) = (exchange.version, exchange.epoch)
+        let out = Set(exchange.leaseIDs)
         for (peer, member) in members {
             // The samples of a group come together, so the last one granted may exceed the window.
-            let (held, window) = member.body.load
+            // What is left of a lease that ended, another's result having had no numbers, is done for nothing.
+            let (leases, window) = member.body.load
+            let held = leases.count { out.contains($0) }
             check(held < window + plan.samplesPerPrompt, "\(peer) holds \(held) tasks of \(window)", &problems)
         }
     }
@@ -175,7 +178,7 @@ struct Simulation {
         boundary = exchange.ledger.counts
         audit()
         if exchange.version % 3 == 0 { checkpoint = (exchange.version, boundary) }
-        for peer in exchange.peers(.rollout) { perform([.announceWeights(to: peer)]) }
+        for peer in exchange.peers(.rollout) + exchange.followers { perform([.announceWeights(to: peer)]) }
         if plan.evaluates(version: exchange.version) { exchange.beginEvaluation() }
         perform(exchange.grantWork(now: now))
     }
@@ -189,8 +192,22 @@ struct Simulation {
         }
         check(batch.map(\.trajectory.id) == expected, "batch \(version) holds other rollouts", &problems)
         for scored in batch {
+            check(
+                scored.teacherLogprobs == expectedGrades(scored.trajectory, version),
+                "\(scored.trajectory.id) was graded by others", &problems)
             for used in scored.trajectory.policyVersions {
                 check(used <= version && version - used <= plan.maxStaleness, "\(version - used) stale", &problems)
+            }
+        }
+    }
+
+    /// What the teachers of a trajectory say of it together in the step after `version`.
+    private func expectedGrades(_ trajectory: Trajectory, _ version: UInt64) -> [Float] {
+        let prompt = plan.prompts.first { $0.ids == trajectory.promptIDs }
+        return trajectory.responseIDs.map { id in
+            (prompt?.graders ?? []).reduce(0) { sum, teacher in
+                let used = plan.weightsVersion(of: teacher.label, at: version)
+                return sum + Float(teacher.share) * Self.grade(id, by: teacher.label, version: used)
             }
         }
     }
@@ -213,7 +230,8 @@ struct Simulation {
             case .send(let message, let peer): post(message, to: peer)
             case .announceWeights(let peer):
                 let announce = WeightsAnnounce(
-                    version: exchange.version, manifest: WeightManifest(matrixType: .f32, byteCount: 4),
+                    version: exchange.followedVersion(of: peer) ?? exchange.version,
+                    manifest: WeightManifest(matrixType: .f32, byteCount: 4),
                     chunkByteCount: 4, chunkCount: 1, checksum: 0, sharedMemoryPath: nil, hostID: "")
                 post(.weightsAnnounce(announce), to: peer)
             case .serveWeights, .note, .suspect, .reportStatus, .spans: break

@@ -59,6 +59,17 @@ import Testing
         #expect(ChatTemplate.missing.isPlain && ChatTemplate.missing.reason.contains("no chat template"))
     }
 
+    /// Many templates write what they know of system and user, and nothing of a developer.
+    @Test func whatADeveloperSaysIsNotDroppedSilently() throws {
+        let chat = Conversation([["role": "developer", "content": "Be brief. "], ["role": "user", "content": "Hi"]])
+        #expect(try #require(ChatTemplate.builtIn("chatml")).part(leftOutOf: chat) == nil)
+        let deaf = try Self.templates(
+            "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}", [:]
+        ).template()
+        #expect(deaf.part(leftOutOf: chat) == "messages of a developer")
+        #expect(deaf.part(leftOutOf: Self.user) == nil)
+    }
+
     @Test func names() throws {
         var models = Self.templates("{{ bos_token }}default", ["bos_token": "<s>"])
         models.entries.append(.init(name: "rag", source: "rag", file: "tokenizer_config.json"))

@@ -59,14 +59,17 @@ package actor CheckpointSaver {
 
     /// Begins to save `model` as it is now, once an earlier checkpoint is written; does nothing where the newest holds
     /// that very state.
-    package func save(_ state: CheckpointState, of model: any TrainedModel) async {
+    /// - Parameter earlier: weights of earlier versions that the run needs too.
+    package func save(
+        _ state: CheckpointState, of model: any TrainedModel, earlier: [UInt64: WeightBytes] = [:]
+    ) async {
         await finish()
         guard state != saved else { return }
         let begun = ContinuousClock.now
         let held = await model.holdState()
         progress.withLock { $0.isWriting = true }
         writing = Task {
-            let result = await write(state, held)
+            let result = await write(state, held, earlier)
             switch result {
             case .success:
                 saved = state
@@ -89,13 +92,16 @@ package actor CheckpointSaver {
     }
 
     /// Writes a checkpoint, and removes old ones once it is there.
-    private func write(_ state: CheckpointState, _ held: HeldState) async -> Result<Void, any Error> {
+    private func write(
+        _ state: CheckpointState, _ held: HeldState, _ earlier: [UInt64: WeightBytes]
+    ) async -> Result<Void, any Error> {
         let store = store, configurationText = configurationText
         let result = await onThread("opd-checkpoint") {
             defer { withExtendedLifetime(held) {} }
             return Result {
                 try store.save(step: Int(state.step)) { folder in
                     try held.write(to: folder)
+                    for (version, bytes) in earlier { try EarlierWeights.write(bytes, version: version, to: folder) }
                     try state.write(to: folder)
                     try FileTree.write(configurationText, to: "\(folder)/\(CheckpointState.configurationName)")
                 }

@@ -11,6 +11,10 @@ extension Learner {
             recorder.activity("reading \(checkpoint.path)")
             try await during("reading \(checkpoint.path)") { try await backend.restore(from: checkpoint.path) }
             recorder.activity(nil)
+            for version in options.plan.followedVersions(at: course.version) where version != course.version {
+                publisher.keep(
+                    try EarlierWeights.read(version: version, from: checkpoint.path, backend.weightManifest))
+            }
             resuming = nil
         }
         if course.pending != nil { beginEvaluation() }
@@ -104,11 +108,17 @@ extension Learner {
             try await backend.writeWeights(to: place)
             return place
         }
+        let keeping = options.plan.followedVersions(at: version)
         announcing = Task {
             awaitingDifference = publisher.makesDifferences ? exchange.differenceTakers : []
             let keepsBase = !awaitingDifference.isEmpty
-            let announcement = await onThread("opd-checksums") { publisher.announce(place, keepsBase: keepsBase) }
+            let announcement = await onThread("opd-checksums") {
+                publisher.announce(place, keepsBase: keepsBase, keeping: keeping)
+            }
             announce(announcement) { !awaitingDifference.contains($0) }
+            if keeping.contains(version) {
+                perform(exchange.followers.map { .send(.weightsAnnounce(announcement), to: $0) })
+            }
             guard keepsBase else { return }
             let complete = await onThread("opd-difference") { publisher.addDifference() }
             let takers = awaitingDifference
@@ -203,8 +213,12 @@ extension Learner {
         }
         // Nothing was ever trained: there is nothing to keep of a student that was bad from the start.
         if course.suspectsWeights, exchange.ledger.counts.trained == 0 { return }
+        // What teachers have that are an earlier self belongs to the state, and is there once it was announced.
+        if !options.plan.refreshes.isEmpty { await finishAnnouncing() }
+        let followed = options.plan.followedVersions(at: course.version)
+        let earlier = publisher.kept.filter { followed.contains($0.key) }
         await saver.save(
-            course.checkpointState(tokenizerFingerprint: backend.tokenizerFingerprint), of: backend)
+            course.checkpointState(tokenizerFingerprint: backend.tokenizerFingerprint), of: backend, earlier: earlier)
     }
 
     func finishSaving() async {

@@ -170,11 +170,13 @@ package actor Learner: RunLearner {
             switch action {
             case .send(let message, let peer): send(message, peer)
             case .announceWeights(let peer):
-                if !awaitingDifference.contains(peer), let announcement = publisher.announcement {
+                let wanted = exchange.followedVersion(of: peer)
+                if !awaitingDifference.contains(peer), let announcement = publisher.announcement(of: wanted) {
                     send(.weightsAnnounce(announcement), peer)
                 }
             case .serveWeights(let request, let peer):
-                for message in publisher.replies(to: request) { send(message, peer) }
+                let wanted = exchange.followedVersion(of: peer)
+                for message in publisher.replies(to: request, wanted: wanted) { send(message, peer) }
             case .note(let note): log(note)
             case .reportStatus(let peer): send(.status(status()), peer)
             case .spans(let spans): lane.record(spans, to: recorder, step: course.version)

@@ -29,10 +29,11 @@ struct MemberWork<Work: LeasedWork>: Sendable {
 
     /// - Parameters:
     ///   - window: tasks to hold at once.
-    ///   - mostTopTokens, head: of a scorer.
+    ///   - mostTopTokens, head, followsWeights: of a scorer.
     init(
         _ options: MemberOptions, role: Role, backend: any Backend, teachers: [String], window: Int,
-        mostTopTokens: Int = 0, head: SharedHead? = nil, transport: any Transport, logger: Logger
+        mostTopTokens: Int = 0, head: SharedHead? = nil, followsWeights: Bool = false, transport: any Transport,
+        logger: Logger
     ) {
         self.transport = transport
         self.logger = logger
@@ -42,7 +43,7 @@ struct MemberWork<Work: LeasedWork>: Sendable {
             teacher?.hiddenSize = head.hiddenSize
             teacher?.headFingerprint = head.fingerprint
         }
-        let hello = Hello(
+        var hello = Hello(
             role: role, name: options.name, arithmetic: backend.arithmetic,
             tokenizerFingerprint: backend.tokenizerFingerprint, teachers: teachers, processID: options.processID,
             teacher: teacher, isReproducible: backend.isReproducible,
@@ -50,6 +51,7 @@ struct MemberWork<Work: LeasedWork>: Sendable {
             addedTokens: options.teacher?.addedTokenTexts ?? [], mostTopTokens: UInt32(clamping: mostTopTokens),
             weightRevision: role == .rollout && teachers.isEmpty && options.takesDifferences
                 ? WeightsAnnounce.newestRevision : 0)
+        hello.followsWeights = followsWeights
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
 

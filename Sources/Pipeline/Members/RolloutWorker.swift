@@ -15,15 +15,9 @@ package actor RolloutWorker: WorkingMember {
     private let backend: any RolloutBackend
     /// Whether its weights are the learner's; a teacher's never change, and are version 0.
     private let followsWeights: Bool
-    /// The weights' version in the backend; nil before the first, and when another learner's are awaited.
-    private var version: UInt64?
+    private var weights: WeightFollower
     /// Cancelled, and not yet confirmed: what the engine still tells of them is of an earlier lease.
     private var cancelling: Set<WorkItem> = []
-    private var nextWeights: FetchedWeights?
-    private var fetcher: WeightFetcher
-    private var fetching: Task<Void, Never>?
-    private var fetchFailures = 0
-    private let fetchOptions: WeightFetchMachine.Options
 
     /// - Parameter teachers: names under which prompts ask for the teacher that it holds; none: it holds the student.
     package init(
@@ -32,26 +26,23 @@ package actor RolloutWorker: WorkingMember {
     ) {
         self.backend = backend
         followsWeights = teachers.isEmpty
-        version = teachers.isEmpty ? nil : 0
         work = MemberWork(
             options, role: .rollout, backend: backend, teachers: teachers,
             window: max(backend.slots, 1), transport: transport, logger: logger)
-        fetchOptions = WeightFetchMachine.Options(takesDifferences: options.takesDifferences)
-        fetcher = Self.makeFetcher(transport, backend, fetchOptions, logger)
+        weights = WeightFollower(
+            transport, byteCount: backend.weightByteCount, version: teachers.isEmpty ? nil : 0,
+            takesDifferences: options.takesDifferences, logger: logger)
     }
 
     package func run() async throws -> MemberEnd {
-        followFetcher()
+        listenForWeights()
         let sampling = Task { await followSampling() }
-        defer {
-            fetching?.cancel()
-            sampling.cancel()
-        }
+        defer { sampling.cancel() }
         return try await serve()
     }
 
     func closeDown() async {
-        await fetcher.stop()
+        await weights.stop()
         // Nobody waits for what is still under way, nor for the engine to hear of it.
         let backend = backend, items = work.active
         Task { await backend.cancel(items) }
@@ -68,18 +59,14 @@ package actor RolloutWorker: WorkingMember {
             await backend.cancel(items)
             return true
         }
-        if let weights = nextWeights {
-            nextWeights = nil
-            let fetchedFor = fetching
+        if let (new, life) = weights.takeNext() {
             work.enter(.weights)
-            try await backend.replaceWeights(weights.bytes, weights.manifest, version: weights.version)
-            // Another learner may have come meanwhile, to whom these weights mean nothing.
-            if fetching == fetchedFor { version = weights.version }
-            work.logger.debug("weights \(weights.version) are in use")
+            try await backend.replaceWeights(new.bytes, new.manifest, version: new.version)
+            weights.use(new, of: life)
             return true
         }
         let ready = work.queue.filter { task in
-            !cancelling.contains(task.item) && version.map { $0 >= task.minimumVersion } ?? false
+            !cancelling.contains(task.item) && weights.version.map { $0 >= task.minimumVersion } ?? false
         }
         guard !ready.isEmpty else { return false }
         let items = Set(ready.map(\.item))
@@ -133,75 +120,40 @@ package actor RolloutWorker: WorkingMember {
     }
 
     var status: (state: String, version: UInt64) {
-        (work.described(stateText, backend), version ?? MemberStatus.noVersion)
+        (work.described(stateText, backend), weights.version ?? MemberStatus.noVersion)
     }
 
     var stage: Stage {
         if !work.active.isEmpty { return .sampling }
-        return version != nil && work.queue.isEmpty ? .waitingForWork : .waitingForWeights
+        return weights.version != nil && work.queue.isEmpty ? .waitingForWork : .waitingForWeights
     }
 
     private var stateText: String {
         if !work.active.isEmpty { return "sampling \(work.active.count)" }
-        if version == nil { return "waiting for weights" }
+        if weights.version == nil { return "waiting for weights" }
         return work.queue.isEmpty ? "waiting for work" : "waiting for newer weights"
     }
 
     // MARK: Weights
 
-    private static func makeFetcher(
-        _ transport: any Transport, _ backend: any RolloutBackend, _ options: WeightFetchMachine.Options,
-        _ logger: Logger
-    ) -> WeightFetcher {
-        WeightFetcher(expectedByteCount: backend.weightByteCount, options: options, logger: logger) { request in
-            do {
-                try transport.send(.weightsRequest(request))
-            } catch {
-                logger.error("a weights request cannot be sent: \(error)")
-            }
-        }
-    }
-
     func followWeights(_ action: MemberSession<RolloutTask>.Action) async {
         guard followsWeights else { return }
         switch action {
-        case .weights(.weightsAnnounce(let announce)): await fetcher.receive(announce)
-        case .weights(.weightsChunk(let chunk)): await fetcher.receive(chunk)
+        case .weights(let message): await weights.receiver(of: message)?()
         case .forgetWeights:
-            version = nil
-            nextWeights = nil
-            let old = fetcher
-            Task { await old.stop() }
-            fetcher = Self.makeFetcher(work.transport, backend, fetchOptions, work.logger)
-            followFetcher()
+            weights.forget()
+            listenForWeights()
         default: break
         }
     }
 
-    /// Takes what the present fetcher delivers; what an earlier one still has is not seen.
-    private func followFetcher() {
-        fetching?.cancel()
-        let outcomes = fetcher.outcomes
-        fetching = Task { [weak self] in
-            for await outcome in outcomes {
-                guard !Task.isCancelled else { return }
-                await self?.handle(outcome)
-            }
-        }
+    private func listenForWeights() {
+        weights.listen { [weak self] in await self?.handle($0) }
     }
 
     private func handle(_ outcome: WeightFetchOutcome) {
         guard !Task.isCancelled else { return }
-        switch outcome {
-        case .fetched(let weights):
-            fetchFailures = 0
-            nextWeights = weights
-        case .failed(let error):
-            fetchFailures += 1
-            work.logger.warning("\(error)")
-            // The learner announces again after every heartbeat that tells of older weights.
-            if fetchFailures >= 5 { work.failure = MemberError("\(error)") }
-        }
+        if let error = weights.take(outcome) { work.failure = error }
         work.wake()
     }
 }

@@ -6,29 +6,51 @@ import Transport
 import Wire
 
 /// Grades trajectories with one teacher under lease. It has no state: kill it at will.
+///
+/// A teacher that is an earlier version of the student gets its weights from the learner, and each task names the
+/// version that grades it.
 package actor TeacherScorer: WorkingMember {
     var work: MemberWork<ScoreTask>
     private let backend: any ScoringBackend
     private let teacher: String
+    /// The teacher's model where its weights are the student's of an earlier step, and what is known of them.
+    private let model: (any WeightTaking)?
+    private var weights: WeightFollower
     /// Batches under way.
     private var grading = 0
 
-    /// - Parameter teachers: names under which prompts ask for this teacher.
+    /// - Parameters:
+    ///   - teachers: names under which prompts ask for this teacher.
+    ///   - model: what takes the student's weights, as the learner sends them; nil: the teacher never changes.
     package init(
         options: MemberOptions, teachers: [String], transport: any Transport, backend: any ScoringBackend,
-        logger: Logger
+        following model: (any WeightTaking)? = nil, logger: Logger
     ) {
         self.backend = backend
+        self.model = model
+        weights = WeightFollower(transport, byteCount: model?.weightByteCount, logger: logger)
         let window = backend.preferredBatch.tasks * backend.preferredBatch.pieces
         teacher = teachers.joined(separator: ", ")
         work = MemberWork(
             options, role: .scorer, backend: backend, teachers: teachers, window: window,
-            mostTopTokens: backend.mostTopTokens, head: backend.sharedHead, transport: transport, logger: logger)
+            mostTopTokens: backend.mostTopTokens, head: backend.sharedHead, followsWeights: model != nil,
+            transport: transport,
+            logger: logger)
     }
 
-    package func run() async throws -> MemberEnd { try await serve() }
+    package func run() async throws -> MemberEnd {
+        listenForWeights()
+        return try await serve()
+    }
 
     func nextPiece() async throws -> Bool {
+        // Not under a batch that is being graded.
+        if let model, grading == 0, let (new, life) = weights.takeNext() {
+            work.enter(.weights)
+            try await model.replaceWeights(new.bytes, new.manifest, version: new.version)
+            weights.use(new, of: life)
+            return true
+        }
         guard grading < backend.preferredBatch.pieces else { return false }
         let batch = takeBatch()
         guard !batch.isEmpty else { return false }
@@ -68,7 +90,9 @@ package actor TeacherScorer: WorkingMember {
     /// The first tasks in order of their ids, so that the samples of a prompt are neighbours.
     private func takeBatch() -> [ScoreTask] {
         // What was cancelled and is granted again waits until its first grading is over.
-        let ready = work.queue.filter { !work.active.contains($0.item) }.sorted { $0.item < $1.item }
+        let ready = work.queue.filter { task in
+            !work.active.contains(task.item) && (task.weightsVersion == nil || task.weightsVersion == weights.version)
+        }.sorted { $0.item < $1.item }
         let limit = backend.preferredBatch
         var tokens = 0
         var count = 0
@@ -100,12 +124,39 @@ package actor TeacherScorer: WorkingMember {
     var stage: Stage { work.active.isEmpty ? .waitingForWork : .scoring }
 
     var status: (state: String, version: UInt64) {
-        (work.described(work.active.isEmpty ? "waiting for work" : "grading \(work.active.count)", backend), 0)
+        let version = model == nil ? 0 : weights.version ?? MemberStatus.noVersion
+        return (work.described(stateText, backend), version)
     }
 
-    func followWeights(_ action: MemberSession<ScoreTask>.Action) {
-        // It has a teacher's weights, which are nobody's to change.
+    private var stateText: String {
+        if !work.active.isEmpty { return "grading \(work.active.count)" }
+        return model != nil && weights.version == nil ? "waiting for weights" : "waiting for work"
     }
 
-    func closeDown() {}
+    func closeDown() async { await weights.stop() }
+
+    // MARK: Weights
+
+    func followWeights(_ action: MemberSession<ScoreTask>.Action) async {
+        // Other teachers' weights are nobody's to change.
+        guard model != nil else { return }
+        switch action {
+        case .weights(let message): await weights.receiver(of: message)?()
+        case .forgetWeights:
+            weights.forget()
+            listenForWeights()
+        default: break
+        }
+    }
+
+    private func listenForWeights() {
+        guard model != nil else { return }
+        weights.listen { [weak self] in await self?.handle($0) }
+    }
+
+    private func handle(_ outcome: WeightFetchOutcome) {
+        guard !Task.isCancelled else { return }
+        if let error = weights.take(outcome) { work.failure = error }
+        work.wake()
+    }
 }

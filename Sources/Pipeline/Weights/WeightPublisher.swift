@@ -22,7 +22,15 @@ package final class WeightPublisher: Sendable {
         var chain = DifferenceChain()
         var policy = DifferencePolicy()
         var measure: WeightMetrics?
+        /// Earlier versions that are handed out too, in chunks, for those who follow one of them.
+        var kept: [UInt64: Snapshot] = [:]
         var closed = false
+
+        /// A version that is handed out, nil being the newest.
+        func holding(_ version: UInt64?) -> Snapshot? {
+            guard let version, version != current?.announce.version else { return current }
+            return kept[version]
+        }
 
         mutating func removeFiles() {
             files?.removeAll()
@@ -34,6 +42,14 @@ package final class WeightPublisher: Sendable {
         var announce: WeightsAnnounce
         let bytes: WeightBytes
         let chunkChecksums: [UInt32]
+
+        /// The same for those who come when its file may have another version, or no difference leads to it.
+        var alone: Snapshot {
+            var snapshot = self
+            snapshot.announce.sharedMemoryPath = nil
+            snapshot.announce.differences = []
+            return snapshot
+        }
     }
 
     private let hostID: String
@@ -89,36 +105,61 @@ package final class WeightPublisher: Sendable {
     /// Makes what was written the newest version, and returns what to announce to every rollout worker.
     ///
     /// Computes its checksums, tens of milliseconds for 270 MB: call it from a thread that may block.
-    /// - Parameter keepsBase: the version before is kept until ``addDifference()``, which must follow.
-    package func announce(_ place: WeightPlace, keepsBase: Bool = false) -> WeightsAnnounce {
+    /// - Parameters:
+    ///   - keepsBase: the version before is kept until ``addDifference()``, which must follow.
+    ///   - keeping: earlier versions that are still handed out, as far as they were until now.
+    package func announce(
+        _ place: WeightPlace, keepsBase: Bool = false, keeping: Set<UInt64> = []
+    ) -> WeightsAnnounce {
+        let written = described(place)
+        return state.withLock { state in
+            if let path = place.path { state.files?.share(path) }
+            state.base = keepsBase ? state.current : nil
+            if !keepsBase { state.chain.clear() }
+            if let last = state.current { state.kept[last.announce.version] = last.alone }
+            state.kept = state.kept.filter { keeping.contains($0.key) && $0.key != place.version }
+            state.current = written
+            if state.closed { state.removeFiles() }
+            return state.current?.announce ?? written.announce
+        }
+    }
+
+    /// Hands out a version of an earlier life beside the newest.
+    package func keep(_ place: WeightPlace) {
+        let written = described(place)
+        state.withLock { $0.kept[place.version] = written.alone }
+    }
+
+    /// What is handed out beside the newest version, by version.
+    package var kept: [UInt64: WeightBytes] { state.withLock { $0.kept.mapValues(\.bytes) } }
+
+    private func described(_ place: WeightPlace) -> Snapshot {
         let bytes = place.written
         let checksums = SnapshotChecksums(bytes, chunkByteCount: chunkByteCount)
         let announce = WeightsAnnounce(
             version: place.version, manifest: place.manifest, chunkByteCount: chunkByteCount,
             chunkCount: checksums.chunks.count, checksum: checksums.whole, sharedMemoryPath: place.path,
             hostID: hostID)
-        return state.withLock { state in
-            if let path = place.path { state.files?.share(path) }
-            state.base = keepsBase ? state.current : nil
-            if !keepsBase { state.chain.clear() }
-            state.current = Snapshot(announce: announce, bytes: bytes, chunkChecksums: checksums.chunks)
-            if state.closed { state.removeFiles() }
-            return state.current?.announce ?? announce
-        }
+        return Snapshot(announce: announce, bytes: bytes, chunkChecksums: checksums.chunks)
     }
 
     /// The newest version, for a worker that has just joined; nil before the first.
-    package var announcement: WeightsAnnounce? { state.withLock { $0.current?.announce } }
+    package var announcement: WeightsAnnounce? { announcement(of: nil) }
 
-    /// What to send to the asker: the chunks it gave credit for or, when it asks for anything but the newest version,
-    /// the newest announcement.
-    package func replies(to request: WeightsRequest) -> [Message] {
-        let (current, base, chain) = state.withLock { ($0.current, $0.base, $0.chain) }
-        guard let current else { return [] }
+    /// What to tell of a version, nil being the newest; nil where it is not handed out.
+    package func announcement(of version: UInt64?) -> WeightsAnnounce? {
+        state.withLock { $0.holding(version)?.announce }
+    }
+
+    /// What to send to the asker: the chunks it gave credit for or, when it asks for anything but the version that it is
+    /// to have, the announcement of that.
+    /// - Parameter wanted: that version; nil: the newest.
+    package func replies(to request: WeightsRequest, wanted: UInt64? = nil) -> [Message] {
+        let (due, base, chain) = state.withLock { ($0.holding(wanted), wanted == nil ? $0.base : nil, $0.chain) }
+        guard let due else { return [] }
         // While a difference is made, whoever can do with it hears of its base.
-        let newest = request.baseVersion == nil ? current : base ?? current
-        guard
-            let snapshot = [current, base].compactMap(\.self).first(where: { $0.announce.version == request.version })
+        let newest = request.baseVersion == nil ? due : base ?? due
+        guard let snapshot = [due, base].compactMap(\.self).first(where: { $0.announce.version == request.version })
         else { return [.weightsAnnounce(newest.announce)] }
         var transfer = WeightTransfer(snapshotOf: snapshot.announce)
         var parts = [(bytes: snapshot.bytes, checksums: snapshot.chunkChecksums)]

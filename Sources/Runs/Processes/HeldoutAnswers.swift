@@ -28,7 +28,8 @@ struct HeldoutAnswers {
             let indices = judged.filter { self.label(of: data.heldout[$0]) == label }
             guard !indices.isEmpty else { continue }
             let answers = try await answers(
-                by: teacher.reference, to: indices, temperature: Float(configuration.sampling.temperature))
+                by: teacher.reference, asTeacher: true, to: indices,
+                temperature: Float(configuration.sampling.temperature))
             passed += zip(indices, answers).count { isRight($1, at: $0) == true }
             count += indices.count
         }
@@ -52,7 +53,7 @@ struct HeldoutAnswers {
         var taught: [Int: String] = [:]
         for (label, places) in Dictionary(grouping: indices, by: { label(of: data.heldout[$0]) }) {
             guard let label, let teacher = teachers[label] else { continue }
-            for (index, text) in zip(places, try await answers(by: teacher.reference, to: places)) {
+            for (index, text) in zip(places, try await answers(by: teacher.reference, asTeacher: true, to: places)) {
                 taught[index] = text
             }
         }
@@ -80,8 +81,9 @@ struct HeldoutAnswers {
     }
 
     /// The responses of a model to the held-out prompts at these places, in order, special tokens left out.
+    /// - Parameter asTeacher: whether it reads what their teachers are shown.
     private func answers(
-        by model: ModelReference, to indices: [Int], temperature: Float = 0
+        by model: ModelReference, asTeacher: Bool = false, to indices: [Int], temperature: Float = 0
     ) async throws -> [String] {
         let pipeline = configuration.pipeline
         var settings = configuration.sampling.settings(stopTokenIDs: data.stopTokenIDs)
@@ -89,7 +91,10 @@ struct HeldoutAnswers {
         let sampler = try await engines.factory(for: model).sampler(
             model, SamplerOptions(slots: min(pipeline.slots, indices.count), threads: pipeline.threadCount))
         return try await sampler.responses(
-            to: indices.map { ($0, data.heldout[$0].ids, data.heldout[$0].room) }, settings, seed: configuration.seed
+            to: indices.map { index in
+                let prompt = data.heldout[index]
+                return (index, asTeacher ? prompt.idsForTeacher : prompt.ids, prompt.room)
+            }, settings, seed: configuration.seed
         ).map { data.tokenizer.decode($0[0].responseIDs, skipSpecialTokens: true) }
     }
 }

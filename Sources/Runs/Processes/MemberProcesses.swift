@@ -73,6 +73,15 @@ package enum MemberProcess {
                     options: options, teachers: teacher.map { [$0] } ?? [], transport: transport, backend: backend,
                     logger: logger)
             }
+        case .scorer(let teacher) where configuration.refreshes[teacher] != nil:
+            // It samples nothing, and takes new weights as who samples does.
+            let threads = configuration.pipeline.threadCount
+            let model = try await factory.evaluator(model, SamplerOptions(slots: 1, threads: threads))
+            return { options, transport, logger in
+                TeacherScorer(
+                    options: options, teachers: [teacher], transport: transport, backend: model, following: model,
+                    logger: logger)
+            }
         case .scorer(let teacher):
             let backend = try await factory.scorer(
                 model, ScorerOptions(threads: configuration.pipeline.threadCount))

@@ -70,12 +70,12 @@ struct PromptReader: Sendable {
         }
     }
 
-    private var fitting: PromptFitting {
-        PromptFitting(configuration.data.overlong, maxTokens: configuration.sampling.maxTokens)
+    private var fittings: PromptFittings {
+        PromptFittings(PromptFitting(configuration.data.overlong, maxTokens: configuration.sampling.maxTokens))
     }
 
     private mutating func read(_ path: String, isHeldout: Bool) throws -> [Prompt] {
-        var fitting = fitting
+        var fittings = fittings
         let lines = try PromptFile.read(path, for: configuration, note: { notes.append($0) })
         let prompts = try lines.enumerated().compactMap { index, prompt in
             if !isHeldout, configuration.kind.usesReward, prompt.check == nil {
@@ -84,61 +84,92 @@ struct PromptReader: Sendable {
                         + "'\(configuration.objective.kind.rawValue)' its reward")
             }
             return try self.prompt(
-                prompt.chat, teacher: prompt.teacher, check: prompt.check,
-                response: isHeldout ? prompt.response : nil, question: prompt.messages.last?.content,
-                tags: prompt.tags, named: "\(path): prompt \(index + 1)", &fitting)
+                PromptSource(
+                    chat: prompt.chat, teachers: prompt.teachers, contexts: prompt.contexts, check: prompt.check,
+                    response: isHeldout ? prompt.response : nil, question: prompt.messages.last?.content,
+                    tags: prompt.tags, name: "\(path): prompt \(index + 1)"), &fittings)
         }
-        notes += try fitting.notes(of: path)
+        notes += try fittings.notes(of: path)
         return prompts
     }
 
     private mutating func prompts(
         of problems: [Exercise], _ task: ExerciseGenerator, isHeldout: Bool
     ) throws -> [Prompt] {
-        var fitting = fitting
+        var fittings = fittings
         let name = "task '\(configuration.data.task ?? task.description)'"
         let prompts = try problems.enumerated().compactMap { index, problem in
-            try prompt(
-                problem.chat, teacher: defaultTeacher, check: problem.check,
-                response: isHeldout ? problem.response : nil, tags: problem.tags,
-                named: "\(name): problem \(index + 1)", &fitting)
+            let teachers = RunConfiguration.teachers(
+                forTags: problem.tags, routes: configuration.routes, default: defaultTeacher)
+            guard !teachers.isEmpty || configuration.usedTeachers.isEmpty else {
+                throw UsageError(
+                    "\(name): problem \(index + 1) has no teacher: none is called 'default', and none has one of its tags "
+                        + "in teachers.*.tags")
+            }
+            var source = PromptSource(
+                problem, teachers: teachers, contextFields: configuration.contextFields,
+                named: "\(name): problem \(index + 1)")
+            source.response = isHeldout ? problem.response : nil
+            return try prompt(source, &fittings)
         }
-        notes += try fitting.notes(of: name)
+        notes += try fittings.notes(of: name)
         return prompts
     }
 
-    /// - Parameters:
-    ///   - response: one whose cross-entropy is measured, where the learner evaluates.
-    ///   - question: what is asked, for a person; nil: the whole text.
     /// - Returns: nil for a prompt that does not fit and is left out.
-    private mutating func prompt(
-        _ conversation: Conversation, teacher: String?, check: AnswerCheck?, response: String?,
-        question: String? = nil, tags: [String], named name: String, _ fitting: inout PromptFitting
-    ) throws -> Prompt? {
-        let text = try render(conversation, named: name)
+    private mutating func prompt(_ source: PromptSource, _ fittings: inout PromptFittings) throws -> Prompt? {
+        let name = source.name
+        let text = try render(source.chat, named: name)
         let ids = try encode(text)
         guard !ids.isEmpty else { throw UsageError("\(name) has no tokens; give it some text") }
         let kind = configuration.kind, samples = kind.sampler == .teachers
-        let given = kind.evaluator == .learner ? try response.map { try responseIDs($0, named: name) } : nil
+        let given = kind.evaluator == .learner ? try source.response.map { try responseIDs($0, named: name) } : nil
+        try checkTogether(source)
+        let shown = try source.teachers.map { (label: $0, own: try teacherView(source, of: $0)) }
         // Whoever grades or samples must read it, too.
-        let context = min(context, teacher.flatMap { teacherContexts[$0] } ?? .max)
-        guard let ids = try fitting.fit(ids, response: given?.count, context: context, named: name) else { return nil }
-        if let teacher {
-            let chat = conversation.with(system: configuration.data.systemPrompt)
-            rendered.append(RenderedPrompt(name: name, teacher: teacher, chat: chat, text: text))
+        let context = shown.filter { $0.own == nil }.reduce(context) { min($0, contextLength(of: $1.label)) }
+        guard let ids = try fittings.own.fit(ids, response: given?.count, context: context, named: name) else {
+            return nil
         }
-        return Prompt(
-            ids: ids, teacher: samples ? nil : teacher, sampler: samples ? teacher : nil, text: text,
-            check: check, responseIDs: given, room: context - ids.count, question: question, tags: tags)
+        var prompt = Prompt(
+            ids: ids, teacher: nil, text: text, check: source.check, responseIDs: given, room: context - ids.count,
+            question: source.question, tags: source.tags)
+        var teachers: [PromptTeacher] = []
+        for ((label, own), share) in zip(shown, configuration.shares(of: source.teachers)) {
+            var teacher = PromptTeacher(label: label, share: share, view: own?.view)
+            if let view = own?.view {
+                let context = contextLength(of: label), reading = "\(name), as teacher '\(label)' reads it,"
+                guard let ids = try fittings.teachers.fit(view.ids, context: context, named: reading) else {
+                    return nil
+                }
+                teacher.view?.ids = ids
+                prompt.room = min(prompt.room, context - ids.count)
+            }
+            teachers.append(teacher)
+            let chat = own?.chat ?? source.chat.with(system: configuration.data.systemPrompt)
+            rendered.append(RenderedPrompt(name: name, teacher: label, chat: chat, text: own?.view.text ?? text))
+        }
+        guard let first = teachers.first else { return prompt }
+        prompt.teacherView = first.view
+        if samples {
+            prompt.sampler = first.label
+        } else {
+            (prompt.teacher, prompt.share) = (first.label, first.share)
+            prompt.others = Array(teachers.dropFirst())
+        }
+        return prompt
     }
 
+    /// The longest sequence of a teacher, as far as it is known.
+    private func contextLength(of teacher: String) -> Int { teacherContexts[teacher] ?? .max }
+
     /// A chat template writes its special tokens itself.
-    private func encode(_ text: String) throws -> [Int32] {
+    func encode(_ text: String) throws -> [Int32] {
         try template.isPlain ? tokenizer.encodeAddingSpecialTokens(text) : tokenizer.encode(text)
     }
 
     /// The prompt's text; a template may refuse a conversation, such as one with two messages of the user in a row.
-    private func render(_ conversation: Conversation, named name: String) throws -> String {
+    func render(_ conversation: Conversation, named name: String) throws -> String {
         do {
             if let part = template.part(leftOutOf: conversation) {
                 throw UsageError(
@@ -169,7 +200,7 @@ struct PromptReader: Sendable {
             return (source, [identity])
         }
         let path = try trainingPath
-        var fitting = fitting
+        var fitting = fittings.own
         let examples = try PromptFile.read(path, for: configuration, note: { notes.append($0) }).enumerated()
             .compactMap { index, prompt in
                 try example(prompt.chat, prompt.response ?? "", named: "\(path): prompt \(index + 1)", &fitting)
@@ -220,7 +251,7 @@ struct PromptReader: Sendable {
     }
 }
 
-/// A prompt that a teacher reads as the student's template writes it, and the conversation that it was rendered from.
+/// A prompt as a teacher reads it, written by the student's template, and the conversation that it was rendered from.
 struct RenderedPrompt {
     /// What messages call it.
     var name: String

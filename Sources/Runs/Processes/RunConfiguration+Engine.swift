@@ -100,6 +100,8 @@ extension RunConfiguration {
     /// A teacher as who grades or samples with it has it.
     /// - Parameter log: where an engine in processes of its own writes.
     func reference(of teacher: Model, label: String, log: String) -> ModelReference {
+        // It is sent what workers are sent.
+        if refreshes[label] != nil { return studentReference }
         guard var server = teacher.server.reference(key: "teachers.\(label).server") else {
             var reference = teacher.reference
             if teacher.engine == .torch { reference.torch = torch.reference(log: log) }

@@ -70,8 +70,9 @@ struct TeacherTokenizers: TokenizerPolicy {
     /// Compares how the teachers and the student read the prompts.
     mutating func check(reading prompts: [Prompt]) throws(UsageError) {
         for prompt in prompts {
-            for label in Set([prompt.teacher, prompt.sampler].compactMap(\.self)) where maps[label] == .shared {
-                self.prompts[label, default: []].append(prompt.text)
+            let sampler = prompt.sampler.map { PromptTeacher(label: $0, share: 1, view: prompt.teacherView) }
+            for teacher in prompt.graders + [sampler].compactMap(\.self) where maps[teacher.label] == .shared {
+                self.prompts[teacher.label, default: []].append(teacher.view?.text ?? prompt.text)
             }
         }
         for (label, known) in compared.sorted(by: { $0.key < $1.key }) {

@@ -76,7 +76,8 @@ package enum Rehearsal {
         var decoder = IncrementalDecoder(data.tokenizer)
         return RehearsalReport(
             name: configuration.name, promptText: data.tokenizer.decode(prompt),
-            tokens: prompt.map { ($0, decoder.append($0)) }, ends: ends(configuration, data),
+            tokens: prompt.map { ($0, decoder.append($0)) }, teacherPrompts: teacherPrompts(data),
+            ends: ends(configuration, data),
             counts: counts(data, examples), processes: processes, machineBytes: ProcessMemory.ofMachine,
             step: description(configuration), stages: stages, steps: configuration.training.steps,
             isSynchronous: configuration.kind.sampler == .nobody
@@ -84,6 +85,15 @@ package enum Rehearsal {
     }
 
     // MARK: Words
+
+    /// What the teachers of the first prompt are shown in its place; none: the same.
+    private static func teacherPrompts(_ data: PreparedData) -> [(label: String, text: String, tokenCount: Int)] {
+        guard let prompt = data.prompts.first else { return [] }
+        let sampler = prompt.sampler.map { PromptTeacher(label: $0, share: 1, view: prompt.teacherView) }
+        return (prompt.graders + [sampler].compactMap(\.self)).compactMap { teacher in
+            teacher.view.map { (teacher.label, data.tokenizer.decode($0.ids), $0.ids.count) }
+        }
+    }
 
     private static func counted(_ count: Int, _ name: String) -> String {
         count == 1 ? "" : ", by \(count) \(name)s"

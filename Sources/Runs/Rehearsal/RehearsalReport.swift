@@ -25,6 +25,8 @@ package struct RehearsalReport: Sendable, Equatable {
     var promptText: String
     /// Its tokens, each with the text that it completes.
     var tokens: [(id: Int32, text: String)]
+    /// What the prompt's teachers are shown in its place, and their labels; none: the same.
+    var teacherPrompts: [(label: String, text: String, tokenCount: Int)]
     /// What ends a response.
     var ends: String
     var counts: String
@@ -58,6 +60,10 @@ package struct RehearsalReport: Sendable, Equatable {
             let id = String(token.id)
             let space = String(repeating: " ", count: width - id.count)
             lines.append("  \(space)\(id)  \(JSONText.string(token.text))")
+        }
+        for shown in teacherPrompts {
+            lines += ["", "the first prompt as teacher '\(shown.label)' is shown it, \(shown.tokenCount) tokens:"]
+            lines.append(shown.text)
         }
         lines += ["", ends, counts, "", "memory on this machine, about:"]
         for process in processes {

@@ -18,7 +18,9 @@ extension RunSetup {
         func seconds(_ sequences: [StepLoad.Sequence]) async throws -> Double {
             if isSupervised {
                 let examples = sequences.map(\.tokens)
-                return try await timed { _ = try await trainer.step(examples, learningRate: 0, version: 0) }
+                return try await timed {
+                    try checkTraining(try await trainer.step(examples, learningRate: 0, version: 0))
+                }
             }
             let batch = sequences.enumerated().map { group, sequence in
                 sequence.scored(group: group, configuration, heads: plan.heads) {
@@ -27,7 +29,7 @@ extension RunSetup {
             }
             let objective = configuration.objective.objective
             return try await timed {
-                _ = try await trainer.step(batch, objective: objective, learningRate: 0, version: 0)
+                try checkTraining(try await trainer.step(batch, objective: objective, learningRate: 0, version: 0))
             }
         }
         let one = load.first(tokens: 1), many = load.first(tokens: configuration.training.tokenBudget)
@@ -76,17 +78,31 @@ extension RunSetup {
                 let request: GradeRequest =
                     plan.heads[label] != nil ? .hidden : count == 0 ? .sampled : .top(count, below: below)
                 let tasks = own.first(tokens: batch.tokens, atMost: batch.tasks).enumerated().map {
-                    $1.scoreTask(group: $0, request)
+                    $1.scoreTask(group: $0, of: label, request)
                 }
-                _ = try await backend.grade(Array(tasks.prefix(1)))
+                guard try await backend.grade(Array(tasks.prefix(1))).allSatisfy(\.areFinite) else {
+                    throw EngineError(
+                        "teachers.\(label): \(reference.path) gives log-probabilities that are not finite; is a weight "
+                            + "damaged? Otherwise try dtype: f32")
+                }
                 let seconds = try await timed { _ = try await backend.grade(tasks) }
                 let rate = seconds / Double(tasks.reduce(0) { $0 + $1.tokens.count })
-                let tokens = own.sequences.reduce(0) { $0 + $1.tokens.count } * own.samples
+                let graded = own.sequences.reduce(0) { $0 + $1.prompt.ids(for: label).count + $1.responseIDs.count }
+                let tokens = graded * own.samples
                 measured.seconds = longer(measured.seconds, rate * Double(tokens) / Double(max(1, scorers)))
             }
             measured.processes.append(process("scorer, \(label)", scorers, reference, &memory))
         }
         return hasAllTeachers ? measured : (measured.processes, nil)
+    }
+
+    /// A run would give up every such step.
+    private func checkTraining(_ result: StepResult) throws(EngineError) {
+        guard result.applied else {
+            throw EngineError(
+                "student: a step on \(configuration.student.model) gives numbers that are not finite; is a weight damaged? "
+                    + "Otherwise try student.dtype: f32")
+        }
     }
 
     // MARK: Parts
@@ -110,7 +126,8 @@ extension RunSetup {
                 (settings.stop, settings.minTokens) = ([], 0)
                 return RolloutTask(
                     id: RolloutID(group: UInt64(place / samples), sample: UInt32(place % samples)), kind: .train,
-                    promptIDs: prompt.ids, sampling: settings, seed: 1, minimumVersion: 0, leaseID: 0)
+                    promptIDs: prompt.sampler == nil ? prompt.ids : prompt.idsForTeacher, sampling: settings, seed: 1,
+                    minimumVersion: 0, leaseID: 0)
             }
             return try await timed { _ = try await sampler.sample(tasks) }
         }
@@ -155,7 +172,7 @@ extension RunSetup {
 extension StepLoad {
     /// The part that one teacher grades.
     init(_ load: StepLoad, of teacher: String) {
-        sequences = load.sequences.filter { $0.prompt.teacher == teacher }
+        sequences = load.sequences.filter { $0.prompt.graders.contains { $0.label == teacher } }
         samples = load.samples
     }
 }

@@ -77,10 +77,12 @@ extension StepLoad.Sequence {
             tails: [Float](repeating: each, count: positions))
     }
 
-    func scoreTask(group: Int, _ request: GradeRequest = .sampled) -> ScoreTask {
+    /// The sequence as one of its teachers grades it.
+    func scoreTask(group: Int, of teacher: String, _ request: GradeRequest = .sampled) -> ScoreTask {
         ScoreTask(
-            id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: prompt.teacher ?? "",
-            tokens: tokens, leaseID: 0, request: request)
+            id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: teacher,
+            tokens: TokenSequence(promptIDs: prompt.ids(for: teacher), responseIDs: responseIDs), leaseID: 0,
+            request: request)
     }
 }
 

@@ -117,6 +117,7 @@ struct RunSetup {
             sampling: configuration.sampling.settings(stopTokenIDs: data.stopTokenIDs))
         plan.shuffle = configuration.data.shuffle
         plan.topTokens = configuration.objective.gradedTokens
+        plan.refreshes = configuration.refreshes.mapValues { UInt64($0) }
         if configuration.kind.sampler == .teachers { plan.stepsAhead = stepsAhead }
         return plan
     }

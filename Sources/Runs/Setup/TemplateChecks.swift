@@ -30,6 +30,7 @@ struct TemplateChecks {
                 "\(models.student.name) has no chat template: its prompts are plain texts; name one with data.template")
         }
         sayOfBeginning(template, student.tokenizer)
+        sayOfArguments(configuration.data, template)
         for (label, teacher) in models.teachers.sorted(by: { $0.key < $1.key }) {
             guard let text = teacher.text else { continue }
             let key = "teachers.\(label)"
@@ -57,8 +58,8 @@ struct TemplateChecks {
             }
             let line = "\(key): \(teacher.name) renders this run's prompts otherwise than the student: \(difference)"
             guard configuration.data.template != "auto" else {
-                throw UsageError(
-                    line + "; name the template that both shall see with data.template ('default': the student's own)")
+                let own = template.origin == .missing ? "'plain': none, as the student" : "'default': the student's own"
+                throw UsageError(line + "; name the template that both shall see with data.template (\(own))")
             }
             say(.warning, line)
         }
@@ -66,6 +67,18 @@ struct TemplateChecks {
 
     private mutating func say(_ level: Logger.Level, _ text: String) {
         findings.append(Finding(level: level, text: text))
+    }
+
+    // MARK: Arguments
+
+    /// A variable that no template asks for changes nothing, which whoever sets it does not expect.
+    private mutating func sayOfArguments(_ data: RunConfiguration.Data, _ template: ChatTemplate) {
+        guard let text = data.templateArguments, let arguments = try? JSONValue.parse(text).object else { return }
+        for argument in arguments.members where !template.mentions(argument.key) {
+            say(
+                .warning,
+                "data.template_arguments: the chat template (\(template.reason)) has no variable '\(argument.key)'")
+        }
     }
 
     // MARK: Beginnings

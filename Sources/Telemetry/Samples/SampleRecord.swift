@@ -40,7 +40,7 @@ package struct SampleRecord: Sendable, Equatable {
         return [
             ("step", String(step)), ("id", JSONText.string(trajectory.id.description)),
             ("kind", JSONText.string(trajectory.kind.rawValue)),
-            ("teacher", JSONText.string(scored.sampler ?? trajectory.teacher ?? "")),
+            ("teacher", JSONText.string(scored.readings.map(\.label).joined(separator: "+"))),
             ("prompt", JSONText.string(prompt)), ("response", JSONText.string(response)),
             ("finish_reason", JSONText.string(trajectory.finishReason.rawValue)),
             ("ids", JSONText.array(trajectory.responseIDs)),

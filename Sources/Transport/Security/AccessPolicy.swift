@@ -7,6 +7,8 @@ import ZeroMQ
 /// message is judged by that key, whatever the peer calls itself.
 package struct AccessPolicy: Sendable, Equatable {
     private let roles: [CurveKey: Set<Role>]
+    /// Whether scorers may ask for weights, as teachers do that are the student's earlier self.
+    package var scorersFollowWeights = false
 
     /// - Parameters:
     ///   - rollout: public keys of rollout workers.
@@ -24,7 +26,8 @@ package struct AccessPolicy: Sendable, Equatable {
     /// Why `message` is not to be taken from the holder of `key`, in one line; nil when it is.
     package func refusal(of message: Message, from key: CurveKey) -> String? {
         guard let allowed = roles[key] else { return "its key is in no list of clients" }
-        guard let wanted = message.senders else { return "only a learner sends \(message.name)" }
+        guard var wanted = message.senders else { return "only a learner sends \(message.name)" }
+        if scorersFollowWeights, case .weightsRequest = message { wanted.insert(.scorer) }
         guard allowed.isDisjoint(with: wanted) else { return nil }
         let held = allowed.map(\.text).sorted().joined(separator: " or a ")
         if case .hello(let hello) = message {

@@ -45,6 +45,7 @@ extension Hello {
             teacher: value.hasTeacher ? TeacherDescription(value.teacher) : nil,
             isReproducible: value.reproducible, samplingRevision: value.samplingRevision,
             addedTokens: value.addedTokens, mostTopTokens: value.maxTopK, weightRevision: value.weightRevision)
+        followsWeights = value.followsWeights
         try check(limits)
     }
 
@@ -74,6 +75,7 @@ extension PBHello {
         addedTokens = value.addedTokens
         maxTopK = value.mostTopTokens
         weightRevision = value.weightRevision
+        followsWeights = value.followsWeights
     }
 }
 

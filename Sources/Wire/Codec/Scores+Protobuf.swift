@@ -15,10 +15,11 @@ extension ScoreGrant {
             let tokens = TokenSequence(
                 promptIDs: try arrays.takeTokenIDs(promptCount, what),
                 responseIDs: try arrays.takeTokenIDs(count - promptCount, what))
-            tasks.append(
-                ScoreTask(
-                    id: RolloutID(header.id), kind: try RolloutKind(header.kind), teacher: header.teacher,
-                    tokens: tokens, leaseID: header.leaseID, request: request))
+            var task = ScoreTask(
+                id: RolloutID(header.id), kind: try RolloutKind(header.kind), teacher: header.teacher,
+                tokens: tokens, leaseID: header.leaseID, request: request)
+            task.weightsVersion = header.hasWeightsVersion ? header.weightsVersion : nil
+            tasks.append(task)
         }
         self.init(tasks: tasks)
     }
@@ -82,6 +83,7 @@ extension PBScoreGrant {
                 header.vocabularySize = UInt32(below)
             }
             header.hidden = task.request == .hidden
+            if let version = task.weightsVersion { header.weightsVersion = version }
             tasks.append(header)
         }
         try arrays.appendTokenIDs(value.tasks.flatMap { [$0.promptIDs, $0.responseIDs] })

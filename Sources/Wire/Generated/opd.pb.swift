@@ -621,6 +621,12 @@ package nonisolated struct PBHello: @unchecked Sendable {
     set {_uniqueStorage()._weightRevision = newValue}
   }
 
+  /// Whether a scorer fetches weights that the learner announces, and grades with the version that a task names.
+  package var followsWeights: Bool {
+    get {_storage._followsWeights}
+    set {_uniqueStorage()._followsWeights = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -986,11 +992,23 @@ package nonisolated struct PBScoreTask: Sendable {
   /// With top_count: ids below this may be among them.
   package var vocabularySize: UInt32 = 0
 
+  /// The version of the learner's weights to grade with, where the teacher is an earlier version of the student; unset:
+  /// the scorer's own weights. Only members whose hello has follows_weights get it.
+  package var weightsVersion: UInt64 {
+    get {_weightsVersion ?? 0}
+    set {_weightsVersion = newValue}
+  }
+  /// Returns true if `weightsVersion` has been explicitly set.
+  package var hasWeightsVersion: Bool {self._weightsVersion != nil}
+  /// Clears the value of `weightsVersion`. Subsequent reads from it will return its default value.
+  package mutating func clearWeightsVersion() {self._weightsVersion = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _id: PBRolloutId? = nil
+  fileprivate var _weightsVersion: UInt64? = nil
 }
 
 package nonisolated struct PBScoreGrant: Sendable {
@@ -1849,7 +1867,7 @@ nonisolated extension PBArrayFrame: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{3}max_top_k\0\u{3}weight_revision\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{3}max_top_k\0\u{3}weight_revision\0\u{3}follows_weights\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
 
   fileprivate class _StorageClass {
     var _role: PBRole = .unspecified
@@ -1865,6 +1883,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     var _addedTokens: [String] = []
     var _maxTopK: UInt32 = 0
     var _weightRevision: UInt32 = 0
+    var _followsWeights: Bool = false
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1888,6 +1907,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       _addedTokens = source._addedTokens
       _maxTopK = source._maxTopK
       _weightRevision = source._weightRevision
+      _followsWeights = source._followsWeights
     }
   }
 
@@ -1919,6 +1939,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
         case 14: try { try decoder.decodeRepeatedStringField(value: &_storage._addedTokens) }()
         case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._maxTopK) }()
         case 16: try { try decoder.decodeSingularUInt32Field(value: &_storage._weightRevision) }()
+        case 17: try { try decoder.decodeSingularBoolField(value: &_storage._followsWeights) }()
         default: break
         }
       }
@@ -1970,6 +1991,9 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       if _storage._weightRevision != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._weightRevision, fieldNumber: 16)
       }
+      if _storage._followsWeights != false {
+        try visitor.visitSingularBoolField(value: _storage._followsWeights, fieldNumber: 17)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1992,6 +2016,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
         if _storage._addedTokens != rhs_storage._addedTokens {return false}
         if _storage._maxTopK != rhs_storage._maxTopK {return false}
         if _storage._weightRevision != rhs_storage._weightRevision {return false}
+        if _storage._followsWeights != rhs_storage._followsWeights {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2697,7 +2722,7 @@ nonisolated extension PBTrajectories: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ScoreTask"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}teacher\0\u{3}lease_id\0\u{1}count\0\u{3}prompt_count\0\u{3}top_count\0\u{1}hidden\0\u{3}vocabulary_size\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}teacher\0\u{3}lease_id\0\u{1}count\0\u{3}prompt_count\0\u{3}top_count\0\u{1}hidden\0\u{3}vocabulary_size\0\u{3}weights_version\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2714,6 +2739,7 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.topCount) }()
       case 8: try { try decoder.decodeSingularBoolField(value: &self.hidden) }()
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.vocabularySize) }()
+      case 10: try { try decoder.decodeSingularUInt64Field(value: &self._weightsVersion) }()
       default: break
       }
     }
@@ -2751,6 +2777,9 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
     if self.vocabularySize != 0 {
       try visitor.visitSingularUInt32Field(value: self.vocabularySize, fieldNumber: 9)
     }
+    try { if let v = self._weightsVersion {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 10)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2764,6 +2793,7 @@ nonisolated extension PBScoreTask: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.topCount != rhs.topCount {return false}
     if lhs.hidden != rhs.hidden {return false}
     if lhs.vocabularySize != rhs.vocabularySize {return false}
+    if lhs._weightsVersion != rhs._weightsVersion {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

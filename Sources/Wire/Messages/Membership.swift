@@ -33,6 +33,8 @@ package struct Hello: Sendable, Equatable {
     package var mostTopTokens: UInt32
     /// What a rollout worker can fetch, as ``WeightsAnnounce/newestRevision`` counts it; 0: whole snapshots alone.
     package var weightRevision: UInt32
+    /// Whether a scorer fetches weights that the learner announces, and grades with the version that a task names.
+    package var followsWeights = false
 
     package static let longestAddedTokens = 1 << 19
 
@@ -145,7 +147,7 @@ package struct MemberStatus: Sendable, Equatable {
     /// Tokens sampled or scored since the process started.
     package var tokens: UInt64
     package var tokensPerSecond: Double
-    /// Weight version in use; `noVersion` for a rollout worker that has none yet, 0 for scorers.
+    /// Weight version in use; `noVersion` for a member that has none yet, 0 for scorers that follow none.
     package var version: UInt64
 
     /// `version` of a rollout worker that has no weights yet.

@@ -159,6 +159,8 @@ package struct ScoreTask: TokenSequenceHolder, Sendable, Equatable {
     package var leaseID: UInt64
     /// What is asked for at every response token.
     package var request: GradeRequest
+    /// The version of the learner's weights to grade with; nil: the teacher's own weights.
+    package var weightsVersion: UInt64?
 
     package init(
         id: RolloutID, kind: RolloutKind, teacher: String, tokens: TokenSequence, leaseID: UInt64,

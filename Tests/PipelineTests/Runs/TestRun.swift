@@ -190,13 +190,13 @@ final class TestRun: Sendable {
 
     func scorer(
         _ name: String = "scorer-0", teachers: [String]? = nil, backend: any ScoringBackend = UnigramTeacher(),
-        patience: Duration = .seconds(60)
+        isFollowing: Bool = false, patience: Duration = .seconds(60)
     ) throws -> Member {
         let options = MemberOptions(name: name, patience: patience)
         let transport = try memberTransport(options.identity)
         let scorer = TeacherScorer(
             options: options, teachers: teachers ?? plan.teachers.sorted(), transport: transport, backend: backend,
-            logger: logger)
+            following: isFollowing ? backend as? any WeightTaking : nil, logger: logger)
         return Member(transport: transport, task: Task { try await scorer.run() })
     }
 

@@ -12,16 +12,19 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
     private let duration: Duration
     private let explodesAt: Set<UInt64>
     private let saving: Double
+    private let shift: Float
 
     /// - Parameters:
     ///   - explodesAt: completed steps after which the gradient is no number.
     ///   - saving: seconds that it takes to write its state.
+    ///   - shift: what every step adds to the logit of token 1, whatever the gradient.
     init(
         _ model: UnigramModel = .student, duration: Duration = .milliseconds(5), explodesAt: Set<UInt64> = [],
-        saving: Double = 0, tokenizer: String = "unigram"
+        saving: Double = 0, tokenizer: String = "unigram", shiftedBy shift: Float = 0
     ) {
         tokenizerFingerprint = tokenizer
         self.saving = saving
+        self.shift = shift
         self.model = model
         self.duration = duration
         self.explodesAt = explodesAt
@@ -112,6 +115,7 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
             momentum[token] = 0.5 * momentum[token] + gradient[token]
             model.logits[token] -= Float(learningRate) * momentum[token]
         }
+        model.logits[1] += shift
         let norm = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
         return StepResult(statistics: statistics, gradNorm: norm)
     }

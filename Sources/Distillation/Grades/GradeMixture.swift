@@ -1,0 +1,48 @@
+/// A teacher that grades responses to a prompt.
+package struct PromptTeacher: Sendable, Equatable {
+    package var label: String
+    /// Its share in what all teachers of the prompt say together; their shares add up to 1.
+    package var share: Double
+    /// What it reads in the prompt's place; nil: the prompt itself.
+    package var view: PromptView?
+
+    package init(label: String, share: Double, view: PromptView? = nil) {
+        self.label = label
+        self.share = share
+        self.view = view
+    }
+}
+
+/// What a teacher read of the sequence that it graded, for those who count operations and name teachers.
+package struct TeacherReading: Sendable, Equatable {
+    package var label: String
+    /// Tokens of the prompt as it was shown it.
+    package var promptCount: Int
+
+    package init(label: String, promptCount: Int) {
+        self.label = label
+        self.promptCount = promptCount
+    }
+}
+
+extension Grade {
+    /// What several teachers say together of sampled tokens: t = sum of share_k t_k.
+    ///
+    /// It is the logarithmic opinion pool (C. Genest and J. Zidek, 1986, "Combining probability distributions"), whose
+    /// reverse KL is the weighted sum of the teachers' own, but for a term that the student has no part in (T. Heskes,
+    /// 1997, "Selecting weighting factors in logarithmic opinion pools"): each teacher is learnt from by its share, and
+    /// what one of them finds impossible stays so. The pool is not normalised: its normaliser depends on what stands
+    /// before a token alone, and so adds nothing to the expected gradient.
+    /// - Parameter parts: shares and grades, at least one, in an order of the caller's that does not change; what is
+    ///   listed beside sampled tokens is that of a single one, or left out.
+    package init(mixing parts: [(share: Double, grade: Grade)]) {
+        guard parts.count > 1, let first = parts.first else {
+            self = parts.first?.grade ?? Grade(logprobs: [])
+            return
+        }
+        let mixed = first.grade.logprobs.indices.map { index in
+            Float(parts.reduce(0.0) { $0 + $1.share * Double($1.grade.logprobs[index]) })
+        }
+        self.init(logprobs: mixed)
+    }
+}
