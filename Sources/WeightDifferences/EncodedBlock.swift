@@ -29,11 +29,25 @@ struct EncodedBlock: Sendable {
         let width = MemoryLayout<Element>.size, count = new.count / width
         guard count > 0, let new = new.baseAddress, let base = base.baseAddress else { return }
         func element(_ memory: UnsafeRawPointer, _ index: Int) -> Element {
-            memory.loadUnaligned(fromByteOffset: index * width, as: Element.self)
+            memory.loadUnaligned(fromByteOffset: index &* width, as: Element.self)
         }
-        // Counted in a loop of its own, which the compiler makes one of vectors.
+        /// Visits the elements in their order, passing over stretches of 32 bytes in which nothing has changed: nearly all.
+        func visit(_ body: (Int) -> Void) {
+            let wide = 32 / width
+            var index = 0
+            while index < count {
+                let end = min(index &+ wide, count)
+                let isSame =
+                    end &- index == wide
+                    && new.loadUnaligned(fromByteOffset: index &* width, as: SIMD4<UInt64>.self)
+                        == base.loadUnaligned(fromByteOffset: index &* width, as: SIMD4<UInt64>.self)
+                if !isSame { for place in index..<end { body(place) } }
+                index = end
+            }
+        }
+        // Counted first, so that as much memory as it takes is asked for.
         var different = 0
-        for index in 0..<count { different += element(new, index) == element(base, index) ? 0 : 1 }
+        visit { different &+= element(new, $0) == element(base, $0) ? 0 : 1 }
         changed = different
         guard changed > 0 else { return }
         // Where most have changed, steps of 0 are shorter than gaps: then all are listed.
@@ -49,34 +63,24 @@ struct EncodedBlock: Sendable {
             var gap = index - next
             while gap >= 0xff {
                 gapBase.storeBytes(of: 0xff, toByteOffset: gapBytes, as: UInt8.self)
-                gap -= 0xff
-                gapBytes += 1
+                gap &-= 0xff
+                gapBytes &+= 1
             }
             gapBase.storeBytes(of: UInt8(gap), toByteOffset: gapBytes, as: UInt8.self)
-            gapBytes += 1
+            gapBytes &+= 1
             for plane in 0..<width {
                 let byte = UInt8(truncatingIfNeeded: step >> Element(8 * plane))
-                planeBase.storeBytes(of: byte, toByteOffset: plane * listed + found, as: UInt8.self)
+                planeBase.storeBytes(of: byte, toByteOffset: plane &* listed &+ found, as: UInt8.self)
             }
-            next = index + 1
-            found += 1
+            next = index &+ 1
+            found &+= 1
         }
-        // Eight bytes at a time where nothing has changed, which is nearly everywhere.
-        let wide = listsAll ? 0 : 8 / width
-        var index = 0
-        while index < count {
-            if wide > 0, index + wide <= count,
-                new.loadUnaligned(fromByteOffset: index * width, as: UInt64.self)
-                    == base.loadUnaligned(fromByteOffset: index * width, as: UInt64.self)
-            {
-                index += wide
-                continue
-            }
-            let end = min(index + max(wide, 1), count)
-            while index < end {
+        if listsAll {
+            for index in 0..<count { list(index, element(new, index).step(from: element(base, index))) }
+        } else {
+            visit { index in
                 let step = element(new, index).step(from: element(base, index))
-                if listsAll || step != 0 { list(index, step) }
-                index += 1
+                if step != 0 { list(index, step) }
             }
         }
         gapByteCount = gapBytes
