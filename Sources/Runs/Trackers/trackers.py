@@ -93,7 +93,7 @@ class Trackio:
     def log(self, step, values):
         self.client.log(values, step=step)
 
-    def end(self, how):
+    def end(self, _how):
         self.client.finish()
 
 
@@ -128,9 +128,9 @@ class Trackers:
     def __init__(self):
         self.live = {}
 
-    def guarded(self, name, body):
+    def guarded(self, name, body, *arguments):
         try:
-            return body()
+            return body(*arguments)
         except Exception as error:
             self.live.pop(name, None)
             said = " ".join(str(error).split())[:500]
@@ -139,18 +139,22 @@ class Trackers:
 
     def begin(self, begin):
         for name, place in begin["trackers"].items():
-            made = self.guarded(name, lambda: CLASSES[name](importlib.import_module(name), begin, place))
+            made = self.guarded(name, self.made, name, begin, place)
             if made is not None:
                 self.live[name] = made
+
+    @staticmethod
+    def made(name, begin, place):
+        return CLASSES[name](importlib.import_module(name), begin, place)
 
     def log(self, line):
         values = numbers(line)
         for name, tracker in list(self.live.items()):
-            self.guarded(name, lambda: tracker.log(line["step"], values))
+            self.guarded(name, tracker.log, line["step"], values)
 
     def end(self, how):
         for name, tracker in list(self.live.items()):
-            self.guarded(name, lambda: tracker.end(how))
+            self.guarded(name, tracker.end, how)
 
 
 def main(arguments):
