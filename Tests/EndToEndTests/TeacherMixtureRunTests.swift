@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test func whatOneTeacherDoesIsRefusedOfSeveral() async throws {
+    @Test func whatTeachersCannotDoIsRefused() async throws {
         try await withTemporaryFolder { folder in
             try writeRun(in: folder)
             let refused = [
@@ -59,6 +59,7 @@ import Testing
                     ["objective.kind=off_policy"],
                     "prompt 1 has several teachers (default, second), and with objective.kind"
                 ),
+                (["teachers.third.model=second"], "teachers.third: no prompt of this run asks for it"),
             ]
             for (settings, message) in refused {
                 let result = try await run("off", settings, in: folder)

@@ -160,6 +160,24 @@ struct NoEngine: EngineFactory {
         #expect(text.contains("no server has answered for 2 s (teachers.default.server.start_timeout_s)"))
     }
 
+    /// Somebody who answers, and never as the server would that is meant, is not awaited again and again.
+    @Test func wrongAnswersEndTheStartAsAFailure() async throws {
+        let fake = model.fake()
+        fake.state.withLock {
+            $0.faults.replies["/v1/completions"] = [FakeServer.Reply](
+                repeating: .answer(200, "<html>welcome</html>"), count: 99)
+        }
+        let server = try fake.start()
+        defer { server.close() }
+        let reference = model.reference([server.url])
+        let failure = await #expect(throws: EngineError.self) {
+            _ = try await factory.scorer(reference, ScorerOptions(threads: 1))
+        }
+        #expect(failure?.isAbsence == false)
+        let text = try #require(failure).description
+        #expect(text.contains("no answer was right for 2 s (teachers.default.server.start_timeout_s)"), "\(text)")
+    }
+
     /// A server that hangs keeps no other from its turn.
     @Test func oneOfSeveralServersIsEnough() async throws {
         let fakes = [model.fake(), model.fake()]

@@ -55,6 +55,7 @@ struct RunSetup {
         for finding in data.templates.findings { logger.log(level: finding.level, "\(finding.text)") }
         for note in data.notes { logger.notice("\(note)") }
         var plan = Self.plan(configuration, data)
+        try Self.checkTeachers(configuration, plan)
         if configuration.objective.sharesHeads { try Self.checkHeads(configuration, models) }
         store = CheckpointStore(folder: folder.checkpoints)
         try store.prepare()
@@ -105,6 +106,16 @@ struct RunSetup {
         self.resumeCommand = resumeCommand
         self.progress = progress
         self.logger = logger
+    }
+
+    /// The learner turns members away that hold a teacher without prompts.
+    private static func checkTeachers(_ configuration: RunConfiguration, _ plan: RunPlan) throws(UsageError) {
+        guard configuration.kind.grader == .teachers else { return }
+        let idle = configuration.usedTeachers.keys.filter { !plan.teachers.contains($0) }.sorted()
+        guard let label = idle.first else { return }
+        throw UsageError(
+            "teachers.\(label): no prompt of this run asks for it; name it in 'teacher' of prompts, give it their tags, or "
+                + "leave it out")
     }
 
     private static func plan(_ configuration: RunConfiguration, _ data: PreparedData) -> RunPlan {

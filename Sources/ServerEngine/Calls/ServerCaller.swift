@@ -73,7 +73,7 @@ package actor ServerCaller {
         self.verifier = verifier
         confirmer = verifier
         let limit = reference.patience
-        var isTold = false
+        var isTold = false, flaw: String?
         while true {
             var reasons: [String] = []
             let missing = pool.servers.indices.filter { !pool.servers[$0].isVerified }
@@ -87,6 +87,7 @@ package actor ServerCaller {
                 } catch let failure as CallFailure {
                     guard failure.passes else { throw EngineError("\(reference.key): \(address.url): \(failure)") }
                     reasons.append("\(address.url): \(failure)")
+                    if failure.kind == .flaw { flaw = reasons.last }
                 }
             }
             if pool.servers.contains(where: \.isVerified) {
@@ -95,6 +96,12 @@ package actor ServerCaller {
             }
             let why = reasons.joined(separator: "; ")
             guard now < limit else {
+                // Somebody is there, and is not, or not yet, what is meant.
+                if let flaw {
+                    throw EngineError(
+                        "\(reference.key): \(flaw); no answer was right for \(limit.shortSeconds) s "
+                            + "(\(reference.key).start_timeout_s); is it the server that is meant?")
+                }
                 throw EngineError(
                     "\(reference.key): \(why); no server has answered for \(limit.shortSeconds) s "
                         + "(\(reference.key).start_timeout_s); start the server, or correct its address",
