@@ -19,27 +19,11 @@ from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_
 from tensorboard.compat.tensorflow_stub import dtypes
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "Sources/Runs/Trackers"))
+# A number has the same name wherever a run's numbers go.
+from trackers import numbers
+
 TIME = 1795000000.25
-
-
-def group(name):
-    if name.startswith("eval_"):
-        return "evaluation"
-    if name.startswith("tokens_"):
-        return "tokens"
-    if name.endswith("_flops"):
-        return "operations"
-    if name.endswith(("_s", "_per_second")):
-        return "time"
-    return "train"
-
-
-def scalars(line):
-    return [
-        (f"{group(name)}/{name}", value)
-        for name, value in line.items()
-        if name != "step" and isinstance(value, (int, float)) and not isinstance(value, bool)
-    ]
 
 
 def single(value):
@@ -55,7 +39,7 @@ def read_back(run):
     accumulator = EventAccumulator(str(run / "tensorboard"), size_guidance=size)
     accumulator.Reload()
     found = {(e.step, tag): e.value for tag in accumulator.Tags()["scalars"] for e in accumulator.Scalars(tag)}
-    wanted = {(step, tag): value for step, line in lines.items() for tag, value in scalars(line)}
+    wanted = {(step, tag): value for step, line in lines.items() for tag, value in numbers(line).items()}
     wrong = [key for key in wanted.keys() | found.keys() if key not in found or key not in wanted]
     wrong += [key for key in wanted.keys() & found.keys() if found[key] != single(wanted[key])]
     tags = accumulator.Tags()
@@ -120,7 +104,7 @@ def write_fixture(folder):
         events.append(event_pb2.Event(wall_time=TIME, step=step, summary=summary_pb2.Summary(value=values)))
 
     value = summary_pb2.Summary.Value
-    add([value(tag=tag, simple_value=number) for tag, number in scalars(line)])
+    add([value(tag=tag, simple_value=number) for tag, number in numbers(line).items()])
     kind = samples[0]["kind"]
     differing = [difference for sample in samples for difference in differences(sample)]
     add([value(tag=f"{kind}/divergence_by_token", histo=histogram(differing))])
