@@ -1,4 +1,5 @@
 import JSON
+import Wording
 
 /// How a model's conversations become one text: a template, and the variables that it is rendered with.
 package struct ChatTemplate: Sendable {
@@ -68,7 +69,7 @@ package struct ChatTemplate: Sendable {
         // Many templates pass over a role that they do not know.
         let developer = conversation.messages.filter { $0["role"] == "developer" }.compactMap { $0["content"]?.string }
         guard !developer.isEmpty, let text = try? render(conversation) else { return nil }
-        let isComplete = developer.allSatisfy { text.contains($0.trimmingWhitespace) }
+        let isComplete = developer.allSatisfy { text.contains($0.trimmed) }
         return isComplete ? nil : "messages of a developer"
     }
 
@@ -102,14 +103,4 @@ package struct ChatTemplate: Sendable {
 
 extension ChatTemplate: Equatable {
     package static func == (a: ChatTemplate, b: ChatTemplate) -> Bool { a.canonicalText == b.canonicalText }
-}
-
-extension String {
-    /// Without the white space around it, which templates may drop.
-    package var trimmingWhitespace: Substring {
-        guard let first = firstIndex(where: { !$0.isWhitespace }),
-            let last = lastIndex(where: { !$0.isWhitespace })
-        else { return "" }
-        return self[first...last]
-    }
 }

@@ -77,7 +77,7 @@ extension PromptReader {
     ) throws -> (chat: Conversation, view: PromptView)? {
         guard let (chat, added) = try teacherConversation(source, of: label) else { return nil }
         let text = try render(chat, named: source.name)
-        for part in added where !text.contains(part.trimmingWhitespace) {
+        for part in added where !text.contains(part.trimmed) {
             throw UsageError(
                 "\(source.name): the chat template (\(template.reason)) leaves out what teachers."
                     + "\(label) is told in the system message; name another template with data.template")
