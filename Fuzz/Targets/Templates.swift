@@ -2,6 +2,11 @@ import JSON
 import Templates
 
 extension FuzzTarget {
+    /// Compiles the templates that are compiled once in a process.
+    package static func makeWhatIsKept() { _ = ChatTemplate.missing }
+}
+
+extension FuzzTarget {
     /// A template, its special tokens and a content, with NUL between: what is read renders, or says why not, in bounds.
     static let template = FuzzTarget(name: "template") { bytes in
         let parts = String(decoding: bytes, as: UTF8.self).split(

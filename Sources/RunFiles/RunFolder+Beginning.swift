@@ -16,6 +16,9 @@ extension RunFolder {
             && CheckpointStore(folder: checkpoints).latest() == nil
     }
 
+    /// Whether there is a run that can be gone on with: a step was done, or a checkpoint written.
+    package var hasBegun: Bool { FileTree.leadsToFolder(path) && !isUnused }
+
     /// Removes the folder of a run that ended before its first step, such as one whose configuration was refused, so
     /// that the mended run is not refused for it. Does nothing when there is a checkpoint, a metric, or a file that no
     /// run makes.

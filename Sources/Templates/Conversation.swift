@@ -90,7 +90,10 @@ package struct Conversation: Sendable, Equatable {
         result.members.removeAll { $0.value.isNull }
         let names = ["reasoning_content", "thinking", "reasoning"]
         guard let reasoning = names.lazy.compactMap({ result[$0] }).first else { return result }
-        if result["thinking"] == nil { result.members.insert(.init(key: "thinking", value: reasoning), at: 0) }
+        // Templates that print a message whole show the order of its members: `thinking` is the first wherever it stood.
+        let thinking = result["thinking"] ?? reasoning
+        result.members.removeAll { $0.key == "thinking" }
+        result.members.insert(.init(key: "thinking", value: thinking), at: 0)
         result["reasoning_content"] = reasoning
         return result
     }

@@ -59,7 +59,7 @@ import Testing
                 #expect(result.status == 0 && lines.count == 1, "\(result.errors)")
                 #expect(
                     lines.first?.contains(
-                        "teachers.default: its answers end with <|im_end|> <|im_start|>, the student's with <|im_end|>; a "
+                        "teachers.default: its answers end with \"<|im_end|>\" or \"<|im_start|>\", the student's with \"<|im_end|>\"; a "
                             + "student that stops where its teacher does not is rewarded for never stopping") == true,
                     "\(lines)")
             }

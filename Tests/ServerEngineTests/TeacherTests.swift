@@ -269,8 +269,8 @@ struct NoEngine: EngineFactory {
         #expect(try await refusal(.init(drift: 0.01)).contains("differ by"))
         let missing = try await refusal(.init(replies: ["/tokenize": [.answer(404, "")]]))
         #expect(missing == "taken", "a server need not tell how it reads text")
-        let closed = Array(repeating: FakeServer.Reply.answer(401, "{\"error\": \"Unauthorized\"}"), count: 50)
-        #expect(try await refusal(.init(replies: ["/v1/models": closed])).contains("key_file"))
+        let closed = [FakeServer.Reply.answer(401, "{\"error\": \"Unauthorized\"}")]
+        #expect(try await refusal(.init(replies: ["/v1/models": closed])).contains("key_file"), "it is not asked again")
         let page = Array(repeating: FakeServer.Reply.answer(200, "<html>"), count: 50)
         #expect(try await refusal(.init(replies: ["/v1/models": page])).contains("/v1/models: not valid JSON"))
     }

@@ -116,6 +116,10 @@ import Testing
         #expect(
             try template.render(conversation)
                 == "{'thinking': 'r', 'role': 'user', 'reasoning': 'r', 'reasoning_content': 'r'}")
+        let thinking = Conversation([["role": "assistant", "thinking": "t", "reasoning_content": "r", "content": "c"]])
+        #expect(
+            try template.render(thinking)
+                == "{'thinking': 't', 'role': 'assistant', 'reasoning_content': 'r', 'content': 'c'}")
         let withSystem = Self.user.with(system: "S")
         #expect(withSystem.messages.count == 2 && withSystem.with(system: "T") == withSystem)
     }

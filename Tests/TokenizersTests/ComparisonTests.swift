@@ -47,12 +47,15 @@ import Tokenizers
                 { $0.merges.removeFirst() },
                 "the student has merge \"\(merge.left)\" \"\(merge.right)\" where the teacher has merge"
             ),
-            ({ $0.normalizers = [] }, "the student has normalizer NFC where the teacher has split"),
+            ({ $0.normalizers = [] }, "the student has normalizer NFC, which the teacher has not"),
             (
                 { $0.addedTokens[0].stripsRight.toggle() },
-                "the student has added 0 0 0 0 0 where the teacher has"
+                "the student has added token 0 0 0 0 0 where the teacher has added token 0 0 0 1 0"
             ),
-            ({ $0.decoders.append(.fuse) }, "the student has nothing more where the teacher has decoder ByteLevel"),
+            (
+                { $0.decoders.append(.fuse) },
+                "the student and the teacher have different decoders, from decoder ByteLevel on"
+            ),
         ]
         for (change, words) in changes {
             let other = try Self.tokenizer(change)

@@ -111,7 +111,12 @@ struct TemplateChecks {
         let teacher = theirs.stopTokenIDs(endOfAnswer: own.endOfAnswer)
         guard Set(student) != Set(teacher) else { return }
         func names(_ ids: [Int32], _ tokenizer: Tokenizer) -> String {
-            ids.isEmpty ? "nothing" : ids.map { tokenizer.token($0) ?? "\($0)" }.joined(separator: " ")
+            // Not as the vocabulary spells them, where a line's end is one of the letters that stand for bytes.
+            let texts = ids.map { tokenizer.decode([$0]) }
+            return ids.isEmpty
+                ? "nothing"
+                : zip(ids, texts).map { $1.contains("\u{FFFD}") || $1.isEmpty ? "token \($0)" : JSONText.string($1) }
+                    .joined(separator: " or ")
         }
         say(
             .warning,

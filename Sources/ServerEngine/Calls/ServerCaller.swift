@@ -75,7 +75,7 @@ package actor ServerCaller {
         let limit = reference.patience
         var isTold = false, flaw: String?
         while true {
-            var reasons: [String] = []
+            var reasons: [String] = [], keysRefused = 0
             let missing = pool.servers.indices.filter { !pool.servers[$0].isVerified }
             for (place, index) in missing.enumerated() {
                 let address = line.address(pool.servers[index].url)
@@ -88,6 +88,7 @@ package actor ServerCaller {
                     guard failure.passes else { throw EngineError("\(reference.key): \(address.url): \(failure)") }
                     reasons.append("\(address.url): \(failure)")
                     if failure.kind == .flaw { flaw = reasons.last }
+                    if failure.status == 401 { keysRefused += 1 }
                 }
             }
             if pool.servers.contains(where: \.isVerified) {
@@ -95,6 +96,8 @@ package actor ServerCaller {
                 return
             }
             let why = reasons.joined(separator: "; ")
+            // No time mends a wrong key. Later it is waited for: a server may have been started again with another.
+            guard keysRefused < missing.count else { throw EngineError("\(reference.key): \(why)") }
             guard now < limit else {
                 // Somebody is there, and is not, or not yet, what is meant.
                 if let flaw {

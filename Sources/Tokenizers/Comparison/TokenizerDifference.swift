@@ -28,12 +28,45 @@ package enum TokenizerDifference: Sendable, Equatable {
         case .text(let id, let ours, let theirs):
             "token id \(id) stands for \(Self.quoted(ours)) for \(here) and for \(Self.quoted(theirs)) for \(there)"
         case .rule(let ours, let theirs):
-            "\(here) has \(ours.map(Self.shortened) ?? "nothing more") where \(there) has "
-                + "\(theirs.map(Self.shortened) ?? "nothing more")"
+            Self.described(ours, theirs, here: here, there: there)
         case .reading(let place, let ours, let theirs):
             "token \(place + 1) is \(Self.quoted(ours)) for \(here) and \(Self.quoted(theirs)) for \(there)"
         }
     }
+
+    /// Two lines of the identities. They are in the order of `parts`, so that of two of different ranks the earlier one is
+    /// what the other tokenizer has not.
+    private static func described(_ ours: String?, _ theirs: String?, here: String, there: String) -> String {
+        guard let ours, let theirs else {
+            // A byte-level tokenizer's one decoder has no line, so that another's first one need not be what it lacks.
+            let more = (ours ?? theirs).map(named) ?? "decoder"
+            return "\(here) and \(there) have different decoders, from \(more) on"
+        }
+        let (first, second) = (rank(ours), rank(theirs))
+        if first < second { return "\(here) has \(named(ours)), which \(there) has not" }
+        if second < first { return "\(there) has \(named(theirs)), which \(here) has not" }
+        return "\(here) has \(named(ours)) where \(there) has \(named(theirs))"
+    }
+
+    /// What a line of the identity begins with: its place among the others, as `forEachIdentityLine` tells them, and its
+    /// name, for pre-tokenizers that in tokenizer.json.
+    private static let parts: [String: (rank: Int, name: String)] = [
+        "merge": (0, "merge"), "added": (1, "added token"), "normalizer": (2, "normalizer"),
+        "split": (3, "pre-tokenizer Split"), "digits": (3, "pre-tokenizer Digits"),
+        "punctuation": (3, "pre-tokenizer Punctuation"), "whitespace": (3, "pre-tokenizer Whitespace"),
+        "whitespace_split": (3, "pre-tokenizer WhitespaceSplit"), "metaspace": (3, "pre-tokenizer Metaspace"),
+        "bytes": (3, "pre-tokenizer ByteLevel"), "model": (4, "model"), "byte_fallback": (5, "byte_fallback"),
+        "decoder": (6, "decoder"),
+    ]
+
+    private static func rank(_ line: String) -> Int { parts[firstWord(line)]?.rank ?? .max }
+
+    private static func named(_ line: String) -> String {
+        let word = firstWord(line)
+        return shortened((parts[word]?.name ?? word) + line.dropFirst(word.count))
+    }
+
+    private static func firstWord(_ line: String) -> String { String(line.prefix { $0 != " " }) }
 
     private static func quoted(_ token: ReadToken?) -> String {
         token.map { "\(quoted($0.token)) (id \($0.id))" } ?? "none"

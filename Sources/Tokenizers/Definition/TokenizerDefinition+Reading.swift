@@ -29,7 +29,7 @@ extension TokenizerDefinition {
 
         func malformed(_ message: String) -> TokenizerError { TokenizerError(.malformed, "\(file): \(message)") }
         func unsupported(_ message: String) -> TokenizerError {
-            TokenizerError(.unsupported, "\(file): \(message) is not supported; BPE tokenizers are")
+            TokenizerError(.unsupported, "\(file): \(message) is not supported; docs/models.md has what is")
         }
 
         func type(_ part: JSONValue, _ what: String) throws(TokenizerError) -> String {

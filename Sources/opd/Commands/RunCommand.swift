@@ -93,7 +93,8 @@ struct RunCommand: AsyncParsableCommand {
         let status = await supervisor.run()
         await page?.stop()
         if let error = status.error { printToStandardError("error: \(error)") }
-        if let hint = status.hint { printToStandardError(hint) }
+        // A start that failed has nothing to go on from: the same command begins anew.
+        if let hint = status.hint, folder.hasBegun { printToStandardError(hint) }
         if status.code == 2 && !resume { folder.removeIfUnused() }
         throw ExitCode(status.code)
     }
