@@ -13,7 +13,7 @@ struct OPD: AsyncParsableCommand {
                 name: "Runs",
                 subcommands: [
                     RunCommand.self, PretrainCommand.self, LearnerCommand.self, RolloutCommand.self, ScorerCommand.self,
-                    StatusCommand.self, WatchCommand.self, ReportCommand.self, TraceCommand.self,
+                    StatusCommand.self, WatchCommand.self, ReportCommand.self, TraceCommand.self, ExportCommand.self,
                     RunConfigurationCommand.self, KeygenCommand.self,
                 ]),
             CommandGroup(name: "Tasks", subcommands: [TaskCommand.self, EvalCommand.self]),

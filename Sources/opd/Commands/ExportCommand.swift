@@ -1,0 +1,62 @@
+import ArgumentParser
+import Files
+import RunFiles
+import Telemetry
+import Watch
+
+struct ExportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export", abstract: "Write a run's metrics, samples or spans as a table for other programs.",
+        discussion: """
+            The file has a row a line of the run's records and a column a member. A run that goes on is written as far \
+            as it is. See docs/watching.md.
+            """)
+
+    /// What tables are written as.
+    enum Format: String, ExpressibleByArgument, CaseIterable { case csv }
+    /// What of a run becomes a table.
+    enum Records: String, ExpressibleByArgument, CaseIterable { case metrics, samples, spans }
+
+    @Argument(help: ArgumentHelp("Folder of a run.", valueName: "run"))
+    var path: String
+
+    @Option(name: .customLong("to"), help: "The table's format.")
+    var format: Format
+
+    @Option(name: .customLong("of"), help: "What is written.")
+    var records = Records.metrics
+
+    @Option(name: .shortAndLong, help: "The file; metrics.csv (samples.csv, ...) in the folder unless given.")
+    var output: String?
+
+    func run() throws {
+        let folder = RunFolder(path)
+        guard RunDigest.isRun(folder) else {
+            throw CommandError.usage(
+                "\(folder.path) is not the folder of a run: it has neither config.yaml nor metrics.jsonl; give one that "
+                    + "'opd run' has made")
+        }
+        let source =
+            switch records {
+            case .metrics: folder.metrics
+            case .samples: folder.samples
+            case .spans: folder.spans
+            }
+        guard FileTree.kind(source) != .missing else {
+            throw CommandError.usage("\(source) is missing: the run has recorded no \(records.rawValue)")
+        }
+        let output = output ?? "\(folder.path)/\(records.rawValue).\(format.rawValue)"
+        guard FileTree.kind(output) != .folder else {
+            throw CommandError.usage("\(output) is a folder; give the table a name with -o FILE.\(format.rawValue)")
+        }
+        do {
+            let table = try RecordTable(source)
+            if table.unreadable > 0 {
+                printToStandardError("warning: \(table.unreadable) lines of \(source) are no records and are left out")
+            }
+            try table.write(to: output)
+            try StandardOutput.shared.writeLine(
+                "\(RunLogHandler.oneLine(output)): \(table.rowCount) rows of \(table.columns.count) columns")
+        } catch { throw CommandError(message: "\(error)") }
+    }
+}
