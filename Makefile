@@ -19,7 +19,7 @@ setup: ## Install the system libraries that are missing (Debian, Ubuntu).
 
 # SwiftPM says how far it is, but not that this is long. What 'make test' builds goes on from this.
 build: setup ## Build the release binary.
-	@[ -e $(OPD) ] || echo "building opd: about 5 minutes the first time on two cores"
+	@[ -e $(OPD) ] || echo "building opd: six to seven minutes the first time on two cores"
 	$(SWIFT) build -c release --product opd
 
 # A second 'make run' begins anew and keeps what the first one made; ARGS=--resume goes on.
