@@ -21,6 +21,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let deques: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heaps: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
@@ -85,7 +86,16 @@ let package = Package(
                 "live.js", "page.js",
             ].map { .embedInCode("Page/\($0)") }, swiftSettings: swiftSettings),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
-        module("Exchange", ["Wire", "Distillation", "Tokens", "Wording", deques]),
+        module("Exchange", ["Wire", "Distillation", "Tokens", "Wording", deques, heaps]),
+        // Measures what a learner's members cost it: not a part of the product.
+        module("ClusterSimulation", ["Exchange", "Wire", "Distillation", "Randomness", heaps]),
+        .executableTarget(
+            name: "opd-scale",
+            dependencies: [
+                "ClusterSimulation", "Transport", "Exchange", "Wire", "Distillation", logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: swiftSettings),
         module(
             "Engines", ["Wire", "Distillation", "Tokens", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
         module("StudentWeights", ["Engines", "Models", "Wire"]),
@@ -161,7 +171,7 @@ let package = Package(
         tests("WeightDifferences", ["Wire", "Files", "TestSupport"]),
         tests("Telemetry", ["Distillation", "JSON", "TestSupport", logging]),
         tests("Configuration", ["Distillation", "JSON", "Telemetry", "TestSupport"]),
-        tests("Exchange", ["Wire", "Distillation", "Randomness", "TestSupport"]),
+        tests("Exchange", ["ClusterSimulation", "Wire", "Distillation", "Randomness", "TestSupport"]),
         tests(
             "Transport",
             ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "TestSupport", logging]),

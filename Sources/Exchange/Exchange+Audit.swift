@@ -4,7 +4,10 @@ extension Exchange {
     /// The first broken invariant, or nil: for tests, which call it after every event.
     package func audit() -> String? {
         guard ledger.counts.balances else { return "the ledger does not balance: \(ledger.counts)" }
+        if let batch = table.miscounted() { return "batch \(batch.number) is not counted as it is" }
         var inFlight = 0
+        let pendingGroups = Set(table.pendingGroups.elements)
+        let pendingScores = table.pendingScores.mapValues { Set($0.elements.map(\.item)) }
         for (item, state) in table.items {
             let key = table.key(of: item)
             guard let group = table.groups[key] else { return "\(item.id) has no group" }
@@ -13,15 +16,14 @@ extension Exchange {
                 guard group.missing.contains(item.id.sample) else { return "\(item.id) is missing and not listed so" }
                 if let lease = group.lease {
                     guard leases[lease]?.items.contains(item) == true else { return "\(item.id): its lease is gone" }
-                } else if !table.pendingGroups.elements.contains(key) {
+                } else if !pendingGroups.contains(key) {
                     return "\(item.id) is lost: neither leased nor pending"
                 }
             case .unscored(let grading, let lease):
                 if item.kind == .train { inFlight += grading.trajectory.responseIDs.count }
-                let queue = table.pendingScores[grading.teacher.label]
                 if let lease {
                     guard leases[lease]?.items == [item] else { return "\(item.id): its score lease is gone" }
-                } else if queue?.elements.contains(.init(item: item)) != true {
+                } else if pendingScores[grading.teacher.label]?.contains(item) != true {
                     return "\(item.id) is lost: neither leased nor waiting for a scorer"
                 }
             case .ready(let scored):
@@ -55,7 +57,10 @@ extension Exchange {
         for (id, lease) in leases.byNumber where members[lease.holder]?.held.contains(id) != true {
             return "lease \(id) has no holder"
         }
+        let scoreLeases = leases.all.count { if case .score = $0.kind { true } else { false } }
+        guard scoreLeases == leases.scoreCount else { return "\(leases.scoreCount) score leases, not \(scoreLeases)" }
         for member in members.all {
+            guard members[named: member.name]?.peer == member.peer else { return "\(member.name) is not listed so" }
             let tasks = member.held.reduce(0) { $0 + (leases[$1]?.items.count ?? 0) }
             guard tasks == member.tasks else { return "\(member.name) holds \(tasks) tasks, not \(member.tasks)" }
             for id in member.held where leases[id]?.holder != member.peer {

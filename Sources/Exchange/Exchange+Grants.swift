@@ -24,12 +24,11 @@ extension Exchange {
                     promptIDs: promptIDs, sampling: sampling, seed: group.seed,
                     minimumVersion: group.minimumVersion))
         }
-        return grants.sorted { $0.key.description < $1.key.description }
-            .map { .send(.rolloutGrant(RolloutGrant(groups: $0.value)), to: $0.key) }
+        return grants.inOrderOfNames.map { .send(.rolloutGrant(RolloutGrant(groups: $0.value)), to: $0.peer) }
     }
 
     /// The first prompt for which some rollout worker has room.
-    private func nextRollouts() -> (WorkTable.GroupKey, PeerID)? {
+    private mutating func nextRollouts() -> (WorkTable.GroupKey, PeerID)? {
         var busy: Set<String?> = []
         for key in table.pendingGroups.elements {
             let sampler = table.groups[key]?.prompt.sampler
@@ -37,7 +36,7 @@ extension Exchange {
             let tried =
                 attemptsWithoutNumbers.isEmpty
                 ? [] : Set(table.missing(key).flatMap { attemptsWithoutNumbers[$0] ?? [] })
-            if let peer = neediest(except: tried, where: { $0.samples(with: sampler) }) { return (key, peer) }
+            if let peer = neediest(Lane(.rollout, sampler), except: tried) { return (key, peer) }
             // Without teachers that sample every group waits for the same workers.
             guard sampler != nil else { return nil }
             busy.insert(sampler)
@@ -72,9 +71,7 @@ extension Exchange {
             task.weightsVersion = weightsVersion(of: teacher, for: item)
             grants[peer, default: []].append(task)
         }
-        return actions
-            + grants.sorted { $0.key.description < $1.key.description }
-            .map { .send(.scoreGrant(ScoreGrant(tasks: $0.value)), to: $0.key) }
+        return actions + grants.inOrderOfNames.map { .send(.scoreGrant(ScoreGrant(tasks: $0.value)), to: $0.peer) }
     }
 
     /// What is asked for at every token: only what is trained on needs more than the sampled one.
@@ -85,27 +82,22 @@ extension Exchange {
     }
 
     /// The first trajectory for which some scorer has room.
-    private func nextScore() -> (WorkItem, PeerID)? {
+    private mutating func nextScore() -> (WorkItem, PeerID)? {
         let waiting = table.pendingScores.compactMap { teacher, queue in queue.first.map { (teacher, $0) } }
         for (teacher, key) in waiting.sorted(by: { $0.1 < $1.1 }) where isGradable(key.item, by: teacher) {
             let tried = Set(attemptsWithoutNumbers[key.item] ?? [])
-            if let peer = neediest(except: tried, where: { $0.grades(with: teacher) }) { return (key.item, peer) }
+            if let peer = neediest(Lane(.scorer, teacher), except: tried) { return (key.item, peer) }
         }
         return nil
     }
 
     /// Returns the member with room that holds least, and among equals the one whose last grant is oldest.
     /// - Parameter tried: who has had no numbers for this work, and gets it again only when nobody else has room.
-    private func neediest(except tried: Set<PeerID>, where fits: (Member) -> Bool) -> PeerID? {
-        func order(_ member: Member) -> (Int, Int, UInt64, String) {
-            (tried.contains(member.peer) ? 1 : 0, member.tasks, member.lastGrant, member.name)
-        }
-        var best: Member?
-        for member in members.all where member.hasRoom && fits(member) {
-            if let best, order(best) < order(member) { continue }
-            best = member
-        }
-        return best?.peer
+    private mutating func neediest(_ lane: Lane, except tried: Set<PeerID>) -> PeerID? {
+        guard !tried.isEmpty else { return members.neediest(lane) }
+        let able = members.all.filter { $0.hasRoom && $0.lanes.contains(lane) }
+        let others = able.filter { !tried.contains($0.peer) }
+        return (others.isEmpty ? able : others).map(Candidate.init).min()?.peer
     }
 
     private mutating func lease(

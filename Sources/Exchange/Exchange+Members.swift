@@ -82,7 +82,8 @@ extension Exchange {
     package mutating func tick(now: Duration) -> [Action] {
         forgive(now)
         var actions: [Action] = []
-        for member in members.byName where now - member.lastSign > options.silence {
+        let silent = members.all.filter { now - $0.lastSign > options.silence }
+        for member in silent.sorted(by: { $0.name < $1.name }) {
             counters.membersLost += 1
             actions.append(
                 note(
@@ -91,7 +92,7 @@ extension Exchange {
                         + "its \(member.held.count) leases are issued again"))
             remove(member.peer)
         }
-        for (id, lease) in leases.byNumber where now > lease.deadline {
+        for (id, lease) in leases.overdue(now) {
             actions.append(
                 note(
                     .warning,
@@ -135,7 +136,7 @@ extension Exchange {
         remove(peer)
         var actions: [Action] = []
         // A restarted process takes its predecessor's place at once, without waiting for its silence to be noticed.
-        for other in members.all where other.name == hello.name {
+        if let other = members[named: hello.name] {
             remove(other.peer)
             let message = "another process has joined as '\(hello.name)'; give every process a name of its own"
             actions.append(.send(.reject(Reject(code: .nameInUse, message: message)), to: other.peer))

@@ -103,7 +103,7 @@ extension Exchange {
         guard !unacknowledged.isEmpty else { return [] }
         defer { unacknowledged.removeAll(keepingCapacity: true) }
         let limit = WireLimits.standard.items
-        return unacknowledged.sorted { $0.key.description < $1.key.description }.flatMap { peer, items in
+        return unacknowledged.inOrderOfNames.flatMap { peer, items in
             stride(from: 0, to: items.count, by: limit).map { start in
                 let part = Array(items[start..<min(start + limit, items.count)])
                 return .send(.acknowledge(Acknowledge(items: part)), to: peer)

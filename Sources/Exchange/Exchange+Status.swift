@@ -92,9 +92,10 @@ extension Exchange {
             }
             return Wait("waiting for \(progress.missing) of \(progress.total) \(what)", holders(of: wanted, now))
         }
+        let open = Set(keys)
         let wanted = Set(
             table.items.compactMap { item, state in
-                if case .unscored = state, keys.contains(table.key(of: item)) { item } else { nil }
+                if case .unscored = state, open.contains(table.key(of: item)) { item } else { nil }
             })
         return Wait(
             "waiting for the grades of \(progress.unscored) of \(progress.total) \(what)", holders(of: wanted, now))
@@ -121,7 +122,7 @@ extension Exchange {
     /// Who has leases on these: `rollout-0 has 3 (sampling 3), rollout-1 has 1 (joined, silent for 7 s)`.
     private func holders(of items: Set<WorkItem>, _ now: Duration) -> String {
         var counts: [PeerID: Int] = [:]
-        for lease in leases.all { counts[lease.holder, default: 0] += lease.items.intersection(items).count }
+        for lease in leases.all { counts[lease.holder, default: 0] += lease.items.count(where: items.contains) }
         var parts = counts.filter { $0.value > 0 }.compactMap { peer, count -> String? in
             guard let member = members[peer] else { return nil }
             let silence = now - member.lastSign
@@ -141,15 +142,7 @@ extension Exchange {
 
     /// Whether rollouts are in workers' hands, and trajectories in scorers'.
     package var leaseKinds: (rollouts: Bool, scores: Bool) {
-        var kinds = (rollouts: false, scores: false)
-        for lease in leases.all {
-            switch lease.kind {
-            case .rollouts: kinds.rollouts = true
-            case .score: kinds.scores = true
-            }
-            if kinds.rollouts && kinds.scores { break }
-        }
-        return kinds
+        (rollouts: leases.count > leases.scoreCount, scores: leases.scoreCount > 0)
     }
 
     /// Numbers of the leases that are out, ascending.

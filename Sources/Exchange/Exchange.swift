@@ -86,7 +86,9 @@ package struct Exchange: Sendable {
     }
 
     /// How far the next batch is.
-    package var batchProgress: BatchProgress { table.progress(version < plan.steps ? keys(step: version) : []) }
+    package var batchProgress: BatchProgress {
+        version < plan.steps ? table.progress(.init(kind: .train, number: version)) : BatchProgress()
+    }
 
     /// The next batch, sorted by id, once every trajectory of it is graded; it stays open until `completeStep`.
     package func batch() -> [ScoredTrajectory]? { version < plan.steps ? table.collect(keys(step: version)) : nil }
@@ -118,13 +120,15 @@ package struct Exchange: Sendable {
 
     private mutating func close(_ keys: [WorkTable.GroupKey]) {
         table.close(keys)
+        if attemptsWithoutNumbers.isEmpty { return }
         attemptsWithoutNumbers = attemptsWithoutNumbers.filter { table.items[$0.key] != nil }
     }
 
     private mutating func openGroups() {
         while nextGroup < plan.groupLimit(version: version) {
             table.open(
-                .init(kind: .train, group: nextGroup), prompt: plan.prompts[order.index(of: nextGroup)],
+                .init(kind: .train, group: nextGroup), batch: plan.step(of: nextGroup),
+                prompt: plan.prompts[order.index(of: nextGroup)],
                 seed: TaskSeed.training(run: plan.seed, group: nextGroup),
                 minimumVersion: plan.minimumVersion(group: nextGroup), samples: plan.samplesPerPrompt)
             nextGroup += 1
@@ -145,13 +149,15 @@ package struct Exchange: Sendable {
         evaluating = version
         for (index, key) in evaluationKeys.enumerated() {
             table.open(
-                key, prompt: plan.heldout[index], seed: TaskSeed.evaluation(run: plan.seed, prompt: index),
-                minimumVersion: version, samples: 1)
+                key, batch: version, prompt: plan.heldout[index],
+                seed: TaskSeed.evaluation(run: plan.seed, prompt: index), minimumVersion: version, samples: 1)
         }
     }
 
     /// How far the open evaluation is; all of it is zero when none is open.
-    package var evaluationProgress: BatchProgress { table.progress(evaluationKeys) }
+    package var evaluationProgress: BatchProgress {
+        evaluating.map { table.progress(.init(kind: .evaluation, number: $0)) } ?? BatchProgress()
+    }
 
     /// The evaluation's trajectories in order of the held-out prompts, once all are graded; then it is closed.
     package mutating func completeEvaluation() -> [ScoredTrajectory]? {

@@ -24,6 +24,8 @@ struct Lease: Sendable {
 struct LeaseTable: Sendable {
     private var leases: [UInt64: Lease] = [:]
     private var last: UInt64 = 0
+    /// The leases on trajectories to be graded; all others are on groups to be sampled.
+    private(set) var scoreCount = 0
 
     var count: Int { leases.count }
 
@@ -33,6 +35,11 @@ struct LeaseTable: Sendable {
     /// Number and lease, in order of the numbers.
     var byNumber: [(id: UInt64, lease: Lease)] { leases.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
 
+    /// Those whose time is over, in order of their numbers.
+    func overdue(_ now: Duration) -> [(id: UInt64, lease: Lease)] {
+        leases.lazy.filter { now > $0.value.deadline }.map { ($0.key, $0.value) }.sorted { $0.id < $1.id }
+    }
+
     /// The lease; nil when it has ended.
     subscript(id: UInt64) -> Lease? { leases[id] }
 
@@ -41,6 +48,7 @@ struct LeaseTable: Sendable {
         _ kind: LeaseKind, _ items: Set<WorkItem>, to holder: PeerID, until deadline: Duration
     ) -> UInt64 {
         last += 1
+        if case .score = kind { scoreCount += 1 }
         leases[last] = Lease(kind: kind, holder: holder, items: items, deadline: deadline)
         return last
     }
@@ -72,11 +80,15 @@ struct LeaseTable: Sendable {
             return .nothing
         }
         guard leases.values[index].items.isEmpty else { return .partial }
-        leases.remove(at: index)
+        _ = end(id)
         return .ended
     }
 
     /// Ends a lease.
     /// - Returns: the lease as it was; nil when it had ended already.
-    mutating func end(_ id: UInt64) -> Lease? { leases.removeValue(forKey: id) }
+    mutating func end(_ id: UInt64) -> Lease? {
+        guard let lease = leases.removeValue(forKey: id) else { return nil }
+        if case .score = lease.kind { scoreCount -= 1 }
+        return lease
+    }
 }

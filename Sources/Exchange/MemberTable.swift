@@ -7,6 +7,10 @@ struct Member: Sendable {
     let role: Role
     /// Teachers of the run that it holds.
     let teachers: [String]
+    /// Kinds of work that it can be given.
+    let lanes: [Lane]
+    /// The number of its hello, counted over all members.
+    fileprivate(set) var serial: UInt64 = 0
     /// What it can fetch of weights, as its hello told.
     let weightRevision: UInt32
     /// The version of which it has asked for chunks last; nil: it never has.
@@ -38,11 +42,15 @@ struct Member: Sendable {
         self.name = name
         self.role = role
         self.teachers = teachers
+        lanes = teachers.isEmpty && role == .rollout ? [Lane(role, nil)] : teachers.map { Lane(role, $0) }
         self.weightRevision = weightRevision
         lastSign = now
     }
 
     var hasRoom: Bool { reachable && tasks < window }
+
+    /// What decides whether it is next to be given work.
+    fileprivate var standing: (hasRoom: Bool, tasks: Int, lastGrant: UInt64) { (hasRoom, tasks, lastGrant) }
 
     /// Whether it can sample with this teacher; nil: with the student.
     func samples(with sampler: String?) -> Bool {
@@ -59,7 +67,10 @@ struct Member: Sendable {
 /// stops at and a release build survives.
 struct MemberTable: Sendable {
     private var members: [PeerID: Member] = [:]
+    private var peers: [String: PeerID] = [:]
+    private var room = RoomIndex()
     private var grantCount: UInt64 = 0
+    private var helloCount: UInt64 = 0
 
     var count: Int { members.count }
 
@@ -70,10 +81,25 @@ struct MemberTable: Sendable {
 
     subscript(peer: PeerID) -> Member? { members[peer] }
 
-    /// Adds a member, in place of the one with the same peer.
-    mutating func add(_ member: Member) { members[member.peer] = member }
+    /// The member of this name: no two have one.
+    subscript(named name: String) -> Member? { peers[name].flatMap { members[$0] } }
 
-    mutating func remove(_ peer: PeerID) { members[peer] = nil }
+    /// Adds a member, in place of the one with the same peer. No other may have its name.
+    mutating func add(_ member: Member) {
+        remove(member.peer)
+        helloCount += 1
+        members[member.peer] = member
+        members[member.peer]?.serial = helloCount
+        peers[member.name] = member.peer
+    }
+
+    mutating func remove(_ peer: PeerID) {
+        guard let member = members.removeValue(forKey: peer) else { return }
+        if peers[member.name] == peer { peers[member.name] = nil }
+    }
+
+    /// The member with room for this kind of work that holds least, and among equals the one whose last grant is oldest.
+    mutating func neediest(_ lane: Lane) -> PeerID? { room.first(lane, of: members) }
 
     // MARK: Signs of life
 
@@ -148,6 +174,12 @@ struct MemberTable: Sendable {
 
     private mutating func change(_ peer: PeerID, _ change: (inout Member) -> Void) {
         guard let index = members.index(forKey: peer) else { return assertionFailure("\(peer) is no member") }
+        // Not the whole of it: a copy of what it holds would have to be made for the change.
+        let (couldTake, tasks, lastGrant) = members.values[index].standing
         change(&members.values[index])
+        let standing = members.values[index].standing
+        if standing.hasRoom, standing != (couldTake, tasks, lastGrant) {
+            room.add(members.values[index], of: members)
+        }
     }
 }

@@ -17,8 +17,16 @@ struct WorkTable: Sendable {
         }
     }
 
+    /// What is trained, or evaluated, together.
+    struct BatchKey: Hashable, Sendable {
+        var kind: RolloutKind
+        /// The step that trains it, or the version that is evaluated.
+        var number: UInt64
+    }
+
     /// A group that is not complete, and who samples it.
     struct Group: Sendable {
+        var batch: UInt64
         var prompt: Prompt
         var seed: UInt64
         var minimumVersion: UInt64
@@ -49,10 +57,17 @@ struct WorkTable: Sendable {
     private(set) var pendingGroups = OrderedQueue<GroupKey>()
     /// Trajectories to be graded and not leased, by teacher.
     private(set) var pendingScores: [String: OrderedQueue<ItemKey>] = [:]
+    /// How far each batch is: counted as it goes, for a learner asks after every burst of messages.
+    private var tallies: [BatchKey: BatchProgress] = [:]
 
-    mutating func open(_ key: GroupKey, prompt: Prompt, seed: UInt64, minimumVersion: UInt64, samples: Int) {
+    mutating func open(
+        _ key: GroupKey, batch: UInt64, prompt: Prompt, seed: UInt64, minimumVersion: UInt64, samples: Int
+    ) {
         let samples = (0..<UInt32(samples)).map { $0 }
-        groups[key] = Group(prompt: prompt, seed: seed, minimumVersion: minimumVersion, missing: samples, lease: nil)
+        groups[key] = Group(
+            batch: batch, prompt: prompt, seed: seed, minimumVersion: minimumVersion, missing: samples, lease: nil)
+        let opened = BatchProgress(total: samples.count, missing: samples.count)
+        tallies[BatchKey(kind: key.kind, number: batch), default: BatchProgress()] += opened
         for sample in samples {
             items[WorkItem(id: RolloutID(group: key.group, sample: sample), kind: key.kind)] = .missing
         }
@@ -78,19 +93,20 @@ struct WorkTable: Sendable {
     /// Makes a group's missing samples available again.
     mutating func release(_ key: GroupKey) {
         change(key) { $0.lease = nil }
-        if !missing(key).isEmpty { pendingGroups.insert(key) }
+        if groups[key]?.missing.isEmpty == false { pendingGroups.insert(key) }
     }
 
     /// Takes a result. The item must be missing.
     mutating func accept(_ trajectory: Trajectory, _ item: WorkItem) {
         let key = key(of: item)
         change(key) { $0.missing.removeAll { $0 == item.id.sample } }
-        if missing(key).isEmpty { pendingGroups.remove(key) }
+        count(BatchProgress(missing: -1), in: key)
+        if groups[key]?.missing.isEmpty ?? true { pendingGroups.remove(key) }
         let teachers = groups[key]?.prompt.graders ?? []
         if !teachers.isEmpty, !trajectory.responseIDs.isEmpty {
             enqueue(Grading(trajectory, by: teachers), item)
         } else {
-            items[item] = .ready(scored(trajectory, Grade(logprobs: []), key))
+            finish(item, scored(trajectory, Grade(logprobs: []), key))
         }
     }
 
@@ -113,7 +129,18 @@ struct WorkTable: Sendable {
         guard var grading = grading(item) else { return }
         pendingScores[grading.teacher.label, default: .init()].remove(ItemKey(item: item))
         guard let whole = grading.take(grade) else { return enqueue(grading, item) }
-        items[item] = .ready(scored(grading.trajectory, whole, key(of: item)))
+        finish(item, scored(grading.trajectory, whole, key(of: item)))
+    }
+
+    private mutating func finish(_ item: WorkItem, _ scored: ScoredTrajectory) {
+        items[item] = .ready(scored)
+        count(BatchProgress(ready: 1), in: key(of: item))
+    }
+
+    /// Adds to what is counted of a group's batch.
+    private mutating func count(_ change: BatchProgress, in key: GroupKey) {
+        guard let batch = groups[key]?.batch else { return }
+        tallies[BatchKey(kind: key.kind, number: batch), default: BatchProgress()] += change
     }
 
     /// Has an item wait for a scorer of the teacher that is asked now.
@@ -152,8 +179,17 @@ struct WorkTable: Sendable {
 
     // MARK: Batches
 
-    /// How many items of the groups are in which state.
-    func progress(_ keys: some Sequence<GroupKey>) -> BatchProgress {
+    /// How many items of a batch are in which state; nothing for one that is not open.
+    func progress(_ batch: BatchKey) -> BatchProgress { tallies[batch] ?? BatchProgress() }
+
+    /// The first batch that is not counted as its groups are, or nil: for tests.
+    func miscounted() -> BatchKey? {
+        let batches = Dictionary(grouping: groups) { BatchKey(kind: $0.key.kind, number: $0.value.batch) }
+        let open = Set(batches.keys).union(tallies.keys)
+        return open.first { progress($0) != recount((batches[$0] ?? []).map(\.key)) }
+    }
+
+    private func recount(_ keys: some Sequence<GroupKey>) -> BatchProgress {
         var progress = BatchProgress()
         for key in keys {
             guard let group = groups[key] else { continue }
@@ -184,9 +220,18 @@ struct WorkTable: Sendable {
             var closed: [WorkItem] = []
             forEachItem(of: key) { item, _ in closed.append(item) }
             for item in closed { items[item] = nil }
+            close(tallyOf: key, closed.count)
             groups[key] = nil
             pendingGroups.remove(key)
         }
+    }
+
+    /// Takes a complete group out of what is counted of its batch.
+    private mutating func close(tallyOf key: GroupKey, _ samples: Int) {
+        guard let batch = groups[key]?.batch else { return }
+        let batchKey = BatchKey(kind: key.kind, number: batch)
+        count(BatchProgress(total: -samples, ready: -samples), in: key)
+        if tallies[batchKey]?.total == 0 { tallies[batchKey] = nil }
     }
 
     private func forEachItem(of key: GroupKey, _ body: (WorkItem, State) -> Void) {
@@ -215,6 +260,12 @@ package struct BatchProgress: Sendable, Equatable {
         self.total = total
         self.missing = missing
         self.ready = ready
+    }
+
+    static func += (left: inout BatchProgress, right: BatchProgress) {
+        left.total += right.total
+        left.missing += right.missing
+        left.ready += right.ready
     }
 }
 

@@ -6,8 +6,12 @@ import ZeroMQ
 package struct ConnectionLimits: Sendable, Equatable {
     /// Connections that may be open at once.
     package var connections = 4096
-    /// Connections among them that have not sent a message yet that this learner takes: one too many costs the oldest.
-    package var unproven = 256
+    /// What a person can do for more of them, where it is not `connections` that was meant; nil: nothing is known.
+    package var advice: String?
+    /// Connections among them that have not sent a message yet that this learner takes: one too many costs the oldest. As
+    /// many as members may come at once, after a learner's restart for example: their hellos are read behind their
+    /// connections.
+    package var unproven = 2048
     /// How long a connection may take for its first such message.
     package var proof: Duration = .seconds(30)
     /// How long the handshake may take.
@@ -100,7 +104,8 @@ package struct ConnectionTable: Sendable {
         unprovenCount += 1
         var actions: [Action] = []
         if connections.count > limits.connections {
-            actions += cut(descriptor, "\(limits.connections) connections are open already")
+            let advice = limits.advice.map { "; \($0)" } ?? ""
+            actions += cut(descriptor, "\(limits.connections) connections are open already\(advice)")
         }
         while unprovenCount > limits.unproven, let oldest = oldestUnproven() {
             actions += cut(

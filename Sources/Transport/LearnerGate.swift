@@ -34,7 +34,13 @@ final class LearnerGate {
         pollItems = try ([monitor.socket] + (authenticator.map { [$0.socket] } ?? []))
             .map { .descriptor(try $0.descriptor, .readable) }
         var limits = options.connections
-        limits.connections = min(limits.connections, Self.descriptorLimit() / 3)
+        let descriptors = Self.descriptorLimit()
+        if limits.connections > descriptors / 3 {
+            limits.advice =
+                "a connection takes up to three of the \(descriptors) files that this process may open: for "
+                + "\(limits.connections) start it after 'ulimit -n \(3 * limits.connections)'"
+            limits.connections = descriptors / 3
+        }
         limits.unproven = min(limits.unproven, max(1, limits.connections / 2))
         table = ConnectionTable(
             limits: limits, frameLimit: options.limits.frameBytes, isEncrypted: keys != nil, now: .zero)

@@ -30,7 +30,7 @@ package final class ZeroMQTransport: Transport {
         let socket = try makeSocket(context, .router, endpoint, options)
         try socket.set(.routerMandatory, to: 1)
         try socket.set(.handshakeInterval, to: options.connections.handshake.milliseconds)
-        try socket.set(.backlog, to: 256)
+        try socket.set(.backlog, to: 2048)
         if let keys {
             // Without handover nobody takes over the routing id of a connection that stands.
             try socket.setCurveServer(keys.keys)

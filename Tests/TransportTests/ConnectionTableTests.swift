@@ -31,6 +31,22 @@ import ZeroMQ
         #expect(Self.cuts(table.accepted(5, from: "b:5", now: .zero)) == [3])
     }
 
+    @Test func aLimitThatIsTheSystemsSaysSo() {
+        var table = Self.table { ($0.connections, $0.advice) = (1, "open more files") }
+        _ = table.accepted(1, from: "a:1", now: .zero)
+        let actions = table.accepted(2, from: "a:2", now: .zero)
+        #expect(Self.reasons(actions) == ["1 connections are open already; open more files"])
+    }
+
+    /// After a restart of the learner members come all at once, and their first messages are read behind them.
+    @Test func aBurstOfMembersIsLetIn() {
+        var table = Self.table()
+        for descriptor in 1...2000 {
+            #expect(table.accepted(Int32(descriptor), from: "a:\(descriptor)", now: .zero).isEmpty)
+        }
+        #expect(table.count == 2000)
+    }
+
     @Test func thereAreOnlySoMany() {
         var table = Self.table { $0.connections = 3 }
         for descriptor in 1...3 {
