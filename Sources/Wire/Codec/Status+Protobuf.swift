@@ -55,18 +55,19 @@ extension PBStatus {
         batch = try PBBatchStatus(value.batch)
         if value.evaluation.total > 0 { evaluation = try PBBatchStatus(value.evaluation) }
         pendingGroups = try Check.uint32(value.pendingGroups, "status: pending_groups")
-        for queue in value.queues {
+        // At once: adding to a field one by one copies the field each time.
+        queues = try value.queues.map { queue throws(WireError) in
             var status = PBQueueStatus()
             status.teacher = queue.teacher
             status.waiting = try Check.uint32(queue.waiting, "status: waiting")
-            queues.append(status)
+            return status
         }
         leases = try Check.uint32(value.leases, "status: leases")
         generated = value.generated
         trained = value.trained
         discarded = value.discarded
         inFlight = value.inFlight
-        for member in value.members { members.append(try PBMemberStatus(member)) }
+        members = try value.members.map { member throws(WireError) in try PBMemberStatus(member) }
     }
 }
 
