@@ -18,6 +18,10 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     private var teacherTailSum = 0.0
     private var divergenceTokens = 0
     private var tailedTokens = 0
+    private var teacherEntropySum = 0.0
+    private var teacherEntropyTokens = 0
+    private var chosenTokens = 0
+    private var choiceTokens = 0
     private var entropySum = 0.0
     private var entropyTokens = 0
     private var stalenessSum: UInt64 = 0
@@ -124,6 +128,22 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
         }
     }
 
+    /// Adds entropies, in nats, of a teacher's whole distribution at response tokens.
+    package mutating func add(teacherEntropies: some Sequence<Float>) {
+        for entropy in teacherEntropies {
+            teacherEntropySum += Double(entropy)
+            teacherEntropyTokens += 1
+        }
+    }
+
+    /// Adds response tokens of which it is known whether their teacher finds no token more probable.
+    package mutating func add(teachersChoices: some Sequence<Bool>) {
+        for isChosen in teachersChoices {
+            if isChosen { chosenTokens += 1 }
+            choiceTokens += 1
+        }
+    }
+
     /// L: mean loss a token.
     package var loss: Double { lossSum / Double(max(tokens, 1)) }
     /// Mean of b - t a token, in nats, without the bounds that advantages may have.
@@ -138,6 +158,12 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     }
     /// Mean entropy a token in nats, nil when none was measured.
     package var entropy: Double? { entropyTokens == 0 ? nil : entropySum / Double(entropyTokens) }
+    /// Mean entropy a token of the teacher's distribution at temperature 1, in nats; nil where it is not known.
+    package var teacherEntropy: Double? {
+        teacherEntropyTokens == 0 ? nil : teacherEntropySum / Double(teacherEntropyTokens)
+    }
+    /// Share of the sampled tokens that are their teacher's most probable ones; nil where those are not known.
+    package var teacherChoice: Double? { choiceTokens == 0 ? nil : Double(chosenTokens) / Double(choiceTokens) }
     package var ratioMean: Double { ratioSum / Double(max(tokens, 1)) }
     package var ratioMax: Double { ratioPeak }
     /// Mean of |s - b| in nats over the tokens that the weights being trained have sampled; nil when there are none.

@@ -33,9 +33,11 @@ package struct DistributionMatching: Sendable, Equatable, Codable {
     /// What each token's divergence weighs in the loss.
     package func weight(tokenCount: Int) -> Double { coefficient / Double(max(tokenCount, 1)) }
 
-    /// Notes the divergences of one response's tokens, taken over the whole vocabulary.
-    package func note(_ divergences: [Double], statistics: inout BatchStatistics) {
-        for value in divergences { statistics.add(divergence: value, loss: coefficient * value) }
+    /// Notes what a comparison of one response's tokens over the whole vocabulary has found.
+    package func note(_ found: DistributionComparison, statistics: inout BatchStatistics) {
+        for value in found.divergences { statistics.add(divergence: value, loss: coefficient * value) }
+        statistics.add(teacherEntropies: found.teacherEntropies)
+        statistics.add(teachersChoices: found.teachersChoices)
     }
 
     /// How the logits of one response's classes are pulled: dL/dz_j = pull_j - p_j sum of all pulls of the position.
@@ -60,10 +62,29 @@ package struct DistributionMatching: Sendable, Equatable, Codable {
                 pulls[index] = Float(scale * term.pull)
             }
             let tail = current[position * width + top.count]
+            if let isChoice = top.isMostProbable(scored.trajectory.responseIDs[position], at: position) {
+                statistics.add(teachersChoices: CollectionOfOne(isChoice))
+            }
             statistics.add(
                 divergence: value, loss: coefficient * value, tail: probability(Double(tail)),
                 teacherTail: probability(Double(top.tails[position])))
         }
         return pulls
+    }
+}
+
+/// What a trainer finds where it compares whole distributions at the tokens of one response.
+package struct DistributionComparison: Sendable, Equatable {
+    /// The divergence at each of them, in nats.
+    package var divergences: [Double]
+    /// The entropy of the teacher's distribution at each, in nats.
+    package var teacherEntropies: [Float]
+    /// Whether the teacher finds no token more probable than the one that was sampled.
+    package var teachersChoices: [Bool]
+
+    package init(divergences: [Double], teacherEntropies: [Float] = [], teachersChoices: [Bool] = []) {
+        self.divergences = divergences
+        self.teacherEntropies = teacherEntropies
+        self.teachersChoices = teachersChoices
     }
 }

@@ -35,8 +35,9 @@ package struct TrainingBatch: Sendable {
 
     /// How sequences with hidden states are compared: L has weight times the sum of the divergences of their positions.
     package let comparison: (divergence: Divergence, weight: Double)?
-    /// Told the divergences of such a sequence, one a response token.
-    package let compared: @Sendable (_ index: Int, _ divergences: [Double], _ statistics: inout BatchStatistics) -> Void
+    /// Told what was found of such a sequence, one value of each kind a response token.
+    package let compared:
+        @Sendable (_ index: Int, _ found: DistributionComparison, _ statistics: inout BatchStatistics) -> Void
 
     /// Whether some sequence needs more than its own tokens' log-probabilities, which not every trainer knows.
     package var hasClasses: Bool { sequences.contains { !$0.classIDs.isEmpty || $0.hidden != nil } }
@@ -65,7 +66,7 @@ package struct TrainingBatch: Sendable {
         }
         let method = objective.distribution
         comparison = method.map { ($0.divergence, $0.weight(tokenCount: tokenCount)) }
-        compared = { _, divergences, statistics in method?.note(divergences, statistics: &statistics) }
+        compared = { _, found, statistics in method?.note(found, statistics: &statistics) }
     }
 
     /// The mean cross-entropy of given responses.

@@ -68,7 +68,7 @@ package actor StudentTrainer: BatchTrainer {
                 return statistics.loss.isFinite
             },
             pulls: { index, evaluation in batch.pulls(index, evaluation.classes, &statistics) },
-            compared: { index, divergences in batch.compared(index, divergences, &statistics) }
+            compared: { index, found in batch.compared(index, DistributionComparison(found), &statistics) }
         ) { index, evaluation in
             statistics.add(entropies: evaluation.entropies)
             return batch.gradient(index, evaluation.logprobs, &statistics)
@@ -120,6 +120,14 @@ extension TrainingSequence {
         if let hidden = sequence.hidden {
             compare(with: TeacherStates(label: sequence.teacher, bytes: hidden.bytes))
         }
+    }
+}
+
+extension DistributionComparison {
+    init(_ found: ResponseComparison) {
+        self.init(
+            divergences: found.divergences, teacherEntropies: found.teacherEntropies,
+            teachersChoices: found.teachersChoices)
     }
 }
 

@@ -12,6 +12,26 @@ package struct TeacherComparison: Sendable, Equatable {
     }
 }
 
+/// What the comparison with a teacher's whole distributions finds at the tokens of one response.
+package struct ResponseComparison: Sendable, Equatable {
+    /// The divergence at each of them, in nats.
+    package var divergences: [Double] = []
+    /// The entropy of the teacher's distribution at each, in nats.
+    package var teacherEntropies: [Float] = []
+    /// Whether the teacher finds no token more probable than the response's.
+    package var teachersChoices: [Bool] = []
+
+    package init() {}
+
+    fileprivate func rows(_ range: Range<Int>) -> ResponseComparison {
+        var part = ResponseComparison()
+        part.divergences = Array(divergences[range])
+        part.teacherEntropies = Array(teacherEntropies[range])
+        part.teachersChoices = Array(teachersChoices[range])
+        return part
+    }
+}
+
 /// Some head rows of a batch, after the forward pass.
 struct HeadPart {
     var batch: SharedPrefixBatch
@@ -30,13 +50,13 @@ extension Trainer {
     /// - Parameter kept: the student's logits of all rows; nil: computed again.
     func runComparison(
         _ comparison: TeacherComparison, _ part: HeadPart, of sequences: ArraySlice<TrainingSequence>,
-        logits kept: Tensor?, accumulate: Bool, compared: ((_ index: Int, _ divergences: [Double]) -> Void)?
+        logits kept: Tensor?, accumulate: Bool, compared: ((_ index: Int, _ found: ResponseComparison) -> Void)?
     ) {
         let teachers = sequences.flatMap { repeatElement($0.teacher?.label, count: $0.responseIDs.count) }
         let states = sequences.flatMap { $0.teacher?.bytes ?? [] }
         var stateOffset = 0
         let blocks = Self.blocks(of: teachers, most: kept == nil ? max(mostLogitRows, 1) : .max)
-        var divergences: [Double] = []
+        var found = ResponseComparison()
         for block in blocks {
             let rows = part.rows.lowerBound + block.lowerBound..<part.rows.lowerBound + block.upperBound
             let input = part.input.rows(block), targets = Array(part.batch.targets[rows])
@@ -56,16 +76,26 @@ extension Trainer {
                 let input = context.tensor(
                     of: states[stateOffset...], rows: block.count, columns: head.matrix.inputs, type: head.matrix.type)
                 stateOffset += input.byteCount
+                var (entropies, best) = ([Float](), [Float]())
                 context.headLogprobs(
                     input, head: head.matrix, rule: head.rule, targets: targets,
                     inverseTemperature: [Float](repeating: 1, count: block.count), logprobs: &logprobs, lse: &again,
-                    keeping: theirs)
+                    entropy: &entropies, best: &best, keeping: theirs)
+                found.teacherEntropies += entropies
+                found.teachersChoices += zip(logprobs, best).map { $0 >= $1 }
                 result = HeadComparison(
                     comparison.divergence, student: student, logSumExp: lse, teacher: theirs,
                     teacherLogSumExp: again, head: transformer.weights.head, in: context)
                 result?.weights = [Float](repeating: comparison.weight, count: block.count)
             }
-            divergences += result?.values ?? [Double](repeating: 0, count: block.count)
+            if let result {
+                found.divergences += result.values
+            } else {
+                // Of rows with which nothing is compared nothing is told.
+                found.divergences += [Double](repeating: 0, count: block.count)
+                found.teacherEntropies += [Float](repeating: 0, count: block.count)
+                found.teachersChoices += [Bool](repeating: false, count: block.count)
+            }
             backward.runHead(
                 part.batch, part: rows, headInput: input, inverseTemperature: inverse, logSumExp: lse,
                 coefficient: Array(part.coefficient[block]), logits: student, comparison: result,
@@ -74,7 +104,7 @@ extension Trainer {
         var row = 0
         for (index, sequence) in zip(sequences.indices, sequences) {
             let own = row..<row + sequence.responseIDs.count
-            if sequence.teacher != nil { compared?(index, Array(divergences[own])) }
+            if sequence.teacher != nil { compared?(index, found.rows(own)) }
             row = own.upperBound
         }
     }

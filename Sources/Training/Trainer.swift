@@ -104,7 +104,7 @@ package final class Trainer {
     /// - Parameters:
     ///   - sequences: each with at least one prompt and one response token, within the vocabulary.
     ///   - pulls: for a sequence with classes, what each of them is pulled by, as ``HeadClassGradient`` has it.
-    ///   - compared: told the divergences of a sequence with hidden states, one a response token.
+    ///   - compared: told what was found of a sequence with hidden states.
     ///   - coefficients: for sequence i and its evaluation, dLoss/d(log-probability) of each response token. Both include
     ///     the normalisation of the whole batch; the pulls are asked for after the coefficients.
     ///   - beforeUpdate: called when the gradient is complete and before weights or moments change; false calls the
@@ -112,7 +112,7 @@ package final class Trainer {
     package func step(
         _ sequences: [TrainingSequence], learningRate: Float, beforeUpdate: () -> Bool = { true },
         pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
-        compared: ((_ index: Int, _ divergences: [Double]) -> Void)? = nil,
+        compared: ((_ index: Int, _ found: ResponseComparison) -> Void)? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> StepStatistics {
         let evaluations = try computeGradients(
@@ -130,7 +130,7 @@ package final class Trainer {
     package func computeGradients(
         _ sequences: [TrainingSequence],
         pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
-        compared: ((_ index: Int, _ divergences: [Double]) -> Void)? = nil,
+        compared: ((_ index: Int, _ found: ResponseComparison) -> Void)? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         var evaluations: [ResponseEvaluation] = []
@@ -187,7 +187,7 @@ package final class Trainer {
     private func runMicroBatch(
         _ sequences: ArraySlice<TrainingSequence>, accumulate: Bool,
         pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
-        compared: ((_ index: Int, _ divergences: [Double]) -> Void)? = nil,
+        compared: ((_ index: Int, _ found: ResponseComparison) -> Void)? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let pool = transformer.pool
@@ -219,7 +219,7 @@ package final class Trainer {
     private func runHead(
         _ batch: SharedPrefixBatch, _ rows: Range<Int>, of sequences: ArraySlice<TrainingSequence>, input: Tensor,
         accumulate: Bool, pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])?,
-        compared: ((_ index: Int, _ divergences: [Double]) -> Void)?,
+        compared: ((_ index: Int, _ found: ResponseComparison) -> Void)?,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let inverseTemperatures = sequences.flatMap { sequence in

@@ -51,12 +51,15 @@ extension Learner {
         course.completeStep(tokens: options.plan.boundary(exchange.ledger.counts))
         if course.evaluatesNow { beginEvaluation() }
         try await publish()
-        let training =
+        var training =
             options.objective.imitates
             ? TrainingMetrics(supervised: result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
             : TrainingMetrics(
                 result.statistics, gradNorm: result.gradNorm, learningRate: learningRate,
                 isExact: backend.isReproducible && !exchange.hasInexactSampler)
+        if !options.objective.imitates {
+            training.parts = DivergenceParts(batch, of: exchange.prompts(of: batch), in: divergenceGroups)
+        }
         let warning = mismatches.warning(
             step: course.version, mean: training.mismatchMean, largest: training.mismatchMax)
         if let warning { logger.warning("\(warning)") }
