@@ -33,8 +33,11 @@ package struct TrainingBatch: Sendable {
     /// that for each of the others. Asked after `gradient` of a sequence that has classes.
     package let pulls: @Sendable (_ index: Int, _ current: [Float], _ statistics: inout BatchStatistics) -> [Float]
 
-    /// How sequences with hidden states are compared: L has weight times the sum of the divergences of their positions.
-    package let comparison: (divergence: Divergence, weight: Double)?
+    /// How sequences with hidden states are compared: L has weight times the sum of the divergences of their positions,
+    /// over the whole vocabulary or, with a listing, over classes.
+    package let comparison: (divergence: Divergence, weight: Double, listing: TokenListing?)?
+    /// What the classes of a listing are pulled by at some positions, as `pulls` tells it of a sequence's own.
+    package let listedPulls: @Sendable (_ tokens: ListedTokens, _ statistics: inout BatchStatistics) -> [Float]
     /// Told what was found of such a sequence, one value of each kind a response token.
     package let compared:
         @Sendable (_ index: Int, _ found: DistributionComparison, _ statistics: inout BatchStatistics) -> Void
@@ -65,7 +68,10 @@ package struct TrainingBatch: Sendable {
             objective.pulls(of: batch[index], current: current, tokenCount: tokenCount, statistics: &statistics)
         }
         let method = objective.distribution
-        comparison = method.map { ($0.divergence, $0.weight(tokenCount: tokenCount)) }
+        comparison = method.map { ($0.divergence, $0.weight(tokenCount: tokenCount), $0.listing) }
+        listedPulls = { tokens, statistics in
+            method?.pulls(of: tokens, tokenCount: tokenCount, statistics: &statistics) ?? []
+        }
         compared = { _, found, statistics in method?.note(found, statistics: &statistics) }
     }
 
@@ -79,6 +85,7 @@ package struct TrainingBatch: Sendable {
         }
         pulls = { _, _, _ in [] }
         comparison = nil
+        listedPulls = { _, _ in [] }
         compared = { _, _, _ in }
     }
 }

@@ -46,7 +46,7 @@ struct RunSetup {
         if let studentPath { configuration.student.model = studentPath }
         models = try await DescribedModels(configuration, engines: engines, logger: logger)
         data = try PreparedData(configuration, models)
-        let listed = configuration.objective.gradedTokens, tokens = models.student.vocabularySize
+        let listed = configuration.objective.listedTokens, tokens = models.student.vocabularySize
         guard listed < tokens else {
             throw UsageError(
                 "objective.top_k: \(listed) tokens are the whole vocabulary of \(tokens) and leave nothing beside them; "
