@@ -68,7 +68,18 @@ extension RunConfiguration {
 
     /// Keys about the ratio of student and teacher where no teacher grades what the student samples.
     private var objectiveContradictions: [(key: String, message: String)] {
-        kind.grader == .teachers ? divergenceContradictions : ungradedContradictions
+        (kind.grader == .teachers ? divergenceContradictions : ungradedContradictions) + givenContradictions
+    }
+
+    private var givenContradictions: [(key: String, message: String)] {
+        guard objective.crossEntropyCoefficient > 0, kind.sampler != .student else { return [] }
+        return [
+            (
+                "objective.cross_entropy_coefficient",
+                "is beside what the student samples, and with objective.kind \(objective.kind.rawValue) it samples nothing; "
+                    + "leave it out"
+            )
+        ]
     }
 
     private var ungradedContradictions: [(key: String, message: String)] {

@@ -4,6 +4,9 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     package private(set) var tokens = 0
     package private(set) var trajectories = 0
     private var lossSum = 0.0
+    private var givenLoss = 0.0
+    private var givenLossSum = 0.0
+    private var givenTokens = 0
     private var ratioSum = 0.0
     private var ratioPeak = 0.0
     private var mismatchSum = 0.0
@@ -90,6 +93,14 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     /// Adds a token that is imitated, which no policy sampled.
     package mutating func add(supervised token: TokenLoss) { lossSum += token.value }
 
+    /// Adds a token of a response that is given beside sampled ones.
+    /// - Parameter weight: what its loss counts in that of the step, the division by the number of such tokens included.
+    package mutating func add(given token: TokenLoss, weight: Double) {
+        givenLoss += weight * token.value
+        givenLossSum += token.value
+        givenTokens += 1
+    }
+
     /// Adds an example's length.
     package mutating func add(exampleOf tokenCount: Int) {
         trajectories += 1
@@ -144,8 +155,13 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
         }
     }
 
-    /// L: mean loss a token.
-    package var loss: Double { lossSum / Double(max(tokens, 1)) }
+    /// L: mean loss a token, and beside it the part of given responses, where there are any.
+    package var loss: Double {
+        let own = lossSum / Double(max(tokens, 1))
+        return givenTokens == 0 ? own : own + givenLoss
+    }
+    /// Mean of -s over the tokens of responses that are given beside sampled ones, in nats; nil where there are none.
+    package var givenCrossEntropy: Double? { givenTokens == 0 ? nil : givenLossSum / Double(givenTokens) }
     /// Mean of b - t a token, in nats, without the bounds that advantages may have.
     package var teacherKL: Double { reverseKLSum / Double(max(tokens, 1)) }
     /// Whether a teacher has graded every trajectory.

@@ -75,6 +75,8 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
     /// distribution, in nats a token; nil where what the teacher tells leaves them open.
     package var teacherChoice: Double?
     package var teacherEntropy: Double?
+    /// Cross-entropy of the responses that were imitated beside what was sampled, in nats a token; nil where none were.
+    package var crossEntropy: Double?
     /// The reverse KL by the parts of the batch; nil without teachers.
     package var parts: DivergenceParts?
     /// Mean and largest |s - b| in nats over the tokens that the weights being trained have sampled; nil where sampler
@@ -107,6 +109,7 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
         divergence = statistics.divergence
         tail = statistics.tail
         teacherTail = statistics.teacherTail
+        crossEntropy = statistics.givenCrossEntropy
         teacherChoice = statistics.teacherChoice
         teacherEntropy = statistics.teacherEntropy
     }

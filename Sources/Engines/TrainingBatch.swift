@@ -17,6 +17,9 @@ package struct TrainingBatch: Sendable {
         /// distribution the student's is compared; nil: with none.
         package var hidden: HiddenStates?
         package var teacher = ""
+        /// Whether what is measured of a step, such as its entropy, is of this response too: not of one that is given
+        /// beside sampled ones.
+        package var isMeasured = true
 
         package init(_ tokens: TokenSequence, temperature: Float, isDrawn: Bool) {
             self.tokens = tokens
@@ -46,11 +49,13 @@ package struct TrainingBatch: Sendable {
     package var hasClasses: Bool { sequences.contains { !$0.classIDs.isEmpty || $0.hidden != nil } }
 
     /// What the method makes of responses.
-    /// - Parameter version: completed steps before this one.
-    package init(_ batch: [ScoredTrajectory], objective: Objective, version: UInt64) {
+    /// - Parameters:
+    ///   - given: what is imitated beside them; its sequences come after those of the batch.
+    ///   - version: completed steps before this one.
+    package init(_ batch: [ScoredTrajectory], given: GivenResponses? = nil, objective: Objective, version: UInt64) {
         let tokenCount = responseTokenCount(batch)
         let baseline = objective.baseline(of: batch), rewards = objective.rewardAdvantages(of: batch)
-        sequences = batch.map { scored in
+        let sampled = batch.map { scored in
             var sequence = Sequence(
                 scored.trajectory.tokens, temperature: objective.temperature(of: scored.trajectory), isDrawn: true)
             if objective.hasClasses(scored) { sequence.classIDs = scored.top?.ids ?? [] }
@@ -59,8 +64,16 @@ package struct TrainingBatch: Sendable {
             }
             return sequence
         }
+        sequences =
+            sampled
+            + (given?.examples ?? []).map { example in
+                var sequence = Sequence(example, temperature: 1, isDrawn: false)
+                sequence.isMeasured = false
+                return sequence
+            }
         gradient = { index, current, statistics in
-            objective.gradient(
+            if index >= batch.count, let given { return given.gradient(current: current, statistics: &statistics) }
+            return objective.gradient(
                 of: batch[index], current: current, baseline: baseline, rewardAdvantage: rewards[index],
                 tokenCount: tokenCount, version: version, statistics: &statistics)
         }
@@ -98,10 +111,11 @@ package protocol BatchTrainer: TrainingBackend, SupervisedBackend {
 
 extension BatchTrainer {
     package func step(
-        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
+        _ batch: [ScoredTrajectory], given: GivenResponses?, objective: Objective, learningRate: Double, version: UInt64
     ) async throws -> StepResult {
         try await step(
-            TrainingBatch(batch, objective: objective, version: version), learningRate: learningRate, version: version)
+            TrainingBatch(batch, given: given, objective: objective, version: version), learningRate: learningRate,
+            version: version)
     }
 
     package func step(

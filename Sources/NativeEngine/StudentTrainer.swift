@@ -72,7 +72,7 @@ package actor StudentTrainer: BatchTrainer {
             listedPulls: { batch.listedPulls(ListedTokens($0), &statistics) },
             compared: { index, found in batch.compared(index, DistributionComparison(found), &statistics) }
         ) { index, evaluation in
-            statistics.add(entropies: evaluation.entropies)
+            if batch.sequences[index].isMeasured { statistics.add(entropies: evaluation.entropies) }
             return batch.gradient(index, evaluation.logprobs, &statistics)
         }
         guard result.leavesFinite else { throw EngineError.spoiltWeights(afterStep: version + 1) }

@@ -41,6 +41,7 @@ extension TrainingMetrics {
         divergence = try fields.optionalDouble("divergence")
         tail = try fields.optionalDouble("tail_mass")
         teacherTail = try fields.optionalDouble("teacher_tail_mass")
+        crossEntropy = try fields.optionalDouble("cross_entropy")
         teacherChoice = try fields.optionalDouble("teacher_choice_fraction")
         teacherEntropy = try fields.optionalDouble("teacher_entropy")
         parts = try DivergenceParts(fields)

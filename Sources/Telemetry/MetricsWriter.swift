@@ -53,6 +53,7 @@ extension StepMetrics {
         if let tail = training?.tail {
             fields += [("tail_mass", JSONText.number(tail)), ("teacher_tail_mass", field(training?.teacherTail))]
         }
+        if let given = training?.crossEntropy { fields.append(("cross_entropy", JSONText.number(given))) }
         if let choice = training?.teacherChoice { fields.append(("teacher_choice_fraction", JSONText.number(choice))) }
         if let entropy = training?.teacherEntropy { fields.append(("teacher_entropy", JSONText.number(entropy))) }
         if let parts = training?.parts { fields += parts.jsonFields }

@@ -138,13 +138,28 @@ package final class Trainer {
     ) rethrows -> [ResponseEvaluation] {
         var evaluations: [ResponseEvaluation] = []
         if sequences.isEmpty { context.zero(gradients.flat) }
-        for range in Packing.microBatches(tokenCounts: sequences.map(\.tokens.count), tokenBudget: tokenBudget) {
+        for range in microBatches(of: sequences) {
             evaluations += try runMicroBatch(
                 sequences[range], accumulate: range.lowerBound > 0, pulls: pulls, listedPulls: listedPulls,
                 compared: compared,
                 coefficients: coefficients)
         }
         return evaluations
+    }
+
+    /// Passes over sequences, in each of which all are read alike.
+    private func microBatches(of sequences: [TrainingSequence]) -> [Range<Int>] {
+        var passes: [Range<Int>] = [], start = 0
+        while start < sequences.count {
+            let reading = sequences[start].reading
+            let end = sequences[start...].firstIndex { $0.reading != reading } ?? sequences.count
+            let counts = sequences[start..<end].map(\.tokens.count)
+            for pass in Packing.microBatches(tokenCounts: counts, tokenBudget: tokenBudget) {
+                passes.append(start + pass.lowerBound..<start + pass.upperBound)
+            }
+            start = end
+        }
+        return passes
     }
 
     /// One optimizer step from `gradients`, whose global norm is `norm`, or with no learning rate none.

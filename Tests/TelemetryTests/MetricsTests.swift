@@ -74,12 +74,13 @@ import Testing
         let plain = metrics(1).jsonLine
         for key in ["teacher_kl_", "teacher_choice", "teacher_entropy"] { #expect(!plain.contains(key)) }
         var parted = metrics(1)
+        parted.training?.crossEntropy = 0.5
         parted.training?.teacherChoice = 0.75
         parted.training?.teacherEntropy = 1.5
         parted.training?.parts = DivergenceParts(
             positions: [0.5, 0.25, nil, nil, nil], teachers: ["b": 2, "a+\"b\"": 1], tags: ["add": 0.125])
         let added: [String] = [
-            #""teacher_choice_fraction": 0.75"#, #""teacher_entropy": 1.5"#,
+            #""cross_entropy": 0.5"#, #""teacher_choice_fraction": 0.75"#, #""teacher_entropy": 1.5"#,
             #""teacher_kl_from_0": 0.5"#, #""teacher_kl_from_16": 0.25"#,
             #""teacher_kl_by_teacher": {"a+\"b\"": 1.0, "b": 2.0}"#, #""teacher_kl_by_tag": {"add": 0.125}"#,
         ]

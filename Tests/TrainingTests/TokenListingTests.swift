@@ -196,6 +196,33 @@ import Transformers
         #expect(same.statistics.tail == same.statistics.teacherTail && (same.statistics.tail ?? 0) > 0)
     }
 
+    /// A batch of drawn and given responses has the sum of their gradients, whatever stands beside what.
+    @Test func drawnAndGivenResponsesAddUp() throws {
+        let trainer = try Self.trainer()
+        let drawn = Self.prompts.indices.map {
+            TrainingSequence(promptIDs: Self.prompts[$0], responseIDs: Self.responses[$0], reading: .drawn)
+        }
+        let given = try #require(
+            GivenResponses(
+                [SupervisedExample(promptIDs: [5, 9, 2], responseIDs: [8, 8, 1])], coefficient: 0.5))
+        let text = given.examples.map { TrainingSequence($0) }
+        func run(_ sequences: [TrainingSequence]) -> ([Float], [ResponseEvaluation]) {
+            var statistics = BatchStatistics()
+            let evaluations = trainer.computeGradients(sequences) { index, evaluation in
+                sequences[index].reading == .drawn
+                    ? [Float](repeating: -0.1, count: evaluation.logprobs.count)
+                    : given.gradient(current: evaluation.logprobs, statistics: &statistics)
+            }
+            return (trainer.gradients.flat.floats(), evaluations)
+        }
+        let (both, evaluations) = run(drawn + text), (one, first) = run(drawn), (other, second) = run(text)
+        #expect(evaluations == first + second)
+        let largest = both.map(abs).max() ?? 0
+        #expect(largest > 1e-2)
+        let worst = both.indices.map { abs(both[$0] - (one[$0] + other[$0])) }.max() ?? 1
+        #expect(worst < 1e-5 * max(1, largest), "\(worst)")
+    }
+
     /// Threads change no bit; parts of a batch and memory for logits none of the divergence.
     @Test(arguments: listings) func bitsDependOnTheBatchAlone(listing: TokenListing) throws {
         let sequences = try Self.sequences(try Self.grades(Self.teacher, .hidden))

@@ -56,6 +56,11 @@ struct RunSetup {
         for note in data.notes { logger.notice("\(note)") }
         var plan = Self.plan(configuration, data)
         try Self.checkTeachers(configuration, plan)
+        if configuration.objective.crossEntropyCoefficient > 0, plan.prompts.allSatisfy({ $0.givenIDs == nil }) {
+            throw UsageError(
+                "objective.cross_entropy_coefficient: no prompt of this run has a response to imitate; give prompts a "
+                    + "'response', or leave it out")
+        }
         if configuration.objective.sharesHeads { try Self.checkHeads(configuration, models) }
         store = CheckpointStore(folder: folder.checkpoints)
         try store.prepare()

@@ -9,7 +9,7 @@ const CHARTS = [
   { title: 'Held-out problems right', unit: 'share', share: true, curves: [['eval_pass_at_1', 'student'], ['eval_teacher_pass_at_1', 'teacher'], ['pass_rate', 'in training']] },
   { title: 'Reward', unit: 'mean', curves: [['reward_mean', 'training'], ['eval_reward_mean', 'held out']] },
   { title: 'Loss', unit: '', curves: [['loss', 'training']] },
-  { title: 'Held-out cross-entropy', unit: 'nats a token', curves: [['eval_cross_entropy', 'given responses']] },
+  { title: 'Cross-entropy of given responses', unit: 'nats a token', curves: [['cross_entropy', 'training'], ['eval_cross_entropy', 'held out']] },
   { title: 'Entropy', unit: 'nats a token', curves: [['entropy', 'student'], ['teacher_entropy', 'teacher']] },
   { title: 'Tokens that the teacher would choose', unit: 'share', share: true, curves: [['teacher_choice_fraction', 'training']] },
   { title: 'Importance ratio', unit: '', curves: [['ratio_mean', 'mean'], ['ratio_max', 'largest']] },
