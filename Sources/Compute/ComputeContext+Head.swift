@@ -8,11 +8,13 @@ extension ComputeContext {
     ///
     /// x [T,C] A, head [V,C]; arrays have T elements. A row's bits do not depend on its batch. T x V is not stored,
     /// unless the caller has the memory: `keeping` [T,V] f32 takes z for ``headBackward``, in an order of its own.
-    /// `classes`, of T rows or none, get their log-probabilities: of their tail, what is summed up of its tokens.
+    /// `classes`, of T rows or none, get their log-probabilities: of their tail, what is summed up of its tokens. `best`
+    /// gets each row's largest log-probability: that of a target which no token exceeds has the same bits.
     package func headLogprobs(
         _ x: Tensor, head: PackedMatrix, rule: HeadRule = HeadRule(), targets: [Int32], inverseTemperature: [Float],
         logprobs: inout [Float], lse: inout [Float], entropy: UnsafeMutablePointer<[Float]>? = nil,
-        keeping kept: Tensor? = nil, classes: UnsafeMutablePointer<HeadClasses>? = nil
+        best: UnsafeMutablePointer<[Float]>? = nil, keeping kept: Tensor? = nil,
+        classes: UnsafeMutablePointer<HeadClasses>? = nil
     ) {
         profile?.begin(.head, flops: 2.0 * Double(x.count * head.outputs))
         defer { profile?.end() }
@@ -37,18 +39,20 @@ extension ComputeContext {
         if logprobs.count != rows { logprobs = [Float](repeating: 0, count: rows) }
         if lse.count != rows { lse = [Float](repeating: 0, count: rows) }
         if let entropy, entropy.pointee.count != rows { entropy.pointee = [Float](repeating: 0, count: rows) }
+        if let best, best.pointee.count != rows { best.pointee = [Float](repeating: 0, count: rows) }
         for row in 0..<rows {
             let (value, spread) = statistics.combine(row: row)
             lse[row] = value
             logprobs[row] = targetLogits[row] - value
             entropy?.pointee[row] = spread
+            best?.pointee[row] = statistics.largest(row: row) - value
         }
         if let classLogits { classes?.pointee.logprobs = classLogits.logprobs(lse) }
     }
 
     /// Scaled logits z of a few rows, for sampling, and their log-sum-exp. x [B,C] A, logits [B,V] f32.
     ///
-    /// z[b][token] - lse[b] has the bits of ``headLogprobs(_:head:rule:targets:inverseTemperature:logprobs:lse:entropy:keeping:classes:)``.
+    /// z[b][token] - lse[b] has the bits of ``headLogprobs(_:head:rule:targets:inverseTemperature:logprobs:lse:entropy:best:keeping:classes:)``.
     /// panelMaxima, when given, [B, head.panelCount] f32: the largest z of each panel.
     package func headLogits(
         _ x: Tensor, head: PackedMatrix, rule: HeadRule = HeadRule(), inverseTemperature: [Float], into logits: Tensor,
@@ -155,6 +159,12 @@ struct HeadStatistics {
         maxima = context.scratch(user + ".max", rows: rows, columns: panels)
         sums = context.scratch(user + ".sum", rows: rows, columns: panels)
         self.weighted = weighted ? context.scratch(user + ".weighted", rows: rows, columns: panels) : nil
+    }
+
+    /// M, the largest z of a row.
+    func largest(row: Int) -> Float {
+        let panels = maxima.columns
+        return (0..<panels).reduce(-Float.infinity) { max($0, maxima.f32[row * panels + $1]) }
     }
 
     /// log-sum-exp = M + log S over panels in order; entropy = log S - (sum of exp(z - M)(z - M)) / S.

@@ -85,7 +85,7 @@ extension PackedMatrix {
     ///
     /// Where logits are no numbers the first ids that are left make up the count.
     /// - Parameter panelMaxima: the largest of each panel, the columns from `limit` on included.
-    fileprivate func largest(
+    func largest(
         _ count: Int, of z: UnsafeMutablePointer<Float>, below limit: Int, panelMaxima: UnsafeMutablePointer<Float>
     ) -> [Int32] {
         // As many panels as are wanted tokens have one at least as large as the smallest of their maxima.

@@ -199,6 +199,10 @@ package enum ConfigurationSchema {
                 "objective.reward_scale", \.objective.rewardScale,
                 "reinforcement, mixed: what a reward's distance from the mean of its prompt is divided by: nothing, or their standard deviation"
             ),
+            .number(
+                "objective.cross_entropy_coefficient", \.objective.crossEntropyCoefficient, 0...1e6,
+                "distillation, reinforcement, mixed: multiplies the cross-entropy of the responses that are given with a step's prompts; 0: they are not looked at"
+            ),
 
             .integer("training.steps", \.training.steps, 1...1_000_000_000, "optimizer steps of the run"),
             .number("training.learning_rate", \.training.learningRate, 0...100, "after the warm-up"),

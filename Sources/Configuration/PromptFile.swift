@@ -66,7 +66,9 @@ package enum PromptFile {
         let isTraining = path == configuration.data.prompts
         return try read(
             path, teachers: configuration.usedTeachers.keys.sorted(), defaultTeacher: configuration.defaultTeacher,
-            responses: configuration.kind.sampler == .nobody ? (isTraining ? .needed : .taken) : .unused,
+            responses: configuration.kind.sampler == .nobody
+                ? (isTraining ? .needed : .taken)
+                : isTraining && configuration.objective.crossEntropyCoefficient > 0 ? .taken : .unused,
             fields: configuration.data.fields, contextFields: configuration.contextFields,
             routes: configuration.routes, note: note)
     }

@@ -29,8 +29,8 @@ extension RunConfiguration {
             "objective.top_k", isFull && method.topK != standard.topK,
             "with objective.support full all tokens are compared; leave it out")
         conflict(
-            "objective.top_k_from", method.topKFrom != .teacher,
-            "the student's own tokens cannot be asked about yet; set it to teacher, or objective.support to full")
+            "objective.top_k_from", isFull && method.topKFrom != standard.topKFrom,
+            "with objective.support full all tokens are compared; leave it out")
         conflict(
             "student.engine", student.engine == .torch,
             "torch trains on sampled tokens alone, and this run has \(chosen); use native, or sampled")
@@ -40,6 +40,12 @@ extension RunConfiguration {
                 "\(key).server", teacher.server.isGiven && teacher.server.kind != .vllm,
                 "such a server is asked for the sampled token alone, and this run has \(chosen); use vllm, give the model "
                     + "itself, or use sampled")
+            if let use = method.headUse, teacher.server.kind == .vllm {
+                conflict(
+                    "\(key).server", teacher.server.isGiven,
+                    "a server sends no last hidden states, which \(use) needs; \(method.headAlternative), or give the "
+                        + "model itself")
+            }
             conflict(
                 "\(key).engine", teacher.engine == .torch,
                 "torch grades the sampled token alone, and this run has \(chosen); use native, or sampled")

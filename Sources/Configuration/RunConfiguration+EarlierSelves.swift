@@ -24,7 +24,7 @@ extension RunConfiguration {
                     + "leave it out")
             conflict(
                 "refresh_every", objective.sharesHeads,
-                "with objective.support full the learner reads a teacher's head once; set support to top_k")
+                "with \(objective.headUse ?? "") the learner reads a teacher's head once; \(objective.headAlternative)")
             return found
         }
     }

@@ -68,7 +68,18 @@ extension RunConfiguration {
 
     /// Keys about the ratio of student and teacher where no teacher grades what the student samples.
     private var objectiveContradictions: [(key: String, message: String)] {
-        kind.grader == .teachers ? divergenceContradictions : ungradedContradictions
+        (kind.grader == .teachers ? divergenceContradictions : ungradedContradictions) + givenContradictions
+    }
+
+    private var givenContradictions: [(key: String, message: String)] {
+        guard objective.crossEntropyCoefficient > 0, kind.sampler != .student else { return [] }
+        return [
+            (
+                "objective.cross_entropy_coefficient",
+                "is beside what the student samples, and with objective.kind \(objective.kind.rawValue) it samples nothing; "
+                    + "leave it out"
+            )
+        ]
     }
 
     private var ungradedContradictions: [(key: String, message: String)] {
@@ -101,7 +112,8 @@ extension RunConfiguration.Method {
                 run.usesReward
                 ? PolicyGradient(
                     loss: surrogate, reward: RewardTerm(coefficient: rewardCoefficient, scale: rewardScale)) : nil
-            return .distribution(DistributionMatching(divergence, coefficient: klCoefficient, rewards: rewards))
+            return .distribution(
+                DistributionMatching(divergence, coefficient: klCoefficient, listing: listing, rewards: rewards))
         }
         return .policyGradient(
             PolicyGradient(
@@ -124,10 +136,35 @@ extension RunConfiguration.Method {
     }
 
     /// The teacher's most probable tokens that grades of training rollouts come with; 0: none.
-    package var gradedTokens: Int { comparesDistributions && support == .topK ? topK : 0 }
+    package var gradedTokens: Int { listsTokens && topKFrom == .teacher ? topK : 0 }
+
+    /// The tokens that the trainer lists, of both whole distributions; nil: none.
+    private var listing: TokenListing? {
+        guard listsTokens else { return nil }
+        return switch topKFrom {
+        case .teacher: nil
+        case .student: .student(topK)
+        case .union: .union(topK)
+        }
+    }
+
+    /// The tokens of a position that somebody lists; 0: nobody does.
+    package var listedTokens: Int { listsTokens ? topK : 0 }
+
+    private var listsTokens: Bool { comparesDistributions && support == .topK }
 
     /// Whether the trainer has its teachers' heads, and gets their last hidden states.
-    package var sharesHeads: Bool { comparesDistributions && support == .full }
+    package var sharesHeads: Bool { headUse != nil }
+
+    /// The setting for which it needs them, as a message names it; nil: it does not.
+    package var headUse: String? {
+        guard comparesDistributions else { return nil }
+        if support == .full { return "objective.support full" }
+        return topKFrom == .teacher ? nil : "objective.top_k_from \(topKFrom.rawValue)"
+    }
+
+    /// What to set instead, as a message says it.
+    package var headAlternative: String { support == .full ? "set support to top_k" : "set top_k_from to teacher" }
 
     private var comparesDistributions: Bool { kind.run.grader == .teachers && divergence != .sampled }
 

@@ -120,6 +120,8 @@ package struct RunConfiguration: Sendable, Equatable {
         /// Multiplies the group-relative reward.
         package var rewardCoefficient = 1.0
         package var rewardScale = RewardScale.none
+        /// Multiplies the cross-entropy of given responses.
+        package var crossEntropyCoefficient = 0.0
         package init() {}
 
         /// Over which tokens a divergence is taken.

@@ -4,6 +4,9 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     package private(set) var tokens = 0
     package private(set) var trajectories = 0
     private var lossSum = 0.0
+    private var givenLoss = 0.0
+    private var givenLossSum = 0.0
+    private var givenTokens = 0
     private var ratioSum = 0.0
     private var ratioPeak = 0.0
     private var mismatchSum = 0.0
@@ -18,6 +21,10 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     private var teacherTailSum = 0.0
     private var divergenceTokens = 0
     private var tailedTokens = 0
+    private var teacherEntropySum = 0.0
+    private var teacherEntropyTokens = 0
+    private var chosenTokens = 0
+    private var choiceTokens = 0
     private var entropySum = 0.0
     private var entropyTokens = 0
     private var stalenessSum: UInt64 = 0
@@ -86,6 +93,14 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     /// Adds a token that is imitated, which no policy sampled.
     package mutating func add(supervised token: TokenLoss) { lossSum += token.value }
 
+    /// Adds a token of a response that is given beside sampled ones.
+    /// - Parameter weight: what its loss counts in that of the step, the division by the number of such tokens included.
+    package mutating func add(given token: TokenLoss, weight: Double) {
+        givenLoss += weight * token.value
+        givenLossSum += token.value
+        givenTokens += 1
+    }
+
     /// Adds an example's length.
     package mutating func add(exampleOf tokenCount: Int) {
         trajectories += 1
@@ -124,8 +139,29 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
         }
     }
 
-    /// L: mean loss a token.
-    package var loss: Double { lossSum / Double(max(tokens, 1)) }
+    /// Adds entropies, in nats, of a teacher's whole distribution at response tokens.
+    package mutating func add(teacherEntropies: some Sequence<Float>) {
+        for entropy in teacherEntropies {
+            teacherEntropySum += Double(entropy)
+            teacherEntropyTokens += 1
+        }
+    }
+
+    /// Adds response tokens of which it is known whether their teacher finds no token more probable.
+    package mutating func add(teachersChoices: some Sequence<Bool>) {
+        for isChosen in teachersChoices {
+            if isChosen { chosenTokens += 1 }
+            choiceTokens += 1
+        }
+    }
+
+    /// L: mean loss a token, and beside it the part of given responses, where there are any.
+    package var loss: Double {
+        let own = lossSum / Double(max(tokens, 1))
+        return givenTokens == 0 ? own : own + givenLoss
+    }
+    /// Mean of -s over the tokens of responses that are given beside sampled ones, in nats; nil where there are none.
+    package var givenCrossEntropy: Double? { givenTokens == 0 ? nil : givenLossSum / Double(givenTokens) }
     /// Mean of b - t a token, in nats, without the bounds that advantages may have.
     package var teacherKL: Double { reverseKLSum / Double(max(tokens, 1)) }
     /// Whether a teacher has graded every trajectory.
@@ -138,6 +174,12 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     }
     /// Mean entropy a token in nats, nil when none was measured.
     package var entropy: Double? { entropyTokens == 0 ? nil : entropySum / Double(entropyTokens) }
+    /// Mean entropy a token of the teacher's distribution at temperature 1, in nats; nil where it is not known.
+    package var teacherEntropy: Double? {
+        teacherEntropyTokens == 0 ? nil : teacherEntropySum / Double(teacherEntropyTokens)
+    }
+    /// Share of the sampled tokens that are their teacher's most probable ones; nil where those are not known.
+    package var teacherChoice: Double? { choiceTokens == 0 ? nil : Double(chosenTokens) / Double(choiceTokens) }
     package var ratioMean: Double { ratioSum / Double(max(tokens, 1)) }
     package var ratioMax: Double { ratioPeak }
     /// Mean of |s - b| in nats over the tokens that the weights being trained have sampled; nil when there are none.

@@ -20,6 +20,8 @@ package struct Prompt: Sendable, Equatable {
     package var check: AnswerCheck?
     /// A response whose cross-entropy an evaluation measures, stop token included; nil: none.
     package var responseIDs: [Int32]?
+    /// A response that is imitated beside what is sampled from it in training, stop token included; nil: none.
+    package var givenIDs: [Int32]?
     /// Tokens that the contexts of its models leave for a response, at least 1.
     package var room: Int
     /// What is asked, for a person: the last message; nil: it is the whole text.
@@ -131,6 +133,10 @@ extension Prompt {
             hash.add(prompt.teacher ?? "")
             hash.add(prompt.sampler ?? "")
             for id in prompt.teacherView?.ids ?? [] { hash.add(UInt32(bitPattern: id)) }
+            if let given = prompt.givenIDs {
+                hash.add("given \(given.count)")
+                for id in given { hash.add(UInt32(bitPattern: id)) }
+            }
             guard !prompt.others.isEmpty else { continue }
             hash.add("\(prompt.share)")
             for other in prompt.others {

@@ -71,6 +71,14 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
     package var divergence: Double?
     package var tail: Double?
     package var teacherTail: Double?
+    /// Share of the sampled tokens that are their teacher's most probable ones, and the mean entropy of the teacher's
+    /// distribution, in nats a token; nil where what the teacher tells leaves them open.
+    package var teacherChoice: Double?
+    package var teacherEntropy: Double?
+    /// Cross-entropy of the responses that were imitated beside what was sampled, in nats a token; nil where none were.
+    package var crossEntropy: Double?
+    /// The reverse KL by the parts of the batch; nil without teachers.
+    package var parts: DivergenceParts?
     /// Mean and largest |s - b| in nats over the tokens that the weights being trained have sampled; nil where sampler
     /// and trainer promise the same bits, or there are none.
     package var mismatchMean: Double?
@@ -101,6 +109,9 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
         divergence = statistics.divergence
         tail = statistics.tail
         teacherTail = statistics.teacherTail
+        crossEntropy = statistics.givenCrossEntropy
+        teacherChoice = statistics.teacherChoice
+        teacherEntropy = statistics.teacherEntropy
     }
 
     /// Metrics of a step that imitates responses, whether they are given or a teacher's.

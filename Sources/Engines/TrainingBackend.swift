@@ -32,14 +32,23 @@ package protocol TrainingBackend: TrainedModel {
     ///
     /// Uses `Objective.gradient` between forward and backward pass. Where the loss or the gradient is not finite the
     /// state stays as it was. Throws when it is spoilt, and then must not be written.
-    /// - Parameter version: completed steps before this one.
+    /// - Parameters:
+    ///   - given: responses that are imitated beside what was sampled; nil: none.
+    ///   - version: completed steps before this one.
     func step(
-        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
+        _ batch: [ScoredTrajectory], given: GivenResponses?, objective: Objective, learningRate: Double, version: UInt64
     ) async throws -> StepResult
 }
 
 extension TrainingBackend {
     package var teacherHeads: [String: SharedHead] { [:] }
+
+    /// A step in which nothing is imitated beside what was sampled.
+    package func step(
+        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
+    ) async throws -> StepResult {
+        try await step(batch, given: nil, objective: objective, learningRate: learningRate, version: version)
+    }
 }
 
 /// What an optimizer step tells.

@@ -17,6 +17,9 @@ package struct TrainingBatch: Sendable {
         /// distribution the student's is compared; nil: with none.
         package var hidden: HiddenStates?
         package var teacher = ""
+        /// Whether what is measured of a step, such as its entropy, is of this response too: not of one that is given
+        /// beside sampled ones.
+        package var isMeasured = true
 
         package init(_ tokens: TokenSequence, temperature: Float, isDrawn: Bool) {
             self.tokens = tokens
@@ -33,20 +36,26 @@ package struct TrainingBatch: Sendable {
     /// that for each of the others. Asked after `gradient` of a sequence that has classes.
     package let pulls: @Sendable (_ index: Int, _ current: [Float], _ statistics: inout BatchStatistics) -> [Float]
 
-    /// How sequences with hidden states are compared: L has weight times the sum of the divergences of their positions.
-    package let comparison: (divergence: Divergence, weight: Double)?
-    /// Told the divergences of such a sequence, one a response token.
-    package let compared: @Sendable (_ index: Int, _ divergences: [Double], _ statistics: inout BatchStatistics) -> Void
+    /// How sequences with hidden states are compared: L has weight times the sum of the divergences of their positions,
+    /// over the whole vocabulary or, with a listing, over classes.
+    package let comparison: (divergence: Divergence, weight: Double, listing: TokenListing?)?
+    /// What the classes of a listing are pulled by at some positions, as `pulls` tells it of a sequence's own.
+    package let listedPulls: @Sendable (_ tokens: ListedTokens, _ statistics: inout BatchStatistics) -> [Float]
+    /// Told what was found of such a sequence, one value of each kind a response token.
+    package let compared:
+        @Sendable (_ index: Int, _ found: DistributionComparison, _ statistics: inout BatchStatistics) -> Void
 
     /// Whether some sequence needs more than its own tokens' log-probabilities, which not every trainer knows.
     package var hasClasses: Bool { sequences.contains { !$0.classIDs.isEmpty || $0.hidden != nil } }
 
     /// What the method makes of responses.
-    /// - Parameter version: completed steps before this one.
-    package init(_ batch: [ScoredTrajectory], objective: Objective, version: UInt64) {
+    /// - Parameters:
+    ///   - given: what is imitated beside them; its sequences come after those of the batch.
+    ///   - version: completed steps before this one.
+    package init(_ batch: [ScoredTrajectory], given: GivenResponses? = nil, objective: Objective, version: UInt64) {
         let tokenCount = responseTokenCount(batch)
         let baseline = objective.baseline(of: batch), rewards = objective.rewardAdvantages(of: batch)
-        sequences = batch.map { scored in
+        let sampled = batch.map { scored in
             var sequence = Sequence(
                 scored.trajectory.tokens, temperature: objective.temperature(of: scored.trajectory), isDrawn: true)
             if objective.hasClasses(scored) { sequence.classIDs = scored.top?.ids ?? [] }
@@ -55,8 +64,16 @@ package struct TrainingBatch: Sendable {
             }
             return sequence
         }
+        sequences =
+            sampled
+            + (given?.examples ?? []).map { example in
+                var sequence = Sequence(example, temperature: 1, isDrawn: false)
+                sequence.isMeasured = false
+                return sequence
+            }
         gradient = { index, current, statistics in
-            objective.gradient(
+            if index >= batch.count, let given { return given.gradient(current: current, statistics: &statistics) }
+            return objective.gradient(
                 of: batch[index], current: current, baseline: baseline, rewardAdvantage: rewards[index],
                 tokenCount: tokenCount, version: version, statistics: &statistics)
         }
@@ -64,8 +81,11 @@ package struct TrainingBatch: Sendable {
             objective.pulls(of: batch[index], current: current, tokenCount: tokenCount, statistics: &statistics)
         }
         let method = objective.distribution
-        comparison = method.map { ($0.divergence, $0.weight(tokenCount: tokenCount)) }
-        compared = { _, divergences, statistics in method?.note(divergences, statistics: &statistics) }
+        comparison = method.map { ($0.divergence, $0.weight(tokenCount: tokenCount), $0.listing) }
+        listedPulls = { tokens, statistics in
+            method?.pulls(of: tokens, tokenCount: tokenCount, statistics: &statistics) ?? []
+        }
+        compared = { _, found, statistics in method?.note(found, statistics: &statistics) }
     }
 
     /// The mean cross-entropy of given responses.
@@ -78,6 +98,7 @@ package struct TrainingBatch: Sendable {
         }
         pulls = { _, _, _ in [] }
         comparison = nil
+        listedPulls = { _, _ in [] }
         compared = { _, _, _ in }
     }
 }
@@ -90,10 +111,11 @@ package protocol BatchTrainer: TrainingBackend, SupervisedBackend {
 
 extension BatchTrainer {
     package func step(
-        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
+        _ batch: [ScoredTrajectory], given: GivenResponses?, objective: Objective, learningRate: Double, version: UInt64
     ) async throws -> StepResult {
         try await step(
-            TrainingBatch(batch, objective: objective, version: version), learningRate: learningRate, version: version)
+            TrainingBatch(batch, given: given, objective: objective, version: version), learningRate: learningRate,
+            version: version)
     }
 
     package func step(

@@ -12,7 +12,8 @@ extension Exchange {
             return Reject(
                 code: .unsuitableTeacher,
                 message: "\(hello.name) sends no last hidden states, and this run needs those of teacher '\(label)' "
-                    + "(objective.support: full); use opd's native engine there, or support: top_k")
+                    + "(objective.support: full, or top_k_from: student or union); use opd's native engine there, or support: "
+                    + "top_k with top_k_from: teacher")
         }
         return Reject(
             code: .unsuitableTeacher,

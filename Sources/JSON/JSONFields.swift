@@ -47,6 +47,13 @@ package struct JSONFields: Sendable {
         has(name) ? try double(name) : nil
     }
 
+    /// All members by their names, each a number; not a number (NaN) for null.
+    package func doubles() throws(JSONFieldError) -> [String: Double] {
+        var values: [String: Double] = [:]
+        for name in members.keys { values[name] = try double(name) }
+        return values
+    }
+
     package func array<Element>(
         _ name: String, of kind: String, _ element: (JSONValue) -> Element?
     ) throws(JSONFieldError) -> [Element] {

@@ -59,7 +59,8 @@ package actor StudentTrainer: BatchTrainer {
     package func step(_ batch: TrainingBatch, learningRate: Double, version: UInt64) throws -> StepResult {
         var statistics = BatchStatistics()
         trainer.comparison = batch.comparison.map {
-            TeacherComparison(HeadDivergence($0.divergence), weight: Float($0.weight))
+            TeacherComparison(
+                HeadDivergence($0.divergence), weight: Float($0.weight), listing: $0.listing.map(HeadListing.init))
         }
         let result = trainer.step(
             batch.sequences.map(TrainingSequence.init), learningRate: Float(learningRate),
@@ -68,9 +69,10 @@ package actor StudentTrainer: BatchTrainer {
                 return statistics.loss.isFinite
             },
             pulls: { index, evaluation in batch.pulls(index, evaluation.classes, &statistics) },
-            compared: { index, divergences in batch.compared(index, divergences, &statistics) }
+            listedPulls: { batch.listedPulls(ListedTokens($0), &statistics) },
+            compared: { index, found in batch.compared(index, DistributionComparison(found), &statistics) }
         ) { index, evaluation in
-            statistics.add(entropies: evaluation.entropies)
+            if batch.sequences[index].isMeasured { statistics.add(entropies: evaluation.entropies) }
             return batch.gradient(index, evaluation.logprobs, &statistics)
         }
         guard result.leavesFinite else { throw EngineError.spoiltWeights(afterStep: version + 1) }
@@ -120,6 +122,29 @@ extension TrainingSequence {
         if let hidden = sequence.hidden {
             compare(with: TeacherStates(label: sequence.teacher, bytes: hidden.bytes))
         }
+    }
+}
+
+extension DistributionComparison {
+    init(_ found: ResponseComparison) {
+        self.init(
+            divergences: found.divergences, teacherEntropies: found.teacherEntropies,
+            teachersChoices: found.teachersChoices)
+    }
+}
+
+extension HeadListing {
+    init(_ listing: TokenListing) {
+        switch listing {
+        case .student(let count): self.init(count: count, hasTeachers: false)
+        case .union(let count): self.init(count: count, hasTeachers: true)
+        }
+    }
+}
+
+extension ListedTokens {
+    init(_ classes: ListedClasses) {
+        self.init(widths: classes.widths, student: classes.student, teacher: classes.teacher)
     }
 }
 

@@ -41,6 +41,10 @@ extension TrainingMetrics {
         divergence = try fields.optionalDouble("divergence")
         tail = try fields.optionalDouble("tail_mass")
         teacherTail = try fields.optionalDouble("teacher_tail_mass")
+        crossEntropy = try fields.optionalDouble("cross_entropy")
+        teacherChoice = try fields.optionalDouble("teacher_choice_fraction")
+        teacherEntropy = try fields.optionalDouble("teacher_entropy")
+        parts = try DivergenceParts(fields)
         mismatchMean = try fields.optionalDouble("mismatch_mean")
         mismatchMax = try fields.optionalDouble("mismatch_max")
         rewardMean = try fields.optionalDouble("reward_mean")
@@ -50,6 +54,20 @@ extension TrainingMetrics {
         stalenessMean = try fields.double("staleness_mean")
         stalenessMax = try fields.integer("staleness_max")
         batchTokens = try fields.integer("batch_tokens")
+    }
+}
+
+extension DivergenceParts {
+    /// The divergence by parts of the batch; nil in a line of a run that has none.
+    fileprivate init?(_ fields: JSONFields) throws(JSONFieldError) {
+        var positions: [Double?] = []
+        for beginning in Self.beginnings { positions.append(try fields.optionalDouble("teacher_kl_from_\(beginning)")) }
+        func values(_ name: String) throws(JSONFieldError) -> [String: Double] {
+            fields.has(name) ? try fields.fields(name).doubles() : [:]
+        }
+        let teachers = try values("teacher_kl_by_teacher"), tags = try values("teacher_kl_by_tag")
+        guard positions.contains(where: { $0 != nil }) || !teachers.isEmpty || !tags.isEmpty else { return nil }
+        self.init(positions: positions, teachers: teachers, tags: tags)
     }
 }
 

@@ -53,6 +53,10 @@ extension StepMetrics {
         if let tail = training?.tail {
             fields += [("tail_mass", JSONText.number(tail)), ("teacher_tail_mass", field(training?.teacherTail))]
         }
+        if let given = training?.crossEntropy { fields.append(("cross_entropy", JSONText.number(given))) }
+        if let choice = training?.teacherChoice { fields.append(("teacher_choice_fraction", JSONText.number(choice))) }
+        if let entropy = training?.teacherEntropy { fields.append(("teacher_entropy", JSONText.number(entropy))) }
+        if let parts = training?.parts { fields += parts.jsonFields }
         if let mismatch = training?.mismatchMean {
             fields += [("mismatch_mean", JSONText.number(mismatch)), ("mismatch_max", field(training?.mismatchMax))]
         }
@@ -88,5 +92,21 @@ extension StepMetrics {
             }
         }
         return JSONText.object(fields)
+    }
+}
+
+extension DivergenceParts {
+    /// The divergence of each part as `metrics.jsonl` has it: of places one member each, of teachers and tags an object by
+    /// their names; what is not told apart is left out.
+    fileprivate var jsonFields: [(name: String, json: String)] {
+        var fields: [(name: String, json: String)] = []
+        for (beginning, value) in zip(Self.beginnings, positions) {
+            if let value { fields.append(("teacher_kl_from_\(beginning)", JSONText.number(value))) }
+        }
+        for (name, values) in [("teacher_kl_by_teacher", teachers), ("teacher_kl_by_tag", tags)] where !values.isEmpty {
+            let members = values.sorted { $0.key < $1.key }.map { (name: $0.key, json: JSONText.number($0.value)) }
+            fields.append((name, JSONText.object(members)))
+        }
+        return fields
     }
 }

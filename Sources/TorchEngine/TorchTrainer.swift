@@ -43,11 +43,13 @@ package actor TorchTrainer: BatchTrainer {
                 let forward = TorchMessage("forward", members, rankCounts: pass.rankCounts)
                 let answer = try session.call(forward, generation)
                 let current = try answer.floats("logprobs", count: count)
-                statistics.add(entropies: try answer.floats("entropies", count: count))
+                let entropies = try answer.floats("entropies", count: count)
                 var values: [Float] = []
                 values.reserveCapacity(count)
                 for (index, sequence) in zip(members.indices, members) {
-                    let own = Array(current[values.count..<values.count + sequence.responseIDs.count])
+                    let places = values.count..<values.count + sequence.responseIDs.count
+                    let own = Array(current[places])
+                    if sequence.isMeasured { statistics.add(entropies: entropies[places]) }
                     values += batch.gradient(index, own, &statistics)
                 }
                 let backward = TorchMessage("backward", floats: [("gradient", values)])

@@ -104,7 +104,8 @@ package final class Trainer {
     /// - Parameters:
     ///   - sequences: each with at least one prompt and one response token, within the vocabulary.
     ///   - pulls: for a sequence with classes, what each of them is pulled by, as ``HeadClassGradient`` has it.
-    ///   - compared: told the divergences of a sequence with hidden states, one a response token.
+    ///   - listedPulls: what the classes of ``TeacherComparison/listing`` are pulled by at some positions, in batch order.
+    ///   - compared: told what was found of a sequence with hidden states.
     ///   - coefficients: for sequence i and its evaluation, dLoss/d(log-probability) of each response token. Both include
     ///     the normalisation of the whole batch; the pulls are asked for after the coefficients.
     ///   - beforeUpdate: called when the gradient is complete and before weights or moments change; false calls the
@@ -112,11 +113,12 @@ package final class Trainer {
     package func step(
         _ sequences: [TrainingSequence], learningRate: Float, beforeUpdate: () -> Bool = { true },
         pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
-        compared: ((_ index: Int, _ divergences: [Double]) -> Void)? = nil,
+        listedPulls: ((_ classes: ListedClasses) -> [Float])? = nil,
+        compared: ((_ index: Int, _ found: ResponseComparison) -> Void)? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> StepStatistics {
         let evaluations = try computeGradients(
-            sequences, pulls: pulls, compared: compared,
+            sequences, pulls: pulls, listedPulls: listedPulls, compared: compared,
             coefficients: coefficients)
         let proceeds = beforeUpdate()
         let norm = context.sumOfSquares(gradients.flat).squareRoot()
@@ -130,17 +132,34 @@ package final class Trainer {
     package func computeGradients(
         _ sequences: [TrainingSequence],
         pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
-        compared: ((_ index: Int, _ divergences: [Double]) -> Void)? = nil,
+        listedPulls: ((_ classes: ListedClasses) -> [Float])? = nil,
+        compared: ((_ index: Int, _ found: ResponseComparison) -> Void)? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         var evaluations: [ResponseEvaluation] = []
         if sequences.isEmpty { context.zero(gradients.flat) }
-        for range in Packing.microBatches(tokenCounts: sequences.map(\.tokens.count), tokenBudget: tokenBudget) {
+        for range in microBatches(of: sequences) {
             evaluations += try runMicroBatch(
-                sequences[range], accumulate: range.lowerBound > 0, pulls: pulls, compared: compared,
+                sequences[range], accumulate: range.lowerBound > 0, pulls: pulls, listedPulls: listedPulls,
+                compared: compared,
                 coefficients: coefficients)
         }
         return evaluations
+    }
+
+    /// Passes over sequences, in each of which all are read alike.
+    private func microBatches(of sequences: [TrainingSequence]) -> [Range<Int>] {
+        var passes: [Range<Int>] = [], start = 0
+        while start < sequences.count {
+            let reading = sequences[start].reading
+            let end = sequences[start...].firstIndex { $0.reading != reading } ?? sequences.count
+            let counts = sequences[start..<end].map(\.tokens.count)
+            for pass in Packing.microBatches(tokenCounts: counts, tokenBudget: tokenBudget) {
+                passes.append(start + pass.lowerBound..<start + pass.upperBound)
+            }
+            start = end
+        }
+        return passes
     }
 
     /// One optimizer step from `gradients`, whose global norm is `norm`, or with no learning rate none.
@@ -187,7 +206,8 @@ package final class Trainer {
     private func runMicroBatch(
         _ sequences: ArraySlice<TrainingSequence>, accumulate: Bool,
         pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])? = nil,
-        compared: ((_ index: Int, _ divergences: [Double]) -> Void)? = nil,
+        listedPulls: ((_ classes: ListedClasses) -> [Float])? = nil,
+        compared: ((_ index: Int, _ found: ResponseComparison) -> Void)? = nil,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let pool = transformer.pool
@@ -206,7 +226,7 @@ package final class Trainer {
             let rows = row..<row + members.reduce(0) { $0 + $1.responseIDs.count }
             evaluations += try runHead(
                 batch, rows, of: members, input: input.rows(rows), accumulate: accumulate || row > 0,
-                pulls: pulls, compared: compared,
+                pulls: pulls, listedPulls: listedPulls, compared: compared,
                 coefficients: coefficients)
             row = rows.upperBound
         }
@@ -219,7 +239,8 @@ package final class Trainer {
     private func runHead(
         _ batch: SharedPrefixBatch, _ rows: Range<Int>, of sequences: ArraySlice<TrainingSequence>, input: Tensor,
         accumulate: Bool, pulls: ((_ index: Int, _ evaluation: ResponseEvaluation) -> [Float])?,
-        compared: ((_ index: Int, _ divergences: [Double]) -> Void)?,
+        listedPulls: ((_ classes: ListedClasses) -> [Float])?,
+        compared: ((_ index: Int, _ found: ResponseComparison) -> Void)?,
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let inverseTemperatures = sequences.flatMap { sequence in
@@ -254,9 +275,10 @@ package final class Trainer {
         if let comparison, sequences.contains(where: { $0.teacher != nil }) {
             let part = HeadPart(
                 batch: batch, rows: rows, input: input, inverseTemperatures: inverseTemperatures,
-                logSumExp: logSumExp, coefficient: coefficient)
+                logprobs: logprobs, logSumExp: logSumExp, coefficient: coefficient)
             runComparison(
-                comparison, part, of: sequences, logits: kept, accumulate: accumulate, compared: compared)
+                comparison, part, of: sequences, logits: kept, accumulate: accumulate, listedPulls: listedPulls,
+                compared: compared)
             return evaluations
         }
         backward.runHead(

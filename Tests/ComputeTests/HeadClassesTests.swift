@@ -73,6 +73,41 @@ import Testing
         }
     }
 
+    /// Asked of logits that were kept, at any time: the same bits, and logits that stay as they are.
+    @Test(arguments: ElementType.allCases, Backend.all)
+    func keptLogitsTellTheSame(type: ElementType, backend: Backend) {
+        let context = backend.context(threads: 2)
+        for (vocabulary, rows, rule) in Self.shapes {
+            let c = HeadTests.Case(type, rows: rows, vocabulary: vocabulary, columns: 40, rule: rule)
+            let head = context.pack(c.w, as: type)
+            var asked = Self.classes(c), later = asked
+            var (logprobs, lse, best) = ([Float](), [Float](), [Float]())
+            let kept = Tensor(rows: rows, columns: vocabulary)
+            context.headLogprobs(
+                c.x, head: head, rule: c.rule, targets: c.targets, inverseTemperature: c.inverse, logprobs: &logprobs,
+                lse: &lse, best: &best, keeping: kept, classes: &asked)
+            let bits = kept.bits
+            context.classLogprobs(of: kept, head: head, logSumExp: lse, classes: &later)
+            #expect(later == asked && kept.bits == bits)
+            for count in [1, 7, vocabulary] {
+                let tops = context.topTokens(of: kept, head: head, count: count)
+                #expect(tops.count == rows && kept.bits == bits)
+                var classes = HeadClasses(rows: tops)
+                context.classLogprobs(of: kept, head: head, logSumExp: lse, classes: &classes)
+                for row in 0..<rows {
+                    let own = classes.logprobs[classes.range(row: row)]
+                    // What is listed first is what the head calls the best; nothing of the tail is above what is listed.
+                    #expect(own.dropLast().max() == best[row] && tops[row].count == count)
+                    let listed = Set(tops[row]), least = own.dropLast().min() ?? 0
+                    for (id, logprob) in zip(
+                        asked.ids[asked.starts[row]..<asked.starts[row + 1]], asked.logprobs[asked.range(row: row)])
+                    where !listed.contains(id) { #expect(logprob <= least) }
+                }
+                if count == vocabulary { #expect(tops.allSatisfy { $0 == (0..<Int32(vocabulary)).map { $0 } }) }
+            }
+        }
+    }
+
     /// dz of the classes' pulls and the targets' coefficients together, in double.
     @Test(arguments: ElementType.allCases) func pullsMatchReference(type: ElementType) {
         for (vocabulary, rows, rule) in Self.shapes {

@@ -81,6 +81,40 @@ import Testing
         }
     }
 
+    /// Tokens that the student lists, or both do: to the last bit, whoever works; and a divergence that is never above that
+    /// of all tokens.
+    @Test(arguments: ["student", "union"]) func theStudentListsTokens(from: String) async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 3)
+            let chosen = ["objective.divergence=reverse_kl", "evaluation.every=0"]
+            let listed = chosen + ["objective.top_k=16", "objective.top_k_from=\(from)"]
+            let more = ["pipeline.workers=2", "pipeline.scorers=2", "pipeline.threads=2"]
+            for (name, settings) in [
+                ("one", listed), ("more", listed + more), ("full", chosen + ["objective.support=full"]),
+            ] {
+                let result = try await run(name, settings, in: folder)
+                #expect(result.status == 0, "\(result.errors)")
+            }
+            let metrics = try ProcessRunTests.metrics(folder, run: "one")
+            #expect(try ProcessRunTests.metrics(folder, run: "more") == metrics)
+            #expect(try ProcessRunTests.weights(folder, run: "more") == ProcessRunTests.weights(folder, run: "one"))
+            func values(_ run: String, _ key: String) throws -> [Double] {
+                try ProcessRunTests.metrics(folder, run: run).compactMap { $0[key].flatMap(Double.init) }
+            }
+            let part = try values("one", "divergence"), whole = try values("full", "divergence")
+            #expect(part.count == 3 && part[0] > 0 && part[0] <= whole[0] + 1e-6, "\(part) and \(whole)")
+            #expect(try values("one", "loss") == part)
+            for key in ["tail_mass", "teacher_tail_mass", "teacher_choice_fraction"] {
+                let shares = try values("one", key)
+                #expect(shares.count == 3 && shares.allSatisfy { (0...1).contains($0) }, "\(key): \(shares)")
+            }
+            // What the teacher is does not depend on what is listed.
+            for key in ["teacher_entropy", "teacher_choice_fraction", "teacher_kl_from_0"] {
+                #expect(try values("one", key).first == values("full", key).first, "\(key)")
+            }
+        }
+    }
+
     /// Stale samples: their positions are old, and what is compared there is the model that is trained.
     @Test func staleRunsLearn() async throws {
         try await withTemporaryFolder { folder in
@@ -117,6 +151,25 @@ import Testing
                     [chosen, "objective.support=full", "objective.top_k=5"],
                     "objective.top_k: with objective.support full all tokens"
                 ),
+                (
+                    [chosen, "objective.support=full", "objective.top_k_from=union"],
+                    "objective.top_k_from: with objective.support full all tokens"
+                ),
+                (
+                    ["objective.top_k_from=student"],
+                    "objective.top_k_from: has no meaning with objective.divergence sampled"
+                ),
+                (
+                    [
+                        chosen, "objective.top_k_from=student",
+                        "teachers.default.server.urls=http://127.0.0.1:9",
+                    ],
+                    "teachers.default.server: a server sends no last hidden states, which objective.top_k_from student needs"
+                ),
+                (
+                    [chosen, "objective.top_k_from=student", "objective.top_k=704"],
+                    "objective.top_k: 704 tokens are the whole vocabulary of 704"
+                ),
                 ([chosen, "objective.top_k=704"], "objective.top_k: 704 tokens are the whole vocabulary of 704"),
             ]
             for (settings, message) in refused {
@@ -142,7 +195,7 @@ import Testing
     }
 
     /// The configurations in Examples, a few steps of each.
-    @Test(arguments: ["divergence", "full"]) func theExampleRuns(name: String) async throws {
+    @Test(arguments: ["divergence", "full", "listed"]) func theExampleRuns(name: String) async throws {
         try await withTemporaryFolder { folder in
             let result = try await Binary.run(
                 [

@@ -24,6 +24,10 @@ import Testing
         trained.training?.mismatchMean = 0.002
         trained.training?.mismatchMax = 0.5
         trained.training?.rewardMean = 0.25
+        trained.training?.teacherChoice = 0.75
+        trained.training?.teacherEntropy = 1.5
+        trained.training?.parts = DivergenceParts(
+            positions: [0.5, nil, 0.25, nil, nil], teachers: ["a": 1, "b+\"": 2], tags: ["add": 0.125])
         trained.training?.passRate = nil
         trained.training?.stalenessMax = 3
         trained.training?.batchTokens = 77
@@ -45,6 +49,7 @@ import Testing
             let read = try reader.rest()
             #expect(read.map(\.jsonLine) == steps.map(\.jsonLine))
             #expect(read[0] == steps[0] && read[2] == steps[2])
+            #expect(read[1].training?.parts == steps[1].training?.parts && read[1].training?.parts != nil)
         }
     }
 

@@ -69,6 +69,25 @@ import Testing
         ] { #expect(written[key] as? Double == value, "\(key)") }
     }
 
+    /// Only what is told apart is written, and names that are the run's own as JSON has them.
+    @Test func partsAreWritten() throws {
+        let plain = metrics(1).jsonLine
+        for key in ["teacher_kl_", "teacher_choice", "teacher_entropy"] { #expect(!plain.contains(key)) }
+        var parted = metrics(1)
+        parted.training?.crossEntropy = 0.5
+        parted.training?.teacherChoice = 0.75
+        parted.training?.teacherEntropy = 1.5
+        parted.training?.parts = DivergenceParts(
+            positions: [0.5, 0.25, nil, nil, nil], teachers: ["b": 2, "a+\"b\"": 1], tags: ["add": 0.125])
+        let added: [String] = [
+            #""cross_entropy": 0.5"#, #""teacher_choice_fraction": 0.75"#, #""teacher_entropy": 1.5"#,
+            #""teacher_kl_from_0": 0.5"#, #""teacher_kl_from_16": 0.25"#,
+            #""teacher_kl_by_teacher": {"a+\"b\"": 1.0, "b": 2.0}"#, #""teacher_kl_by_tag": {"add": 0.125}"#,
+        ]
+        let expected: String = String(plain.dropLast()) + ", " + added.joined(separator: ", ") + "}"
+        #expect(parted.jsonLine == expected)
+    }
+
     @Test func resumingCutsLaterAndTornLines() throws {
         let folder = try TemporaryFolder()
         do {

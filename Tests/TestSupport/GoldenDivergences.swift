@@ -8,7 +8,10 @@ package enum GoldenDivergences {
     package struct Position: Decodable {
         package var student: [Double]
         package var teacher: [Double]
+        /// The teacher's most probable tokens, the student's, and both.
         package var top: [Int32]
+        package var studentTop: [Int32]
+        package var unionTop: [Int32]
         package var divergences: [Expected]
     }
 
@@ -18,8 +21,10 @@ package enum GoldenDivergences {
         package var parameter: Double
         /// That of the whole vocabulary.
         package var full: Result
-        /// That of the listed tokens and of the tail.
+        /// That of the listed tokens and of the tail, whoever lists them.
         package var classes: Result
+        package var studentClasses: Result
+        package var unionClasses: Result
 
         package var divergence: Divergence? {
             switch name {
@@ -42,6 +47,8 @@ package enum GoldenDivergences {
     package static func positions() throws -> [Position] {
         let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         let file = tests.appending(path: "Fixtures/golden/divergences.json")
-        return try JSONDecoder().decode([Position].self, from: Data(contentsOf: file))
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return try decoder.decode([Position].self, from: Data(contentsOf: file))
     }
 }

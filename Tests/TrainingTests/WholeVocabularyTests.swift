@@ -78,7 +78,7 @@ import Transformers
     ) -> Result {
         trainer.comparison = TeacherComparison(HeadDivergence(of: divergence), weight: 1 / Float(count))
         var divergences: [Int: [Double]] = [:]
-        _ = trainer.computeGradients(sequences, compared: { divergences[$0] = $1 }) { _, evaluation in
+        _ = trainer.computeGradients(sequences, compared: { divergences[$0] = $1.divergences }) { _, evaluation in
             [Float](repeating: own, count: evaluation.logprobs.count)
         }
         return Result(gradient: trainer.gradients.flat.floats(), divergences: divergences)
@@ -120,6 +120,39 @@ import Transformers
         let whole = Self.compute(divergence, sequences, trainer)
         #expect(mean > 0.001 && abs(whole.mean - mean) < 2e-6 * max(1, mean), "\(whole.mean) and \(mean)")
         #expect(whole.largest > 1e-3 && whole.distance(to: gradient) < 1e-5 * max(1, whole.largest))
+    }
+
+    /// What is found of the teacher beside the divergence: its entropy, and whether it would have chosen the same token.
+    @Test func theTeachersEntropyAndChoicesAreFound() throws {
+        let trainer = try Self.trainer()
+        let listed = try Self.grades("gemma2", .f32, Self.allButOne)
+        let sequences = try Self.sequences([String?](repeating: "gemma2", count: 3), try Self.grades())
+        trainer.comparison = TeacherComparison(HeadDivergence(of: .reverseKL), weight: 1)
+        var found: [Int: ResponseComparison] = [:]
+        _ = trainer.computeGradients(sequences, compared: { found[$0] = $1 }) { _, evaluation in
+            [Float](repeating: 0, count: evaluation.logprobs.count)
+        }
+        for (index, response) in Self.responses.enumerated() {
+            let top = try #require(listed[index].top), own = try #require(found[index])
+            #expect(own.divergences.count == response.count && own.teacherEntropies.count == response.count)
+            for (position, id) in response.enumerated() {
+                let entropy = top.classes(at: position).reduce(0) { $0 - exp($1) * $1 }
+                #expect(abs(Double(own.teacherEntropies[position]) - entropy) < 1e-4 * max(1, entropy))
+                #expect(own.teachersChoices[position] == top.isMostProbable(id, at: position))
+            }
+        }
+        // The teacher's own choices are found to be that.
+        let top = try #require(listed[0].top)
+        var greedy = sequences
+        greedy[0].tokens.responseIDs = Self.responses[0].indices.map { position in
+            let places = position * top.count..<(position + 1) * top.count
+            let best = places.max { top.logprobs[$0] < top.logprobs[$1] } ?? 0
+            return top.ids[best]
+        }
+        _ = trainer.computeGradients(greedy, compared: { found[$0] = $1 }) { _, evaluation in
+            [Float](repeating: 0, count: evaluation.logprobs.count)
+        }
+        #expect(found[0]?.teachersChoices == [true, true, true, true])
     }
 
     /// The slope of the divergence along the gradient is the gradient's norm, by differences of the divergence itself.

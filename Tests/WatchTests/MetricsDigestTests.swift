@@ -1,3 +1,4 @@
+import Distillation
 import Foundation
 import JSON
 import RunFiles
@@ -50,6 +51,38 @@ import Watch
         let facts = RunDigest.facts(of: fixture.run)
         #expect(facts.contains { $0.label == "divergence" && $0.text.hasPrefix("0.2500") })
         #expect(facts.contains { $0.label == "not listed" && $0.text == "student 0.2500, teacher 0.1250" })
+    }
+
+    /// Names that are the run's own get curves of their own, from the line on in which they first come; in bounded number.
+    @Test func partsOfTheDivergenceAreShown() throws {
+        let fixture = try RunFolderFixture()
+        let lines = (1...600).map { number in
+            var step = RunFolderFixture.step(number)
+            if number > 300 {
+                let tags = Dictionary(uniqueKeysWithValues: (0..<100).map { ("tag\($0)\"", Double($0)) })
+                step.training?.parts = DivergenceParts(
+                    positions: [0.5, 0.25, nil, nil, nil], teachers: ["a": Double(number), "</script>": 2], tags: tags)
+                step.training?.teacherChoice = 0.75
+                step.training?.teacherEntropy = 1.5
+            }
+            return step.jsonLine + "\n"
+        }
+        let broken = lines[599].replacing("\"teacher_kl_by_teacher\": {", with: "\"teacher_kl_by_teacher\": [{")
+            .replacing("}, \"teacher_kl_by_tag\"", with: "}], \"teacher_kl_by_tag\"")
+        try fixture.write(lines.dropLast().joined() + broken, to: fixture.run.metrics)
+        var bounds = RunDigest.Bounds()
+        bounds.points = 256
+        let document = try JSONValue.parse(fixture.digest(bounds).document)
+        let width = try #require(document["lines_per_point"]?.int)
+        func means(_ name: String) -> [Double?]? { document["series"]?[name]?["mean"]?.array?.map(\.double) }
+        let own = try #require(means("teacher_kl_by_teacher/a"))
+        #expect(width == 4 && own.count == 150 && own[74] == nil && own[75] == 302.5)
+        // The last line's are no numbers.
+        #expect(own[149] == 598 && means("teacher_kl_by_teacher/</script>")?[149] == 2)
+        #expect(means("teacher_kl_from_16")?[149] == 0.25 && means("teacher_kl_from_64") == nil)
+        #expect(means("teacher_choice_fraction")?[149] == 0.75 && means("teacher_entropy")?[149] == 1.5)
+        let names = document["series"]?.object?.members.map(\.key) ?? []
+        #expect(names.count { $0.hasPrefix("teacher_kl_by_") } == 32 && names.contains("teacher_kl_by_tag/tag0\""))
     }
 
     @Test func aLongRunIsShownInABoundedNumberOfPoints() throws {

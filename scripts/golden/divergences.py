@@ -83,10 +83,13 @@ def main():
     result = []
     for student, teacher in positions:
         ids = teacher.topk(TOP_K).indices.tolist()
-        result.append({"student": student.tolist(), "teacher": teacher.tolist(), "top": ids, "divergences": []})
+        own = student.topk(TOP_K).indices.tolist()
+        lists = {"classes": ids, "student_classes": own, "union_classes": sorted({*ids, *own})}
+        result.append({"student": student.tolist(), "teacher": teacher.tolist(), "top": ids})
+        result[-1] |= {"student_top": own, "union_top": lists["union_classes"], "divergences": []}
         for divergence, parameter in DIVERGENCES:
             entry = {"name": divergence.__name__, "parameter": parameter}
-            for key, listed in (("full", None), ("classes", ids)):
+            for key, listed in {"full": None, **lists}.items():
                 entry[key] = differentiated(divergence, parameter, student, teacher, listed)
             result[-1]["divergences"].append(entry)
     # One line a divergence.

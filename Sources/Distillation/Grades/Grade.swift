@@ -71,6 +71,13 @@ package struct TopTokens: Sendable, Equatable {
         logprobs[position * count..<(position + 1) * count].map(Double.init) + [Double(tails[position])]
     }
 
+    /// Whether the teacher finds no token more probable than this one; nil where its numbers are none.
+    package func isMostProbable(_ id: Int32, at position: Int) -> Bool? {
+        let places = position * count..<(position + 1) * count
+        guard let largest = logprobs[places].max(), largest.isFinite else { return nil }
+        return places.contains { ids[$0] == id && logprobs[$0] == largest }
+    }
+
     /// Why this is not a teacher's distribution over a vocabulary at so many positions; nil where it may be.
     ///
     /// - Parameter count: the tokens that were asked for.

@@ -122,7 +122,7 @@ private struct Load {
                     of: graded(sequences[index], index), current: evaluation.classes, tokenCount: count,
                     statistics: &statistics)
             },
-            compared: { _, divergences in method.note(divergences, statistics: &statistics) }
+            compared: { _, found in method.note(DistributionComparison(found), statistics: &statistics) }
         ) { _, evaluation in [Float](repeating: scale, count: evaluation.logprobs.count) }
     }
 

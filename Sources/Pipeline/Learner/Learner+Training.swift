@@ -34,34 +34,50 @@ extension Learner {
         }
         let batch = await judged(complete)
         if let flaw = course.flaw(in: batch) { return try await skip(flaw, batch) }
-        let learningRate = course.learningRate
+        let learningRate = course.learningRate, given = givenResponses(to: batch)
         bookTime()
         phase = .training
         let begun = now
         let result = try await during("training step \(course.version + 1)", isTraining: true) {
             try await backend.step(
-                batch, objective: options.objective, learningRate: learningRate, version: course.version)
+                batch, given: given, objective: options.objective, learningRate: learningRate, version: course.version)
         }
         bookTime()
         phase = .other
         course.trained(in: now - begun)
         if let flaw = course.flaw(of: result, batch: batch) { return try await skip(flaw, batch) }
         addCost(of: batch, isTrained: true)
+        if let given { course.addCost(of: given.examples) }
         exchange.completeStep()
         course.completeStep(tokens: options.plan.boundary(exchange.ledger.counts))
         if course.evaluatesNow { beginEvaluation() }
         try await publish()
-        let training =
+        var training =
             options.objective.imitates
             ? TrainingMetrics(supervised: result.statistics, gradNorm: result.gradNorm, learningRate: learningRate)
             : TrainingMetrics(
                 result.statistics, gradNorm: result.gradNorm, learningRate: learningRate,
                 isExact: backend.isReproducible && !exchange.hasInexactSampler)
+        if !options.objective.imitates {
+            training.parts = DivergenceParts(batch, of: exchange.prompts(of: batch), in: divergenceGroups)
+        }
         let warning = mismatches.warning(
             step: course.version, mean: training.mismatchMean, largest: training.mismatchMax)
         if let warning { logger.warning("\(warning)") }
         endLine(training: training, skipped: nil)
         recorder.record(samples: Array(batch.prefix(options.recordedSamples)), step: course.version)
+    }
+
+    /// The responses that were given with a batch's prompts, one for each time that a prompt was drawn.
+    private func givenResponses(to batch: [ScoredTrajectory]) -> GivenResponses? {
+        guard options.givenCoefficient > 0 else { return nil }
+        var examples: [SupervisedExample] = [], group: UInt64?
+        for (scored, prompt) in zip(batch, exchange.prompts(of: batch)) where scored.trajectory.id.group != group {
+            group = scored.trajectory.id.group
+            guard let ids = prompt.givenIDs else { continue }
+            examples.append(SupervisedExample(promptIDs: prompt.ids, responseIDs: ids))
+        }
+        return GivenResponses(examples, coefficient: options.givenCoefficient)
     }
 
     /// Gives the complete batch up; throws when the run is not to go on.

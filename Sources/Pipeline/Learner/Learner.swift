@@ -40,6 +40,7 @@ package actor Learner: RunLearner {
     private var isClosing = false
     private var narrator: WaitNarrator
     var mismatches = MismatchWatch()
+    let divergenceGroups: DivergenceGroups
 
     /// - Parameters:
     ///   - checkpoints: nil keeps none.
@@ -67,6 +68,7 @@ package actor Learner: RunLearner {
             version: resuming?.state.step ?? 0, counts: resuming?.state.tokens ?? TokenCounts())
         clock = StepClock(now: .zero, ledger: exchange.ledger)
         course = RunCourse(options.run, resuming: resuming?.state)
+        divergenceGroups = DivergenceGroups(of: options.plan.prompts)
         narrator = WaitNarrator(patience: options.patience, longStep: options.longStep)
         self.resuming = resuming?.checkpoint
     }

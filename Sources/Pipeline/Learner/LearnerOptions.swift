@@ -6,6 +6,8 @@ package struct LearnerOptions: Sendable {
     package var run: RunOptions
     package var exchange: ExchangeOptions
     package var objective: Objective
+    /// What the cross-entropy of the responses given with a step's prompts counts in its loss; 0: they are not looked at.
+    package var givenCoefficient = 0.0
     /// What judges responses whose prompts have verifiers; nil: none is judged.
     package var judge: ResponseJudge?
     /// What evaluates in this process; nil: workers answer the held-out prompts.

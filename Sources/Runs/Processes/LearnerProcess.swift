@@ -92,6 +92,7 @@ package enum LearnerProcess {
         exchange.equivalentTemplates = setup.data.templates.equivalent
         var options = LearnerOptions(
             run: setup.options, exchange: exchange, objective: configuration.objective.objective)
+        options.givenCoefficient = configuration.objective.crossEntropyCoefficient
         if setup.data.hasVerifiers { options.judge = ResponseJudge(setup.data.tokenizer, logger: logger) }
         if configuration.kind.evaluator == .learner { options.evaluator = try await setup.evaluator() }
         options.teacherPassRate = try await setup.teacherPassRate()

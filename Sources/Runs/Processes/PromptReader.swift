@@ -86,7 +86,8 @@ struct PromptReader: Sendable {
             return try self.prompt(
                 PromptSource(
                     chat: prompt.chat, teachers: prompt.teachers, contexts: prompt.contexts, check: prompt.check,
-                    response: isHeldout ? prompt.response : nil, question: prompt.messages.last?.content,
+                    response: takesResponses(isHeldout) ? prompt.response : nil,
+                    question: prompt.messages.last?.content,
                     tags: prompt.tags, name: "\(path): prompt \(index + 1)"), &fittings)
         }
         notes += try fittings.notes(of: path)
@@ -109,12 +110,18 @@ struct PromptReader: Sendable {
             var source = PromptSource(
                 problem, teachers: teachers, contextFields: configuration.contextFields,
                 named: "\(name): problem \(index + 1)")
-            source.response = isHeldout ? problem.response : nil
+            source.response = takesResponses(isHeldout) ? problem.response : nil
             return try prompt(source, &fittings)
         }
         notes += try fittings.notes(of: name)
         return prompts
     }
+
+    /// Whether the responses that are given with such prompts are looked at, but for those of a supervised run.
+    private func takesResponses(_ isHeldout: Bool) -> Bool { isHeldout ? !imitatesGiven : imitatesGiven }
+
+    /// Whether given responses are imitated beside what is sampled.
+    private var imitatesGiven: Bool { configuration.objective.crossEntropyCoefficient > 0 }
 
     /// - Returns: nil for a prompt that does not fit and is left out.
     private mutating func prompt(_ source: PromptSource, _ fittings: inout PromptFittings) throws -> Prompt? {
@@ -123,7 +130,9 @@ struct PromptReader: Sendable {
         let ids = try encode(text)
         guard !ids.isEmpty else { throw UsageError("\(name) has no tokens; give it some text") }
         let kind = configuration.kind, samples = kind.sampler == .teachers
-        let given = kind.evaluator == .learner ? try source.response.map { try responseIDs($0, named: name) } : nil
+        let given =
+            kind.evaluator == .learner || imitatesGiven
+            ? try source.response.map { try responseIDs($0, named: name) } : nil
         try checkTogether(source)
         let shown = try source.teachers.map { (label: $0, own: try teacherView(source, of: $0)) }
         // Whoever grades or samples must read it, too.
@@ -132,8 +141,9 @@ struct PromptReader: Sendable {
             return nil
         }
         var prompt = Prompt(
-            ids: ids, teacher: nil, text: text, check: source.check, responseIDs: given, room: context - ids.count,
-            question: source.question, tags: source.tags)
+            ids: ids, teacher: nil, text: text, check: source.check, responseIDs: imitatesGiven ? nil : given,
+            room: context - ids.count, question: source.question, tags: source.tags)
+        if imitatesGiven { prompt.givenIDs = given }
         var teachers: [PromptTeacher] = []
         for ((label, own), share) in zip(shown, configuration.shares(of: source.teachers)) {
             var teacher = PromptTeacher(label: label, share: share, view: own?.view)

@@ -36,7 +36,10 @@ extension RunSetup {
         // What is done for the first time takes longer.
         _ = try await seconds(one)
         let short = try await seconds(one), long = try await seconds(many)
-        let whole = operations(load.sequences) * Double(load.samples)
+        let given = load.sequences.reduce(0.0) { sum, sequence in
+            sum + (sequence.prompt.givenIDs.map { cost(sequence.prompt.ids.count, $0.count) } ?? 0)
+        }
+        let whole = operations(load.sequences) * Double(load.samples) + given
         let difference = operations(many) - operations(one)
         guard difference > 0, long > short else { return long * whole / operations(many) }
         return max(0, short + (whole - operations(one)) * (long - short) / difference)

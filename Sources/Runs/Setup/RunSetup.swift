@@ -46,7 +46,7 @@ struct RunSetup {
         if let studentPath { configuration.student.model = studentPath }
         models = try await DescribedModels(configuration, engines: engines, logger: logger)
         data = try PreparedData(configuration, models)
-        let listed = configuration.objective.gradedTokens, tokens = models.student.vocabularySize
+        let listed = configuration.objective.listedTokens, tokens = models.student.vocabularySize
         guard listed < tokens else {
             throw UsageError(
                 "objective.top_k: \(listed) tokens are the whole vocabulary of \(tokens) and leave nothing beside them; "
@@ -56,6 +56,11 @@ struct RunSetup {
         for note in data.notes { logger.notice("\(note)") }
         var plan = Self.plan(configuration, data)
         try Self.checkTeachers(configuration, plan)
+        if configuration.objective.crossEntropyCoefficient > 0, plan.prompts.allSatisfy({ $0.givenIDs == nil }) {
+            throw UsageError(
+                "objective.cross_entropy_coefficient: no prompt of this run has a response to imitate; give prompts a "
+                    + "'response', or leave it out")
+        }
         if configuration.objective.sharesHeads { try Self.checkHeads(configuration, models) }
         store = CheckpointStore(folder: folder.checkpoints)
         try store.prepare()

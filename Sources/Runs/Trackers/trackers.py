@@ -35,12 +35,21 @@ def group(name):
 
 
 def numbers(line):
-    """What of a line of metrics.jsonl is a number, by its name here."""
-    return {
-        f"{group(name)}/{name}": value
-        for name, value in line.items()
-        if name != "step" and isinstance(value, (int, float)) and not isinstance(value, bool)
-    }
+    """What of a line of metrics.jsonl is a number, by its name here; of an object each of its numbers."""
+    found = {}
+    for name, value in line.items():
+        members = {name: value}
+        if isinstance(value, dict):
+            members = {f"{name}/{safe(member)}": number for member, number in value.items()}
+        for member, number in members.items():
+            if name != "step" and isinstance(number, (int, float)) and not isinstance(number, bool):
+                found[f"{group(name)}/{member}"] = number
+    return found
+
+
+def safe(name):
+    """A name that is the run's own, with what not every client takes in a name as an underscore."""
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-. ") else "_" for letter in name)
 
 
 class Identity:

@@ -38,9 +38,13 @@ package final class TensorBoardWriter: Sendable {
     package func append(_ metrics: StepMetrics) throws(TelemetryError) {
         // One list of names: that of metrics.jsonl.
         guard let line = try? JSONValue.parse(Array(metrics.jsonLine.utf8)).object else { return }
-        let values = line.members.compactMap { member -> (tag: String, value: Double)? in
-            guard member.key != "step", let number = member.value.double, number.isFinite else { return nil }
-            return ("\(Self.group(member.key))/\(member.key)", number)
+        let values = line.members.flatMap { member -> [(tag: String, value: Double)] in
+            let name = "\(Self.group(member.key))/\(member.key)"
+            let own = member.value.object?.members.map { ("\(name)/\(Self.safe($0.key))", $0.value) }
+            return (own ?? [(name, member.value)]).compactMap { tag, value in
+                guard member.key != "step", let number = value.double, number.isFinite else { return nil }
+                return (tag, number)
+            }
         }
         try file.append([.scalars(time(), step: metrics.step, values)])
     }
@@ -65,6 +69,17 @@ package final class TensorBoardWriter: Sendable {
             events.append(.text(now, step: step, tag: "\(kind)/response_\(index)", Self.markdown(record)))
         }
         try file.append(events)
+    }
+
+    /// A name that is the run's own, with what not every program takes in a name as an underscore.
+    private static func safe(_ name: String) -> String {
+        String(
+            name.unicodeScalars.map { letter -> Character in
+                letter.isASCII
+                    && (letter.properties.isAlphabetic || ("0"..."9").contains(letter)
+                        || "_-. ".unicodeScalars.contains(letter))
+                    ? Character(letter) : "_"
+            })
     }
 
     /// Which of TensorBoard's sections a number is shown in.

@@ -14,8 +14,14 @@ enum MetricsColumns {
         "sampling_tokens_per_second", "scoring_tokens_per_second", "training_tokens_per_second", "wait_rollouts_s",
         "wait_scores_s", "wait_evaluation_s", "train_s", "step_s", "mismatch_mean", "mismatch_max", "reward_mean",
         "pass_rate", "divergence", "tail_mass", "teacher_tail_mass", "clamp_fraction", "weight_bytes",
-        "weight_difference_bytes", "weight_density", "weight_difference_s",
+        "weight_difference_bytes", "weight_density", "weight_difference_s", "cross_entropy", "teacher_choice_fraction",
+        "teacher_entropy", "teacher_kl_from_0", "teacher_kl_from_16", "teacher_kl_from_64", "teacher_kl_from_256",
+        "teacher_kl_from_1024",
     ]
+    /// Members that are objects: a number for each of some names, which are the run's own.
+    static let named: [StaticString] = ["teacher_kl_by_teacher", "teacher_kl_by_tag"]
+    /// The most of such names that are shown of a run, and the most bytes of one.
+    static let mostNames = 32, longestName = 200
     /// What a held-out evaluation found.
     static let evaluation: [StaticString] = [
         "eval_teacher_kl", "eval_pass_at_1", "eval_teacher_pass_at_1", "eval_cross_entropy", "eval_reward_mean",
@@ -42,10 +48,14 @@ struct MetricsLine {
     private(set) var integers: UInt64 = 0
     /// Why the step was given up; nil: it was not.
     private(set) var skipped: String?
+    /// Numbers by names that are the run's own, each behind that of its member and a slash.
+    private(set) var named: [(name: String, value: Double)] = []
     private(set) var hasTraining = false
     private(set) var hasEvaluation = false
     /// The places of the members of the line before, in their order: the next line mostly has the same.
     private var order: [Int] = []
+    /// Names by their bytes in the file, so that each is read once.
+    private var names: [[UInt8]: String] = [:]
 
     private static let batchTokens = MetricsColumns.place("batch_tokens")
     private static let responses = MetricsColumns.place("eval_responses")
@@ -56,6 +66,7 @@ struct MetricsLine {
         for index in values.indices { values[index] = .nan }
         integers = 0
         skipped = nil
+        named.removeAll(keepingCapacity: true)
         var scanner = ObjectScanner(bytes)
         let all = MetricsColumns.all
         var member = 0
@@ -69,6 +80,8 @@ struct MetricsLine {
                 guard let found else {
                     if key.isEqual("skipped") {
                         readSkipped(&scanner, in: bytes)
+                    } else if let member = MetricsColumns.named.first(where: { key.isEqual($0) }) {
+                        readNamed(scanner.raw(), of: member)
                     } else {
                         scanner.skip()
                     }
@@ -96,6 +109,22 @@ struct MetricsLine {
             guard value >= 0, value <= 9_007_199_254_740_992, value == value.rounded(.down) else { return false }
         }
         return true
+    }
+
+    /// Reads what should be an object of numbers; what is not is left out.
+    private mutating func readNamed(_ bytes: UnsafeRawBufferPointer, of member: StaticString) {
+        var scanner = ObjectScanner(bytes)
+        while named.count < MetricsColumns.mostNames, let key = scanner.key() {
+            guard key.count <= MetricsColumns.longestName else {
+                scanner.skip()
+                continue
+            }
+            let raw = Array(key)
+            guard let number = scanner.number() else { continue }
+            guard let name = names[raw] ?? RunText.unescaped(key) else { continue }
+            if names.count < 2 * MetricsColumns.mostNames { names[raw] = name }
+            named.append(("\(member)/\(name)", number.value))
+        }
     }
 
     private mutating func readSkipped(_ scanner: inout ObjectScanner, in bytes: UnsafeRawBufferPointer) {

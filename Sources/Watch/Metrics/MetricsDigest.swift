@@ -31,6 +31,9 @@ package struct MetricsDigest: Sendable {
     }
 
     private(set) var series: MetricsSeries
+    /// Numbers by names that are the run's own, in the points of `series`, and these names; nil: the run has none.
+    private(set) var named: MetricsSeries?
+    private(set) var names: [String] = []
     private(set) var evaluations: Thinned<Evaluation>
     private(set) var badSteps = Thinned<BadStep>(limit: 100)
     private var lastLedger: SIMD4<Double>?
@@ -139,11 +142,28 @@ package struct MetricsDigest: Sendable {
             // Rates of nothing are no rates.
             var measured = values[places]
             for place in MetricsColumns.rates where values[place] == 0 { measured[place] = .nan }
+            addNamed(line.named, end: end)
             series.add(measured, end: end)
         }
         if line.hasEvaluation {
             evaluations.add(Evaluation(end: end, values: Array(values[MetricsColumns.firstEvaluation...])))
         }
+    }
+
+    /// Takes the numbers of a line of training by names that are the run's own, before ``series`` takes the others.
+    private mutating func addNamed(_ found: [(name: String, value: Double)], end: SIMD4<Double>) {
+        for (name, _) in found where names.count < MetricsColumns.mostNames && !names.contains(name) {
+            names.append(name)
+        }
+        guard !names.isEmpty else { return }
+        var values = [Double](repeating: .nan, count: MetricsColumns.mostNames)
+        for (name, value) in found {
+            if let place = names.firstIndex(of: name) { values[place] = value }
+        }
+        var named = self.named ?? MetricsSeries(beside: series, width: MetricsColumns.mostNames)
+        self.named = nil
+        named.add(values[...], end: end)
+        self.named = named
     }
 
     /// The first and the last number with this name; nil where no line has one.

@@ -9,15 +9,32 @@ struct MetricsSeries: Sendable {
     private(set) var lines: [Int] = []
     /// Where the steps of each point end: step, seconds, tokens that were trained on, operations.
     private(set) var ends: [SIMD4<Double>] = []
-    /// Point for point, a value for each of ``MetricsColumns/series``.
+    /// Point for point, a value for each name.
     private var sums: [Double] = []
     private var counts: [Int] = []
     private var lows: [Double] = []
     private var highs: [Double] = []
 
-    private static let width = MetricsColumns.series.count
+    /// Names, each a value a line.
+    let width: Int
 
-    init(limit: Int) { self.limit = max(2, limit / 2 * 2) }
+    /// - Parameter width: by default one for each of ``MetricsColumns/series``.
+    init(limit: Int, width: Int = MetricsColumns.series.count) {
+        self.limit = max(2, limit / 2 * 2)
+        self.width = width
+    }
+
+    /// A series of other names with the lines and points of another, in which nothing has been measured so far.
+    init(beside other: MetricsSeries, width: Int) {
+        self.init(limit: other.limit, width: width)
+        linesPerPoint = other.linesPerPoint
+        lines = other.lines
+        ends = other.ends
+        let count = lines.count * width
+        sums = [Double](repeating: 0, count: count)
+        counts = [Int](repeating: 0, count: count)
+        (lows, highs) = (sums, sums)
+    }
 
     /// Takes the next line. Values that are no numbers do not count.
     mutating func add(_ values: ArraySlice<Double>, end: SIMD4<Double>) {
@@ -25,7 +42,7 @@ struct MetricsSeries: Sendable {
         let point = lines.count - 1
         lines[point] += 1
         ends[point] = end
-        for (place, value) in zip(point * Self.width..<(point + 1) * Self.width, values) where value.isFinite {
+        for (place, value) in zip(point * width..<(point + 1) * width, values) where value.isFinite {
             sums[place] += value
             lows[place] = counts[place] == 0 ? value : min(lows[place], value)
             highs[place] = counts[place] == 0 ? value : max(highs[place], value)
@@ -37,21 +54,21 @@ struct MetricsSeries: Sendable {
         if lines.count == limit { halve() }
         lines.append(0)
         ends.append(.zero)
-        sums += [Double](repeating: 0, count: Self.width)
-        counts += [Int](repeating: 0, count: Self.width)
-        lows += [Double](repeating: 0, count: Self.width)
-        highs += [Double](repeating: 0, count: Self.width)
+        sums += [Double](repeating: 0, count: width)
+        counts += [Int](repeating: 0, count: width)
+        lows += [Double](repeating: 0, count: width)
+        highs += [Double](repeating: 0, count: width)
     }
 
     /// Makes one point of every two.
     private mutating func halve() {
-        var half = MetricsSeries(limit: limit)
+        var half = MetricsSeries(limit: limit, width: width)
         half.linesPerPoint = linesPerPoint * 2
         for point in stride(from: 0, to: lines.count, by: 2) {
             half.lines.append(lines[point] + lines[point + 1])
             half.ends.append(ends[point + 1])
-            for index in 0..<Self.width {
-                let a = point * Self.width + index, b = a + Self.width
+            for index in 0..<width {
+                let a = point * width + index, b = a + width
                 half.sums.append(sums[a] + sums[b])
                 half.counts.append(counts[a] + counts[b])
                 half.lows.append(counts[a] == 0 ? lows[b] : counts[b] == 0 ? lows[a] : min(lows[a], lows[b]))
@@ -67,7 +84,7 @@ struct MetricsSeries: Sendable {
     func values(of index: Int, from: Int = 0) -> (means: [Double], lows: [Double]?, highs: [Double]?)? {
         var means: [Double] = [], low: [Double] = [], high: [Double] = []
         for point in from..<max(from, lines.count) {
-            let place = point * Self.width + index
+            let place = point * width + index
             let count = counts[place]
             means.append(count == 0 ? .nan : sums[place] / Double(count))
             low.append(count == 0 ? .nan : lows[place])

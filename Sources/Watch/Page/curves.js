@@ -3,11 +3,15 @@
 /** Charts in the order of the page: title, unit, and names of `metrics.jsonl` with what they are called. */
 const CHARTS = [
   { title: 'Divergence from the teacher', unit: 'nats a token', curves: [['teacher_kl', 'training'], ['eval_teacher_kl', 'held out'], ['divergence', 'whole distributions']] },
+  { title: 'Divergence by place in the response', unit: 'nats a token', curves: [['teacher_kl_from_0', 'from token 0'], ['teacher_kl_from_16', 'from 16'], ['teacher_kl_from_64', 'from 64'], ['teacher_kl_from_256', 'from 256'], ['teacher_kl_from_1024', 'from 1024']] },
+  { title: 'Divergence by teacher', unit: 'nats a token', curves: [], named: 'teacher_kl_by_teacher/' },
+  { title: 'Divergence by tag', unit: 'nats a token', curves: [], named: 'teacher_kl_by_tag/' },
   { title: 'Held-out problems right', unit: 'share', share: true, curves: [['eval_pass_at_1', 'student'], ['eval_teacher_pass_at_1', 'teacher'], ['pass_rate', 'in training']] },
   { title: 'Reward', unit: 'mean', curves: [['reward_mean', 'training'], ['eval_reward_mean', 'held out']] },
   { title: 'Loss', unit: '', curves: [['loss', 'training']] },
-  { title: 'Held-out cross-entropy', unit: 'nats a token', curves: [['eval_cross_entropy', 'given responses']] },
-  { title: 'Entropy', unit: 'nats a token', curves: [['entropy', 'student']] },
+  { title: 'Cross-entropy of given responses', unit: 'nats a token', curves: [['cross_entropy', 'training'], ['eval_cross_entropy', 'held out']] },
+  { title: 'Entropy', unit: 'nats a token', curves: [['entropy', 'student'], ['teacher_entropy', 'teacher']] },
+  { title: 'Tokens that the teacher would choose', unit: 'share', share: true, curves: [['teacher_choice_fraction', 'training']] },
   { title: 'Importance ratio', unit: '', curves: [['ratio_mean', 'mean'], ['ratio_max', 'largest']] },
   { title: 'Clipped tokens', unit: 'share', curves: [['clip_fraction', 'training'], ['clamp_fraction', 'log-ratios']] },
   { title: 'Tokens not listed', unit: 'probability', curves: [['tail_mass', 'student'], ['teacher_tail_mass', 'teacher']] },
@@ -23,6 +27,13 @@ const CHARTS = [
 
 const AXES = { step: 'steps', seconds: 'time', tokens: 'trained tokens', flops: 'operations' };
 const view = { x: 'step', log: false, smooth: 0 };
+
+/** The curves of a chart: those that it always has, or those that these runs have of names of their own. */
+function curvesIn(chart, runs) {
+  if (!chart.named) return chart.curves;
+  const names = new Set(runs.flatMap((run) => Object.keys(run.series || {}).filter((name) => name.startsWith(chart.named))));
+  return [...names].sort().map((name) => [name, name.slice(chart.named.length)]);
+}
 
 /** The points of a name in a run: [x, value, low, high], by x; empty where the run does not have it. */
 function points(run, name, x) {

@@ -116,9 +116,9 @@ function showOverview(place, run, redraw) {
     return () => !run.headNames;
   }
   const top = node('div'), grid = node('div', { class: 'charts' }), below = node('div'), facts = node('div');
-  const curvesOf = (chart) => chart.curves.map(([name, title], index) => ({ name: title, colour: seriesColour(index), ...points(run, name, view.x) }));
+  const curvesOf = (chart) => curvesIn(chart, [run]).map(([name, title], index) => ({ name: title, colour: seriesColour(index), ...points(run, name, view.x) }));
   const fill = () => {
-    const missing = CHARTS.filter((chart) => curvesOf(chart).every((curve) => curve.points.length === 0));
+    const missing = CHARTS.filter((chart) => !chart.named && curvesOf(chart).every((curve) => curve.points.length === 0));
     refill(top, [tiles(run), node('div', { class: 'halves' }, ledger(run), times(run))]);
     refill(below, [events(run), absent(run, missing)]);
     refill(facts, [table(['', ''], list(run.facts))]);
@@ -151,7 +151,7 @@ function showCompare(place, runs, redraw) {
   place.append(node('h2', null, 'At the end'), ends, node('h2', null, 'Configurations'), settings, node('h2', null, 'Curves'),
     chartControls(runs, redraw), grid);
   fill();
-  const refresh = drawCharts(grid, CHARTS.flatMap((chart) => chart.curves.map(([name, title]) => ({
+  const refresh = drawCharts(grid, CHARTS.flatMap((chart) => curvesIn(chart, runs).map(([name, title]) => ({
     chart: { ...chart, title: `${chart.title}: ${title}` }, marks: () => [],
     curves: () => runs.map((run, index) => ({ name: names[index], colour: seriesColour(index), ...points(run, name, view.x) })),
   }))));

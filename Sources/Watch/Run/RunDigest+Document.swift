@@ -51,13 +51,17 @@ extension RunDigest {
     func curveFields(from: Int) -> [(name: String, json: String)] {
         let series = metrics.series
         var curves: [(name: String, json: String)] = []
-        for (index, name) in MetricsColumns.series.enumerated() {
-            guard let (means, lows, highs) = series.values(of: index, from: from) else { continue }
+        let own = metrics.names.enumerated().map { (name: $1, values: metrics.named?.values(of: $0, from: from)) }
+        let columns = MetricsColumns.series.enumerated().map {
+            (name: "\($1)", values: series.values(of: $0, from: from))
+        }
+        for (name, values) in columns + own {
+            guard let (means, lows, highs) = values else { continue }
             let isExact = lows == nil
             var curve = [("mean", Self.numbers(means, isExact: isExact))]
             if let lows { curve.append(("low", Self.numbers(lows, isExact: isExact))) }
             if let highs { curve.append(("high", Self.numbers(highs, isExact: isExact))) }
-            curves.append(("\(name)", JSONText.object(curve)))
+            curves.append((name, JSONText.object(curve)))
         }
         return [("ends", Self.ends(Array(series.ends.dropFirst(from)))), ("series", JSONText.object(curves))]
     }

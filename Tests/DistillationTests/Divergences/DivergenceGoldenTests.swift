@@ -15,16 +15,22 @@ import Testing
         #expect(positions.count == 4)
         for (index, position) in positions.enumerated() {
             let p = logSoftmax(position.student), q = logSoftmax(position.teacher)
-            let classes = try #require(TokenClasses(position.top, vocabularySize: p.count))
+            let lists = try [position.top, position.studentTop, position.unionTop].map {
+                try #require(TokenClasses($0, vocabularySize: p.count))
+            }
             #expect(Set(position.divergences.map(\.name)).count == 5)
             for expected in position.divergences {
                 let name = "\(expected.name) \(index)"
                 let divergence = try #require(expected.divergence, "\(name)")
                 expect(divergence.position(student: p, teacher: q), expected.full, name)
-                let found = divergence.position(student: classes.logprobs(p), teacher: classes.logprobs(q))
-                let gradient = classes.spread(found.gradient, student: p)
-                expect(
-                    PositionDivergence(value: found.value, gradient: gradient), expected.classes, "\(name) in classes")
+                let results = [expected.classes, expected.studentClasses, expected.unionClasses]
+                for (classes, wanted) in zip(lists, results) {
+                    let found = divergence.position(student: classes.logprobs(p), teacher: classes.logprobs(q))
+                    let gradient = classes.spread(found.gradient, student: p)
+                    expect(
+                        PositionDivergence(value: found.value, gradient: gradient), wanted,
+                        "\(name) in classes \(classes.ids)")
+                }
             }
         }
     }

@@ -36,7 +36,7 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
     func kill() { dead = true }
 
     func step(
-        _ batch: [ScoredTrajectory], objective: Objective, learningRate: Double, version: UInt64
+        _ batch: [ScoredTrajectory], given: GivenResponses?, objective: Objective, learningRate: Double, version: UInt64
     ) async throws -> StepResult {
         stepsBegun += 1
         try? await Task.sleep(for: duration)
@@ -45,6 +45,11 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
         let count = responseTokenCount(batch), baseline = objective.baseline(of: batch)
         var gradient = [Float](repeating: 0, count: UnigramModel.vocabulary)
         let rewards = objective.rewardAdvantages(of: batch)
+        for example in given?.examples ?? [] {
+            let logprobs = model.logprobs(), ids = example.responseIDs
+            let coefficients = given?.gradient(current: ids.map { logprobs[Int($0)] }, statistics: &statistics) ?? []
+            add(coefficients, of: ids, logprobs, to: &gradient)
+        }
         for (scored, reward) in zip(batch, rewards) {
             let ids = scored.trajectory.responseIDs
             let logprobs = model.logprobs(temperature: objective.temperature(of: scored.trajectory))
