@@ -40,11 +40,13 @@ import Testing
         // The number of messages is written.
         (
             "{% for m in messages %}[{{ m.role }}]{{ m.content }};{% endfor %}"
-                + "{% if add_generation_prompt %}{{ messages | length }}[assistant]{% endif %}", "writes an answer otherwise"
+                + "{% if add_generation_prompt %}{{ messages | length }}[assistant]{% endif %}",
+            "writes an answer otherwise"
         ),
         (
             "{% for m in messages %}{% if m.role != 'user' or loop.first %}"
-                + "[{{ m.role }}]{{ m.content }};{% endif %}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}",
+                + "[{{ m.role }}]{{ m.content }};{% endif %}{% endfor %}"
+                + "{% if add_generation_prompt %}[assistant]{% endif %}",
             "leaves out messages"
         ),
         ("{% if messages | length > 1 %}{{ raise_exception('one') }}{% endif %}{{ messages[0].content }}", "one"),
