@@ -3,7 +3,6 @@ import Engines
 import Environments
 import Pipeline
 import Testing
-import Tokens
 import Wire
 
 /// Episodes turn by turn: what is sampled next, and what comes of it.
