@@ -67,11 +67,12 @@ let package = Package(
             ["Distillation", "Transformers", "Models", "Compute", "Tokenizers", "Tokens", "Randomness", "Wording"]),
         module("Training", ["Transformers", "Models", "Compute", "Rules", "Tokens"]),
         module("Distillation", ["Tokens", "Patterns", "Randomness", "Wording"]),
+        module("Environments", ["Randomness", "Wording"]),
         module("ZeroMQ", ["CZeroMQ", "Wording"]),
         module(
             "Wire", ["Distillation", "Tokens", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
             exclude: ["Protos"]),
-        module("Telemetry", ["Distillation", "Randomness", "Locking", "Files", "JSON", "Wording", logging]),
+        module("Telemetry", ["Distillation", "Tokens", "Randomness", "Locking", "Files", "JSON", "Wording", logging]),
         module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Locking", "Wording"]),
         module("PageServer", ["Locking", "Wording"]),
@@ -121,17 +122,17 @@ let package = Package(
         module(
             "Pipeline",
             [
-                "Exchange", "Transport", "Engines", "WeightDifferences", "RunFiles", "Wire", "Distillation",
-                "Tokenizers", "Locking", "Tokens", "Wording", "Files", logging,
+                "Exchange", "Transport", "Engines", "Environments", "WeightDifferences", "RunFiles", "Wire",
+                "Distillation", "Tokenizers", "Locking", "Tokens", "Wording", "Files", logging,
             ]),
         module(
             "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
         .target(
             name: "Runs",
             dependencies: [
-                "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Exchange", "Transport",
-                "WeightDifferences", "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire", "Distillation",
-                "Tokenizers",
+                "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Environments", "Exchange",
+                "Transport", "WeightDifferences", "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire",
+                "Distillation", "Tokenizers",
                 "Templates", "Tokens",
                 "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging,
             ], resources: [.embedInCode("Trackers/trackers.py")], swiftSettings: swiftSettings),
@@ -165,9 +166,10 @@ let package = Package(
         tests(
             "Training",
             ["Transformers", "Models", "Compute", "Rules", "Tokens", "Generation", "Distillation", "TestSupport"]),
-        tests("Distillation", ["Randomness", "TestSupport"]),
+        tests("Distillation", ["Randomness", "Tokens", "TestSupport"]),
+        tests("Environments", ["Wording"]),
         tests("ZeroMQ", []),
-        tests("Wire", ["Distillation", "TestSupport"]),
+        tests("Wire", ["Distillation", "Tokens", "TestSupport"]),
         tests("WeightDifferences", ["Wire", "Files", "TestSupport"]),
         tests("Telemetry", ["Distillation", "JSON", "TestSupport", logging]),
         tests("Configuration", ["Distillation", "JSON", "Telemetry", "TestSupport"]),
@@ -188,7 +190,8 @@ let package = Package(
         tests(
             "Pipeline",
             [
-                "Runs", "NativeEngine", "Engines", "Exchange", "Transport", "RunFiles", "Telemetry", "Files", "Locking",
+                "Runs", "NativeEngine", "Engines", "Environments", "Exchange", "Transport", "RunFiles", "Telemetry",
+                "Files", "Locking",
                 "Configuration", "Wire", "Wording", "Distillation", "Randomness", "TestSupport", logging,
             ]),
         tests(

@@ -123,6 +123,7 @@ package enum ConfigurationSchema {
             .flag(
                 "data.shuffle", \.data.shuffle,
                 "each pass over the prompts has an order of its own, drawn from the seed"),
+        ] + environmentKeys + [
 
             .integer(
                 "sampling.max_tokens", \.sampling.maxTokens, 1...1_000_000,

@@ -62,6 +62,7 @@ package struct RunConfiguration: Sendable, Equatable {
         package var samplesPerPrompt = 4
         /// Whether each pass over the prompts has an order of its own, drawn from the seed.
         package var shuffle = true
+        package var environment = Environment()
         package init() {}
 
         package enum Overlong: String, Sendable, CaseIterable { case refuse, drop, truncate }

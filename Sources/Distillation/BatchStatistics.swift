@@ -111,7 +111,7 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     package mutating func add(_ scored: ScoredTrajectory, version: UInt64) {
         let trajectory = scored.trajectory
         trajectories += 1
-        tokens += trajectory.responseIDs.count
+        tokens += trajectory.sampledCount
         if trajectory.finishReason == .length { truncatedTrajectories += 1 }
         if trajectory.isGraded {
             let values = reverseKL(policy: trajectory.behaviourLogprobs, teacher: scored.teacherLogprobs)

@@ -56,12 +56,13 @@ package struct DistributionMatching: Sendable, Equatable, Codable {
         guard let top = scored.top else { return [] }
         let width = top.count + 1, positions = top.tails.indices
         precondition(current.count == positions.count * width, "one log-probability a class")
+        let sampled = scored.trajectory.tokens.ofPredicted(scored.trajectory.responseIDs)
         var teacher: [Float] = []
         teacher.reserveCapacity(current.count)
         for position in positions {
             teacher += top.logprobs[position * top.count..<(position + 1) * top.count]
             teacher.append(top.tails[position])
-            if let isChoice = top.isMostProbable(scored.trajectory.responseIDs[position], at: position) {
+            if let isChoice = top.isMostProbable(sampled[position], at: position) {
                 statistics.add(teachersChoices: CollectionOfOne(isChoice))
             }
         }

@@ -90,7 +90,7 @@ package enum Objective: Sendable, Equatable, Codable {
     }
 }
 
-/// N: the response tokens of a batch.
+/// N: the response tokens of a batch that were sampled.
 package func responseTokenCount(_ batch: [ScoredTrajectory]) -> Int {
-    batch.reduce(0) { $0 + $1.trajectory.responseIDs.count }
+    batch.reduce(0) { $0 + $1.trajectory.sampledCount }
 }

@@ -28,6 +28,8 @@ package struct Prompt: Sendable, Equatable {
     package var question: String?
     /// What a person sorts `samples.jsonl` by.
     package var tags: [String]
+    /// What an environment begins its episodes with, a JSON object; nil: there is none.
+    package var episode: String?
 
     package init(
         ids: [Int32], teacher: String?, sampler: String? = nil, text: String = "", check: AnswerCheck? = nil,

@@ -43,7 +43,8 @@ package enum FinishReason: String, Sendable, Codable, CaseIterable {
 
 /// One sampled response, as its rollout worker saw it.
 ///
-/// `behaviourLogprobs` and `policyVersions` have one entry a response token.
+/// `behaviourLogprobs` and `policyVersions` have one entry a sampled token, and so has all that is said of it later: what
+/// an environment said in between (``TokenSequence/given``) is read alone.
 package struct Trajectory: TokenSequenceHolder, Sendable, Equatable {
     package var id: RolloutID
     package var kind: RolloutKind
@@ -57,6 +58,8 @@ package struct Trajectory: TokenSequenceHolder, Sendable, Equatable {
     package var finishReason: FinishReason
     /// Sampling temperature; the policy is softmax(logits / temperature).
     package var temperature: Float
+    /// What an environment gave for the episode, 0 ... 1; nil: there was none, or it gave nothing.
+    package var reward: Double?
 
     package init(
         id: RolloutID, kind: RolloutKind, teacher: String?, promptIDs: [Int32], responseIDs: [Int32],
@@ -74,12 +77,18 @@ package struct Trajectory: TokenSequenceHolder, Sendable, Equatable {
 
     /// Whether a teacher grades it.
     package var isGraded: Bool { teacher != nil }
+    /// Tokens of the response that were sampled.
+    package var sampledCount: Int { tokens.predictedCount }
+    /// Turns of the episode; 1 without an environment.
+    package var turns: Int { tokens.given.count + 1 }
+    /// The response's last turn, which is all of it without an environment.
+    package var lastTurn: ArraySlice<Int32> { responseIDs[(tokens.given.last?.upperBound ?? 0)...] }
 }
 
 /// A trajectory with its teacher's grades and its verifier's verdict.
 package struct ScoredTrajectory: Sendable, Equatable {
     package var trajectory: Trajectory
-    /// Log-probability in nats of each response token under the teacher, one a response token; none where no teacher
+    /// Log-probability in nats of each sampled token under the teacher; none where no teacher
     /// grades.
     package var teacherLogprobs: [Float]
     /// The teacher's distribution at each response token; nil where it was not asked for.

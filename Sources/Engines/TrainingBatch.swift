@@ -3,7 +3,7 @@ import Tokens
 
 /// A batch as a trainer computes it: sequences, of which it finds s, and dL/ds of each, which it takes back.
 package struct TrainingBatch: Sendable {
-    /// A prompt, which carries no loss, and its response.
+    /// A prompt, which carries no loss, and its response, of whose predicted tokens alone it is asked.
     package struct Sequence: TokenSequenceHolder, Sendable, Equatable {
         package var tokens: TokenSequence
         /// The temperature at which s is taken, the one that was sampled at; 0 counts as 1.
@@ -129,6 +129,11 @@ extension EngineError {
     /// Why a trainer that asks about the response's tokens alone cannot take a batch.
     package static let noClasses = EngineError(
         "the engine that trains compares sampled tokens alone; set objective.divergence to sampled, or student.engine to "
+            + "native")
+
+    /// Why a trainer that takes the whole of a response for sampled cannot take a batch.
+    package static let noGivenTokens = EngineError(
+        "the engine that trains knows no tokens of an environment; leave out data.environment, or set student.engine to "
             + "native")
 
     /// Why weights that an update has spoilt end a run.

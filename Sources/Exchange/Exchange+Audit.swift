@@ -20,15 +20,15 @@ extension Exchange {
                     return "\(item.id) is lost: neither leased nor pending"
                 }
             case .unscored(let grading, let lease):
-                if item.kind == .train { inFlight += grading.trajectory.responseIDs.count }
+                if item.kind == .train { inFlight += grading.trajectory.sampledCount }
                 if let lease {
                     guard leases[lease]?.items == [item] else { return "\(item.id): its score lease is gone" }
                 } else if pendingScores[grading.teacher.label]?.contains(item) != true {
                     return "\(item.id) is lost: neither leased nor waiting for a scorer"
                 }
             case .ready(let scored):
-                if item.kind == .train { inFlight += scored.trajectory.responseIDs.count }
-                let grades = scored.trajectory.isGraded ? scored.trajectory.responseIDs.count : 0
+                if item.kind == .train { inFlight += scored.trajectory.sampledCount }
+                let grades = scored.trajectory.isGraded ? scored.trajectory.sampledCount : 0
                 guard scored.teacherLogprobs.count == grades else {
                     return "\(item.id) has \(scored.teacherLogprobs.count) grades"
                 }

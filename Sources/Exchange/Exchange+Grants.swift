@@ -18,11 +18,11 @@ extension Exchange {
             guard let group = table.groups[key] else { continue }
             let sampling = plan.sampling(of: key.kind, from: group.prompt)
             let promptIDs = group.prompt.sampler == nil ? group.prompt.ids : group.prompt.idsForTeacher
-            grants[peer, default: []].append(
-                RolloutGroup(
-                    leaseID: id, kind: key.kind, group: key.group, samples: items.map(\.id.sample),
-                    promptIDs: promptIDs, sampling: sampling, seed: group.seed,
-                    minimumVersion: group.minimumVersion))
+            var granted = RolloutGroup(
+                leaseID: id, kind: key.kind, group: key.group, samples: items.map(\.id.sample),
+                promptIDs: promptIDs, sampling: sampling, seed: group.seed, minimumVersion: group.minimumVersion)
+            granted.episode = group.prompt.episode
+            grants[peer, default: []].append(granted)
         }
         return grants.inOrderOfNames.map { .send(.rolloutGrant(RolloutGrant(groups: $0.value)), to: $0.peer) }
     }
@@ -52,7 +52,7 @@ extension Exchange {
             let trajectory = grading.trajectory, teacher = grading.teacher.label
             if let reason = gradableTokens[teacher]?.reasonUngradable(trajectory.responseIDs, teacher: teacher) {
                 // A grade of another token would be a wrong one: it has none, and the step is judged.
-                let grade = Grade.missing(trajectory.responseIDs.count)
+                let grade = Grade.missing(trajectory.sampledCount)
                 table.accept(grade, item)
                 actions += [
                     .suspect(ScoredTrajectory(trajectory: trajectory, teacherLogprobs: grade.logprobs), reason: reason),

@@ -42,6 +42,7 @@ extension Exchange {
                     "\(hello.name) does not know sampling.stop and sampling.min_tokens, which this run has; use the "
                     + "same opd on both sides")
         }
+        if hello.role == .rollout, let reject = refusalOfEnvironment(hello) { return reject }
         if hello.role == .scorer, hello.mostTopTokens < plan.topTokens {
             let most = hello.mostTopTokens == 0 ? "tells of no" : "tells of at most \(hello.mostTopTokens)"
             return Reject(
@@ -67,6 +68,17 @@ extension Exchange {
             code: .unknownTeacher,
             message: "no prompt of this run asks for teacher '\(unknown)'; teachers: "
                 + known.sorted().joined(separator: ", "))
+    }
+
+    /// Why a worker cannot sample what this run calls a rollout: its episodes are in another environment, or in none.
+    private func refusalOfEnvironment(_ hello: Hello) -> Reject? {
+        guard hello.environment != plan.environment else { return nil }
+        let theirs = hello.environment.map { "plays episodes in \($0)" } ?? "knows no environment"
+        let ours = plan.environment.map { "this run's are in \($0)" } ?? "this run has none"
+        return Reject(
+            code: .invalidRequest,
+            message: "\(hello.name) \(theirs), and \(ours); use the same opd on both sides, and give both the same "
+                + "data.environment")
     }
 
     /// Why a member's teacher cannot do what the run asks of it; nil: it can, or it is not known whether it can.

@@ -28,7 +28,7 @@ extension Exchange {
             // In this order: a lease that ends frees what its group still misses.
             table.accept(trajectory, item)
             removeFromLease(result, &delivery, now)
-            ledger.accept(tokens: trajectory.responseIDs.count, kind: trajectory.kind)
+            ledger.accept(tokens: trajectory.sampledCount, kind: trajectory.kind)
         }
         return finish(delivery, of: results.lazy.map { WorkItem(id: $0.id, kind: $0.kind) })
     }
@@ -66,11 +66,12 @@ extension Exchange {
             guard shouldAccept(result, reasonWithoutNumbers: reasonWithoutNumbers(scored), &delivery) else { continue }
             removeFromLease(result, &delivery, now)
             // Grades that are not one a token are none, and what nobody asked for is nothing.
-            var grade = isComplete ? score.grade : .missing(count)
+            // A scorer grades all of a response: what it says of an environment's tokens is of no use.
+            var grade = isComplete ? score.grade.ofSampled(trajectory.tokens) : .missing(trajectory.sampledCount)
             if request.topCount == 0 { grade.top = nil }
             if request != .hidden { grade.hidden = nil }
             table.accept(grade, item)
-            ledger.grade(tokens: count)
+            ledger.grade(tokens: trajectory.sampledCount)
         }
         return finish(delivery, of: scores.lazy.map { WorkItem(id: $0.id, kind: $0.kind) })
     }
@@ -143,13 +144,25 @@ extension Exchange {
             let id = trajectory.responseIDs.first { $0 < 0 || $0 >= options.vocabularySize } ?? -1
             return "it holds token id \(id), outside the vocabulary of \(options.vocabularySize)"
         }
-        if trajectory.behaviourLogprobs.count != count || trajectory.policyVersions.count != count {
+        if let reason = reasonWithoutEnvironment(trajectory) ?? trajectory.tokens.flawOfGiven { return reason }
+        let sampled = trajectory.sampledCount
+        if trajectory.behaviourLogprobs.count != sampled || trajectory.policyVersions.count != sampled {
             return "its arrays differ in length"
         }
         for run in trajectory.policyVersions.runs where run.version < group.minimumVersion || run.version > version {
             return "it was sampled with weights \(run.version), not \(group.minimumVersion)...\(version)"
         }
         return nil
+    }
+
+    /// Why a trajectory says more than one without an environment can; nil where it does not, or the run has one.
+    private func reasonWithoutEnvironment(_ trajectory: Trajectory) -> String? {
+        if let reward = trajectory.reward, !(0...1).contains(reward) {
+            return "its reward is \(reward), outside 0 ... 1"
+        }
+        guard plan.environment == nil else { return nil }
+        if !trajectory.tokens.given.isEmpty { return "it has tokens of an environment, and this run has none" }
+        return trajectory.reward == nil ? nil : "it has the reward of an environment, and this run has none"
     }
 
     private func reasonWithoutNumbers(_ scored: ScoredTrajectory) -> String? {
@@ -244,6 +257,8 @@ extension Trajectory {
             responseIDs: result.responseIDs, behaviourLogprobs: result.behaviourLogprobs,
             policyVersions: result.policyVersions, finishReason: result.finishReason,
             temperature: sampling.temperature)
+        tokens.given = result.given
+        reward = result.reward
     }
 }
 

@@ -26,6 +26,8 @@ package struct RunPlan: Sendable {
     package var heads: [String: SharedHead] = [:]
     /// Steps after which teachers that are the student's own earlier self take its weights, by their names.
     package var refreshes: [String: UInt64] = [:]
+    /// Identity of the environment in which rollouts are episodes; nil: they are responses of one turn.
+    package var environment: String?
     /// Steps between evaluations; 0: none.
     package var evaluationEvery: UInt64 = 0
     package var sampling: SamplingSettings

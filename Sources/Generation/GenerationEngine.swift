@@ -264,7 +264,7 @@ package final class GenerationEngine {
     private func uniform(for sequence: RunningSequence) -> Double {
         Philox.uniform(
             seed: sequence.request.seed, stream: 0, sample: sequence.request.sample,
-            position: UInt32(sequence.ids.count))
+            position: UInt32(sequence.request.firstPosition + sequence.ids.count))
     }
 
     private func collectFinished() -> [CompletedSample] {

@@ -16,6 +16,8 @@ package struct SampleRequest: Sendable {
     package var seed: UInt64
     package var sample: UInt32
     package var parameters: SamplingSettings
+    /// The position from which its random numbers are counted.
+    package var firstPosition = 0
 
     package init(
         id: UInt64, promptIDs: [Int32], seed: UInt64, sample: UInt32, parameters: SamplingSettings

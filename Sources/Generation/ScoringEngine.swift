@@ -137,6 +137,9 @@ package final class ScoringEngine {
         guard !sequence.promptIDs.isEmpty else {
             throw GenerationError("sequence \(index) is empty; give at least one token id")
         }
+        guard sequence.given.isEmpty else {
+            throw GenerationError("sequence \(index) has tokens that are not predicted; grade all of its response")
+        }
         let isBad = { (id: Int32) in id < 0 || id >= vocabulary }
         if let bad = sequence.promptIDs.first(where: isBad) ?? sequence.responseIDs.first(where: isBad) {
             throw GenerationError("sequence \(index) holds token id \(bad), outside the vocabulary of \(vocabulary)")

@@ -77,9 +77,11 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
     package func submit(_ newTasks: [RolloutTask]) throws {
         let first = nextRequest + 1
         let requests = zip(first..., newTasks).map { id, task in
-            SampleRequest(
+            var request = SampleRequest(
                 id: id, promptIDs: task.promptIDs, seed: task.seed, sample: task.id.sample,
                 parameters: task.sampling)
+            request.firstPosition = task.firstPosition
+            return request
         }
         try engine.submit(requests)
         // What the engine refuses is nobody's task.

@@ -5,12 +5,16 @@
 package struct TokenSequence: Sendable, Hashable {
     /// What is given; it carries no loss.
     package var promptIDs: [Int32]
-    /// What is predicted, the stop token included where there is one.
+    /// What is predicted, the stop token included where there is one, and between it what `given` names.
     package var responseIDs: [Int32]
+    /// Where tokens stand in the response that nobody sampled, an environment's: ascending, apart, each between tokens
+    /// that are predicted. They are read and carry no loss.
+    package var given: [Range<Int>]
 
-    package init(promptIDs: [Int32], responseIDs: [Int32]) {
+    package init(promptIDs: [Int32], responseIDs: [Int32], given: [Range<Int>] = []) {
         self.promptIDs = promptIDs
         self.responseIDs = responseIDs
+        self.given = given
     }
 
     /// - Parameter promptCount: where the response starts, 0 ... ids.count.

@@ -31,6 +31,7 @@ package actor TorchTrainer: BatchTrainer {
 
     package func step(_ batch: TrainingBatch, learningRate: Double, version: UInt64) throws -> StepResult {
         guard !batch.hasClasses else { throw EngineError.noClasses }
+        guard batch.sequences.allSatisfy(\.tokens.given.isEmpty) else { throw EngineError.noGivenTokens }
         let sequences = batch.sequences
         let passes = TorchBatch(
             tokenCounts: sequences.map(\.tokens.count), tokenBudget: options.tokenBudget, ranks: processes

@@ -80,7 +80,7 @@ extension Trainer {
         logits kept: Tensor?, accumulate: Bool, listedPulls: ((_ classes: ListedClasses) -> [Float])?,
         compared: ((_ index: Int, _ found: ResponseComparison) -> Void)?
     ) {
-        let teachers = sequences.flatMap { repeatElement($0.teacher?.label, count: $0.responseIDs.count) }
+        let teachers = sequences.flatMap { repeatElement($0.teacher?.label, count: $0.tokens.predictedCount) }
         let states = sequences.flatMap { $0.teacher?.bytes ?? [] }
         var stateOffset = 0
         let blocks = Self.blocks(of: teachers, most: kept == nil ? max(mostLogitRows, 1) : .max)
@@ -138,7 +138,7 @@ extension Trainer {
         }
         var row = 0
         for (index, sequence) in zip(sequences.indices, sequences) {
-            let own = row..<row + sequence.responseIDs.count
+            let own = row..<row + sequence.tokens.predictedCount
             if sequence.teacher != nil { compared?(index, found.rows(own)) }
             row = own.upperBound
         }

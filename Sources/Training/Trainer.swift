@@ -220,10 +220,10 @@ package final class Trainer {
         var evaluations: [ResponseEvaluation] = []
         var row = 0
         for range in Packing.microBatches(
-            tokenCounts: sequences.map(\.responseIDs.count), tokenBudget: mostLogitRows)
+            tokenCounts: sequences.map(\.tokens.predictedCount), tokenBudget: mostLogitRows)
         {
             let members = sequences[sequences.startIndex + range.lowerBound..<sequences.startIndex + range.upperBound]
-            let rows = row..<row + members.reduce(0) { $0 + $1.responseIDs.count }
+            let rows = row..<row + members.reduce(0) { $0 + $1.tokens.predictedCount }
             evaluations += try runHead(
                 batch, rows, of: members, input: input.rows(rows), accumulate: accumulate || row > 0,
                 pulls: pulls, listedPulls: listedPulls, compared: compared,
@@ -244,7 +244,7 @@ package final class Trainer {
         coefficients: (_ index: Int, _ evaluation: ResponseEvaluation) throws -> [Float]
     ) rethrows -> [ResponseEvaluation] {
         let inverseTemperatures = sequences.flatMap { sequence in
-            repeatElement(sequence.inverseTemperature, count: sequence.responseIDs.count)
+            repeatElement(sequence.inverseTemperature, count: sequence.tokens.predictedCount)
         }
         let kept = rows.count <= mostLogitRows ? logits.tensor(rows: rows.count) : nil
         var (logprobs, logSumExp, entropies) = ([Float](), [Float](), [Float]())
@@ -258,7 +258,7 @@ package final class Trainer {
         var evaluations: [ResponseEvaluation] = []
         var coefficient: [Float] = [], classPulls: [Float] = []
         for (index, sequence) in zip(sequences.indices, sequences) {
-            let range = coefficient.count..<coefficient.count + sequence.responseIDs.count
+            let range = coefficient.count..<coefficient.count + sequence.tokens.predictedCount
             let classRange =
                 classPulls.count..<classPulls.count + (hasClasses ? sequence.classIDs.count + range.count : 0)
             let evaluation = ResponseEvaluation(

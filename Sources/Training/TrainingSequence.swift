@@ -2,7 +2,8 @@ import Models
 import Tokens
 import Transformers
 
-/// One prompt with its response, the tokens that carry loss.
+/// One prompt with its response, whose predicted tokens carry loss: of these alone there are classes, states and all
+/// else that there is one of for each token.
 package struct TrainingSequence: TokenSequenceHolder, Sendable {
     /// The prompt has at least one token.
     package var tokens: TokenSequence
@@ -20,7 +21,7 @@ package struct TrainingSequence: TokenSequenceHolder, Sendable {
     package init(
         _ tokens: TokenSequence, temperature: Float = 1, reading: SequenceReading = .text, classIDs: [Int32] = []
     ) {
-        let count = tokens.responseIDs.count
+        let count = tokens.predictedCount
         precondition(
             classIDs.isEmpty || count > 0 && classIDs.count % count == 0, "as many classes at every position")
         self.tokens = tokens
@@ -32,15 +33,15 @@ package struct TrainingSequence: TokenSequenceHolder, Sendable {
     /// Compares the response's whole distributions with a teacher's, whose last hidden states are given.
     package mutating func compare(with states: TeacherStates) {
         precondition(
-            states.bytes.count % max(responseIDs.count, 1) == 0 && classIDs.isEmpty,
+            states.bytes.count % max(tokens.predictedCount, 1) == 0 && classIDs.isEmpty,
             "a hidden state a response token, and no classes")
         teacher = states
     }
 
     /// The tokens that are classes, position by position.
     var classes: [ArraySlice<Int32>] {
-        let count = classIDs.count / max(responseIDs.count, 1)
-        return responseIDs.indices.map { classIDs[$0 * count..<($0 + 1) * count] }
+        let positions = tokens.predictedCount, count = classIDs.count / max(positions, 1)
+        return (0..<positions).map { classIDs[$0 * count..<($0 + 1) * count] }
     }
 
     package init(

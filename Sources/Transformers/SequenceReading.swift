@@ -17,8 +17,8 @@ package struct SequencePart: TokenSequenceHolder {
     /// Whether the embedding is that of long sequences.
     package var isLong: Bool
 
-    private init(_ promptIDs: [Int32], _ responseIDs: [Int32], isLong: Bool) {
-        tokens = TokenSequence(promptIDs: promptIDs, responseIDs: responseIDs)
+    private init(_ promptIDs: [Int32], _ responseIDs: [Int32], given: [Range<Int>], isLong: Bool) {
+        tokens = TokenSequence(promptIDs: promptIDs, responseIDs: responseIDs, given: given)
         self.isLong = isLong
     }
 
@@ -27,13 +27,24 @@ package struct SequencePart: TokenSequenceHolder {
     package static func parts(
         _ sequence: TokenSequence, longAbove: Int?, reading: SequenceReading
     ) -> [SequencePart] {
-        let prompt = sequence.promptIDs, response = sequence.responseIDs
-        guard let longAbove, sequence.count > longAbove else { return [SequencePart(prompt, response, isLong: false)] }
+        let prompt = sequence.promptIDs, response = sequence.responseIDs, given = sequence.given
+        let whole = SequencePart(prompt, response, given: given, isLong: false)
+        guard let longAbove, sequence.count > longAbove else { return [whole] }
         // The token at index i was drawn from a sequence of i tokens.
         let short = reading == .text ? 0 : min(max(longAbove + 1 - prompt.count, 0), response.count)
-        if short == response.count, !response.isEmpty { return [SequencePart(prompt, response, isLong: false)] }
-        let rest = SequencePart(prompt + response.prefix(short), Array(response.dropFirst(short)), isLong: true)
+        if short == response.count, !response.isEmpty { return [whole] }
+        let rest = SequencePart(
+            prompt + response.prefix(short), Array(response.dropFirst(short)),
+            given: part(of: given, short..<response.count), isLong: true)
         guard short > 0 else { return [rest] }
-        return [SequencePart(prompt, Array(response.prefix(short)), isLong: false), rest]
+        let first = SequencePart(
+            prompt, Array(response.prefix(short)), given: part(of: given, 0..<short), isLong: false)
+        return [first, rest]
+    }
+
+    /// What of some spans lies in a range, counted from its beginning.
+    private static func part(of spans: [Range<Int>], _ range: Range<Int>) -> [Range<Int>] {
+        spans.map { $0.clamped(to: range) }.filter { !$0.isEmpty }
+            .map { $0.lowerBound - range.lowerBound..<$0.upperBound - range.lowerBound }
     }
 }

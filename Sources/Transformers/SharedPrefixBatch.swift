@@ -34,7 +34,7 @@ package struct SharedPrefixBatch {
     }
 
     package private(set) var stages: [Stage]
-    /// Rows whose output the head reads, [R]: sequence by sequence, one a response token.
+    /// Rows whose output the head reads, [R]: sequence by sequence, one a response token that is predicted.
     package private(set) var headRows: [Int32] = []
     /// The token each of them predicts, [R].
     package private(set) var targets: [Int32] = []
@@ -103,10 +103,10 @@ package struct SharedPrefixBatch {
                 groups[promptOfSequence[index]].nodes.append(.init(segment.moved(by: responseOffset)))
                 groups[promptOfSequence[index]].nodes[0].descendants += 1
             }
-            for offset in sequence.responseIDs.indices {
+            for offset in sequence.tokens.predicted.joined() {
                 headRows.append(Int32(offset == 0 ? prompt.rows.upperBound - 1 : firstRow + offset - 1))
             }
-            targets += sequence.responseIDs
+            targets += sequence.tokens.ofPredicted(sequence.responseIDs)
         }
         if let segment = root.tokens.segments.first {
             groups = [AttentionGroup(root: segment, continuedBy: groups)]

@@ -101,7 +101,7 @@ import Testing
         ),
         (
             "data: 3",
-            "data: expected a section with prompts, heldout, fields, overlong, task, task_prompts, heldout_count, template, template_arguments, system_prompt, date, prompts_per_step, samples_per_prompt, shuffle"
+            "data: expected a section with prompts, heldout, fields, overlong, task, task_prompts, heldout_count, template, template_arguments, system_prompt, date, prompts_per_step, samples_per_prompt, shuffle, environment"
         ),
         (
             "pipeline: { lease_s: 1 }",

@@ -19,13 +19,18 @@ package struct ResponseJudge: Sendable {
         self.init(logger: logger) { tokenizer.decode($0, skipSpecialTokens: true) }
     }
 
-    /// The trajectories with the verdicts on them; without a verifier there is none. Blocks while it works.
+    /// The trajectories with the verdicts on them; without a verifier there is none. An episode is judged by its
+    /// environment where that gives a reward, else by its last turn. Blocks while it works.
     /// - Parameter prompts: of each trajectory.
     package func judged(_ trajectories: [ScoredTrajectory], prompts: [Prompt]) -> [ScoredTrajectory] {
         zip(trajectories, prompts).map { scored, prompt in
-            guard let check = prompt.check else { return scored }
             var scored = scored
-            let verdict = check.verdict(on: decode(scored.trajectory.responseIDs))
+            if let reward = scored.trajectory.reward {
+                scored.verdict = Verdict(reward: reward, passed: reward >= 1)
+                return scored
+            }
+            guard let check = prompt.check else { return scored }
+            let verdict = check.verdict(on: decode(Array(scored.trajectory.lastTurn)))
             scored.verdict = verdict
             if let flaw = verdict.flaw { complain(flaw) }
             return scored

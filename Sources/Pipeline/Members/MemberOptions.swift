@@ -16,6 +16,8 @@ package struct MemberOptions: Sendable {
     package var teacher: ModelDescription?
     /// Whether a rollout worker on another machine takes differences of weights, for which it keeps a version of them.
     package var takesDifferences = true
+    /// Identity of the environment in which a rollout worker plays episodes; nil: it samples responses of one turn.
+    package var environment: String?
 
     package init(
         name: String, incarnation: UInt64 = .random(in: 1 ... .max), patience: Duration = .seconds(60),

@@ -52,6 +52,7 @@ struct MemberWork<Work: LeasedWork>: Sendable {
             weightRevision: role == .rollout && teachers.isEmpty && options.takesDifferences
                 ? WeightsAnnounce.newestRevision : 0)
         hello.followsWeights = followsWeights
+        if role == .rollout { hello.environment = options.environment }
         session = MemberSession(hello: hello, window: window, patience: options.patience, now: .zero)
     }
 

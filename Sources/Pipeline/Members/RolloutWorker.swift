@@ -116,7 +116,7 @@ package actor RolloutWorker: WorkingMember {
             work.logger.warning("\(what), with weights of version \(trajectory.policyVersions.last ?? 0)")
         }
         work.active.remove(RolloutTask.item(of: trajectory))
-        work.rate.add(trajectory.responseIDs.count)
+        work.rate.add(trajectory.sampledCount)
     }
 
     var status: (state: String, version: UInt64) {

@@ -67,9 +67,12 @@ package enum MemberProcess {
         let factory = engines.factory(for: model)
         switch job {
         case .rollout(let teacher):
-            let backend = try await factory.sampler(model, configuration.samplerOptions)
+            let backend = try await sampler(model, configuration, factory)
+            let environment = try configuration.episodes()?.identity
             return { options, transport, logger in
-                RolloutWorker(
+                var options = options
+                options.environment = environment
+                return RolloutWorker(
                     options: options, teachers: teacher.map { [$0] } ?? [], transport: transport, backend: backend,
                     logger: logger)
             }
@@ -90,6 +93,23 @@ package enum MemberProcess {
                     options: options, teachers: [teacher], transport: transport, backend: backend, logger: logger)
             }
         }
+    }
+}
+
+extension MemberProcess {
+    /// What samples: episodes, where the run plays such.
+    private static func sampler(
+        _ model: ModelReference, _ configuration: RunConfiguration, _ factory: any EngineFactory
+    ) async throws -> any RolloutBackend {
+        let sampler = try await factory.sampler(model, configuration.samplerOptions)
+        guard let episodes = try configuration.episodes() else { return sampler }
+        guard let text = try await factory.describe(model).text else {
+            throw UsageError(
+                "data.environment: the tokenizer of \(model.path) must be on this machine; give its folder")
+        }
+        let template = try text.templates.configured(by: configuration.data)
+        return EpisodeBackend(
+            over: sampler, episodes, try EpisodeText(text, template, role: configuration.data.environment.role))
     }
 }
 

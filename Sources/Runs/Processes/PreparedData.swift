@@ -44,6 +44,6 @@ struct PreparedData {
         notes = reader.notes
     }
 
-    /// Whether any response is judged by a verifier.
-    var hasVerifiers: Bool { (prompts + heldout).contains { $0.check != nil } }
+    /// Whether any response is judged, by a verifier or by an environment.
+    var hasVerifiers: Bool { (prompts + heldout).contains { $0.check != nil || $0.episode != nil } }
 }

@@ -2,8 +2,10 @@ import Configuration
 import Distillation
 import Engines
 import JSON
+import Pipeline
 import Templates
 import Tokenizers
+import Wire
 import Wording
 
 /// Reads what a run asks and imitates, from files or from a generated task, rendered and tokenised for its student.
@@ -21,6 +23,8 @@ struct PromptReader: Sendable {
     let template: ChatTemplate
     let stopTokenIDs: [Int32]
     let task: ExerciseGenerator?
+    /// The episodes that are played; nil: prompts are answered in one turn.
+    private let episodes: EpisodeSettings?
 
     /// Held-out problems are the same for every run of a task, and for `opd eval` unless it is told otherwise.
     static let heldoutSeed: UInt64 = 1
@@ -37,6 +41,9 @@ struct PromptReader: Sendable {
         template = try text.templates.configured(by: configuration.data)
         stopTokenIDs = text.tokenizer.stopTokenIDs(endOfAnswer: template.endOfAnswer)
         task = try configuration.data.task.map(ExerciseGenerator.named)
+        episodes = try configuration.episodes()
+        // That the template can go on with an episode is found out here, before the run.
+        if episodes != nil { _ = try EpisodeText(text, template, role: configuration.data.environment.role) }
     }
 
     private var tokenizer: Tokenizer { text.tokenizer }
@@ -78,7 +85,9 @@ struct PromptReader: Sendable {
         var fittings = fittings
         let lines = try PromptFile.read(path, for: configuration, note: { notes.append($0) })
         let prompts = try lines.enumerated().compactMap { index, prompt in
-            if !isHeldout, configuration.kind.usesReward, prompt.check == nil {
+            if !isHeldout, configuration.kind.usesReward, prompt.check == nil,
+                episodes?.environment.givesReward != true
+            {
                 throw UsageError(
                     "\(path): prompt \(index + 1) has no 'verifier', which gives objective.kind "
                         + "'\(configuration.objective.kind.rawValue)' its reward")
@@ -144,6 +153,7 @@ struct PromptReader: Sendable {
             ids: ids, teacher: nil, text: text, check: source.check, responseIDs: imitatesGiven ? nil : given,
             room: context - ids.count, question: source.question, tags: source.tags)
         if imitatesGiven { prompt.givenIDs = given }
+        if episodes != nil { prompt.episode = try episode(of: source) }
         var teachers: [PromptTeacher] = []
         for ((label, own), share) in zip(shown, configuration.shares(of: source.teachers)) {
             var teacher = PromptTeacher(label: label, share: share, view: own?.view)
@@ -168,6 +178,24 @@ struct PromptReader: Sendable {
             prompt.others = Array(teachers.dropFirst())
         }
         return prompt
+    }
+
+    /// What an environment is told of a prompt.
+    private func episode(of source: PromptSource) throws -> String {
+        guard source.chat.tools == nil else {
+            throw UsageError("\(source.name) has tools, which data.environment has no place for; leave one of them out")
+        }
+        let tags = source.tags.map(JSONText.string).joined(separator: ", ")
+        let fields = JSONText.object([
+            ("prompt", JSONText.string(source.question ?? "")), ("answer", JSONText.string(source.check?.answer ?? "")),
+            ("tags", "[\(tags)]"),
+        ])
+        guard fields.utf8.count <= RolloutGroup.longestEpisode else {
+            throw UsageError(
+                "\(source.name) has fields of \(fields.utf8.count) bytes, and data.environment takes "
+                    + "\(RolloutGroup.longestEpisode); shorten it")
+        }
+        return fields
     }
 
     /// The longest sequence of a teacher, as far as it is known.

@@ -54,7 +54,7 @@ struct RunSetup {
         }
         for finding in data.templates.findings { logger.log(level: finding.level, "\(finding.text)") }
         for note in data.notes { logger.notice("\(note)") }
-        var plan = Self.plan(configuration, data)
+        var plan = try Self.plan(configuration, data)
         try Self.checkTeachers(configuration, plan)
         if configuration.objective.crossEntropyCoefficient > 0, plan.prompts.allSatisfy({ $0.givenIDs == nil }) {
             throw UsageError(
@@ -123,7 +123,7 @@ struct RunSetup {
                 + "leave it out")
     }
 
-    private static func plan(_ configuration: RunConfiguration, _ data: PreparedData) -> RunPlan {
+    private static func plan(_ configuration: RunConfiguration, _ data: PreparedData) throws -> RunPlan {
         var plan = RunPlan(
             prompts: data.prompts, heldout: data.heldout, seed: configuration.seed,
             steps: UInt64(configuration.training.steps), promptsPerStep: configuration.data.promptsPerStep,
@@ -133,6 +133,7 @@ struct RunSetup {
             sampling: configuration.sampling.settings(stopTokenIDs: data.stopTokenIDs))
         plan.shuffle = configuration.data.shuffle
         plan.topTokens = configuration.objective.gradedTokens
+        plan.environment = try configuration.episodes()?.identity
         plan.refreshes = configuration.refreshes.mapValues { UInt64($0) }
         if configuration.kind.sampler == .teachers { plan.stepsAhead = stepsAhead }
         return plan

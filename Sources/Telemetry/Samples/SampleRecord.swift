@@ -1,5 +1,6 @@
 import Distillation
 import JSON
+import Tokens
 
 /// One response as `samples.jsonl` keeps it, for people to read.
 package struct SampleRecord: Sendable, Equatable {
@@ -26,7 +27,8 @@ package struct SampleRecord: Sendable, Equatable {
         self.tags = tags
     }
 
-    /// The record as one line of JSON: texts, ids, and the log-probabilities of student and teacher, one a token.
+    /// The record as one line of JSON: texts, ids, and the log-probabilities of student and teacher, one a token: 0 for
+    /// those of an environment, which `environment` names.
     package var jsonLine: String { JSONText.object(fields) }
 
     var fields: [(name: String, json: String)] {
@@ -36,6 +38,11 @@ package struct SampleRecord: Sendable, Equatable {
         }
         var extra: [(name: String, json: String)] = []
         if let ends { extra.append(("ends", JSONText.array(ends.map(UInt64.init)))) }
+        let tokens = trajectory.tokens, given = tokens.given
+        if !given.isEmpty {
+            let spans = given.map { "[\($0.lowerBound), \($0.count)]" }.joined(separator: ", ")
+            extra.append(("environment", "[" + spans + "]"))
+        }
         if !tags.isEmpty { extra.append(("tags", "[" + tags.map(JSONText.string).joined(separator: ", ") + "]")) }
         return [
             ("step", String(step)), ("id", JSONText.string(trajectory.id.description)),
@@ -44,12 +51,27 @@ package struct SampleRecord: Sendable, Equatable {
             ("prompt", JSONText.string(prompt)), ("response", JSONText.string(response)),
             ("finish_reason", JSONText.string(trajectory.finishReason.rawValue)),
             ("ids", JSONText.array(trajectory.responseIDs)),
-            ("student_logprobs", JSONText.array(isTeachers ? [] : trajectory.behaviourLogprobs)),
+            (
+                "student_logprobs",
+                JSONText.array(isTeachers ? [] : tokens.spread(trajectory.behaviourLogprobs, filler: 0))
+            ),
             (
                 "teacher_logprobs",
-                JSONText.array(isTeachers ? trajectory.behaviourLogprobs : scored.teacherLogprobs)
+                JSONText.array(isTeachers ? trajectory.behaviourLogprobs : scored.gradedAll(by: tokens))
             ),
-            ("versions", JSONText.array(trajectory.policyVersions)),
+            (
+                "versions",
+                JSONText.array(
+                    tokens.spread(Array(trajectory.policyVersions), filler: trajectory.policyVersions.last ?? 0))
+            ),
         ] + extra + (judged ?? [])
+    }
+}
+
+extension ScoredTrajectory {
+    /// Grades, one a token of the response; of what was refused there may be one of every token already.
+    fileprivate func gradedAll(by tokens: TokenSequence) -> [Float] {
+        teacherLogprobs.isEmpty || teacherLogprobs.count == tokens.responseIDs.count
+            ? teacherLogprobs : tokens.spread(teacherLogprobs, filler: 0)
     }
 }

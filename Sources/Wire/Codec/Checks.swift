@@ -39,6 +39,12 @@ enum Check {
         guard value.isFinite, value >= 0 else { throw WireError(.invalidValue, "\(what()) is \(value)") }
     }
 
+    /// What an environment may give for an episode.
+    static func reward(_ value: Double, _ what: @autoclosure () -> String) throws(WireError) -> Double {
+        try require((0...1).contains(value), .invalidValue, "\(what()): the reward is \(value), outside 0 ... 1")
+        return value
+    }
+
     static func require(
         _ condition: Bool, _ code: WireError.Code, _ reason: @autoclosure () -> String
     ) throws(WireError) {

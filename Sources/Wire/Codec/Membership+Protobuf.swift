@@ -25,6 +25,7 @@ extension Hello {
         try Check.string(name, "hello: name", limits)
         try Check.string(arithmetic ?? "", "hello: arithmetic", limits)
         try Check.string(tokenizerFingerprint ?? "", "hello: tokenizer fingerprint", limits)
+        try Check.string(environment ?? "", "hello: environment", limits)
         try Check.items(teachers.count, "teachers", limits)
         for teacher in teachers { try Check.string(teacher, "hello: teacher", limits) }
         try teacher?.check()
@@ -46,6 +47,7 @@ extension Hello {
             isReproducible: value.reproducible, samplingRevision: value.samplingRevision,
             addedTokens: value.addedTokens, mostTopTokens: value.maxTopK, weightRevision: value.weightRevision)
         followsWeights = value.followsWeights
+        environment = value.environment.ifAny
         try check(limits)
     }
 
@@ -76,6 +78,7 @@ extension PBHello {
         maxTopK = value.mostTopTokens
         weightRevision = value.weightRevision
         followsWeights = value.followsWeights
+        environment = value.environment ?? ""
     }
 }
 

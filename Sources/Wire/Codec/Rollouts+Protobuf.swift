@@ -1,4 +1,5 @@
 import Distillation
+import Tokens
 
 extension LeaseRequest {
     init(_ value: PBLeaseRequest, _ limits: WireLimits) throws(WireError) {
@@ -66,6 +67,10 @@ extension RolloutGroup {
             Set(samples).count == samples.count, .invalidValue, "\(what): a sample number comes twice")
         try Check.positive(promptIDs.count, "\(what): prompt_count")
         try Check.sequence(promptIDs.count, "\(what): prompt", limits)
+        let episode = episode?.utf8.count ?? 0
+        try Check.require(
+            episode <= Self.longestEpisode, .oversized,
+            "\(what): an episode of \(episode) bytes is above \(Self.longestEpisode)")
     }
 
     fileprivate init(
@@ -79,6 +84,7 @@ extension RolloutGroup {
             leaseID: value.leaseID, kind: try RolloutKind(value.kind), group: value.group, samples: value.samples,
             promptIDs: try arrays.takeTokenIDs(Int(value.promptCount), "group \(value.group)"),
             sampling: samplings[Int(value.samplingIndex)], seed: value.seed, minimumVersion: value.minimumVersion)
+        episode = value.episode.ifAny
         try check(limits)
     }
 }
@@ -110,6 +116,7 @@ extension PBRolloutGrant {
             header.samples = group.samples
             header.seed = group.seed
             header.minimumVersion = group.minimumVersion
+            header.episode = group.episode ?? ""
             header.promptCount = UInt32(group.promptIDs.count)
             if let index = indices[group.sampling] {
                 header.samplingIndex = index
@@ -171,13 +178,19 @@ extension Trajectories {
             var what: String { "trajectory \(id)" }
             let count = Int(header.responseCount)
             try Check.sequence(count, what, limits)
-            results.append(
-                RolloutResult(
-                    id: id, kind: try RolloutKind(header.kind), responseIDs: try arrays.takeTokenIDs(count, what),
-                    behaviourLogprobs: try arrays.takeLogprobs(count, what),
-                    policyVersions: try VersionRuns.decode(
-                        header.versionRuns.map { ($0.version, $0.count) }, count: count, what),
-                    finishReason: try FinishReason(header.finishReason)))
+            let tokens = TokenSequence(
+                promptIDs: [], responseIDs: try arrays.takeTokenIDs(count, what),
+                given: header.environment.map { Int($0.start)..<Int($0.start) + Int($0.count) })
+            if let flaw = tokens.flawOfGiven { throw WireError(.invalidValue, "\(what): \(flaw)") }
+            var result = RolloutResult(
+                id: id, kind: try RolloutKind(header.kind), responseIDs: tokens.responseIDs,
+                behaviourLogprobs: try arrays.takeLogprobs(tokens.predictedCount, what),
+                policyVersions: try VersionRuns.decode(
+                    header.versionRuns.map { ($0.version, $0.count) }, count: tokens.predictedCount, what),
+                finishReason: try FinishReason(header.finishReason))
+            result.given = tokens.given
+            if header.hasReward { result.reward = try Check.reward(header.reward, what) }
+            results.append(result)
         }
         self.init(results: results, epoch: value.epoch)
     }
@@ -192,9 +205,12 @@ extension PBTrajectories {
             var what: String { "trajectory \(result.id)" }
             let count = result.responseIDs.count
             try Check.sequence(count, what, limits)
+            let tokens = TokenSequence(promptIDs: [], responseIDs: result.responseIDs, given: result.given)
+            if let flaw = tokens.flawOfGiven { throw WireError(.invalidValue, "\(what): \(flaw)") }
+            let sampled = tokens.predictedCount
             try Check.require(
-                result.behaviourLogprobs.count == count && result.policyVersions.count == count, .lengthMismatch,
-                "\(what): \(count) response tokens, \(result.behaviourLogprobs.count) log-probabilities, "
+                result.behaviourLogprobs.count == sampled && result.policyVersions.count == sampled, .lengthMismatch,
+                "\(what): \(sampled) sampled tokens, \(result.behaviourLogprobs.count) log-probabilities, "
                     + "\(result.policyVersions.count) versions")
             var header = PBTrajectory()
             header.id = PBRolloutId(result.id)
@@ -202,6 +218,13 @@ extension PBTrajectories {
             header.responseCount = UInt32(count)
             header.versionRuns = VersionRuns.encode(result.policyVersions)
             header.finishReason = result.finishReason == .stop ? .stop : .length
+            header.environment = result.given.map { span in
+                var header = PBTokenSpan()
+                header.start = UInt32(span.lowerBound)
+                header.count = UInt32(span.count)
+                return header
+            }
+            if let reward = result.reward { header.reward = try Check.reward(reward, what) }
             trajectories.append(header)
         }
         try arrays.appendTokenIDs(value.results.map(\.responseIDs))

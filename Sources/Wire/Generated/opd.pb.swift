@@ -627,6 +627,13 @@ package nonisolated struct PBHello: @unchecked Sendable {
     set {_uniqueStorage()._followsWeights = newValue}
   }
 
+  /// Identity of the environment that a rollout worker's episodes are played in, as docs/protocol.md defines it; empty:
+  /// it samples responses of one turn alone.
+  package var environment: String {
+    get {_storage._environment}
+    set {_uniqueStorage()._environment = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -877,6 +884,10 @@ package nonisolated struct PBRolloutGroup: Sendable {
   /// Ids that the prompt takes from the TOKEN_IDS frame, after those of the groups before it; at least 1.
   package var promptCount: UInt32 = 0
 
+  /// What an environment begins an episode with: a JSON object of the prompt's fields. Only members whose hello names an
+  /// environment get it.
+  package var episode: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -911,6 +922,21 @@ package nonisolated struct PBVersionRun: Sendable {
   package init() {}
 }
 
+/// `count` tokens in a row, the first of which is token `start` of a response, counted from 0.
+package nonisolated struct PBTokenSpan: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var start: UInt32 = 0
+
+  package var count: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 /// A sampled response. What it was sampled from, and how, the learner knows by its id and kind.
 package nonisolated struct PBTrajectory: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -928,18 +954,34 @@ package nonisolated struct PBTrajectory: Sendable {
 
   package var kind: PBRolloutKind = .unspecified
 
-  /// Ids it takes from the TOKEN_IDS frame, and log-probabilities from the LOGPROBS frame.
+  /// Ids it takes from the TOKEN_IDS frame, and log-probabilities from the LOGPROBS frame, where those of `environment`
+  /// have none.
   package var responseCount: UInt32 = 0
 
+  /// Of the tokens that were sampled.
   package var versionRuns: [PBVersionRun] = []
 
   package var finishReason: PBFinishReason = .unspecified
+
+  /// Tokens of the response that nobody sampled, an environment's: ascending, apart, each span between sampled tokens.
+  package var environment: [PBTokenSpan] = []
+
+  /// What the environment gave for the episode, 0 ... 1; unset: nothing.
+  package var reward: Double {
+    get {_reward ?? 0}
+    set {_reward = newValue}
+  }
+  /// Returns true if `reward` has been explicitly set.
+  package var hasReward: Bool {self._reward != nil}
+  /// Clears the value of `reward`. Subsequent reads from it will return its default value.
+  package mutating func clearReward() {self._reward = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _id: PBRolloutId? = nil
+  fileprivate var _reward: Double? = nil
 }
 
 package nonisolated struct PBTrajectories: Sendable {
@@ -1867,7 +1909,7 @@ nonisolated extension PBArrayFrame: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{3}max_top_k\0\u{3}weight_revision\0\u{3}follows_weights\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}name\0\u{4}\u{3}protocol_version\0\u{1}arithmetic\0\u{3}tokenizer_fingerprint\0\u{2}\u{2}teachers\0\u{3}process_id\0\u{1}teacher\0\u{1}reproducible\0\u{3}sampling_revision\0\u{3}added_tokens\0\u{3}max_top_k\0\u{3}weight_revision\0\u{3}follows_weights\0\u{1}environment\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
 
   fileprivate class _StorageClass {
     var _role: PBRole = .unspecified
@@ -1884,6 +1926,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     var _maxTopK: UInt32 = 0
     var _weightRevision: UInt32 = 0
     var _followsWeights: Bool = false
+    var _environment: String = String()
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1908,6 +1951,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       _maxTopK = source._maxTopK
       _weightRevision = source._weightRevision
       _followsWeights = source._followsWeights
+      _environment = source._environment
     }
   }
 
@@ -1940,6 +1984,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
         case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._maxTopK) }()
         case 16: try { try decoder.decodeSingularUInt32Field(value: &_storage._weightRevision) }()
         case 17: try { try decoder.decodeSingularBoolField(value: &_storage._followsWeights) }()
+        case 18: try { try decoder.decodeSingularStringField(value: &_storage._environment) }()
         default: break
         }
       }
@@ -1994,6 +2039,9 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       if _storage._followsWeights != false {
         try visitor.visitSingularBoolField(value: _storage._followsWeights, fieldNumber: 17)
       }
+      if !_storage._environment.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._environment, fieldNumber: 18)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2017,6 +2065,7 @@ nonisolated extension PBHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
         if _storage._maxTopK != rhs_storage._maxTopK {return false}
         if _storage._weightRevision != rhs_storage._weightRevision {return false}
         if _storage._followsWeights != rhs_storage._followsWeights {return false}
+        if _storage._environment != rhs_storage._environment {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2498,7 +2547,7 @@ nonisolated extension PBSampling: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension PBRolloutGroup: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RolloutGroup"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}lease_id\0\u{1}group\0\u{1}kind\0\u{1}samples\0\u{1}seed\0\u{3}minimum_version\0\u{3}sampling_index\0\u{3}prompt_count\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}lease_id\0\u{1}group\0\u{1}kind\0\u{1}samples\0\u{1}seed\0\u{3}minimum_version\0\u{3}sampling_index\0\u{3}prompt_count\0\u{1}episode\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2514,6 +2563,7 @@ nonisolated extension PBRolloutGroup: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.minimumVersion) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.samplingIndex) }()
       case 8: try { try decoder.decodeSingularUInt32Field(value: &self.promptCount) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.episode) }()
       default: break
       }
     }
@@ -2544,6 +2594,9 @@ nonisolated extension PBRolloutGroup: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.promptCount != 0 {
       try visitor.visitSingularUInt32Field(value: self.promptCount, fieldNumber: 8)
     }
+    if !self.episode.isEmpty {
+      try visitor.visitSingularStringField(value: self.episode, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2556,6 +2609,7 @@ nonisolated extension PBRolloutGroup: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.minimumVersion != rhs.minimumVersion {return false}
     if lhs.samplingIndex != rhs.samplingIndex {return false}
     if lhs.promptCount != rhs.promptCount {return false}
+    if lhs.episode != rhs.episode {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2631,9 +2685,44 @@ nonisolated extension PBVersionRun: SwiftProtobuf.Message, SwiftProtobuf._Messag
   }
 }
 
+nonisolated extension PBTokenSpan: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TokenSpan"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}start\0\u{1}count\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.start) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.start != 0 {
+      try visitor.visitSingularUInt32Field(value: self.start, fieldNumber: 1)
+    }
+    if self.count != 0 {
+      try visitor.visitSingularUInt32Field(value: self.count, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBTokenSpan, rhs: PBTokenSpan) -> Bool {
+    if lhs.start != rhs.start {return false}
+    if lhs.count != rhs.count {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension PBTrajectory: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Trajectory"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{4}\u{3}response_count\0\u{3}version_runs\0\u{3}finish_reason\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{4}\u{3}response_count\0\u{3}version_runs\0\u{3}finish_reason\0\u{2}\u{2}environment\0\u{1}reward\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}\u{c}\u{8}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2646,6 +2735,8 @@ nonisolated extension PBTrajectory: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.responseCount) }()
       case 6: try { try decoder.decodeRepeatedMessageField(value: &self.versionRuns) }()
       case 7: try { try decoder.decodeSingularEnumField(value: &self.finishReason) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.environment) }()
+      case 10: try { try decoder.decodeSingularDoubleField(value: &self._reward) }()
       default: break
       }
     }
@@ -2671,6 +2762,12 @@ nonisolated extension PBTrajectory: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.finishReason != .unspecified {
       try visitor.visitSingularEnumField(value: self.finishReason, fieldNumber: 7)
     }
+    if !self.environment.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.environment, fieldNumber: 9)
+    }
+    try { if let v = self._reward {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 10)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2680,6 +2777,8 @@ nonisolated extension PBTrajectory: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.responseCount != rhs.responseCount {return false}
     if lhs.versionRuns != rhs.versionRuns {return false}
     if lhs.finishReason != rhs.finishReason {return false}
+    if lhs.environment != rhs.environment {return false}
+    if lhs._reward != rhs._reward {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

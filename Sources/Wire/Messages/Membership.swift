@@ -35,6 +35,8 @@ package struct Hello: Sendable, Equatable {
     package var weightRevision: UInt32
     /// Whether a scorer fetches weights that the learner announces, and grades with the version that a task names.
     package var followsWeights = false
+    /// Identity of the environment in which a rollout worker plays episodes; nil: it samples responses of one turn.
+    package var environment: String?
 
     package static let longestAddedTokens = 1 << 19
 

@@ -40,6 +40,10 @@ package struct RolloutGroup: Sendable, Equatable {
     package var seed: UInt64
     /// Oldest weight version a first token may be sampled with.
     package var minimumVersion: UInt64
+    /// What an environment begins the episodes with, a JSON object, at most ``longestEpisode`` bytes; nil: nothing.
+    package var episode: String?
+
+    package static let longestEpisode = 1 << 16
 
     package init(
         leaseID: UInt64, kind: RolloutKind, group: UInt64, samples: [UInt32], promptIDs: [Int32],
@@ -58,9 +62,11 @@ package struct RolloutGroup: Sendable, Equatable {
     /// A task for each sample.
     package var tasks: [RolloutTask] {
         samples.map {
-            RolloutTask(
+            var task = RolloutTask(
                 id: RolloutID(group: group, sample: $0), kind: kind, promptIDs: promptIDs, sampling: sampling,
                 seed: seed, minimumVersion: minimumVersion, leaseID: leaseID)
+            task.episode = episode
+            return task
         }
     }
 }
@@ -76,6 +82,11 @@ package struct RolloutTask: Sendable, Equatable {
     /// Oldest weight version the first token may be sampled with.
     package var minimumVersion: UInt64
     package var leaseID: UInt64
+    /// What an environment begins the episode with, a JSON object; nil: nothing.
+    package var episode: String?
+    /// The position of the first token, from which random numbers are counted: the tokens of the response that are part of
+    /// `promptIDs` already.
+    package var firstPosition = 0
 
     package init(
         id: RolloutID, kind: RolloutKind, promptIDs: [Int32], sampling: SamplingSettings, seed: UInt64,
@@ -100,7 +111,8 @@ package struct RolloutGrant: Sendable, Equatable {
 
 /// A sampled response. What it was sampled from, and how, the learner knows by its id and kind.
 ///
-/// `responseIDs`, `behaviourLogprobs` and `policyVersions` have one entry a response token.
+/// `behaviourLogprobs` and `policyVersions` have one entry a response token that was sampled: all but those that `given`
+/// names.
 package struct RolloutResult: Sendable, Equatable {
     package var id: RolloutID
     package var kind: RolloutKind
@@ -110,6 +122,10 @@ package struct RolloutResult: Sendable, Equatable {
     /// Version of the weights each token was sampled with.
     package var policyVersions: PolicyVersions
     package var finishReason: FinishReason
+    /// Where an environment's tokens stand in the response, as ``TokenSequence/given`` has them.
+    package var given: [Range<Int>] = []
+    /// What the environment gave, 0 ... 1; nil: nothing.
+    package var reward: Double?
 
     package init(
         id: RolloutID, kind: RolloutKind, responseIDs: [Int32], behaviourLogprobs: [Float],
@@ -129,6 +145,8 @@ package struct RolloutResult: Sendable, Equatable {
             id: trajectory.id, kind: trajectory.kind, responseIDs: trajectory.responseIDs,
             behaviourLogprobs: trajectory.behaviourLogprobs, policyVersions: trajectory.policyVersions,
             finishReason: trajectory.finishReason)
+        given = trajectory.tokens.given
+        reward = trajectory.reward
     }
 }
 

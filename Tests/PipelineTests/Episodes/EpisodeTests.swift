@@ -1,0 +1,142 @@
+import Distillation
+import Engines
+import Environments
+import Pipeline
+import Testing
+import Wire
+
+/// Episodes turn by turn: what is sampled next, and what comes of it.
+@Suite struct EpisodeTests {
+    /// The end of a turn is 0; the environment's texts are their bytes, behind 200 where the template ends the answer.
+    private static let text = EpisodeText(decode: { ids in
+        String(decoding: ids.filter { $0 != 0 }.map { UInt8(clamping: $0) }, as: UTF8.self)
+    }) { observation, isEnded in (isEnded ? [] : [200]) + observation.utf8.map { Int32($0) } + [201] }
+
+    private static func task(maxTokens: Int = 200, seed: UInt64 = 3) -> RolloutTask {
+        RolloutTask(
+            id: RolloutID(group: 4, sample: 1), kind: .train, promptIDs: [7, 8],
+            sampling: SamplingSettings(maxTokens: maxTokens, stopTokenIDs: [0]), seed: seed, minimumVersion: 2,
+            leaseID: 9)
+    }
+
+    private static func settings(_ environment: BuiltInEnvironment, turns: Int = 4) -> EpisodeSettings {
+        EpisodeSettings(environment: environment, maxTurns: turns, maxTurnTokens: 20, identity: "test")
+    }
+
+    private static func said(
+        _ text: String, to turn: RolloutTask, version: UInt64 = 2, finish: FinishReason = .stop, stop: Bool = true
+    ) -> Trajectory {
+        let ids = text.utf8.map { Int32($0) } + (stop ? [0] : [])
+        return Trajectory(
+            id: turn.id, kind: turn.kind, teacher: nil, promptIDs: turn.promptIDs, responseIDs: ids,
+            behaviourLogprobs: ids.map { -Float($0) / 100 },
+            policyVersions: PolicyVersions(repeating: version, count: ids.count), finishReason: finish, temperature: 1)
+    }
+
+    /// A text that says another number than the secret.
+    private static func wrong(_ seed: UInt64) -> (String, secret: String) {
+        var world = NumberGuessing(limit: 9)
+        world.reset(EpisodeStart(seed: seed))
+        return (world.secret == 5 ? "4" : "5", "\(world.secret)")
+    }
+
+    /// The ids of an episode are those that were sampled and those of what the environment said, and no others: nothing is
+    /// tokenised again.
+    @Test func idsAreWhatWasSampledAndWhatWasSaid() throws {
+        for seed in 0..<20 as Range<UInt64> {
+            var episode = Episode(Self.task(seed: seed), Self.settings(.guess(limit: 9)))
+            let (guess, secret) = Self.wrong(seed)
+            var parts: [(sampled: Bool, ids: [Int32])] = [], last: Trajectory?
+            for text in ["a\u{e9} \(guess)", guess, "so \(secret)"] {
+                let turn = episode.nextTurn
+                let before = parts.flatMap(\.ids)
+                #expect(turn.promptIDs == [7, 8] + before && turn.firstPosition == before.count)
+                #expect(turn.seed == seed && turn.id == Self.task().id && turn.minimumVersion == 2)
+                #expect(turn.sampling.maxTokens == min(20, 200 - before.count))
+                let sampled = Self.said(text, to: turn, version: UInt64(2 + parts.count))
+                parts.append((true, sampled.responseIDs))
+                last = try episode.take(sampled, Self.text)
+                guard last == nil else { continue }
+                let told = guess < secret ? "higher\n" : "lower\n"
+                parts.append((false, try Self.text.continuation(told, true)))
+            }
+            let whole = try #require(last)
+            #expect(whole.responseIDs == parts.flatMap(\.ids) && whole.promptIDs == [7, 8])
+            let sampled = parts.filter(\.sampled).flatMap(\.ids)
+            #expect(whole.tokens.ofPredicted(whole.responseIDs) == sampled && whole.tokens.flawOfGiven == nil)
+            #expect(whole.behaviourLogprobs == sampled.map { -Float($0) / 100 })
+            #expect(
+                whole.policyVersions.runs.map(\.version) == [2, 4, 6] && whole.policyVersions.count == sampled.count)
+            #expect(whole.turns == 3 && whole.reward == 1 && whole.finishReason == .stop)
+            #expect(Array(whole.lastTurn) == "so \(secret)".utf8.map { Int32($0) } + [0])
+        }
+    }
+
+    @Test func episodesHaveTheirLimits() throws {
+        let guess = Self.wrong(3).0
+        // The last turn that there may be.
+        var episode = Episode(Self.task(), Self.settings(.guess(limit: 9), turns: 2))
+        #expect(try episode.take(Self.said(guess, to: episode.nextTurn), Self.text) == nil)
+        let cut = try #require(try episode.take(Self.said(guess, to: episode.nextTurn), Self.text))
+        #expect(cut.finishReason == .length && cut.turns == 2 && cut.reward == 0)
+        // A turn that was cut is answered by nobody.
+        episode = Episode(Self.task(), Self.settings(.guess(limit: 9)))
+        let half = try #require(
+            try episode.take(Self.said(guess, to: episode.nextTurn, finish: .length, stop: false), Self.text))
+        #expect(half.finishReason == .length && half.turns == 1 && half.responseIDs == guess.utf8.map { Int32($0) })
+        // What the environment says must leave room for a token.
+        let told = Self.wrong(3).secret < guess ? 7 : 8
+        for room in 2 + told...2 + told + 2 {
+            episode = Episode(Self.task(maxTokens: room), Self.settings(.guess(limit: 9)))
+            let end = try episode.take(Self.said(guess, to: episode.nextTurn), Self.text)
+            #expect((end == nil) == (2 + told < room), "\(room)")
+            if end == nil { #expect(episode.nextTurn.sampling.maxTokens == room - 2 - told) }
+        }
+    }
+
+    /// A turn that a text has stopped lacks the token that ends an answer: the template's is put there, as given.
+    @Test func anEndThatWasNotSampledIsGiven() throws {
+        let guess = Self.wrong(3).0
+        var episode = Episode(Self.task(), Self.settings(.guess(limit: 9)))
+        #expect(try episode.take(Self.said(guess, to: episode.nextTurn, stop: false), Self.text) == nil)
+        let ids = episode.nextTurn.promptIDs
+        #expect(ids[2] == guess.utf8.first.map { Int32($0) } && ids[3] == 200)
+    }
+
+    @Test func aToolGivesNoReward() throws {
+        var episode = Episode(Self.task(), Self.settings(.calculator))
+        #expect(try episode.take(Self.said("calc(2+3)", to: episode.nextTurn), Self.text) == nil)
+        #expect(Array(episode.nextTurn.promptIDs.suffix(3)) == [53, 10, 201])
+        let end = try #require(try episode.take(Self.said("it is 5", to: episode.nextTurn), Self.text))
+        #expect(end.reward == nil && end.turns == 2 && end.finishReason == .stop)
+    }
+
+    /// A sampler of turns becomes one of episodes, whatever is cancelled meanwhile.
+    @Test func aSamplerOfTurnsPlaysEpisodes() async throws {
+        let sampler = UnigramSampler(.student)
+        let backend = EpisodeBackend(over: sampler, Self.settings(.guess(limit: 9), turns: 3), Self.text)
+        let tasks = (0..<12).map { index in
+            var task = Self.task(maxTokens: 60, seed: UInt64(index))
+            task.id = RolloutID(group: UInt64(index), sample: 0)
+            task.minimumVersion = 0
+            task.sampling.stopTokenIDs = [0, 1, 2]
+            return task
+        }
+        try await backend.submit(tasks)
+        let unwanted = Set(tasks.prefix(3).map { WorkItem(id: $0.id, kind: $0.kind) })
+        await backend.cancel(unwanted)
+        var done: [Trajectory] = []
+        for try await event in backend.events {
+            if case .completed(let trajectories) = event { done += trajectories }
+            if Set(done.map(\.id)).isSuperset(of: tasks.dropFirst(3).map(\.id)) { break }
+        }
+        let kept = done.filter { $0.id.group >= 3 }
+        #expect(kept.count == 9 && Set(kept.map(\.id)).count == 9)
+        for trajectory in kept {
+            #expect(trajectory.tokens.flawOfGiven == nil && (1...3).contains(trajectory.turns))
+            #expect(trajectory.behaviourLogprobs.count == trajectory.sampledCount && trajectory.reward != nil)
+            #expect(trajectory.responseIDs.count <= 60)
+        }
+        #expect(kept.contains { $0.turns > 1 })
+    }
+}
