@@ -80,7 +80,7 @@ import Transformers
                 return sequence
             }
             var divergences: [Int: [Double]] = [:]
-            _ = trainer.computeGradients(sequences, compared: { divergences[$0] = $1 }) { _, evaluation in
+            _ = trainer.computeGradients(sequences, compared: { divergences[$0] = $1.divergences }) { _, evaluation in
                 evaluation.logprobs.map { _ in 0 }
             }
             return (trainer.gradients.flat.floats(), divergences)
