@@ -13,7 +13,13 @@ import Testing
         try String(contentsOfFile: "\(folder)/runs/\(run)/metrics.jsonl", encoding: .utf8).split(separator: "\n").map {
             line in
             let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
-            return object.filter { !$0.key.hasSuffix("_per_second") && !$0.key.hasSuffix("_s") }.mapValues { "\($0)" }
+            return try object.filter { !$0.key.hasSuffix("_per_second") && !$0.key.hasSuffix("_s") }.mapValues {
+                value in
+                guard value is [String: Any] else { return "\(value)" }
+                // A dictionary says its members in any order.
+                let data = try JSONSerialization.data(withJSONObject: value, options: .sortedKeys)
+                return String(decoding: data, as: UTF8.self)
+            }
         }
     }
 
