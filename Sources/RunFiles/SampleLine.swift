@@ -32,6 +32,9 @@ package struct SampleLine: RunRecord, Equatable {
     package var versions: [UInt64]
     /// Bytes of `response`, in UTF-8, that are there after each token; nil where they were not recorded.
     package var ends: [Int]?
+    /// Tokens of the response that an environment said, by spans that are ascending and apart; nil: none, or no such
+    /// spans of this response.
+    package var given: [Range<Int>]?
     /// What the prompt's line calls itself.
     package var tags: [String]
     /// What a verifier found; nil where none judged the response.
@@ -52,9 +55,22 @@ package struct SampleLine: RunRecord, Equatable {
         teacherLogprobs = try Self.logprobs("teacher_logprobs", fields)
         versions = try fields.integers("versions")
         ends = fields.has("ends") ? try fields.integers("ends") : nil
+        given =
+            fields.has("environment") ? Self.spans(try fields.array("environment", of: "spans") { $0 }, ids.count) : nil
         tags = fields.has("tags") ? try fields.array("tags", of: "strings") { $0.string } : []
         guard fields.has("passed") else { return }
         verdict = Verdict(reward: try fields.double("reward"), passed: try fields.bool("passed"))
+    }
+
+    private static func spans(_ values: [JSONValue], _ count: Int) -> [Range<Int>]? {
+        var spans: [Range<Int>] = []
+        for value in values {
+            guard let pair = value.array, pair.count == 2, let start = pair[0].int, let length = pair[1].int,
+                start >= spans.last?.upperBound ?? 0, length > 0, start < count, length <= count - start
+            else { return nil }
+            spans.append(start..<start + length)
+        }
+        return spans
     }
 
     private static func logprobs(_ name: String, _ fields: JSONFields) throws(JSONFieldError) -> [Float]? {

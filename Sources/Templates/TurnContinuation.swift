@@ -17,7 +17,7 @@ package struct TurnContinuation: Sendable {
         self.template = template
         self.role = role
         guard !template.isPlain else {
-            guard role == "user" else { throw refusal("plain texts have no role '\(role)'; choose user") }
+            guard role == "user" else { throw refusal("plain texts have no role but 'user'") }
             return
         }
         var before = try template.render(conversation([]))

@@ -76,7 +76,7 @@ import Testing
                 (["evaluation.teachers=true"], "evaluation.teachers: teachers play no episodes"),
                 (["data.environment.name=chess"], "data.environment.name: there is no 'chess'"),
                 (["data.environment.command=[world]"], "data.environment.command"),
-                (["data.template=plain", "data.environment.role=tool"], "plain texts have no role 'tool'"),
+                (["data.template=plain", "data.environment.role=tool"], "plain texts have no role but 'user'"),
                 (["objective.kind=mixed", "data.environment.name=calculator"], "has no 'verifier'"),
             ]
             for (settings, message) in refused {

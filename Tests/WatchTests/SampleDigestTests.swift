@@ -28,6 +28,24 @@ import Watch
         #expect(sample["tags"]?.array?.first?.string == "x" && sample["response"] == nil)
     }
 
+    @Test func whatAnEnvironmentSaidIsNoPartOfTheDivergence() throws {
+        func sample(_ extra: String) throws -> JSONValue {
+            let line = RunFolderFixture.sample(
+                step: 7, response: "abcd", ids: [5, 6, 7, 8], b: [-0.5, 0, 0, -0.125], t: [-1, 0, 0, -0.25],
+                ends: [1, 2, 3, 4], extra: extra)
+            return try #require(try samples(line).list.first)
+        }
+        let episode = try sample(", \"environment\": [[1, 2]], \"sampled_tokens\": 2")
+        #expect(episode["given"]?.array?.first?.array?.compactMap(\.int) == [1, 2])
+        #expect(episode["divergence"]?.double == (0.5 + 0.125) / 2)
+        for spans in [
+            "[[1, 9]]", "[[-1, 2]]", "[[2, 1], [1, 1]]", "[[1, 0]]", "[3]", "[[4, 1]]", "[[1, 9223372036854775807]]",
+        ] {
+            let hostile = try sample(", \"environment\": \(spans), \"sampled_tokens\": 2")
+            #expect(hostile["given"] == nil && hostile["divergence"]?.double == (0.5 + 0.125) / 4, "\(spans)")
+        }
+    }
+
     @Test func endsThatDoNotFitTheTextAreNotBelieved() throws {
         for ends in [nil, [1, 2], [1, 2, 9], [2, 1, 3], [1, 2, 2], [-1, 2, 3]] as [[Int]?] {
             let sample = try #require(try samples(RunFolderFixture.sample(step: 1, ends: ends)).list.first)

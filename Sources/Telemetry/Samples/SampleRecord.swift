@@ -41,7 +41,7 @@ package struct SampleRecord: Sendable, Equatable {
         let tokens = trajectory.tokens, given = tokens.given
         if !given.isEmpty {
             let spans = given.map { "[\($0.lowerBound), \($0.count)]" }.joined(separator: ", ")
-            extra.append(("environment", "[" + spans + "]"))
+            extra += [("environment", "[" + spans + "]"), ("sampled_tokens", String(tokens.predictedCount))]
         }
         if !tags.isEmpty { extra.append(("tags", "[" + tags.map(JSONText.string).joined(separator: ", ") + "]")) }
         return [

@@ -9,8 +9,10 @@ const ORDERS = {
 const PAGE = 12;
 const tokens = { paint: 'difference', order: 'divergence', kind: '', teacher: '', tag: '', verdict: '', from: '', to: '', text: '', prompt: null, only: null, shown: PAGE };
 
+/** Whether an environment said a token, which nobody sampled. */
+const isGiven = (sample, index) => list(sample.given).some(([start, count]) => index >= start && index < start + count);
 /** b - t of a token, in nats; null where one of them is missing. */
-const difference = (sample, index) => (isNumber(sample.b[index]) && isNumber(sample.t[index]) ? sample.b[index] - sample.t[index] : null);
+const difference = (sample, index) => (!isGiven(sample, index) && isNumber(sample.b[index]) && isNumber(sample.t[index]) ? sample.b[index] - sample.t[index] : null);
 const versionOf = (sample, index) => (sample.versions ? sample.versions[index] : sample.version);
 /** Versions between the one that sampled a token and the one that was trained on it. */
 const ageOf = (sample, index) => (sample.kind === 'train' && isNumber(versionOf(sample, index)) ? Math.max(0, sample.step - 1 - versionOf(sample, index)) : null);
@@ -25,7 +27,7 @@ function paintOf(sample, index) {
     student: () => [isNumber(sample.b[index]) ? -sample.b[index] : null, 6, '--other'],
     age: () => [ageOf(sample, index), 8, '--other'],
   }[tokens.paint]();
-  if (value === null) return '';
+  if (value === null || isGiven(sample, index)) return '';
   const share = Math.min(1, Math.abs(value) / full) ** 0.7;
   return share < 0.02 ? '' : `rgba(${colour(name)}, ${(0.75 * share).toFixed(3)})`;
 }
@@ -46,6 +48,7 @@ function visible(piece) {
 function detailOf(sample, index) {
   const parts = [`token ${index + 1} of ${sample.length} `, node('b', null, sample.pieces ? JSON.stringify(sample.pieces[index]) : `id ${sample.ids[index]}`)];
   if (sample.pieces) parts.push(` id ${sample.ids[index]}`);
+  if (isGiven(sample, index)) return [...parts, ' \u00b7 the environment said it'];
   if (isNumber(sample.b[index])) parts.push(` \u00b7 student ${fixed(sample.b[index], 4)} (${percent(sample.b[index])})`);
   if (isNumber(sample.t[index])) parts.push(` \u00b7 teacher ${fixed(sample.t[index], 4)} (${percent(sample.t[index])})`);
   const gap = difference(sample, index);
@@ -57,7 +60,7 @@ function detailOf(sample, index) {
 
 function card(sample, redraw) {
   const detail = node('p', { class: 'detail', 'aria-live': 'polite' });
-  const marks = sample.ids.map((id, index) => node('i', { class: sample.pieces ? null : 'id', 'data-index': index, style: { background: paintOf(sample, index) } },
+  const marks = sample.ids.map((id, index) => node('i', { class: isGiven(sample, index) ? 'given' : sample.pieces ? null : 'id', 'data-index': index, style: { background: paintOf(sample, index) } },
     sample.pieces ? visible(sample.pieces[index]) : `${id}`));
   const response = node('p', { class: 'response', tabindex: 0, role: 'group', 'aria-label': `response, ${sample.length} tokens` }, marks,
     sample.length > sample.ids.length ? node('span', { class: 'soft' }, ` \u2026 ${sample.length - sample.ids.length} more tokens`) : null);

@@ -109,6 +109,10 @@ extension SampleDigest {
         } else {
             fields.append(("response", JSONText.string(RunText.cut(sample.response, to: textLimit))))
         }
+        if let given = sample.given {
+            let spans = given.filter { $0.lowerBound < shown }.map { "[\($0.lowerBound),\($0.count)]" }
+            fields.append(("given", "[" + spans.joined(separator: ",") + "]"))
+        }
         if let divergence = divergence(of: sample) { fields.append(("divergence", JSONText.number(divergence))) }
         let versions = sample.versions.prefix(shown)
         if let first = versions.first, versions.allSatisfy({ $0 == first }) {
@@ -126,12 +130,14 @@ extension SampleDigest {
         return JSONText.object(fields)
     }
 
-    /// Mean of b - t over the tokens, in nats; nil where one of them was not recorded.
+    /// Mean of b - t over the sampled tokens, in nats; nil where one of them was not recorded. Of what an environment said
+    /// both are 0.
     static func divergence(of sample: SampleLine) -> Double? {
         guard let b = sample.studentLogprobs, let t = sample.teacherLogprobs, b.count == t.count, !b.isEmpty
         else { return nil }
         let sum = zip(b, t).reduce(0.0) { $0 + Double($1.0) - Double($1.1) }
-        return sum.isFinite ? sum / Double(b.count) : nil
+        let sampled = (sample.given ?? []).reduce(b.count) { $0 - $1.count }
+        return sum.isFinite && sampled > 0 ? sum / Double(sampled) : nil
     }
 
     /// The text that each of the first tokens completes; nil where that was not recorded, or does not fit the text.

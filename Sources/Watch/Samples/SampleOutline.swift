@@ -6,7 +6,7 @@ struct SampleOutline: Sendable {
     var offset = 0
     var count = 0
     var step = 0.0
-    /// Mean of b - t over the response's tokens, in nats; no number where one of them is missing.
+    /// Mean of b - t over the response's sampled tokens, in nats; no number where one of them is missing.
     var divergence = Double.nan
     var isEvaluation = false
     /// Whether a verifier passed it; nil: none judged it.
@@ -21,7 +21,7 @@ struct SampleOutline: Sendable {
         count = bytes.count
         var scanner = ObjectScanner(bytes)
         var student: (count: Int, sum: Double)?, graded: (count: Int, sum: Double)?
-        var hasStep = false, hasPrompt = false
+        var hasStep = false, hasPrompt = false, sampled: Double?
         while let key = scanner.key() {
             if key.isEqual("step") {
                 guard let number = scanner.number() else { break }
@@ -38,6 +38,8 @@ struct SampleOutline: Sendable {
                 student = scanner.sum()
             } else if key.isEqual("teacher_logprobs") {
                 graded = scanner.sum()
+            } else if key.isEqual("sampled_tokens") {
+                sampled = scanner.number()?.value
             } else if key.isEqual("passed") {
                 passed = scanner.bool()
             } else {
@@ -46,7 +48,8 @@ struct SampleOutline: Sendable {
         }
         guard scanner.isWhole, hasStep, hasPrompt, let student, let graded else { return nil }
         if student.count == graded.count, student.count > 0 {
-            divergence = (student.sum - graded.sum) / Double(student.count)
+            // Of what an environment said both are 0.
+            divergence = (student.sum - graded.sum) / (sampled ?? Double(student.count))
         }
     }
 
