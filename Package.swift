@@ -74,7 +74,7 @@ let package = Package(
             exclude: ["Protos"]),
         module("Telemetry", ["Distillation", "Tokens", "Randomness", "Locking", "Files", "JSON", "Wording", logging]),
         module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
-        module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Wire", "Locking", "Wording"]),
+        module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Tokens", "Wire", "Locking", "Wording"]),
         module("PageServer", ["Locking", "Wording"]),
         .target(
             name: "Watch",

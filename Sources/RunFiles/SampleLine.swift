@@ -1,5 +1,6 @@
 import Distillation
 import JSON
+import Tokens
 
 /// A line of `samples.jsonl` or `suspects.jsonl`: a response with its log-probabilities.
 package struct SampleLine: RunRecord, Equatable {
@@ -56,21 +57,21 @@ package struct SampleLine: RunRecord, Equatable {
         versions = try fields.integers("versions")
         ends = fields.has("ends") ? try fields.integers("ends") : nil
         given =
-            fields.has("environment") ? Self.spans(try fields.array("environment", of: "spans") { $0 }, ids.count) : nil
+            fields.has("environment") ? Self.spans(try fields.array("environment", of: "spans") { $0 }, of: ids) : nil
         tags = fields.has("tags") ? try fields.array("tags", of: "strings") { $0.string } : []
         guard fields.has("passed") else { return }
         verdict = Verdict(reward: try fields.double("reward"), passed: try fields.bool("passed"))
     }
 
-    private static func spans(_ values: [JSONValue], _ count: Int) -> [Range<Int>]? {
-        var spans: [Range<Int>] = []
+    private static func spans(_ values: [JSONValue], of ids: [Int32]) -> [Range<Int>]? {
+        var tokens = TokenSequence(promptIDs: [], responseIDs: ids)
         for value in values {
             guard let pair = value.array, pair.count == 2, let start = pair[0].int, let length = pair[1].int,
-                start >= spans.last?.upperBound ?? 0, length > 0, start < count, length <= count - start
+                ids.indices.contains(start), (1...ids.count).contains(length)
             else { return nil }
-            spans.append(start..<start + length)
+            tokens.given.append(start..<start + length)
         }
-        return spans
+        return tokens.flawOfGiven == nil ? tokens.given : nil
     }
 
     private static func logprobs(_ name: String, _ fields: JSONFields) throws(JSONFieldError) -> [Float]? {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClusterSimulation
 import Distillation
 import Exchange
 import Foundation
@@ -86,7 +87,7 @@ struct ConnectionsCommand: AsyncParsableCommand {
             ("welcomed", Double(figures.welcomed)), ("lost", Double(figures.lost)),
             ("trajectories", Double(figures.trajectories)),
             ("longest_silence_s", figures.longestSilence), ("round_trip_ms", figures.roundTrip * 1000),
-            ("descriptors", Double(ProcessUse.descriptors)), ("resident_bytes", Double(ProcessUse.resident)),
+            ("descriptors", Double(ProcessUse.descriptors)), ("resident_bytes", Double(MemberMemory.resident())),
             ("threads", Double(ProcessUse.threads)),
         ]
         printObject(fields, head: "\"phase\": \"\(phase)\", ")
@@ -104,11 +105,6 @@ enum ProcessUse {
 
     static var descriptors: Int { entries("/proc/self/fd") }
     static var threads: Int { entries("/proc/self/task") }
-
-    static var resident: Int {
-        let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ") ?? []
-        return (fields.count > 1 ? Int(fields[1]) ?? 0 : 0) * sysconf(Int32(_SC_PAGESIZE))
-    }
 
     private static func entries(_ path: String) -> Int {
         (try? FileManager.default.contentsOfDirectory(atPath: path))?.count ?? 0

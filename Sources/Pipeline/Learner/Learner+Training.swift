@@ -34,7 +34,8 @@ extension Learner {
         }
         let batch = await judged(complete)
         if let flaw = course.flaw(in: batch) { return try await skip(flaw, batch) }
-        let learningRate = course.learningRate, given = givenResponses(to: batch)
+        let prompts = exchange.prompts(of: batch), given = givenResponses(to: batch, prompts)
+        let learningRate = course.learningRate
         bookTime()
         phase = .training
         let begun = now
@@ -59,7 +60,7 @@ extension Learner {
                 result.statistics, gradNorm: result.gradNorm, learningRate: learningRate,
                 isExact: backend.isReproducible && !exchange.hasInexactSampler)
         if !options.objective.imitates {
-            training.parts = DivergenceParts(batch, of: exchange.prompts(of: batch), in: divergenceGroups)
+            training.parts = DivergenceParts(batch, of: prompts, in: divergenceGroups)
         }
         let warning = mismatches.warning(
             step: course.version, mean: training.mismatchMean, largest: training.mismatchMax)
@@ -69,10 +70,10 @@ extension Learner {
     }
 
     /// The responses that were given with a batch's prompts, one for each time that a prompt was drawn.
-    private func givenResponses(to batch: [ScoredTrajectory]) -> GivenResponses? {
+    private func givenResponses(to batch: [ScoredTrajectory], _ prompts: [Prompt]) -> GivenResponses? {
         guard options.givenCoefficient > 0 else { return nil }
         var examples: [SupervisedExample] = [], group: UInt64?
-        for (scored, prompt) in zip(batch, exchange.prompts(of: batch)) where scored.trajectory.id.group != group {
+        for (scored, prompt) in zip(batch, prompts) where scored.trajectory.id.group != group {
             group = scored.trajectory.id.group
             guard let ids = prompt.givenIDs else { continue }
             examples.append(SupervisedExample(promptIDs: prompt.ids, responseIDs: ids))

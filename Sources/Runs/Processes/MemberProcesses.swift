@@ -67,11 +67,11 @@ package enum MemberProcess {
         let factory = engines.factory(for: model)
         switch job {
         case .rollout(let teacher):
-            let backend = try await sampler(model, configuration, factory)
-            let environment = try configuration.episodes()?.identity
+            let episodes = try configuration.episodes()
+            let backend = try await sampler(model, configuration, episodes, factory)
             return { options, transport, logger in
                 var options = options
-                options.environment = environment
+                options.environment = episodes?.identity
                 return RolloutWorker(
                     options: options, teachers: teacher.map { [$0] } ?? [], transport: transport, backend: backend,
                     logger: logger)
@@ -99,10 +99,11 @@ package enum MemberProcess {
 extension MemberProcess {
     /// What samples: episodes, where the run plays such.
     private static func sampler(
-        _ model: ModelReference, _ configuration: RunConfiguration, _ factory: any EngineFactory
+        _ model: ModelReference, _ configuration: RunConfiguration, _ episodes: EpisodeSettings?,
+        _ factory: any EngineFactory
     ) async throws -> any RolloutBackend {
         let sampler = try await factory.sampler(model, configuration.samplerOptions)
-        guard let episodes = try configuration.episodes() else { return sampler }
+        guard let episodes else { return sampler }
         guard let text = try await factory.describe(model).text else {
             throw UsageError(
                 "data.environment: the tokenizer of \(model.path) must be on this machine; give its folder")

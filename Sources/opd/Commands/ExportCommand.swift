@@ -30,12 +30,7 @@ struct ExportCommand: ParsableCommand {
     var output: String?
 
     func run() throws {
-        let folder = RunFolder(path)
-        guard RunDigest.isRun(folder) else {
-            throw CommandError.usage(
-                "\(folder.path) is not the folder of a run: it has neither config.yaml nor metrics.jsonl; give one that "
-                    + "'opd run' has made")
-        }
+        let folder = try RecordedRun.folder(path)
         let source =
             switch records {
             case .metrics: folder.metrics
@@ -45,10 +40,8 @@ struct ExportCommand: ParsableCommand {
         guard FileTree.kind(source) != .missing else {
             throw CommandError.usage("\(source) is missing: the run has recorded no \(records.rawValue)")
         }
-        let output = output ?? "\(folder.path)/\(records.rawValue).\(format.rawValue)"
-        guard FileTree.kind(output) != .folder else {
-            throw CommandError.usage("\(output) is a folder; give the table a name with -o FILE.\(format.rawValue)")
-        }
+        let output = try RecordedRun.output(
+            output, or: "\(records.rawValue).\(format.rawValue)", in: folder, "table")
         do {
             let table = try RecordTable(source)
             if table.unreadable > 0 {

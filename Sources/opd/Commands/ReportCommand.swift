@@ -30,16 +30,8 @@ struct ReportCommand: ParsableCommand {
     }
 
     func run() throws {
-        let folders = runs.map { RunFolder($0) }
-        for folder in folders where !RunDigest.isRun(folder) {
-            throw CommandError.usage(
-                "\(folder.path) is not the folder of a run: it has neither config.yaml nor metrics.jsonl; give one that "
-                    + "'opd run' has made")
-        }
-        let output = output ?? "\(folders[0].path)/report.html"
-        guard FileTree.kind(output) != .folder else {
-            throw CommandError.usage("\(output) is a folder; give the page a name with -o FILE.html")
-        }
+        let folders = try runs.map { try RecordedRun.folder($0) }
+        let output = try RecordedRun.output(output, or: "report.html", in: folders[0], "page")
         let library = charts.map { ChartLibrary(in: $0) } ?? ChartLibrary.installed()
         if library == nil {
             let place = charts ?? "Debian's package libjs-dygraphs, or --charts FOLDER"

@@ -19,20 +19,12 @@ struct TraceCommand: ParsableCommand {
     var output: String?
 
     func run() throws {
-        let folder = RunFolder(path)
-        guard RunDigest.isRun(folder) else {
-            throw CommandError.usage(
-                "\(folder.path) is not the folder of a run: it has neither config.yaml nor metrics.jsonl; give one that "
-                    + "'opd run' has made")
-        }
+        let folder = try RecordedRun.folder(path)
         guard FileTree.kind(folder.spans) != .missing else {
             throw CommandError.usage(
                 "\(folder.path) has no spans.jsonl: the run was recorded by an older version, or has not begun")
         }
-        let output = output ?? "\(folder.path)/trace.json"
-        guard FileTree.kind(output) != .folder else {
-            throw CommandError.usage("\(output) is a folder; give the trace a name with -o FILE.json")
-        }
+        let output = try RecordedRun.output(output, or: "trace.json", in: folder, "trace")
         do {
             let trace = try TraceDocument(of: folder)
             if trace.unreadable > 0 {
