@@ -20,12 +20,15 @@ enum Binary {
         /// The folder of what it reads and writes, which lives as long as this does.
         private let folder: String
 
-        init(_ arguments: [String], input: String, folder: String, environment: [String: String]) throws {
+        init(
+            _ arguments: [String], of program: String = Binary.path, input: String, folder: String,
+            environment: [String: String]
+        ) throws {
             self.folder = NSTemporaryDirectory() + "opd-output-" + UUID().uuidString
             try FileManager.default.createDirectory(atPath: self.folder, withIntermediateDirectories: true)
             for name in ["out", "err"] { try Data().write(to: URL(filePath: "\(self.folder)/\(name)")) }
             try Data(input.utf8).write(to: URL(filePath: "\(self.folder)/in"))
-            process.executableURL = URL(filePath: Binary.path)
+            process.executableURL = URL(filePath: program)
             process.arguments = arguments
             process.currentDirectoryURL = URL(filePath: folder)
             process.environment = ProcessInfo.processInfo.environment
@@ -54,10 +57,11 @@ enum Binary {
 
     /// Runs the binary to its end in `folder`.
     static func run(
-        _ arguments: [String], input: String = "", in folder: String, environment: [String: String] = [:],
-        within seconds: Double = 300
+        _ arguments: [String], of program: String = path, input: String = "", in folder: String,
+        environment: [String: String] = [:], within seconds: Double = 300
     ) async throws -> Output {
-        try await Running(arguments, input: input, folder: folder, environment: environment).finish(within: seconds)
+        try await Running(arguments, of: program, input: input, folder: folder, environment: environment)
+            .finish(within: seconds)
     }
 }
 
