@@ -9,6 +9,23 @@ extension RunFolder {
         "spans.jsonl", "spans-earlier.jsonl", "tensorboard",
     ]
 
+    /// Whether a file is one that the run itself makes, by whatever way its folder is named.
+    package func makes(_ file: String) -> Bool {
+        guard let root = Self.resolved(path), let name = file.split(separator: "/").last,
+            let place = Self.resolved(String(file.dropLast(name.count)) + "."),
+            (place + "/").hasPrefix(root + "/")
+        else { return false }
+        let parts = place.dropFirst(root.count).split(separator: "/") + [name]
+        return Self.own.contains(String(parts[0]))
+    }
+
+    /// A folder's path without links; nil where there is none.
+    private static func resolved(_ path: String) -> String? {
+        guard let resolved = realpath(path, nil) else { return nil }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
     /// Whether no step was done in it, and it has no file that no run makes.
     private var isUnused: Bool {
         guard let names = try? FileTree.names(in: path) else { return false }

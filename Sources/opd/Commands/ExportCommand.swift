@@ -41,7 +41,7 @@ struct ExportCommand: ParsableCommand {
             throw CommandError.usage("\(source) is missing: the run has recorded no \(records.rawValue)")
         }
         let output = try RecordedRun.output(
-            output, or: "\(records.rawValue).\(format.rawValue)", in: folder, "table")
+            output, or: "\(records.rawValue).\(format.rawValue)", of: [folder], "table")
         do {
             let table = try RecordTable(source)
             if table.unreadable > 0 {

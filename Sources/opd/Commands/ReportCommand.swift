@@ -31,7 +31,7 @@ struct ReportCommand: ParsableCommand {
 
     func run() throws {
         let folders = try runs.map { try RecordedRun.folder($0) }
-        let output = try RecordedRun.output(output, or: "report.html", in: folders[0], "page")
+        let output = try RecordedRun.output(output, or: "report.html", of: folders, "page")
         let library = charts.map { ChartLibrary(in: $0) } ?? ChartLibrary.installed()
         if library == nil {
             let place = charts ?? "Debian's package libjs-dygraphs, or --charts FOLDER"

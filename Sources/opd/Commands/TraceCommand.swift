@@ -24,7 +24,7 @@ struct TraceCommand: ParsableCommand {
             throw CommandError.usage(
                 "\(folder.path) has no spans.jsonl: the run was recorded by an older version, or has not begun")
         }
-        let output = try RecordedRun.output(output, or: "trace.json", in: folder, "trace")
+        let output = try RecordedRun.output(output, or: "trace.json", of: [folder], "trace")
         do {
             let trace = try TraceDocument(of: folder)
             if trace.unreadable > 0 {

@@ -17,16 +17,20 @@ enum RecordedRun {
 
     /// The file that is written.
     /// - Parameters:
-    ///   - given: what a person has asked for; nil: `name` in the folder.
+    ///   - given: what a person has asked for; nil: `name` in the first folder.
     ///   - what: what it is, such as "page".
-    /// - Throws: `CommandError` where a folder is.
+    ///   - folders: the runs that it tells of, at least one.
+    /// - Throws: `CommandError` where a folder is, or something that one of the runs itself makes.
     static func output(
-        _ given: String?, or name: String, in folder: RunFolder, _ what: String
+        _ given: String?, or name: String, of folders: [RunFolder], _ what: String
     ) throws(CommandError) -> String {
-        let output = given ?? "\(folder.path)/\(name)"
+        let output = given ?? "\(folders[0].path)/\(name)"
+        let ending = name.split(separator: ".").last ?? ""
         guard FileTree.kind(output) != .folder else {
-            let ending = name.split(separator: ".").last ?? ""
             throw .usage("\(output) is a folder; give the \(what) a name with -o FILE.\(ending)")
+        }
+        guard !folders.contains(where: { $0.makes(output) }) else {
+            throw .usage("\(output) belongs to the run itself; give the \(what) another name with -o FILE.\(ending)")
         }
         return output
     }
