@@ -1,8 +1,8 @@
 #!/bin/bash
-# Makes a target in at most so many minutes, for tests that install what they need and so can take long. Where that
-# cannot be installed the target says so in one line and succeeds; a test that fails, or leaves processes behind, fails
-# here. One that is not over in time is ended, and that is said and is no failure: machines differ, and what waits for
-# something has limits of its own. What is left is ended, in whatever session it is.
+# Makes a target in at most so many minutes, for tests that install or build what they need and so can take long. Where
+# that cannot be installed the target says so in one line and succeeds; a test that fails, or leaves processes behind,
+# fails here. One that is not over in time is ended, and that is said and is no failure: machines differ, and what waits
+# for something has limits of its own. What is left is ended, in whatever session it is.
 # usage: within.sh MINUTES TARGET [VARIABLE=VALUE ...]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
