@@ -73,7 +73,7 @@ let package = Package(
             "Wire", ["Distillation", "Tokens", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
             exclude: ["Protos"]),
         module("Telemetry", ["Distillation", "Tokens", "Randomness", "Locking", "Files", "JSON", "Wording", logging]),
-        module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
+        module("Configuration", ["Distillation", "Environments", "JSON", .product(name: "Yams", package: "Yams")]),
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Tokens", "Wire", "Locking", "Wording"]),
         module("PageServer", ["Locking", "Wording"]),
         .target(

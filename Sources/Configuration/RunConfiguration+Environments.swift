@@ -1,3 +1,5 @@
+import Environments
+
 extension RunConfiguration {
     /// The environment in which rollouts are episodes of several turns.
     package struct Environment: Sendable, Equatable {
@@ -21,10 +23,15 @@ extension RunConfiguration {
 
     /// What keeps rollouts from being episodes.
     var environmentContradictions: [(key: String, message: String)] {
-        guard data.environment.name != nil else { return [] }
+        guard let name = data.environment.name else { return [] }
         var found: [(key: String, message: String)] = []
         func conflict(_ key: String, _ isGiven: Bool, _ message: String) {
             if isGiven { found.append((key, message)) }
+        }
+        do {
+            _ = try BuiltInEnvironment(named: name)
+        } catch {
+            found.append(("data.environment.name", error.message))
         }
         conflict(
             "data.environment.name", kind.sampler != .student,

@@ -12,7 +12,12 @@ extension RunConfiguration {
     /// - Throws: `UsageError` where there is no such environment.
     func episodes() throws(UsageError) -> EpisodeSettings? {
         guard let name = data.environment.name else { return nil }
-        let environment = try BuiltInEnvironment(named: name)
+        let environment: BuiltInEnvironment
+        do {
+            environment = try BuiltInEnvironment(named: name)
+        } catch {
+            throw UsageError("data.environment.name: \(error.message)")
+        }
         return EpisodeSettings(
             environment: environment, maxTurns: data.environment.maxTurns,
             maxTurnTokens: data.environment.maxTurnTokens,
@@ -34,9 +39,8 @@ extension EpisodeText {
         }
         let first = try tokenizer.encode(continuation.text(telling: "x")).first
         guard template.isPlain || first.map(stops.contains) == true else {
-            throw UsageError(
-                "data.environment: the chat template (\(template.reason)) ends an answer by no token that ends sampling, "
-                    + "so that an episode cannot go on with it; name another template with data.template")
+            let refusal = continuation.refusal("it ends an answer by no token that ends sampling")
+            throw UsageError("data.environment: \(refusal)")
         }
         self.init(decode: { tokenizer.decode($0, skipSpecialTokens: true) }) { observation, isEnded in
             let ids = try tokenizer.encode(continuation.text(telling: observation))
