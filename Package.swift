@@ -68,12 +68,15 @@ let package = Package(
         module("Training", ["Transformers", "Models", "Compute", "Rules", "Tokens"]),
         module("Distillation", ["Tokens", "Patterns", "Randomness", "Wording"]),
         module("Environments", ["Randomness", "Wording"]),
+        module(
+            "EnvironmentPrograms",
+            ["Environments", "Supervision", "JSON", "Files", "Locking", "Wording", "CPlatform", logging]),
         module("ZeroMQ", ["CZeroMQ", "Wording"]),
         module(
             "Wire", ["Distillation", "Tokens", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
             exclude: ["Protos"]),
         module("Telemetry", ["Distillation", "Tokens", "Randomness", "Locking", "Files", "JSON", "Wording", logging]),
-        module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
+        module("Configuration", ["Distillation", "Environments", "JSON", .product(name: "Yams", package: "Yams")]),
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Tokens", "Wire", "Locking", "Wording"]),
         module("PageServer", ["Locking", "Wording"]),
         .target(
@@ -130,10 +133,10 @@ let package = Package(
         .target(
             name: "Runs",
             dependencies: [
-                "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Environments", "Exchange",
-                "Transport", "WeightDifferences", "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire",
-                "Distillation", "Tokenizers",
-                "Templates", "Tokens",
+                "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Environments",
+                "EnvironmentPrograms", "Exchange", "Transport", "WeightDifferences", "Supervision", "Configuration",
+                "Telemetry", "RunFiles", "Wire",
+                "Distillation", "Tokenizers", "Templates", "Tokens",
                 "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging,
             ], resources: [.embedInCode("Trackers/trackers.py")], swiftSettings: swiftSettings),
         .executableTarget(
@@ -168,6 +171,7 @@ let package = Package(
             ["Transformers", "Models", "Compute", "Rules", "Tokens", "Generation", "Distillation", "TestSupport"]),
         tests("Distillation", ["Randomness", "Tokens", "TestSupport"]),
         tests("Environments", ["Wording"]),
+        tests("EnvironmentPrograms", ["Environments", "TestSupport"]),
         tests("ZeroMQ", []),
         tests("Wire", ["Distillation", "Tokens", "TestSupport"]),
         tests("WeightDifferences", ["Wire", "Files", "TestSupport"]),
@@ -202,7 +206,8 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Templates", "Configuration", "Distillation", "Exchange",
-                "PageServer", "Pipeline", "RunFiles", "ServerEngine", "TorchEngine", "Watch", "WeightDifferences",
+                "EnvironmentPrograms", "Environments", "PageServer", "Pipeline", "RunFiles", "ServerEngine",
+                "TorchEngine", "Watch", "WeightDifferences",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(

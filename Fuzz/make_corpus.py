@@ -660,6 +660,17 @@ put(
 put("request", "samples", "GET /samples?run=1&a=b%20c HTTP/1.1\r\nHost: [::1]:7717\r\nAuthorization: Bearer abc" + end)
 put("request", "body", "POST /%00 HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked" + end + "abcde")
 
+# program: what was asked, the size of the parts, and what a program answers (Fuzz/Targets/Programs.swift).
+for name, asked_kind, answer in [
+    ("reset", 0, {"episode": 7}),
+    ("step", 1, {"episode": 7, "observation": "higher\n", "reward": 0.5, "done": False}),
+    ("message", 1, {"episode": 7, "observation": {"role": "tool", "content": "42 \u00e9"}}),
+    ("done", 1, {"episode": 7, "done": True, "reward": 1}),
+    ("unrewarded", 130, {"episode": 7, "done": True}),
+    ("end", 2, {"episode": 7}),
+]:
+    put("program", name, bytes([asked_kind, 15]) + (json.dumps(answer) + "\n").encode())
+
 for folder, _, names in sorted(os.walk(f"{here}/Corpus")):
     for path in (f"{os.path.basename(folder)}/{name}" for name in sorted(names)):
         if path not in written:

@@ -207,19 +207,34 @@ struct ConfigurationReader {
                 }
             }
         }
+        configuration.data.environment.command = configuration.data.environment.command.enumerated().map(located)
         checkTogether()
+    }
+
+    /// A word of a command: where it is the path of a file beside the configuration file and none in the current
+    /// directory, that path. A program without a slash is found as a shell would find it.
+    private func located(_ place: Int, _ word: String) -> String {
+        if place == 0, !word.contains("/") { return word }
+        guard !word.hasPrefix("/"), !RunConfiguration.fileExists(word), let beside = beside(word) else { return word }
+        return beside
+    }
+
+    /// The path beside the configuration file, where there is such a file.
+    private func beside(_ path: String) -> String? {
+        let folder = source.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        guard !folder.isEmpty, RunConfiguration.fileExists("\(folder)/\(path)") else { return nil }
+        return "\(folder)/\(path)"
     }
 
     /// A relative path is looked up in the current directory, then beside the configuration file.
     private mutating func locate(_ name: String, _ key: ConfigurationKey, _ label: String, isRequired: Bool) {
         guard case .text(let path) = key.read(configuration, label) else { return }
         if path.isEmpty || RunConfiguration.fileExists(path) { return }
-        let folder = source.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
-        if !path.hasPrefix("/"), !folder.isEmpty {
-            let beside = "\(folder)/\(path)"
-            if RunConfiguration.fileExists(beside) { return key.write(&configuration, label, .text(beside)) }
+        if !path.hasPrefix("/"), let beside = beside(path) {
+            return key.write(&configuration, label, .text(beside))
         }
         guard isRequired else { return }
+        let folder = source.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
         let place = places[name]
         let elsewhere = path.hasPrefix("/") || folder.isEmpty ? "" : " (looked here and in \(folder))"
         problems.append(

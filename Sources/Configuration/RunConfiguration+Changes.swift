@@ -28,6 +28,8 @@ extension RunConfiguration {
         /// computes, and what becomes of bad steps.
         private static let resumable: Set = [
             "name", "run_folder", "student.model", "student.engine", "teachers.*.engine", "data.prompts",
+            "data.environment.command", "data.environment.slots", "data.environment.start_s",
+            "data.environment.answer_s", "data.environment.memory_mb",
             "training.steps",
             "training.on_bad_step", "training.bad_steps_in_a_row", "training.kl_limit", "training.empty_limit",
             "evaluation.every",

@@ -112,7 +112,7 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
         let trajectory = scored.trajectory
         trajectories += 1
         tokens += trajectory.sampledCount
-        if trajectory.finishReason == .length { truncatedTrajectories += 1 }
+        if trajectory.finishReason.isTruncated { truncatedTrajectories += 1 }
         if trajectory.isGraded {
             let values = reverseKL(policy: trajectory.behaviourLogprobs, teacher: scored.teacherLogprobs)
             for k in values { reverseKLSum += k }
@@ -206,6 +206,6 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     package var stalenessMax: UInt64 { stalenessPeak }
     /// Response tokens a trajectory.
     package var responseLengthMean: Double { Double(tokens) / Double(max(trajectories, 1)) }
-    /// Share of responses cut by the token limit.
+    /// Share of responses cut by a limit of tokens or turns.
     package var truncatedFraction: Double { Double(truncatedTrajectories) / Double(max(trajectories, 1)) }
 }

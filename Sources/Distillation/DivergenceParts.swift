@@ -1,5 +1,5 @@
 /// The reverse KL of a batch's response tokens by the parts of the batch: where in the response a token stands, whose
-/// teacher graded it, how its prompt is tagged.
+/// teacher graded it, how its prompt is tagged, in which turn of an episode it stands.
 ///
 /// Each value is a mean of b - t over the tokens of its part, in nats, without the bounds that advantages may have, as
 /// ``BatchStatistics/teacherKL`` is over all of them. Sums are in Double, added up in batch order, so that equal batches
@@ -15,11 +15,17 @@ package struct DivergenceParts: Sendable, Equatable, Codable {
     package var teachers: [String: Double]
     /// By the tags of prompts; none where the run has no tags.
     package var tags: [String: Double]
+    /// By the turns of episodes, the first of them, counted from 1; none where the run has no episodes.
+    package var turns: [Int: Double]
 
-    package init(positions: [Double?] = [], teachers: [String: Double] = [:], tags: [String: Double] = [:]) {
+    package init(
+        positions: [Double?] = [], teachers: [String: Double] = [:], tags: [String: Double] = [:],
+        turns: [Int: Double] = [:]
+    ) {
         self.positions = positions
         self.teachers = teachers
         self.tags = tags
+        self.turns = turns
     }
 
     /// Nil where no teacher has graded anything.
@@ -29,7 +35,7 @@ package struct DivergenceParts: Sendable, Equatable, Codable {
     package init?(_ batch: [ScoredTrajectory], of prompts: [Prompt], in groups: DivergenceGroups) {
         precondition(batch.count == prompts.count, "one prompt a trajectory")
         var positions = [TokenMean](repeating: TokenMean(), count: Self.beginnings.count)
-        var teachers: [String: TokenMean] = [:], tags: [String: TokenMean] = [:]
+        var teachers: [String: TokenMean] = [:], tags: [String: TokenMean] = [:], turns: [Int: TokenMean] = [:]
         var isGraded = false
         for (scored, prompt) in zip(batch, prompts) where scored.trajectory.isGraded {
             let values = reverseKL(policy: scored.trajectory.behaviourLogprobs, teacher: scored.teacherLogprobs)
@@ -39,6 +45,13 @@ package struct DivergenceParts: Sendable, Equatable, Codable {
                 while part + 1 < positions.count, place >= Self.beginnings[part + 1] { part += 1 }
                 positions[part].add(value)
             }
+            if groups.hasTurns {
+                var rest = values[...]
+                for (turn, tokens) in zip(1...DivergenceGroups.most, scored.trajectory.tokens.predicted) {
+                    turns[turn, default: TokenMean()].add(Array(rest.prefix(tokens.count)))
+                    rest = rest.dropFirst(tokens.count)
+                }
+            }
             let teacher = prompt.gradersName
             if groups.teachers.contains(teacher) { teachers[teacher, default: TokenMean()].add(values) }
             for tag in Set(prompt.tags).intersection(groups.tags) { tags[tag, default: TokenMean()].add(values) }
@@ -47,17 +60,21 @@ package struct DivergenceParts: Sendable, Equatable, Codable {
         self.positions = positions.map(\.value)
         self.teachers = teachers.compactMapValues(\.value)
         self.tags = tags.compactMapValues(\.value)
+        self.turns = turns.compactMapValues(\.value)
     }
 }
 
-/// The teachers and the tags by which a run's divergence is told: a bounded number of each, the same for the whole run.
+/// The teachers, the tags and the turns by which a run's divergence is told: a bounded number of each, the same for the
+/// whole run.
 package struct DivergenceGroups: Sendable, Equatable {
-    /// The most of either that are told apart.
+    /// The most of each that are told apart.
     package static let most = 16
 
     /// Names as ``Prompt/gradersName`` gives them; none where there is but one.
     package let teachers: Set<String>
     package let tags: Set<String>
+    /// Whether responses are episodes.
+    package let hasTurns: Bool
 
     /// Chooses those with the most prompts, of equally frequent ones the first by name.
     package init(of prompts: [Prompt]) {
@@ -65,6 +82,7 @@ package struct DivergenceGroups: Sendable, Equatable {
         let names = Self.mostFrequent(graded.map(\.gradersName))
         teachers = names.count > 1 ? Set(names) : []
         tags = Set(Self.mostFrequent(graded.flatMap { Set($0.tags) }))
+        hasTurns = graded.contains { $0.episode != nil }
     }
 
     private static func mostFrequent(_ names: [String]) -> [String] {

@@ -79,6 +79,8 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
     package var crossEntropy: Double?
     /// The reverse KL by the parts of the batch; nil without teachers.
     package var parts: DivergenceParts?
+    /// Nil where responses are no episodes.
+    package var episodes: EpisodeMetrics?
     /// Mean and largest |s - b| in nats over the tokens that the weights being trained have sampled; nil where sampler
     /// and trainer promise the same bits, or there are none.
     package var mismatchMean: Double?

@@ -39,6 +39,13 @@ package enum FinishReason: String, Sendable, Codable, CaseIterable {
     case stop
     /// The token limit was reached.
     case length
+    /// The episode had as many turns as there may be, and its environment was not done.
+    case turns
+    /// The episode's environment failed, and failed again when the episode was played once more.
+    case environment
+
+    /// Whether a limit ended it.
+    package var isTruncated: Bool { self == .length || self == .turns }
 }
 
 /// One sampled response, as its rollout worker saw it.

@@ -18,9 +18,7 @@ package enum BuiltInEnvironment: Sendable, Equatable {
         case "guess": self = .guess(limit: try Self.number("limit", parameter, default: 20, 2...1_000_000, text))
         case "grid": self = .grid(size: try Self.number("size", parameter, default: 4, 2...1000, text))
         default:
-            throw UsageError(
-                "data.environment.name: there is no '\(text)'; choose calculator, guess, guess:limit=N, grid or "
-                    + "grid:size=N")
+            throw UsageError("there is no '\(text)'; choose calculator, guess, guess:limit=N, grid or grid:size=N")
         }
     }
 
@@ -30,8 +28,7 @@ package enum BuiltInEnvironment: Sendable, Equatable {
         guard let parameter else { return value }
         let parts = parameter.split(separator: "=", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0] == name, let number = Int(parts[1]), range.contains(number) else {
-            throw UsageError(
-                "data.environment.name: '\(text)' takes \(name)=N, N from \(range.lowerBound) to \(range.upperBound)")
+            throw UsageError("'\(text)' takes \(name)=N, N from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
     }

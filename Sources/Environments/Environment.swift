@@ -1,3 +1,5 @@
+import Wording
+
 /// A world in which an episode of several turns is played: it answers what an assistant says.
 ///
 /// A value of its own for every episode. What it answers depends on how the episode began and on what was said, on
@@ -32,6 +34,8 @@ package struct EnvironmentStep: Sendable, Equatable {
     package var reward: Double?
     /// Whether the episode ends here.
     package var isDone: Bool
+    /// As whom it speaks, where that is not as the run's environment does.
+    package var role: ObservationRole?
 
     package init(_ observation: String, reward: Double? = nil, isDone: Bool = false) {
         self.observation = observation
@@ -42,5 +46,37 @@ package struct EnvironmentStep: Sendable, Equatable {
     /// The end of an episode.
     package static func done(reward: Double? = nil) -> EnvironmentStep {
         EnvironmentStep("", reward: reward, isDone: true)
+    }
+}
+
+/// As whom an environment speaks in the conversation.
+package enum ObservationRole: String, Sendable, CaseIterable { case user, tool }
+
+/// Environments of many episodes that are asked and answer later, such as programs.
+package protocol EnvironmentService: Sendable {
+    /// Answers the assistant's next turn in an episode, which begins with its first one.
+    /// - Parameter episode: another number for every episode, and for one that is played again.
+    func step(_ episode: UInt64, _ start: EpisodeStart, _ text: String) async throws(EnvironmentFailure)
+        -> EnvironmentStep
+
+    /// Forgets an episode that ended otherwise than by an answer.
+    func end(_ episode: UInt64) async
+
+    /// Ends the service itself; nothing is answered any more.
+    func close() async
+}
+
+/// Why an episode has lost its environment.
+package struct EnvironmentFailure: MessageError, Equatable {
+    package let message: String
+    /// Whether what was said in the episode may have caused it; else another one of the same environment did.
+    package var isOwn: Bool
+    /// Whether no episode will be answered any more.
+    package var isFinal: Bool
+
+    package init(_ message: String, isOwn: Bool = true, isFinal: Bool = false) {
+        self.message = message
+        self.isOwn = isOwn
+        self.isFinal = isFinal
     }
 }

@@ -162,6 +162,9 @@ extension Exchange {
         }
         guard plan.environment == nil else { return nil }
         if !trajectory.tokens.given.isEmpty { return "it has tokens of an environment, and this run has none" }
+        if ![.stop, .length].contains(trajectory.finishReason) {
+            return "it ended as an episode does (\(trajectory.finishReason.rawValue)), and this run has none"
+        }
         return trajectory.reward == nil ? nil : "it has the reward of an environment, and this run has none"
     }
 

@@ -45,6 +45,7 @@ extension TrainingMetrics {
         teacherChoice = try fields.optionalDouble("teacher_choice_fraction")
         teacherEntropy = try fields.optionalDouble("teacher_entropy")
         parts = try DivergenceParts(fields)
+        episodes = try EpisodeMetrics(fields)
         mismatchMean = try fields.optionalDouble("mismatch_mean")
         mismatchMax = try fields.optionalDouble("mismatch_max")
         rewardMean = try fields.optionalDouble("reward_mean")
@@ -66,8 +67,30 @@ extension DivergenceParts {
             fields.has(name) ? try fields.fields(name).doubles() : [:]
         }
         let teachers = try values("teacher_kl_by_teacher"), tags = try values("teacher_kl_by_tag")
-        guard positions.contains(where: { $0 != nil }) || !teachers.isEmpty || !tags.isEmpty else { return nil }
-        self.init(positions: positions, teachers: teachers, tags: tags)
+        var turns: [Int: Double] = [:]
+        for (name, value) in try values("teacher_kl_by_turn") {
+            guard let turn = Int(name) else {
+                throw JSONFieldError(description: "'teacher_kl_by_turn' has a member that is no turn")
+            }
+            turns[turn] = value
+        }
+        guard positions.contains(where: { $0 != nil }) || !teachers.isEmpty || !tags.isEmpty || !turns.isEmpty else {
+            return nil
+        }
+        self.init(positions: positions, teachers: teachers, tags: tags, turns: turns)
+    }
+}
+
+extension EpisodeMetrics {
+    /// What episodes were like; nil in a line of a run that has none.
+    fileprivate init?(_ fields: JSONFields) throws(JSONFieldError) {
+        guard fields.has("turns_mean") else { return nil }
+        var ends: [FinishReason: Double] = [:]
+        for (name, value) in try fields.fields("episode_ends").doubles() {
+            guard let reason = FinishReason(rawValue: name) else { continue }
+            ends[reason] = value
+        }
+        self.init(turnsMean: try fields.double("turns_mean"), ends: ends)
     }
 }
 

@@ -23,6 +23,13 @@ package struct ProcessSpec: Sendable, Equatable {
     package var logPath: String?
     /// A descriptor of this process that is its standard input; nil: it has none.
     package var input: Int32?
+    /// Descriptors of this process that are its standard output and error; nil: `logPath` or this process's own.
+    package var output: Int32?
+    package var errors: Int32?
+    /// Whether it is killed when this process dies of anything, SIGKILL too, or the thread that started it ends.
+    package var endsWithParent = false
+    /// The most bytes of address space that each of its processes may have; nil: no limit.
+    package var addressSpace: UInt64?
 
     package init(
         name: String, role: Role, executable: String, arguments: [String], environment: [String: String] = [:],

@@ -55,48 +55,28 @@ package final class RunningChild: Sendable {
     private struct SpawnError: Error, CustomStringConvertible { let description: String }
 
     private static func spawn(_ spec: ProcessSpec, _ arguments: [String]) -> Result<pid_t, SpawnError> {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        if let input = spec.input {
-            posix_spawn_file_actions_adddup2(&actions, input, 0)
-        } else {
-            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        var log: Int32 = -1
+        if let path = spec.logPath {
+            log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o644)
+            guard log >= 0 else { return .failure(SpawnError(description: "\(FileError(path, code: errno))")) }
         }
-        if let log = spec.logPath {
-            // Opened here too: posix_spawn would not say which of its files it could not open.
-            do {
-                _ = try OpenFile(
-                    log, .writeOnly, [.create, .append, .noFollow],
-                    permissions: [.ownerReadWrite, .groupRead, .otherRead])
-            } catch {
-                return .failure(SpawnError(description: "\(error)"))
-            }
-            posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0o644)
-            posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        }
-        // Without it only descriptors opened without close-on-exec reach the child: untidy, not wrong.
-        _ = cplatform_spawn_close_from(&actions, 3)
-
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        // Signals that this process ignores or blocks must not be so in the child.
-        var all = sigset_t()
-        sigfillset(&all)
-        var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_setsigdefault(&attributes, &all)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
-
+        defer { if log >= 0 { close(log) } }
         var pid: pid_t = 0
         let program = ChildProcess.program(spec.executable)
         let code = withCStrings([program.name] + arguments) { arguments in
             withCStrings(environment(adding: spec.environment)) { environment in
-                posix_spawn(&pid, program.path, &actions, &attributes, arguments, environment)
+                program.path.withCString { path in
+                    var start = cplatform_start()
+                    start.path = path
+                    start.arguments = arguments
+                    start.environment = environment
+                    start.input = spec.input ?? -1
+                    start.output = spec.output ?? log
+                    start.errors = spec.errors ?? log
+                    start.parent_death_signal = spec.endsWithParent ? SIGKILL : 0
+                    start.address_space = spec.addressSpace ?? 0
+                    return cplatform_start_process(&start, &pid)
+                }
             }
         }
         guard code == 0 else {
@@ -120,12 +100,12 @@ package final class RunningChild: Sendable {
     }
 
     private static func withCStrings<Result>(
-        _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
+        _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
     ) -> Result {
         var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) }
         pointers.append(nil)
         defer { for pointer in pointers { free(pointer) } }
-        return body(pointers)
+        return body(&pointers)
     }
 
     private final class ThreadBody: Sendable {

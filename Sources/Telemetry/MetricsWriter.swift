@@ -57,6 +57,7 @@ extension StepMetrics {
         if let choice = training?.teacherChoice { fields.append(("teacher_choice_fraction", JSONText.number(choice))) }
         if let entropy = training?.teacherEntropy { fields.append(("teacher_entropy", JSONText.number(entropy))) }
         if let parts = training?.parts { fields += parts.jsonFields }
+        if let episodes = training?.episodes { fields += episodes.jsonFields }
         if let mismatch = training?.mismatchMean {
             fields += [("mismatch_mean", JSONText.number(mismatch)), ("mismatch_max", field(training?.mismatchMax))]
         }
@@ -107,6 +108,20 @@ extension DivergenceParts {
             let members = values.sorted { $0.key < $1.key }.map { (name: $0.key, json: JSONText.number($0.value)) }
             fields.append((name, JSONText.object(members)))
         }
+        if !turns.isEmpty {
+            let members = turns.sorted { $0.key < $1.key }.map { (name: "\($0.key)", json: JSONText.number($0.value)) }
+            fields.append(("teacher_kl_by_turn", JSONText.object(members)))
+        }
         return fields
+    }
+}
+
+extension EpisodeMetrics {
+    /// The turns and how episodes ended, by the names of `finish_reason`.
+    fileprivate var jsonFields: [(name: String, json: String)] {
+        let shares = FinishReason.allCases.compactMap { reason in
+            ends[reason].map { (name: reason.rawValue, json: JSONText.number($0)) }
+        }
+        return [("turns_mean", JSONText.number(turnsMean)), ("episode_ends", JSONText.object(shares))]
     }
 }

@@ -58,7 +58,8 @@ package struct TurnContinuation: Sendable {
         return conversation
     }
 
-    private func refusal(_ reason: String) -> TemplateError {
+    /// Why an episode cannot go on with the template.
+    package func refusal(_ reason: String) -> TemplateError {
         TemplateError(
             kind: .failed, template: template.template.name, line: 0,
             reason: "\(reason), so that an episode cannot go on with it; name another template with data.template")

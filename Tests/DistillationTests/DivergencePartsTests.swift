@@ -35,6 +35,35 @@ import Testing
         #expect(DivergenceParts([batch[3]], of: [prompt(nil)], in: groups) == nil)
     }
 
+    /// The divergence and the ends of episodes, by hand; what an environment says is in no turn.
+    @Test func turnsAreToldApart() throws {
+        var episode = prompt("a")
+        episode.episode = "{}"
+        func played(_ values: [Float], _ ids: Int, given: [Range<Int>], _ reason: FinishReason) -> ScoredTrajectory {
+            var scored = response(values)
+            scored.trajectory.tokens.responseIDs = [Int32](repeating: 1, count: ids)
+            scored.trajectory.tokens.given = given
+            scored.trajectory.finishReason = reason
+            return scored
+        }
+        let batch = [
+            played([1, 3, 7, 2], 8, given: [2..<5, 6..<7], .stop), played([5], 1, given: [], .length),
+            played([4, 1], 3, given: [1..<2], .turns), played([4, 1], 3, given: [1..<2], .environment),
+        ]
+        let prompts = batch.map { _ in episode }
+        let parts = try #require(DivergenceParts(batch, of: prompts, in: DivergenceGroups(of: prompts)))
+        let first: Double = 17.0 / 5
+        #expect(parts.turns == [1: first, 2: 3, 3: 2])
+        let plain = batch.map { _ in prompt("a") }
+        #expect(DivergenceParts(batch, of: plain, in: DivergenceGroups(of: plain))?.turns == [:])
+        let ends: [FinishReason: Double] = [.stop: 0.25, .length: 0.25, .turns: 0.25, .environment: 0.25]
+        #expect(EpisodeMetrics(batch) == EpisodeMetrics(turnsMean: 2, ends: ends) && EpisodeMetrics([]) == nil)
+        let long = played(
+            (0..<20).map { Float($0) }, 39, given: (0..<19).map { 2 * $0 + 1..<2 * $0 + 2 }, .stop)
+        let many = DivergenceParts([long], of: [episode], in: DivergenceGroups(of: [episode]))
+        #expect(many?.turns.count == DivergenceGroups.most && many?.turns[16] == 15)
+    }
+
     /// The parts of responses are a partition: together they are the mean of all.
     @Test func positionsAddUpToTheWhole() throws {
         var statistics = BatchStatistics()

@@ -75,7 +75,8 @@ import Testing
                 (["sampling.ignore_eos=true"], "sampling.ignore_eos: no turn"),
                 (["evaluation.teachers=true"], "evaluation.teachers: teachers play no episodes"),
                 (["data.environment.name=chess"], "data.environment.name: there is no 'chess'"),
-                (["data.environment.command=[world]"], "data.environment.command"),
+                (["data.environment.command=[world]"], "data.environment.command: data.environment.name is given too"),
+                (["data.environment.slots=2"], "data.environment.slots: is about a program"),
                 (["data.template=plain", "data.environment.role=tool"], "plain texts have no role but 'user'"),
                 (["objective.kind=mixed", "data.environment.name=calculator"], "has no 'verifier'"),
             ]

@@ -27,7 +27,9 @@ import Testing
         trained.training?.teacherChoice = 0.75
         trained.training?.teacherEntropy = 1.5
         trained.training?.parts = DivergenceParts(
-            positions: [0.5, nil, 0.25, nil, nil], teachers: ["a": 1, "b+\"": 2], tags: ["add": 0.125])
+            positions: [0.5, nil, 0.25, nil, nil], teachers: ["a": 1, "b+\"": 2], tags: ["add": 0.125],
+            turns: [1: 0.5, 12: 2])
+        trained.training?.episodes = EpisodeMetrics(turnsMean: 2.5, ends: [.stop: 0.75, .environment: 0.25])
         trained.training?.passRate = nil
         trained.training?.stalenessMax = 3
         trained.training?.batchTokens = 77
@@ -49,6 +51,7 @@ import Testing
             let read = try reader.rest()
             #expect(read.map(\.jsonLine) == steps.map(\.jsonLine))
             #expect(read[0] == steps[0] && read[2] == steps[2])
+            #expect(read[1].training?.episodes == steps[1].training?.episodes)
             #expect(read[1].training?.parts == steps[1].training?.parts && read[1].training?.parts != nil)
         }
     }

@@ -72,17 +72,23 @@ import Testing
     /// Only what is told apart is written, and names that are the run's own as JSON has them.
     @Test func partsAreWritten() throws {
         let plain = metrics(1).jsonLine
-        for key in ["teacher_kl_", "teacher_choice", "teacher_entropy"] { #expect(!plain.contains(key)) }
+        for key in ["teacher_kl_", "teacher_choice", "teacher_entropy", "turns", "episode"] {
+            #expect(!plain.contains(key))
+        }
         var parted = metrics(1)
         parted.training?.crossEntropy = 0.5
         parted.training?.teacherChoice = 0.75
         parted.training?.teacherEntropy = 1.5
         parted.training?.parts = DivergenceParts(
-            positions: [0.5, 0.25, nil, nil, nil], teachers: ["b": 2, "a+\"b\"": 1], tags: ["add": 0.125])
+            positions: [0.5, 0.25, nil, nil, nil], teachers: ["b": 2, "a+\"b\"": 1], tags: ["add": 0.125],
+            turns: [10: 0.5, 2: 0.25])
+        parted.training?.episodes = EpisodeMetrics(turnsMean: 2.5, ends: [.stop: 0.75, .turns: 0.25, .length: 0])
         let added: [String] = [
             #""cross_entropy": 0.5"#, #""teacher_choice_fraction": 0.75"#, #""teacher_entropy": 1.5"#,
             #""teacher_kl_from_0": 0.5"#, #""teacher_kl_from_16": 0.25"#,
             #""teacher_kl_by_teacher": {"a+\"b\"": 1.0, "b": 2.0}"#, #""teacher_kl_by_tag": {"add": 0.125}"#,
+            #""teacher_kl_by_turn": {"2": 0.25, "10": 0.5}"#, #""turns_mean": 2.5"#,
+            #""episode_ends": {"stop": 0.75, "length": 0.0, "turns": 0.25}"#,
         ]
         let expected: String = String(plain.dropLast()) + ", " + added.joined(separator: ", ") + "}"
         #expect(parted.jsonLine == expected)

@@ -82,7 +82,7 @@ import Watch
         #expect(means("teacher_kl_from_16")?[149] == 0.25 && means("teacher_kl_from_64") == nil)
         #expect(means("teacher_choice_fraction")?[149] == 0.75 && means("teacher_entropy")?[149] == 1.5)
         let names = document["series"]?.object?.members.map(\.key) ?? []
-        #expect(names.count { $0.hasPrefix("teacher_kl_by_") } == 32 && names.contains("teacher_kl_by_tag/tag0\""))
+        #expect(names.count { $0.hasPrefix("teacher_kl_by_") } == 64 && names.contains("teacher_kl_by_tag/tag0\""))
     }
 
     @Test func aLongRunIsShownInABoundedNumberOfPoints() throws {

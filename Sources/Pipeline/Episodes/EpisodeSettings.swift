@@ -1,20 +1,34 @@
 import Environments
 
-/// In which environment episodes are played, and how long they may be.
+/// How long episodes may be, and what they give.
 package struct EpisodeSettings: Sendable {
-    package var environment: BuiltInEnvironment
     /// The assistant's turns, at least 1.
     package var maxTurns: Int
     /// Tokens of one turn, at least 1; the whole episode, with what the environment says, has the task's `maxTokens`.
     package var maxTurnTokens: Int
+    /// Whether every episode has a reward, 0 where it was cut short.
+    package var givesReward: Bool
     /// Equal on processes whose episodes are the same.
     package var identity: String
 
-    package init(environment: BuiltInEnvironment, maxTurns: Int, maxTurnTokens: Int, identity: String) {
-        self.environment = environment
+    package init(maxTurns: Int, maxTurnTokens: Int, givesReward: Bool, identity: String) {
         self.maxTurns = maxTurns
         self.maxTurnTokens = maxTurnTokens
+        self.givesReward = givesReward
         self.identity = identity
+    }
+}
+
+/// What answers the turns of episodes.
+package enum EpisodeWorld: Sendable {
+    /// At once.
+    case builtIn(BuiltInEnvironment)
+    /// Later, or not at all.
+    case service(any EnvironmentService)
+
+    /// Ends what answers, for good.
+    package func close() async {
+        if case .service(let service) = self { await service.close() }
     }
 }
 
@@ -24,12 +38,15 @@ package struct EpisodeText: Sendable {
     package var decode: @Sendable ([Int32]) -> String
     /// The ids that follow a turn after which the assistant is told something, up to the beginning of its next turn.
     ///
-    /// `isEnded`: whether the turn has the token already that ends an answer.
-    package var continuation: @Sendable (_ observation: String, _ isEnded: Bool) throws -> [Int32]
+    /// `role`: who tells it; nil: whoever does so in this run. `isEnded`: whether the turn has the token already that ends
+    /// an answer.
+    package var continuation: Continuation
+    package typealias Continuation =
+        @Sendable (_ observation: String, _ role: ObservationRole?, _ isEnded: Bool) throws -> [Int32]
 
     package init(
         decode: @escaping @Sendable ([Int32]) -> String,
-        continuation: @escaping @Sendable (_ observation: String, _ isEnded: Bool) throws -> [Int32]
+        continuation: @escaping Continuation
     ) {
         self.decode = decode
         self.continuation = continuation

@@ -61,6 +61,7 @@ extension Learner {
                 isExact: backend.isReproducible && !exchange.hasInexactSampler)
         if !options.objective.imitates {
             training.parts = DivergenceParts(batch, of: prompts, in: divergenceGroups)
+            if options.plan.environment != nil { training.episodes = EpisodeMetrics(batch) }
         }
         let warning = mismatches.warning(
             step: course.version, mean: training.mismatchMean, largest: training.mismatchMax)

@@ -77,6 +77,8 @@ package enum LearnerProcess {
         let setup = try await RunSetup(
             configuration, engines: engines, folder: folder, start: start, resumeCommand: resumeCommand,
             timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
+        // A learner that was started by itself has its workers elsewhere.
+        if ChildProcess.isManaged { try await setup.tryEnvironment() }
         let runID = "\(configuration.name)-\(String(UInt64.random(in: 1 ... .max), radix: 16))"
         let publisher = WeightPublisher(
             runID: runID, makesDifferences: configuration.pipeline.weightDifferences == .auto, logger: logger)

@@ -38,8 +38,10 @@ package enum MemberProcess {
         let keys = try configuration.memberKeys(job.role)
         try EndpointPolicy.check(
             connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
-        let model = try job.model(in: configuration, log: Self.log(of: name, configuration))
-        let start = try await namingKeys(of: job.modelKey) { try await load(job, model, configuration, engines) }
+        let model = try job.model(in: configuration, log: Self.log(of: name, kind: "torch", configuration))
+        let world = try configuration.episodeWorld(
+            log: Self.log(of: name, kind: "environment", configuration), logger: logger)
+        let start = try await namingKeys(of: job.modelKey) { try await load(job, model, configuration, engines, world) }
         var options = MemberOptions(configuration, name: name)
         if job != .rollout(teacher: nil) { options.teacher = try await engines.factory(for: model).describe(model) }
         let transport = try ZeroMQTransport.member(
@@ -48,27 +50,36 @@ package enum MemberProcess {
         logger.info("\(job.activity) with \(model.path) for \(connect)")
         let stopping = StopSignal { signal in await member.stop("stopped by \(signal)") }
         defer { stopping.end() }
-        return try exitStatus(await member.run(), stopping)
+        let end: MemberEnd
+        do {
+            end = try await member.run()
+        } catch {
+            await world?.close()
+            throw error
+        }
+        await world?.close()
+        return try exitStatus(end, stopping)
     }
 
-    /// Where an engine in processes of its own writes: beside the learner's logs, or where there are none, in a folder
-    /// for what is temporary.
-    private static func log(of name: String, _ configuration: RunConfiguration) -> String {
+    /// Where an engine or an environment in processes of its own writes: beside the learner's logs, or where there are
+    /// none, in a folder for what is temporary.
+    private static func log(of name: String, kind: String, _ configuration: RunConfiguration) -> String {
         let logs = "\(configuration.runFolder)/logs"
-        return "\(FileManager.default.fileExists(atPath: logs) ? logs : NSTemporaryDirectory())/torch-\(name).log"
+        return "\(FileManager.default.fileExists(atPath: logs) ? logs : NSTemporaryDirectory())/\(kind)-\(name).log"
     }
 
     private typealias Start = @Sendable (MemberOptions, any Transport, Logger) -> any RunMember
 
     /// - Returns: what makes the member, once it has its engine.
     private static func load(
-        _ job: MemberJob, _ model: ModelReference, _ configuration: RunConfiguration, _ engines: EngineChoice
+        _ job: MemberJob, _ model: ModelReference, _ configuration: RunConfiguration, _ engines: EngineChoice,
+        _ world: EpisodeWorld?
     ) async throws -> Start {
         let factory = engines.factory(for: model)
         switch job {
         case .rollout(let teacher):
             let episodes = try configuration.episodes()
-            let backend = try await sampler(model, configuration, episodes, factory)
+            let backend = try await sampler(model, configuration, episodes, world, factory)
             return { options, transport, logger in
                 var options = options
                 options.environment = episodes?.identity
@@ -100,17 +111,18 @@ extension MemberProcess {
     /// What samples: episodes, where the run plays such.
     private static func sampler(
         _ model: ModelReference, _ configuration: RunConfiguration, _ episodes: EpisodeSettings?,
-        _ factory: any EngineFactory
+        _ world: EpisodeWorld?, _ factory: any EngineFactory
     ) async throws -> any RolloutBackend {
         let sampler = try await factory.sampler(model, configuration.samplerOptions)
-        guard let episodes else { return sampler }
+        guard let episodes, let world else { return sampler }
         guard let text = try await factory.describe(model).text else {
             throw UsageError(
                 "data.environment: the tokenizer of \(model.path) must be on this machine; give its folder")
         }
         let template = try text.templates.configured(by: configuration.data)
         return EpisodeBackend(
-            over: sampler, episodes, try EpisodeText(text, template, role: configuration.data.environment.role))
+            over: sampler, episodes, in: world,
+            try EpisodeText(text, template, role: configuration.data.environment.role))
     }
 }
 

@@ -86,7 +86,7 @@ struct PromptReader: Sendable {
         let lines = try PromptFile.read(path, for: configuration, note: { notes.append($0) })
         let prompts = try lines.enumerated().compactMap { index, prompt in
             if !isHeldout, configuration.kind.usesReward, prompt.check == nil,
-                episodes?.environment.givesReward != true
+                episodes?.givesReward != true
             {
                 throw UsageError(
                     "\(path): prompt \(index + 1) has no 'verifier', which gives objective.kind "
@@ -186,10 +186,17 @@ struct PromptReader: Sendable {
             throw UsageError("\(source.name) has tools, which data.environment has no place for; leave one of them out")
         }
         let tags = source.tags.map(JSONText.string).joined(separator: ", ")
-        let fields = JSONText.object([
-            ("prompt", JSONText.string(source.question ?? "")), ("answer", JSONText.string(source.check?.answer ?? "")),
+        let question = source.question ?? source.chat.messages.last?["content"]?.string ?? ""
+        var members = [
+            ("prompt", JSONText.string(question)), ("answer", JSONText.string(source.check?.answer ?? "")),
             ("tags", "[\(tags)]"),
-        ])
+        ]
+        // Those that are built in have no use for them.
+        if configuration.data.environment.name == nil {
+            let chat = source.chat.with(system: configuration.data.systemPrompt)
+            members.append(("messages", JSONValue.array(chat.messages).text(pretty: false)))
+        }
+        let fields = JSONText.object(members)
         guard fields.utf8.count <= RolloutGroup.longestEpisode else {
             throw UsageError(
                 "\(source.name) has fields of \(fields.utf8.count) bytes, and data.environment takes "

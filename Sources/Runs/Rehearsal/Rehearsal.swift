@@ -31,6 +31,7 @@ package enum Rehearsal {
             given.dated(start, in: folder), studentPath: studentPath, engines: engines, folder: folder, start: start,
             resumeCommand: "",
             timeLimit: nil, startedAt: .now, progress: progress, logger: logger)
+        try await setup.tryEnvironment()
         return try await report(setup, &memory)
     }
 

@@ -143,6 +143,13 @@ struct RunSetup {
     /// and little to sample again when a run is resumed.
     private static let stepsAhead: UInt64 = 4
 
+    /// Tries the program that is the environment, where this machine has workers that need it.
+    /// - Throws: `UsageError` where it does not do as it should.
+    func tryEnvironment() async throws {
+        guard configuration.pipeline.workers > 0 else { return }
+        try await configuration.tryEnvironment(beginning: data.prompts.first, log: folder.log("environment"))
+    }
+
     /// Runs a learner to its end, or to the checkpoint that a signal or the time limit asks for.
     /// - Parameter activity: what it does until the first step, for a person; nil: nothing to tell.
     func run(_ learner: some RunLearner, activity: String? = nil) async throws -> LearnerProcess.End {

@@ -79,7 +79,7 @@ enum AnswerReading {
 
     /// What a server says of why a response ended.
     static func finishReason(_ name: String?) throws(AnswerFlaw) -> FinishReason {
-        guard let name, let reason = FinishReason(rawValue: name) else {
+        guard let name, let reason = [FinishReason.stop, .length].first(where: { $0.rawValue == name }) else {
             throw AnswerFlaw("the response ended with '\((name ?? "nothing").prefix(40))'")
         }
         return reason

@@ -49,6 +49,7 @@ extension AnswerReading {
             guard !settings.stopTokenIDs.contains(last) else {
                 throw AnswerFlaw("the response ended with a stop token unknowingly")
             }
+        case .turns, .environment: throw AnswerFlaw("the response ended as an episode does")
         }
         return response
     }

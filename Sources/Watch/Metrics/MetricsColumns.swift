@@ -16,12 +16,14 @@ enum MetricsColumns {
         "pass_rate", "divergence", "tail_mass", "teacher_tail_mass", "clamp_fraction", "weight_bytes",
         "weight_difference_bytes", "weight_density", "weight_difference_s", "cross_entropy", "teacher_choice_fraction",
         "teacher_entropy", "teacher_kl_from_0", "teacher_kl_from_16", "teacher_kl_from_64", "teacher_kl_from_256",
-        "teacher_kl_from_1024",
+        "teacher_kl_from_1024", "turns_mean",
     ]
     /// Members that are objects: a number for each of some names, which are the run's own.
-    static let named: [StaticString] = ["teacher_kl_by_teacher", "teacher_kl_by_tag"]
+    static let named: [StaticString] = [
+        "teacher_kl_by_teacher", "teacher_kl_by_tag", "teacher_kl_by_turn", "episode_ends",
+    ]
     /// The most of such names that are shown of a run, and the most bytes of one.
-    static let mostNames = 32, longestName = 200
+    static let mostNames = 64, longestName = 200
     /// What a held-out evaluation found.
     static let evaluation: [StaticString] = [
         "eval_teacher_kl", "eval_pass_at_1", "eval_teacher_pass_at_1", "eval_cross_entropy", "eval_reward_mean",

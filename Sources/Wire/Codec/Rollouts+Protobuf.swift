@@ -136,7 +136,20 @@ extension FinishReason {
         switch reason {
         case .stop: self = .stop
         case .length: self = .length
+        case .turns: self = .turns
+        case .environment: self = .environment
         case .unspecified, .UNRECOGNIZED: throw WireError(.unknownKind, "unknown finish reason \(reason.rawValue)")
+        }
+    }
+}
+
+extension PBFinishReason {
+    fileprivate init(_ reason: FinishReason) {
+        switch reason {
+        case .stop: self = .stop
+        case .length: self = .length
+        case .turns: self = .turns
+        case .environment: self = .environment
         }
     }
 }
@@ -217,7 +230,7 @@ extension PBTrajectories {
             header.kind = PBRolloutKind(result.kind)
             header.responseCount = UInt32(count)
             header.versionRuns = VersionRuns.encode(result.policyVersions)
-            header.finishReason = result.finishReason == .stop ? .stop : .length
+            header.finishReason = PBFinishReason(result.finishReason)
             header.environment = result.given.map { span in
                 var header = PBTokenSpan()
                 header.start = UInt32(span.lowerBound)

@@ -254,6 +254,10 @@ package nonisolated enum PBFinishReason: SwiftProtobuf.Enum, Swift.CaseIterable 
   case unspecified // = 0
   case stop // = 1
   case length // = 2
+
+  /// Of an episode alone: it had all its turns; its environment failed.
+  case turns // = 3
+  case environment // = 4
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -265,6 +269,8 @@ package nonisolated enum PBFinishReason: SwiftProtobuf.Enum, Swift.CaseIterable 
     case 0: self = .unspecified
     case 1: self = .stop
     case 2: self = .length
+    case 3: self = .turns
+    case 4: self = .environment
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -274,6 +280,8 @@ package nonisolated enum PBFinishReason: SwiftProtobuf.Enum, Swift.CaseIterable 
     case .unspecified: return 0
     case .stop: return 1
     case .length: return 2
+    case .turns: return 3
+    case .environment: return 4
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -283,6 +291,8 @@ package nonisolated enum PBFinishReason: SwiftProtobuf.Enum, Swift.CaseIterable 
     .unspecified,
     .stop,
     .length,
+    .turns,
+    .environment,
   ]
 
 }
@@ -1504,7 +1514,7 @@ nonisolated extension PBRolloutKind: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension PBFinishReason: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FINISH_REASON_UNSPECIFIED\0\u{1}FINISH_REASON_STOP\0\u{1}FINISH_REASON_LENGTH\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FINISH_REASON_UNSPECIFIED\0\u{1}FINISH_REASON_STOP\0\u{1}FINISH_REASON_LENGTH\0\u{1}FINISH_REASON_TURNS\0\u{1}FINISH_REASON_ENVIRONMENT\0")
 }
 
 nonisolated extension PBElementType: SwiftProtobuf._ProtoNameProviding {

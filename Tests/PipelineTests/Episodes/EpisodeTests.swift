@@ -10,7 +10,7 @@ import Wire
     /// The end of a turn is 0; the environment's texts are their bytes, behind 200 where the template ends the answer.
     private static let text = EpisodeText(decode: { ids in
         String(decoding: ids.filter { $0 != 0 }.map { UInt8(clamping: $0) }, as: UTF8.self)
-    }) { observation, isEnded in (isEnded ? [] : [200]) + observation.utf8.map { Int32($0) } + [201] }
+    }) { observation, _, isEnded in (isEnded ? [] : [200]) + observation.utf8.map { Int32($0) } + [201] }
 
     private static func task(maxTokens: Int = 200, seed: UInt64 = 3) -> RolloutTask {
         RolloutTask(
@@ -19,8 +19,29 @@ import Wire
             leaseID: 9)
     }
 
-    private static func settings(_ environment: BuiltInEnvironment, turns: Int = 4) -> EpisodeSettings {
-        EpisodeSettings(environment: environment, maxTurns: turns, maxTurnTokens: 20, identity: "test")
+    private static func settings(givesReward: Bool = true, turns: Int = 4) -> EpisodeSettings {
+        EpisodeSettings(maxTurns: turns, maxTurnTokens: 20, givesReward: givesReward, identity: "test")
+    }
+
+    /// An episode with the environment that answers it.
+    private struct Play {
+        var episode: Episode
+        var environment: any Environment
+
+        init(_ task: RolloutTask, _ world: BuiltInEnvironment, turns: Int = 4) {
+            episode = Episode(task, EpisodeTests.settings(givesReward: world.givesReward, turns: turns))
+            environment = world.make()
+            environment.reset(episode.start)
+        }
+
+        var nextTurn: RolloutTask { episode.nextTurn }
+
+        mutating func take(_ turn: Trajectory) throws -> Trajectory? {
+            switch episode.take(turn, EpisodeTests.text) {
+            case .ends(let whole): return whole
+            case .says(let said): return try episode.hear(environment.step(said), EpisodeTests.text)
+            }
+        }
     }
 
     private static func said(
@@ -44,7 +65,7 @@ import Wire
     /// tokenised again.
     @Test func idsAreWhatWasSampledAndWhatWasSaid() throws {
         for seed in 0..<20 as Range<UInt64> {
-            var episode = Episode(Self.task(seed: seed), Self.settings(.guess(limit: 9)))
+            var episode = Play(Self.task(seed: seed), .guess(limit: 9))
             let (guess, secret) = Self.wrong(seed)
             var parts: [(sampled: Bool, ids: [Int32])] = [], last: Trajectory?
             for text in ["a\u{e9} \(guess)", guess, "so \(secret)"] {
@@ -55,10 +76,10 @@ import Wire
                 #expect(turn.sampling.maxTokens == min(20, 200 - before.count))
                 let sampled = Self.said(text, to: turn, version: UInt64(2 + parts.count))
                 parts.append((true, sampled.responseIDs))
-                last = try episode.take(sampled, Self.text)
+                last = try episode.take(sampled)
                 guard last == nil else { continue }
                 let told = guess < secret ? "higher\n" : "lower\n"
-                parts.append((false, try Self.text.continuation(told, true)))
+                parts.append((false, try Self.text.continuation(told, nil, true)))
             }
             let whole = try #require(last)
             #expect(whole.responseIDs == parts.flatMap(\.ids) && whole.promptIDs == [7, 8])
@@ -75,20 +96,20 @@ import Wire
     @Test func episodesHaveTheirLimits() throws {
         let guess = Self.wrong(3).0
         // The last turn that there may be.
-        var episode = Episode(Self.task(), Self.settings(.guess(limit: 9), turns: 2))
-        #expect(try episode.take(Self.said(guess, to: episode.nextTurn), Self.text) == nil)
-        let cut = try #require(try episode.take(Self.said(guess, to: episode.nextTurn), Self.text))
-        #expect(cut.finishReason == .length && cut.turns == 2 && cut.reward == 0)
+        var episode = Play(Self.task(), .guess(limit: 9), turns: 2)
+        #expect(try episode.take(Self.said(guess, to: episode.nextTurn)) == nil)
+        let cut = try #require(try episode.take(Self.said(guess, to: episode.nextTurn)))
+        #expect(cut.finishReason == .turns && cut.turns == 2 && cut.reward == 0)
         // A turn that was cut is answered by nobody.
-        episode = Episode(Self.task(), Self.settings(.guess(limit: 9)))
+        episode = Play(Self.task(), .guess(limit: 9))
         let half = try #require(
-            try episode.take(Self.said(guess, to: episode.nextTurn, finish: .length, stop: false), Self.text))
+            try episode.take(Self.said(guess, to: episode.nextTurn, finish: .length, stop: false)))
         #expect(half.finishReason == .length && half.turns == 1 && half.responseIDs == guess.utf8.map { Int32($0) })
         // What the environment says must leave room for a token.
         let told = Self.wrong(3).secret < guess ? 7 : 8
         for room in 2 + told...2 + told + 2 {
-            episode = Episode(Self.task(maxTokens: room), Self.settings(.guess(limit: 9)))
-            let end = try episode.take(Self.said(guess, to: episode.nextTurn), Self.text)
+            episode = Play(Self.task(maxTokens: room), .guess(limit: 9))
+            let end = try episode.take(Self.said(guess, to: episode.nextTurn))
             #expect((end == nil) == (2 + told < room), "\(room)")
             if end == nil { #expect(episode.nextTurn.sampling.maxTokens == room - 2 - told) }
         }
@@ -97,24 +118,25 @@ import Wire
     /// A turn that a text has stopped lacks the token that ends an answer: the template's is put there, as given.
     @Test func anEndThatWasNotSampledIsGiven() throws {
         let guess = Self.wrong(3).0
-        var episode = Episode(Self.task(), Self.settings(.guess(limit: 9)))
-        #expect(try episode.take(Self.said(guess, to: episode.nextTurn, stop: false), Self.text) == nil)
+        var episode = Play(Self.task(), .guess(limit: 9))
+        #expect(try episode.take(Self.said(guess, to: episode.nextTurn, stop: false)) == nil)
         let ids = episode.nextTurn.promptIDs
         #expect(ids[2] == guess.utf8.first.map { Int32($0) } && ids[3] == 200)
     }
 
     @Test func aToolGivesNoReward() throws {
-        var episode = Episode(Self.task(), Self.settings(.calculator))
-        #expect(try episode.take(Self.said("calc(2+3)", to: episode.nextTurn), Self.text) == nil)
+        var episode = Play(Self.task(), .calculator)
+        #expect(try episode.take(Self.said("calc(2+3)", to: episode.nextTurn)) == nil)
         #expect(Array(episode.nextTurn.promptIDs.suffix(3)) == [53, 10, 201])
-        let end = try #require(try episode.take(Self.said("it is 5", to: episode.nextTurn), Self.text))
+        let end = try #require(try episode.take(Self.said("it is 5", to: episode.nextTurn)))
         #expect(end.reward == nil && end.turns == 2 && end.finishReason == .stop)
     }
 
     /// A sampler of turns becomes one of episodes, whatever is cancelled meanwhile.
     @Test func aSamplerOfTurnsPlaysEpisodes() async throws {
         let sampler = UnigramSampler(.student)
-        let backend = EpisodeBackend(over: sampler, Self.settings(.guess(limit: 9), turns: 3), Self.text)
+        let backend = EpisodeBackend(
+            over: sampler, Self.settings(turns: 3), in: .builtIn(.guess(limit: 9)), Self.text)
         let tasks = (0..<12).map { index in
             var task = Self.task(maxTokens: 60, seed: UInt64(index))
             task.id = RolloutID(group: UInt64(index), sample: 0)
@@ -138,5 +160,83 @@ import Wire
             #expect(trajectory.responseIDs.count <= 60)
         }
         #expect(kept.contains { $0.turns > 1 })
+    }
+
+    /// Numbers to be found, of which some fail: the first time that they are asked, always, or for another's sake.
+    private actor Service: EnvironmentService {
+        private var worlds: [UInt64: NumberGuessing] = [:]
+        private var failures: [UInt64: Int] = [:]
+        private let fails: Bool
+        private(set) var ended: Set<UInt64> = []
+
+        init(fails: Bool) { self.fails = fails }
+
+        func step(
+            _ episode: UInt64, _ start: EpisodeStart, _ text: String
+        ) async throws(EnvironmentFailure) -> EnvironmentStep {
+            let before = failures[start.seed, default: 0]
+            if fails, start.seed == 3 || (start.seed % 2 == 0 && before == 0) || (start.seed == 5 && before < 4) {
+                failures[start.seed] = before + 1
+                throw EnvironmentFailure("failed", isOwn: start.seed != 5)
+            }
+            var world = worlds[episode] ?? NumberGuessing(limit: 9)
+            if worlds[episode] == nil { world.reset(start) }
+            defer { worlds[episode] = world }
+            return world.step(text)
+        }
+
+        func end(_ episode: UInt64) { ended.insert(episode) }
+        func close() {}
+    }
+
+    /// Plays eight episodes.
+    private static func played(_ service: Service) async throws -> [Trajectory] {
+        let backend = EpisodeBackend(
+            over: UnigramSampler(.student), settings(turns: 3), in: .service(service), text)
+        let tasks = (0..<8).map { index in
+            var task = task(maxTokens: 60, seed: UInt64(index))
+            task.id = RolloutID(group: UInt64(index), sample: 0)
+            task.minimumVersion = 0
+            task.sampling.stopTokenIDs = [0, 1, 2]
+            return task
+        }
+        try await backend.submit(tasks)
+        var done: [Trajectory] = []
+        for try await event in backend.events {
+            if case .completed(let trajectories) = event { done += trajectories }
+            if done.count >= tasks.count { break }
+        }
+        return done.sorted { $0.id < $1.id }
+    }
+
+    /// An episode whose environment fails is played again and comes out as if nothing had been; one that fails again ends
+    /// as such, and is worth nothing.
+    @Test func anEpisodeOutlivesItsEnvironment() async throws {
+        let whole = try await Self.played(Service(fails: false))
+        let service = Service(fails: true)
+        let troubled = try await Self.played(service)
+        #expect(troubled.map(\.id) == whole.map(\.id))
+        for (seed, (now, before)) in zip(troubled, whole).enumerated() where seed != 3 { #expect(now == before) }
+        #expect(troubled[3].finishReason == .environment && troubled[3].reward == 0 && troubled[3].turns == 1)
+        #expect(whole.contains { $0.finishReason == .turns } && whole.allSatisfy { $0.finishReason != .environment })
+    }
+
+    @Test func anEnvironmentThatIsGoneEndsTheSampler() async throws {
+        struct Gone: EnvironmentService {
+            func step(
+                _ episode: UInt64, _ start: EpisodeStart, _ text: String
+            ) async throws(EnvironmentFailure) -> EnvironmentStep { throw EnvironmentFailure("gone", isFinal: true) }
+            func end(_ episode: UInt64) {}
+            func close() {}
+        }
+        let backend = EpisodeBackend(
+            over: UnigramSampler(.student), Self.settings(), in: .service(Gone()), Self.text)
+        var task = Self.task()
+        task.minimumVersion = 0
+        task.sampling.stopTokenIDs = [0, 1, 2]
+        try await backend.submit([task])
+        await #expect(throws: EnvironmentFailure("gone", isFinal: true)) {
+            for try await _ in backend.events {}
+        }
     }
 }
