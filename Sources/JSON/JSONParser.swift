@@ -11,16 +11,24 @@ extension JSONValue {
     package static let maximumCount = 1 << 24
 
     /// Parses one JSON text (RFC 8259, UTF-8) of at most `limit` values. Throws ``JSONError``.
+    ///
+    /// `takesPythonWords` takes the words that Python writes for numbers that are not finite (NaN, Infinity, -Infinity)
+    /// for texts of the same spelling: whoever reads one where a number should be refuses it.
     package static func parse(
-        _ bytes: UnsafeRawBufferPointer, limit: Int = maximumCount
+        _ bytes: UnsafeRawBufferPointer, limit: Int = maximumCount, takesPythonWords: Bool = false
     ) throws(JSONError) -> JSONValue {
-        var parser = JSONParser(bytes: bytes.bindMemory(to: UInt8.self), limit: limit)
+        var parser = JSONParser(
+            bytes: bytes.bindMemory(to: UInt8.self), limit: limit, takesPythonWords: takesPythonWords)
         return try parser.document()
     }
 
-    package static func parse(_ bytes: [UInt8], limit: Int = maximumCount) throws(JSONError) -> JSONValue {
+    package static func parse(
+        _ bytes: [UInt8], limit: Int = maximumCount, takesPythonWords: Bool = false
+    ) throws(JSONError) -> JSONValue {
         let result = bytes.withUnsafeBytes { buffer in
-            Result { () throws(JSONError) -> JSONValue in try parse(buffer, limit: limit) }
+            Result { () throws(JSONError) -> JSONValue in
+                try parse(buffer, limit: limit, takesPythonWords: takesPythonWords)
+            }
         }
         return try result.get()
     }
@@ -38,11 +46,13 @@ private struct JSONParser {
     static let maximumDepth = 128
 
     private let limit: Int
+    private let takesPythonWords: Bool
     private var count = 0
 
-    init(bytes: UnsafeBufferPointer<UInt8>, limit: Int) {
+    init(bytes: UnsafeBufferPointer<UInt8>, limit: Int, takesPythonWords: Bool) {
         self.bytes = bytes
         self.limit = limit
+        self.takesPythonWords = takesPythonWords
     }
 
     mutating func document() throws(JSONError) -> JSONValue {
@@ -78,9 +88,15 @@ private struct JSONParser {
         case UInt8(ascii: "t"): return try literal("true", .bool(true))
         case UInt8(ascii: "f"): return try literal("false", .bool(false))
         case UInt8(ascii: "n"): return try literal("null", .null)
+        case UInt8(ascii: "N") where takesPythonWords: return try literal("NaN", .string("NaN"))
+        case UInt8(ascii: "I") where takesPythonWords: return try literal("Infinity", .string("Infinity"))
+        case UInt8(ascii: "-") where takesPythonWords && next == UInt8(ascii: "I"):
+            return try literal("-Infinity", .string("-Infinity"))
         default: return try number()
         }
     }
+
+    private var next: UInt8? { position + 1 < bytes.count ? bytes[position + 1] : nil }
 
     mutating func literal(_ text: StaticString, _ value: JSONValue) throws(JSONError) -> JSONValue {
         let count = text.utf8CodeUnitCount

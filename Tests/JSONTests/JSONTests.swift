@@ -22,6 +22,16 @@ import Testing
         #expect(throws: JSONError.self) { try JSONValue.parse(text) }
     }
 
+    /// Python's words for numbers that are not finite are texts, and only where they are asked for.
+    @Test func takesPythonWords() throws {
+        let text = Array("[NaN, Infinity, -Infinity, -1]".utf8)
+        #expect(try JSONValue.parse(text, takesPythonWords: true) == ["NaN", "Infinity", "-Infinity", -1])
+        #expect(throws: JSONError.self) { try JSONValue.parse(text) }
+        for broken in ["Inf", "-I", "-", "N", "nan", "Infinityx", "+Infinity"] {
+            #expect(throws: JSONError.self) { try JSONValue.parse(Array(broken.utf8), takesPythonWords: true) }
+        }
+    }
+
     @Test func refusesInvalidUTF8AndDepth() {
         #expect(throws: JSONError.self) { try JSONValue.parse([0x22, 0xFF, 0x22]) }
         #expect(throws: JSONError.self) { try JSONValue.parse([0x22, 0x5C, 0x6E, 0xC3, 0x22]) }

@@ -111,11 +111,14 @@ import Tokenizers
         #expect(tokenizer.decode(bytes + [3 + 0xFF]) == String(repeating: "\u{FFFD}", count: 4))
     }
 
-    /// Examples of the Unicode standard (UAX 15), and one that only the compatibility forms change.
+    /// Examples of the Unicode standard (UAX 15), one that only the compatibility forms change, and marks of Unicode 11,
+    /// which the library, with the tables of Unicode 9, neither moves nor composes over.
     @Test(arguments: [
         (TokenizerDefinition.Normalizer.nfc, "e\u{301}\u{FB01}", "\u{E9}\u{FB01}"),
         (.nfd, "\u{E9}\u{FB01}", "e\u{301}\u{FB01}"), (.nfkc, "e\u{301}\u{FB01}\u{2460}", "\u{E9}fi1"),
         (.nfkd, "\u{E9}\u{FB01}\u{1E9B}\u{323}", "e\u{301}fis\u{323}\u{307}"), (.lowercase, "ΑΣ İ", "ας i\u{307}"),
+        (.nfd, "\u{E9}\u{360}\u{9FE}\u{323}", "e\u{301}\u{360}\u{9FE}\u{323}"),
+        (.nfc, "e\u{9FE}\u{301}\u{360}\u{323}\u{32FF}", "e\u{9FE}\u{323}\u{301}\u{360}\u{32FF}"),
     ]) func normalizers(normalizer: TokenizerDefinition.Normalizer, text: String, expected: String) throws {
         var definition = Fixtures.definition()
         definition.normalizers = [normalizer]

@@ -227,6 +227,19 @@ c
 {% macro outer(a) %}{% macro inner(b) %}{{ a }}{{ b }}{{ caller() }}{% endmacro %}{% call inner(2) %}{{ a }}c{% endcall %}{% endmacro %}{{ outer(1) }}
 {% for x in l %}{% set y = loop.cycle('a', 'b') %}{{ y }}{{ loop.changed(y, x > 1) }}{% else %}{% endfor %}{{ y is defined }}
 {% for k, v in users | groupby('age') %}{% for u in v if u.tags %}{{ loop.index }}{{ u.name }}{% else %}-{% endfor %}{{ loop.index }}{{ k }}{% endfor %}
+{{ dict(missing) }}
+{{ dict(d.missing, a=1) }}
+{{ '{:-5}'.format('é') }}
+{{ '{:-5}|{:->5}|{:-5.1f}'.format(3, 'é', 2) }}
+{{ '%5%' % () }}
+{{ '%(a)%' % {'a': 1} }}
+{{ '%5%' % {'a': 1} }}
+{{ '%%' % {'a': 1} }}
+{{ l is filter }}
+{{ d is test }}
+{{ 'upper' is filter }}{{ 'upper' is test }}{{ missing is filter }}{{ (1, 2) is test }}{{ nil is filter }}
+{{ range(4).index(2, 1) }}
+{{ range(4).index(2) }}{{ range(4).count(2) }}{{ l.index(2, 1) }}
 {{ 'x' * -1 }}{{ [] * 5 }}{{ 7 // 2.0 }}{{ 7 % -3 }}{{ 2 ** 0.5 }}{{ 10 ** 2 }}
 """.strip("\n")
 

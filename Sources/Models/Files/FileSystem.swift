@@ -36,9 +36,13 @@ enum FileSystem {
     }
 
     /// The JSON document in a file of at most 16 MiB; the largest, indices of shards, have some 5 MB.
-    static func json(_ path: String) throws(ModelError) -> JSONValue {
+    ///
+    /// `takesPythonWords` takes `NaN` and `Infinity` for texts, as `JSONValue.parse` has it.
+    static func json(_ path: String, takesPythonWords: Bool = false) throws(ModelError) -> JSONValue {
         let bytes = try read(path, limit: 1 << 24)
-        do { return try JSONValue.parse(bytes) } catch { throw ModelError(.malformed, "\(path): \(error)") }
+        do { return try JSONValue.parse(bytes, takesPythonWords: takesPythonWords) } catch {
+            throw ModelError(.malformed, "\(path): \(error)")
+        }
     }
 
     static func createFolder(_ path: String) throws(ModelError) {

@@ -62,7 +62,7 @@ package struct ModelFiles: Sendable {
         path = folder
         let file = folder.appendingPath("config.json")
         let generation = folder.appendingPath("generation_config.json")
-        let config = try FileSystem.json(file)
+        let config = try FileSystem.json(file, takesPythonWords: true)
         var configuration = try ModelConfiguration(
             huggingFace: config,
             generation: FileSystem.isFile(generation) ? try FileSystem.json(generation) : nil, file: file)

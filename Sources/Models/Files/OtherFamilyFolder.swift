@@ -28,7 +28,7 @@ package struct OtherFamilyFolder: Sendable {
     package init(_ path: String, isTextAlone: Bool = false) throws {
         self.path = path
         let file = path.appendingPath("config.json")
-        var reader = ConfigReader(json: try FileSystem.json(file), file: file)
+        var reader = ConfigReader(json: try FileSystem.json(file, takesPythonWords: true), file: file)
         guard reader.json["model_type"]?.string != nil else { throw reader.malformed("model_type is missing") }
         if let text = reader.json["text_config"] {
             guard isTextAlone else { throw reader.unsupported("a model of several parts; save its text part alone") }

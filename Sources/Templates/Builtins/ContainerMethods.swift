@@ -19,7 +19,10 @@ enum ContainerMethods {
                 return receiver
             }
             return try find(name, items, arguments, interpreter)
-        case .range(let range): return try find(name, range.values, arguments, interpreter)
+        case .range(let range):
+            // Python's range takes no place to begin at.
+            _ = try arguments.bind(name, ["value"], required: 1)
+            return try find(name, range.values, arguments, interpreter)
         default: throw Fault("a value of type '\(receiver.typeName)' has no method '\(name)'")
         }
     }

@@ -4,7 +4,8 @@ struct FormatSpec {
     var fill: Text = " "
     /// `<`, `>`, `^` or `=`; nil: by the kind of value.
     var alignment: Character?
-    var sign: Character = "-"
+    /// `+`, `-` or a space; nil: `-`, which texts do not take where it is written.
+    var sign: Character?
     var isAlternate = false
     var padsWithZeros = false
     var width = 0
@@ -95,13 +96,13 @@ struct FormatSpec {
     }
 
     private var isPlain: Bool {
-        alignment == nil && sign == "-" && !isAlternate && !padsWithZeros && width == 0 && grouping == nil
+        alignment == nil && sign == nil && !isAlternate && !padsWithZeros && width == 0 && grouping == nil
             && precision == nil
     }
 
     private func formatted(_ text: Text, _ interpreter: Interpreter) throws -> Text {
         guard type == nil || type == "s" else { throw Fault("the format '\(type!)' is not for texts") }
-        guard sign == "-", !isAlternate, grouping == nil, alignment != "=" else {
+        guard sign == nil, !isAlternate, grouping == nil, alignment != "=" else {
             throw Fault("a sign or a group in a format is not for texts")
         }
         var spec = self
@@ -151,7 +152,7 @@ struct FormatSpec {
         if digits.hasPrefix("-") {
             mark = "-"
             digits.removeFirst()
-        } else if sign != "-" {
+        } else if let sign, sign != "-" {
             mark = String(sign)
         }
         for prefix in ["0x", "0X", "0o", "0b"] where digits.hasPrefix(prefix) {

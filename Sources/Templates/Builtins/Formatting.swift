@@ -34,12 +34,15 @@ enum Formatting {
                 named = value
                 usesNames = true
             }
+            let start = spec.position
             try spec.read {
                 guard let integer = try take().integer else { throw Fault("'*' in a text needs an integer") }
                 return integer
             }
             position = spec.position
             if spec.kind == "%" {
+                // With a width or a name before it Python takes it for a kind that it does not know.
+                guard start == position - 1, named == nil else { throw Fault("'%' in a text has no form") }
                 result.append(UInt8(ascii: "%"))
                 continue
             }

@@ -68,6 +68,7 @@ enum Functions {
         guard arguments.positional.count <= 1 else { throw Fault("'\(name)' takes at most one argument by place") }
         var result = Mapping()
         if let given = arguments.positional.first {
+            if case .undefined(let undefined) = given { throw Fault(undefined.reason) }
             if case .mapping(let mapping) = given {
                 result = mapping
             } else {

@@ -94,8 +94,10 @@ enum Tests {
         case "upper": return try value.printed().isUppercase
         case "odd": return abs(try remainder(value, .integer(2))) == 1
         case "even": return try remainder(value, .integer(2)) == 0
-        case "filter": return value.text.map { Filters.names.contains($0.string) } ?? false
-        case "test": return value.text.map { names.contains($0.string) } ?? false
+        case "filter", "test":
+            // Names are looked up as keys are: a list cannot be one.
+            _ = try value.key()
+            return value.text.map { (name == "filter" ? Filters.names : names).contains($0.string) } ?? false
         default: throw Fault("the test '\(name)' is not known", .unsupported)
         }
     }

@@ -4,17 +4,27 @@
 @_spi(_Unicode) import Swift
 
 extension String {
-    /// Unicode normalization form C.
-    package var normalizedNFC: String {
-        var scalars = String.UnicodeScalarView()
-        scalars.append(contentsOf: _nfc)
-        return String(scalars)
-    }
+    /// Unicode normalization form C, as of Unicode 9.
+    package var normalizedNFC: String { normalized { $0._nfc } }
 
-    /// Unicode normalization form D.
-    var normalizedNFD: String {
+    /// Unicode normalization form D, as of Unicode 9.
+    var normalizedNFD: String { normalized { $0._nfd } }
+
+    /// The Hugging Face library has the tables of Unicode 9: a newer character stays what it is, and no mark is moved past
+    /// it or composed over it.
+    private func normalized(_ form: (String) -> some Sequence<Unicode.Scalar>) -> String {
         var scalars = String.UnicodeScalarView()
-        scalars.append(contentsOf: _nfd)
+        var known = String.UnicodeScalarView()
+        for scalar in unicodeScalars {
+            guard scalar.isNewerThanUnicode9 else {
+                known.append(scalar)
+                continue
+            }
+            scalars.append(contentsOf: form(String(known)))
+            known = String.UnicodeScalarView()
+            scalars.append(scalar)
+        }
+        scalars.append(contentsOf: form(String(known)))
         return String(scalars)
     }
 
@@ -34,6 +44,11 @@ extension String {
 }
 
 extension Unicode.Scalar {
+    /// Whether a later version has added this character. Those below U+07FD are in every form what they are.
+    fileprivate var isNewerThanUnicode9: Bool {
+        value >= 0x7FD && properties.age.map { $0.major > 9 } ?? false
+    }
+
     /// `\w` of UTS 18: alphabetic, marks, decimal digits, connectors, join controls.
     var isWordCharacter: Bool {
         if properties.isAlphabetic || properties.isJoinControl { return true }

@@ -50,6 +50,24 @@ import Testing
         }
     }
 
+    /// config.json of Mamba 2 and its like has Python's `Infinity`: the family is what is refused, and a number of a known
+    /// family that is not finite.
+    @Test func infinityInAConfigurationIsNoFaultOfItsOwn() throws {
+        try withTemporaryFolder { folder in
+            let file = "\(folder)/config.json"
+            try writeText(#"{"model_type": "mamba2", "time_step_limit": [0.0, Infinity]}"#, to: file)
+            var error = #expect(throws: ModelError.self) { try ModelFiles.open(folder) }
+            #expect(error?.message.contains("model_type 'mamba2' is not supported") == true)
+            try Self.write("llama-tied", to: "\(folder)/known") { _ in }
+            let known = try String(contentsOfFile: "\(folder)/known/config.json", encoding: .utf8)
+            let changed = known.replacingOccurrences(
+                of: #""rms_norm_eps": [0-9.e-]+"#, with: #""rms_norm_eps": Infinity"#, options: .regularExpression)
+            try writeText(changed, to: "\(folder)/known/config.json")
+            error = #expect(throws: ModelError.self) { try ModelFiles.open("\(folder)/known") }
+            #expect(error?.message.contains("rms_norm_eps is") == true)
+        }
+    }
+
     /// A weight that the configuration does not tell of is another kind of layer; buffers, layers behind the last and parts
     /// beside the layers are left alone.
     @Test func weightsThatNoLayerHasAreRefused() throws {
