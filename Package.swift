@@ -58,7 +58,7 @@ let package = Package(
         module("Files", ["CPlatform", system]),
         module("Compute", ["Rules", "Randomness", "Wording", "CKernels", "COneDNN"]),
         module("Patterns", ["CPCRE2"]),
-        module("Tokenizers", ["Patterns", "Hashing", "JSON", "Wording"]),
+        module("Tokenizers", ["Patterns", "Hashing", "JSON", "Tokens", "Wording"]),
         module("Templates", ["JSON", "Wording"]),
         module("Models", ["Rules", "Tokenizers", "Templates", "Files", "JSON", "Randomness", "Wording", "CKernels"]),
         module("Transformers", ["Models", "Compute", "Rules", "Tokens", "Randomness", "Files"]),
@@ -158,7 +158,7 @@ let package = Package(
         tests("Compute", ["Rules", "Locking", "CKernels", "COneDNN", "TestSupport"]),
         tests("JSON", []),
         tests("Files", [system]),
-        tests("Tokenizers", ["JSON", "Hashing", "Templates", "TestSupport"]),
+        tests("Tokenizers", ["JSON", "Hashing", "Templates", "Tokens", "TestSupport"]),
         tests("Templates", ["JSON"]),
         tests(
             "Models",
@@ -177,7 +177,7 @@ let package = Package(
         tests("WeightDifferences", ["Wire", "Files", "TestSupport"]),
         tests("Telemetry", ["Distillation", "JSON", "TestSupport", logging]),
         tests("Configuration", ["Distillation", "JSON", "Telemetry", "TestSupport"]),
-        tests("Exchange", ["ClusterSimulation", "Wire", "Distillation", "Randomness", "TestSupport"]),
+        tests("Exchange", ["ClusterSimulation", "Wire", "Distillation", "Randomness", "Tokens", "TestSupport"]),
         tests(
             "Transport",
             ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "TestSupport", logging]),

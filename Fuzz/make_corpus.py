@@ -371,6 +371,8 @@ for key, value in steps.items():
 
 put("text", "words", "Hello, world! It's 12345 o'clock.\n\n  <|im_start|>user\r\n\tabab  ab <tool>")
 put("text", "scripts", "e\u0301 é \u1112\u1161\u11ab 한 שלום 你好 \U0001f468\u200d\U0001f469 \u180e\u3000 Å \u212b")
+put("retokenize", "bytes", bytes(range(256)))
+put("retokenize", "words", bytes([13, 33, 13, 33, 6, 22, 70, 23, 54, 100, 54, 13, 54, 54, 226, 45, 72, 3]))
 put("text", "broken", b"\xff\xc3(\xe2\x82 ok \xed\xa0\x80 \xf4\x90\x80\x80")
 
 put("json", "values", '{"a":[1,-2.5e3,true,null,"\\u00e9\\ud83d\\ude00\\n"],"b":{"":0},"c":9223372036854775807}')

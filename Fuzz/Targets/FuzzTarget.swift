@@ -6,9 +6,8 @@ package struct FuzzTarget: Sendable {
     package let run: @Sendable ([UInt8]) throws -> Void
 
     package static let all = [
-        wire, exchange, gguf, ggufParts, safetensors, tokenizer, text, json, modelConfiguration, runConfiguration,
-        prompts, table, template, checkpoint, server, torch, run, request, difference,
-        program,
+        wire, exchange, gguf, ggufParts, safetensors, tokenizer, text, retokenize, json, modelConfiguration,
+        runConfiguration, prompts, table, template, checkpoint, server, torch, run, request, difference, program,
     ]
 }
 

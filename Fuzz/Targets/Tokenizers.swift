@@ -26,6 +26,25 @@ extension FuzzTarget {
         guard pieces == builtIn.decode(ids) else { throw BrokenPromise("pieces joined are the whole") }
     }
 
+    /// Any tokens of a model, as a teacher with another tokenizer reads them: the ids of one byte or two each.
+    static let retokenize = FuzzTarget(name: "retokenize") { bytes in
+        let student = builtIn, ids = bytes.map { Int32($0) * 5 % Int32(student.vocabularySize + 2) }
+        let same = sides.same.retokenize(ids, isCutOff: bytes.first.map { $0 & 1 == 1 } ?? false)
+        let known = ids.filter { student.token($0) != nil }
+        guard same.ids == known else { throw BrokenPromise("with equal tokenizers a response is what it was") }
+        let other = sides.other.retokenize(ids, isCutOff: false)
+        var here = 0, there = 0
+        for span in other.spans {
+            let (a, b) = (ids[here..<here + span.count], other.ids[there..<there + span.otherCount])
+            (here, there) = (a.endIndex, b.endIndex)
+            guard span.isComparable, !student.isSpecial(a[a.startIndex]) else { continue }
+            guard a.flatMap({ student.bytes(of: $0) ?? [] }) == b.flatMap({ teacher.bytes(of: $0) ?? [] }) else {
+                throw BrokenPromise("a span has the same bytes on both sides")
+            }
+        }
+        guard here == ids.count, there == other.ids.count else { throw BrokenPromise("spans hold all tokens") }
+    }
+
     static let json = FuzzTarget(name: "json") { bytes in
         guard let value = try? JSONValue.parse(bytes) else { return }
         for pretty in [true, false] {
@@ -34,6 +53,30 @@ extension FuzzTarget {
             }
         }
     }
+
+    /// The bytes alone with merges of its own, read in GPT-2's way.
+    private static let teacher: Tokenizer = {
+        var tokens = ByteAlphabet.letters.map { String($0) }
+        let merges = [("a", "b"), ("ab", "a"), ("t", "h"), ("â", "Ĥ"), ("âĤ", "¬")]
+        tokens += merges.map { $0.0 + $0.1 }
+        let definition = TokenizerDefinition(
+            vocabulary: tokens.reversed().enumerated().map { .init(token: $0.element, id: Int32($0.offset)) },
+            merges: merges.map { .init(left: $0.0, right: $0.1) },
+            addedTokens: [.init(id: Int32(tokens.count), content: "<|im_end|>")],
+            preTokenizers: [.byteLevel(addPrefixSpace: false, useRegex: true)])
+        do { return try Tokenizer(definition, file: "teacher") } catch { fatalError("\(error)") }
+    }()
+
+    private static let sides: (same: Retokenizer, other: Retokenizer) = {
+        func side(_ tokenizer: Tokenizer) -> Retokenizer.Side { .init(tokenizer, endOfAnswer: "<|im_end|>") }
+        let student = side(builtIn)
+        do {
+            return (
+                try Retokenizer(from: student, named: "student", to: student, named: "student"),
+                try Retokenizer(from: student, named: "student", to: side(teacher), named: "teacher")
+            )
+        } catch { fatalError("\(error)") }
+    }()
 
     /// Qwen's pattern and normaliser over the bytes alone, with a few merges and added tokens.
     private static let builtIn: Tokenizer = {

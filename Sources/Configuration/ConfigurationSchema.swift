@@ -63,7 +63,7 @@ package enum ConfigurationSchema {
             },
             .teacher(
                 "token_map", .choice(RunConfiguration.TokenMap.allCases.map(\.rawValue)), required: false,
-                "strict: its tokenizer is the student's; shared: it may have more tokens"
+                "strict: its tokenizer is the student's; shared: it may have more tokens; bytes: it may be another"
             ) {
                 .text($0.tokenMap.rawValue)
             } write: {

@@ -28,9 +28,9 @@ extension RunConfiguration {
         package init() {}
     }
 
-    /// How much of the student's tokenizer a teacher's must have: all that turns text into ids and back, or every token
-    /// that may stand in a response, with its id, and the same ids for the prompts.
-    package enum TokenMap: String, Sendable, CaseIterable { case strict, shared }
+    /// How much of the student's tokenizer a teacher's must have: all that turns text into ids and back; or every token
+    /// that may stand in a response, with its id, and the same ids for the prompts; or nothing but bytes.
+    package enum TokenMap: String, Sendable, CaseIterable { case strict, shared, bytes }
 
     /// Who computes a model.
     package enum Engine: String, Sendable, CaseIterable { case native, torch }

@@ -63,7 +63,7 @@ extension RunConfiguration {
                 ))
         }
         return found + objectiveContradictions + teacherPromptContradictions + earlierSelfContradictions
-            + environmentContradictions + serverContradictions + torchContradictions
+            + environmentContradictions + tokenMapContradictions + serverContradictions + torchContradictions
     }
 
     /// Keys about the ratio of student and teacher where no teacher grades what the student samples.

@@ -15,6 +15,9 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     private var clippedTokens = 0
     private var limitedTokens = 0
     private var clampedTokens = 0
+    private var comparedTokens = 0
+    private var ownTokens = 0
+    private var incomparableTokens = 0
     private var reverseKLSum = 0.0
     private var divergenceSum = 0.0
     private var tailSum = 0.0
@@ -116,6 +119,11 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
         if trajectory.isGraded {
             let values = reverseKL(policy: trajectory.behaviourLogprobs, teacher: scored.teacherLogprobs)
             for k in values { reverseKLSum += k }
+            for comparison in scored.comparisons ?? [] {
+                comparedTokens += 1
+                if comparison == .own { ownTokens += 1 }
+                if comparison == .none { incomparableTokens += 1 }
+            }
         } else {
             ungradedTrajectories += 1
         }
@@ -191,6 +199,12 @@ package struct BatchStatistics: Sendable, Equatable, Codable {
     /// Share of the tokens with a limit whose log-ratio was clamped; nil where there is no limit.
     package var clampFraction: Double? {
         limitedTokens == 0 ? nil : Double(clampedTokens) / Double(limitedTokens)
+    }
+    /// Share of the tokens graded over another tokenizer that are one token of the teacher's, too; nil where there are none.
+    package var oneToOne: Double? { comparedTokens == 0 ? nil : Double(ownTokens) / Double(comparedTokens) }
+    /// Share of them of which no teacher could say anything.
+    package var incomparable: Double? {
+        comparedTokens == 0 ? nil : Double(incomparableTokens) / Double(comparedTokens)
     }
     /// Mean divergence of the distributions that were compared, in nats a token; nil where none were.
     package var divergence: Double? {

@@ -60,7 +60,11 @@ package struct PolicyGradient: Sendable, Equatable, Codable {
 
     private func advantages(of scored: ScoredTrajectory, policy: [Float]) -> [Double] {
         guard scored.trajectory.isGraded else { return policy.map { _ in 0 } }
-        let divergence = reverseKL(policy: policy, teacher: scored.teacherLogprobs)
+        var divergence = reverseKL(policy: policy, teacher: scored.teacherLogprobs)
+        // t is b where no teacher could say anything, which is no divergence of s.
+        for (index, comparison) in (scored.comparisons ?? []).enumerated() where comparison == .none {
+            divergence[index] = 0
+        }
         return Distillation.advantages(
             reverseKL: logRatio.isOpen ? divergence : divergence.map(logRatio.bounded), coefficient: klCoefficient,
             discount: klDiscount)

@@ -48,7 +48,9 @@ package struct CostModel: Sendable {
     package func add(_ batch: [ScoredTrajectory], isTrained: Bool, to cost: inout RunCost) {
         for scored in batch {
             let prompt = scored.trajectory.promptIDs.count, response = scored.trajectory.responseIDs.count
-            let taught = scored.readings.reduce(0) { $0 + (teachers[$1.label]?($1.promptCount, response) ?? 0) }
+            let taught = scored.readings.reduce(0) {
+                $0 + (teachers[$1.label]?($1.promptCount, $1.responseCount ?? response) ?? 0)
+            }
             cost.sampling += scored.sampler == nil ? student(prompt, response) : taught
             if isTrained { cost.training += training(prompt, response) }
             if scored.sampler == nil { cost.scoring += taught }

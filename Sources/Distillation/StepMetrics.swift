@@ -66,6 +66,10 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
     package var clipFraction: Double?
     /// Share of the graded tokens whose log-ratio of student and teacher was clamped; nil without a limit.
     package var clampFraction: Double?
+    /// Of the tokens graded by teachers with other tokenizers the share that is one token of the teacher's, too, and the
+    /// share without a grade; nil where all tokenizers are the student's.
+    package var oneToOne: Double?
+    package var incomparable: Double?
     /// Mean divergence of the student's whole distribution from the teacher's, in nats a token, and what either gives to
     /// the tokens that the teacher does not list; nil where only sampled tokens are compared.
     package var divergence: Double?
@@ -108,6 +112,8 @@ package struct TrainingMetrics: Sendable, Equatable, Codable {
         ratioMax = statistics.ratioMax
         clipFraction = statistics.clipFraction
         clampFraction = statistics.clampFraction
+        oneToOne = statistics.oneToOne
+        incomparable = statistics.incomparable
         divergence = statistics.divergence
         tail = statistics.tail
         teacherTail = statistics.teacherTail

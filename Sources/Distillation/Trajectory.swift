@@ -102,12 +102,16 @@ package struct ScoredTrajectory: Sendable, Equatable {
     package var top: TopTokens?
     /// The teacher's last hidden states at the response tokens; nil where they were not asked for.
     package var hidden: HiddenStates?
+    /// How each sampled token was compared with its teacher; nil: by the teacher's log-probability of it.
+    package var comparisons: [TokenComparison]?
     /// What the prompt's verifier says; nil where it has none.
     package var verdict: Verdict?
     /// Label of the teacher that sampled it; nil: the student did.
     package var sampler: String?
     /// Ids of what the teacher read in the prompt's place; nil: the prompt itself.
     package var teacherPromptIDs: [Int32]?
+    /// Tokens of the response as teachers with other tokenizers read it, by label.
+    package var teacherResponseCounts: [String: Int] = [:]
     /// What further teachers read, where several have graded it together.
     package var otherReadings: [TeacherReading] = []
 
@@ -129,7 +133,8 @@ extension ScoredTrajectory {
     package var readings: [TeacherReading] {
         guard let label = sampler ?? trajectory.teacher else { return [] }
         let own = teacherPromptIDs?.count ?? trajectory.promptIDs.count
-        return [TeacherReading(label: label, promptCount: own)] + otherReadings
+        return [TeacherReading(label: label, promptCount: own, responseCount: teacherResponseCounts[label])]
+            + otherReadings
     }
 }
 

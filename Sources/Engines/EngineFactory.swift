@@ -10,6 +10,9 @@ package protocol EngineFactory: Sendable {
     /// The tokenizer at a model's path, where weights need not be; nil: this engine knows of none.
     func tokenizer(of model: ModelReference) async throws -> Tokenizer?
 
+    /// The tokenizer and the chat templates at a model's path, where weights need not be; nil: this engine knows of none.
+    func text(of model: ModelReference) async throws -> ModelText?
+
     /// A student to be trained, by either kind of run.
     func trainer(
         _ model: ModelReference, _ options: TrainerOptions
@@ -36,4 +39,6 @@ extension EngineFactory {
     package func tokenizer(of model: ModelReference) async throws -> Tokenizer? {
         try await describe(model).text?.tokenizer
     }
+
+    package func text(of model: ModelReference) async throws -> ModelText? { try await describe(model).text }
 }

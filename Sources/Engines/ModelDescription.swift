@@ -65,7 +65,7 @@ package struct ModelText: Sendable {
 
 extension ModelTemplates {
     /// Equal for templates that render every conversation alike, and short enough to be sent.
-    fileprivate var identity: String {
+    package var identity: String {
         let bytes = Array(canonicalText.utf8)
         guard !bytes.isEmpty else { return "plain" }
         return "template-\(bytes.count)-\(String(bytes.withUnsafeBytes { crc32($0) }, radix: 16))"

@@ -48,9 +48,19 @@ extension Exchange {
         var grants: [PeerID: [ScoreTask]] = [:]
         var actions: [Action] = []
         while let (item, peer) = nextScore() {
-            guard case .unscored(let grading, _) = table.items[item] else { break }
-            let trajectory = grading.trajectory, teacher = grading.teacher.label
-            if let reason = gradableTokens[teacher]?.reasonUngradable(trajectory.responseIDs, teacher: teacher) {
+            guard case .unscored(let waiting, _) = table.items[item] else { break }
+            let trajectory = waiting.trajectory, teacher = waiting.teacher.label
+            // A teacher may be shown another prompt than the student; what it grades is the response all the same.
+            let promptIDs = waiting.teacher.view?.ids ?? trajectory.promptIDs
+            let grading = fitted(waiting, item, after: promptIDs.count), responseIDs = grading.responseIDs
+            guard !responseIDs.isEmpty else {
+                // Nothing in it is text for this teacher, or there is no room.
+                table.accept(grading.ofStudent(Grade(logprobs: [])), item)
+                continue
+            }
+            if let reason = gradableTokens[teacher]?.reasonUngradable(
+                responseIDs, teacher: teacher, isRetokenized: grading.isRetokenized)
+            {
                 // A grade of another token would be a wrong one: it has none, and the step is judged.
                 let grade = Grade.missing(trajectory.sampledCount)
                 table.accept(grade, item)
@@ -60,18 +70,26 @@ extension Exchange {
                 ]
                 continue
             }
-            // A teacher may be shown another prompt than the student; what it grades is the response all the same.
-            let promptIDs = grading.teacher.view?.ids ?? trajectory.promptIDs
             let id = lease([item], .score(item), to: peer, now)
             table.leaseScore(item, id)
             var task = ScoreTask(
                 id: item.id, kind: item.kind, teacher: teacher,
-                tokens: TokenSequence(promptIDs: promptIDs, responseIDs: trajectory.responseIDs), leaseID: id,
+                tokens: TokenSequence(promptIDs: promptIDs, responseIDs: responseIDs), leaseID: id,
                 request: gradeRequest(item, of: teacher))
             task.weightsVersion = weightsVersion(of: teacher, for: item)
             grants[peer, default: []].append(task)
         }
         return actions + grants.inOrderOfNames.map { .send(.scoreGrant(ScoreGrant(tasks: $0.value)), to: $0.peer) }
+    }
+
+    /// A response in a teacher's own tokens may have more of them than the student's: as much as it has room for.
+    private mutating func fitted(_ grading: Grading, _ item: WorkItem, after promptCount: Int) -> Grading {
+        let room = (gradableTokens[grading.teacher.label]?.contextLength ?? .max) - promptCount
+        guard grading.isRetokenized, grading.responseIDs.count > room else { return grading }
+        var fitted = grading
+        fitted.fit(in: room)
+        table.replace(fitted, item)
+        return fitted
     }
 
     /// What is asked for at every token: only what is trained on needs more than the sampled one.

@@ -26,7 +26,7 @@ extension Exchange {
             let reason = finite ? nil : "a log-probability is not finite"
             guard shouldAccept(result, reasonWithoutNumbers: reason, &delivery) else { continue }
             // In this order: a lease that ends frees what its group still misses.
-            table.accept(trajectory, item)
+            table.accept(trajectory, item, retokenized: retokenized(trajectory, group.prompt.graders))
             removeFromLease(result, &delivery, now)
             ledger.accept(tokens: trajectory.sampledCount, kind: trajectory.kind)
         }
@@ -53,7 +53,7 @@ extension Exchange {
                 refuse(result, "it is for teacher '\(teacher)'", &delivery)
                 continue
             }
-            let count = trajectory.responseIDs.count
+            let count = grading.responseIDs.count
             let request = gradeRequest(item, of: teacher), isComplete = score.logprobs.count == count
             let flaw =
                 isComplete
@@ -63,11 +63,13 @@ extension Exchange {
                 refuse(result, reason, &delivery)
                 continue
             }
-            guard shouldAccept(result, reasonWithoutNumbers: reasonWithoutNumbers(scored), &delivery) else { continue }
+            guard shouldAccept(result, reasonWithoutNumbers: reasonWithoutNumbers(scored, count), &delivery) else {
+                continue
+            }
             removeFromLease(result, &delivery, now)
             // Grades that are not one a token are none, and what nobody asked for is nothing.
             // A scorer grades all of a response: what it says of an environment's tokens is of no use.
-            var grade = isComplete ? score.grade.ofSampled(trajectory.tokens) : .missing(trajectory.sampledCount)
+            var grade = isComplete ? grading.ofStudent(score.grade) : .missing(trajectory.sampledCount)
             if request.topCount == 0 { grade.top = nil }
             if request != .hidden { grade.hidden = nil }
             table.accept(grade, item)
@@ -168,8 +170,9 @@ extension Exchange {
         return trajectory.reward == nil ? nil : "it has the reward of an environment, and this run has none"
     }
 
-    private func reasonWithoutNumbers(_ scored: ScoredTrajectory) -> String? {
-        let count = scored.trajectory.responseIDs.count, grades = scored.teacherLogprobs
+    /// - Parameter count: tokens of the response as its teacher reads it.
+    private func reasonWithoutNumbers(_ scored: ScoredTrajectory, _ count: Int) -> String? {
+        let grades = scored.teacherLogprobs
         if grades.count != count { return "\(grades.count) grades for \(count) tokens" }
         guard scored.hidden?.areFinite ?? true else { return "a hidden state is not finite" }
         return grades.areFinite && scored.top?.areFinite ?? true ? nil : "a log-probability is not finite"

@@ -1,16 +1,32 @@
+import Distillation
+import Tokens
 import Wire
 
 extension Exchange {
     /// Remembers which ids a teacher grades. Of members that tell different things the narrowest holds.
     mutating func noteTokens(of teacher: String, _ hello: Hello) {
         var tokens = gradableTokens[teacher] ?? GradableTokens()
-        if let count = hello.teacher?.vocabularySize, count > 0, count < Int(options.vocabularySize) {
+        let readsOwn = options.retokenizers[teacher] != nil
+        if let context = hello.teacher?.contextLength, context > 0 {
+            tokens.contextLength = min(tokens.contextLength, context)
+        }
+        if let count = hello.teacher?.vocabularySize, count > 0, readsOwn || count < Int(options.vocabularySize) {
             tokens.limit = min(tokens.limit, Int32(count))
         }
         if case .accepted(let foreignIDs) = options.tokenizers?.verdict(on: hello, teacher: teacher) {
             tokens.foreignIDs.formUnion(foreignIDs)
         }
         gradableTokens[teacher] = tokens
+    }
+
+    /// A response as those teachers read it that have other tokenizers, by label.
+    func retokenized(_ trajectory: Trajectory, _ teachers: [PromptTeacher]) -> [String: RetokenizedResponse] {
+        guard !options.retokenizers.isEmpty else { return [:] }
+        var result: [String: RetokenizedResponse] = [:]
+        for label in teachers.map(\.label) {
+            result[label] = options.retokenizers[label]?(trajectory.responseIDs, trajectory.finishReason == .length)
+        }
+        return result
     }
 
     /// Why a member's tokenizer will not do; nil: it will, or it is not known.
@@ -24,7 +40,11 @@ extension Exchange {
             if let tokenizers = options.tokenizers {
                 let asked = Set(hello.teachers).intersection(known(hello.role)).sorted()
                 reason = asked.lazy.compactMap { tokenizers.verdict(on: hello, teacher: $0).refusal }.first
-                if reason == nil { return nil }
+                guard let reason else { return nil }
+                if asked.contains(where: { options.retokenizers[$0] != nil }) {
+                    return Reject(
+                        code: .tokenizerMismatch, message: "\(what) is not the one that this run knows: \(reason)")
+                }
             }
         }
         return Reject(

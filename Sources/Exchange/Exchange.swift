@@ -1,4 +1,5 @@
 import Distillation
+import Tokens
 import Wire
 
 /// Hands out work and takes results: the learner's memory of who does what.
@@ -179,6 +180,9 @@ package struct ExchangeOptions: Sendable {
     package var tokenizerFingerprint: String?
     /// What decides which other tokenizers teachers may have; nil: none.
     package var tokenizers: (any TokenizerPolicy)?
+    /// What makes responses those of teachers with other tokenizers, by their labels: given the student's tokens and whether
+    /// the response was cut off.
+    package var retokenizers: [String: Retokenizing] = [:]
     /// The learner's arithmetic: a member with another is warned of. Nil: not compared.
     package var arithmetic: String?
     /// Ids that the student has; results with others are invalid.
@@ -196,6 +200,8 @@ package struct ExchangeOptions: Sendable {
     package var memberLimit = 4096
     /// The least silence that counts as death, however short the heartbeat.
     package var leastSilence: Duration = .seconds(10)
+
+    package typealias Retokenizing = @Sendable (_ responseIDs: [Int32], _ isCutOff: Bool) -> RetokenizedResponse
 
     package init(
         runID: String, lease: Duration = .seconds(60), heartbeat: Duration = .seconds(2),

@@ -1,4 +1,5 @@
 import Distillation
+import Tokens
 
 /// A trajectory and the teachers that are still to grade it.
 ///
@@ -11,11 +12,18 @@ struct Grading: Sendable {
     /// Those that are to come, as places in `teachers`; the first is asked now.
     private var waiting: [Int]
     private var grades: [String: Grade] = [:]
+    /// The response as teachers with other tokenizers read it, by label.
+    private var retokenized: [String: RetokenizedResponse]
 
-    /// - Parameter teachers: at least one.
-    init(_ trajectory: Trajectory, by teachers: [PromptTeacher]) {
+    /// - Parameters:
+    ///   - teachers: at least one.
+    ///   - retokenized: the response as those of them read it that have other tokenizers, by label.
+    init(
+        _ trajectory: Trajectory, by teachers: [PromptTeacher], retokenized: [String: RetokenizedResponse] = [:]
+    ) {
         self.trajectory = trajectory
         self.teachers = teachers
+        self.retokenized = retokenized
         // Samples begin with different teachers, so that none of them waits for the others.
         let first = Int((trajectory.id.group &+ UInt64(trajectory.id.sample)) % UInt64(max(teachers.count, 1)))
         waiting = teachers.indices.map { (first + $0) % teachers.count }
@@ -23,6 +31,29 @@ struct Grading: Sendable {
 
     /// The teacher that is asked now.
     var teacher: PromptTeacher { teachers[waiting[0]] }
+
+    /// What the teacher that is asked now reads after its prompt.
+    var responseIDs: [Int32] { ownResponse?.ids ?? trajectory.responseIDs }
+
+    /// The same where its tokenizer is another than the student's; nil: it is not.
+    private var ownResponse: RetokenizedResponse? { retokenized[teacher.label] }
+
+    /// Whether the teacher that is asked now reads other tokens than the student's.
+    var isRetokenized: Bool { ownResponse != nil }
+
+    /// Leaves out what has no room in the context of the teacher that is asked now.
+    /// - Parameter room: tokens of the response; those of a response in the student's own tokens have it always.
+    mutating func fit(in room: Int) { retokenized[teacher.label]?.fit(in: room) }
+
+    /// What the grades of the teacher that is asked now say of the student's tokens.
+    func ofStudent(_ grade: Grade) -> Grade {
+        guard let ownResponse else { return grade.ofSampled(trajectory.tokens) }
+        return Grade(
+            retokenized: grade.logprobs, over: ownResponse.spans, behaviour: trajectory.behaviourLogprobs)
+    }
+
+    /// Tokens of the response as teachers with other tokenizers read it, by label.
+    var responseCounts: [String: Int] { retokenized.mapValues(\.ids.count) }
 
     /// Whether a teacher has graded it already, of those that a member holds.
     func isGraded(by labels: [String]) -> Bool { labels.contains { grades[$0] != nil } }

@@ -25,11 +25,17 @@ struct GradableTokens: Sendable, Equatable {
     /// Ids are below this.
     var limit = Int32.max
     var foreignIDs: Set<Int32> = []
+    /// The longest sequence that it reads, as far as it is known.
+    var contextLength = Int.max
 
     /// The first id that has no grade, in words; nil: all have.
-    func reasonUngradable(_ ids: [Int32], teacher: String) -> String? {
+    /// - Parameter isRetokenized: whether its own tokenizer has made them.
+    func reasonUngradable(_ ids: [Int32], teacher: String, isRetokenized: Bool = false) -> String? {
         guard limit < .max || !foreignIDs.isEmpty else { return nil }
         guard let id = ids.first(where: { $0 >= limit || foreignIDs.contains($0) }) else { return nil }
+        if isRetokenized {
+            return "its tokenizer has token id \(id) in the response, for which teacher '\(teacher)' has no logit"
+        }
         return id >= limit
             ? "the student sampled token id \(id), for which teacher '\(teacher)' has no logit"
             : "the student sampled token id \(id), which its tokenizer lacks and teacher '\(teacher)' takes for a token"

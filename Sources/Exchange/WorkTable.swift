@@ -1,4 +1,5 @@
 import Distillation
+import Tokens
 import Wire
 
 /// Every rollout that is open, from the moment it may be issued until its batch is trained.
@@ -97,14 +98,17 @@ struct WorkTable: Sendable {
     }
 
     /// Takes a result. The item must be missing.
-    mutating func accept(_ trajectory: Trajectory, _ item: WorkItem) {
+    /// - Parameter retokenized: the response as teachers with other tokenizers read it, by label.
+    mutating func accept(
+        _ trajectory: Trajectory, _ item: WorkItem, retokenized: [String: RetokenizedResponse] = [:]
+    ) {
         let key = key(of: item)
         change(key) { $0.missing.removeAll { $0 == item.id.sample } }
         count(BatchProgress(missing: -1), in: key)
         if groups[key]?.missing.isEmpty ?? true { pendingGroups.remove(key) }
         let teachers = groups[key]?.prompt.graders ?? []
         if !teachers.isEmpty, !trajectory.responseIDs.isEmpty {
-            enqueue(Grading(trajectory, by: teachers), item)
+            enqueue(Grading(trajectory, by: teachers, retokenized: retokenized), item)
         } else {
             finish(item, scored(trajectory, Grade(logprobs: []), key))
         }
@@ -118,6 +122,12 @@ struct WorkTable: Sendable {
         pendingScores[grading.teacher.label, default: .init()].remove(ItemKey(item: item))
     }
 
+    /// Takes what has changed of an item that waits for grades.
+    mutating func replace(_ grading: Grading, _ item: WorkItem) {
+        guard case .unscored(_, let lease) = items[item] else { return }
+        items[item] = .unscored(grading, lease: lease)
+    }
+
     mutating func releaseScore(_ item: WorkItem) {
         guard let grading = grading(item) else { return }
         enqueue(grading, item)
@@ -129,7 +139,9 @@ struct WorkTable: Sendable {
         guard var grading = grading(item) else { return }
         pendingScores[grading.teacher.label, default: .init()].remove(ItemKey(item: item))
         guard let whole = grading.take(grade) else { return enqueue(grading, item) }
-        finish(item, scored(grading.trajectory, whole, key(of: item)))
+        var scored = scored(grading.trajectory, whole, key(of: item))
+        scored.take(responseCounts: grading.responseCounts)
+        finish(item, scored)
     }
 
     private mutating func finish(_ item: WorkItem, _ scored: ScoredTrajectory) {
@@ -162,6 +174,7 @@ struct WorkTable: Sendable {
         var scored = ScoredTrajectory(
             trajectory: trajectory, teacherLogprobs: grade.logprobs, top: grade.top, hidden: grade.hidden,
             sampler: groups[key]?.prompt.sampler)
+        scored.comparisons = grade.comparisons
         scored.teacherPromptIDs = groups[key]?.prompt.teacherView?.ids
         scored.otherReadings = (groups[key]?.prompt.others ?? []).map {
             TeacherReading(label: $0.label, promptCount: $0.view?.ids.count ?? trajectory.promptIDs.count)
@@ -266,6 +279,16 @@ package struct BatchProgress: Sendable, Equatable {
         left.total += right.total
         left.missing += right.missing
         left.ready += right.ready
+    }
+}
+
+extension ScoredTrajectory {
+    /// Notes how long the response was for teachers with other tokenizers.
+    fileprivate mutating func take(responseCounts: [String: Int]) {
+        teacherResponseCounts = responseCounts
+        for index in otherReadings.indices {
+            otherReadings[index].responseCount = responseCounts[otherReadings[index].label]
+        }
     }
 }
 

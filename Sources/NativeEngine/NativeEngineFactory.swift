@@ -35,6 +35,11 @@ package struct NativeEngineFactory: EngineFactory {
         try ModelFiles.openTokenizer(model.path)
     }
 
+    package func text(of model: ModelReference) throws -> ModelText? {
+        let files = try TextFiles.open(model.path)
+        return ModelText(tokenizer: files.tokenizer, templates: files.templates)
+    }
+
     package func trainer(
         _ model: ModelReference, _ options: TrainerOptions
     ) throws -> any TrainingBackend & SupervisedBackend {

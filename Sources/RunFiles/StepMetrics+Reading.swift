@@ -38,6 +38,8 @@ extension TrainingMetrics {
         ratioMax = try fields.optionalDouble("ratio_max")
         clipFraction = try fields.optionalDouble("clip_fraction")
         clampFraction = try fields.optionalDouble("clamp_fraction")
+        oneToOne = try fields.optionalDouble("one_to_one_fraction")
+        incomparable = try fields.optionalDouble("ungraded_fraction")
         divergence = try fields.optionalDouble("divergence")
         tail = try fields.optionalDouble("tail_mass")
         teacherTail = try fields.optionalDouble("teacher_tail_mass")

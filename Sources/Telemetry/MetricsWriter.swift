@@ -46,6 +46,8 @@ extension StepMetrics {
                 ("training_flops", JSONText.number(cost.training)),
             ]
         }
+        if let share = training?.oneToOne { fields.append(("one_to_one_fraction", JSONText.number(share))) }
+        if let share = training?.incomparable { fields.append(("ungraded_fraction", JSONText.number(share))) }
         if let clamped = training?.clampFraction { fields.append(("clamp_fraction", JSONText.number(clamped))) }
         if let divergence = training?.divergence {
             fields.append(("divergence", JSONText.number(divergence)))

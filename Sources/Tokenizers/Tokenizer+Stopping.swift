@@ -4,11 +4,16 @@ extension Tokenizer {
     /// - Parameter endOfAnswer: what a template writes after an answer; the added token that it begins with counts.
     package func stopTokenIDs(endOfAnswer: String) -> [Int32] {
         var ids = endOfSequenceIDs
+        if let id = endOfAnswerID(endOfAnswer), !ids.contains(id) { ids.append(id) }
+        return ids
+    }
+
+    /// The added token that begins what a template writes after an answer; nil: none does.
+    func endOfAnswerID(_ endOfAnswer: String) -> Int32? {
         let text = Array(endOfAnswer.drop { $0.isWhitespace }.utf8)
         let longest = definition.addedTokens.filter { !$0.content.isEmpty && text.starts(with: $0.content.utf8) }
             .max { $0.content.utf8.count < $1.content.utf8.count }
-        if let longest, let id = id(of: longest.content), !ids.contains(id) { ids.append(id) }
-        return ids
+        return longest.flatMap { id(of: $0.content) }
     }
 }
 

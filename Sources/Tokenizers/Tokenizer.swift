@@ -204,6 +204,9 @@ package struct Tokenizer: Sendable {
     /// The bytes of an id after the decoder's first steps; nil for unknown ids, which decode to nothing.
     func preparedToken(_ id: Int32) -> [UInt8]? { id >= 0 && Int(id) < decoded.count ? decoded[Int(id)]?.bytes : nil }
 
+    /// Whether `preparedToken` gives the bytes of a text, one token after the other.
+    var decodesBytes: Bool { decoder.isBytes }
+
     /// A decoder that has seen no token yet.
     var decoderState: DecoderState { DecoderState(decoder.remaining) }
 

@@ -25,6 +25,8 @@ package struct Grade: Sendable, Equatable {
     package var top: TopTokens?
     /// Its last hidden states, one a token; nil where they were not asked for.
     package var hidden: HiddenStates?
+    /// How each token was compared; nil: by the teacher's own log-probability of it, as equal tokenizers allow.
+    package var comparisons: [TokenComparison]?
 
     package init(logprobs: [Float], top: TopTokens? = nil, hidden: HiddenStates? = nil) {
         self.logprobs = logprobs

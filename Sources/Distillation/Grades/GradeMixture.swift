@@ -18,10 +18,13 @@ package struct TeacherReading: Sendable, Equatable {
     package var label: String
     /// Tokens of the prompt as it was shown it.
     package var promptCount: Int
+    /// Tokens of the response as its tokenizer cuts it; nil: those of the student.
+    package var responseCount: Int?
 
-    package init(label: String, promptCount: Int) {
+    package init(label: String, promptCount: Int, responseCount: Int? = nil) {
         self.label = label
         self.promptCount = promptCount
+        self.responseCount = responseCount
     }
 }
 
@@ -44,5 +47,11 @@ extension Grade {
             Float(parts.reduce(0.0) { $0 + $1.share * Double($1.grade.logprobs[index]) })
         }
         self.init(logprobs: mixed)
+        // A token is compared as well as by the teacher that compares it worst.
+        let told = parts.compactMap(\.grade.comparisons)
+        guard let some = told.first else { return }
+        comparisons = some.indices.map { index in
+            told.map { $0[index] }.max { $0.rawValue < $1.rawValue } ?? .own
+        }
     }
 }

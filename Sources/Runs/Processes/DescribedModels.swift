@@ -16,6 +16,8 @@ struct DescribedModels: Sendable {
     /// The tokenizers that are on this machine, by teacher: of the models above, and those that `teachers.*.tokenizer`
     /// leads to.
     var teacherTokenizers: [String: Tokenizer] = [:]
+    /// How teachers with other tokenizers read and write, as far as their files are on this machine, by label.
+    var teacherTexts: [String: ModelText] = [:]
 
     /// Describes what is on this machine, and says of which teacher nothing is known.
     /// - Throws: `UsageError` for what does not fit, and the engine's errors for files that are wrong.
@@ -33,6 +35,9 @@ struct DescribedModels: Sendable {
                 var reference = configuration.reference(of: model, label: label, log: "")
                 reference.path = tokenizer
                 teacherTokenizers[label] = try await engines.factory(for: reference).tokenizer(of: reference)
+                if model.tokenMap == .bytes {
+                    teacherTexts[label] = try await engines.factory(for: reference).text(of: reference)
+                }
             }
             if model.server.isGiven {
                 let reference = configuration.reference(of: model, label: label, log: "")
@@ -61,6 +66,7 @@ struct DescribedModels: Sendable {
             let reference = configuration.reference(of: model, label: label, log: "")
             let described = try await engines.factory(for: reference).describe(reference)
             teachers[label] = described
+            if model.tokenMap == .bytes, let text = described.text { teacherTexts[label] = text }
             if let tokenizer = described.text?.tokenizer { teacherTokenizers[label] = tokenizer }
         }
         sayWhatIsLeftOut(logger)

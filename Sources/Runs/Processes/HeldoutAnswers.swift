@@ -28,7 +28,7 @@ struct HeldoutAnswers {
             let indices = judged.filter { self.label(of: data.heldout[$0]) == label }
             guard !indices.isEmpty else { continue }
             let answers = try await answers(
-                by: teacher.reference, asTeacher: true, to: indices,
+                by: teacher.reference, asTeacher: label, to: indices,
                 temperature: Float(configuration.sampling.temperature))
             passed += zip(indices, answers).count { isRight($1, at: $0) == true }
             count += indices.count
@@ -53,7 +53,7 @@ struct HeldoutAnswers {
         var taught: [Int: String] = [:]
         for (label, places) in Dictionary(grouping: indices, by: { label(of: data.heldout[$0]) }) {
             guard let label, let teacher = teachers[label] else { continue }
-            for (index, text) in zip(places, try await answers(by: teacher.reference, asTeacher: true, to: places)) {
+            for (index, text) in zip(places, try await answers(by: teacher.reference, asTeacher: label, to: places)) {
                 taught[index] = text
             }
         }
@@ -81,20 +81,21 @@ struct HeldoutAnswers {
     }
 
     /// The responses of a model to the held-out prompts at these places, in order, special tokens left out.
-    /// - Parameter asTeacher: whether it reads what their teachers are shown.
+    /// - Parameter label: the teacher's that it is, and then it reads what that is shown; nil: the student.
     private func answers(
-        by model: ModelReference, asTeacher: Bool = false, to indices: [Int], temperature: Float = 0
+        by model: ModelReference, asTeacher label: String? = nil, to indices: [Int], temperature: Float = 0
     ) async throws -> [String] {
-        let pipeline = configuration.pipeline
-        var settings = configuration.sampling.settings(stopTokenIDs: data.stopTokenIDs)
+        let pipeline = configuration.pipeline, own = label.flatMap { data.retokenized[$0] }
+        let tokenizer = own?.tokenizer ?? data.tokenizer
+        var settings = configuration.sampling.settings(stopTokenIDs: own?.stopTokenIDs ?? data.stopTokenIDs)
         settings.temperature = temperature
         let sampler = try await engines.factory(for: model).sampler(
             model, SamplerOptions(slots: min(pipeline.slots, indices.count), threads: pipeline.threadCount))
         return try await sampler.responses(
             to: indices.map { index in
                 let prompt = data.heldout[index]
-                return (index, asTeacher ? prompt.idsForTeacher : prompt.ids, prompt.room)
+                return (index, label == nil ? prompt.ids : prompt.idsForTeacher, prompt.room)
             }, settings, seed: configuration.seed
-        ).map { data.tokenizer.decode($0[0].responseIDs, skipSpecialTokens: true) }
+        ).map { tokenizer.decode($0[0].responseIDs, skipSpecialTokens: true) }
     }
 }

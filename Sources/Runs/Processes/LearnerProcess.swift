@@ -88,6 +88,7 @@ package enum LearnerProcess {
             heartbeat: .seconds(configuration.pipeline.heartbeatSeconds),
             tokenizerFingerprint: setup.data.tokenizer.fingerprint, arithmetic: setup.trainer.arithmetic,
             vocabularySize: Int32(setup.models.student.vocabularySize))
+        exchange.retokenizers = setup.data.retokenized.retokenizers
         exchange.tokenizers = setup.data.teacherTokenizers
         // A teacher whose files are here has been checked; another is when it joins.
         if configuration.data.template == "auto" { exchange.templateIdentity = setup.models.student.templateIdentity }

@@ -16,6 +16,8 @@ struct PreparedData {
     var notes: [String]
     /// Which tokenizers teachers may have beside the student's.
     let teacherTokenizers: TeacherTokenizers
+    /// The teachers with other tokenizers.
+    let retokenized: RetokenizedTeachers
     /// How the models' templates agree on these prompts.
     let templates: TemplateChecks
 
@@ -38,10 +40,11 @@ struct PreparedData {
         heldout = try reader.heldout()
         try tokenizers.check(reading: prompts + heldout)
         teacherTokenizers = tokenizers
-        templates = try TemplateChecks(configuration, models, reader.rendered)
+        retokenized = reader.retokenized
+        templates = try TemplateChecks(configuration, models, reader.rendered, retokenized)
         stopTokenIDs = reader.stopTokenIDs
         tokenizer = reader.text.tokenizer
-        notes = reader.notes
+        notes = retokenized.notes + reader.notes
     }
 
     /// Whether any response is judged, by a verifier or by an environment.

@@ -70,19 +70,26 @@ extension PromptReader {
         return (added.reduce(chat) { $0.with(addedToSystem: $1) }, added)
     }
 
-    /// What a teacher reads in the prompt's place; nil: the same.
+    /// What a teacher reads in the prompt's place, in its own tokens where these are not the student's; nil: the same.
     /// - Throws: `UsageError` where the chat template leaves out what the teacher is to be shown.
     func teacherView(
         _ source: PromptSource, of label: String
     ) throws -> (chat: Conversation, view: PromptView)? {
-        guard let (chat, added) = try teacherConversation(source, of: label) else { return nil }
-        let text = try render(chat, named: source.name)
+        let own = retokenized[label], shown = try teacherConversation(source, of: label)
+        guard own != nil || shown != nil else { return nil }
+        let (chat, added) = shown ?? (source.chat, [])
+        let template = own?.template ?? template
+        let text = try render(chat, named: source.name, with: template)
         for part in added where !text.contains(part.trimmed) {
             throw UsageError(
                 "\(source.name): the chat template (\(template.reason)) leaves out what teachers."
                     + "\(label) is told in the system message; name another template with data.template")
         }
-        return (chat, PromptView(ids: try encode(text), text: text))
+        let ids = try encode(text, with: template, own?.tokenizer)
+        guard !ids.isEmpty else {
+            throw UsageError("\(source.name) has no tokens for teachers.\(label); give it some text")
+        }
+        return (chat, PromptView(ids: ids, text: text))
     }
 }
 

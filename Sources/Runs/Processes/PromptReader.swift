@@ -21,6 +21,8 @@ struct PromptReader: Sendable {
     /// What teachers read of what was read, in order.
     private(set) var rendered: [RenderedPrompt] = []
     let template: ChatTemplate
+    /// The teachers with other tokenizers.
+    let retokenized: RetokenizedTeachers
     let stopTokenIDs: [Int32]
     let task: ExerciseGenerator?
     /// The episodes that are played; nil: prompts are answered in one turn.
@@ -39,6 +41,7 @@ struct PromptReader: Sendable {
         context = student.contextLength
         teacherContexts = models.teacherContexts
         template = try text.templates.configured(by: configuration.data)
+        retokenized = try RetokenizedTeachers(configuration, models, text, template)
         stopTokenIDs = text.tokenizer.stopTokenIDs(endOfAnswer: template.endOfAnswer)
         task = try configuration.data.task.map(ExerciseGenerator.named)
         episodes = try configuration.episodes()
@@ -166,6 +169,8 @@ struct PromptReader: Sendable {
                 prompt.room = min(prompt.room, context - ids.count)
             }
             teachers.append(teacher)
+            // Where its template is its own, it is not compared with the student's.
+            guard retokenized[label] == nil else { continue }
             let chat = own?.chat ?? source.chat.with(system: configuration.data.systemPrompt)
             rendered.append(RenderedPrompt(name: name, teacher: label, chat: chat, text: own?.view.text ?? text))
         }
@@ -209,12 +214,21 @@ struct PromptReader: Sendable {
     private func contextLength(of teacher: String) -> Int { teacherContexts[teacher] ?? .max }
 
     /// A chat template writes its special tokens itself.
-    func encode(_ text: String) throws -> [Int32] {
-        try template.isPlain ? tokenizer.encodeAddingSpecialTokens(text) : tokenizer.encode(text)
+    /// - Parameters:
+    ///   - template: what has rendered the text; nil: the student's.
+    ///   - other: a teacher's tokenizer; nil: the student's.
+    func encode(_ text: String, with template: ChatTemplate? = nil, _ other: Tokenizer? = nil) throws -> [Int32] {
+        let tokenizer = other ?? tokenizer
+        return try (template ?? self.template).isPlain
+            ? tokenizer.encodeAddingSpecialTokens(text) : tokenizer.encode(text)
     }
 
     /// The prompt's text; a template may refuse a conversation, such as one with two messages of the user in a row.
-    func render(_ conversation: Conversation, named name: String) throws -> String {
+    /// - Parameter other: a teacher's template; nil: the student's.
+    func render(
+        _ conversation: Conversation, named name: String, with other: ChatTemplate? = nil
+    ) throws -> String {
+        let template = other ?? template
         do {
             if let part = template.part(leftOutOf: conversation) {
                 throw UsageError(

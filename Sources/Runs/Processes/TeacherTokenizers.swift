@@ -52,13 +52,17 @@ struct TeacherTokenizers: TokenizerPolicy {
         guard let tokenizer else {
             throw UsageError("\(what); grades are by token id, so both need the same one")
         }
+        guard maps[label] != .bytes else {
+            compared[label] = (theirs, tokenizer, [])
+            return
+        }
         let unshared = firstUnshared(with: tokenizer)
         guard maps[label] == .shared else {
             let difference = student.difference(from: tokenizer).map { ": \(described($0))" } ?? ""
             let hint =
                 unshared == nil
                 ? "; every token that it must know is the same, which teachers.\(label).token_map: shared accepts"
-                : "; grades are by token id, so both need the same one"
+                : "; grades are by token id, so both need the same one, or teachers.\(label).token_map: bytes"
             throw UsageError(what + difference + hint)
         }
         if let unshared {
@@ -90,6 +94,12 @@ struct TeacherTokenizers: TokenizerPolicy {
         // One that tells nothing is vouched for by whoever started it.
         guard let theirs = hello.tokenizerFingerprint, theirs != known?.fingerprint else {
             return .accepted(foreignIDs: known?.foreignIDs ?? [])
+        }
+        if maps[label] == .bytes, known != nil || theirs != fingerprint {
+            return .refused(
+                reason:
+                    "with token_map bytes the learner cuts responses by the tokenizer that it has of this teacher, which "
+                    + "is another; give both the same files")
         }
         if theirs == fingerprint { return .accepted(foreignIDs: []) }
         return judged.verdict(label, theirs, limit: Self.mostJudged) { compare(hello, label) }

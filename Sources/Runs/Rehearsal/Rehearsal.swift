@@ -92,7 +92,8 @@ package enum Rehearsal {
         guard let prompt = data.prompts.first else { return [] }
         let sampler = prompt.sampler.map { PromptTeacher(label: $0, share: 1, view: prompt.teacherView) }
         return (prompt.graders + [sampler].compactMap(\.self)).compactMap { teacher in
-            teacher.view.map { (teacher.label, data.tokenizer.decode($0.ids), $0.ids.count) }
+            let tokenizer = data.retokenized[teacher.label]?.tokenizer ?? data.tokenizer
+            return teacher.view.map { (teacher.label, tokenizer.decode($0.ids), $0.ids.count) }
         }
     }
 

@@ -81,7 +81,8 @@ extension RunSetup {
                 let request: GradeRequest =
                     plan.heads[label] != nil ? .hidden : count == 0 ? .sampled : .top(count, below: below)
                 let tasks = own.first(tokens: batch.tokens, atMost: batch.tasks).enumerated().map {
-                    $1.scoreTask(group: $0, of: label, request)
+                    $1.scoreTask(
+                        group: $0, of: label, request, isRetokenized: data.retokenized[label] != nil)
                 }
                 guard try await backend.grade(Array(tasks.prefix(1))).allSatisfy(\.areFinite) else {
                     throw EngineError(

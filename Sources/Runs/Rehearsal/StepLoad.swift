@@ -78,10 +78,16 @@ extension StepLoad.Sequence {
     }
 
     /// The sequence as one of its teachers grades it.
-    func scoreTask(group: Int, of teacher: String, _ request: GradeRequest = .sampled) -> ScoreTask {
-        ScoreTask(
+    /// - Parameter isRetokenized: whether that one has another tokenizer: its response is made up of its own prompt.
+    func scoreTask(
+        group: Int, of teacher: String, _ request: GradeRequest = .sampled, isRetokenized: Bool = false
+    ) -> ScoreTask {
+        let promptIDs = prompt.ids(for: teacher)
+        let response =
+            isRetokenized ? responseIDs.indices.map { promptIDs[$0 % promptIDs.count] } : responseIDs
+        return ScoreTask(
             id: RolloutID(group: UInt64(group), sample: 0), kind: .train, teacher: teacher,
-            tokens: TokenSequence(promptIDs: prompt.ids(for: teacher), responseIDs: responseIDs), leaseID: 0,
+            tokens: TokenSequence(promptIDs: promptIDs, responseIDs: response), leaseID: 0,
             request: request)
     }
 }

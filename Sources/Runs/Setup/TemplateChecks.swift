@@ -18,10 +18,15 @@ struct TemplateChecks {
     /// Identities of teachers' templates that render all of their prompts as the student's does, by teacher.
     private(set) var equivalent: [String: String] = [:]
 
-    /// - Parameter prompts: those of all teachers, as the student's template renders them.
+    /// - Parameters:
+    ///   - prompts: those of all teachers, as the student's template renders them.
+    ///   - retokenized: teachers that are asked in their own form.
     /// - Throws: `UsageError` where a teacher would read its prompts in another form than its own, and the configuration
     ///   names no template for both.
-    init(_ configuration: RunConfiguration, _ models: DescribedModels, _ prompts: [RenderedPrompt]) throws {
+    init(
+        _ configuration: RunConfiguration, _ models: DescribedModels, _ prompts: [RenderedPrompt],
+        _ retokenized: RetokenizedTeachers
+    ) throws {
         guard let student = models.student.text else { return }
         let template = try student.templates.configured(by: configuration.data)
         if template.origin == .missing {
@@ -31,7 +36,8 @@ struct TemplateChecks {
         }
         sayOfBeginning(template, student.tokenizer)
         sayOfArguments(configuration.data, template)
-        for (label, teacher) in models.teachers.sorted(by: { $0.key < $1.key }) {
+        for (label, teacher) in retokenized.teachers { equivalent[label] = teacher.templateIdentity }
+        for (label, teacher) in models.teachers.sorted(by: { $0.key < $1.key }) where retokenized[label] == nil {
             guard let text = teacher.text else { continue }
             let key = "teachers.\(label)"
             var data = configuration.data

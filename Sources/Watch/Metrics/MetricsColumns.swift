@@ -13,8 +13,9 @@ enum MetricsColumns {
         "response_length_mean", "truncated_fraction", "staleness_mean", "staleness_max", "batch_tokens",
         "sampling_tokens_per_second", "scoring_tokens_per_second", "training_tokens_per_second", "wait_rollouts_s",
         "wait_scores_s", "wait_evaluation_s", "train_s", "step_s", "mismatch_mean", "mismatch_max", "reward_mean",
-        "pass_rate", "divergence", "tail_mass", "teacher_tail_mass", "clamp_fraction", "weight_bytes",
-        "weight_difference_bytes", "weight_density", "weight_difference_s", "cross_entropy", "teacher_choice_fraction",
+        "pass_rate", "divergence", "tail_mass", "teacher_tail_mass", "clamp_fraction", "one_to_one_fraction",
+        "ungraded_fraction", "weight_bytes", "weight_difference_bytes", "weight_density", "weight_difference_s",
+        "cross_entropy", "teacher_choice_fraction",
         "teacher_entropy", "teacher_kl_from_0", "teacher_kl_from_16", "teacher_kl_from_64", "teacher_kl_from_256",
         "teacher_kl_from_1024", "turns_mean",
     ]

@@ -17,6 +17,7 @@ const CHARTS = [
   { title: 'Tokens that the teacher would choose', unit: 'share', share: true, curves: [['teacher_choice_fraction', 'training']] },
   { title: 'Importance ratio', unit: '', curves: [['ratio_mean', 'mean'], ['ratio_max', 'largest']] },
   { title: 'Clipped tokens', unit: 'share', curves: [['clip_fraction', 'training'], ['clamp_fraction', 'log-ratios']] },
+  { title: 'Tokens under another tokenizer', unit: 'share', share: true, curves: [['one_to_one_fraction', 'one token on both sides'], ['ungraded_fraction', 'without a grade']] },
   { title: 'Tokens not listed', unit: 'probability', curves: [['tail_mass', 'student'], ['teacher_tail_mass', 'teacher']] },
   { title: 'Gradient norm', unit: 'before clipping', curves: [['grad_norm', 'gradient']] },
   { title: 'Response length', unit: 'tokens', curves: [['response_length_mean', 'training'], ['eval_response_length_mean', 'held out']] },
