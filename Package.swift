@@ -200,7 +200,7 @@ let package = Package(
             ]),
         tests(
             "TorchEngine",
-            ["NativeEngine", "Engines", "Distillation", "Wire", "JSON", "Files", "TestSupport"]),
+            ["NativeEngine", "Engines", "Distillation", "Models", "Wire", "JSON", "Files", "TestSupport"]),
         // Readers of foreign bytes: built always, so that they go with what they read.
         .target(
             name: "FuzzTargets",

@@ -54,21 +54,23 @@ extension ConfigurationKey {
         return .success(.list(found))
     }
 
-    /// Some of `names`, in their order there.
+    /// Some of `names`, in their order there, and other names behind them.
     private func value(of nodes: [Node], among names: [String]) -> Result<ConfigurationValue, Refusal> {
-        var found: Set<String> = []
+        var found: [String] = []
         for node in nodes {
-            guard let name = node.string, names.contains(name) else {
-                let near = node.string.flatMap { nearestName(to: $0, among: names) }
+            guard let name = node.string, isIdentifier(name), found.count < Self.textLimit else {
                 return .failure(
                     Refusal(
-                        message: "expected \(expectation)" + (node.string.map { ", got '\($0.prefix(80))'" } ?? "")
-                            + (near.map { "; did you mean '\($0)'?" } ?? "")))
+                        message: "expected \(expectation)" + (node.string.map { ", got '\($0.prefix(80))'" } ?? "")))
             }
-            guard found.insert(name).inserted else { return .failure(Refusal(message: "'\(name)' is given twice")) }
+            guard !found.contains(name) else { return .failure(Refusal(message: "'\(name)' is given twice")) }
+            found.append(name)
         }
         guard !found.isEmpty else { return .failure(Refusal(message: "expected \(expectation), got an empty list")) }
-        return .success(.names(found.count == names.count ? [] : names.filter(found.contains)))
+        return .success(
+            .names(
+                Set(found) == Set(names)
+                    ? [] : names.filter(found.contains) + found.filter { !names.contains($0) }))
     }
 
     /// The scalar as this key's type, in its range.

@@ -14,7 +14,7 @@ package struct ConfigurationKey: Sendable {
         case number(ClosedRange<Double>, above: Bool)
         case flag
         case choice([String])
-        /// `all`, or a list of some of them.
+        /// `all`, or a list of some of them, or of other names, which one model may have.
         case names([String])
         /// A text or a list of them, each with 1 to `textByteLimit` bytes.
         case texts
@@ -62,7 +62,7 @@ package struct ConfigurationKey: Sendable {
                 + (range.upperBound < .greatestFiniteMagnitude ? " and at most \(short(range.upperBound))" : "")
         case .flag: "true or false"
         case .choice(let names): "one of " + names.joined(separator: ", ")
-        case .names(let names): "all, or a list of some of " + names.joined(separator: ", ")
+        case .names(let names): "all, or a list of some of \(names.joined(separator: ", ")), or of other names"
         case .texts: "a text, or a list of at most \(Self.textLimit) of them"
         case .text: "text"
         case .mapping: "a mapping of names to values"

@@ -36,6 +36,16 @@ extension RunConfiguration {
                         + "engine: torch"
                 ))
         }
+        let names = LoRA.targetNames
+        if student.engine != .torch, let other = lora.targets.first(where: { !names.contains($0) }) {
+            let near = nearestName(to: other, among: names).map { "; did you mean '\($0)'?" } ?? ""
+            found.append(
+                (
+                    "lora.targets",
+                    "engine \(student.engine.rawValue) has adapters of \(names.joined(separator: ", ")) alone, not of "
+                        + "'\(other)'\(near)"
+                ))
+        }
         for (label, teacher) in teachers.sorted(by: { $0.key < $1.key })
         where teacher.server.isGiven && teacher.engine != .native {
             found.append(

@@ -67,8 +67,9 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
         case .welcome(let welcome): return join(welcome, now)
         case .reject(let reject):
             guard reject.code == .unknownPeer else { return end(.rejected(reject)) }
-            // Messages that were on their way when we said hello are answered so too.
-            guard joined else { return [] }
+            // Messages that were on their way when we said hello are answered so too, and every hello while the learner
+            // loads its models.
+            guard joined else { return sayWhy(reject, now) }
             return sayHello(now)
         case .heartbeatReply(let reply):
             clock.observe(sent: reply.sentAt, received: now.microseconds, remote: reply.clock)
@@ -147,6 +148,14 @@ package struct MemberSession<Work: LeasedWork>: Sendable {
         joined = false
         helloAt = now
         return [.send(.hello(hello))]
+    }
+
+    /// Says what the learner does meanwhile, when it has lasted.
+    private mutating func sayWhy(_ reject: Reject, _ now: Duration) -> [Action] {
+        guard now - saidAt > .seconds(5) else { return [] }
+        // Once in a while is enough.
+        saidAt = now + .seconds(25)
+        return [.say("waiting for the learner: \(reject.message)")]
     }
 
     private mutating func join(_ welcome: Welcome, _ now: Duration) -> [Action] {

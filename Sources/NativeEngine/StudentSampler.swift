@@ -27,7 +27,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
     /// What it takes as weights.
     private let manifest: WeightManifest
     /// Where adapters alone are broadcast: the model below them, and what they look like.
-    private let adapted: (files: ModelFiles, snapshot: AdapterSnapshot)?
+    private let adapted: (files: ModelFiles, layout: AdapterLayout, snapshot: AdapterSnapshot)?
     private let model: LanguageModel
     private let engine: GenerationEngine
     private var tasks: [UInt64: RolloutTask] = [:]
@@ -53,7 +53,7 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         let model = try LanguageModel(files, type: type, threads: threads)
         self.model = model
         adapted = try adapters.map { layout in
-            (files, AdapterSnapshot(layout: layout, baseFingerprint: try files.fingerprint()))
+            (files, layout, AdapterSnapshot(layout.places, baseFingerprint: try files.fingerprint()))
         }
         manifest = WeightManifest(
             adapted?.snapshot.manifest ?? model.broadcastLayout.manifest, computedIn: type.weightType)
@@ -63,9 +63,9 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
 
     package func replaceWeights(_ bytes: WeightBytes, _ sent: WeightManifest, version: UInt64) throws {
         try manifest.accept(bytes, sent, version: version, use: "computes in")
-        if let (files, snapshot) = adapted {
+        if let (files, layout, snapshot) = adapted {
             do {
-                let adapters = try snapshot.read(bytes.bytes, owner: bytes)
+                let adapters = try snapshot.read(bytes.bytes, layout, owner: bytes)
                 return try engine.apply(adapters, to: files, version: version)
             } catch {
                 throw EngineError("weights of version \(version): \(error)")

@@ -7,8 +7,7 @@ extension ModelFiles {
     package func adapterLayout(_ options: AdapterOptions?) throws(EngineRefusal) -> AdapterLayout? {
         guard let options else { return nil }
         do {
-            let named = options.targets.compactMap(AdapterShape.Target.init)
-            try AdapterLayout.check(named, in: configuration)
+            let named = try AdapterLayout.targets(options.targets, in: configuration)
             let targets = named.isEmpty ? AdapterShape.Target.allCases : named
             return try AdapterLayout(
                 configuration, AdapterShape(rank: options.rank, alpha: options.alpha, targets: Set(targets)))
@@ -21,6 +20,6 @@ extension ModelFiles {
     /// - Throws: ``EngineRefusal`` when this model cannot have such adapters; `ModelError`.
     package func adapterSnapshot(_ options: AdapterOptions?) throws -> AdapterSnapshot? {
         guard let layout = try adapterLayout(options) else { return nil }
-        return AdapterSnapshot(layout: layout, baseFingerprint: try fingerprint())
+        return AdapterSnapshot(layout.places, baseFingerprint: try fingerprint())
     }
 }

@@ -2,6 +2,7 @@ import Engines
 import Files
 import Foundation
 import JSON
+import Logging
 import ZeroMQ
 
 /// A torch engine that runs, and the socket over which it is spoken to: one request at a time.
@@ -14,9 +15,12 @@ final class TorchConnection {
     let folder: String
     let processes: Int
     private var number = 0
+    private static let logger = Logger(label: "opd.torch")
 
     /// How long a rank may take to say that it is there: python reads a gigabyte of libraries first.
     private static let startPatience = Duration.seconds(600)
+    /// After how long such a wait is said, and said again.
+    private static let waitIsSaid = Duration.seconds(15)
     /// How long a request may take before the engine counts as hung.
     private static let patience = Duration.seconds(3600)
     private static let longestFrame = 1 << 30
@@ -31,7 +35,11 @@ final class TorchConnection {
         try socket.bind(endpoint)
         process = TorchProcess(reference, endpoint: endpoint, threads: threads)
         do {
-            let hello = try receive(within: Self.startPatience)
+            let hello = try receive(within: Self.startPatience) { waited in
+                let seconds = waited.components.seconds, most = Self.startPatience.components.seconds
+                Self.logger.notice(
+                    "waiting for the torch engine: \(reference.python) starts for \(seconds) s; it has \(most) s")
+            }
             guard hello.verb == "hello", hello.fields["processes"]?.int == processes else {
                 throw TorchFailure.notStarted("the torch engine said \(hello.verb) instead of hello")
             }
@@ -71,8 +79,12 @@ final class TorchConnection {
         }
     }
 
-    private func receive(within patience: Duration) throws -> TorchMessage {
-        let deadline = ContinuousClock.now + patience
+    /// - Parameter stillWaiting: is told now and then how long it has taken.
+    private func receive(
+        within patience: Duration, stillWaiting: (Duration) -> Void = { _ in }
+    ) throws -> TorchMessage {
+        let start = ContinuousClock.now, deadline = start + patience
+        var said = start
         var isOver = false
         while true {
             if let frames = try socket.tryReceive() { return try Self.answer(frames) }
@@ -82,6 +94,10 @@ final class TorchConnection {
             guard ContinuousClock.now < deadline else {
                 process.kill()
                 throw TorchFailure.died(reason: "did not answer for \(patience)", canBeTriedAgain: true)
+            }
+            if said.duration(to: .now) > Self.waitIsSaid {
+                said = .now
+                stillWaiting(start.duration(to: said))
             }
             _ = try poll([.socket(socket, .readable)], milliseconds: isOver ? 200 : 100)
         }

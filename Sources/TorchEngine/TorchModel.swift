@@ -17,42 +17,64 @@ struct TorchModel: Sendable {
 
     let tokenizerFingerprint: String
     /// What is sent out of such a student: the same as the native engine sends, whose workers take it too.
-    let manifest: WeightManifest
-    private let settings: JSONObject
+    private(set) var manifest: WeightManifest
+    private var settings: JSONObject
     /// What they begin with, and the seed of it; nil where no adapters are trained.
-    private let firstAdapters: (snapshot: AdapterSnapshot, seed: UInt64)?
+    private var firstAdapters: (snapshot: AdapterSnapshot, seed: UInt64)?
 
-    /// - Throws: ``EngineRefusal`` when this model cannot have such adapters, and errors that name a damaged file.
-    init(_ model: ModelReference, _ reference: TorchReference, use: Use) throws {
+    /// Starts an engine and has it load a model.
+    /// - Throws: ``EngineRefusal`` when the engine does not start or take the model, or this cannot have such adapters;
+    ///   errors that name a damaged file.
+    static func started(
+        _ model: ModelReference, _ reference: TorchReference, use: Use, threads: Int
+    ) throws -> (model: TorchModel, session: TorchSession) {
+        // What is wrong with files is said before an engine is started.
         let files = try TorchFiles(model.path)
-        tokenizerFingerprint = try files.loadTokenizer().fingerprint
-        var settings: JSONObject = [
+        var loaded = TorchModel(
+            model, reference, use: use, tokenizerFingerprint: try files.loadTokenizer().fingerprint,
+            manifest: files.manifest(model.type))
+        let session = try TorchSession(reference, threads: threads) { ask in
+            if let options = model.adapters, let snapshot = try files.adapterSnapshot(options, ask: ask) {
+                loaded.adapt(snapshot, options, type: model.type, use: use)
+            }
+            if use != .score { loaded.settings["manifest"] = loaded.manifest.json }
+            let loaded = loaded
+            return { try loaded.load($0) }
+        }
+        return (loaded, session)
+    }
+
+    private init(
+        _ model: ModelReference, _ reference: TorchReference, use: Use, tokenizerFingerprint: String,
+        manifest: WeightManifest
+    ) {
+        self.tokenizerFingerprint = tokenizerFingerprint
+        self.manifest = manifest
+        settings = [
             "model": .string(model.path), "dtype": .string((reference.type ?? model.type).rawValue),
             "attention": .string(reference.attention), "recompute": .bool(reference.recomputes && use == .train),
             "compile": .bool(reference.compiles), "use": .string(use.name), "slots": .integer(use.slots),
             "cache": .number(reference.cacheShare),
         ]
-        if let options = model.adapters, let snapshot = try files.adapterSnapshot(options) {
-            let shape = snapshot.layout.shape
-            manifest = WeightManifest(snapshot.manifest, computedIn: model.type)
-            settings["adapters"] = [
-                "rank": .integer(options.rank), "alpha": .number(Double(options.alpha)),
-                "scale": .number(Double(shape.scale)),
-                "targets": .array(shape.targets.map { .string($0.rawValue) }),
-                "fingerprint": .string(String(snapshot.baseFingerprint, radix: 16)), "values": "",
-            ]
-            firstAdapters = use == .train ? (snapshot, options.seed) : nil
-        } else {
-            manifest = files.manifest(model.type)
-            firstAdapters = nil
-        }
-        if use != .score { settings["manifest"] = manifest.json }
-        self.settings = settings
+    }
+
+    /// Has adapters alone trained and sent.
+    private mutating func adapt(
+        _ snapshot: AdapterSnapshot, _ options: AdapterOptions, type: WeightType, use: Use
+    ) {
+        let places = snapshot.places
+        manifest = WeightManifest(snapshot.manifest, computedIn: type)
+        settings["adapters"] = [
+            "rank": .integer(places.rank), "alpha": .number(Double(places.alpha)),
+            "scale": .number(Double(places.scale)), "targets": .array(places.targets.map { .string($0) }),
+            "fingerprint": .string(String(snapshot.baseFingerprint, radix: 16)), "values": "",
+        ]
+        if use == .train { firstAdapters = (snapshot, options.seed) }
     }
 
     /// The request that loads it.
     /// - Parameter folder: for what the request names beside the model.
-    func load(_ folder: String) throws -> TorchMessage {
+    private func load(_ folder: String) throws -> TorchMessage {
         guard let (snapshot, seed) = firstAdapters else { return TorchMessage("load", settings) }
         let values = WeightBytes(count: snapshot.byteCount) {
             snapshot.writeInitial(seed: seed, into: $0)

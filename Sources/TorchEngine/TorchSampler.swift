@@ -38,13 +38,14 @@ package actor TorchSampler: RolloutBackend {
         var reference = reference
         // Transformers samples in one process; more of them are more workers.
         reference.processes = 1
-        let model = try TorchModel(model, reference, use: .sample(slots: options.slots))
+        let (model, session) = try TorchModel.started(
+            model, reference, use: .sample(slots: options.slots), threads: options.threads)
         tokenizerFingerprint = model.tokenizerFingerprint
         manifest = model.manifest
         weightByteCount = model.manifest.byteCount
         slots = options.slots
         (events, continuation) = AsyncThrowingStream.makeStream()
-        session = try TorchSession(reference, threads: options.threads, load: model.load)
+        self.session = session
         executor = PinnedThreadExecutor(name: "torch")
     }
 

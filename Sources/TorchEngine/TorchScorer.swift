@@ -15,10 +15,10 @@ package actor TorchScorer: ScoringBackend {
 
     /// Starts the processes and has them load the model.
     init(_ model: ModelReference, _ reference: TorchReference, _ options: ScorerOptions) throws {
-        let model = try TorchModel(model, reference, use: .score)
+        let (model, session) = try TorchModel.started(model, reference, use: .score, threads: options.threads)
         tokenizerFingerprint = model.tokenizerFingerprint
         processes = reference.processes
-        session = try TorchSession(reference, threads: options.threads, load: model.load)
+        self.session = session
         executor = PinnedThreadExecutor(name: "torch")
     }
 

@@ -9,7 +9,7 @@ import Logging
 final class TorchSession: @unchecked Sendable {
     private let reference: TorchReference
     private let threads: Int
-    private let load: @Sendable (_ folder: String) throws -> TorchMessage
+    private let load: Load
     private let logger = Logger(label: "opd.torch")
 
     private let lock = NSLock()
@@ -23,16 +23,26 @@ final class TorchSession: @unchecked Sendable {
     /// An engine is given up when it dies so often without doing what it was asked.
     private static let mostDeaths = 3
 
+    /// Makes the request that loads a model, which may name files in `folder`.
+    typealias Load = @Sendable (_ folder: String) throws -> TorchMessage
+
     /// Starts an engine and loads the model.
-    /// - Parameter load: the request that loads it, which may name files in `folder`.
+    /// - Parameter prepare: may ask the engine something before it says how the model is loaded, then and ever after.
     /// - Throws: what the learner can be told.
     init(
-        _ reference: TorchReference, threads: Int, load: @escaping @Sendable (_ folder: String) throws -> TorchMessage
+        _ reference: TorchReference, threads: Int,
+        prepare: (_ ask: (TorchMessage) throws -> TorchMessage) throws -> Load
     ) throws {
         self.reference = reference
         self.threads = threads
-        self.load = load
-        do { connection = try start() } catch let failure as TorchFailure { throw failure.engineError }
+        do {
+            let connection = try TorchConnection(reference, threads: threads)
+            load = try prepare(connection.call)
+            _ = try connection.call(load(connection.folder))
+            self.connection = connection
+        } catch let failure as TorchFailure {
+            throw failure.engineError
+        }
     }
 
     /// Does something that can be done again from the beginning by a new engine when this one dies.

@@ -20,12 +20,12 @@ package actor TorchTrainer: BatchTrainer {
     /// Starts the processes and has them load the model.
     /// - Throws: ``EngineRefusal`` when there is no such python, torch, device, or torch does not take the model.
     init(_ model: ModelReference, _ reference: TorchReference, _ options: TrainerOptions) throws {
-        let model = try TorchModel(model, reference, use: .train)
+        let (model, session) = try TorchModel.started(model, reference, use: .train, threads: options.threads)
         tokenizerFingerprint = model.tokenizerFingerprint
         weightManifest = model.manifest
         self.options = options
         processes = reference.processes
-        session = try TorchSession(reference, threads: options.threads, load: model.load)
+        self.session = session
         executor = PinnedThreadExecutor(name: "torch")
     }
 

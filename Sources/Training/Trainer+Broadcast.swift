@@ -12,7 +12,7 @@ package struct Adaptation {
     init(base: ParameterBuffer, adapters: Adapters) {
         self.base = base
         self.adapters = adapters
-        snapshot = AdapterSnapshot(layout: adapters.layout, baseFingerprint: base.fingerprint)
+        snapshot = AdapterSnapshot(adapters.layout.places, baseFingerprint: base.fingerprint)
     }
 }
 

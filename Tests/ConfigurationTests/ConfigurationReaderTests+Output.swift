@@ -37,12 +37,7 @@ extension ConfigurationReaderTests {
         #expect(try parse(minimal, ["lora.targets=\(all)"]).lora.targets == [], "as all")
         let expected =
             "--set: lora.targets: expected all, or a list of some of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, "
-            + "down_proj, qkv_proj, gate_up_proj"
-        #expect(
-            problems(minimal, ["lora.targets=[q_proj, qproj]"]) == [
-                "\(expected), got 'qproj'; did you mean 'q_proj'?"
-            ])
-        #expect(problems(minimal, ["lora.targets=[lm_head]"]) == ["\(expected), got 'lm_head'"])
+            + "down_proj, qkv_proj, gate_up_proj, or of other names"
         #expect(problems(minimal, ["lora.targets=[]"]) == ["\(expected), got an empty list"])
         #expect(problems(minimal, ["lora.targets=[[q_proj]]"]) == [expected])
         #expect(problems(minimal, ["lora.targets={q_proj: 1}"]) == [expected])

@@ -40,6 +40,33 @@ import Testing
         #expect(problems("{ model: m, engine: jax }").contains("expected one of native, torch"))
     }
 
+    @Test func wholeDistributionsAreRefused() {
+        for divergence in ["reverse_kl", "forward_kl", "jsd", "skew_kl", "skew_reverse_kl"] {
+            let more = "objective: { divergence: \(divergence) }\nstudent: { model: s, engine: torch }"
+            let text = "name: a\nteachers: { default: { model: m, engine: torch } }\ndata: { prompts: p }\n\(more)"
+            let found = #expect(throws: (any Error).self) {
+                try RunConfiguration.parse(text, source: "c", requiring: [])
+            }
+            for key in ["student.engine: torch trains on", "teachers.default.engine: torch grades"] {
+                #expect(found.map { "\($0)" }?.contains(key) == true, "\(divergence)")
+            }
+        }
+    }
+
+    /// A matrix that only another family has.
+    @Test func adaptersOfOtherFamiliesAreTorchsAlone() throws {
+        let lora = "lora: { rank: 4, targets: [dense, q_proj] }"
+        let refusal = problems("{ model: m }", lora)
+        #expect(refusal.contains("lora.targets: engine native has adapters of q_proj, "), "\(refusal)")
+        #expect(refusal.contains("not of 'dense'"), "\(refusal)")
+        #expect(problems("{ model: m }", "lora: { rank: 4, targets: [qproj] }").contains("did you mean 'q_proj'?"))
+        let text = "name: a\nstudent: { model: s, engine: torch }\nteachers: { default: { model: m } }\n"
+        let parsed = try RunConfiguration.parse(
+            text + "data: { prompts: p }\n" + lora, source: "c", requiring: [])
+        #expect(parsed.configuration.lora.targets == ["q_proj", "dense"])
+        #expect(problems("{ model: m }", "lora: { targets: ['a b'] }").contains("expected all, or a list"))
+    }
+
     @Test func aResumedRunMayChangeItsEngines() throws {
         let old = try read("{ model: m }")
         let new = try read("{ model: m, engine: torch }", "rollout: { engine: torch }\ntorch: { device: cpu }")

@@ -71,12 +71,13 @@ import Transformers
 
     @Test func manifestCoversASnapshotOfAdapters() throws {
         let shape = AdapterShape(rank: 3, alpha: 6, targets: [.query, .down])
-        let snapshot = AdapterSnapshot(layout: try AdapterLayout(Self.everything, shape), baseFingerprint: 7)
+        let layout = try AdapterLayout(Self.everything, shape)
+        let snapshot = AdapterSnapshot(layout.places, baseFingerprint: 7)
         Self.expectWhole(snapshot.manifest, head: 64)
         #expect(snapshot.manifest.byteCount == snapshot.byteCount && snapshot.manifest.entries.count == 8)
         #expect(snapshot.manifest.entries[0].name == "model.layers.0.self_attn.q_proj.lora_A.weight")
         #expect(snapshot.manifest.entries[0].shape == [3, 24])
-        let adapters = Adapters(layout: snapshot.layout, seed: 1)
+        let adapters = Adapters(layout: layout, seed: 1)
         var bytes = [UInt8](repeating: 0, count: snapshot.byteCount)
         bytes.withUnsafeMutableBytes { snapshot.write(adapters, into: $0) }
         for entry in snapshot.manifest.entries {
@@ -85,7 +86,7 @@ import Transformers
                     raw.loadUnaligned(fromByteOffset: entry.byteOffset + 4 * $0, as: Float.self)
                 }
             }
-            let place = snapshot.layout.parameters[entry.name]!
+            let place = layout.parameters[entry.name]!
             #expect(written == Array(adapters.values.values(place)))
         }
     }

@@ -52,8 +52,7 @@ import Wire
     private func snapshot(_ form: PolicyForm, _ value: Float) -> WeightBytes {
         WeightBytes(count: form.manifest?.byteCount ?? 0) { memory in
             if case .adapters(_, let snapshot, _) = form {
-                let adapters = Adapters(layout: snapshot.layout, seed: 1)
-                snapshot.write(adapters, into: memory)
+                snapshot.writeInitial(seed: 1, into: memory)
                 for offset in stride(from: 64, to: memory.count, by: 4) {
                     memory.storeBytes(of: value, toByteOffset: offset, as: Float.self)
                 }

@@ -1,4 +1,5 @@
 import JSON
+import Models
 import Testing
 import TorchEngine
 
@@ -9,6 +10,23 @@ import TorchEngine
         message.id = 7
         #expect(try TorchMessage(reading: message.frames) == message)
         #expect(message.frames[0] == [0x4f, 0x50, 0x45, 1])
+    }
+
+    @Test func matricesAreThoseOfTheAnswerOrNone() throws {
+        func matrices(_ listed: JSONValue) throws -> [AdapterPlaces.Matrix] {
+            try TorchMessage("describe", ["matrices": listed]).matrices()
+        }
+        #expect(
+            try matrices([["h.0.c_attn", 12, 4], ["h.0.c_proj", 4, 4]]) == [
+                .init(stem: "h.0.c_attn", outputs: 12, inputs: 4), .init(stem: "h.0.c_proj", outputs: 4, inputs: 4),
+            ])
+        let bad: [JSONValue] = [
+            [], "a", [["a", 1]], [["", 1, 1]], [["a", 0, 1]], [["a", 1, -1]], [["a", 1, 1.5]], [["a", 1, 1, 1]],
+            [["a", 1, 1], ["a", 1, 1]], [["a", 1_099_511_627_776, 1]], [[1, 1, 1]], [nil],
+        ]
+        for listed in bad {
+            #expect(throws: TorchMessageError.self, "\(listed)") { try matrices(listed) }
+        }
     }
 
     @Test func whatIsNoMessageIsRefused() {

@@ -11,11 +11,11 @@ import Transformers
     @Test func snapshotsThatDoNotFitAreRefused() throws {
         let configuration = BitEqualityTests.variants[0].configuration
         func snapshot(_ shape: AdapterShape, base: UInt64 = 7) throws -> AdapterSnapshot {
-            AdapterSnapshot(layout: try AdapterLayout(configuration, shape), baseFingerprint: base)
+            AdapterSnapshot(try AdapterLayout(configuration, shape).places, baseFingerprint: base)
         }
         let shape = AdapterTests.shapes[1]
-        let mine = try snapshot(shape)
-        let adapters = Adapters(layout: mine.layout, seed: 3)
+        let mine = try snapshot(shape), layout = try AdapterLayout(configuration, shape)
+        let adapters = Adapters(layout: layout, seed: 3)
         func bytes(_ snapshot: AdapterSnapshot) -> [UInt8] {
             var bytes = [UInt8](repeating: 0, count: snapshot.byteCount)
             bytes.withUnsafeMutableBytes { snapshot.write(adapters, into: $0) }
@@ -24,7 +24,7 @@ import Transformers
         func refusal(_ bytes: [UInt8]) -> String? {
             bytes.withUnsafeBytes { raw in
                 do {
-                    let read = try mine.read(raw, owner: adapters)
+                    let read = try mine.read(raw, layout, owner: adapters)
                     #expect(read.values.flat.floats() == adapters.values.flat.floats())
                     return nil
                 } catch {
@@ -61,8 +61,9 @@ import Transformers
             family: .llama, vocabularySize: 49152, hiddenSize: 576, intermediateSize: 1536, layerCount: 30,
             headCount: 9, keyValueHeadCount: 3, headDimension: 64, tiedEmbeddings: true)
         let shape = AdapterShape(rank: 16, alpha: 32, targets: Set(AdapterShape.Target.allCases))
-        let snapshot = AdapterSnapshot(layout: try AdapterLayout(configuration, shape), baseFingerprint: 0)
-        #expect(snapshot.layout.count == 4_884_480 && snapshot.byteCount == 64 + 4 * 4_884_480)
+        let layout = try AdapterLayout(configuration, shape)
+        let snapshot = AdapterSnapshot(layout.places, baseFingerprint: 0)
+        #expect(layout.count == 4_884_480 && snapshot.byteCount == 64 + 4 * 4_884_480)
         #expect(ParameterLayout(configuration, matrixType: .bf16).byteCount == 269_100_288)
     }
 

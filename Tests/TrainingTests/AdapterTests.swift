@@ -211,15 +211,15 @@ import Transformers
             bits.append(trainer.masters.flat.floats().map(\.bitPattern))
             #expect(trainer.adaptation!.base.flat.floats() == base.flat.floats())
 
-            let snapshot = AdapterSnapshot(
-                layout: try AdapterLayout(files.configuration, shape), baseFingerprint: try files.fingerprint())
+            let layout = try AdapterLayout(files.configuration, shape)
+            let snapshot = AdapterSnapshot(layout.places, baseFingerprint: try files.fingerprint())
             #expect(trainer.broadcastByteCount == snapshot.byteCount)
             #expect(trainer.broadcastByteCount < trainer.broadcastLayout.byteCount)
             let memory = Tensor(rows: 1, columns: snapshot.byteCount / 4)
             trainer.writeBroadcast(into: .init(start: memory.bytes, count: snapshot.byteCount))
             let received = UnsafeRawBufferPointer(start: memory.bytes, count: snapshot.byteCount)
             let model = try LanguageModel(files, type: variant.type, threads: 3 - threads)
-            try model.apply(try snapshot.read(received, owner: files.path as NSString), to: files)
+            try model.apply(try snapshot.read(received, layout, owner: files.path as NSString), to: files)
             let scores = try ScoringEngine(model: model).score(sequences.map(\.tokens))
             let evaluations = trainer.computeGradients(sequences) { _, evaluation in
                 evaluation.logprobs.map { _ in 0 }

@@ -2,10 +2,10 @@
 """Runs the quick start's models for ten steps, natively and with the torch engine, and compares what they learn.
 
 The torch engine trains with one process, with two, and with one that is killed in mid-run; then it samples and grades
-as well, samples with adapters that are trained natively, and distils between models of a family that transformers has
-alone. Held-out divergence after ten steps has to be within BOUND
-of the native run's, relative to that of the beginning. Then a torch run's checkpoint is continued natively, and a
-native one by torch.
+as well, samples with adapters that are trained natively, distils between models of families that transformers has
+alone (all weights, adapters, and experts), and imitates given responses beside its own. Held-out divergence after ten
+steps has to be within BOUND of the native run's, relative to that of the beginning. Then a torch run's checkpoint is
+continued natively, and a native one by torch.
 
 usage: scripts/torch/runs.py OPD PYTHON
 """
@@ -93,22 +93,24 @@ def run_and_kill(words: list[str], folder: Path) -> None:
 # Makes a model of a family that the native engine does not know, with the tokenizer of the quick start's.
 OTHER_FAMILY = """
 import shutil, sys, torch
-from transformers import AutoModelForCausalLM, OlmoConfig
+from transformers import AutoModelForCausalLM, MixtralConfig, OlmoConfig
 torch.manual_seed(int(sys.argv[2]))
-config = OlmoConfig(vocab_size=257, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
-    num_attention_heads=4, initializer_range=0.2, pad_token_id=None, max_position_embeddings=96,
-    bos_token_id=None, eos_token_id=256)
+config = {"olmo": OlmoConfig, "mixtral": MixtralConfig}[sys.argv[3]](
+    vocab_size=257, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+    num_attention_heads=4, num_key_value_heads=4, initializer_range=0.2, pad_token_id=None,
+    max_position_embeddings=96, bos_token_id=None, eos_token_id=256)
 AutoModelForCausalLM.from_config(config).save_pretrained(sys.argv[1])
 for name in ("tokenizer.json", "tokenizer_config.json"):
     shutil.copy("Examples/models/arithmetic-student/" + name, sys.argv[1])
 """
 
 
-def other_family(opd: str, python: str, root: Path, roles: dict[str, str]) -> bool:
+def other_family(opd: str, python: str, root: Path, family: str, roles: dict[str, str]) -> bool:
     """Distils between two models that transformers has alone, resumes, and says whether sampler and trainer agree."""
-    models = {name: str(root / f"olmo-{name}") for name in ("student", "teacher")}
+    name = family + ("-lora" if "lora.rank" in roles else "")
+    models = {role: str(root / f"{name}-{role}") for role in ("student", "teacher")}
     for seed, path in enumerate(models.values()):
-        subprocess.run([python, "-c", OTHER_FAMILY, path, str(seed)], check=True, capture_output=True)
+        subprocess.run([python, "-c", OTHER_FAMILY, path, str(seed), family], check=True, capture_output=True)
     given = {
         **roles,
         "student.model": models["student"],
@@ -116,15 +118,35 @@ def other_family(opd: str, python: str, root: Path, roles: dict[str, str]) -> bo
         "training.learning_rate": "1.0e-3",
         "evaluation.every": "5",
     }
-    folder = root / "olmo"
+    folder = root / name
     for steps, resume in (("5", False), (str(STEPS), True)):
         words = command(opd, folder, {**given, "training.steps": steps}, resume)
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     before, after = divergences(folder)
     apart = max(mismatch(folder))
-    print(f"olmo: held-out divergence {before:.4f} -> {after:.4f}, sampler and trainer within {apart:.2e} nats")
+    print(f"{name}: held-out divergence {before:.4f} -> {after:.4f}, sampler and trainer within {apart:.2e} nats")
     # Divergences of 64 responses from random models vary by more than ten steps take away.
     return after < 1.1 * before and apart < MISMATCH_BOUND
+
+
+def given_responses(opd: str, root: Path, torch: dict[str, str]) -> bool:
+    """Imitates given responses beside what is sampled, and says whether both engines find the same of them."""
+    losses = {}
+    for name, settings in (("native", {}), ("torch", torch)):
+        folder = root / f"given-{name}"
+        given = {
+            **settings,
+            "training.steps": "3",
+            "evaluation.every": "0",
+            "objective.cross_entropy_coefficient": "0.5",
+        }
+        subprocess.run(command(opd, folder, given), check=True, stdout=subprocess.DEVNULL)
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        losses[name] = [line["cross_entropy"] for line in lines if line.get("cross_entropy") is not None]
+    apart = [abs(one / other - 1) for one, other in zip(losses["native"], losses["torch"], strict=True)]
+    print(f"given responses: losses of {len(apart)} steps within {max(apart):.2e} of the native ones")
+    # The first is of the same weights; later ones are of weights that other samples have moved.
+    return len(apart) == 3 and apart[0] < 1e-4 and max(apart) < 0.05
 
 
 def main() -> None:
@@ -161,7 +183,10 @@ def main() -> None:
             end = divergences(folders[name])[1]
             print(f"{name}, continued by the other engine: {end:.4f}")
             failed = failed or not end < 1.1 * divergences(folders["native"])[0]
-        failed = not other_family(opd, python, Path(root), roles) or failed
+        lora = {**roles, "lora.rank": "4", "lora.targets": "[q_proj, v_proj, down_proj]"}
+        for family, settings in (("olmo", roles), ("olmo", lora), ("mixtral", roles)):
+            failed = not other_family(opd, python, Path(root), family, settings) or failed
+        failed = not given_responses(opd, Path(root), torch) or failed
         if failed:
             sys.exit("error: the torch engine does not learn what the native one does")
 

@@ -9,15 +9,15 @@ package enum AdapterFolder {
 
     /// Writes a folder.
     /// - Parameters:
-    ///   - values: f32, in the layout's places.
-    ///   - base: the model that was adapted: its path goes into the configuration.
+    ///   - values: f32, in their places.
+    ///   - base: where the model is that was adapted.
     /// - Throws: `ModelError` when a file cannot be written (disk full).
     package static func write(
-        _ layout: AdapterLayout, _ values: UnsafeRawBufferPointer, to folder: String, base: ModelFiles,
+        _ places: AdapterPlaces, _ values: UnsafeRawBufferPointer, to folder: String, base: String,
         fingerprint: UInt64
     ) throws {
         try FileSystem.createFolder(folder)
-        let entries = layout.parameters.entries
+        let entries = places.parameters.entries
         var writer = try SafetensorsWriter(
             folder.appendingPath(weightsName),
             entries: entries.map { .init(prefix + $0.spec.name, .f32, $0.spec.shape) },
@@ -26,11 +26,10 @@ package enum AdapterFolder {
             try writer.append(UnsafeRawBufferPointer(rebasing: values[entry.byteRange]))
         }
         try writer.finish()
-        let shape = layout.shape
         let configuration: JSONValue = [
-            "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": .string(base.path),
-            "r": .integer(shape.rank), "lora_alpha": number(shape.alpha),
-            "target_modules": .array(shape.targets.map { .string($0.rawValue) }), "lora_dropout": .number(0),
+            "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": .string(base),
+            "r": .integer(places.rank), "lora_alpha": number(places.alpha),
+            "target_modules": .array(places.targets.map { .string($0) }), "lora_dropout": .number(0),
             "bias": "none", "fan_in_fan_out": false, "init_lora_weights": true, "inference_mode": true,
         ]
         // Last, so that a folder with one is whole.
@@ -48,13 +47,13 @@ package enum AdapterFolder {
     }
 
     /// Overwrites values with those that `write` wrote.
-    /// - Parameter values: f32, in the layout's places.
+    /// - Parameter values: f32, in their places.
     /// - Throws: `ModelError` naming what does not fit.
     package static func read(
-        _ folder: String, _ layout: AdapterLayout, into values: UnsafeMutableRawBufferPointer
+        _ folder: String, _ places: AdapterPlaces, into values: UnsafeMutableRawBufferPointer
     ) throws {
         let file = try SafetensorsFile.open(folder.appendingPath(weightsName))
-        for entry in layout.parameters.entries {
+        for entry in places.parameters.entries {
             let name = prefix + entry.spec.name
             guard try file.entry(name).shape == entry.spec.shape else {
                 throw ModelError(

@@ -1,4 +1,3 @@
-import Randomness
 import Rules
 
 /// Which matrices have low-rank adapters, and how strong these are: W' = W + (alpha / rank) B A.
@@ -41,7 +40,7 @@ package struct AdapterShape: Sendable, Equatable {
 package struct AdapterLayout: Sendable {
     /// Rank, scale and the targets that the model has.
     package let shape: AdapterShape
-    package let parameters: ParameterLayout
+    package let places: AdapterPlaces
     package let configuration: ModelConfiguration
     /// Outputs of every matrix of the model.
     private let heights: [String: Int]
@@ -53,7 +52,7 @@ package struct AdapterLayout: Sendable {
         self.shape = AdapterShape(
             rank: shape.rank, alpha: shape.alpha, targets: configuration.adapterTargets.intersection(shape.targets))
         self.configuration = configuration
-        var specs: [ParameterSpec] = []
+        var matrices: [AdapterPlaces.Matrix] = []
         var heights: [String: Int] = [:], adapted: Set<String> = []
         for spec in configuration.parameters where spec.isMatrix {
             heights[spec.name] = spec.shape[0]
@@ -64,25 +63,31 @@ package struct AdapterLayout: Sendable {
                     .invalidArgument,
                     "\(shape.rank) is above \(limit), the smaller side of \(spec.name) \(spec.shape)")
             }
-            let (a, b) = Self.names(adapting: spec.name)
-            specs.append(ParameterSpec(name: a, shape: [shape.rank, spec.shape[1]], initialization: .uniform))
-            specs.append(ParameterSpec(name: b, shape: [spec.shape[0], shape.rank], initialization: .zeros))
+            matrices.append(
+                .init(stem: Self.stem(of: spec.name), outputs: spec.shape[0], inputs: spec.shape[1]))
             adapted.insert(spec.name)
         }
         self.heights = heights
         self.adapted = adapted
-        parameters = ParameterLayout(specs, matrixType: .f32)
+        places = AdapterPlaces(
+            matrices, rank: shape.rank, alpha: shape.alpha, targets: self.shape.targets.map(\.rawValue))
     }
 
-    /// - Throws: `ModelError` when the model lacks one of `targets`.
-    package static func check(_ targets: [AdapterShape.Target], in configuration: ModelConfiguration) throws {
+    package var parameters: ParameterLayout { places.parameters }
+
+    /// The matrices that have these names.
+    /// - Throws: `ModelError` when the model lacks one.
+    package static func targets(
+        _ names: [String], in configuration: ModelConfiguration
+    ) throws -> [AdapterShape.Target] {
         let known = configuration.adapterTargets
-        if let missing = targets.first(where: { !known.contains($0) }) {
+        return try names.map { name in
+            if let target = AdapterShape.Target(rawValue: name), known.contains(target) { return target }
             let list = AdapterShape.Target.allCases.filter(known.contains).map(\.rawValue).joined(separator: ", ")
             let what = configuration.experts == nil ? "no matrix" : "no matrix with adapters"
             throw ModelError(
                 .invalidArgument,
-                "\(missing.rawValue) is \(what) of a \(configuration.family.name) model; it has \(list)")
+                "\(name) is \(what) of a \(configuration.family.name) model; it has \(list)")
         }
     }
 
@@ -93,23 +98,12 @@ package struct AdapterLayout: Sendable {
 
     /// Names of A and B of a matrix `….weight`.
     package static func names(adapting name: String) -> (a: String, b: String) {
-        let stem = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
+        let stem = stem(of: name)
         return (stem + ".lora_A.weight", stem + ".lora_B.weight")
     }
 
-    /// Writes values to begin with, which change nothing: B is zero, A uniform in ±1 / sqrt(inputs). Equal seeds give
-    /// equal values on every machine.
-    /// - Parameter memory: `parameters.byteCount` bytes.
-    package func initialize(_ memory: UnsafeMutableRawBufferPointer, seed: UInt64) {
-        precondition(memory.count == parameters.byteCount, "the adapters' memory has another size")
-        memory.initializeMemory(as: UInt8.self, repeating: 0)
-        for (index, entry) in parameters.entries.enumerated() {
-            var random = SplitMix64(seed: seed, stream: UInt64(index))
-            let place = UnsafeMutableRawBufferPointer(rebasing: memory[entry.byteRange])
-            entry.spec.initialization.fill(
-                place.assumingMemoryBound(to: Float.self), inputs: entry.columns, layers: configuration.layerCount,
-                random: &random)
-        }
+    private static func stem(of name: String) -> String {
+        name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
     }
 
     /// Trained values.

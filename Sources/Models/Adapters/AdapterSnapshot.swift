@@ -1,52 +1,47 @@
 import Randomness
 
-/// Adapters as they are broadcast: a head of 64 bytes, then the values in the layout's places. Numbers are
+/// Adapters as they are broadcast: a head of 64 bytes, then the values in their places. Numbers are
 /// little-endian.
 ///
-/// The head: `OPDLORA1`, rank (u32), scale (f32), one bit a target (u32), 4 zero bytes, the base model's fingerprint
-/// (u64), zeros.
+/// The head: `OPDLORA1`, rank (u32), scale (f32), one bit a target that the families here name (u32), 4 zero bytes, the
+/// base model's fingerprint (u64), zeros.
 package struct AdapterSnapshot: Sendable {
-    package let layout: AdapterLayout
+    package let places: AdapterPlaces
     /// The fingerprint of the base model's values: adapters are of one model, and mean nothing on another.
     package let baseFingerprint: UInt64
 
-    package init(layout: AdapterLayout, baseFingerprint: UInt64) {
-        self.layout = layout
+    package init(_ places: AdapterPlaces, baseFingerprint: UInt64) {
+        self.places = places
         self.baseFingerprint = baseFingerprint
     }
 
     static let headByteCount = 64
     private static let magic = Array("OPDLORA1".utf8)
 
-    package var byteCount: Int { Self.headByteCount + layout.parameters.byteCount }
+    package var byteCount: Int { Self.headByteCount + places.parameters.byteCount }
 
     private var head: [UInt8] {
         var head = Self.magic
         func append<Number: FixedWidthInteger>(_ number: Number) {
             withUnsafeBytes(of: number.littleEndian) { head += $0 }
         }
-        let shape = layout.shape
-        append(UInt32(shape.rank))
-        append(shape.scale.bitPattern)
-        var targets: UInt32 = 0
-        for (bit, target) in AdapterShape.Target.allCases.enumerated() where shape.targets.contains(target) {
-            targets |= 1 << bit
-        }
-        append(targets)
+        append(UInt32(places.rank))
+        append(places.scale.bitPattern)
+        append(places.targetBits)
         append(UInt32(0))
         append(baseFingerprint)
         return head + [UInt8](repeating: 0, count: Self.headByteCount - head.count)
     }
 
     /// Writes `byteCount` bytes, 64-byte aligned.
-    /// - Parameter values: f32, in the layout's places.
+    /// - Parameter values: f32, in their places.
     package func write(_ values: UnsafeRawBufferPointer, into memory: UnsafeMutableRawBufferPointer) {
         body(ofNew: memory).copyMemory(from: values)
     }
 
     /// Writes `byteCount` bytes, 64-byte aligned: adapters to begin with, which change nothing.
     package func writeInitial(seed: UInt64, into memory: UnsafeMutableRawBufferPointer) {
-        layout.initialize(body(ofNew: memory), seed: seed)
+        places.initialize(body(ofNew: memory), seed: seed)
     }
 
     /// Writes the head; the values' place is behind it.
@@ -56,7 +51,7 @@ package struct AdapterSnapshot: Sendable {
         return UnsafeMutableRawBufferPointer(rebasing: memory[Self.headByteCount...])
     }
 
-    /// The f32 values in a snapshot, in the layout's places.
+    /// The f32 values in a snapshot, in their places.
     /// - Throws: `ModelError` when they are not adapters of this shape and base model.
     package func values(in bytes: UnsafeRawBufferPointer) throws -> UnsafeRawBufferPointer {
         func refuse(_ message: String) -> ModelError { ModelError(.invalidArgument, message) }

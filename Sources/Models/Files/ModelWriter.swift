@@ -129,16 +129,25 @@ extension ModelFiles {
 
 /// Memory for one tensor at a time of a model that is copied; grows to the largest.
 final class TensorReader {
-    private let source: ModelFiles
+    private let source: any TensorSource
+    private let origin: String
     private var buffer = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
 
-    init(_ source: ModelFiles) { self.source = source }
+    /// - Parameter origin: the path of the model.
+    init(_ source: any TensorSource, of origin: String) {
+        self.source = source
+        self.origin = origin
+    }
+
+    convenience init(_ files: ModelFiles) { self.init(files.source, of: files.path) }
 
     deinit { buffer.deallocate() }
 
     /// The values of a tensor as f32, valid until the next call.
     func values(of name: String) throws -> UnsafeBufferPointer<Float> {
-        let count = try source.shape(of: name).reduce(1, *)
+        guard let count = source.shape(of: name)?.reduce(1, *) else {
+            throw ModelError(.tensor, "\(origin): no tensor '\(name)'")
+        }
         if buffer.count < count {
             buffer.deallocate()
             buffer = .allocate(capacity: count)

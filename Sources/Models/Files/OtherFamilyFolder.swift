@@ -1,5 +1,6 @@
 import Files
 import JSON
+import Randomness
 import Rules
 import Templates
 import Tokenizers
@@ -60,7 +61,11 @@ package struct OtherFamilyFolder: Sendable {
         begin = begins.first { [vocabularySize] in $0 < vocabularySize }
         let isTied = try reader.bool("tie_word_embeddings", default: false)
         parameters =
-            isTextAlone ? [] : try Self.parameters(SafetensorsSource(folder: path), in: path, isTied: isTied)
+            isTextAlone ? [] : try Self.parameters(Self.source(path), in: path, isTied: isTied)
+    }
+
+    private static func source(_ path: String) throws -> SafetensorsSource {
+        try SafetensorsSource(folder: path, isVerbatim: true)
     }
 
     /// The weights of the files, in their order, without what is computed anew or stands twice.
@@ -77,9 +82,7 @@ package struct OtherFamilyFolder: Sendable {
                 if ["BOOL", "U8", "I64", "I32"].contains(type) { return nil }
                 throw ModelError(.unsupported, "\(path): tensor '\(name)' of type \(type) is not supported")
             }
-            // What a snapshot holds are vectors and matrices; a kernel of one channel, [n, 1, k], is one.
-            guard let first = shape.first, let last = shape.last, shape.count == 1 || first * last == shape.reduce(1, *)
-            else {
+            guard !shape.isEmpty, !shape.contains(0) else {
                 throw ModelError(.unsupported, "\(path): tensor '\(name)' of shape \(shape) is not supported")
             }
             return ParameterSpec(name: name, shape: shape, initialization: .zeros)
@@ -97,6 +100,18 @@ package struct OtherFamilyFolder: Sendable {
 
     /// The chat templates that the model brings, with its special tokens.
     package func chatTemplates() throws -> ModelTemplates { try ModelFiles.chatTemplates(folder: path) }
+
+    /// A fingerprint of the names and values of all weights, whatever the files are called and however they store them.
+    /// Reads all of them.
+    package func fingerprint() throws -> UInt64 {
+        let reader = TensorReader(try Self.source(path), of: path)
+        var fingerprint = FNVHash()
+        for name in parameters.map(\.name).sorted() {
+            fingerprint.add(name)
+            fingerprint.add(try reader.values(of: name))
+        }
+        return fingerprint.value
+    }
 
     /// Where each of its weights lies in a version that is sent out.
     /// - Parameter matrixType: of all but vectors, which are f32.

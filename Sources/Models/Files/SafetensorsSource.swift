@@ -11,8 +11,10 @@ struct SafetensorsSource: TensorSource {
     /// Parts of a model of several parts that are not its text part, sorted.
     let leftOut: [String]
 
-    /// - Parameter isTextPart: whether the folder has a model of several parts, of which the text part is read.
-    init(folder: String, isTextPart: Bool = false) throws {
+    /// - Parameters:
+    ///   - isTextPart: whether the folder has a model of several parts, of which the text part is read.
+    ///   - isVerbatim: whether names and shapes are wanted as they are in the files, for a model of any family.
+    init(folder: String, isTextPart: Bool = false, isVerbatim: Bool = false) throws {
         let single = folder.appendingPath("model.safetensors")
         let indexPath = folder.appendingPath("model.safetensors.index.json")
         var shards: [SafetensorsFile] = []
@@ -29,7 +31,7 @@ struct SafetensorsSource: TensorSource {
         // A model saved without a class that has a head: its names begin where others go on after 'model.'.
         let entryNames = shards.flatMap { $0.entries.map(\.name) }
         let isBare =
-            !isTextPart && entryNames.contains("embed_tokens.weight")
+            !isTextPart && !isVerbatim && entryNames.contains("embed_tokens.weight")
             && !entryNames.contains { $0.hasPrefix("model.") }
         var index: [String: StoredTensor] = [:]
         var names: [String] = [], leftOut: Set<String> = []
@@ -42,7 +44,7 @@ struct SafetensorsSource: TensorSource {
                     continue
                 }
                 let whole = StoredTensor(shard: position, name: entry.name, shape: entry.shape)
-                for (name, tensor) in whole.matrices(of: name) {
+                for (name, tensor) in isVerbatim ? [(name, whole)] : whole.matrices(of: name) {
                     guard index.updateValue(tensor, forKey: name) == nil else {
                         throw ModelError(.malformed, "\(shard.path): tensor '\(name)' is also in another shard")
                     }

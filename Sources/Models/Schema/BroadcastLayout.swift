@@ -40,5 +40,5 @@ extension ParameterLayout {
 
 extension AdapterSnapshot {
     /// The places of all factors of a broadcast of adapters.
-    package var manifest: BroadcastLayout { BroadcastLayout(layout.parameters, headByteCount: Self.headByteCount) }
+    package var manifest: BroadcastLayout { BroadcastLayout(places.parameters, headByteCount: Self.headByteCount) }
 }

@@ -14,8 +14,8 @@ package struct ParameterLayout: Sendable {
         /// The place of its first byte, from the start of the buffer.
         package let byteOffset: Int
 
-        /// A vector of n is seen as [1, n].
-        package var rows: Int { spec.shape.count == 1 ? 1 : spec.shape[0] }
+        /// A vector of n is seen as [1, n], and an array of more dimensions as all its rows.
+        package var rows: Int { spec.shape.dropLast().reduce(1, *) }
         package var columns: Int { spec.columns }
         package var byteCount: Int { rows * columns * type.byteCount }
         /// Where its bytes lie in the buffer.

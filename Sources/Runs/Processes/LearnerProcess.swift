@@ -74,6 +74,8 @@ package enum LearnerProcess {
         resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, engines: EngineChoice,
         progress: RunProgress, logger: Logger
     ) async throws -> End {
+        let waiting = Task { await StartingLearner(transport).answer() }
+        defer { waiting.cancel() }
         let setup = try await RunSetup(
             configuration, engines: engines, folder: folder, start: start, resumeCommand: resumeCommand,
             timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
@@ -99,6 +101,8 @@ package enum LearnerProcess {
         if setup.data.hasVerifiers { options.judge = ResponseJudge(setup.data.tokenizer, logger: logger) }
         if configuration.kind.evaluator == .learner { options.evaluator = try await setup.evaluator() }
         options.teacherPassRate = try await setup.teacherPassRate()
+        waiting.cancel()
+        await waiting.value
         let learner = Learner(
             options: options, transport: transport, backend: setup.trainer, publisher: publisher,
             checkpoints: setup.store, resuming: setup.resuming, recorder: setup.recorder, logger: logger)

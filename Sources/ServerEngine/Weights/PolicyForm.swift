@@ -45,7 +45,7 @@ package enum PolicyForm: Sendable {
             do {
                 try withExtendedLifetime(bytes) {
                     try AdapterFolder.write(
-                        snapshot.layout, try snapshot.values(in: bytes.bytes), to: folder, base: files,
+                        snapshot.places, try snapshot.values(in: bytes.bytes), to: folder, base: files.path,
                         fingerprint: snapshot.baseFingerprint)
                 }
             } catch {

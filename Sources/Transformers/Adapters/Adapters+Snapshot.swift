@@ -8,8 +8,9 @@ extension AdapterSnapshot {
     }
 
     /// The adapters in a snapshot, as a view of its bytes, which `owner` keeps alive.
+    /// - Parameter layout: that the snapshot was made for.
     /// - Throws: `ModelError` when they are not adapters of this shape and base model.
-    package func read(_ bytes: UnsafeRawBufferPointer, owner: AnyObject) throws -> Adapters {
+    package func read(_ bytes: UnsafeRawBufferPointer, _ layout: AdapterLayout, owner: AnyObject) throws -> Adapters {
         // The buffer is only read; the view type has no read-only form.
         let values = UnsafeMutableRawPointer(mutating: try values(in: bytes).baseAddress!)
         return Adapters(
@@ -22,14 +23,15 @@ extension AdapterFolder {
     package static func write(
         _ adapters: Adapters, to folder: String, base: ModelFiles, fingerprint: UInt64
     ) throws {
-        try write(adapters.layout, adapters.values.bytes, to: folder, base: base, fingerprint: fingerprint)
+        try write(
+            adapters.layout.places, adapters.values.bytes, to: folder, base: base.path, fingerprint: fingerprint)
     }
 
     /// Overwrites adapters with those that `write` wrote.
     /// - Throws: `ModelError` naming what does not fit.
     package static func read(_ folder: String, into adapters: Adapters) throws {
         try read(
-            folder, adapters.layout, into: UnsafeMutableRawBufferPointer(mutating: adapters.values.bytes))
+            folder, adapters.layout.places, into: UnsafeMutableRawBufferPointer(mutating: adapters.values.bytes))
     }
 }
 

@@ -16,7 +16,7 @@ package final class Adapters {
     /// Adapters to begin with, which change nothing.
     package convenience init(layout: AdapterLayout, seed: UInt64) {
         self.init(layout: layout, values: ParameterBuffer(layout: layout.parameters))
-        layout.initialize(UnsafeMutableRawBufferPointer(mutating: values.bytes), seed: seed)
+        layout.places.initialize(UnsafeMutableRawBufferPointer(mutating: values.bytes), seed: seed)
     }
 
     /// A and B of a matrix; nil where it has no adapter.

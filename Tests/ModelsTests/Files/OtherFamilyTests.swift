@@ -86,8 +86,52 @@ import Testing
         }
     }
 
+    /// Names and shapes are those of the files: another program knows these models by them.
+    @Test func arraysOfExpertsStayAsTheyAre() throws {
+        try withTemporaryFolder { folder in
+            let tensors: [SafetensorsWriter.Entry] = [
+                .init("embed_tokens.weight", .f32, [704, 4]), .init("layers.0.mlp.experts.down_proj", .f32, [2, 3, 4]),
+            ]
+            try Self.write(Self.config, tensors, to: folder)
+            let model = try OtherFamilyFolder(folder), manifest = model.manifest(matrixType: .f32)
+            #expect(manifest.entries.map(\.name) == ["embed_tokens.weight", "layers.0.mlp.experts.down_proj"])
+            #expect(manifest.entries.map(\.shape) == [[704, 4], [2, 3, 4]])
+            #expect(manifest.entries.map(\.byteCount) == [11264, 96])
+            let fingerprint = try model.fingerprint()
+            try Self.write(Self.config, [tensors[1], tensors[0]], to: folder)
+            #expect(try OtherFamilyFolder(folder).fingerprint() == fingerprint, "in whatever order")
+            try Self.write(
+                Self.config, [tensors[0], .init("layers.1.mlp.experts.down_proj", .f32, [2, 3, 4])], to: folder)
+            #expect(try OtherFamilyFolder(folder).fingerprint() != fingerprint)
+        }
+    }
+
+    /// Adapters of matrices that no family here has, as an engine names them.
+    @Test func adaptersOfOtherFamiliesAreLaidOutAsOurs() throws {
+        let places = AdapterPlaces(
+            [.init(stem: "h.0.c_attn", outputs: 12, inputs: 4), .init(stem: "h.1.c_attn", outputs: 12, inputs: 4)],
+            rank: 2, alpha: 8)
+        #expect(places.targets == ["c_attn"] && places.scale == 4)
+        let snapshot = AdapterSnapshot(places, baseFingerprint: 7)
+        #expect(
+            snapshot.manifest.entries.map(\.name) == [
+                "h.0.c_attn.lora_A.weight", "h.0.c_attn.lora_B.weight", "h.1.c_attn.lora_A.weight",
+                "h.1.c_attn.lora_B.weight",
+            ])
+        #expect(snapshot.manifest.entries.map(\.shape) == [[2, 4], [12, 2], [2, 4], [12, 2]])
+        #expect(snapshot.manifest.entries.map(\.byteOffset) == [64, 128, 256, 320] && snapshot.byteCount == 448)
+        var bytes = [UInt8](repeating: 1, count: snapshot.byteCount)
+        bytes.withUnsafeMutableBytes { snapshot.writeInitial(seed: 1, into: $0) }
+        #expect(bytes[16..<24].allSatisfy { $0 == 0 }, "no targets that have bits")
+        try bytes.withUnsafeBytes { raw in
+            let values = try snapshot.values(in: raw)
+            #expect(values.count == 384 && values[64..<160].allSatisfy { $0 == 0 })
+            #expect(values.loadUnaligned(as: Float.self) != 0)
+        }
+    }
+
     @Test(arguments: [
-        (SafetensorsWriter.Entry("experts", .f32, [2, 3, 4]), "'experts' of shape [2, 3, 4]"),
+        (SafetensorsWriter.Entry("empty", .f32, [2, 0]), "'empty' of shape [2, 0]"),
         (.init("scale", .f32, []), "'scale' of shape []"),
     ]) func whatNoSnapshotHoldsIsNamed(tensor: SafetensorsWriter.Entry, words: String) throws {
         try withTemporaryFolder { folder in

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import nn
 
 from opd_torch.errors import RefusalError
 from opd_torch.layout import Layout, Snapshot
@@ -32,16 +35,46 @@ def stems(layout: Layout) -> list[str]:
     return [name.removesuffix(".lora_A.weight") for name in layout.shapes if name.endswith(".lora_A.weight")]
 
 
-def check(layout: Layout, shapes: dict[str, tuple[int, ...]], rank: int) -> None:
-    """Refuses a layout of adapters that do not fit beside the matrices that have these shapes."""
+@dataclass(frozen=True)
+class Adapted:
+    """A matrix that has adapters, or can have them."""
+
+    stem: str  # of its name in the model
+    outputs: int
+    inputs: int
+    is_transposed: bool  # its weight is [inputs, outputs]
+
+    def addition(self, a: torch.Tensor, b: torch.Tensor, scale: float) -> torch.Tensor:
+        """Returns what adapters add to the weight."""
+        product = scale * (b @ a)
+        return product.t() if self.is_transposed else product
+
+
+def adaptable(model: Any) -> list[Adapted]:
+    """Returns the linear layers of a model that has no adapters yet, but for its head."""
+    from transformers.pytorch_utils import Conv1D
+
+    found, head = [], model.get_output_embeddings()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and module is not head:
+            found.append(Adapted(name, module.out_features, module.in_features, False))
+        elif isinstance(module, Conv1D):
+            found.append(Adapted(name, module.weight.shape[1], module.weight.shape[0], True))
+    return found
+
+
+def adapted(model: Any, layout: Layout, rank: int) -> list[Adapted]:
+    """Returns the matrices whose adapters a layout has; a `RefusalError` where they do not fit."""
+    known = {matrix.stem: matrix for matrix in adaptable(model)}
     wanted: dict[str, tuple[int, ...]] = {}
     for stem in stems(layout):
-        matrix = shapes.get(f"{stem}.weight")
-        if matrix is None or len(matrix) != 2:
+        if stem not in known:
             raise RefusalError("adapters", f"{stem} is no matrix of this model; choose others for lora.targets")
-        wanted[f"{stem}.lora_A.weight"], wanted[f"{stem}.lora_B.weight"] = (rank, matrix[1]), (matrix[0], rank)
+        wanted[f"{stem}.lora_A.weight"] = (rank, known[stem].inputs)
+        wanted[f"{stem}.lora_B.weight"] = (known[stem].outputs, rank)
     if not wanted or layout.shapes != wanted:
         raise RefusalError("adapters", "the manifest is not one of adapters of this rank on this model")
+    return [known[stem] for stem in stems(layout)]
 
 
 def inject(model: torch.nn.Module, settings: AdapterSettings, layout: Layout) -> None:
@@ -51,15 +84,17 @@ def inject(model: torch.nn.Module, settings: AdapterSettings, layout: Layout) ->
     configuration = LoraConfig(
         r=settings.rank, lora_alpha=1, target_modules=stems(layout), lora_dropout=0.0, bias="none"
     )
-    inject_adapter_in_model(configuration, model)
+    with warnings.catch_warnings():
+        # It finds out by itself which weights are [inputs, outputs].
+        warnings.simplefilter("ignore")
+        inject_adapter_in_model(configuration, model)
     for module in model.modules():
         scaling = getattr(module, "scaling", None)
         if isinstance(scaling, dict) and "default" in scaling:
             scaling["default"] = settings.scale
 
 
-def addition(snapshot: Snapshot, layout: Layout, settings: AdapterSettings, stem: str) -> torch.Tensor:
-    """Returns what the adapters of a snapshot add to a matrix."""
+def factors(snapshot: Snapshot, layout: Layout, stem: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns A and B of a matrix in a snapshot."""
     places = {place.name: place for place in layout.places}
-    a, b = (snapshot.read(places[f"{stem}.lora_{factor}.weight"]) for factor in "AB")
-    return settings.scale * (b @ a)
+    return snapshot.read(places[f"{stem}.lora_A.weight"]), snapshot.read(places[f"{stem}.lora_B.weight"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 
+from opd_torch.conversion import StoredForm
 from opd_torch.errors import RefusalError
 from opd_torch.layout import Layout
 from opd_torch.messages import Array
@@ -14,6 +16,9 @@ from opd_torch.packing import Sequences
 from opd_torch.ranks import Ranks
 from opd_torch.sampler import Sampler
 from opd_torch.tensor_files import TensorFiles
+
+# Gives some rows of what a name stands for, which has to have a shape.
+Read = Callable[[str, slice, tuple[int, ...]], torch.Tensor]
 
 
 def local(tensor: Any) -> torch.Tensor:
@@ -27,26 +32,44 @@ def whole(tensor: Any) -> torch.Tensor:
 
 
 class Weights:
-    """Parameters of a model by the names that checkpoints have; each rank has some rows of each."""
+    """Parameters of a model, of which each rank has some rows; files and snapshots have them by their own names."""
 
-    def __init__(self, parameters: dict[str, torch.nn.Parameter], ranks: Ranks) -> None:
+    def __init__(self, parameters: dict[str, torch.nn.Parameter], ranks: Ranks, form: StoredForm | None = None) -> None:
         self.parameters = parameters
         self.ranks = ranks
-        self.shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+        self.form = form or StoredForm()
+        # By the names in the files.
+        self.shapes = {
+            name: tuple(part.shape)
+            for own, parameter in parameters.items()
+            for name, part in self.form.parts(own, torch.empty(parameter.shape, device="meta"))
+        }
 
-    def rows(self, name: str) -> slice:
+    def _rows(self, shape: tuple[int, ...]) -> slice:
         """Returns which rows FSDP2 gives to this rank."""
-        count = self.shapes[name][0] if self.shapes[name] else 1
+        count = shape[0] if shape else 1
         size = -(-count // self.ranks.count)
         return slice(min(self.ranks.rank * size, count), min((self.ranks.rank + 1) * size, count))
 
-    def set(self, name: str, rows: torch.Tensor) -> None:
-        """Overwrites this rank's rows."""
-        local(self.parameters[name]).copy_(rows)
+    def fill(self, read: Read, tensors: dict[str, torch.Tensor] | None = None) -> None:
+        """Overwrites this rank's rows of all parameters, or of something of their shapes."""
+        for own, tensor in (tensors or self.parameters).items():
+            rows, fusion = self._rows(tuple(tensor.shape)), self.form.fusions.get(own)
+            if fusion is None:
+                (name,) = self.form.stored(own)
+                values = read(name, rows, self.shapes[name])
+            else:
+                values = fusion.fused(lambda name: read(name, slice(None), self.shapes[name]).float())[rows]
+            local(tensor).copy_(values)
 
-    def whole(self, name: str) -> torch.Tensor:
-        """Returns a whole parameter, on every rank."""
-        return whole(self.parameters[name])
+    def wholes(
+        self, tensors: dict[str, torch.Tensor] | None = None, types: dict[str, torch.dtype] | None = None
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Gives, on every rank, all rows of the parameters, or of something of their shapes, with their names."""
+        for own, tensor in (tensors or self.parameters).items():
+            # Narrow before it is gathered.
+            narrow = tensor.to(types[self.form.stored(own)[0]]) if types else tensor
+            yield from self.form.parts(own, whole(narrow))
 
 
 class Optimizer:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 
 # Values of one block of logits, 128 MiB of f32.
 BLOCK_VALUES = 1 << 25
+
+
+# What a family does to logits [rows, vocabulary] behind its head.
+Finish = Callable[[torch.Tensor], torch.Tensor]
 
 
 def _product(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -20,6 +24,11 @@ def _product(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return hidden.float() @ weight.float().t()
 
 
+def _raw(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    product = _product(hidden, weight)
+    return product if bias is None else product.add_(bias.float())
+
+
 def _blocks(rows: int, vocabulary: int) -> Iterator[slice]:
     size = max(1, BLOCK_VALUES // vocabulary)
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
@@ -28,46 +37,77 @@ def _blocks(rows: int, vocabulary: int) -> Iterator[slice]:
 class _BlockedHead(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, inverse: torch.Tensor
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        finish: Finish | None,
+        targets: torch.Tensor,
+        inverse: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         rows = hidden.shape[0]
         logprobs, entropies, sums = (torch.empty(rows, dtype=torch.float32, device=hidden.device) for _ in range(3))
         for block in _blocks(rows, weight.shape[0]):
-            logits = _product(hidden[block], weight) * inverse[block, None]
+            raw = _raw(hidden[block], weight, bias)
+            logits = (finish(raw) if finish else raw) * inverse[block, None]
             sums[block] = torch.logsumexp(logits, -1)
             chosen = logits.gather(1, targets[block, None])[:, 0]
             logprobs[block] = chosen - sums[block]
             entropies[block] = sums[block] - ((logits - sums[block, None]).exp_() * logits).sum(-1)
-        ctx.save_for_backward(hidden, weight, targets, inverse, sums)
+        ctx.save_for_backward(hidden, weight, bias, targets, inverse, sums)
+        ctx.finish = finish
         ctx.mark_non_differentiable(entropies)
         return logprobs, entropies
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
-        hidden, weight, targets, inverse, sums = ctx.saved_tensors
-        needs_hidden, needs_weight = ctx.needs_input_grad[:2]
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        hidden, weight, bias, targets, inverse, sums = ctx.saved_tensors
+        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         d_hidden = torch.zeros_like(hidden) if needs_hidden else None
-        # In f32 over all blocks: it is rounded once, when it is whole.
+        # In f32 over all blocks: they are rounded once, when they are whole.
         d_weight = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device) if needs_weight else None
+        d_bias = torch.zeros(bias.shape, dtype=torch.float32, device=bias.device) if needs_bias else None
         for block in _blocks(hidden.shape[0], weight.shape[0]):
+            raw = _raw(hidden[block], weight, bias)
+            finished = raw
+            if ctx.finish is not None:
+                with torch.enable_grad():
+                    finished = ctx.finish(raw.requires_grad_())
             # d log p / d logits = one-hot - softmax.
-            d_logits = (_product(hidden[block], weight) * inverse[block, None]).sub_(sums[block, None]).exp_().neg_()
+            d_logits = (finished.detach() * inverse[block, None]).sub_(sums[block, None]).exp_().neg_()
             d_logits.scatter_add_(1, targets[block, None], torch.ones_like(sums[block, None]))
             d_logits *= (gradients[0][block] * inverse[block])[:, None]
+            if ctx.finish is not None:
+                (d_logits,) = torch.autograd.grad(finished, raw, d_logits)
             narrow = d_logits.to(hidden.dtype)
             if d_hidden is not None:
                 d_hidden[block] = narrow @ weight
             if d_weight is not None:
                 d_weight += _product(narrow.t(), hidden[block].t())
-        return d_hidden, None if d_weight is None else d_weight.to(weight.dtype), None, None
+            if d_bias is not None:
+                d_bias += d_logits.sum(0)
+        return (
+            d_hidden,
+            None if d_weight is None else d_weight.to(weight.dtype),
+            None if d_bias is None else d_bias.to(bias.dtype),
+            None,
+            None,
+            None,
+        )
 
 
 def head_logprobs(
-    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, inverse_temperature: torch.Tensor
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    finish: Finish | None,
+    targets: torch.Tensor,
+    inverse_temperature: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns log-probabilities [R] and entropies [R] in nats, f32, at temperatures of their own.
 
-    hidden is [R, D], weight [V, D], targets [R]. Gradients flow through the log-probabilities alone.
+    hidden is [R, D], weight [V, D], bias [V] where there is one, targets [R]. Gradients flow through the
+    log-probabilities alone.
     """
-    result = _BlockedHead.apply(hidden, weight, targets, inverse_temperature)
+    result = _BlockedHead.apply(hidden, weight, bias, finish, targets, inverse_temperature)
     return result[0], result[1]

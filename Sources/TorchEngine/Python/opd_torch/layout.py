@@ -73,6 +73,11 @@ class Snapshot:
                 self.memory = mmap.mmap(file.fileno(), layout.byte_count, access=access)
         except (OSError, ValueError) as error:
             raise RefusalError("file", f"{path} cannot be opened: {error}") from None
+        self.places = {place.name: place for place in layout.places}
+
+    def rows(self, name: str, rows: slice, _: tuple[int, ...]) -> torch.Tensor:
+        """Returns some rows of a parameter, as a view; the layout was compared with the model's."""
+        return self.read(self.places[name])[rows]
 
     def read(self, place: Place) -> torch.Tensor:
         """Returns a parameter, as a view."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +15,11 @@ from torch import nn
 
 from opd_torch import adapters
 from opd_torch.errors import RefusalError
-from opd_torch.head import head_logprobs
+from opd_torch.head import Finish, head_logprobs
 from opd_torch.layout import TYPES, Layout
 from opd_torch.packing import Row
 from opd_torch.ranks import Ranks
 
-# What some families do to logits behind the head; the head here does not, and so refuses them.
-LOGIT_SETTINGS = {"final_logit_softcapping": None, "logit_scale": 1, "logits_scaling": 1}
 USES = ("train", "score", "sample")
 
 
@@ -41,9 +41,12 @@ class ModelSettings:
 class Student(nn.Module):
     """The root of the sharded modules: whatever uses its weights runs inside its forward pass."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, adapted: list[adapters.Adapted]) -> None:
         super().__init__()
         self.model = model
+        self.adapted = adapted  # matrices that have adapters
+        # Whether sequences in one row would see each other, and so are read one by one.
+        self.is_apart = False
 
     def forward(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Returns what `function` makes of the model, whose embeddings and head are whole meanwhile."""
@@ -52,25 +55,75 @@ class Student(nn.Module):
 
 def row_logprobs(model: Any, row: Row) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns log-probabilities and entropies of a row's response tokens, f32 [R]."""
-    # No mask: positions that begin again keep sequences apart, a mask of ones would join them.
-    hidden = model.base_model(
-        input_ids=row.ids, position_ids=row.positions, attention_mask=None, use_cache=False
-    ).last_hidden_state
-    weight = model.get_output_embeddings().weight
-    return head_logprobs(hidden[0].index_select(0, row.rows), weight, row.targets, row.inverse_temperatures)
+
+    def hidden(part: slice) -> torch.Tensor:
+        # No mask: positions that begin again keep sequences apart, a mask of ones would join them.
+        given = {"input_ids": row.ids[:, part], "position_ids": row.positions[:, part], "attention_mask": None}
+        known = {name: value for name, value in given.items() if name in arguments_of(model)}
+        return model.base_model(**known, use_cache=False).last_hidden_state[0]
+
+    rows = torch.cat([hidden(part) for part in row.passes]).index_select(0, row.rows)
+    head, finish = model.get_output_embeddings(), finishing(model)
+    return head_logprobs(rows, head.weight, head.bias, finish, row.targets, row.inverse_temperatures)
+
+
+def arguments_of(model: Any) -> set[str]:
+    """Returns what the layers of a family can be given: some have no positions."""
+    return set(inspect.signature(type(model.base_model).forward).parameters)
+
+
+class _Passed:
+    """What the layers of any family answer when they are passed by: hidden states, and none of the rest."""
+
+    def __init__(self, hidden: torch.Tensor) -> None:
+        self.last_hidden_state = hidden
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+    def __getitem__(self, place: int) -> torch.Tensor | None:
+        return self.last_hidden_state if place == 0 else None
+
+
+def finishing(model: Any) -> Finish | None:
+    """Returns what a family does to the logits behind its head; nothing where it does nothing.
+
+    Caps and scales are those of the model's own forward pass, whose layers and head are passed by.
+    """
+
+    def finish(logits: torch.Tensor) -> torch.Tensor:
+        body, head = model.base_model, model.get_output_embeddings()
+        nothing = logits.new_zeros(1, len(logits), 1)
+        body.forward = lambda *_, **__: _Passed(nothing)
+        head.forward = lambda *_, **__: logits[None]
+        try:
+            return model(inputs_embeds=nothing, use_cache=False).logits[0].float()
+        finally:
+            del body.forward, head.forward
+
+    # A few values tell, and a family is asked once.
+    if not hasattr(model, "opd_finish"):
+        with torch.enable_grad():
+            weight = model.get_output_embeddings().weight
+            raw = torch.linspace(-60, 60, len(weight), device=weight.device, requires_grad=True)
+            logits = finish(raw[None])[0]
+            (slope,) = torch.autograd.grad(logits.sum(), raw)
+        model.opd_finish = None if torch.equal(logits, raw) and bool((slope == 1).all()) else finish
+    return model.opd_finish
 
 
 def build(settings: ModelSettings, ranks: Ranks, layout: Layout) -> Student:
     """Returns a model with memory for its weights but no values in it; a `RefusalError` says why it cannot be had."""
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-    model, trains = _skeleton(settings, ranks), settings.use == "train"
+    model, trains = skeleton(settings.path, _attention(settings, ranks)), settings.use == "train"
+    matrices = adapters.adapted(model, layout, settings.adapters.rank) if settings.adapters else []
     if settings.adapters is not None and trains:
         adapters.inject(model, settings.adapters, layout)
     model.train(trains)
     if trains and settings.recompute:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    student = Student(model)
+    student = Student(model, matrices)
     if not trains:
         # Rotary frequencies and the like stay f32.
         for parameter in model.parameters():
@@ -79,9 +132,7 @@ def build(settings: ModelSettings, ranks: Ranks, layout: Layout) -> Student:
     if settings.use == "sample":
         # Transformers' sampling calls the model by itself.
         return student.to(ranks.device)
-    blocks = [module for module in model.modules() if type(module).__name__ in (model._no_split_modules or [])]
-    if not blocks:
-        raise RefusalError("model", f"{settings.path}: {type(model).__name__} has no blocks that transformers names")
+    blocks = [model.get_submodule(name) for name in blocks_of(model, settings.path)]
     policy = MixedPrecisionPolicy(
         param_dtype=TYPES[settings.dtype], reduce_dtype=torch.float32, cast_forward_inputs=False
     )
@@ -102,71 +153,59 @@ def build(settings: ModelSettings, ranks: Ranks, layout: Layout) -> Student:
     return student
 
 
-def _skeleton(settings: ModelSettings, ranks: Ranks) -> Any:
-    """Returns the model of transformers, in memory that nobody has touched."""
+def blocks_of(model: Any, path: str) -> list[str]:
+    """Returns the names of the blocks that are repeated; a `RefusalError` where there are none."""
+    names = [name for name, module in model.named_modules() if type(module).__name__ in (model._no_split_modules or [])]
+    if not names:
+        raise RefusalError("model", f"{path}: {type(model).__name__} has no blocks that transformers names")
+    return names
+
+
+def skeleton(path: str, attention: str | None, is_empty: bool = False) -> Any:
+    """Returns the model of transformers, in memory that nobody has touched, or in none."""
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.initialization import no_init_weights
 
-    if not os.path.isfile(os.path.join(settings.path, "config.json")):
+    if not os.path.isfile(os.path.join(path, "config.json")):
         raise RefusalError(
             "model",
-            f"{settings.path} is not a Hugging Face folder, which engine torch needs; make one with opd convert",
+            f"{path} is not a Hugging Face folder, which engine torch needs; make one with opd convert",
         )
     try:
-        config = AutoConfig.from_pretrained(settings.path, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         if config.get_text_config() is not config:
             raise RefusalError(
                 "model",
-                f"{settings.path} is a model of several parts, which engine torch does not take; make one of its text "
+                f"{path} is a model of several parts, which engine torch does not take; make one of its text "
                 "part with opd convert",
             )
-        for key, value in LOGIT_SETTINGS.items():
-            if getattr(config, key, value) not in {value, None}:
-                raise RefusalError("model", f"{settings.path}: {key} of config.json is not supported by engine torch")
         for key in vars(config):
             if key.endswith(("dropout", "pdrop")):
                 setattr(config, key, 0.0)
         config.use_cache = False
-        with no_init_weights():
-            model = AutoModelForCausalLM.from_config(
-                config, dtype=torch.float32, attn_implementation=_attention(settings, ranks)
-            )
+        if hasattr(config, "output_router_logits"):
+            config.output_router_logits = False
+        with no_init_weights(), torch.device("meta") if is_empty else contextlib.nullcontext():
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention)
         model.tie_weights()
     except RefusalError:
         raise
     except Exception as error:
-        raise RefusalError("model", f"transformers refuses {settings.path}: {error}") from None
-    head = model.get_output_embeddings()
-    if head is None or getattr(head, "bias", None) is not None:
-        raise RefusalError("model", f"{settings.path}: a head with a bias, or none, is not supported by engine torch")
+        raise RefusalError("model", f"transformers refuses {path}: {error}") from None
+    if not isinstance(model.get_output_embeddings(), nn.Linear):
+        raise RefusalError("model", f"{path}: a model without a head is not supported by engine torch")
     return model
 
 
-def _attention(settings: ModelSettings, ranks: Ranks) -> str:
+def _attention(settings: ModelSettings, ranks: Ranks) -> str | None:
+    """Returns an implementation of attention; none where transformers chooses the best that the family has."""
     if settings.attention != "auto":
         return settings.attention
     has_flash = ranks.kind == "cuda" and settings.dtype == "bf16" and importlib.util.find_spec("flash_attn")
-    return "flash_attention_2" if has_flash else "sdpa"
+    return "flash_attention_2" if has_flash else None
 
 
 def public_name(name: str) -> str:
     """Returns a parameter's name as checkpoints have it."""
     name = name.removeprefix("model.").replace(".base_layer.", ".")
     return name.replace(".lora_A.default.", ".lora_A.").replace(".lora_B.default.", ".lora_B.")
-
-
-def stored_names(model: Any, names: list[str]) -> dict[str, str]:
-    """Returns the names that files have for parameters which transformers calls otherwise, by transformers' names."""
-    from transformers.conversion_mapping import get_model_conversion_mapping
-    from transformers.core_model_loading import WeightRenaming, apply_renamings
-
-    renamings = [change for change in get_model_conversion_mapping(model) if isinstance(change, WeightRenaming)]
-    own = {name for name, _ in model.named_parameters()}
-    found: dict[str, str] = {}
-    for name in names:
-        renamed = apply_renamings(name, renamings)
-        # A model that was saved without its head.
-        for candidate in (renamed, f"{model.base_model_prefix}.{renamed}"):
-            if candidate in own and candidate not in names and candidate != name:
-                found[candidate] = name
-    return found

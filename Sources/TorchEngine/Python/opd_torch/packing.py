@@ -47,15 +47,18 @@ class Sequences:
         first = int(self.rank_counts[:rank].sum())
         return slice(int(ends[first]), int(ends[first + int(self.rank_counts[rank])]))
 
-    def row(self, rank: int, device: torch.device) -> Row:
-        """Returns what one rank computes."""
+    def row(self, rank: int, device: torch.device, is_apart: bool) -> Row:
+        """Returns what one rank computes, in one pass or in one for each sequence."""
         first = int(self.rank_counts[:rank].sum())
         mine = slice(first, first + int(self.rank_counts[rank]))
         counts, prompts = self.counts[mine].astype(np.int64), self.prompt_counts[mine].astype(np.int64)
         start = int(self.counts[:first].astype(np.int64).sum())
         tokens = self.tokens[start : start + int(counts.sum())].astype(np.int64)
-        # Every call is collective: a rank without work reads one token and answers nothing.
-        positions = np.concatenate([np.arange(count) for count in counts] or [np.zeros(1, np.int64)])
+        # Every pass is collective: a rank without work for it reads one token and answers nothing.
+        wanted = int(self.rank_counts.max()) if is_apart else 1
+        idle = np.zeros(max(0, wanted - len(counts)), np.int64)
+        positions = np.concatenate([*(np.arange(count) for count in counts), idle])
+        ends = np.cumsum([*counts, *(idle + 1)]) if is_apart else [len(positions)]
         places = np.arange(len(tokens))
         is_response = positions[: len(tokens)] >= np.repeat(prompts, counts)
         rows = places[is_response] - 1
@@ -66,8 +69,9 @@ class Sequences:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
         return Row(
-            tensor(tokens if len(tokens) else np.zeros(1, np.int64))[None],
+            tensor(np.concatenate([tokens, idle]))[None],
             tensor(positions)[None],
+            [slice(int(start), int(end)) for start, end in zip([0, *ends], ends, strict=False)],
             tensor(rows),
             tensor(tokens[is_response]),
             tensor(inverse),
@@ -76,10 +80,14 @@ class Sequences:
 
 @dataclass
 class Row:
-    """Sequences of one rank in one row. Their positions start again at 0, which keeps them from seeing each other."""
+    """Sequences of one rank in one row.
+
+    Their positions start again at 0, which keeps them from seeing each other in most families.
+    """
 
     ids: torch.Tensor  # [1, T]
     positions: torch.Tensor  # [1, T]
+    passes: list[slice]  # the parts of the row that are read by themselves
     rows: torch.Tensor  # [R], the places whose next token is a response token
     targets: torch.Tensor  # [R], these tokens
     inverse_temperatures: torch.Tensor  # [R]

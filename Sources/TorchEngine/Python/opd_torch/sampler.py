@@ -105,20 +105,29 @@ class Sampler:
         self.manager.start()
 
     def probe(self) -> None:
-        """Draws two tokens; a `RefusalError` says why transformers cannot sample from this model."""
-        deadline = time.monotonic() + PROBE_SECONDS
+        """Draws some tokens; a `RefusalError` says why transformers cannot sample from this model."""
+        deadline, prompt, ended = time.monotonic() + PROBE_SECONDS, np.arange(5, dtype=np.int32), []
         try:
-            self.submit([0], [np.zeros(1, np.int32)], [2], [], (1.0, 1.0, 0))
-            while not self.collect(1.0)[1]:
+            self.submit([0], [prompt], [4], [], (1.0, 1.0, 0))
+            while not ended:
+                _, ended = self.collect(1.0)
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"no token in {PROBE_SECONDS} s")
+            _, drawn, logprobs, _ = ended[0]
+            ids = torch.tensor([*prompt.tolist(), *drawn], device=self.causal.device)
+            with torch.no_grad():
+                logits = self.causal(input_ids=ids[None], use_cache=False).logits[0, 4:-1].float()
+            wanted = torch.log_softmax(logits, -1).gather(1, ids[5:, None])[:, 0].cpu()
+            apart = float((wanted - torch.tensor(logprobs)).abs().max())
+            if not apart < (2e-3 if self.causal.dtype == torch.float32 else 0.5):
+                raise RuntimeError(f"what it draws is {apart:.3g} nats from the model's own forward pass")
         except (RefusalError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             raise RefusalError(
                 "model",
                 f"transformers' continuous batching cannot sample from this model ({type(error).__name__}: {error}); "
-                "let a server sample (rollout.engine: server)",
+                "let engine native or a server sample where they know the family (rollout.engine)",
             ) from None
         finally:
             self.close()

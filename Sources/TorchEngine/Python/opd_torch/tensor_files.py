@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -29,11 +29,15 @@ class TensorFiles:
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise RefusalError("file", f"{path} cannot be read: {error}") from None
 
-    def read(self, name: str, rows: slice, shape: tuple[int, ...]) -> torch.Tensor:
-        """Returns some rows of a tensor that has to have this shape."""
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns the shape of a tensor that has to be there."""
         if name not in self.places:
             raise RefusalError("file", f"{self.path} has no tensor {name}")
-        found = tuple(self.places[name].get_slice(name).get_shape())
+        return tuple(self.places[name].get_slice(name).get_shape())
+
+    def read(self, name: str, rows: slice, shape: tuple[int, ...]) -> torch.Tensor:
+        """Returns some rows of a tensor that has to have this shape."""
+        found = self.shape(name)
         if found != shape:
             raise RefusalError("file", f"{self.path}: {name} is {list(found)}, not {list(shape)}")
         return self.places[name].get_slice(name)[rows] if shape else self.places[name].get_tensor(name)
@@ -56,11 +60,11 @@ def write_tensors(
     path: str,
     ranks: Ranks,
     shapes: dict[str, tuple[int, ...]],
-    values: Callable[[str], torch.Tensor],
+    values: Iterable[tuple[str, torch.Tensor]],
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Has rank 0 write f32 tensors one after the other, flushed to disk. `values` is asked on every rank, in order."""
-    header = _header(shapes, metadata or {"format": "pt"})
+    """Has rank 0 write f32 tensors as they come, flushed to disk. `values` is gone through on every rank."""
+    header, offsets = _header(shapes, metadata or {"format": "pt"})
 
     def reserve() -> None:
         with open(path, "wb") as file:
@@ -70,25 +74,26 @@ def write_tensors(
     ranks.first(path, reserve)
     with open(path if ranks.is_first else os.devnull, "r+b") as file:
         file.write(header)
-        for name in shapes:
-            tensor = values(name)
+        for name, tensor in values:
             if ranks.is_first:
+                file.seek(len(header) + offsets[name])
                 file.write(tensor.float().contiguous().cpu().numpy().data)
         if ranks.is_first:
             file.flush()
             os.fsync(file.fileno())
 
 
-def _header(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str]) -> bytes:
+def _header(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str]) -> tuple[bytes, dict[str, int]]:
+    offsets: dict[str, int] = {}
     header: dict[str, object] = {"__metadata__": metadata}
     offset = 0
     for name, shape in shapes.items():
-        end = offset + 4 * math.prod(shape)
+        offsets[name], end = offset, offset + 4 * math.prod(shape)
         header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
+    return len(text).to_bytes(8, "little") + text, offsets
 
 
 def write_json(path: str, content: object) -> None:

@@ -26,7 +26,7 @@ def evaluate(engine: Engine, message: Message, keeps: bool) -> Message:
     sequences = Sequences.of(message, engine.ranks.count)
     model.check_ids(sequences.tokens, message.verb)
     model.check_length(int(sequences.counts.max(initial=0)))
-    row = sequences.row(engine.ranks.rank, engine.ranks.device)
+    row = sequences.row(engine.ranks.rank, engine.ranks.device, model.student.is_apart)
     with torch.set_grad_enabled(keeps):
         logprobs, entropies = model.student(row_logprobs, row)
     if keeps:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 
 from opd_torch.adapters import FINGERPRINT_KEY, PREFIX
-from opd_torch.engine import Engine, LoadedModel, local
+from opd_torch.engine import Engine, LoadedModel
 from opd_torch.errors import RefusalError
 from opd_torch.messages import Message
 from opd_torch.tensor_files import TensorFiles
@@ -22,8 +23,7 @@ def restore(engine: Engine, message: Message) -> Message:
     model, folder = engine.model, message.text("folder")
     optimizer = model.training()
     weights, prefix = _weights(model, folder)
-    for name, shape in model.trained.shapes.items():
-        model.trained.set(name, weights.read(prefix + name, model.trained.rows(name), shape))
+    model.trained.fill(lambda name, rows, shape: weights.read(prefix + name, rows, shape))
     _check_finite(engine, model.trained.parameters, f"{weights.path}: a weight")
     moments = TensorFiles(os.path.join(folder, "optimizer.safetensors"))
     step = moments.metadata.get(STEP_KEY, "")
@@ -31,14 +31,17 @@ def restore(engine: Engine, message: Message) -> Message:
         raise RefusalError("file", f"{moments.path}: its metadata lack '{STEP_KEY}'; use another checkpoint")
     for kind in MOMENTS:
         state = optimizer.state(kind)
-        for name, shape in model.trained.shapes.items():
-            local(state[name]).copy_(moments.read(f"{kind}.{name}", model.trained.rows(name), shape))
+        model.trained.fill(partial(_moment, moments, kind), state)
         _check_finite(engine, state, f"{moments.path}: a moment")
     for count in optimizer.state("step").values():
         count.fill_(int(step))
     engine.pending = None
     model.forget_whole_weights()
     return Message("restore", {"step": int(step)})
+
+
+def _moment(files: TensorFiles, kind: str, name: str, rows: slice, shape: tuple[int, ...]) -> torch.Tensor:
+    return files.read(f"{kind}.{name}", rows, shape)
 
 
 def _weights(model: LoadedModel, folder: str) -> tuple[TensorFiles, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -36,12 +37,15 @@ def save(engine: Engine, message: Message) -> Message:
             ranks.first(folder, partial(os.makedirs, os.path.join(folder, name), exist_ok=True))
     _write_model(model, os.path.join(folder, "model"), ranks)
     _write_adapters(model, os.path.join(folder, "adapter"), ranks)
-    moments = {f"{kind}.{name}": moment for kind in MOMENTS for name, moment in optimizer.state(kind).items()}
     write_tensors(
         os.path.join(folder, "optimizer.safetensors"),
         ranks,
-        {key: tuple(moment.shape) for key, moment in moments.items()},
-        lambda key: whole(moments[key]),
+        {f"{kind}.{name}": shape for kind in MOMENTS for name, shape in model.trained.shapes.items()},
+        (
+            (f"{kind}.{name}", moment)
+            for kind in MOMENTS
+            for name, moment in model.trained.wholes(optimizer.state(kind))
+        ),
         {"format": "pt", STEP_KEY: str(int(next(iter(optimizer.state("step").values()))))},
     )
     return Message("save", {"files": files})
@@ -50,7 +54,7 @@ def save(engine: Engine, message: Message) -> Message:
 def _write_model(model: LoadedModel, folder: str, ranks: Ranks) -> None:
     """Writes a folder that transformers loads, with what adapters add to it; its configuration comes last."""
     source, shapes = model.settings.path, model.everything.shapes
-    write_tensors(os.path.join(folder, "model.safetensors"), ranks, shapes, lambda name: merged(model, name))
+    write_tensors(os.path.join(folder, "model.safetensors"), ranks, shapes, merged(model))
 
     def write_others() -> None:
         for name in os.listdir(source):
@@ -65,14 +69,17 @@ def _write_model(model: LoadedModel, folder: str, ranks: Ranks) -> None:
     ranks.first(folder, write_others)
 
 
-def merged(model: LoadedModel, name: str) -> torch.Tensor:
-    """Returns a whole weight in f32 with what its adapter adds."""
-    whole = model.everything.whole(name).float()
-    stem, settings = name.removesuffix(".weight"), model.settings.adapters
-    if settings is None or f"{stem}.lora_A.weight" not in model.trained.shapes:
-        return whole
-    a, b = (model.trained.whole(f"{stem}.lora_{factor}.weight") for factor in "AB")
-    return whole + settings.scale * (b @ a)
+def merged(model: LoadedModel) -> Iterator[tuple[str, torch.Tensor]]:
+    """Gives all weights in f32, with what adapters add, on every rank."""
+    settings = model.settings.adapters
+    matrices = {model.everything.form.stored(f"{matrix.stem}.weight")[0]: matrix for matrix in model.student.adapted}
+    for name, values in model.everything.wholes():
+        total = values.float()
+        if settings is not None and name in matrices:
+            stem = matrices[name].stem
+            a, b = (whole(model.trained.parameters[f"{stem}.lora_{factor}.weight"]) for factor in "AB")
+            total = total + matrices[name].addition(a, b, settings.scale)
+        yield name, total
 
 
 def _write_adapters(model: LoadedModel, folder: str, ranks: Ranks) -> None:
@@ -83,7 +90,7 @@ def _write_adapters(model: LoadedModel, folder: str, ranks: Ranks) -> None:
         os.path.join(folder, "adapter_model.safetensors"),
         ranks,
         {PREFIX + name: shape for name, shape in trained.shapes.items()},
-        lambda name: trained.whole(name.removeprefix(PREFIX)),
+        ((PREFIX + name, values) for name, values in trained.wholes()),
         {"format": "pt", FINGERPRINT_KEY: settings.fingerprint},
     )
     configuration = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opd_torch.engine import Engine, whole
+from opd_torch.engine import Engine
 from opd_torch.layout import Snapshot
 from opd_torch.messages import Message
 
@@ -13,9 +13,8 @@ def snapshot(engine: Engine, message: Message) -> Message:
     file = Snapshot(message.text("path"), model.layout, writes=True) if engine.ranks.is_first else None
     if file:
         file.memory[: len(model.head)] = model.head
-    for place in model.layout.places:
-        # Narrow before it is gathered.
-        values = whole(model.trained.parameters[place.name].to(place.type))
+    places = {place.name: place for place in model.layout.places}
+    for name, values in model.trained.wholes(types={name: place.type for name, place in places.items()}):
         if file:
-            file.write(place, values)
+            file.write(places[name], values)
     return Message("snapshot", {"byteCount": model.layout.byte_count})

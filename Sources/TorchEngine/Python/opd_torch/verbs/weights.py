@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from opd_torch.adapters import addition, stems
-from opd_torch.engine import Engine
+from functools import partial
+
+import torch
+
+from opd_torch.adapters import factors
+from opd_torch.engine import Engine, LoadedModel
 from opd_torch.layout import Snapshot
 from opd_torch.messages import Message
 
@@ -15,12 +19,16 @@ def weights(engine: Engine, message: Message) -> Message:
     snapshot = Snapshot(message.text("path"), layout)
     with sampler.changing(version):
         if settings is None:
-            for place in layout.places:
-                model.everything.set(place.name, snapshot.read(place))
+            model.everything.fill(snapshot.rows)
         else:
             # Summed up in f32, and rounded once.
-            for stem in stems(layout):
-                name = f"{stem}.weight"
-                base = model.files.read(name, slice(None), model.everything.shapes[name]).float()
-                model.everything.set(name, base + addition(snapshot, layout, settings, stem))
+            for matrix in model.student.adapted:
+                a, b = factors(snapshot, layout, matrix.stem)
+                own = f"{matrix.stem}.weight"
+                sum_of = partial(_sum, model, matrix.addition(a, b, settings.scale))
+                model.everything.fill(sum_of, {own: model.everything.parameters[own]})
     return Message("weights")
+
+
+def _sum(model: LoadedModel, added: torch.Tensor, name: str, rows: slice, shape: tuple[int, ...]) -> torch.Tensor:
+    return model.files.read(name, rows, shape).float() + added[rows]
