@@ -41,6 +41,13 @@ struct PrometheusText {
             let unit = name.hasSuffix("_s") ? "\(name.dropLast(2))_seconds" : name
             gauge("opd_\(unit)", "The last \(name) of metrics.jsonl.") { [($0.digest?.metrics.last(name)?.value, [])] }
         }
+        for member in MetricsColumns.named {
+            // What a member's names are the names of stands at its end.
+            let label = "\(member)".split(separator: "_").last.map(String.init) ?? ""
+            gauge("opd_\(member)", "The last \(member) of metrics.jsonl.") { run in
+                (run.digest?.metrics.lastNamed("\(member)") ?? []).map { ($0.value, [(label, $0.name)]) }
+            }
+        }
         learners()
     }
 
