@@ -9,6 +9,16 @@ extension RunFolder {
         "spans.jsonl", "spans-earlier.jsonl", "tensorboard",
     ]
 
+    /// Whether runs make what has this name in their folders; what was set aside has a number.
+    package static func makes(_ name: String) -> Bool {
+        if own.contains(name) || name == "trackers" { return true }
+        return ["metrics", "samples", "suspects"].contains { stem in
+            guard name.hasPrefix("\(stem)-"), name.hasSuffix(".jsonl") else { return false }
+            let number = name.dropFirst(stem.count + 1).dropLast(".jsonl".count)
+            return !number.isEmpty && number.allSatisfy(\.isNumber)
+        }
+    }
+
     /// Whether no step was done in it, and it has no file that no run makes.
     private var isUnused: Bool {
         guard let names = try? FileTree.names(in: path) else { return false }

@@ -1,8 +1,7 @@
-import Files
 import RunFiles
 import Watch
 
-/// The folder of a run that a command reads, and the file that it makes of it.
+/// The folder of a run that a command reads.
 enum RecordedRun {
     /// - Throws: `CommandError` for what is no run's folder.
     static func folder(_ path: String) throws(CommandError) -> RunFolder {
@@ -15,19 +14,8 @@ enum RecordedRun {
         return folder
     }
 
-    /// The file that is written.
-    /// - Parameters:
-    ///   - given: what a person has asked for; nil: `name` in the folder.
-    ///   - what: what it is, such as "page".
-    /// - Throws: `CommandError` where a folder is.
-    static func output(
-        _ given: String?, or name: String, in folder: RunFolder, _ what: String
-    ) throws(CommandError) -> String {
-        let output = given ?? "\(folder.path)/\(name)"
-        guard FileTree.kind(output) != .folder else {
-            let ending = name.split(separator: ".").last ?? ""
-            throw .usage("\(output) is a folder; give the \(what) a name with -o FILE.\(ending)")
-        }
-        return output
+    /// What was thrown where a result is made, for a person.
+    static func failure(_ error: any Error) -> any Error {
+        error is CommandError || error is ClosedOutput ? error : CommandError(message: "\(error)")
     }
 }
