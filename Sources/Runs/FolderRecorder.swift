@@ -27,6 +27,8 @@ package final class FolderRecorder: RunRecorder {
     private let pieces: (@Sendable ([Int32]) -> [String])?
     private let logger: Logger
     private let complained = Locked(false)
+    /// Texts of single tokens that teachers would rather have seen: mostly the same few.
+    private let texts = Locked<[Int32: String]>([:])
 
     /// Opens `metrics.jsonl` and `samples.jsonl`; lines that are later than `resuming` are cut.
     /// - Parameters:
@@ -91,7 +93,20 @@ package final class FolderRecorder: RunRecorder {
         let response = decode(scored.trajectory.responseIDs)
         return SampleRecord(
             step: Int(step), prompt: text.isEmpty ? decode(ids) : text, response: response, scored: scored,
-            ends: ends(of: scored.trajectory.responseIDs, in: response), tags: prompt?.tags ?? [])
+            ends: ends(of: scored.trajectory.responseIDs, in: response), tags: prompt?.tags ?? [],
+            alternatives: alternatives(to: scored))
+    }
+
+    /// What the one teacher would rather have written; of several the product is nobody's.
+    private func alternatives(to scored: ScoredTrajectory) -> TokenAlternatives? {
+        guard let top = scored.top, scored.otherReadings.isEmpty, scored.sampler == nil else { return nil }
+        return TokenAlternatives(top, of: scored.trajectory.tokens) { id in
+            if let text = texts.withLock({ $0[id] }) { return text }
+            // Behind another token: at the beginning of a text some tokens lose a space.
+            let text = pieces?([id, id]).last ?? decode([id])
+            texts.withLock { $0[id] = text }
+            return text
+        }
     }
 
     /// Where in a response's text each token ends; nil where that cannot be told for certain.
