@@ -23,6 +23,7 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let deques: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let heaps: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let metrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 let package = Package(
@@ -36,6 +37,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     ],
     targets: [
         // C: kernels, library shims and module maps.
@@ -79,11 +81,12 @@ let package = Package(
         module("Configuration", ["Distillation", "Environments", "JSON", .product(name: "Yams", package: "Yams")]),
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Tokens", "Wire", "Locking", "Wording"]),
         module("PageServer", ["Locking", "Wording"]),
+        module("Exposition", ["Locking", metrics]),
         .target(
             name: "Watch",
             dependencies: [
-                "PageServer", "RunFiles", "Wire", "Configuration", "Telemetry", "JSON", "Files", "Hashing", "Locking",
-                system,
+                "PageServer", "Exposition", "RunFiles", "Wire", "Configuration", "Telemetry", "JSON", "Files",
+                "Hashing", "Locking", system,
             ],
             resources: [
                 "page.html", "page.css", "text.js", "curves.js", "overview.js", "tokens.js", "stages.js", "members.js",
@@ -125,8 +128,8 @@ let package = Package(
         module(
             "Pipeline",
             [
-                "Exchange", "Transport", "Engines", "Environments", "WeightDifferences", "RunFiles", "Wire",
-                "Distillation", "Tokenizers", "Locking", "Tokens", "Wording", "Files", logging,
+                "Exchange", "Transport", "Engines", "Environments", "WeightDifferences", "RunFiles", "Exposition",
+                "Wire", "Distillation", "Tokenizers", "Locking", "Tokens", "Wording", "Files", logging, metrics,
             ]),
         module(
             "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
@@ -135,9 +138,8 @@ let package = Package(
             dependencies: [
                 "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Environments",
                 "EnvironmentPrograms", "Exchange", "Transport", "WeightDifferences", "Supervision", "Configuration",
-                "Telemetry", "RunFiles", "Wire",
-                "Distillation", "Tokenizers", "Templates", "Tokens",
-                "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging,
+                "Telemetry", "RunFiles", "PageServer", "Exposition", "Wire", "Distillation", "Tokenizers", "Templates",
+                "Tokens", "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging, metrics,
             ], resources: [.embedInCode("Trackers/trackers.py")], swiftSettings: swiftSettings),
         .executableTarget(
             name: "opd",
@@ -189,6 +191,7 @@ let package = Package(
             ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "Files", "TestSupport"]),
         tests("PageServer", []),
+        tests("Exposition", [metrics]),
         tests("Watch", ["RunFiles", "Telemetry", "Wire", "Distillation", "Locking", "JSON"]),
         tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "Locking", "TestSupport", logging]),
         tests(

@@ -17,5 +17,12 @@ extension ConfigurationSchema {
             "telemetry.mlflow", \.telemetry.mlflow,
             "experiment of MLflow that gets the run's numbers, through its Python client"),
         .text("telemetry.python", \.telemetry.python, .text, "python with these clients"),
+        .integer(
+            "telemetry.prometheus_port", \.telemetry.prometheusPort, 0...65535,
+            "first of the ports at which each process serves its own /metrics to Prometheus, such as 9464; 0: none does"
+        ),
+        .text(
+            "telemetry.prometheus_host", \.telemetry.prometheusHost, .text,
+            "address at which they listen; beyond this machine whoever can connect is answered"),
     ]
 }

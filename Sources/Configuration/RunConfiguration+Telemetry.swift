@@ -12,6 +12,10 @@ extension RunConfiguration {
         package var mlflow: String?
         /// The Python that has their clients.
         package var python = "python3"
+        /// The first of the ports at which the processes of a machine serve their numbers to Prometheus; 0: they do not.
+        package var prometheusPort = 0
+        /// Where they listen.
+        package var prometheusHost = "127.0.0.1"
         package init() {}
 
         /// The clients that get the run's numbers, by the names of their Python packages, and where in them.

@@ -1,14 +1,23 @@
 import Wording
 
-/// Who may see the pages: without a token whoever is on this machine, otherwise whoever has it.
+/// Who may see the pages.
 package struct AccessRule: Sendable {
-    /// What lets a request in; nil: none is needed, as only this machine can connect.
-    private let token: String?
+    /// Who is answered.
+    package enum Audience: Sendable {
+        /// Whoever is on this machine, where alone the server listens.
+        case thisMachine
+        /// Whoever has this token.
+        case holders(of: String)
+        /// Whoever can connect.
+        case everybody
+    }
+
+    private let audience: Audience
     /// The name of the cookie that keeps the token. A browser sends a host's cookies to all of its ports.
     private let cookie: String
 
-    package init(token: String?, port: UInt16) {
-        self.token = token
+    init(_ audience: Audience, port: UInt16) {
+        self.audience = audience
         cookie = "opd-watch-\(port)"
     }
 
@@ -20,7 +29,11 @@ package struct AccessRule: Sendable {
     /// The answer to a request that is not let through; nil for one that is.
     func refusal(of request: RequestHead) -> Response? {
         guard let host = request.headers["host"] else { return .plain(400, "a request without a host") }
-        guard let token else {
+        let token: String
+        switch audience {
+        case .everybody: return nil
+        case .holders(let secret): token = secret
+        case .thisMachine:
             // Another site's page could make a browser on this machine ask by that site's name, and read the answer.
             return Self.isThisMachine(host)
                 ? nil : .plain(403, "this page is for this machine; open it as localhost or 127.0.0.1")

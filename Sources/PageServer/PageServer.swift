@@ -6,8 +6,13 @@ import Wording
 /// The pages cannot be served.
 package struct PageServerError: MessageError, Equatable {
     package let message: String
+    /// Whether another program has the port.
+    let isPortTaken: Bool
 
-    package init(message: String) { self.message = message }
+    package init(message: String, isPortTaken: Bool = false) {
+        self.message = message
+        self.isPortTaken = isPortTaken
+    }
 }
 
 /// A server of pages for a browser or two: GET alone, one request a connection, a thread for each, all of it bounded.
@@ -31,18 +36,21 @@ package final class PageServer: Sendable {
     /// - Parameters:
     ///   - host: address or name to listen at.
     ///   - port: 0: a free one.
-    ///   - isFallback: whether a free port is taken where this one is in use.
-    ///   - token: see ``AccessRule``.
+    ///   - others: ports that are tried in this order where that one is in use.
+    ///   - access: who is answered.
     ///   - answer: called on threads of its own, several at once.
     package init(
-        host: String, port: UInt16, isFallback: Bool = false, token: String?,
+        host: String, port: UInt16, or others: some Sequence<UInt16> = [], access: AccessRule.Audience,
         answer: @escaping @Sendable (RequestHead) -> Response
     ) throws(PageServerError) {
         var opened = Self.listen(host, port)
-        if isFallback, case .failure = opened { opened = Self.listen(host, 0) }
+        for other in others {
+            guard case .failure(let error) = opened, error.isPortTaken else { break }
+            opened = Self.listen(host, other)
+        }
         listener = try opened.get()
         self.port = Self.port(of: listener)
-        access = AccessRule(token: token, port: self.port)
+        self.access = AccessRule(access, port: self.port)
         self.answer = answer
     }
 
@@ -97,10 +105,10 @@ package final class PageServer: Sendable {
     // MARK: Sockets
 
     private static func listen(_ host: String, _ port: UInt16) -> Result<Int32, PageServerError> {
-        func failure(_ reason: String) -> Result<Int32, PageServerError> {
+        func failure(_ reason: String, isPortTaken: Bool = false) -> Result<Int32, PageServerError> {
             .failure(
                 PageServerError(
-                    message: "cannot listen at \(host), port \(port): \(reason); choose another with --host or --port"))
+                    message: "cannot listen at \(host), port \(port): \(reason)", isPortTaken: isPortTaken))
         }
         var hints = addrinfo(), found: UnsafeMutablePointer<addrinfo>?
         hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV
@@ -117,9 +125,9 @@ package final class PageServer: Sendable {
         guard bind(descriptor, address.pointee.ai_addr, address.pointee.ai_addrlen) == 0,
             Glibc.listen(descriptor, 64) == 0
         else {
-            let reason = String(cString: strerror(errno))
+            let code = errno
             close(descriptor)
-            return failure(reason)
+            return failure(String(cString: strerror(code)), isPortTaken: code == EADDRINUSE)
         }
         return .success(descriptor)
     }

@@ -9,21 +9,14 @@ extension RunFolder {
         "spans.jsonl", "spans-earlier.jsonl", "tensorboard",
     ]
 
-    /// Whether a file is one that the run itself makes, by whatever way its folder is named.
-    package func makes(_ file: String) -> Bool {
-        guard let root = Self.resolved(path), let name = file.split(separator: "/").last,
-            let place = Self.resolved(String(file.dropLast(name.count)) + "."),
-            (place + "/").hasPrefix(root + "/")
-        else { return false }
-        let parts = place.dropFirst(root.count).split(separator: "/") + [name]
-        return Self.own.contains(String(parts[0]))
-    }
-
-    /// A folder's path without links; nil where there is none.
-    private static func resolved(_ path: String) -> String? {
-        guard let resolved = realpath(path, nil) else { return nil }
-        defer { free(resolved) }
-        return String(cString: resolved)
+    /// Whether runs make what has this name in their folders; what was set aside has a number.
+    package static func makes(_ name: String) -> Bool {
+        if own.contains(name) || name == "trackers" { return true }
+        return ["metrics", "samples", "suspects"].contains { stem in
+            guard name.hasPrefix("\(stem)-"), name.hasSuffix(".jsonl") else { return false }
+            let number = name.dropFirst(stem.count + 1).dropLast(".jsonl".count)
+            return !number.isEmpty && number.allSatisfy(\.isNumber)
+        }
     }
 
     /// Whether no step was done in it, and it has no file that no run makes.

@@ -10,6 +10,13 @@ package struct SampleLine: RunRecord, Equatable {
         package var passed: Bool
     }
 
+    /// A token that might have stood at a place.
+    package struct Alternative: Sendable, Equatable {
+        package var id: Int32
+        package var logprob: Float
+        package var text: String
+    }
+
     /// The step that trained on it, or after which it was evaluated.
     package var step: UInt64
     /// What is wrong with it; nil in `samples.jsonl`.
@@ -38,6 +45,9 @@ package struct SampleLine: RunRecord, Equatable {
     package var given: [Range<Int>]?
     /// What the prompt's line calls itself.
     package var tags: [String]
+    /// What the teacher would rather have written at each token, the most probable first; nil where that was not
+    /// recorded, or is not of this response.
+    package var alternatives: [[Alternative]]?
     /// What a verifier found; nil where none judged the response.
     package var verdict: Verdict?
 
@@ -59,8 +69,32 @@ package struct SampleLine: RunRecord, Equatable {
         given =
             fields.has("environment") ? Self.spans(try fields.array("environment", of: "spans") { $0 }, of: ids) : nil
         tags = fields.has("tags") ? try fields.array("tags", of: "strings") { $0.string } : []
+        if fields.has("teacher_top_ids") { alternatives = Self.alternatives(fields, count: ids.count) }
         guard fields.has("passed") else { return }
         verdict = Verdict(reward: try fields.double("reward"), passed: try fields.bool("passed"))
+    }
+
+    /// Most alternatives of a token that are read.
+    private static let mostAlternatives = 8
+
+    private static func alternatives(_ fields: JSONFields, count: Int) -> [[Alternative]]? {
+        guard let ids = try? fields.array("teacher_top_ids", of: "lists", { $0.array }), ids.count == count,
+            let logprobs = try? fields.array("teacher_top_logprobs", of: "lists", { $0.array }),
+            logprobs.count == count, let texts = try? fields.fields("teacher_top_texts")
+        else { return nil }
+        var all: [[Alternative]] = []
+        for (ids, logprobs) in zip(ids, logprobs) {
+            guard ids.count == logprobs.count, ids.count <= mostAlternatives else { return nil }
+            var choices: [Alternative] = []
+            for (id, logprob) in zip(ids, logprobs) {
+                guard let id = id.int.flatMap({ Int32(exactly: $0) }), let logprob = logprob.double, logprob.isFinite
+                else { return nil }
+                let text = (try? texts.string(String(id))) ?? ""
+                choices.append(Alternative(id: id, logprob: Float(logprob), text: text))
+            }
+            all.append(choices)
+        }
+        return all
     }
 
     private static func spans(_ values: [JSONValue], of ids: [Int32]) -> [Range<Int>]? {

@@ -1,4 +1,5 @@
 import Configuration
+import CoreMetrics
 import Distillation
 import Exchange
 import Locking
@@ -19,12 +20,15 @@ package final class FolderRecorder: RunRecorder {
     private let spans: SpansWriter
     private let board: TensorBoardWriter?
     private let trackers: TrackerProcess?
+    private let meters: LearnerMeters?
     private let live: RunProgress
     private let prompts: [[Int32]: Prompt]
     private let decode: @Sendable ([Int32]) -> String
     private let pieces: (@Sendable ([Int32]) -> [String])?
     private let logger: Logger
     private let complained = Locked(false)
+    /// Texts of single tokens that teachers would rather have seen: mostly the same few.
+    private let texts = Locked<[Int32: String]>([:])
 
     /// Opens `metrics.jsonl` and `samples.jsonl`; lines that are later than `resuming` are cut.
     /// - Parameters:
@@ -33,10 +37,12 @@ package final class FolderRecorder: RunRecorder {
     ///   - decode: ids to text, special tokens included.
     ///   - configuration: what is recorded, and in how much space; for other tools all of it.
     ///   - pieces: the text that each id completes, which together are what `decode` gives; nil: not known.
+    ///   - metrics: where the run's numbers are told, too; nil: nowhere.
     package init(
         folder: RunFolder, resuming: CheckpointState?, progress: RunProgress, plan: RunPlan,
         decode: @escaping @Sendable ([Int32]) -> String, pieces: (@Sendable ([Int32]) -> [String])? = nil,
-        configuration: RunConfiguration = RunConfiguration(), logger: Logger
+        configuration: RunConfiguration = RunConfiguration(), metrics factory: (any MetricsFactory)? = nil,
+        logger: Logger
     ) throws {
         let telemetry = configuration.telemetry
         metrics = try MetricsWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.lastRecordedStep) })
@@ -55,6 +61,7 @@ package final class FolderRecorder: RunRecorder {
             : TrackerProcess(
                 telemetry, run: folder, name: configuration.name, resumingAfter: resuming?.lastRecordedStep,
                 values: configuration.values, logger: logger)
+        meters = factory.map { LearnerMeters($0, steps: configuration.training.steps) }
         live = progress
         let named = (plan.prompts + plan.heldout).filter { !$0.text.isEmpty || !$0.tags.isEmpty }
         prompts = Dictionary(named.map { ($0.ids, $0) }) { first, _ in first }
@@ -67,8 +74,11 @@ package final class FolderRecorder: RunRecorder {
         write { try self.metrics.append(metrics) }
         write { try board?.append(metrics) }
         trackers?.append(metrics.jsonLine)
+        meters?.record(metrics)
         live.record(metrics)
     }
+
+    package func record(status: () -> Status) { meters?.record(status()) }
 
     package func record(samples: [ScoredTrajectory], step: UInt64) {
         let records = samples.map { record($0, step) }
@@ -83,7 +93,20 @@ package final class FolderRecorder: RunRecorder {
         let response = decode(scored.trajectory.responseIDs)
         return SampleRecord(
             step: Int(step), prompt: text.isEmpty ? decode(ids) : text, response: response, scored: scored,
-            ends: ends(of: scored.trajectory.responseIDs, in: response), tags: prompt?.tags ?? [])
+            ends: ends(of: scored.trajectory.responseIDs, in: response), tags: prompt?.tags ?? [],
+            alternatives: alternatives(to: scored))
+    }
+
+    /// What the one teacher would rather have written; of several the product is nobody's.
+    private func alternatives(to scored: ScoredTrajectory) -> TokenAlternatives? {
+        guard let top = scored.top, scored.otherReadings.isEmpty, scored.sampler == nil else { return nil }
+        return TokenAlternatives(top, of: scored.trajectory.tokens) { id in
+            if let text = texts.withLock({ $0[id] }) { return text }
+            // Behind another token: at the beginning of a text some tokens lose a space.
+            let text = pieces?([id, id]).last ?? decode([id])
+            texts.withLock { $0[id] = text }
+            return text
+        }
     }
 
     /// Where in a response's text each token ends; nil where that cannot be told for certain.
@@ -109,6 +132,7 @@ package final class FolderRecorder: RunRecorder {
             step: step, member: spans.member, role: spans.role?.rawValue ?? "learner", alignment: spans.alignment,
             spans: shifted)
         write { try self.spans.append(line) }
+        if spans.role == nil { meters?.record(spans) }
     }
 
     package func progress(_ progress: BatchProgress) {

@@ -42,6 +42,7 @@ enum Binary {
         deinit { try? FileManager.default.removeItem(atPath: folder) }
 
         var errors: String { (try? String(contentsOfFile: "\(folder)/err", encoding: .utf8)) ?? "" }
+        var output: String { (try? String(contentsOfFile: "\(folder)/out", encoding: .utf8)) ?? "" }
 
         /// Waits for the end; kills what takes longer than `seconds` and reports status -1.
         func finish(within seconds: Double) async -> Output {
@@ -50,7 +51,6 @@ enum Binary {
             let isLate = process.isRunning
             if isLate { kill(process.processIdentifier, SIGKILL) }
             process.waitUntilExit()
-            let output = (try? String(contentsOfFile: "\(folder)/out", encoding: .utf8)) ?? ""
             return Output(status: isLate ? -1 : process.terminationStatus, output: output, errors: errors)
         }
     }

@@ -23,38 +23,6 @@ import Testing
                 + "training: { steps: 2 }\n", "\(run)/config.yaml")
     }
 
-    @Test func whatARunHasMadeIsNotWrittenOver() async throws {
-        try await withTemporaryFolder { folder in
-            try writeRun(in: folder)
-            let run = "\(folder)/runs/tiny"
-            try write("{}\n", "\(run)/spans.jsonl")
-            try write("weights", "\(run)/checkpoints/step-000002/weights")
-            try FileManager.default.createSymbolicLink(
-                atPath: "\(folder)/link", withDestinationPath: "runs/tiny/checkpoints")
-            let outputs = [
-                "runs/tiny/metrics.jsonl", "\(run)/config.yaml", "runs/../runs/tiny/samples.jsonl",
-                "runs/tiny/checkpoints/step-000002/weights", "link/step-000002/weights",
-            ]
-            for command in [["report"], ["trace"], ["export", "--to", "csv"]] {
-                for output in outputs {
-                    let result = try await Binary.run(command + ["runs/tiny", "-o", output], in: folder)
-                    #expect(result.status == 2 && result.errors.contains("\(output) belongs to the run itself"))
-                }
-            }
-            let inside = try await Binary.run(
-                ["export", "tiny", "--to", "csv", "-o", "metrics.jsonl"], in: "\(folder)/runs")
-            #expect(inside.status == 0, "another folder's metrics.jsonl is none of the run's")
-            let own = try await Binary.run(["export", ".", "--to", "csv", "-o", "metrics.jsonl"], in: run)
-            #expect(own.status == 2)
-            #expect(try String(contentsOfFile: "\(run)/metrics.jsonl", encoding: .utf8) == Self.metrics)
-            #expect(try String(contentsOfFile: "\(run)/checkpoints/step-000002/weights", encoding: .utf8) == "weights")
-            let table = try await Binary.run(["export", "runs/tiny", "--to", "csv"], in: folder)
-            #expect(
-                table.status == 0 && table.output.hasSuffix("runs/tiny/metrics.csv: 3 rows of 14 columns\n"),
-                "\(table)")
-        }
-    }
-
     @Test func thePageAndInspectAgree() async throws {
         try await withTemporaryFolder { folder in
             try writeRun(in: folder)
@@ -146,10 +114,9 @@ import Testing
                 #expect(refused.status == 2 && refused.errorLines.count == 1, "\(refused.errors)")
             }
             let unwritable = try await Binary.run(["report", "runs/tiny", "-o", "none/page.html"], in: folder)
-            // A line on the curves may stand before it: not every machine has their library.
-            #expect(
-                unwritable.status == 1 && unwritable.errorLines.filter { $0.hasPrefix("error:") }.count == 1,
-                "\(unwritable.errors)")
+            // Without dygraphs there is a warning before.
+            #expect(unwritable.errorLines.count { $0.hasPrefix("error: ") } == 1, "\(unwritable.errors)")
+            #expect(unwritable.status == 1)
         }
     }
 }

@@ -21,8 +21,8 @@ import Testing
         }
     }
 
-    private func server(host: String = "127.0.0.1", token: String? = nil) throws -> PageServer {
-        let server = try PageServer(host: host, port: 0, token: token, answer: Self.answer)
+    private func server(access: AccessRule.Audience = .thisMachine) throws -> PageServer {
+        let server = try PageServer(host: "127.0.0.1", port: 0, access: access, answer: Self.answer)
         server.start()
         return server
     }
@@ -107,10 +107,19 @@ import Testing
         #expect(try get(server.port, "/", "").hasPrefix("HTTP/1.1 400"))
     }
 
+    @Test func whereEverybodyIsAnsweredNoNameIsAskedFor() throws {
+        let server = try server(access: .everybody)
+        defer { server.stop() }
+        for host in ["10.1.2.3:9464", "example.org", "localhost"] {
+            #expect(try get(server.port, "/", "Host: \(host)\r\n").hasPrefix("HTTP/1.1 200"), "\(host)")
+        }
+        #expect(try get(server.port, "/", "").hasPrefix("HTTP/1.1 400"))
+    }
+
     @Test func aTokenOpensAndNothingElseDoes() throws {
         let token = AccessRule.newToken()
         #expect(token.utf8.count == 32 && token != AccessRule.newToken())
-        let server = try server(token: token)
+        let server = try server(access: .holders(of: token))
         defer { server.stop() }
         let port = server.port, host = "Host: example.org\r\n"
         for fields in [
@@ -161,13 +170,13 @@ import Testing
         let first = try server()
         defer { first.stop() }
         #expect(throws: PageServerError.self) {
-            try PageServer(host: "127.0.0.1", port: first.port, token: nil, answer: Self.answer)
+            try PageServer(host: "127.0.0.1", port: first.port, access: .thisMachine, answer: Self.answer)
         }
         let second = try PageServer(
-            host: "127.0.0.1", port: first.port, isFallback: true, token: nil, answer: Self.answer)
+            host: "127.0.0.1", port: first.port, or: [first.port, 0], access: .thisMachine, answer: Self.answer)
         #expect(second.port != first.port && second.port != 0)
         #expect(throws: PageServerError.self) {
-            try PageServer(host: "no.such.name.invalid", port: 0, token: nil, answer: Self.answer)
+            try PageServer(host: "no.such.name.invalid", port: 0, or: [1], access: .thisMachine, answer: Self.answer)
         }
         for host in ["127.0.0.1", "localhost", "::1"] { #expect(PageServer.isLoopback(host)) }
         for host in ["0.0.0.0", "::", "*", "10.0.0.1", "127.0.0.1:5"] { #expect(!PageServer.isLoopback(host)) }

@@ -4,6 +4,35 @@ import Testing
 import Watch
 
 @Suite struct SampleDigestTests {
+    /// What the teacher would rather have written is shown at its token, and where the response leaves that.
+    @Test func theTeachersChoicesAndForksAreShown() throws {
+        let fixture = try RunFolderFixture()
+        let choices = """
+            , "teacher_top_ids": [[1, 9], [7, 2], []], "teacher_top_logprobs": [[-0.5, -1], [-0.25, -1.5], []], \
+            "teacher_top_texts": {"1": "a", "7": "</script>", "9": ""}
+            """
+        // Ties are no fork; lists of another length, and what is no number, are not of this response.
+        let tied = choices.replacing("-1.5", with: "-0.25")
+        let broken = [
+            choices.replacing("[7, 2], ", with: ""), choices.replacing("-1.5", with: "null"),
+            choices.replacing("-1.5", with: "-1.5, -2"), choices.replacing("\"teacher_top_texts\"", with: "\"x\""),
+        ]
+        let lines = ([choices, tied] + broken).enumerated().map { index, extra in
+            RunFolderFixture.sample(step: index + 1, extra: extra)
+        }
+        try fixture.write(lines.joined(), to: fixture.run.samples)
+        let samples = try #require(try fixture.document()["samples"]?.array)
+        #expect(samples.count == 6)
+        let top = try #require(samples[0]["top"]?.array)
+        #expect(top.map { $0.array?.count } == [4, 4, 0])
+        // Of a token without a text its id stands there.
+        #expect(top[0].array?[0].string == "a" && top[0].array?[1].double == -0.5 && top[0].array?[2].int == 9)
+        #expect(top[1].array?[0].string == "</script>" && top[1].array?[2].int == 2)
+        #expect(samples[0]["forks"]?.array?.compactMap(\.int) == [1])
+        #expect(samples[1]["forks"]?.array?.isEmpty == true)
+        for sample in samples.dropFirst(2) { #expect(sample["top"] == nil && sample["forks"] == nil) }
+    }
+
     private func samples(_ text: String, bytes: Int = 1 << 20) throws -> (list: [JSONValue], document: JSONValue) {
         let fixture = try RunFolderFixture()
         try fixture.write(text, to: fixture.run.samples)

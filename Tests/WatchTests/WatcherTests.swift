@@ -1,7 +1,9 @@
+import Distillation
 import Foundation
 import JSON
 import Locking
 import RunFiles
+import Telemetry
 import Testing
 import Watch
 import Wire
@@ -147,6 +149,33 @@ import Wire
         let series = lines.filter { !$0.hasPrefix("#") }
         for line in series { #expect(line.wholeMatch(of: /[a-z_0-9]+\{[^\n]*\} -?[0-9.e+-]+/) != nil, "\(line)") }
         #expect(Set(series.map { $0.prefix { $0 != "}" } }).count == series.count)
+    }
+
+    @Test func partsOfTheDivergenceAreSeriesOfOneMetric() async throws {
+        let fixture = try RunFolderFixture()
+        var steps = (1...3).map { RunFolderFixture.step($0) }
+        for (index, tags) in [["easy": 1.5, "a\"b": 4], ["easy": 0.5], [:]].enumerated() {
+            steps[index].training?.parts = DivergenceParts(
+                positions: [nil, nil, nil, nil, nil], teachers: ["sums": Double(index), "words": 2], tags: tags)
+        }
+        try fixture.write(steps.map { $0.jsonLine + "\n" }.joined(), to: fixture.run.metrics)
+        let watcher = try watcher([.folder(fixture.run)])
+        defer { watcher.stop(because: "the test is over") }
+        _ = try await events(watcher) { name, data in name == "run" && data["head"] != nil }
+        let name = fixture.run.path.split(separator: "/").last ?? ""
+        let lines = try get(watcher, "metrics").split(separator: "\n").map(String.init)
+        #expect(
+            lines.filter { $0.contains("teacher_kl_by") } == [
+                "# HELP opd_teacher_kl_by_teacher The last teacher_kl_by_teacher of metrics.jsonl.",
+                "# TYPE opd_teacher_kl_by_teacher gauge",
+                "opd_teacher_kl_by_teacher{run=\"\(name)\",teacher=\"sums\"} 2.0",
+                "opd_teacher_kl_by_teacher{run=\"\(name)\",teacher=\"words\"} 2.0",
+                "# HELP opd_teacher_kl_by_tag The last teacher_kl_by_tag of metrics.jsonl.",
+                "# TYPE opd_teacher_kl_by_tag gauge",
+                // Of a tag the last step that had it.
+                "opd_teacher_kl_by_tag{run=\"\(name)\",tag=\"a\\\"b\"} 4.0",
+                "opd_teacher_kl_by_tag{run=\"\(name)\",tag=\"easy\"} 0.5",
+            ])
     }
 
     @Test func hostileFoldersAndAddressesShowNothingButText() async throws {

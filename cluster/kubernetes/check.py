@@ -130,6 +130,17 @@ def lacks_of_pods(items):
                 yield f"{owner}: {container['name']} may write to its image, or be root"
 
 
+def lacks_of_metrics(items):
+    """Where a run serves its numbers, where Prometheus is told to look for them, and which port may be reached."""
+    configurations = [yaml.safe_load(i["data"]["run.yaml"]) for i in items if name(i) == ("ConfigMap", "opd-run")]
+    served = {configuration["telemetry"]["prometheus_port"] for configuration in configurations}
+    for owner, template in pods(items):
+        ports = {p["name"]: p["containerPort"] for c in template["spec"]["containers"] for p in c.get("ports", [])}
+        told = int(template["metadata"]["annotations"]["prometheus.io/port"])
+        if {told, ports.get("metrics")} != served:
+            yield f"{owner}: numbers are at {served}, the port is {ports.get('metrics')}, and Prometheus asks {told}"
+
+
 def selectors(item):
     """The selectors by which an object means pods of this run."""
     spec = item.get("spec", {})
@@ -176,7 +187,8 @@ def main():
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
             problems.append(f"{folder}: {type(error).__name__}: {error}")
             continue
-        problems += [f"{folder}: {lack}" for lack in [*lacks_of_pods(items), *lacks_of_objects(items)]]
+        lacks = [*lacks_of_pods(items), *lacks_of_objects(items), *lacks_of_metrics(items)]
+        problems += [f"{folder}: {lack}" for lack in lacks]
         names = [name(item) for item in items]
         problems += [f"{folder}: {' '.join(one)} is there twice" for one in {n for n in names if names.count(n) > 1}]
         for item in items:

@@ -26,11 +26,13 @@ struct LearnerLane {
     /// - Parameters:
     ///   - checkpoints: begin and end of checkpoints that were written, asked for only then.
     ///   - isLast: whether to do so in any case.
+    /// - Returns: whether it was time to.
+    @discardableResult
     mutating func flush(
         now: Duration, to recorder: any RunRecorder, step: UInt64, isLast: Bool = false,
         checkpoints: () -> [Range<Duration>]
-    ) {
-        guard isLast || now - flushedAt >= Self.pace else { return }
+    ) -> Bool {
+        guard isLast || now - flushedAt >= Self.pace else { return false }
         flushedAt = now
         let clock = ClockAlignment(offset: 0, roundTrip: 0)
         func hand(_ name: String, _ spans: [StageSpan]) {
@@ -44,6 +46,7 @@ struct LearnerLane {
                 let start = $0.lowerBound.microseconds
                 return StageSpan(.checkpoint, start: start, duration: $0.upperBound.microseconds - start)
             })
+        return true
     }
 }
 

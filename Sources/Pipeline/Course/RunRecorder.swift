@@ -1,5 +1,6 @@
 import Distillation
 import Exchange
+import Wire
 
 /// Where a learner reports what happens. Calls return at once.
 package protocol RunRecorder: Sendable {
@@ -17,10 +18,14 @@ package protocol RunRecorder: Sendable {
     /// What a process did with its time, in microseconds since `origin`, which is in microseconds of Unix time, after
     /// `step` completed steps.
     func record(spans: MemberSpans, since origin: UInt64, step: UInt64)
+    /// How the run is, every few seconds; who has no use for it does not ask.
+    func record(status: () -> Status)
 }
 
 extension RunRecorder {
     package func record(spans: MemberSpans, since origin: UInt64, step: UInt64) {
         // Who keeps metrics alone has no use for them.
     }
+
+    package func record(status: () -> Status) {}
 }

@@ -162,9 +162,10 @@ package actor Learner: RunLearner {
     }
 
     private func flushLane(isLast: Bool = false) {
-        lane.flush(now: now, to: recorder, step: course.version, isLast: isLast) {
+        let isTime = lane.flush(now: now, to: recorder, step: course.version, isLast: isLast) {
             saver?.takeWritten().map { origin.duration(to: $0.lowerBound)..<origin.duration(to: $0.upperBound) } ?? []
         }
+        if isTime { recorder.record { exchange.status(now: now) } }
     }
 
     func perform(_ actions: [Exchange.Action]) {

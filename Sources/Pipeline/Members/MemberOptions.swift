@@ -1,3 +1,4 @@
+import CoreMetrics
 import Engines
 import Exchange
 import Wire
@@ -18,6 +19,8 @@ package struct MemberOptions: Sendable {
     package var takesDifferences = true
     /// Identity of the environment in which a rollout worker plays episodes; nil: it samples responses of one turn.
     package var environment: String?
+    /// Where the member's own numbers are told, such as for Prometheus; nowhere unless given.
+    package var metrics: any MetricsFactory = NOOPMetricsHandler.instance
 
     package init(
         name: String, incarnation: UInt64 = .random(in: 1 ... .max), patience: Duration = .seconds(60),

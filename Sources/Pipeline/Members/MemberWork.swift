@@ -26,6 +26,7 @@ struct MemberWork<Work: LeasedWork>: Sendable {
     var rate = TokenRate()
     private var progressAt: Duration = .zero
     private var waiters = Waiters()
+    private var meters: MemberMeters
 
     /// - Parameters:
     ///   - window: tasks to hold at once.
@@ -37,6 +38,7 @@ struct MemberWork<Work: LeasedWork>: Sendable {
     ) {
         self.transport = transport
         self.logger = logger
+        meters = MemberMeters(options.metrics)
         var teacher = options.teacher.map(TeacherDescription.init)
         if let head {
             teacher = teacher ?? TeacherDescription()
@@ -62,7 +64,11 @@ struct MemberWork<Work: LeasedWork>: Sendable {
     mutating func progress() { progressAt = now }
 
     /// The member is in this stage from now on.
-    mutating func enter(_ stage: Stage) { session.enter(stage, now: now) }
+    mutating func enter(_ stage: Stage) {
+        let now = now
+        session.enter(stage, now: now)
+        meters.enter(stage, now: now)
+    }
 
     /// - Returns: what concerns weights; everything else is done.
     mutating func receive(_ message: Message) -> [MemberSession<Work>.Action] {
@@ -75,6 +81,7 @@ struct MemberWork<Work: LeasedWork>: Sendable {
         let status = MemberStatus(
             state: state, tokens: rate.total, tokensPerSecond: rate.perSecond(now: now), version: version)
         _ = perform(session.tick(now: now, status: status, renews: moving))
+        meters.tell(status, tasks: queue.count + active.count, now: now)
     }
 
     mutating func complete(_ outputs: [Work.Output]) { _ = perform(session.complete(outputs, now: now)) }

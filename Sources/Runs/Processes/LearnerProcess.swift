@@ -1,4 +1,5 @@
 import Configuration
+import CoreMetrics
 import Distillation
 import Exchange
 import Logging
@@ -60,9 +61,12 @@ package enum LearnerProcess {
             try folder.write(configuration.yaml(markingDefaults: false), to: folder.configuration)
             let privacy = keys.map { "encrypted, with the public key \($0.keys.publicKey)" } ?? "in plain text"
             logger.info("listening at \(transport.endpoint), \(privacy)")
+            let metrics = MetricsEndpoint.open(configuration, logger: logger)
+            defer { metrics?.close() }
             return try await run(
                 configuration, folder: folder, transport: transport, start: start, resumeCommand: resumeCommand,
-                timeLimit: timeLimit, startedAt: startedAt, engines: engines, progress: progress, logger: logger)
+                timeLimit: timeLimit, startedAt: startedAt, engines: engines, progress: progress,
+                metrics: metrics?.factory, logger: logger)
         } catch {
             await transport.close()
             throw error
@@ -72,13 +76,13 @@ package enum LearnerProcess {
     private static func run(
         _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, start: Start,
         resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, engines: EngineChoice,
-        progress: RunProgress, logger: Logger
+        progress: RunProgress, metrics: (any MetricsFactory)?, logger: Logger
     ) async throws -> End {
         let waiting = Task { await StartingLearner(transport).answer() }
         defer { waiting.cancel() }
         let setup = try await RunSetup(
             configuration, engines: engines, folder: folder, start: start, resumeCommand: resumeCommand,
-            timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
+            timeLimit: timeLimit, startedAt: startedAt, progress: progress, metrics: metrics, logger: logger)
         // A learner that was started by itself has its workers elsewhere.
         if ChildProcess.isManaged { try await setup.tryEnvironment() }
         let runID = "\(configuration.name)-\(String(UInt64.random(in: 1 ... .max), radix: 16))"

@@ -38,11 +38,14 @@ package enum MemberProcess {
         let keys = try configuration.memberKeys(job.role)
         try EndpointPolicy.check(
             connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
+        let metrics = MetricsEndpoint.open(configuration, member: (name, job.role.rawValue), logger: logger)
+        defer { metrics?.close() }
         let model = try job.model(in: configuration, log: Self.log(of: name, kind: "torch", configuration))
         let world = try configuration.episodeWorld(
             log: Self.log(of: name, kind: "environment", configuration), logger: logger)
         let start = try await namingKeys(of: job.modelKey) { try await load(job, model, configuration, engines, world) }
         var options = MemberOptions(configuration, name: name)
+        if let metrics { options.metrics = metrics.factory }
         if job != .rollout(teacher: nil) { options.teacher = try await engines.factory(for: model).describe(model) }
         let transport = try ZeroMQTransport.member(
             connect: connect, identity: options.identity, keys: keys, logger: logger)

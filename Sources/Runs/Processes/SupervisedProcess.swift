@@ -23,10 +23,12 @@ package enum SupervisedProcess {
         let studentPath =
             given.shape.layers > 0 ? try await makeStudent(given, engines, in: folder, logger: logger) : nil
         try folder.write(given.yaml(markingDefaults: false), to: folder.configuration)
+        let metrics = MetricsEndpoint.open(given, logger: logger)
+        defer { metrics?.close() }
         let setup = try await RunSetup(
             given, studentPath: studentPath, engines: engines, folder: folder, start: start,
             resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt, progress: progress,
-            logger: logger)
+            metrics: metrics?.factory, logger: logger)
         guard let examples = setup.data.examples else { preconditionFailure("a supervised run has examples") }
         let learner = SupervisedLearner(
             options: setup.options, backend: setup.trainer, source: examples, evaluator: try await setup.evaluator(),

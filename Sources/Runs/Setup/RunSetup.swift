@@ -1,4 +1,5 @@
 import Configuration
+import CoreMetrics
 import Distillation
 import Engines
 import Exchange
@@ -33,12 +34,12 @@ struct RunSetup {
     ///   - studentPath: where the student is, when it is not where `given` says.
     ///   - resumeCommand: what a person types to go on.
     ///   - timeLimit: for this process, counted from `startedAt`.
+    ///   - metrics: where the run's numbers are told beside its folder; nil: nowhere.
     /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     init(
         _ given: RunConfiguration, studentPath: String? = nil, engines: EngineChoice = .standard, folder: RunFolder,
         start: LearnerProcess.Start, resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant,
-        progress: RunProgress,
-        logger: Logger
+        progress: RunProgress, metrics: (any MetricsFactory)? = nil, logger: Logger
     ) async throws {
         try TrackerProcess.check(given.telemetry)
         progress.activity("loading the student")
@@ -94,7 +95,7 @@ struct RunSetup {
         recorder = try FolderRecorder(
             folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
             decode: { tokenizer.decode($0) }, pieces: { tokenizer.pieces($0) },
-            configuration: configuration, logger: logger)
+            configuration: configuration, metrics: metrics, logger: logger)
         let schedule = configuration.training.learningRateSchedule
         var options = RunOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
         options.stepGuard = configuration.training.stepGuard

@@ -15,9 +15,12 @@ package struct SampleRecord: Sendable, Equatable {
     package var ends: [Int]?
     /// What the prompt's line calls itself.
     package var tags: [String]
+    /// What the teacher would rather have written; nil where it was not asked for, or several have graded it.
+    package var alternatives: TokenAlternatives?
 
     package init(
-        step: Int, prompt: String, response: String, scored: ScoredTrajectory, ends: [Int]? = nil, tags: [String] = []
+        step: Int, prompt: String, response: String, scored: ScoredTrajectory, ends: [Int]? = nil, tags: [String] = [],
+        alternatives: TokenAlternatives? = nil
     ) {
         self.step = step
         self.prompt = prompt
@@ -25,6 +28,7 @@ package struct SampleRecord: Sendable, Equatable {
         self.scored = scored
         self.ends = ends
         self.tags = tags
+        self.alternatives = alternatives
     }
 
     /// The record as one line of JSON: texts, ids, and the log-probabilities of student and teacher, one a token: 0 for
@@ -43,6 +47,7 @@ package struct SampleRecord: Sendable, Equatable {
             let spans = given.map { "[\($0.lowerBound), \($0.count)]" }.joined(separator: ", ")
             extra += [("environment", "[" + spans + "]"), ("sampled_tokens", String(tokens.predictedCount))]
         }
+        extra += alternatives?.fields ?? []
         if !tags.isEmpty { extra.append(("tags", "[" + tags.map(JSONText.string).joined(separator: ", ") + "]")) }
         return [
             ("step", String(step)), ("id", JSONText.string(trajectory.id.description)),

@@ -40,10 +40,9 @@ package struct RecordTable: Sendable {
         }
     }
 
-    /// Writes the table, whole or not at all: the rows that were there when the columns were read.
-    /// - Throws: `FileError`.
-    package func write(to output: String) throws {
-        var file = try AtomicFile(output)
+    /// Gives the table away piece by piece: the rows that were there when the columns were read.
+    /// - Throws: `FileError`, and what `append` throws.
+    package func write(_ append: (_ bytes: [UInt8]) throws -> Void) throws {
         var bytes = Self.row(columns)
         var reader = try LineReader(path, limit: Self.lineLimit)
         var rows = 0
@@ -57,12 +56,11 @@ package struct RecordTable: Sendable {
             }
             bytes += Self.row(fields)
             if bytes.count >= 1 << 16 {
-                try file.append(bytes)
+                try append(bytes)
                 bytes.removeAll(keepingCapacity: true)
             }
         }
-        try file.append(bytes)
-        try file.commit()
+        try append(bytes)
     }
 
     /// As for those who read records.

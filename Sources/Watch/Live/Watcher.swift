@@ -45,9 +45,13 @@ package final class Watcher: Sendable {
         let routes = WatchRoutes(
             board: board, page: LivePage(sources, library: options.library, program: options.program).html,
             ending: { hasEnded.withLock { $0 } })
-        server = try PageServer(
-            host: options.host, port: options.port ?? Self.defaultPort, isFallback: options.port == nil,
-            token: options.token, answer: routes.answer)
+        do {
+            server = try PageServer(
+                host: options.host, port: options.port ?? Self.defaultPort, or: options.port == nil ? [0] : [],
+                access: options.token.map { .holders(of: $0) } ?? .thisMachine, answer: routes.answer)
+        } catch {
+            throw PageServerError(message: "\(error); choose another with --host or --port")
+        }
         self.board = board
         self.hasEnded = hasEnded
         follower = WatchFollower(board, bounds: .init(runs: sources.count))

@@ -34,6 +34,8 @@ package struct MetricsDigest: Sendable {
     /// Numbers by names that are the run's own, in the points of `series`, and these names; nil: the run has none.
     private(set) var named: MetricsSeries?
     private(set) var names: [String] = []
+    /// The last number of each of `names`.
+    private var namedLasts: [Double] = []
     private(set) var evaluations: Thinned<Evaluation>
     private(set) var badSteps = Thinned<BadStep>(limit: 100)
     private var lastLedger: SIMD4<Double>?
@@ -154,11 +156,14 @@ package struct MetricsDigest: Sendable {
     private mutating func addNamed(_ found: [(name: String, value: Double)], end: SIMD4<Double>) {
         for (name, _) in found where names.count < MetricsColumns.mostNames && !names.contains(name) {
             names.append(name)
+            namedLasts.append(.nan)
         }
         guard !names.isEmpty else { return }
         var values = [Double](repeating: .nan, count: MetricsColumns.mostNames)
         for (name, value) in found {
-            if let place = names.firstIndex(of: name) { values[place] = value }
+            guard let place = names.firstIndex(of: name) else { continue }
+            values[place] = value
+            if value.isFinite { namedLasts[place] = value }
         }
         var named = self.named ?? MetricsSeries(beside: series, width: MetricsColumns.mostNames)
         self.named = nil
@@ -175,6 +180,13 @@ package struct MetricsDigest: Sendable {
     }
 
     package func last(_ name: String) -> Found? { range(of: name)?.last }
+
+    /// The last numbers of a member that has one for each of some names, with these names.
+    func lastNamed(_ member: String) -> [(name: String, value: Double)] {
+        zip(names, namedLasts).compactMap { name, value in
+            name.hasPrefix("\(member)/") ? (String(name.dropFirst(member.count + 1)), value) : nil
+        }
+    }
 
     /// What of the file could not be shown, for a person.
     var notes: [String] {

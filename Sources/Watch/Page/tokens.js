@@ -4,7 +4,7 @@ const PAINTS = {
   difference: 'b \u2212 t', teacher: 'the teacher\u2019s surprise', student: 'the student\u2019s surprise', age: 'age of the weights',
 };
 const ORDERS = {
-  divergence: 'divergence', worst: 'worst token', reward: 'lowest reward', longest: 'longest', shortest: 'shortest', newest: 'latest step', oldest: 'earliest step',
+  divergence: 'divergence', worst: 'worst token', reward: 'lowest reward', longest: 'longest', shortest: 'shortest', newest: 'latest step', oldest: 'earliest step', forks: 'share of forks',
 };
 const PAGE = 12;
 const tokens = { paint: 'difference', order: 'divergence', kind: '', teacher: '', tag: '', verdict: '', from: '', to: '', text: '', prompt: null, only: null, shown: PAGE };
@@ -16,6 +16,14 @@ const difference = (sample, index) => (!isGiven(sample, index) && isNumber(sampl
 const versionOf = (sample, index) => (sample.versions ? sample.versions[index] : sample.version);
 /** Versions between the one that sampled a token and the one that was trained on it. */
 const ageOf = (sample, index) => (sample.kind === 'train' && isNumber(versionOf(sample, index)) ? Math.max(0, sample.step - 1 - versionOf(sample, index)) : null);
+/** What the teacher would rather have written there: texts (of some tokens ids) and log-probabilities. */
+function choicesOf(sample, index) {
+  const flat = list(list(sample.top)[index]), choices = [];
+  for (let place = 0; place + 1 < flat.length; place += 2) choices.push([typeof flat[place] === 'number' ? `id ${flat[place]}` : JSON.stringify(flat[place]), flat[place + 1]]);
+  return choices;
+}
+/** Whether the response leaves there what its teacher would have written; false where that is not known. */
+const isFork = (sample, index) => list(sample.forks).includes(index);
 const worstOf = (sample) => sample.ids.reduce((worst, _, index) => Math.max(worst, difference(sample, index) ?? -Infinity), -Infinity);
 const textOf = (sample) => (sample.pieces ? sample.pieces.join('') : sample.response ?? '');
 
@@ -53,6 +61,11 @@ function detailOf(sample, index) {
   if (isNumber(sample.t[index])) parts.push(` \u00b7 teacher ${fixed(sample.t[index], 4)} (${percent(sample.t[index])})`);
   const gap = difference(sample, index);
   parts.push(gap === null ? ' \u00b7 b \u2212 t is not known' : ` \u00b7 b \u2212 t ${fixed(gap, 4)}`);
+  const choices = choicesOf(sample, index);
+  if (choices.length > 0) {
+    parts.push(` \u00b7 ${isFork(sample, index) ? 'a fork: ' : ''}the teacher\u2019s choices: `);
+    choices.forEach(([text, logprob], place) => parts.push(place > 0 ? ', ' : '', node('b', null, text), ` ${percent(logprob)}`));
+  }
   const version = versionOf(sample, index), age = ageOf(sample, index);
   if (isNumber(version)) parts.push(` \u00b7 weights ${version}${age ? `, ${age} behind` : ''}`);
   return parts;
@@ -60,7 +73,9 @@ function detailOf(sample, index) {
 
 function card(sample, redraw) {
   const detail = node('p', { class: 'detail', 'aria-live': 'polite' });
-  const marks = sample.ids.map((id, index) => node('i', { class: isGiven(sample, index) ? 'given' : sample.pieces ? null : 'id', 'data-index': index, style: { background: paintOf(sample, index) } },
+  const forks = new Set(list(sample.forks));
+  const classOf = (index) => [isGiven(sample, index) ? 'given' : sample.pieces ? '' : 'id', forks.has(index) ? 'fork' : ''].join(' ').trim() || null;
+  const marks = sample.ids.map((id, index) => node('i', { class: classOf(index), 'data-index': index, style: { background: paintOf(sample, index) } },
     sample.pieces ? visible(sample.pieces[index]) : `${id}`));
   const response = node('p', { class: 'response', tabindex: 0, role: 'group', 'aria-label': `response, ${sample.length} tokens` }, marks,
     sample.length > sample.ids.length ? node('span', { class: 'soft' }, ` \u2026 ${sample.length - sample.ids.length} more tokens`) : null);
@@ -87,6 +102,7 @@ function card(sample, redraw) {
   for (const tag of list(sample.tags)) facts.push(`#${tag}`);
   facts.push(isNumber(sample.divergence) ? ['b \u2212 t ', node('b', null, fixed(sample.divergence, 4)), ' a token'] : 'b \u2212 t is not known');
   if (sample.passed !== undefined) facts.push(node('span', { class: sample.passed ? 'pass' : 'fail' }, `${sample.passed ? '\u2713 right' : '\u2717 wrong'}, reward ${figure(sample.reward)}`));
+  if (sample.forks) facts.push(`${count(sample.forks.length)} forks`);
   facts.push(`${count(sample.length)} tokens, ${sample.finish === 'length' ? 'cut short' : sample.finish}`);
   const others = sample.kind === 'evaluation' && tokens.prompt === null
     ? node('button', { type: 'button', click: () => { Object.assign(tokens, { prompt: sample.prompt, only: null, shown: PAGE }); redraw(); } }, 'through the run') : null;
@@ -109,6 +125,7 @@ function chosenSamples(samples) {
   const key = {
     divergence: (sample) => down(sample.divergence), worst: (sample) => down(worstOf(sample)), reward: (sample) => sample.reward ?? Infinity,
     longest: (sample) => -sample.length, shortest: (sample) => sample.length, newest: (sample) => -sample.step, oldest: (sample) => sample.step,
+    forks: (sample) => (sample.forks ? -sample.forks.length / Math.max(1, sample.ids.length) : Infinity),
   }[tokens.order];
   const keyed = chosen.map((sample) => [key(sample), sample]);
   return keyed.sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : a[1].step - b[1].step)).map(([, sample]) => sample);
@@ -122,13 +139,15 @@ function expensive(samples, redraw) {
   }
   all.sort((a, b) => b[0] - a[0]);
   if (all.length === 0) return null;
+  const hasChoices = samples.some((sample) => sample.top);
   const rows = all.slice(0, 12).map(([gap, sample, index]) => [
     node('button', { type: 'button', click: () => { tokens.only = sample; redraw(); } }, `step ${count(sample.step)}`), fixed(gap, 3),
     sample.pieces ? JSON.stringify(sample.pieces[index]) : `id ${sample.ids[index]}`,
     sample.pieces ? `\u2026${sample.pieces.slice(Math.max(0, index - 8), index).join('')}` : '\u2013', percent(sample.b[index]), percent(sample.t[index]),
+    ...(hasChoices ? [choicesOf(sample, index).slice(0, 1).map(([text, logprob]) => `${text} ${percent(logprob)}`)[0] ?? '\u2013'] : []),
   ]);
   return node('details', null, node('summary', null, 'the most expensive tokens of these responses'),
-    table(['response', 'b \u2212 t', 'token', 'after', 'student', 'teacher'], rows));
+    table(['response', 'b \u2212 t', 'token', 'after', 'student', 'teacher', ...(hasChoices ? ['the teacher\u2019s choice'] : [])], rows));
 }
 
 function legend() {
@@ -208,7 +227,8 @@ function showTokens(place, run, redraw, load) {
     more.hidden = tokens.shown >= chosen.length;
   };
   place.append(node('h2', null, tokens.prompt === null ? 'Responses' : 'One prompt through the run'),
-    node('p', { class: 'soft' }, 'Point at a token, or walk along a response with the arrow keys, for its numbers.'), cards, more);
+    node('p', { class: 'soft' }, 'Point at a token, or walk along a response with the arrow keys, for its numbers.',
+      samples.some((sample) => sample.forks) ? ' A line under a token is a fork: its teacher would rather have written another.' : ''), cards, more);
   add(0);
   return refresh;
 }

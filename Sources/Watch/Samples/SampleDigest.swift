@@ -113,6 +113,11 @@ extension SampleDigest {
             let spans = given.filter { $0.lowerBound < shown }.map { "[\($0.lowerBound),\($0.count)]" }
             fields.append(("given", "[" + spans.joined(separator: ",") + "]"))
         }
+        if let alternatives = sample.alternatives {
+            fields.append(("top", "[" + alternatives.prefix(shown).map(Self.json).joined(separator: ",") + "]"))
+            let forks = Self.forks(sample.ids.prefix(shown), alternatives)
+            fields.append(("forks", JSONText.array(forks.map(UInt64.init))))
+        }
         if let divergence = divergence(of: sample) { fields.append(("divergence", JSONText.number(divergence))) }
         let versions = sample.versions.prefix(shown)
         if let first = versions.first, versions.allSatisfy({ $0 == first }) {
@@ -128,6 +133,25 @@ extension SampleDigest {
             fields += [("reward", JSONText.number(verdict.reward)), ("passed", verdict.passed ? "true" : "false")]
         }
         return JSONText.object(fields)
+    }
+
+    /// Texts and log-probabilities in turn; of a token without a text its id.
+    private static func json(_ choices: [SampleLine.Alternative]) -> String {
+        let parts = choices.flatMap { choice in
+            [
+                choice.text.isEmpty ? String(choice.id) : JSONText.string(RunText.cut(choice.text, to: 60)),
+                JSONText.number(choice.logprob),
+            ]
+        }
+        return "[" + parts.joined(separator: ",") + "]"
+    }
+
+    /// Where the response leaves what its teacher would have written: another token is more probable to it.
+    static func forks(_ ids: some Collection<Int32>, _ alternatives: [[SampleLine.Alternative]]) -> [Int] {
+        zip(ids, alternatives).enumerated().compactMap { index, place in
+            guard let most = place.1.map(\.logprob).max() else { return nil }
+            return place.1.contains { $0.id == place.0 && $0.logprob == most } ? nil : index
+        }
     }
 
     /// Mean of b - t over the sampled tokens, in nats; nil where one of them was not recorded. Of what an environment said

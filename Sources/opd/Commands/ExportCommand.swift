@@ -1,7 +1,6 @@
 import ArgumentParser
 import Files
 import RunFiles
-import Telemetry
 import Watch
 
 struct ExportCommand: ParsableCommand {
@@ -26,7 +25,9 @@ struct ExportCommand: ParsableCommand {
     @Option(name: .customLong("of"), help: "What is written.")
     var records = Records.metrics
 
-    @Option(name: .shortAndLong, help: "The file; metrics.csv (samples.csv, ...) in the folder unless given.")
+    @Option(
+        name: .shortAndLong,
+        help: "The file; metrics.csv (samples.csv, ...) in the folder unless given, - is standard output.")
     var output: String?
 
     func run() throws {
@@ -40,16 +41,15 @@ struct ExportCommand: ParsableCommand {
         guard FileTree.kind(source) != .missing else {
             throw CommandError.usage("\(source) is missing: the run has recorded no \(records.rawValue)")
         }
-        let output = try RecordedRun.output(
+        let output = try ResultOutput(
             output, or: "\(records.rawValue).\(format.rawValue)", of: [folder], "table")
         do {
             let table = try RecordTable(source)
             if table.unreadable > 0 {
                 printToStandardError("warning: \(table.unreadable) lines of \(source) are no records and are left out")
             }
-            try table.write(to: output)
-            try StandardOutput.shared.writeLine(
-                "\(RunLogHandler.oneLine(output)): \(table.rowCount) rows of \(table.columns.count) columns")
-        } catch { throw CommandError(message: "\(error)") }
+            try output.write { try table.write($0) }
+            try output.announce("\(table.rowCount) rows of \(table.columns.count) columns")
+        } catch { throw RecordedRun.failure(error) }
     }
 }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Files
 import RunFiles
 import Telemetry
 import Watch
@@ -17,7 +16,7 @@ struct ReportCommand: ParsableCommand {
     @Argument(help: "Folders of runs.")
     var runs: [String]
 
-    @Option(name: .shortAndLong, help: "The page; report.html in the first folder unless given.")
+    @Option(name: .shortAndLong, help: "The page; report.html in the first folder unless given, - is standard output.")
     var output: String?
 
     @Option(help: "Folder with dygraph.min.js, where the system has none.")
@@ -31,7 +30,7 @@ struct ReportCommand: ParsableCommand {
 
     func run() throws {
         let folders = try runs.map { try RecordedRun.folder($0) }
-        let output = try RecordedRun.output(output, or: "report.html", of: folders, "page")
+        let output = try ResultOutput(output, or: "report.html", of: folders, "page")
         let library = charts.map { ChartLibrary(in: $0) } ?? ChartLibrary.installed()
         if library == nil {
             let place = charts ?? "Debian's package libjs-dygraphs, or --charts FOLDER"
@@ -39,8 +38,9 @@ struct ReportCommand: ParsableCommand {
         }
         let digests = folders.map { RunDigest(of: $0, bounds: .init(runs: folders.count)) }
         let page = ReportPage(digests, library: library, program: OPD.configuration.version).html
-        do { try AtomicFile.write(page, to: output) } catch { throw CommandError(message: "\(error)") }
-        let size = ProgressLine.fixed(Double(page.utf8.count) / 1e6, 1)
-        try StandardOutput.shared.writeLine("\(RunLogHandler.oneLine(output)): \(size) MB")
+        do {
+            try output.write(page)
+            try output.announce("\(ProgressLine.fixed(Double(page.utf8.count) / 1e6, 1)) MB")
+        } catch { throw RecordedRun.failure(error) }
     }
 }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Files
 import RunFiles
-import Telemetry
 import Watch
 
 struct TraceCommand: ParsableCommand {
@@ -15,7 +14,7 @@ struct TraceCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("Folder of a run.", valueName: "run"))
     var path: String
 
-    @Option(name: .shortAndLong, help: "The file; trace.json in the folder unless given.")
+    @Option(name: .shortAndLong, help: "The file; trace.json in the folder unless given, - is standard output.")
     var output: String?
 
     func run() throws {
@@ -24,7 +23,7 @@ struct TraceCommand: ParsableCommand {
             throw CommandError.usage(
                 "\(folder.path) has no spans.jsonl: the run was recorded by an older version, or has not begun")
         }
-        let output = try RecordedRun.output(output, or: "trace.json", of: [folder], "trace")
+        let output = try ResultOutput(output, or: "trace.json", of: [folder], "trace")
         do {
             let trace = try TraceDocument(of: folder)
             if trace.unreadable > 0 {
@@ -33,9 +32,8 @@ struct TraceCommand: ParsableCommand {
             if trace.overlapping > 0 {
                 printToStandardError("warning: \(trace.overlapping) spans overlap others and are left out")
             }
-            try AtomicFile.write(trace.json, to: output)
-            try StandardOutput.shared.writeLine(
-                "\(RunLogHandler.oneLine(output)): \(trace.spanCount) spans of \(trace.laneCount) processes")
-        } catch { throw error as? CommandError ?? CommandError(message: "\(error)") }
+            try output.write(trace.json)
+            try output.announce("\(trace.spanCount) spans of \(trace.laneCount) processes")
+        } catch { throw RecordedRun.failure(error) }
     }
 }

@@ -1,8 +1,7 @@
-import Files
 import RunFiles
 import Watch
 
-/// The folder of a run that a command reads, and the file that it makes of it.
+/// The folder of a run that a command reads.
 enum RecordedRun {
     /// - Throws: `CommandError` for what is no run's folder.
     static func folder(_ path: String) throws(CommandError) -> RunFolder {
@@ -15,23 +14,8 @@ enum RecordedRun {
         return folder
     }
 
-    /// The file that is written.
-    /// - Parameters:
-    ///   - given: what a person has asked for; nil: `name` in the first folder.
-    ///   - what: what it is, such as "page".
-    ///   - folders: the runs that it tells of, at least one.
-    /// - Throws: `CommandError` where a folder is, or something that one of the runs itself makes.
-    static func output(
-        _ given: String?, or name: String, of folders: [RunFolder], _ what: String
-    ) throws(CommandError) -> String {
-        let output = given ?? "\(folders[0].path)/\(name)"
-        let ending = name.split(separator: ".").last ?? ""
-        guard FileTree.kind(output) != .folder else {
-            throw .usage("\(output) is a folder; give the \(what) a name with -o FILE.\(ending)")
-        }
-        guard !folders.contains(where: { $0.makes(output) }) else {
-            throw .usage("\(output) belongs to the run itself; give the \(what) another name with -o FILE.\(ending)")
-        }
-        return output
+    /// What was thrown where a result is made, for a person.
+    static func failure(_ error: any Error) -> any Error {
+        error is CommandError || error is ClosedOutput ? error : CommandError(message: "\(error)")
     }
 }

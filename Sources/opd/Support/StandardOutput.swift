@@ -12,9 +12,12 @@ final class StandardOutput: Sendable {
     private let buffer = Locked<[UInt8]>([])
 
     /// Writes text; it appears at the next flush or when the buffer is full.
-    func write(_ text: String) throws {
+    func write(_ text: String) throws { try write(Array(text.utf8)) }
+
+    /// Writes bytes; they appear at the next flush or when the buffer is full.
+    func write(_ bytes: [UInt8]) throws {
         try buffer.withLock { buffer in
-            buffer += text.utf8
+            buffer += bytes
             if buffer.count >= Self.capacity { try Self.drain(&buffer) }
         }
     }

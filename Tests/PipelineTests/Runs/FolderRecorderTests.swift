@@ -48,6 +48,34 @@ import Testing
         #expect(samples.allSatisfy { $0.contains("what a person asked") && $0.contains("3 ids") })
     }
 
+    @Test func samplesSayWhatTheTeacherWouldRatherHaveWritten() throws {
+        let folder = try TemporaryFolder()
+        let plan = plan()
+        var trajectory = Trajectory(
+            id: RolloutID(group: 0, sample: 0), kind: .train, teacher: "default", promptIDs: plan.prompts[0].ids,
+            responseIDs: [4, 5, 6], behaviourLogprobs: [-1, -1], policyVersions: [0, 0], finishReason: .stop,
+            temperature: 1)
+        // An environment said the second token.
+        trajectory.tokens.given = [1..<2]
+        let top = TopTokens(
+            count: 4, ids: [2, 4, 7, 9, 3, 5, 6, 8],
+            logprobs: [-3, -0.123456, -2, -4, -0.5, -9, -1, -1], tails: [-5, -5])
+        var scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: [-0.123456, -1], top: top)
+        let recorder = try FolderRecorder(
+            folder: RunFolder(folder.path), resuming: nil, progress: RunProgress(steps: 8, verbosity: .quiet),
+            plan: plan, decode: { "\($0)" }, pieces: { $0.map { $0 == 7 ? "" : "<\($0)>" } },
+            logger: Logger(label: "test"))
+        recorder.record(samples: [scored], step: 1)
+        scored.top = nil
+        recorder.record(samples: [scored], step: 2)
+        var reader = try RunFolder(folder.path).readSamples()
+        let choices = try #require(try reader.next()?.alternatives)
+        #expect(choices.map { $0.map(\.id) } == [[4, 7, 2], [], [3, 6, 8]])
+        #expect(choices[0].map(\.logprob) == [-0.1235, -2, -3] && choices[0].map(\.text) == ["<4>", "", "<2>"])
+        #expect(choices[2].map(\.logprob) == [-0.5, -1, -1])
+        #expect(try reader.next()?.alternatives == nil)
+    }
+
     @Test func samplesSayWhereEachTokenEndsAndWhatThePromptIsCalled() throws {
         let folder = try TemporaryFolder()
         var plan = plan()
