@@ -63,7 +63,7 @@ package final class RunningChild: Sendable {
         } else {
             posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         }
-        if let log = spec.logPath {
+        for case (let descriptor, let log?) in [(Int32(1), spec.logPath), (2, spec.errorPath)] {
             // Opened here too: posix_spawn would not say which of its files it could not open.
             do {
                 _ = try OpenFile(
@@ -72,9 +72,10 @@ package final class RunningChild: Sendable {
             } catch {
                 return .failure(SpawnError(description: "\(error)"))
             }
-            posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0o644)
-            posix_spawn_file_actions_adddup2(&actions, 1, 2)
+            posix_spawn_file_actions_addopen(
+                &actions, descriptor, log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0o644)
         }
+        if spec.logPath != nil, spec.errorPath == nil { posix_spawn_file_actions_adddup2(&actions, 1, 2) }
         // Without it only descriptors opened without close-on-exec reach the child: untidy, not wrong.
         _ = cplatform_spawn_close_from(&actions, 3)
 
