@@ -218,6 +218,7 @@ import json, sys
 placed, alone = ([json.loads(line) for line in open(path)] for path in sys.argv[1:])
 steps = lambda lines: [(line["step"], line["loss"]) for line in lines if "loss" in line]
 assert steps(placed) == steps(alone), "the losses differ"
+ledger = next(line for line in reversed(placed) if "tokens_trained" in line)
+print("tokens trained:", ledger["tokens_trained"], "of", ledger["tokens_generated"], "generated")
 END
-grep -h 'generated' "$run/logs/learner.log" | tail -n 1
 echo "a run over three machines, which grew, shrank, and lost a process, a link and its learner, has the bits of one on this machine"
