@@ -133,6 +133,12 @@ let package = Package(
             ]),
         module(
             "Supervision", ["Configuration", "RunFiles", "Files", "Locking", "Wording", "CPlatform", logging, signals]),
+        module(
+            "Placement",
+            [
+                "Supervision", "Transport", "RunFiles", "Configuration", "Telemetry", "Wire", "Randomness", "JSON",
+                "Files", "Locking", "Wording", .product(name: "Yams", package: "Yams"),
+            ]),
         .target(
             name: "Runs",
             dependencies: [
@@ -144,8 +150,9 @@ let package = Package(
         .executableTarget(
             name: "opd",
             dependencies: [
-                "Runs", "NativeEngine", "Watch", "PageServer", "Pipeline", "Transport", "Supervision", "RunFiles",
-                "Engines", "Configuration", "Wire", "Distillation", "Telemetry", "Locking", "Wording", "Models",
+                "Runs", "Placement", "NativeEngine", "Watch", "PageServer", "Pipeline", "Transport", "Supervision",
+                "RunFiles", "Engines", "Configuration", "Wire", "Distillation", "Telemetry", "Locking", "Wording",
+                "Models",
                 "Rules",
                 "Tokenizers", "Templates", "Files", "JSON", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -194,6 +201,7 @@ let package = Package(
         tests("Exposition", [metrics]),
         tests("Watch", ["RunFiles", "Telemetry", "Wire", "Distillation", "Locking", "JSON"]),
         tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "Locking", "TestSupport", logging]),
+        tests("Placement", ["Configuration", "Wording", "Files", "TestSupport"]),
         tests(
             "Pipeline",
             [
@@ -209,8 +217,8 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Templates", "Configuration", "Distillation", "Exchange",
-                "EnvironmentPrograms", "Environments", "PageServer", "Pipeline", "RunFiles", "ServerEngine",
-                "TorchEngine", "Watch", "WeightDifferences",
+                "EnvironmentPrograms", "Environments", "PageServer", "Pipeline", "Placement", "RunFiles",
+                "ServerEngine", "TorchEngine", "Watch", "WeightDifferences",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(

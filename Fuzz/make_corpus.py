@@ -673,6 +673,27 @@ for name, asked_kind, answer in [
 ]:
     put("program", name, bytes([asked_kind, 15]) + (json.dumps(answer) + "\n").encode())
 
+# hosts: a file of hosts, what a machine answers, a record of what runs where (Fuzz/Targets/Placements.swift).
+listed = """learner: { host: trainer, address: 10.0.0.1, port: 7177 }
+folder: opd
+hosts:
+  trainer: { ssh: me@10.0.0.1, threads: 8 }
+  sampler: { workers: 2 }
+  grader: { folder: /data/opd, scorers: { math: 2, default: 1 } }
+"""
+answer = """welcome
+opd-report 1
+fact\tmachine\tx86_64
+problem\tit is late
+process\trollout-a-0\trunning\t17\t3\t00ff\tjoined run x
+process\tlearner\t143\t18\t9\t00ff\tdone
+opd-end
+"""
+placed = {"name": "a", "ssh": "me@a", "folder": "opd", "key": 1}, {"name": "here", "ssh": None, "folder": "/", "key": 2}
+record = {"name": "x", "run_folder": "runs/x", "learner": "a", "begun": True, "keys_given": 3, "hosts": placed}
+put("hosts", "whole", "\0".join([listed, answer, json.dumps(record)]))
+put("hosts", "here", "hosts: { here: { workers: 1, scorers: 1 } }")
+
 for folder, _, names in sorted(os.walk(f"{here}/Corpus")):
     for path in (f"{os.path.basename(folder)}/{name}" for name in sorted(names)):
         if path not in written:

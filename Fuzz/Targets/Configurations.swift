@@ -34,7 +34,7 @@ extension FuzzTarget {
     }
 
     /// What a reader accepts, or nil once its refusal has been put into words.
-    private static func accepted<Value>(_ read: () throws -> Value) -> Value? {
+    static func accepted<Value>(_ read: () throws -> Value) -> Value? {
         do {
             return try read()
         } catch {

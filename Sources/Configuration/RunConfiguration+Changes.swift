@@ -11,7 +11,7 @@ extension RunConfiguration {
             switch self {
             case .resume:
                 Self.resumable.contains(path) || path.hasPrefix("checkpoint.")
-                    || path.hasPrefix("telemetry.")
+                    || path.hasPrefix("telemetry.") || path.hasPrefix("security.")
                     || path.hasPrefix("torch.") || path.hasPrefix("rollout.") || Self.changesPlace(path)
                     || (path.hasPrefix("pipeline.") && path != "pipeline.max_staleness")
             case .fork: !Self.fixed.contains(path)
@@ -60,7 +60,8 @@ extension RunConfiguration {
                 }
                 func compared(_ text: String) -> Substring {
                     guard case .path = key.kind else { return text[...] }
-                    return text.split(separator: "/").last ?? ""
+                    // One with a space has quotes, which its last part alone may not need.
+                    return text.filter { $0 != "'" }.split(separator: "/").last ?? ""
                 }
                 let before = value(old), now = value(self)
                 if compared(before) != compared(now) { changes.append("\(path) is \(now) now and was \(before)") }

@@ -36,7 +36,7 @@ extension Status {
                 printable(member.state),
             ]
         }
-        return (lines + [""] + Self.table([header] + rows)).joined(separator: "\n")
+        return (lines + [""] + TextTable.lines([header] + rows)).joined(separator: "\n")
     }
 
     /// The status for a program: one line of JSON, which `Status(json:)` reads.
@@ -72,15 +72,6 @@ extension Status {
             ("tokens_trained", "\(trained)"), ("tokens_discarded", "\(discarded)"),
             ("tokens_in_flight", "\(inFlight)"), ("members", list(members)),
         ])
-    }
-
-    /// Columns below each other, numbers to the left as well: short enough to read.
-    private static func table(_ rows: [[String]]) -> [String] {
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            let cells = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
-            return String(cells.joined(separator: "  ").reversed().drop { $0 == " " }.reversed())
-        }
     }
 }
 

@@ -21,6 +21,8 @@ package struct ProcessSpec: Sendable, Equatable {
     package var environment: [String: String]
     /// File that standard output and error are appended to; nil: they are the supervisor's own.
     package var logPath: String?
+    /// File that standard error is appended to instead; nil: it goes where standard output goes.
+    package var errorPath: String?
     /// A descriptor of this process that is its standard input; nil: it has none.
     package var input: Int32?
     /// Descriptors of this process that are its standard output and error; nil: `logPath` or this process's own.

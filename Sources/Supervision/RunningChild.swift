@@ -55,12 +55,15 @@ package final class RunningChild: Sendable {
     private struct SpawnError: Error, CustomStringConvertible { let description: String }
 
     private static func spawn(_ spec: ProcessSpec, _ arguments: [String]) -> Result<pid_t, SpawnError> {
-        var log: Int32 = -1
-        if let path = spec.logPath {
-            log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o644)
-            guard log >= 0 else { return .failure(SpawnError(description: "\(FileError(path, code: errno))")) }
+        var logs: [Int32] = []
+        defer { for log in logs where log >= 0 { close(log) } }
+        for path in [spec.logPath, spec.errorPath ?? spec.logPath] {
+            let log = path.map { open($0, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o644) } ?? -1
+            if let path, log < 0 {
+                return .failure(SpawnError(description: "\(FileError(path, code: errno))"))
+            }
+            logs.append(log)
         }
-        defer { if log >= 0 { close(log) } }
         var pid: pid_t = 0
         let program = ChildProcess.program(spec.executable)
         let code = withCStrings([program.name] + arguments) { arguments in
@@ -71,8 +74,8 @@ package final class RunningChild: Sendable {
                     start.arguments = arguments
                     start.environment = environment
                     start.input = spec.input ?? -1
-                    start.output = spec.output ?? log
-                    start.errors = spec.errors ?? log
+                    start.output = spec.output ?? logs[0]
+                    start.errors = spec.errors ?? logs[1]
                     start.parent_death_signal = spec.endsWithParent ? SIGKILL : 0
                     start.address_space = spec.addressSpace ?? 0
                     return cplatform_start_process(&start, &pid)

@@ -36,6 +36,7 @@ import Testing
                 $0.pipeline.workers = 7
                 $0.pipeline.scorers = 3
                 $0.pipeline.leaseSeconds = 5
+                $0.security.scorerKey = "keys/another.key"
                 $0.checkpoint.every = 1
                 $0.training.steps = 7
                 $0.training.onBadStep = .stop

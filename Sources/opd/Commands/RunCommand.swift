@@ -8,6 +8,7 @@ import RunFiles
 import Runs
 import Supervision
 import Telemetry
+import Wording
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -195,13 +196,6 @@ enum CommandLineText {
         for override in options.overrides { words += ["--set", override] }
         if let workers { words += ["--workers", "\(workers)"] }
         if let scorers { words += ["--scorers", "\(scorers)"] }
-        return (words + ["--resume"]).map(quoted).joined(separator: " ")
-    }
-
-    /// The word, in quotes when a shell would take it apart.
-    static func quoted(_ word: String) -> String {
-        let isPlain = word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+=:,@".contains($0)) }
-        return isPlain && !word.isEmpty
-            ? word : "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+        return ShellWord.line(words + ["--resume"])
     }
 }
