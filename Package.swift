@@ -76,6 +76,8 @@ let package = Package(
         module("Configuration", ["Distillation", "JSON", .product(name: "Yams", package: "Yams")]),
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Tokens", "Wire", "Locking", "Wording"]),
         module("PageServer", ["Locking", "Wording"]),
+        module(
+            "CheckpointCopies", ["RunFiles", "Files", "Hashing", "Locking", "Wording", logging]),
         .target(
             name: "Watch",
             dependencies: [
@@ -132,7 +134,7 @@ let package = Package(
             dependencies: [
                 "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Environments", "Exchange",
                 "Transport", "WeightDifferences", "Supervision", "Configuration", "Telemetry", "RunFiles", "Wire",
-                "Distillation", "Tokenizers",
+                "Distillation", "Tokenizers", "CheckpointCopies",
                 "Templates", "Tokens",
                 "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging,
             ], resources: [.embedInCode("Trackers/trackers.py")], swiftSettings: swiftSettings),
@@ -184,6 +186,7 @@ let package = Package(
                 "TestSupport",
             ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "Files", "TestSupport"]),
+        tests("CheckpointCopies", ["RunFiles", "Wording", "TestSupport"]),
         tests("PageServer", []),
         tests("Watch", ["RunFiles", "Telemetry", "Wire", "Distillation", "Locking", "JSON"]),
         tests("Supervision", ["Configuration", "RunFiles", "Models", "Files", "Locking", "TestSupport", logging]),
@@ -203,6 +206,7 @@ let package = Package(
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Templates", "Configuration", "Distillation", "Exchange",
                 "PageServer", "Pipeline", "RunFiles", "ServerEngine", "TorchEngine", "Watch", "WeightDifferences",
+                "CheckpointCopies",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(

@@ -7,7 +7,7 @@ package struct FuzzTarget: Sendable {
 
     package static let all = [
         wire, exchange, gguf, ggufParts, safetensors, tokenizer, text, json, modelConfiguration, runConfiguration,
-        prompts, table, template, checkpoint, server, torch, run, request, difference,
+        prompts, table, template, checkpoint, server, torch, run, request, difference, copy,
     ]
 }
 

@@ -18,6 +18,8 @@ package enum LearnerProcess {
         case resume
         /// The run begins with a checkpoint of another: its folder, or that of the run.
         case from(String)
+        /// The run goes on from the newest intact copy of its checkpoints at this place.
+        case resumeFrom(String)
     }
 
     /// How it ended.
@@ -52,6 +54,9 @@ package enum LearnerProcess {
             endpoint, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
+        let start = try await start.fetched(into: folder, progress: progress, logger: logger)
+        let copies = try await RunCopies.open(
+            configuration, for: folder, start: start, progress: progress, logger: logger)
         let configuration = configuration.dated(start, in: folder)
         // Bound before the models load: members that start with the learner find it at once.
         let transport = try ZeroMQTransport.learner(bind: endpoint, keys: keys, logger: logger)
@@ -61,8 +66,9 @@ package enum LearnerProcess {
             let privacy = keys.map { "encrypted, with the public key \($0.keys.publicKey)" } ?? "in plain text"
             logger.info("listening at \(transport.endpoint), \(privacy)")
             return try await run(
-                configuration, folder: folder, transport: transport, start: start, resumeCommand: resumeCommand,
-                timeLimit: timeLimit, startedAt: startedAt, engines: engines, progress: progress, logger: logger)
+                configuration, folder: folder, transport: transport, start: start, copies: copies,
+                resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt, engines: engines,
+                progress: progress, logger: logger)
         } catch {
             await transport.close()
             throw error
@@ -71,11 +77,12 @@ package enum LearnerProcess {
 
     private static func run(
         _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, start: Start,
-        resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, engines: EngineChoice,
+        copies: RunCopies?, resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant,
+        engines: EngineChoice,
         progress: RunProgress, logger: Logger
     ) async throws -> End {
         let setup = try await RunSetup(
-            configuration, engines: engines, folder: folder, start: start, resumeCommand: resumeCommand,
+            configuration, engines: engines, folder: folder, start: start, copies: copies, resumeCommand: resumeCommand,
             timeLimit: timeLimit, startedAt: startedAt, progress: progress, logger: logger)
         let runID = "\(configuration.name)-\(String(UInt64.random(in: 1 ... .max), radix: 16))"
         let publisher = WeightPublisher(

@@ -19,13 +19,16 @@ package enum SupervisedProcess {
         let startedAt = ContinuousClock.now
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
+        let start = try await start.fetched(into: folder, progress: progress, logger: logger)
+        let copies = try await RunCopies.open(given, for: folder, start: start, progress: progress, logger: logger)
         let given = given.dated(start, in: folder)
         let studentPath =
             given.shape.layers > 0 ? try await makeStudent(given, engines, in: folder, logger: logger) : nil
         try folder.write(given.yaml(markingDefaults: false), to: folder.configuration)
         let setup = try await RunSetup(
             given, studentPath: studentPath, engines: engines, folder: folder, start: start,
-            resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt, progress: progress,
+            copies: copies, resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt,
+            progress: progress,
             logger: logger)
         guard let examples = setup.data.examples else { preconditionFailure("a supervised run has examples") }
         let learner = SupervisedLearner(

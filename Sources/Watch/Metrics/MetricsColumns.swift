@@ -16,7 +16,7 @@ enum MetricsColumns {
         "pass_rate", "divergence", "tail_mass", "teacher_tail_mass", "clamp_fraction", "weight_bytes",
         "weight_difference_bytes", "weight_density", "weight_difference_s", "cross_entropy", "teacher_choice_fraction",
         "teacher_entropy", "teacher_kl_from_0", "teacher_kl_from_16", "teacher_kl_from_64", "teacher_kl_from_256",
-        "teacher_kl_from_1024",
+        "teacher_kl_from_1024", "copy_age_s",
     ]
     /// Members that are objects: a number for each of some names, which are the run's own.
     static let named: [StaticString] = ["teacher_kl_by_teacher", "teacher_kl_by_tag"]
