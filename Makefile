@@ -8,7 +8,7 @@ CONFIG ?= Examples/arithmetic.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run smollm2 test test-servers test-torch test-templates test-slurm test-ssh test-watch lint fuzz sanitize chaos soak models pretrain bench growth study clean
+.PHONY: help setup build run smollm2 test test-servers test-torch test-templates test-slurm test-ssh test-stores test-watch lint fuzz sanitize chaos soak models pretrain bench growth study clean
 
 help: ## Say what there is.
 	@sed -nE 's/^([a-z0-9-]+):.*## /\1 /p' $(MAKEFILE_LIST) | \
@@ -57,6 +57,9 @@ test-slurm: build ## Run, grow, preempt and cancel jobs on a real Slurm of this 
 
 test-ssh: build ## Place, grow, shrink and end a run over a real sshd in network namespaces (installs it; root; three minutes).
 	@cluster/ssh/test.sh $(OPD)
+
+test-stores: build ## Copy checkpoints over ssh to a real sshd of this machine's own, and go on from there (installs it and rsync).
+	@scripts/stores/test.sh $(OPD)
 
 test-watch: build ## Drive the live page with a headless Chromium on a made-up run of 100,000 steps; time and memory (installs it and dygraphs).
 	@command -v chromium >/dev/null || scripts/apt.sh chromium

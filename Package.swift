@@ -82,6 +82,8 @@ let package = Package(
         module("RunFiles", ["Files", "JSON", "Telemetry", "Distillation", "Tokens", "Wire", "Locking", "Wording"]),
         module("PageServer", ["Locking", "Wording"]),
         module("Exposition", ["Locking", metrics]),
+        module(
+            "CheckpointCopies", ["RunFiles", "Files", "Hashing", "Locking", "Wording", logging]),
         .target(
             name: "Watch",
             dependencies: [
@@ -144,8 +146,8 @@ let package = Package(
             dependencies: [
                 "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Environments",
                 "EnvironmentPrograms", "Exchange", "Transport", "WeightDifferences", "Supervision", "Configuration",
-                "Telemetry", "RunFiles", "PageServer", "Exposition", "Wire", "Distillation", "Tokenizers", "Templates",
-                "Tokens", "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging, metrics,
+                "CheckpointCopies", "Telemetry", "RunFiles", "PageServer", "Exposition", "Wire", "Distillation",
+                "Tokenizers", "Templates", "Tokens", "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging, metrics,
             ], resources: [.embedInCode("Trackers/trackers.py")], swiftSettings: swiftSettings),
         .executableTarget(
             name: "opd",
@@ -197,6 +199,7 @@ let package = Package(
                 "TestSupport",
             ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "Files", "TestSupport"]),
+        tests("CheckpointCopies", ["RunFiles", "Wording", "TestSupport"]),
         tests("PageServer", []),
         tests("Exposition", [metrics]),
         tests("Watch", ["RunFiles", "Telemetry", "Wire", "Distillation", "Locking", "JSON"]),
@@ -217,8 +220,8 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "Wire", "JSON", "Models", "Tokenizers", "Templates", "Configuration", "Distillation", "Exchange",
-                "EnvironmentPrograms", "Environments", "PageServer", "Pipeline", "Placement", "RunFiles",
-                "ServerEngine", "TorchEngine", "Watch", "WeightDifferences",
+                "CheckpointCopies", "EnvironmentPrograms", "Environments", "PageServer", "Pipeline", "Placement",
+                "RunFiles", "ServerEngine", "TorchEngine", "Watch", "WeightDifferences",
             ],
             path: "Fuzz/Targets", swiftSettings: swiftSettings),
         .testTarget(

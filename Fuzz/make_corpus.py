@@ -4,6 +4,7 @@
 Inputs of other origin stay; they are named at the end.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -30,6 +31,16 @@ def read(path):
 
 def compact(value):
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+# copy: Sources/CheckpointCopies/CopyManifest.swift has the format; an address follows.
+listed = "opd checkpoint copy 1\n" + "".join(
+    f"{hashlib.sha256(name.encode()).hexdigest()} {len(name)} {name}\n" for name in ["manifest", "model/a.safetensors"]
+)
+listed += hashlib.sha256(listed.encode()).hexdigest() + " end\n"
+put("copy", "folder", listed + "\0/mnt/copies")
+put("copy", "ssh", listed + "\0ssh://me@host:22/~/copies/run-1")
+put("copy", "s3", listed + "\0s3://bucket/runs/1")
 
 
 # difference: Sources/WeightDifferences/WeightDifference.swift has the format, Fuzz/Targets/Differences.swift the base.

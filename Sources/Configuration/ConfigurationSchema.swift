@@ -299,5 +299,11 @@ package enum ConfigurationSchema {
             .integer(
                 "checkpoint.keep_every", \.checkpoint.keepEvery, 0...1_000_000_000,
                 "steps between checkpoints that are never deleted, written beside the others; 0: none"),
+            .optionalText(
+                "checkpoint.copy_to", \.checkpoint.copyTo,
+                "second place of this run's checkpoints: a folder, file:///path or ssh://user@host/path"),
+            .integer(
+                "checkpoint.copy_wait_s", \.checkpoint.copyWait, 0...86_400,
+                "seconds that a finished run waits for its last copy"),
         ] + telemetryKeys
 }

@@ -224,6 +224,10 @@ package struct RunConfiguration: Sendable, Equatable {
         package var keepLast = 3
         /// Steps between checkpoints that are kept for ever; 0: none.
         package var keepEvery = 0
+        /// The second place that checkpoints are copied to: a folder or a URL; nil: none.
+        package var copyTo: String?
+        /// Seconds that a finished run waits for its last copy.
+        package var copyWait = 600
         package init() {}
     }
 

@@ -223,6 +223,8 @@ package struct TimingMetrics: Sendable, Equatable, Codable {
     /// The newest difference of weights that was made when the step ended, mostly that which leads to the version before;
     /// nil where none was.
     package var weights: WeightMetrics?
+    /// Age, in seconds, of the newest copy of a checkpoint at the run's second place; nil where there is none.
+    package var copyAge: Double?
 
     package init(
         samplingTokensPerSecond: Double = 0, scoringTokensPerSecond: Double = 0, trainingTokensPerSecond: Double = 0,

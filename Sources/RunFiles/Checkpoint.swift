@@ -19,10 +19,10 @@ package struct Checkpoint: Sendable, Equatable {
     package func flaw() -> String? { CheckpointManifest.flaw(in: path) }
 
     /// `step-000010`: at least six digits, so that names sort as steps do.
-    static func name(step: Int) -> String { "step-" + step.padded(to: 6) }
+    package static func name(step: Int) -> String { "step-" + step.padded(to: 6) }
 
     /// The step that a name stands for; nil for every other name, such as one with a slash or `..` in it.
-    static func step(ofName name: String) -> Int? {
+    package static func step(ofName name: String) -> Int? {
         let prefix = "step-"
         guard name.hasPrefix(prefix) else { return nil }
         let digits = name.utf8.dropFirst(prefix.utf8.count)

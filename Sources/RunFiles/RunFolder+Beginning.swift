@@ -6,7 +6,7 @@ extension RunFolder {
     /// What only runs make, and nothing in it worth keeping before the first step.
     private static let own: Set<String> = [
         "checkpoints", "logs", "config.yaml", "endpoint", "metrics.jsonl", "samples.jsonl", "suspects.jsonl", "initial",
-        "spans.jsonl", "spans-earlier.jsonl", "tensorboard",
+        "spans.jsonl", "spans-earlier.jsonl", "tensorboard", "copy-id", "fetched",
     ]
 
     /// Whether runs make what has this name in their folders; what was set aside has a number.

@@ -39,6 +39,8 @@ package struct RunFolder: Sendable, Equatable {
     /// Where the learner listens.
     package var endpoint: String { "\(path)/endpoint" }
     package var checkpoints: String { "\(path)/checkpoints" }
+    /// A checkpoint of another run that was fetched, until it is taken over.
+    package var fetched: String { "\(path)/fetched" }
     package var logs: String { "\(path)/logs" }
     /// The log of the process with this name, such as `rollout-0`.
     package func log(_ name: String) -> String { "\(logs)/\(name).log" }

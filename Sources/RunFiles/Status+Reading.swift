@@ -23,6 +23,7 @@ extension Status {
         trained = try fields.integer("tokens_trained")
         discarded = try fields.integer("tokens_discarded")
         inFlight = try fields.integer("tokens_in_flight")
+        copies = fields.has("copies") ? try fields.string("copies") : ""
         for member in try fields.list("members") { members.append(try Member(member)) }
     }
 }

@@ -23,6 +23,7 @@ extension Status {
         lines.append("queues: \(queued.joined(separator: ", ")); \(leases) leases out")
         lines.append(
             "tokens: \(generated) generated = \(trained) trained + \(discarded) discarded + \(inFlight) in flight")
+        if !copies.isEmpty { lines.append("copies: \(printable(copies))") }
         if members.isEmpty { return (lines + ["no members"]).joined(separator: "\n") }
         let header = ["member", "role", "tasks", "leases", "weights", "tok/s", "silent", "state"]
         let rows = members.map { member in
@@ -71,6 +72,7 @@ extension Status {
             ("queues", list(queues)), ("leases", "\(leases)"), ("tokens_generated", "\(generated)"),
             ("tokens_trained", "\(trained)"), ("tokens_discarded", "\(discarded)"),
             ("tokens_in_flight", "\(inFlight)"), ("members", list(members)),
+            ("copies", copies.isEmpty ? "null" : JSONText.string(copies)),
         ])
     }
 }

@@ -142,5 +142,6 @@ extension TimingMetrics {
             waitEvaluationSeconds: try fields.double("wait_evaluation_s"),
             trainSeconds: try fields.double("train_s"), stepSeconds: try fields.double("step_s"))
         weights = try WeightMetrics(fields)
+        copyAge = try fields.optionalDouble("copy_age_s")
     }
 }

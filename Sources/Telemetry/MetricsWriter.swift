@@ -74,6 +74,7 @@ extension StepMetrics {
                 ("weight_difference_s", JSONText.number(weights.seconds)),
             ]
         }
+        if let age = timing.copyAge { fields.append(("copy_age_s", JSONText.number(age))) }
         if let skipped { fields.append(("skipped", JSONText.string(skipped))) }
         if let evaluation {
             fields += [

@@ -62,6 +62,60 @@ extension ProcessRunTests {
         }
     }
 
+    /// The machine of a learner is lost with its disk: on another, the run goes on from the copies.
+    @Test func aRunIsResumedFromItsCopies() async throws {
+        let reference = try await Self.reference.value
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: Self.steps)
+            let options = ["run", "run.yaml", "--set", "checkpoint.copy_to=copies"]
+            let run = try Binary.Running(options, input: "", folder: folder, environment: [:])
+            try await Self.waitForStep(5, folder, run)
+            while !names("\(folder)/copies").contains(where: { $0.hasPrefix("step-") }) {
+                try #require(run.process.isRunning)
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            for process in Self.children(of: run.process.processIdentifier, running: "learner") {
+                kill(process, SIGKILL)
+            }
+            #expect(await run.finish(within: 180).status == 1)
+            try FileManager.default.removeItem(atPath: "\(folder)/runs")
+
+            let anew = try await Binary.run(options, in: folder)
+            #expect(anew.status == 2, "\(anew.errors)")
+            #expect(anew.errors.contains("copies has the copies of another run"), "\(anew.errors)")
+
+            let resumed = try await Binary.run(options + ["--resume-from", "file://\(folder)/copies"], in: folder)
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(resumed.errors.contains("fetched the checkpoint of step"), "\(resumed.errors)")
+            #expect(try Self.metrics(folder) == reference.metrics)
+            #expect(try Self.weights(folder) == reference.weights)
+            // What it ends with is there too, and the old ones are gone.
+            let kept = names("\(folder)/copies")
+            #expect(kept.count == 3 && kept.first == "owner" && kept.last == "step-000020", "\(kept)")
+            let copied = try Data(
+                contentsOf: URL(filePath: "\(folder)/copies/step-000020/model/model.safetensors"))
+            #expect(copied == reference.weights)
+        }
+    }
+
+    @Test func aPlaceThatDoesNotWorkEndsTheStart() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 2)
+            try write("", "\(folder)/file")
+            for (place, status, words) in [
+                ("file", 1, "checkpoint.copy_to: file/"), ("ftp://host/x", 2, "is none of file://"),
+                ("ssh://host/a b", 2, "names no folder"),
+            ] {
+                for more in [[], ["--dry-run"]] {
+                    let result = try await Binary.run(
+                        ["run", "run.yaml", "--quiet", "--set", "checkpoint.copy_to=\(place)"] + more, in: folder)
+                    #expect(Int(result.status) == status, "\(place): \(result.errors)")
+                    #expect(result.errors.contains(words), "\(result.errors)")
+                }
+            }
+        }
+    }
+
     /// A scheduler tells every process of a job that its time is nearly over.
     @Test func aScheduledEndIsResumed() async throws {
         let reference = try await Self.reference.value

@@ -22,6 +22,7 @@ package actor CheckpointSaver {
     private let store: CheckpointStore
     private let schedule: CheckpointSchedule
     private let configurationText: String
+    private let copies: (any CheckpointCopying)?
     private let logger: Logger
     private let progress = Locked(Progress())
     private var writing: Task<Void, Never>?
@@ -31,15 +32,15 @@ package actor CheckpointSaver {
     package private(set) var failure: String?
 
     /// - Parameters:
-    ///   - configurationText: kept beside the state.
+    ///   - options: when there are checkpoints, what is kept beside the state, and who copies them.
     ///   - saved: what the newest checkpoint holds already.
     package init(
-        _ store: CheckpointStore, _ schedule: CheckpointSchedule, configurationText: String, saved: CheckpointState?,
-        logger: Logger
+        _ store: CheckpointStore, _ options: RunOptions, saved: CheckpointState?, logger: Logger
     ) {
         self.store = store
-        self.schedule = schedule
-        self.configurationText = configurationText
+        schedule = options.checkpoints
+        configurationText = options.configurationText
+        copies = options.copies
         self.saved = saved
         self.logger = logger
     }
@@ -110,6 +111,7 @@ package actor CheckpointSaver {
         do {
             let checkpoint = try result.get()
             logger.info("saved \(checkpoint.path)")
+            copies?.saved(checkpoint)
             try store.prune(keepLast: schedule.keepLast, keepEvery: Int(schedule.keepEvery))
         } catch {
             logger.warning("\(error)")

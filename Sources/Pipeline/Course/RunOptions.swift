@@ -16,6 +16,8 @@ package struct RunOptions: Sendable {
     package var target = RunTarget()
     /// When checkpoints are written, and which are kept.
     package var checkpoints = CheckpointSchedule()
+    /// Takes checkpoints to a second place; nil: nothing does.
+    package var copies: (any CheckpointCopying)?
     /// The configuration, which goes into every checkpoint, so that what goes on from it can be compared with it.
     package var configurationText = ""
     /// What stops the run in time for a last checkpoint; nil: nothing does.

@@ -104,6 +104,7 @@ extension Learner {
         bookTime()
         var timing = clock.lap(now: now, ledger: exchange.ledger, batchTokens: training?.batchTokens ?? 0)
         timing.weights = publisher.newestDifference
+        timing.copyAge = options.run.copies?.report.age
         course.endLine(training: training, skipped: skipped, timing: timing)
     }
 

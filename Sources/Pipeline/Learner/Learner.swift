@@ -57,7 +57,7 @@ package actor Learner: RunLearner {
         self.checkpoints = checkpoints
         saver = checkpoints.map {
             CheckpointSaver(
-                $0, options.run.checkpoints, configurationText: options.run.configurationText, saved: resuming?.state,
+                $0, options.run, saved: resuming?.state,
                 logger: logger)
         }
         self.recorder = recorder
@@ -267,6 +267,7 @@ package actor Learner: RunLearner {
             status.doing = status.waitingFor == nil ? "between two steps" : "waiting"
         }
         status.waitingSeconds = narrator.waitingSeconds(now: now)
+        status.copies = options.run.copies?.report.text ?? ""
         return status
     }
 }

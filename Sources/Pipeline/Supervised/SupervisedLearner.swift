@@ -41,7 +41,7 @@ package actor SupervisedLearner: RunLearner {
         self.checkpoints = checkpoints
         saver = checkpoints.map {
             CheckpointSaver(
-                $0, options.checkpoints, configurationText: options.configurationText, saved: resuming?.state,
+                $0, options, saved: resuming?.state,
                 logger: logger)
         }
         self.recorder = recorder
@@ -140,6 +140,7 @@ package actor SupervisedLearner: RunLearner {
         var timing = timing
         timing.waitEvaluationSeconds = (now - trained).seconds
         timing.stepSeconds = (now - begun).seconds
+        timing.copyAge = options.copies?.report.age
         let line = course.recordLine(
             evaluation?.metrics, exampleIDs: evaluation?.exampleIDs ?? [], timing: timing)
         if let line { recorder.record(line) }

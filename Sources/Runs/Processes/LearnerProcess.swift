@@ -19,6 +19,8 @@ package enum LearnerProcess {
         case resume
         /// The run begins with a checkpoint of another: its folder, or that of the run.
         case from(String)
+        /// The run goes on from the newest intact copy of its checkpoints at this place.
+        case resumeFrom(String)
     }
 
     /// How it ended.
@@ -53,6 +55,9 @@ package enum LearnerProcess {
             endpoint, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
+        let start = try await start.fetched(into: folder, progress: progress, logger: logger)
+        let copies = try await RunCopies.open(
+            configuration, for: folder, start: start, progress: progress, logger: logger)
         let configuration = configuration.dated(start, in: folder)
         // Bound before the models load: members that start with the learner find it at once.
         let transport = try ZeroMQTransport.learner(bind: endpoint, keys: keys, logger: logger)
@@ -64,9 +69,9 @@ package enum LearnerProcess {
             let metrics = MetricsEndpoint.open(configuration, logger: logger)
             defer { metrics?.close() }
             return try await run(
-                configuration, folder: folder, transport: transport, start: start, resumeCommand: resumeCommand,
-                timeLimit: timeLimit, startedAt: startedAt, engines: engines, progress: progress,
-                metrics: metrics?.factory, logger: logger)
+                configuration, folder: folder, transport: transport, start: start, copies: copies,
+                resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt, engines: engines,
+                progress: progress, metrics: metrics?.factory, logger: logger)
         } catch {
             await transport.close()
             throw error
@@ -75,13 +80,13 @@ package enum LearnerProcess {
 
     private static func run(
         _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, start: Start,
-        resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, engines: EngineChoice,
-        progress: RunProgress, metrics: (any MetricsFactory)?, logger: Logger
+        copies: RunCopies?, resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant,
+        engines: EngineChoice, progress: RunProgress, metrics: (any MetricsFactory)?, logger: Logger
     ) async throws -> End {
         let waiting = Task { await StartingLearner(transport).answer() }
         defer { waiting.cancel() }
         let setup = try await RunSetup(
-            configuration, engines: engines, folder: folder, start: start, resumeCommand: resumeCommand,
+            configuration, engines: engines, folder: folder, start: start, copies: copies, resumeCommand: resumeCommand,
             timeLimit: timeLimit, startedAt: startedAt, progress: progress, metrics: metrics, logger: logger)
         // A learner that was started by itself has its workers elsewhere.
         if ChildProcess.isManaged { try await setup.tryEnvironment() }

@@ -19,6 +19,8 @@ package enum SupervisedProcess {
         let startedAt = ContinuousClock.now
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
+        let start = try await start.fetched(into: folder, progress: progress, logger: logger)
+        let copies = try await RunCopies.open(given, for: folder, start: start, progress: progress, logger: logger)
         let given = given.dated(start, in: folder)
         let studentPath =
             given.shape.layers > 0 ? try await makeStudent(given, engines, in: folder, logger: logger) : nil
@@ -27,8 +29,8 @@ package enum SupervisedProcess {
         defer { metrics?.close() }
         let setup = try await RunSetup(
             given, studentPath: studentPath, engines: engines, folder: folder, start: start,
-            resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt, progress: progress,
-            metrics: metrics?.factory, logger: logger)
+            copies: copies, resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt,
+            progress: progress, metrics: metrics?.factory, logger: logger)
         guard let examples = setup.data.examples else { preconditionFailure("a supervised run has examples") }
         let learner = SupervisedLearner(
             options: setup.options, backend: setup.trainer, source: examples, evaluator: try await setup.evaluator(),

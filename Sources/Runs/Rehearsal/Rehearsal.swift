@@ -23,6 +23,9 @@ package enum Rehearsal {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("opd-dry-run-\(UUID())").path
         let folder = try RunFolder.open(path, resume: false)
         defer { try? FileManager.default.removeItem(atPath: path) }
+        let start = try await start.fetched(into: folder, progress: progress, logger: logger)
+        _ = try await RunCopies.open(
+            given, for: folder, start: start, isRehearsal: true, progress: progress, logger: logger)
         var memory = ProcessMemory()
         let studentPath =
             given.shape.layers > 0

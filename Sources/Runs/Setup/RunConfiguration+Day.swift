@@ -14,7 +14,7 @@ extension RunConfiguration {
         let earlier: RunConfiguration? =
             switch start {
             case .fresh: nil
-            case .resume: Self.firstReadable([folder.configuration])
+            case .resume, .resumeFrom: Self.firstReadable([folder.configuration])
             case .from(let path):
                 Self.firstReadable(["\(path)/\(CheckpointState.configurationName)", RunFolder(path).configuration])
             }

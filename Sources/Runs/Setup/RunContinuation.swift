@@ -65,6 +65,7 @@ struct RunContinuation {
             }
         }
         let checkpoint = try saved.get()
+        try FileTree.remove(self.folder.fetched)
         logger.notice("forked from \(source): \(checkpoint.path)")
     }
 

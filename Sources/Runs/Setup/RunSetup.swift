@@ -1,8 +1,10 @@
+import CheckpointCopies
 import Configuration
 import CoreMetrics
 import Distillation
 import Engines
 import Exchange
+import Locking
 import Logging
 import Pipeline
 import RunFiles
@@ -27,19 +29,22 @@ struct RunSetup {
     let progress: RunProgress
     let logger: Logger
     private let resumeCommand: String
+    private let copier: CheckpointCopier?
 
     /// Loads the student and everything that is asked about it, and finds or copies the checkpoint to go on from.
     /// - Parameters:
     ///   - given: the configuration as the user gave it, which goes into the checkpoints.
     ///   - studentPath: where the student is, when it is not where `given` says.
+    ///   - start: with nothing that is still to be fetched.
+    ///   - copies: where the checkpoints are copied to; nil: nowhere.
     ///   - resumeCommand: what a person types to go on.
     ///   - timeLimit: for this process, counted from `startedAt`.
     ///   - metrics: where the run's numbers are told beside its folder; nil: nowhere.
     /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     init(
         _ given: RunConfiguration, studentPath: String? = nil, engines: EngineChoice = .standard, folder: RunFolder,
-        start: LearnerProcess.Start, resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant,
-        progress: RunProgress, metrics: (any MetricsFactory)? = nil, logger: Logger
+        start: LearnerProcess.Start, copies: RunCopies? = nil, resumeCommand: String, timeLimit: TimeLimit?,
+        startedAt: ContinuousClock.Instant, progress: RunProgress, metrics: (any MetricsFactory)? = nil, logger: Logger
     ) async throws {
         try TrackerProcess.check(given.telemetry)
         progress.activity("loading the student")
@@ -105,6 +110,8 @@ struct RunSetup {
         options.configurationText = given.yaml()
         options.timeLimit = timeLimit
         options.startedAt = startedAt
+        copier = copies?.copier(configuration, of: folder, logger: logger)
+        options.copies = copier
         self.options = options
         self.configuration = configuration
         self.engines = engines
@@ -162,13 +169,23 @@ struct RunSetup {
             outcome = try await namingKeys { try await learner.run() }
         } catch {
             await recorder.finish(nil)
+            await finishCopies(isFinished: false)
             throw error
         }
         await recorder.finish(outcome.end)
+        await finishCopies(isFinished: !outcome.end.isStop)
         progress.finish()
         if let failure = outcome.checkpointFailure { logger.warning("the last checkpoint is missing: \(failure)") }
         let stopCode = stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode
         return LearnerProcess.End(
             exitCode: outcome.end.isStop ? stopCode : 0, summary: await summary(outcome, resumeCommand: resumeCommand))
+    }
+
+    /// Waits a while for the last checkpoint to be at its second place too.
+    private func finishCopies(isFinished: Bool) async {
+        guard let copier else { return }
+        progress.activity("waiting for the last copy")
+        let seconds = RunCopies.wait(configuration, isFinished: isFinished)
+        await onThread("opd-copies") { copier.finish(within: seconds) }
     }
 }

@@ -17,7 +17,7 @@ enum MetricsColumns {
         "ungraded_fraction", "weight_bytes", "weight_difference_bytes", "weight_density", "weight_difference_s",
         "cross_entropy", "teacher_choice_fraction",
         "teacher_entropy", "teacher_kl_from_0", "teacher_kl_from_16", "teacher_kl_from_64", "teacher_kl_from_256",
-        "teacher_kl_from_1024", "turns_mean",
+        "teacher_kl_from_1024", "turns_mean", "copy_age_s",
     ]
     /// Members that are objects: a number for each of some names, which are the run's own.
     static let named: [StaticString] = [

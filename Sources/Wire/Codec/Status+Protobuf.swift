@@ -5,6 +5,7 @@ extension Status {
         try Check.string(runID, "status: run id", limits)
         try Check.string(doing, "status: doing", limits)
         try Check.string(waitingFor ?? "", "status: waiting_for", limits)
+        try Check.string(copies, "status: copies", limits)
         try Check.quantity(uptimeSeconds, "status: uptime_seconds")
         try Check.quantity(waitingSeconds, "status: waiting_seconds")
         try Check.items(members.count, "members", limits)
@@ -36,6 +37,7 @@ extension Status {
         discarded = value.discarded
         inFlight = value.inFlight
         for member in value.members { members.append(try Member(member)) }
+        copies = value.copies
         try check(limits)
     }
 }
@@ -67,6 +69,7 @@ extension PBStatus {
         trained = value.trained
         discarded = value.discarded
         inFlight = value.inFlight
+        copies = value.copies
         members = try value.members.map { member throws(WireError) in try PBMemberStatus(member) }
     }
 }

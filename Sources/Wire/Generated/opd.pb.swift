@@ -1421,6 +1421,12 @@ package nonisolated struct PBStatus: @unchecked Sendable {
     set {_uniqueStorage()._members = newValue}
   }
 
+  /// How far the copies of checkpoints are, for a person; empty: there are none.
+  package var copies: String {
+    get {_storage._copies}
+    set {_uniqueStorage()._copies = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -3400,7 +3406,7 @@ nonisolated extension PBStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension PBStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Status"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}run_id\0\u{1}epoch\0\u{1}version\0\u{1}steps\0\u{3}uptime_seconds\0\u{1}doing\0\u{3}waiting_for\0\u{3}waiting_seconds\0\u{1}batch\0\u{1}evaluation\0\u{3}pending_groups\0\u{1}queues\0\u{1}leases\0\u{1}generated\0\u{1}trained\0\u{1}discarded\0\u{3}in_flight\0\u{1}members\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}run_id\0\u{1}epoch\0\u{1}version\0\u{1}steps\0\u{3}uptime_seconds\0\u{1}doing\0\u{3}waiting_for\0\u{3}waiting_seconds\0\u{1}batch\0\u{1}evaluation\0\u{3}pending_groups\0\u{1}queues\0\u{1}leases\0\u{1}generated\0\u{1}trained\0\u{1}discarded\0\u{3}in_flight\0\u{1}members\0\u{1}copies\0")
 
   fileprivate class _StorageClass {
     var _runID: String = String()
@@ -3421,6 +3427,7 @@ nonisolated extension PBStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     var _discarded: UInt64 = 0
     var _inFlight: UInt64 = 0
     var _members: [PBMemberStatus] = []
+    var _copies: String = String()
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -3449,6 +3456,7 @@ nonisolated extension PBStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       _discarded = source._discarded
       _inFlight = source._inFlight
       _members = source._members
+      _copies = source._copies
     }
   }
 
@@ -3485,6 +3493,7 @@ nonisolated extension PBStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
         case 16: try { try decoder.decodeSingularUInt64Field(value: &_storage._discarded) }()
         case 17: try { try decoder.decodeSingularUInt64Field(value: &_storage._inFlight) }()
         case 18: try { try decoder.decodeRepeatedMessageField(value: &_storage._members) }()
+        case 19: try { try decoder.decodeSingularStringField(value: &_storage._copies) }()
         default: break
         }
       }
@@ -3551,6 +3560,9 @@ nonisolated extension PBStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       if !_storage._members.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._members, fieldNumber: 18)
       }
+      if !_storage._copies.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._copies, fieldNumber: 19)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -3578,6 +3590,7 @@ nonisolated extension PBStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
         if _storage._discarded != rhs_storage._discarded {return false}
         if _storage._inFlight != rhs_storage._inFlight {return false}
         if _storage._members != rhs_storage._members {return false}
+        if _storage._copies != rhs_storage._copies {return false}
         return true
       }
       if !storagesAreEqual {return false}

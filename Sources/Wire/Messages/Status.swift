@@ -83,6 +83,8 @@ package struct Status: Sendable, Equatable {
     package var discarded: UInt64 = 0
     package var inFlight: UInt64 = 0
     package var members: [Member] = []
+    /// How far the copies of checkpoints are, for a person; empty: there are none.
+    package var copies = ""
 
     package init(runID: String, epoch: UInt64, version: UInt64, steps: UInt64) {
         self.runID = runID

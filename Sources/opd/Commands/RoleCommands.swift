@@ -50,7 +50,7 @@ struct LearnerCommand: AsyncParsableCommand {
         do {
             end = try await LearnerProcess.run(
                 configuration, folder: folder, bind: bind,
-                start: fork.path.map { .from($0) } ?? (resume ? .resume : .fresh),
+                start: fork.start(resume: resume),
                 resumeCommand: CommandLineText.resuming(
                     ChildProcess.isManaged ? "run" : "learner", options, workers: nil, scorers: nil),
                 timeLimit: time.timeLimit, progress: progress, logger: logger)

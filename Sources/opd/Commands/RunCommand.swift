@@ -49,6 +49,9 @@ struct RunCommand: AsyncParsableCommand {
 
     func validate() throws {
         try fork.validate(resume: resume)
+        if dryRun, fork.resumeFrom != nil {
+            throw ValidationError("give either --dry-run or --resume-from: a resumed run has begun")
+        }
         if dryRun, resume { throw ValidationError("give either --dry-run or --resume: a resumed run has begun") }
         if dryRun, watch { throw ValidationError("give either --dry-run or --watch: there is nothing to watch") }
         if again, resume { throw ValidationError("give either --again or --resume") }
@@ -65,10 +68,10 @@ struct RunCommand: AsyncParsableCommand {
             printToStandardError("the earlier run is kept in \(kept)")
         }
         guard configuration.kind.sampler != .nobody else {
-            let start: LearnerProcess.Start = fork.path.map { .from($0) } ?? (resume ? .resume : .fresh)
             throw ExitCode(
                 try await SupervisedCommand.run(
-                    loaded, options, command: "run", start: start, timeLimit: time.timeLimit, watches: watch,
+                    loaded, options, command: "run", start: fork.start(resume: resume), timeLimit: time.timeLimit,
+                    watches: watch,
                     verbosity: verbosity.level))
         }
         try configuration.checkKeys()
@@ -113,23 +116,43 @@ extension RunCommand {
         let progress = RunProgress(steps: configuration.training.steps, verbosity: verbosity.level)
         defer { progress.finish() }
         let report = try await Rehearsal.run(
-            configuration, start: fork.path.map { .from($0) } ?? .fresh, progress: progress, logger: logger)
+            configuration, start: fork.start(resume: false), progress: progress, logger: logger)
         progress.finish()
         try StandardOutput.shared.writeLine(report.text)
     }
 }
 
-/// Another run's checkpoint to begin with.
+/// A checkpoint of elsewhere to begin with.
 struct ForkOptions: ParsableArguments {
     @Option(
         name: .customLong("from"),
-        help: "Begin with a checkpoint of another run: its folder, or the run's, whose latest is taken then.")
+        help:
+            "Begin with another run's checkpoint: its folder, or the latest of the run's folder or of its copies' URL."
+    )
     var path: String?
 
+    @Option(
+        name: .customLong("resume-from"),
+        help: "Go on with the run whose checkpoints are copied to this place (checkpoint.copy_to), in a new run folder."
+    )
+    var resumeFrom: String?
+
+    /// What a learner begins with.
+    func start(resume: Bool) -> LearnerProcess.Start {
+        if let path { return .from(path) }
+        if let resumeFrom { return .resumeFrom(resumeFrom) }
+        return resume ? .resume : .fresh
+    }
+
     /// Arguments that ask another process for the same.
-    var arguments: [String] { path.map { ["--from", $0] } ?? [] }
+    var arguments: [String] {
+        (path.map { ["--from", $0] } ?? []) + (resumeFrom.map { ["--resume-from", $0] } ?? [])
+    }
 
     func validate(resume: Bool) throws {
+        if resumeFrom != nil, resume || path != nil {
+            throw ValidationError("give only one of --resume-from, --resume and --from")
+        }
         if path != nil, resume { throw ValidationError("give either --from or --resume: a fork is a run of its own") }
     }
 }

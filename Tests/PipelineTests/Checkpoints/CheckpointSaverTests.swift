@@ -17,7 +17,10 @@ struct CheckpointSaverTests {
     }
 
     private func saver(_ schedule: CheckpointSchedule = .init(keepLast: 2)) -> CheckpointSaver {
-        CheckpointSaver(store, schedule, configurationText: "name: x\n", saved: nil, logger: .silent)
+        var options = RunOptions(plan: plan()) { _ in 0 }
+        options.checkpoints = schedule
+        options.configurationText = "name: x\n"
+        return CheckpointSaver(store, options, saved: nil, logger: .silent)
     }
 
     private func state(_ step: UInt64) -> CheckpointState {

@@ -1,0 +1,36 @@
+import Files
+import Hashing
+
+/// The SHA-256 of files that are read in pieces.
+enum FileDigest {
+    static let piece = 1 << 20
+
+    /// Size and SHA-256 of a file.
+    static func of(_ path: String, name: String) throws(FileError) -> CopiedFile {
+        let file = try OpenFile.reading(path, followsLinks: false)
+        var hash = SHA256(), size: UInt64 = 0
+        while true {
+            let bytes = try file.read(count: piece)
+            if bytes.isEmpty { break }
+            hash.update(bytes)
+            size += UInt64(bytes.count)
+        }
+        return CopiedFile(name: name, size: size, digest: hash.hexDigest)
+    }
+
+    /// What is wrong with the files of a copy that are in `folder`, in a few words; nil: they are as the list says.
+    static func flaw(in folder: String, _ manifest: CopyManifest) -> String? {
+        for file in manifest.files {
+            do {
+                let found = try of("\(folder)/\(file.name)", name: file.name)
+                guard found.size == file.size else {
+                    return "\(file.name) has \(found.size) bytes, not \(file.size)"
+                }
+                guard found.digest == file.digest else { return "\(file.name) has a wrong checksum" }
+            } catch {
+                return "\(file.name) cannot be read: \(error.reasonText)"
+            }
+        }
+        return nil
+    }
+}

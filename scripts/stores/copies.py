@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Runs that copy their checkpoints over ssh: copies.py OPD FOLDER PORT SSHD, which scripts/stores/test.sh starts.
+
+A small model is pre-trained. Its run is stopped half-way, its folder is lost, and it goes on from the copies: the
+weights must be those of a run that nothing befell. With rsync, and by sftp where there is none; with a copy that was
+damaged there; and with an sshd that stands still for a while.
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+opd, folder, port, sshd = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+CONFIGURATION = """\
+name: tiny
+student: { dtype: f32 }
+shape: { layers: 2, hidden: 32, heads: 4, kv_heads: 2, intermediate: 64, context: 64 }
+objective: { kind: supervised }
+data: { task: "arithmetic:digits=1", heldout_count: 12, prompts_per_step: 8 }
+sampling: { max_tokens: 16 }
+training: { steps: 40, learning_rate: 5.0e-3, token_budget: 128 }
+pipeline: { threads: 1 }
+evaluation: { every: 0 }
+checkpoint: { every: 5, keep_last: 2 }
+"""
+
+
+def run(where, *arguments, tools="with", status=0):
+    """Runs the program in a folder; its standard error."""
+    os.makedirs(where, exist_ok=True)
+    with open(f"{where}/run.yaml", "w") as file:
+        file.write(CONFIGURATION)
+    path = f"{folder}/{tools}:{os.environ['PATH']}"
+    result = subprocess.run(
+        [opd, "run", "run.yaml", *arguments],
+        cwd=where,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != status:
+        sys.exit(f"{' '.join(arguments)}: status {result.returncode}, not {status}:\n{result.stderr}")
+    return result.stderr
+
+
+def weights(where):
+    with open(f"{where}/runs/tiny/checkpoints/latest/model/model.safetensors", "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def expect(condition, what):
+    if not condition:
+        sys.exit(f"not so: {what}")
+
+
+def moved(name, tools):
+    """A run whose machine is lost half-way, and goes on from its copies."""
+    there = f"{folder}/{name}-there/copies"
+    place = f"ssh://127.0.0.1:{port}{there}"
+    options = ["--set", f"checkpoint.copy_to={place}"]
+    # In two parts, each of which waits for its last copy: those in between may be left out.
+    run(f"{folder}/{name}", *options, "--set", "training.steps=15", tools=tools)
+    run(f"{folder}/{name}", *options, "--set", "training.steps=20", "--resume", tools=tools)
+    expect(sorted(os.listdir(there)) == ["owner", "step-000015", "step-000020"], f"{name}: two copies are kept")
+    shutil.rmtree(f"{folder}/{name}")
+    # One that was damaged there is refused by name, and the one before it taken.
+    with open(f"{there}/step-000020/model/model.safetensors", "r+b") as file:
+        file.seek(20_000)
+        byte = file.read(1)
+        file.seek(20_000)
+        file.write(bytes([byte[0] ^ 1]))
+    said = run(f"{folder}/{name}", *options, "--resume-from", place, tools=tools)
+    expect("step-000020 is damaged and is not used" in said, f"{name}: {said}")
+    expect("fetched the checkpoint of step 15" in said, f"{name}: {said}")
+    expect(weights(f"{folder}/{name}") == reference, f"{name}: the weights are those of a run that was never moved")
+    kept = sorted(os.listdir(there))
+    expect(len(kept) == 3 and kept[-1] == "step-000040", f"{name}: old copies go: {kept}")
+    print(f"{name}: went on from {place} with equal weights")
+
+
+run(f"{folder}/reference")
+reference = weights(f"{folder}/reference")
+moved("rsync", "with")
+moved("sftp", "without")
+
+# A place that does not answer is told of before the run begins.
+said = run(f"{folder}/nobody", "--set", "checkpoint.copy_to=ssh://127.0.0.1:1/x/y", status=1)
+expect("checkpoint.copy_to: ssh://127.0.0.1:1/x/y: ssh: " in said, said)
+
+# While the server stands still the run goes on; its last copy is waited for no longer than is said.
+there = f"{folder}/still-there/copies"
+options = ["--set", f"checkpoint.copy_to=ssh://127.0.0.1:{port}{there}"]
+run(f"{folder}/still", *options, "--set", "training.steps=5")
+os.kill(sshd, signal.SIGSTOP)
+begun = time.monotonic()
+said = run(f"{folder}/still", *options, "--resume", "--set", "checkpoint.copy_wait_s=2")
+os.kill(sshd, signal.SIGCONT)
+expect("the run goes on" in said and "is not there after 2 s" in said, said)
+expect(weights(f"{folder}/still") == reference, "a place that stands still changes no weights")
+print(f"a server that stood still: the run took {time.monotonic() - begun:.0f} s and has equal weights")
