@@ -21,7 +21,8 @@ package struct ZeroMQError: MessageError, Equatable {
         let message =
             switch code {
             case EADDRINUSE:
-                "\(endpoint) is already in use by another process; choose another port with --bind"
+                "\(endpoint) is already in use by another process; choose another port, "
+                    + "with pipeline.endpoint in the configuration or with --bind"
             case EADDRNOTAVAIL, ENODEV:
                 "\(endpoint): no network interface of this machine has that address; bind to one that exists, "
                     + "or to 127.0.0.1"

@@ -40,7 +40,7 @@ import Testing
             try RunConfiguration.load("\(Self.repository)/Examples/\(name).yaml", requiring: []).configuration
         }
         let run = try load("arithmetic")
-        #expect(run.pipeline.maxStaleness == 0 && run.evaluation.teachers && run.objective.baseline == .leastVariance)
+        #expect(run.pipeline.maxStaleness == 0 && run.evaluation.teachers && run.objective.sharesHeads)
         #expect(run.student.model.hasSuffix("Examples/models/arithmetic-student"))
         #expect(run.teachers["default"]?.model.hasSuffix("Examples/models/arithmetic-teacher") == true)
         #expect(run.warnings == [])

@@ -37,7 +37,8 @@ import ZeroMQ
         let second = try Socket(context, .router)
         let error = #expect(throws: ZeroMQError.self) { try second.bind(endpoint) }
         #expect(
-            error?.message == "\(endpoint) is already in use by another process; choose another port with --bind")
+            error?.message == "\(endpoint) is already in use by another process; choose another port, "
+                + "with pipeline.endpoint in the configuration or with --bind")
     }
 
     @Test(arguments: ["nonsense", "tcp://", "tcp://127.0.0.1", "http://localhost:80", "tcp://127.0.0.1:99999"])

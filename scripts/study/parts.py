@@ -207,6 +207,84 @@ def budgets_and_ranks(seeds):
     ]
 
 
+# What is compared at every token, by name: the settings of divergence.yaml; none: the sampled token, as in part 1.
+DIVERGENCES = {
+    "sampled": None,
+    "reverse-top-4": {"objective__support": "top_k", "objective__top_k": 4},
+    "reverse": {},
+    "skew-reverse": {"objective__divergence": "skew_reverse_kl"},
+    "jsd": {"objective__divergence": "jsd", "objective__beta": 0.5},
+    "skew": {"objective__divergence": "skew_kl"},
+    "forward": {"objective__divergence": "forward_kl"},
+}
+
+
+def divergences(seeds):
+    """Each divergence from the same student to the same held-out accuracy."""
+
+    def chain(name, seed):
+        settings = DIVERGENCES[name]
+        config = "opd" if settings is None else "divergence"
+        return lambda lab: lab.train(
+            f"7/{name}-{seed}",
+            f"{CONFIGS}/{config}.yaml",
+            seed,
+            evaluation__stop_at_pass_rate=TARGET,
+            **(settings or {}),
+        )
+
+    return [chain(name, seed) for seed in seeds for name in DIVERGENCES]
+
+
+def stale_distributions(seeds):
+    """How old samples may be when the divergence is that of the weights being trained."""
+
+    def chain(age, seed):
+        return measured(
+            f"8/age-{age}-{seed}",
+            "divergence",
+            seed,
+            training__steps=100,
+            pipeline__max_staleness=age,
+            evaluation__every=0,
+        )
+
+    return [chain(age, seed) for age in STALENESS for seed in seeds]
+
+
+def by_distributions(seeds):
+    """Few prompts, and a fixed copy of oneself, by whole distributions."""
+
+    def prompts(count, seed):
+        each = min(count, 64)
+        return measured(
+            f"9/prompts-{count}-{seed}",
+            "divergence",
+            seed,
+            training__steps=STEPS,
+            data__task_prompts=count,
+            data__prompts_per_step=each,
+            data__samples_per_prompt=256 // each,
+        )
+
+    def own(rate, seed):
+        return measured(
+            f"9/own-{rate}-{seed}",
+            "divergence",
+            seed,
+            STUDENT,
+            training__steps=100,
+            training__learning_rate=rate,
+            training__schedule="constant",
+            teachers__default__model=STUDENT,
+        )
+
+    return [
+        *[prompts(count, seed) for count in PROMPTS for seed in seeds],
+        *[own(rate, seed) for rate in RATES for seed in seeds],
+    ]
+
+
 # Number: title, whether its runs need the machine alone, chains by seeds.
 PARTS = {
     "1": ("to the same accuracy", False, same_target),
@@ -216,4 +294,7 @@ PARTS = {
     "5": ("on one's own samples", False, own_samples),
     "6a": ("staleness", True, staleness),
     "6b": ("response budget and LoRA rank", False, budgets_and_ranks),
+    "7": ("divergences, to the same accuracy", False, divergences),
+    "8": ("staleness of whole distributions", False, stale_distributions),
+    "9": ("few prompts and one's own copy, by whole distributions", False, by_distributions),
 }

@@ -4,7 +4,7 @@ import re
 from statistics import mean, stdev
 
 from lab import ROOT
-from parts import BUDGETS, LOSSES, METHODS, PROMPTS, RANKS, RATES, STALENESS, TARGET
+from parts import BUDGETS, DIVERGENCES, LOSSES, METHODS, PROMPTS, RANKS, RATES, STALENESS, TARGET
 
 STUDY = ROOT / "docs" / "study.md"
 PLOTS = ROOT / "docs" / "study"
@@ -14,6 +14,17 @@ TITLES = {
     "off_policy": "off-policy distillation",
     "mixed": "OPD + reward",
     "reinforcement": "reinforcement (PPO clip)",
+}
+# Divergences, with the bytes a token of a response that the teacher's answer has: a log-probability; four tokens with
+# theirs, and the tail; or its last hidden state, 192 numbers in bf16.
+COMPARED = {
+    "sampled": ("the sampled token", 4),
+    "reverse-top-4": ("reverse KL, the teacher's 4 tokens and the rest", 40),
+    "reverse": ("reverse KL", 388),
+    "skew-reverse": ("skewed reverse KL (0.1)", 388),
+    "jsd": ("JSD (0.5)", 388),
+    "skew": ("skewed forward KL (0.1)", 388),
+    "forward": ("forward KL", 388),
 }
 
 
@@ -236,6 +247,74 @@ def ranks(results):
     )
 
 
+def divergences(results):
+    rows = [
+        [
+            "compared at every token",
+            "reached",
+            "steps",
+            "of the sampled token's",
+            "TFLOP, with teacher",
+            "CPU time, of the sampled token's",
+            "scores, MB",
+            "lowest accuracy on the way",
+        ]
+    ]
+    base = of(results, "7/sampled")
+    for name in DIVERGENCES:
+        runs = of(results, f"7/{name}")
+        if not runs:
+            continue
+        title, size = COMPARED[name]
+        rows.append(
+            [
+                title,
+                f"{sum(reached(run) is not None for run in runs)} of {len(runs)}",
+                spread([run["steps"] for run in runs], "{:.0f}"),
+                ratio(runs, base, lambda run: run["steps"]),
+                total_flops(runs),
+                ratio(runs, base, lambda run: run["cpu_s"]),
+                spread([run["tokens"] * size / 1e6 for run in runs], "{:.0f}"),
+                spread([min(point["pass"] for point in run["curve"]) for run in runs], "{:.1f}", 100),
+            ]
+        )
+    return rows
+
+
+def stale_distributions(results):
+    rows = [["max_staleness", "accuracy of 1000", "reverse KL", "wall time, of 0"]]
+    for age in STALENESS:
+        measured = of(results, f"8/age-{age}", "-accuracy")
+        if measured:
+            walls = ratios(of(results, f"8/age-{age}"), of(results, "8/age-0"), lambda run: run["wall_s"])
+            rows.append(
+                [
+                    age,
+                    percent(measured),
+                    spread([run["kl"] for run in measured], "{:.3f}"),
+                    spread(walls, "{:.2f}"),
+                ]
+            )
+    return rows
+
+
+def prompts_by_distributions(results):
+    return accuracy(
+        [["different prompts", "accuracy of 1000", "reverse KL", "TFLOP"]],
+        results,
+        [(count, f"9/prompts-{count}") for count in PROMPTS],
+    )
+
+
+def own_by_distributions(results):
+    rows = [["learning rate", "accuracy", "KL to the start"]]
+    for rate in RATES:
+        measured = of(results, f"9/own-{rate}", "-accuracy")
+        if measured:
+            rows.append([rate, percent(measured), spread([run["kl"] for run in measured], "{:.4f}")])
+    return rows
+
+
 def commands(results):
     """The command of one seed of each kind of run."""
     shown = {}
@@ -254,6 +333,10 @@ TABLES = {
     "6-staleness": staleness,
     "6-budget": budgets,
     "6-rank": ranks,
+    "7": divergences,
+    "8": stale_distributions,
+    "9-prompts": prompts_by_distributions,
+    "9-own": own_by_distributions,
 }
 
 
@@ -375,7 +458,30 @@ def drift(plt, results):
     return figure if drawn else None
 
 
+def distributions(plt, results):
+    """Accuracy by divergence over steps; a line a seed."""
+    figure, axes = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
+    for index, (name, (title, _)) in enumerate(COMPARED.items()):
+        for run in of(results, f"7/{name}"):
+            axes.plot(
+                [point["step"] for point in run["curve"]],
+                [100 * point["pass"] for point in run["curve"]],
+                color=f"C{index}",
+                alpha=0.7,
+                lw=1,
+                label=title if run["seed"] == 1 else None,
+            )
+    axes.axhline(100 * TARGET, color="k", lw=0.6, ls=":")
+    axes.set_xlim(left=0)
+    axes.set_xlabel("steps")
+    axes.set_ylabel("held-out accuracy, %")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
+    return figure if of(results, "7/sampled") else None
+
+
 PLOTS_BY_NAME = {
+    "divergences": distributions,
     "methods": curves,
     "prompts": lambda plt, results: bars(
         plt, results, [(count, f"3/prompts-{count}") for count in PROMPTS], "different prompts"

@@ -46,7 +46,7 @@ def command(opd: str, folder: Path, settings: dict[str, str], resume: bool = Fal
     """Returns the command of a run into `folder`."""
     given = {**SETTINGS, "run_folder": str(folder), **settings}
     sets = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
-    return [opd, "run", "Examples/arithmetic.yaml", *sets, *(["--resume"] if resume else [])]
+    return [opd, "run", "Examples/arithmetic-sampled.yaml", *sets, *(["--resume"] if resume else [])]
 
 
 def divergences(folder: Path) -> tuple[float, float]:
