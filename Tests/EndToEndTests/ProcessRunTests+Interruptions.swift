@@ -103,7 +103,7 @@ extension ProcessRunTests {
             try TinyModel.writeRun(in: folder, steps: 2)
             try write("", "\(folder)/file")
             for (place, status, words) in [
-                ("file", 1, "checkpoint.copy_to: file/"), ("ftp://host/x", 2, "is none of file://"),
+                ("file", 1, "checkpoint.copy_to: file: "), ("ftp://host/x", 2, "is none of file://"),
                 ("ssh://host/a b", 2, "names no folder"),
             ] {
                 for more in [[], ["--dry-run"]] {
