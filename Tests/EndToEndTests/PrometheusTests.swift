@@ -32,9 +32,10 @@ import Testing
                 line.wholeMatch(
                     of: /([a-z0-9_]+)\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+)\} (-?[0-9.]+(?:e[+-][0-9]+)?)/),
                 "\(line)")
-            let name = String(found.1), labels = String(found.2), number: Double? = Double(String(found.3))
+            let name = String(found.1), labels = String(found.2)
+            let number = try #require(Double(found.3), "\(line)")
             try #require(name == open && metrics[name]?.series[labels] == nil, "\(line)")
-            metrics[name]?.series[labels] = try #require(number, "\(line)")
+            metrics[name]?.series[labels] = number
         }
         return metrics
     }

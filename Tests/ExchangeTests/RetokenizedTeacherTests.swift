@@ -114,11 +114,13 @@ import Wire
 
     @Test func whatHasNoRoomInTheTeachersContextHasNoGrade() throws {
         var exchange = Self.exchange()
-        let task = try #require(Self.grade(&exchange, [1, 2, 3], b: [-4, -2, -1], context: 7).first)
-        #expect(task.responseIDs == [101, 201, 102, 202])
-        _ = Self.receive(&exchange, Self.scores(task, [-1, -1, -2, -2]), Self.scorer)
+        // As much as the student's own tokens may need: 3 of the prompt and 6.
+        let task = try #require(Self.grade(&exchange, [1, 2, 3, 4], b: [-4, -2, -2, -1], context: 9).first)
+        #expect(task.responseIDs == [101, 201, 102, 202, 103, 203])
+        _ = Self.receive(&exchange, Self.scores(task, [-1, -1, -2, -2, -3, -3]), Self.scorer)
         let scored = try #require(exchange.batch()?.first)
-        #expect(scored.teacherLogprobs == [-2, -4, -1] && scored.comparisons == [.shared, .shared, .none])
+        #expect(scored.teacherLogprobs == [-2, -4, -6, -1])
+        #expect(scored.comparisons == [.shared, .shared, .shared, .none])
     }
 
     @Test func aResponseWithoutTextForTheTeacherIsNotAskedFor() throws {

@@ -96,7 +96,7 @@ import Tokens
             compared += 1
         }
         #expect(compared > 10)
-        #expect(retokenizer.sharedTokens.count > 256 && retokenizer.sharedTokens.count < retokenizer.sharedTokens.total)
+        #expect(retokenizer.sharedTokens.count > 256 && retokenizer.sharedTokens.count <= retokenizer.sharedTokens.total)
     }
 
     @Test(arguments: [("bpe-qwen", "bpe-llama3"), ("bpe-llama3", "bpe-qwen")])
@@ -118,7 +118,7 @@ import Tokens
     /// A word in its letters is graded as such, and does not get the probability of the word.
     @Test func aSpellingOfTheStudentsStaysOne() throws {
         let student = try Tokenizer(Fixtures.definition(words: ["hello", "hel", "lo"]), file: "student")
-        let teacher = try Tokenizer(Fixtures.definition(words: ["hello", "lo", "the"]), file: "teacher")
+        let teacher = try Tokenizer(Fixtures.definition(words: ["hello", "lo", "cat"]), file: "teacher")
         let retokenizer = try Self.retokenizer(student, teacher)
         func read(_ tokens: [String]) throws -> [String] {
             let ids = try tokens.map { try #require(student.id(of: $0)) }
@@ -127,7 +127,7 @@ import Tokens
         #expect(try read(["hello"]) == ["hello"])
         #expect(try read(["hel", "l", "o"]) == ["hel", "l", "o"])
         #expect(try read(["h", "e", "l", "l", "o", "Ġ", "hello"]) == ["h", "e", "l", "l", "o", "Ġ", "hello"])
-        #expect(try read(["t", "h", "e"]) == ["the"])
+        #expect(try read(["c", "a", "t"]) == ["cat"])
     }
 
     /// Letters that spell a token with a part to play are letters.
@@ -173,8 +173,9 @@ import Tokens
             retokenizer.retokenize(ids, isCutOff: cut).spans.map(\.isComparable)
         }
         #expect(graded(ids, cut: false).allSatisfy { $0 })
-        // The last token is one of both sides.
-        #expect(graded(ids, cut: true).allSatisfy { $0 })
+        // With more text the other side might have read the end otherwise, unless its last token is the student's.
+        #expect(graded(ids, cut: true).last == false)
+        #expect(graded(ids + (try student.encode("!")), cut: true).allSatisfy { $0 })
         let other = try Self.retokenizer(teacher, student)
         let word = try teacher.encode("a hello")
         #expect(other.retokenize(word, isCutOff: false).spans.last?.isComparable == true)

@@ -282,19 +282,11 @@ def divergences(results):
 
 
 def stale_distributions(results):
-    rows = [["max_staleness", "accuracy of 1000", "reverse KL", "wall time, of 0"]]
+    rows = [["max_staleness", "accuracy of 1000", "reverse KL"]]
     for age in STALENESS:
         measured = of(results, f"8/age-{age}", "-accuracy")
         if measured:
-            walls = ratios(of(results, f"8/age-{age}"), of(results, "8/age-0"), lambda run: run["wall_s"])
-            rows.append(
-                [
-                    age,
-                    percent(measured),
-                    spread([run["kl"] for run in measured], "{:.3f}"),
-                    spread(walls, "{:.2f}"),
-                ]
-            )
+            rows.append([age, percent(measured), spread([run["kl"] for run in measured], "{:.3f}")])
     return rows
 
 
