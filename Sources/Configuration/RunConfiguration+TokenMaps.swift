@@ -12,7 +12,7 @@ extension RunConfiguration {
                 "with objective.kind \(objective.kind.rawValue) the student imitates the teacher's own tokens, which must "
                     + "be its own, too; choose models with one tokenizer")
             conflict(
-                data.environment.name != nil,
+                data.environment.isGiven,
                 "bytes grades responses of one turn, and with data.environment there are several; choose models with one "
                     + "tokenizer")
             return found

@@ -28,6 +28,15 @@ package struct DivergenceParts: Sendable, Equatable, Codable {
         self.turns = turns
     }
 
+    package init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        positions = try values.decode([Double?].self, forKey: .positions)
+        teachers = try values.decode([String: Double].self, forKey: .teachers)
+        tags = try values.decode([String: Double].self, forKey: .tags)
+        // A checkpoint of before there were turns has none.
+        turns = try values.decodeIfPresent([Int: Double].self, forKey: .turns) ?? [:]
+    }
+
     /// Nil where no teacher has graded anything.
     /// - Parameters:
     ///   - prompts: what the batch answers, one a trajectory.

@@ -5,11 +5,18 @@ import Wire
 /// learner lives, and they are to say hello again.
 package struct StartingLearner: Sendable {
     private let transport: any Transport
+    private let quiet: Duration
 
-    package init(_ transport: any Transport) { self.transport = transport }
+    /// - Parameter quiet: how long nobody is answered: who loads at once answers by itself, and what waits for it then is
+    ///   the learner's.
+    package init(_ transport: any Transport, after quiet: Duration = .seconds(10)) {
+        self.transport = transport
+        self.quiet = quiet
+    }
 
     /// Answers until the task is cancelled, or the transport is closed.
     package func answer() async {
+        guard (try? await Task.sleep(for: quiet)) != nil else { return }
         for await event in transport.events {
             // A hello of another version is refused by the learner itself, once it is there.
             guard case .message(.hello(let hello), from: let peer) = event, hello.protocolVersion == Codec.version
@@ -19,6 +26,7 @@ package struct StartingLearner: Sendable {
             let wait = Reject(code: .unknownPeer, message: "its models are still loading")
             // What cannot be sent is asked for again.
             try? transport.send(.reject(wait), to: peer)
+            if Task.isCancelled { return }
         }
     }
 }

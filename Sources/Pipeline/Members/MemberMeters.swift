@@ -38,8 +38,8 @@ struct MemberMeters: Sendable {
         self.count(until: now)
         tasks.set(count)
         pace.set(status.tokensPerSecond)
-        if status.version != MemberStatus.noVersion { version.set(status.version) }
-        tokens.increment(by: status.tokens - told)
+        if status.version != MemberStatus.noVersion { version.set(Double(status.version)) }
+        tokens.increment(by: Int64(clamping: status.tokens &- told))
         told = status.tokens
     }
 

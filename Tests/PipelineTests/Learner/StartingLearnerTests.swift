@@ -9,7 +9,7 @@ import Wire
 @Suite struct StartingLearnerTests {
     @Test func everyHelloIsAnsweredUntilTheLearnerIsThere() async throws {
         let network = InProcessNetwork(), learner = network.learner(), member = network.member(identity: "worker")
-        let answering = Task { await StartingLearner(learner).answer() }
+        let answering = Task { await StartingLearner(learner, after: .zero).answer() }
         let hello = Hello(role: .rollout, name: "worker", tokenizerFingerprint: nil, processID: 1)
         var answers = member.events.makeAsyncIterator()
         for _ in 0..<2 {
