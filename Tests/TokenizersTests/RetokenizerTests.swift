@@ -96,7 +96,8 @@ import Tokens
             compared += 1
         }
         #expect(compared > 10)
-        #expect(retokenizer.sharedTokens.count > 256 && retokenizer.sharedTokens.count <= retokenizer.sharedTokens.total)
+        #expect(
+            retokenizer.sharedTokens.count > 256 && retokenizer.sharedTokens.count <= retokenizer.sharedTokens.total)
     }
 
     @Test(arguments: [("bpe-qwen", "bpe-llama3"), ("bpe-llama3", "bpe-qwen")])
