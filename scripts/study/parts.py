@@ -63,14 +63,14 @@ def back_into_itself(seeds):
 PROMPTS = [1, 4, 16, 64, 4096]
 
 
-def few_prompts(seeds):
+def few_prompts(seeds, part="3", config="opd"):
     """The same number of samples from few prompts or from many."""
 
     def chain(count, seed):
         each = min(count, 64)
         return measured(
-            f"3/prompts-{count}-{seed}",
-            "opd",
+            f"{part}/prompts-{count}-{seed}",
+            config,
             seed,
             training__steps=STEPS,
             data__task_prompts=count,
@@ -255,18 +255,6 @@ def stale_distributions(seeds):
 def by_distributions(seeds):
     """Few prompts, and a fixed copy of oneself, by whole distributions."""
 
-    def prompts(count, seed):
-        each = min(count, 64)
-        return measured(
-            f"9/prompts-{count}-{seed}",
-            "divergence",
-            seed,
-            training__steps=STEPS,
-            data__task_prompts=count,
-            data__prompts_per_step=each,
-            data__samples_per_prompt=256 // each,
-        )
-
     def own(rate, seed):
         return measured(
             f"9/own-{rate}-{seed}",
@@ -280,7 +268,7 @@ def by_distributions(seeds):
         )
 
     return [
-        *[prompts(count, seed) for count in PROMPTS for seed in seeds],
+        *few_prompts(seeds, "9", "divergence"),
         *[own(rate, seed) for rate in RATES for seed in seeds],
     ]
 
