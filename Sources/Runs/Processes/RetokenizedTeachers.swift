@@ -74,9 +74,12 @@ struct RetokenizedTeachers: Sendable {
     var notes: [String] {
         teachers.sorted { $0.key < $1.key }.map { label, teacher in
             let (count, total) = teacher.retokenizer.sharedTokens
+            let missing = teacher.retokenizer.bytesWithoutToken
             return
                 "teachers.\(label): its tokenizer is another than the student's, \(count) of whose \(total) tokens it "
                 + "has, too; log-probabilities are compared wherever tokens of both end at the same byte"
+                + (missing == 0
+                    ? "" : "; it has no token of \(missing) bytes, and no grade for what only such tokens could say")
         }
     }
 }

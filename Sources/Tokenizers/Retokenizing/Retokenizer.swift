@@ -85,6 +85,9 @@ package struct Retokenizer: Sendable {
         return (ordinary.count { tokens[$0] != nil }, ordinary.count)
     }
 
+    /// Bytes that the other side can say in longer tokens alone: what needs one has no grade.
+    package var bytesWithoutToken: Int { target.bytesWithoutToken.count }
+
     /// A response in the other side's tokens.
     /// - Parameter isCutOff: whether it ended because of its length.
     package func retokenize(_ ids: [Int32], isCutOff: Bool) -> RetokenizedResponse {
@@ -182,10 +185,16 @@ package struct Retokenizer: Sendable {
             let read =
                 token(for: id, piece).map { [$0] }
                 ?? String(validating: piece, as: UTF8.self).flatMap { ordinaryIDs(of: $0, piece) }
-                // All bytes have a token: that was looked at.
-                ?? piece.compactMap { tokens[[$0]] }
-            result.append(read, [TokenSpan(count: 1, otherCount: read.count)])
+                ?? bytewise(piece)
+            result.append(
+                read ?? [], [TokenSpan(count: 1, otherCount: read?.count ?? 0, isComparable: read != nil)])
         }
+    }
+
+    /// Tokens of single bytes; nil where the other side lacks one.
+    private func bytewise(_ piece: [UInt8]) -> [Int32]? {
+        let ids = piece.compactMap { tokens[[$0]] }
+        return ids.count == piece.count ? ids : nil
     }
 
     /// The other side's token of the same bytes; of several the one that is spelled alike.

@@ -9,8 +9,7 @@ extension Tokenizer {
             return "its tokens have no bytes of their own: what one decodes to depends on the others (SentencePiece)"
         }
         guard encodes else { return nil }
-        let known = Set((0..<Int32(vocabularySize)).compactMap { isSpecial($0) ? nil : singleByte($0) })
-        if let missing = (UInt8.min...UInt8.max).first(where: { !known.contains($0) }) {
+        if let missing = bytesWithoutToken.first(where: { (0x20..<0x7F).contains($0) || $0 == 0x0A }) {
             return "it has no token of the byte \(missing) alone"
         }
         for probe in Self.byteProbes {
@@ -23,6 +22,13 @@ extension Tokenizer {
 
     /// The bytes of a token; nil for ids without one. Of use where ``reasonNotBytes(encodes:)`` is nil.
     package func bytes(of id: Int32) -> [UInt8]? { preparedToken(id) }
+
+    /// Bytes that no ordinary token is, so that only longer tokens can say them: a trainer that is not given all bytes to
+    /// begin with keeps those that its texts have (SmolLM2 lacks 21 of them: controls and those of rare characters).
+    package var bytesWithoutToken: [UInt8] {
+        let known = Set((0..<Int32(vocabularySize)).compactMap { isSpecial($0) ? nil : singleByte($0) })
+        return (UInt8.min...UInt8.max).filter { !known.contains($0) }
+    }
 
     private func singleByte(_ id: Int32) -> UInt8? {
         guard let bytes = bytes(of: id), bytes.count == 1 else { return nil }
