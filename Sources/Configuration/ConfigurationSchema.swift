@@ -262,6 +262,12 @@ package enum ConfigurationSchema {
             .choice(
                 "pipeline.weight_differences", \.pipeline.weightDifferences,
                 "auto: workers on other machines are sent what has changed in the weights, where that is less"),
+            .choice(
+                "pipeline.weight_swap", \.pipeline.weightSwap,
+                "when a rollout worker takes new weights into use: beside sequences under way, or when they have ended"),
+            .choice(
+                "pipeline.swap_cache", \.pipeline.swapCache,
+                "what new weights make of the keys and values of sequences under way"),
             .flag(
                 "pipeline.allow_plaintext", \.pipeline.allowPlaintext,
                 "permits an endpoint beyond loopback without encryption"),

@@ -64,6 +64,7 @@ extension RunConfiguration {
         }
         return found + objectiveContradictions + teacherPromptContradictions + earlierSelfContradictions
             + environmentContradictions + tokenMapContradictions + serverContradictions + torchContradictions
+            + weightSwapContradictions
     }
 
     /// Keys about the ratio of student and teacher where no teacher grades what the student samples.

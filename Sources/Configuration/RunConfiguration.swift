@@ -181,10 +181,21 @@ package struct RunConfiguration: Sendable, Equatable {
         package var threads = 0
         /// Whether workers on other machines are sent what has changed in the weights, where that is less.
         package var weightDifferences = WeightDifferences.auto
+        /// When a rollout worker takes new weights into use.
+        package var weightSwap = WeightSwap.betweenTokens
+        /// What new weights make of the caches of sequences under way.
+        package var swapCache = SwapCache.keep
         /// Permits an endpoint beyond loopback without encryption.
         package var allowPlaintext = false
 
         package enum WeightDifferences: String, Sendable, CaseIterable { case auto, off }
+
+        package enum WeightSwap: String, Sendable, CaseIterable {
+            case betweenTokens = "between_tokens"
+            case betweenSequences = "between_sequences"
+        }
+
+        package enum SwapCache: String, Sendable, CaseIterable { case keep, recompute }
 
         package init() {}
     }

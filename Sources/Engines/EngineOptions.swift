@@ -43,10 +43,14 @@ package struct SamplerOptions: Sendable, Equatable {
     package var slots: Int
     /// Compute threads, at least 1.
     package var threads: Int
+    /// Whether new weights compute the caches of sequences under way anew, so that a token has the log-probability that
+    /// its version gives it; otherwise what older versions have computed stays in them.
+    package var renewsCaches: Bool
 
-    package init(slots: Int, threads: Int) {
+    package init(slots: Int, threads: Int, renewsCaches: Bool = false) {
         self.slots = slots
         self.threads = threads
+        self.renewsCaches = renewsCaches
     }
 }
 

@@ -11,17 +11,19 @@ import Transformers
 /// depend on its own request and the weights only, to the last bit, not on what runs beside it.
 package final class GenerationEngine {
     /// Most prompt tokens that one step takes in beside the running sequences.
-    private static let prefillTokensPerStep = 1024
+    static let prefillTokensPerStep = 1024
 
-    private let model: LanguageModel
+    let model: LanguageModel
     private let slots: Int
+    /// Whether new weights compute the caches of running sequences anew.
+    private let renewsCaches: Bool
     /// Finds stop texts; nil where nobody asks for them.
     private let tokenizer: Tokenizer?
     private var waiting = RequestQueue()
-    private var running: [RunningSequence] = []
+    var running: [RunningSequence] = []
     private var weightVersion: UInt64 { didSet { weightChanges += 1 } }
     /// Counts replacements of weights; another learner may call other weights by the same version.
-    private var weightChanges = 0
+    private(set) var weightChanges = 0
     private let logits: ScratchTensor
     private var logSumExp: [Float]
     // Filled anew by every step, and kept: a step allocates nothing but what its sequences grow by.
@@ -37,10 +39,16 @@ package final class GenerationEngine {
     ///   - slots: most sequences that run at a time, at least 1.
     ///   - weightVersion: version of the weights the model holds now.
     ///   - tokenizer: the model's, for requests with stop texts.
-    package init(model: LanguageModel, slots: Int, weightVersion: UInt64 = 0, tokenizer: Tokenizer? = nil) {
+    ///   - renewsCaches: whether new weights compute keys and values of running sequences anew, so that all tokens of a
+    ///     version have its log-probabilities; otherwise those that are there stay.
+    package init(
+        model: LanguageModel, slots: Int, weightVersion: UInt64 = 0, tokenizer: Tokenizer? = nil,
+        renewsCaches: Bool = false
+    ) {
         self.model = model
         self.tokenizer = tokenizer
         self.slots = slots
+        self.renewsCaches = renewsCaches
         self.weightVersion = weightVersion
         logits = ScratchTensor(columns: model.configuration.vocabularySize, type: .f32)
         logSumExp = [Float](repeating: 0, count: slots)
@@ -69,7 +77,7 @@ package final class GenerationEngine {
         }
     }
 
-    /// Follows new weights: tokens drawn from now on carry `version`. Caches of running sequences stay.
+    /// Follows new weights: tokens drawn from now on carry `version`.
     package func replaceWeights(_ bytes: UnsafeRawBufferPointer, owner: AnyObject, version: UInt64) {
         model.replaceWeights(bytes, owner: owner)
         weightVersion = version
@@ -83,6 +91,7 @@ package final class GenerationEngine {
 
     /// Prefills what fits, draws one token for every running sequence, and returns those that finished.
     package func step() -> [CompletedSample] {
+        if renewsCaches { renewCaches() }
         batch.removeAll()
         rows.removeAll(keepingCapacity: true)
         for index in running.indices {
@@ -289,7 +298,7 @@ package final class GenerationEngine {
         while pages.count * PagePool.pagePositions < positions { pages.append(model.transformer.pool.allocate()) }
     }
 
-    private func release(_ pages: [Int32]) {
+    func release(_ pages: [Int32]) {
         for page in pages { model.transformer.pool.release(page) }
     }
 }

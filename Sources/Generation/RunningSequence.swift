@@ -3,8 +3,8 @@ import Tokenizers
 /// A sequence in a slot; `pages` hold positions 0..<cached.
 struct RunningSequence {
     let request: SampleRequest
-    /// `weightChanges` when its prompt was computed.
-    let weightChanges: Int
+    /// `weightChanges` when its prompt was computed, or computed anew.
+    var weightChanges: Int
     var pages: [Int32]
     var cached: Int
     /// Whether keys are turned by the rotary embedding of long sequences.

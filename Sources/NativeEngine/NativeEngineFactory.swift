@@ -63,8 +63,7 @@ package struct NativeEngineFactory: EngineFactory {
     ) throws -> any RolloutBackend & ScoringBackend {
         let files = try ModelFiles.open(model.path)
         return try StudentSampler(
-            files, type: ElementType(model.type), slots: options.slots, threads: options.threads,
-            adapters: try files.adapterLayout(model.adapters))
+            files, type: ElementType(model.type), options, adapters: try files.adapterLayout(model.adapters))
     }
 
     package func scorer(_ model: ModelReference, _ options: ScorerOptions) throws -> any ScoringBackend {

@@ -38,19 +38,18 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
 
     /// Loads the model.
     /// - Parameters:
-    ///   - slots: sequences sampled at once.
-    ///   - threads: compute threads.
     ///   - adapters: of the run; nil: all weights are trained.
     package init(
-        _ files: ModelFiles, type: ElementType, slots: Int, threads: Int, adapters: AdapterLayout? = nil
+        _ files: ModelFiles, type: ElementType, _ options: SamplerOptions, adapters: AdapterLayout? = nil
     ) throws {
+        let slots = options.slots
         let tokenizer = try files.loadTokenizer()
         tokenizerFingerprint = tokenizer.fingerprint
         executor = PinnedThreadExecutor(name: "sampler")
         (events, continuation) = AsyncThrowingStream.makeStream()
         self.slots = slots
         mostTopTokens = min(TopTokens.mostTokens, files.configuration.vocabularySize)
-        let model = try LanguageModel(files, type: type, threads: threads)
+        let model = try LanguageModel(files, type: type, threads: options.threads)
         self.model = model
         adapted = try adapters.map { layout in
             (files, layout, AdapterSnapshot(layout.places, baseFingerprint: try files.fingerprint()))
@@ -58,7 +57,8 @@ package actor StudentSampler: RolloutBackend, ScoringBackend {
         manifest = WeightManifest(
             adapted?.snapshot.manifest ?? model.broadcastLayout.manifest, computedIn: type.weightType)
         weightByteCount = manifest.byteCount
-        engine = GenerationEngine(model: model, slots: slots, tokenizer: tokenizer)
+        engine = GenerationEngine(
+            model: model, slots: slots, tokenizer: tokenizer, renewsCaches: options.renewsCaches)
     }
 
     package func replaceWeights(_ bytes: WeightBytes, _ sent: WeightManifest, version: UInt64) throws {

@@ -45,6 +45,7 @@ package struct ServerEngineFactory: EngineFactory {
 
     package func sampler(_ model: ModelReference, _ options: SamplerOptions) async throws -> any RolloutBackend {
         var server = try server(model)
+        guard !options.renewsCaches else { throw EngineRefusal(.engine, "a server computes no caches anew") }
         server.mostRequests = options.slots
         server.firstRequests = options.slots
         server.mostTokens = .max

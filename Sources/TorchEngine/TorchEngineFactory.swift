@@ -34,7 +34,8 @@ package struct TorchEngineFactory: EngineFactory {
     }
 
     package func sampler(_ model: ModelReference, _ options: SamplerOptions) async throws -> any RolloutBackend {
-        try await started { try TorchSampler(model, reference, options) }
+        guard !options.renewsCaches else { throw EngineRefusal(.engine, "engine torch computes no caches anew") }
+        return try await started { try TorchSampler(model, reference, options) }
     }
 
     package func evaluator(

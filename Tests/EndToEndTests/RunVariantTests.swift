@@ -50,6 +50,24 @@ import Testing
         }
     }
 
+    /// Workers that sample ahead take new weights into use in each way there is.
+    @Test(arguments: [
+        ["pipeline.swap_cache=recompute"], ["pipeline.weight_swap=between_sequences"],
+        ["lora.rank=2", "pipeline.swap_cache=recompute"],
+    ]) func newWeightsComeWhileSequencesRun(settings: [String]) async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 8)
+            let result = try await Binary.run(
+                ["run", "run.yaml"]
+                    + (settings + ["pipeline.max_staleness=2", "objective.loss=ppo_clip"]).flatMap { ["--set", $0] },
+                in: folder)
+            try #require(result.status == 0, "\(result.errors)")
+            let staleness = try ProcessRunTests.metrics(folder).compactMap { $0["staleness_max"] }
+            // The first line is the evaluation before the first step.
+            #expect(staleness.count == 9 && staleness.dropFirst().allSatisfy(["0", "1", "2"].contains))
+        }
+    }
+
     @Test(.enabled(if: getuid() == 0, "mounting needs root"))
     func aFullDiskAtACheckpointIsAWarning() async throws {
         try await withTemporaryFolder { folder in

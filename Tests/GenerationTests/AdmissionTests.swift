@@ -45,16 +45,18 @@ private func request(_ id: UInt64, _ promptIDs: [Int32], _ maxTokens: Int) -> Sa
         family: .llama, vocabularySize: 96, hiddenSize: 32, intermediateSize: 64, layerCount: 2, headCount: 4,
         keyValueHeadCount: 2, headDimension: 8, maxPositions: 512, tiedEmbeddings: true)
 
-    private static func parameters(_ factor: Float = 1) -> ParameterBuffer {
+    static func parameters(_ factor: Float = 1) -> ParameterBuffer {
         let buffer = ParameterBuffer(layout: ParameterLayout(configuration, matrixType: .f32))
         for index in 0..<buffer.flat.count { buffer.flat.f32[index] = factor * Float(index * 7919 % 193 - 96) / 300 }
         return buffer
     }
 
-    private static func engine(slots: Int) -> (engine: GenerationEngine, model: LanguageModel) {
+    static func engine(
+        slots: Int, renewsCaches: Bool = false
+    ) -> (engine: GenerationEngine, model: LanguageModel) {
         let model = LanguageModel(
             configuration: configuration, parameters: parameters(), type: .f32, context: ComputeContext(threads: 1))
-        return (GenerationEngine(model: model, slots: slots), model)
+        return (GenerationEngine(model: model, slots: slots, renewsCaches: renewsCaches), model)
     }
 
     private func prompt(_ count: Int, changedAt: Int? = nil) -> [Int32] {

@@ -17,6 +17,8 @@ package struct MemberOptions: Sendable {
     package var teacher: ModelDescription?
     /// Whether a rollout worker on another machine takes differences of weights, for which it keeps a version of them.
     package var takesDifferences = true
+    /// Whether a rollout worker ends what it has begun before it takes new weights into use.
+    package var finishesSequences = false
     /// Identity of the environment in which a rollout worker plays episodes; nil: it samples responses of one turn.
     package var environment: String?
     /// Where the member's own numbers are told, such as for Prometheus; nowhere unless given.

@@ -15,6 +15,8 @@ package actor RolloutWorker: WorkingMember {
     private let backend: any RolloutBackend
     /// Whether its weights are the learner's; a teacher's never change, and are version 0.
     private let followsWeights: Bool
+    /// Whether what was begun ends before new weights are taken into use; until then nothing else is begun.
+    private let finishesSequences: Bool
     private var weights: WeightFollower
     /// Cancelled, and not yet confirmed: what the engine still tells of them is of an earlier lease.
     private var cancelling: Set<WorkItem> = []
@@ -26,6 +28,7 @@ package actor RolloutWorker: WorkingMember {
     ) {
         self.backend = backend
         followsWeights = teachers.isEmpty
+        finishesSequences = options.finishesSequences
         work = MemberWork(
             options, role: .rollout, backend: backend, teachers: teachers,
             window: max(backend.slots, 1), transport: transport, logger: logger)
@@ -59,6 +62,7 @@ package actor RolloutWorker: WorkingMember {
             await backend.cancel(items)
             return true
         }
+        if isFinishing { return false }
         if let (new, life) = weights.takeNext() {
             work.enter(.weights)
             try await backend.replaceWeights(new.bytes, new.manifest, version: new.version)
@@ -76,6 +80,9 @@ package actor RolloutWorker: WorkingMember {
         try await backend.submit(ready)
         return true
     }
+
+    /// Whether new weights wait for the end of what was begun with older ones.
+    private var isFinishing: Bool { finishesSequences && weights.hasNext && !work.active.isEmpty }
 
     /// Takes what the engine tells, while messages come and go.
     private func followSampling() async {
@@ -102,6 +109,7 @@ package actor RolloutWorker: WorkingMember {
             guard !completed.isEmpty else { return }
             for trajectory in completed { hasCompleted(trajectory) }
             work.complete(completed)
+            if weights.hasNext { work.wake() }
         case .cancelled(let items):
             cancelling.subtract(items)
             work.wake()
@@ -129,6 +137,7 @@ package actor RolloutWorker: WorkingMember {
     }
 
     private var stateText: String {
+        if isFinishing { return "sampling the last \(work.active.count) before new weights" }
         if !work.active.isEmpty { return "sampling \(work.active.count)" }
         if weights.version == nil { return "waiting for weights" }
         return work.queue.isEmpty ? "waiting for work" : "waiting for newer weights"

@@ -108,6 +108,9 @@ struct WeightFollower: Sendable {
 
     // MARK: Use
 
+    /// Whether new weights wait to be taken into use.
+    var hasNext: Bool { next != nil }
+
     /// Weights that are to be taken into use now, with the learner's number; nil: none are new.
     mutating func takeNext() -> (weights: FetchedWeights, life: Int)? {
         defer { next = nil }

@@ -172,6 +172,7 @@ extension MemberOptions {
             name: name, patience: .seconds(configuration.pipeline.connectTimeoutSeconds),
             processID: UInt64(ProcessInfo.processInfo.processIdentifier))
         takesDifferences = configuration.pipeline.weightDifferences == .auto
+        finishesSequences = configuration.pipeline.weightSwap == .betweenSequences
     }
 }
 

@@ -128,7 +128,10 @@ extension RunConfiguration {
             heads: objective.sharesHeads ? usedTeachers.mapValues(\.reference) : [:])
     }
 
-    var samplerOptions: SamplerOptions { SamplerOptions(slots: pipeline.slots, threads: pipeline.threadCount) }
+    var samplerOptions: SamplerOptions {
+        SamplerOptions(
+            slots: pipeline.slots, threads: pipeline.threadCount, renewsCaches: pipeline.swapCache == .recompute)
+    }
 }
 
 extension RunConfiguration.Checkpoint {

@@ -203,6 +203,19 @@ import Wire
         #expect(try await lines(disturbed: true) == expected)
     }
 
+    /// New weights wait for the end of what was begun with older ones, or do not.
+    @Test(arguments: [true, false]) func weightsChangeWhenTheyAreMeantTo(finishes: Bool) async throws {
+        let run = TestRun(plan: plan(steps: 12, prompts: 3, samples: 4, maxStaleness: 2, heldout: 0))
+        let learner = try run.learner(trainer: UnigramTrainer(duration: .milliseconds(10)))
+        let sampler = UnigramSampler(pause: .milliseconds(3))
+        let members = [try run.worker(backend: sampler, finishesSequences: finishes), try run.scorer()]
+        let outcome = try await learner.run()
+        for member in members { _ = try await member.task.value }
+        #expect(await sampler.replaced > 1)
+        #expect(await (sampler.replacedBeside == 0) == finishes)
+        #expect(outcome.tokens.inFlight == 0 && outcome.tokens.generated == outcome.tokens.trained)
+    }
+
     @Test func staleRunKeepsItsBooksAndBounds() async throws {
         let run = TestRun(plan: plan(steps: 12, prompts: 3, samples: 2, maxStaleness: 2, heldout: 0))
         let learner = try run.learner(trainer: UnigramTrainer(duration: .milliseconds(30)))

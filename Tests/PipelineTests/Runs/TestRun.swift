@@ -179,9 +179,10 @@ final class TestRun: Sendable {
 
     func worker(
         _ name: String = "rollout-0", teachers: [String] = [], backend: any RolloutBackend = UnigramSampler(),
-        patience: Duration = .seconds(60)
+        finishesSequences: Bool = false, patience: Duration = .seconds(60)
     ) throws -> Member {
-        let options = MemberOptions(name: name, patience: patience)
+        var options = MemberOptions(name: name, patience: patience)
+        options.finishesSequences = finishesSequences
         let transport = try memberTransport(options.identity)
         let worker = RolloutWorker(
             options: options, teachers: teachers, transport: transport, backend: backend, logger: logger)

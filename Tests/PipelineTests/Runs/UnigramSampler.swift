@@ -19,6 +19,8 @@ actor UnigramSampler: RolloutBackend, ScoringBackend {
     private let isBroken: Bool
     private(set) var submitted = 0
     private(set) var replaced = 0
+    /// Replacements of weights beside sequences under way.
+    private(set) var replacedBeside = 0
 
     /// - Parameters:
     ///   - model: with which it begins; nil: with none.
@@ -38,6 +40,7 @@ actor UnigramSampler: RolloutBackend, ScoringBackend {
         model = UnigramModel(bytes: bytes)
         self.version = version
         replaced += 1
+        if !active.isEmpty { replacedBeside += 1 }
     }
 
     func submit(_ tasks: [RolloutTask]) throws {
