@@ -90,7 +90,7 @@ bench: build models ## Measure everything beside the machine's limits (PEERS_PYT
 growth: build models ## Measure how speed and memory grow, and draw it (PEERS_PYTHON=... with matplotlib; WHAT="speed steps plot").
 	$${PEERS_PYTHON:-python3} scripts/growth.py $(OPD) models $(WHAT)
 
-study: build ## Repeat docs/study.md: what on-policy distillation is worth on small models (WHAT="1 2 3 4 5 6a 6b 7 8 9 report", SEEDS="1 2 3").
+study: build ## Repeat docs/study.md: what on-policy distillation is worth on small models (WHAT="1 2 3 4 5 6a 6b 7 8 9 10 report", SEEDS="1 2 3").
 	$${PEERS_PYTHON:-python3} scripts/study/study.py $(OPD) $(WHAT) $(if $(SEEDS),--seeds $(SEEDS))
 
 FAULTS  ?= 200

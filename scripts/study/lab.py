@@ -66,10 +66,12 @@ class Lab:
             shutil.rmtree(ROOT / folder, ignore_errors=True)
         print(f"{time.strftime('%T')} {name}" + (": goes on" if resumed else ""), flush=True)
         cpu, _ = self.call(name, [*arguments, "--quiet", *(["--resume"] if resumed else [])])
-        curve, wall = [], 0.0
+        curve, wall, norms = [], 0.0, []
         for line in (ROOT / folder / "metrics.jsonl").read_text().splitlines():
             metrics = json.loads(line)
             wall += metrics["step_s"]
+            if metrics.get("grad_norm") is not None:
+                norms.append(metrics["grad_norm"])
             if metrics.get("eval_responses"):
                 curve.append({new: metrics.get(old) for old, new in KEPT.items()} | {"wall_s": round(wall, 2)})
             last = metrics
@@ -82,6 +84,7 @@ class Lab:
                 "wall_s": round(wall, 1),
                 "cpu_s": None if resumed else round(cpu, 1),
                 **{new: last.get(old) for old, new in KEPT.items() if new.endswith("flops") or new == "tokens"},
+                "gradient_square": sum(norm * norm for norm in norms) / len(norms) if norms else None,
                 "curve": curve,
             }
         )

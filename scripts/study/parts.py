@@ -273,6 +273,32 @@ def by_distributions(seeds):
     ]
 
 
+# Responses of a batch, and how many batches.
+BATCHES = {"small": (32, 64), "large": (1024, 8)}
+
+
+def gradients(seeds):
+    """Gradients of batches of two sizes at the same weights, the start's: no step is taken."""
+
+    def chain(name, size, seed):
+        settings = DIVERGENCES[name]
+        config = "opd" if settings is None else "divergence"
+        responses, batches = BATCHES[size]
+        return lambda lab: lab.train(
+            f"10/{name}-{size}-{seed}",
+            f"{CONFIGS}/{config}.yaml",
+            seed,
+            training__steps=batches,
+            training__learning_rate=0,
+            data__prompts_per_step=responses,
+            evaluation__every=0,
+            data__heldout_count=1,
+            **(settings or {}),
+        )
+
+    return [chain(name, size, seed) for seed in seeds for size in BATCHES for name in DIVERGENCES]
+
+
 # Number: title, whether its runs need the machine alone, chains by seeds.
 PARTS = {
     "1": ("to the same accuracy", False, same_target),
@@ -285,4 +311,5 @@ PARTS = {
     "7": ("divergences, to the same accuracy", False, divergences),
     "8": ("staleness of whole distributions", False, stale_distributions),
     "9": ("few prompts and one's own copy, by whole distributions", False, by_distributions),
+    "10": ("noise of the gradient", False, gradients),
 }

@@ -4,7 +4,7 @@ import re
 from statistics import mean, stdev
 
 from lab import ROOT
-from parts import BUDGETS, DIVERGENCES, LOSSES, METHODS, PROMPTS, RANKS, RATES, STALENESS, TARGET
+from parts import BATCHES, BUDGETS, DIVERGENCES, LOSSES, METHODS, PROMPTS, RANKS, RATES, STALENESS, TARGET
 
 STUDY = ROOT / "docs" / "study.md"
 PLOTS = ROOT / "docs" / "study"
@@ -307,6 +307,44 @@ def own_by_distributions(results):
     return rows
 
 
+def gradient_noise(results):
+    """The noise of a response and the signal, from the mean squares of the gradients of two sizes of batch.
+
+    E |g_B|^2 = |G|^2 + tr(S) / B (McCandlish and others, 2018, arXiv:1812.06162, appendix A.1).
+    """
+    (small, _), (large, _) = BATCHES["small"], BATCHES["large"]
+    rows = [
+        [
+            "compared at every token",
+            "responses whose noise is as large as the signal",
+            "of the sampled token's",
+            "noise of a batch of 256, of the signal",
+        ]
+    ]
+
+    def scales(name):
+        pairs = zip(of(results, f"10/{name}-small"), of(results, f"10/{name}-large"), strict=True)
+        values = []
+        for few, many in pairs:
+            noise = (few["gradient_square"] - many["gradient_square"]) / (1 / small - 1 / large)
+            values.append(noise / (many["gradient_square"] - noise / large))
+        return values
+
+    base = scales("sampled")
+    for name in DIVERGENCES:
+        values = scales(name)
+        if values:
+            rows.append(
+                [
+                    COMPARED[name][0],
+                    spread(values, "{:.0f}"),
+                    spread([value / other for value, other in zip(values, base, strict=True)], "{:.2f}"),
+                    spread([(value / 256) ** 0.5 for value in values], "{:.2f}"),
+                ]
+            )
+    return rows
+
+
 def commands(results):
     """The command of one seed of each kind of run."""
     shown = {}
@@ -329,6 +367,7 @@ TABLES = {
     "8": stale_distributions,
     "9-prompts": prompts_by_distributions,
     "9-own": own_by_distributions,
+    "10": gradient_noise,
 }
 
 

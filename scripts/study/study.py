@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The claims about on-policy distillation, tested on small models.
 
-usage: study.py OPD [1 2 3 4 5 6a 6b 7 8 9 report] [--jobs N] [--seeds 1 2 3]
+usage: study.py OPD [1 2 3 4 5 6a 6b 7 8 9 10 report] [--jobs N] [--seeds 1 2 3]
 
 Each number is a part of the study (docs/study.md says what each asks); report writes docs/study.md and its plots from
 docs/study/results.jsonl, and needs matplotlib. Without a choice all is done. What has a result is not done again:
