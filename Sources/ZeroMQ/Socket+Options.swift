@@ -21,6 +21,8 @@ package enum IntegerOption: Sendable {
     case tcpKeepaliveInterval
     /// Unanswered probes after which a connection is broken.
     case tcpKeepaliveCount
+    /// Milliseconds for which sent bytes may be unacknowledged before a connection is broken.
+    case tcpUnacknowledgedLimit
     /// Milliseconds until an unfinished handshake is given up.
     case handshakeInterval
     /// Milliseconds before the first reconnection.
@@ -47,6 +49,7 @@ package enum IntegerOption: Sendable {
         case .tcpKeepaliveIdle: ZMQ_TCP_KEEPALIVE_IDLE
         case .tcpKeepaliveInterval: ZMQ_TCP_KEEPALIVE_INTVL
         case .tcpKeepaliveCount: ZMQ_TCP_KEEPALIVE_CNT
+        case .tcpUnacknowledgedLimit: ZMQ_TCP_MAXRT
         case .handshakeInterval: ZMQ_HANDSHAKE_IVL
         case .reconnectInterval: ZMQ_RECONNECT_IVL
         case .reconnectIntervalMaximum: ZMQ_RECONNECT_IVL_MAX
