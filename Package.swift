@@ -107,7 +107,7 @@ let package = Package(
             swiftSettings: swiftSettings),
         module(
             "Engines", ["Wire", "Distillation", "Tokens", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
-        module("StudentWeights", ["Engines", "Models", "Wire"]),
+        module("StudentWeights", ["Engines", "Models", "Files", "Rules", "Tokenizers", "Wire"]),
         module("WeightDifferences", ["Wire", "Files", "Wording", "CPlatform", "CZstandard"]),
         module(
             "NativeEngine",
