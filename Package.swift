@@ -107,7 +107,7 @@ let package = Package(
             swiftSettings: swiftSettings),
         module(
             "Engines", ["Wire", "Distillation", "Tokens", "Tokenizers", "Templates", "Files", "Locking", "CPlatform"]),
-        module("StudentWeights", ["Engines", "Models", "Wire"]),
+        module("StudentWeights", ["Engines", "Models", "Files", "Rules", "Tokenizers", "Wire"]),
         module("WeightDifferences", ["Wire", "Files", "Wording", "CPlatform", "CZstandard"]),
         module(
             "NativeEngine",
@@ -124,8 +124,8 @@ let package = Package(
         module(
             "TorchEngine",
             [
-                "Engines", "StudentWeights", "Supervision", "ZeroMQ", "Models", "Tokenizers", "Tokens", "Distillation",
-                "Rules", "Wire", "JSON", "Files", "Locking", logging,
+                "Engines", "StudentWeights", "Supervision", "ZeroMQ", "Models", "Tokens", "Distillation",
+                "Wire", "JSON", "Files", "Locking", logging,
             ], exclude: ["Python"]),
         module(
             "Pipeline",
@@ -195,8 +195,8 @@ let package = Package(
         tests(
             "ServerEngine",
             [
-                "Engines", "Transformers", "Models", "Tokenizers", "Distillation", "Wire", "JSON", "Locking", "Wording",
-                "TestSupport",
+                "Engines", "StudentWeights", "Transformers", "Models", "Tokenizers", "Distillation", "Wire", "JSON",
+                "Locking", "Wording", "TestSupport",
             ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "Files", "TestSupport"]),
         tests("CheckpointCopies", ["RunFiles", "Wording", "TestSupport"]),

@@ -16,7 +16,7 @@ package struct NativeEngineFactory: EngineFactory {
     package func describe(_ model: ModelReference) throws -> ModelDescription {
         let files = try ModelFiles.open(model.path)
         let configuration = files.configuration
-        let training = try files.adapterLayout(model.adapters).map { layout in
+        let training = try model.adapters.map(files.adapterLayout).map { layout in
             PassCost {
                 configuration.adapterTrainingOperations(prompt: $0, response: $1, adapters: layout)
             }
@@ -50,7 +50,7 @@ package struct NativeEngineFactory: EngineFactory {
                 beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon,
                 weightDecay: optimizer.weightDecay, clipGradNorm: optimizer.clipGradNorm),
             tokenBudget: options.tokenBudget,
-            adapters: try files.adapterLayout(model.adapters).map { ($0, model.adapters?.seed ?? 0) },
+            adapters: try model.adapters.map { (try files.adapterLayout($0), $0.seed) },
             heads: try options.heads.mapValues { (try ModelFiles.open($0.path), ElementType($0.type)) })
     }
 
@@ -63,7 +63,7 @@ package struct NativeEngineFactory: EngineFactory {
     ) throws -> any RolloutBackend & ScoringBackend {
         let files = try ModelFiles.open(model.path)
         return try StudentSampler(
-            files, type: ElementType(model.type), options, adapters: try files.adapterLayout(model.adapters))
+            files, type: ElementType(model.type), options, adapters: try model.adapters.map(files.adapterLayout))
     }
 
     package func scorer(_ model: ModelReference, _ options: ScorerOptions) throws -> any ScoringBackend {

@@ -1,6 +1,7 @@
 import Distillation
 import Engines
 import Models
+import StudentWeights
 import Tokenizers
 import Wire
 import Wording
@@ -18,6 +19,7 @@ package struct ServerEngineFactory: EngineFactory {
     }
 
     package func describe(_ model: ModelReference) async throws -> ModelDescription {
+        if try server(model).takesWeights { try PolicyForm.check(model) }
         // Who works with it has it probed.
         let connected = try await connect(model, isProbed: false)
         // One token is sampled beside a graded sequence.
@@ -51,7 +53,7 @@ package struct ServerEngineFactory: EngineFactory {
         server.mostTokens = .max
         let form: PolicyForm =
             server.takesWeights
-            ? try PolicyForm(ModelFiles.open(model.path), adapters: model.adapters, type: model.type) : .fixed
+            ? try PolicyForm(StudentFiles(model.path), adapters: model.adapters, type: model.type) : .fixed
         let connected = try await connect(model, server, isFixed: !form.replacesInPlace)
         guard let address = await connected.caller.addresses.first else {
             throw UsageError("\(server.key): a sampler needs a server's address")

@@ -2,10 +2,9 @@ import Engines
 import Models
 
 extension ModelFiles {
-    /// Where the adapters lie that are trained beside this model; nil: all weights are trained.
+    /// Where the adapters lie that are trained beside this model.
     /// - Throws: ``EngineRefusal`` when this model cannot have them.
-    package func adapterLayout(_ options: AdapterOptions?) throws(EngineRefusal) -> AdapterLayout? {
-        guard let options else { return nil }
+    package func adapterLayout(_ options: AdapterOptions) throws(EngineRefusal) -> AdapterLayout {
         do {
             let named = try AdapterLayout.targets(options.targets, in: configuration)
             let targets = named.isEmpty ? AdapterShape.Target.allCases : named
@@ -16,10 +15,9 @@ extension ModelFiles {
         }
     }
 
-    /// What is sent out of a student whose adapters alone are trained; nil: all of it is.
+    /// What is sent out of a student whose adapters alone are trained.
     /// - Throws: ``EngineRefusal`` when this model cannot have such adapters; `ModelError`.
-    package func adapterSnapshot(_ options: AdapterOptions?) throws -> AdapterSnapshot? {
-        guard let layout = try adapterLayout(options) else { return nil }
-        return AdapterSnapshot(layout.places, baseFingerprint: try fingerprint())
+    package func adapterSnapshot(_ options: AdapterOptions) throws -> AdapterSnapshot {
+        AdapterSnapshot(try adapterLayout(options).places, baseFingerprint: try fingerprint())
     }
 }

@@ -1,6 +1,7 @@
 import Engines
 import Locking
 import Models
+import StudentWeights
 
 /// Models of transformers, computed by torch in processes of their own.
 package struct TorchEngineFactory: EngineFactory {
@@ -14,7 +15,7 @@ package struct TorchEngineFactory: EngineFactory {
     }
 
     package func describe(_ model: ModelReference) async throws -> ModelDescription {
-        switch try TorchFiles(model.path) {
+        switch try StudentFiles(model.path) {
         case .other(let folder): return try folder.describe()
         case .known(let files):
             var description = try await native.describe(model)

@@ -29,13 +29,13 @@ struct TorchModel: Sendable {
         _ model: ModelReference, _ reference: TorchReference, use: Use, threads: Int
     ) throws -> (model: TorchModel, session: TorchSession) {
         // What is wrong with files is said before an engine is started.
-        let files = try TorchFiles(model.path)
+        let files = try StudentFiles(model.path)
         var loaded = TorchModel(
             model, reference, use: use, tokenizerFingerprint: try files.loadTokenizer().fingerprint,
             manifest: files.manifest(model.type))
         let session = try TorchSession(reference, threads: threads) { ask in
-            if let options = model.adapters, let snapshot = try files.adapterSnapshot(options, ask: ask) {
-                loaded.adapt(snapshot, options, type: model.type, use: use)
+            if let options = model.adapters {
+                loaded.adapt(try files.adapterSnapshot(options, ask: ask), options, type: model.type, use: use)
             }
             if use != .score { loaded.settings["manifest"] = loaded.manifest.json }
             let loaded = loaded

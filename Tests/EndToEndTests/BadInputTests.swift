@@ -90,6 +90,9 @@ import Testing
             arguments: ["run", "run.yaml", "--again", "--resume"], status: 2,
             message: "give either --again or --resume (see 'opd --help')"),
         Case(
+            arguments: ["run", "run.yaml", "--set", "student.model=unsupported", "--set", "student.engine=torch"],
+            status: 2, message: "rollout.engine: native does not sample with this student: ..."),
+        Case(
             arguments: ["run", "run.yaml", "--quiet", "--verbose"], status: 2,
             message: "give either --quiet or --verbose (see 'opd --help')"),
     ])

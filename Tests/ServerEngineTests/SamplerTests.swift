@@ -3,6 +3,7 @@ import Engines
 import Foundation
 import Models
 import ServerEngine
+import StudentWeights
 import TestSupport
 import Testing
 import Transformers
@@ -22,7 +23,7 @@ import Wire
 
     /// A sampler of the student whose expectation nobody computes.
     private func sampler(_ url: String, lora: Bool) async throws -> (ServerSampler, PolicyForm) {
-        let files = try ModelFiles.open(model.path)
+        let files = try StudentFiles(model.path)
         var reference = model.reference([url])
         reference.server?.takesWeights = true
         reference.server?.firstRequests = 16
@@ -261,7 +262,7 @@ import Wire
     }
 
     @Test func aServedFolderHasAHeadOfItsOwn() throws {
-        let files = try ModelFiles.open(model.path)
+        let files = try StudentFiles(model.path)
         let form = try PolicyForm(files, adapters: nil, type: .f32)
         let folder = model.folder.path + "/served"
         try form.write(snapshot(form, 0.25), manifest(form), version: 1, to: folder)
@@ -270,6 +271,61 @@ import Wire
         #expect(served.tensorNames.contains("lm_head.weight"))
         #expect(throws: EngineError.self) {
             try form.write(WeightBytes(count: 8) { _ in }, manifest(form), version: 1, to: folder)
+        }
+    }
+
+    /// A folder of a family that is not read here, with the tokenizer of another.
+    private func strange(_ name: String, tied: Bool) throws -> String {
+        let folder = "\(model.folder.path)/\(name)", fileManager = FileManager.default
+        try fileManager.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try fileManager.copyItem(atPath: "\(model.path)/tokenizer.json", toPath: "\(folder)/tokenizer.json")
+        try writeText(
+            """
+            {"model_type": "gpt_neox", "vocab_size": \(model.text.tokenizer.vocabularySize), "eos_token_id": 2,
+            "max_position_embeddings": 200, "torch_dtype": "float16", "tie_word_embeddings": \(tied)}
+            """, to: "\(folder)/config.json")
+        let count = model.text.tokenizer.vocabularySize
+        var tensors: [SafetensorsWriter.Entry] = [
+            .init("gpt_neox.embed_in.weight", .f32, [count, 4]), .init("gpt_neox.layers.0.mlp.bias", .f32, [4]),
+        ]
+        if !tied { tensors.append(.init("embed_out.weight", .f32, [count, 4])) }
+        var writer = try SafetensorsWriter("\(folder)/model.safetensors", entries: tensors)
+        for tensor in tensors {
+            try [UInt8](repeating: 0, count: tensor.byteCount).withUnsafeBytes { try writer.append($0) }
+        }
+        try writer.finish()
+        return folder
+    }
+
+    /// Its weights go by their own names, with the configuration that they came with.
+    @Test func anotherFamilyIsServedAsItsFilesAre() throws {
+        let folder = try strange("neox", tied: false), served = model.folder.path + "/served"
+        let form = try PolicyForm(StudentFiles(folder), adapters: nil, type: .f32)
+        try form.write(snapshot(form, 0.25), manifest(form), version: 1, to: served)
+        let found = try OtherFamilyFolder(served), given = try OtherFamilyFolder(folder)
+        #expect(found.manifest(matrixType: .f32).entries == given.manifest(matrixType: .f32).entries)
+        #expect(try found.fingerprint() != given.fingerprint())
+        #expect(found.configuration["model_type"]?.string == "gpt_neox")
+        #expect(found.configuration["torch_dtype"]?.string == "float32")
+    }
+
+    /// A head that follows nothing, and adapters that nobody here can name, are refused before the server is asked.
+    @Test func whatAServerCannotBeBroughtIsRefused() async throws {
+        let factory = ServerEngineFactory(native: NoEngine())
+        let given = AdapterOptions(rank: 2, alpha: 4, targets: [], seed: 1)
+        for (folder, adapters, words) in [
+            (try strange("tied", tied: true), nil, "rollout.engine: the head of"),
+            (try strange("open", tied: false), given, "adapters of the"),
+        ] {
+            var reference = model.reference(["http://127.0.0.1:1"])
+            reference.server?.takesWeights = true
+            (reference.path, reference.adapters) = (folder, adapters)
+            let asked = reference
+            let refusal = await #expect(throws: EngineRefusal.self) { try await factory.describe(asked) }
+            #expect(refusal?.reason.contains(words) == true)
+            #expect(throws: EngineRefusal.self) {
+                try PolicyForm(StudentFiles(folder), adapters: adapters, type: .f32)
+            }
         }
     }
 }

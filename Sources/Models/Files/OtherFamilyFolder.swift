@@ -13,6 +13,10 @@ package struct OtherFamilyFolder: Sendable {
     package let contextLength: Int
     /// Ids are below this.
     package let vocabularySize: Int
+    /// What its `config.json` says.
+    package let configuration: JSONValue
+    /// Whether the head has weights of its own: there is another matrix of one row a token beside the embeddings.
+    package let hasOwnHead: Bool
     private let begin: Int?
     private let ends: [Int]
     private let parameters: [ParameterSpec]
@@ -31,6 +35,7 @@ package struct OtherFamilyFolder: Sendable {
         let file = path.appendingPath("config.json")
         var reader = ConfigReader(json: try FileSystem.json(file, takesPythonWords: true), file: file)
         guard reader.json["model_type"]?.string != nil else { throw reader.malformed("model_type is missing") }
+        configuration = reader.json
         if let text = reader.json["text_config"] {
             guard isTextAlone else { throw reader.unsupported("a model of several parts; save its text part alone") }
             reader = ConfigReader(json: text, file: file)
@@ -62,6 +67,8 @@ package struct OtherFamilyFolder: Sendable {
         let isTied = try reader.bool("tie_word_embeddings", default: false)
         parameters =
             isTextAlone ? [] : try Self.parameters(Self.source(path), in: path, isTied: isTied)
+        let byToken = parameters.filter { [vocabularySize] in $0.shape.count == 2 && $0.shape[0] == vocabularySize }
+        hasOwnHead = !isTied && byToken.count > 1
     }
 
     private static func source(_ path: String) throws -> SafetensorsSource {

@@ -2,7 +2,7 @@ import Transport
 import Wire
 
 /// Answers members while a learner's models load, which an engine in processes of its own may take minutes for: the
-/// learner lives, and they are to say hello again.
+/// learner lives, and they are to say hello again. Members of the learner before it, which still hold work, too.
 package struct StartingLearner: Sendable {
     private let transport: any Transport
     private let quiet: Duration
@@ -18,15 +18,22 @@ package struct StartingLearner: Sendable {
     package func answer() async {
         guard (try? await Task.sleep(for: quiet)) != nil else { return }
         for await event in transport.events {
-            // A hello of another version is refused by the learner itself, once it is there.
-            guard case .message(.hello(let hello), from: let peer) = event, hello.protocolVersion == Codec.version
-            else {
-                continue
-            }
+            guard case .message(let message, from: let peer) = event, Self.isAnswered(message) else { continue }
             let wait = Reject(code: .unknownPeer, message: "its models are still loading")
             // What cannot be sent is asked for again.
             try? transport.send(.reject(wait), to: peer)
             if Task.isCancelled { return }
+        }
+    }
+
+    /// Says whether a member sent it that is to say hello again.
+    private static func isAnswered(_ message: Message) -> Bool {
+        switch message {
+        // Another version is refused by the learner itself, once it is there.
+        case .hello(let hello): hello.protocolVersion == Codec.version
+        // Who asks for the run's status, or leaves, would take the answer for something else, or never gets it.
+        case .statusRequest, .goodbye: false
+        default: message.senders != nil
         }
     }
 }

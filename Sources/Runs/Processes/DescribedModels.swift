@@ -25,6 +25,7 @@ struct DescribedModels: Sendable {
         // The engine that trains it is asked: another may have room for less.
         let student = configuration.trainerReference(log: "")
         self.student = try await namingKeys { try await engines.factory(for: student).describe(student) }
+        try await Self.checkSampler(configuration, engines)
         if configuration.kind.sampler == .student,
             let context = try await Self.servedContext(configuration.rolloutReference(log: ""), engines)
         {
@@ -70,6 +71,19 @@ struct DescribedModels: Sendable {
             if let tokenizer = described.text?.tokenizer { teacherTokenizers[label] = tokenizer }
         }
         sayWhatIsLeftOut(logger)
+    }
+
+    /// Refuses a student that torch trains and the native engine does not know: workers would end and begin for ever.
+    private static func checkSampler(_ configuration: RunConfiguration, _ engines: EngineChoice) async throws {
+        guard configuration.kind.sampler == .student, configuration.student.engine == .torch,
+            configuration.rollout.engine == .native
+        else { return }
+        let sampler = configuration.rolloutReference(log: "")
+        do {
+            _ = try await engines.factory(for: sampler).describe(sampler)
+        } catch {
+            throw UsageError("rollout.engine: native does not sample with this student: \(error); set it to torch")
+        }
     }
 
     /// The longest sequences of teachers, as far as they are known, by label.

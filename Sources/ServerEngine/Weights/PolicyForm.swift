@@ -10,17 +10,37 @@ package enum PolicyForm: Sendable {
     /// Adapters, each version under a name of its own.
     case adapters(ModelFiles, AdapterSnapshot, WeightManifest)
     /// All weights, in the places that a manifest tells.
-    case whole(ModelConfiguration, WeightManifest)
+    case whole(ServedFolder, WeightManifest)
 
     /// What a learner sends of a student.
-    /// - Throws: ``EngineRefusal`` when this model cannot have such adapters.
-    package init(_ files: ModelFiles, adapters: AdapterOptions?, type: WeightType) throws {
-        if let snapshot = try files.adapterSnapshot(adapters) {
+    /// - Throws: ``EngineRefusal`` when this model cannot have such adapters, or a server cannot be brought its weights.
+    package init(_ files: StudentFiles, adapters: AdapterOptions?, type: WeightType) throws {
+        switch (files, adapters) {
+        case (_, nil):
+            self = .whole(try ServedFolder(files), files.manifest(type))
+        case (.known(let files), let adapters?):
+            let snapshot = try files.adapterSnapshot(adapters)
             self = .adapters(files, snapshot, WeightManifest(snapshot.manifest, computedIn: type))
-        } else {
-            let layout = ParameterLayout(files.configuration, matrixType: type == .f32 ? .f32 : .bf16).manifest
-            self = .whole(files.configuration, WeightManifest(layout, computedIn: type))
+        case (.other(let folder), _?):
+            throw Self.refusal(ofAdaptersOf: folder)
         }
+    }
+
+    /// Refuses a student of which a server cannot be brought what a learner sends, before any of its weights is read.
+    static func check(_ model: ModelReference) throws {
+        let files = try StudentFiles(model.path)
+        if model.adapters == nil {
+            _ = try ServedFolder(files)
+        } else if case .other(let folder) = files {
+            throw refusal(ofAdaptersOf: folder)
+        }
+    }
+
+    private static func refusal(ofAdaptersOf folder: OtherFamilyFolder) -> EngineRefusal {
+        EngineRefusal(
+            .adapters,
+            "a server is brought adapters of the families of engine native alone, and \(folder.path) is of another; set it "
+                + "to 0, or rollout.engine: torch")
     }
 
     /// What a learner sends; nil: nothing.
@@ -51,8 +71,8 @@ package enum PolicyForm: Sendable {
             } catch {
                 throw EngineError("weights of version \(version): \(error)")
             }
-        case .whole(let configuration, let manifest):
-            try ServedFolder.write(bytes, manifest, configuration, to: folder)
+        case .whole(let served, let manifest):
+            try served.write(bytes, manifest, to: folder)
         }
     }
 }

@@ -94,7 +94,6 @@ def inject(model: torch.nn.Module, settings: AdapterSettings, layout: Layout) ->
             scaling["default"] = settings.scale
 
 
-def factors(snapshot: Snapshot, layout: Layout, stem: str) -> tuple[torch.Tensor, torch.Tensor]:
+def factors(snapshot: Snapshot, stem: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns A and B of a matrix in a snapshot."""
-    places = {place.name: place for place in layout.places}
-    return snapshot.read(places[f"{stem}.lora_A.weight"]), snapshot.read(places[f"{stem}.lora_B.weight"])
+    return snapshot.read(f"{stem}.lora_A.weight"), snapshot.read(f"{stem}.lora_B.weight")

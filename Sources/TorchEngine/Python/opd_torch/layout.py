@@ -32,9 +32,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Layout:
-    """All places of a snapshot, by rising offset."""
+    """All places of a snapshot by their names, in the order of their offsets."""
 
-    places: list[Place]
+    places: dict[str, Place]
     byte_count: int
 
     @staticmethod
@@ -45,20 +45,20 @@ class Layout:
                 Place(tensor["name"], tuple(tensor["shape"]), TYPES[tensor["type"]], tensor["byteOffset"])
                 for tensor in given["tensors"]
             ]
-            layout = Layout(sorted(places, key=lambda place: place.offset), given["byteCount"])
+            places.sort(key=lambda place: place.offset)
             end = 0
-            for place in layout.places:
-                if place.offset < end or place.offset + place.byte_count > layout.byte_count:
+            for place in places:
+                if place.offset < end or place.offset + place.byte_count > given["byteCount"]:
                     raise ValueError(place.name)
                 end = place.offset + place.byte_count
+            return Layout({place.name: place for place in places}, given["byteCount"])
         except (KeyError, TypeError, ValueError) as error:
             raise RefusalError("request", f"the manifest of the weights is malformed at {error}") from None
-        return layout
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the parameters by their names."""
-        return {place.name: place.shape for place in self.places}
+        return {name: place.shape for name, place in self.places.items()}
 
 
 class Snapshot:
@@ -73,18 +73,20 @@ class Snapshot:
                 self.memory = mmap.mmap(file.fileno(), layout.byte_count, access=access)
         except (OSError, ValueError) as error:
             raise RefusalError("file", f"{path} cannot be opened: {error}") from None
-        self.places = {place.name: place for place in layout.places}
+        self.places = layout.places
 
     def rows(self, name: str, rows: slice, _: tuple[int, ...]) -> torch.Tensor:
         """Returns some rows of a parameter, as a view; the layout was compared with the model's."""
-        return self.read(self.places[name])[rows]
+        return self.read(name)[rows]
 
-    def read(self, place: Place) -> torch.Tensor:
+    def read(self, name: str) -> torch.Tensor:
         """Returns a parameter, as a view."""
+        place = self.places[name]
         count = math.prod(place.shape)
         return torch.frombuffer(self.memory, dtype=place.type, count=count, offset=place.offset).view(place.shape)
 
-    def write(self, place: Place, values: torch.Tensor) -> None:
+    def write(self, name: str, values: torch.Tensor) -> None:
         """Overwrites a parameter."""
+        place = self.places[name]
         content = values.to(place.type).contiguous().cpu().view(torch.uint8).numpy().tobytes()
         self.memory[place.offset : place.offset + place.byte_count] = content

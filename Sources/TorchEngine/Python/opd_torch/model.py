@@ -191,7 +191,8 @@ def skeleton(path: str, attention: str | None, is_empty: bool = False) -> Any:
     except RefusalError:
         raise
     except Exception as error:
-        raise RefusalError("model", f"transformers refuses {path}: {error}") from None
+        how = f" with torch.attention: {attention}" if attention else ""
+        raise RefusalError("model", f"transformers refuses {path}{how}: {error}") from None
     if not isinstance(model.get_output_embeddings(), nn.Linear):
         raise RefusalError("model", f"{path}: a model without a head is not supported by engine torch")
     return model

@@ -107,7 +107,10 @@ def test_gradients_of_adapters_follow_from_those_of_their_matrix(start: Start, t
 def test_a_layout_is_checked() -> None:
     tensor = {"name": "a", "shape": [2, 3], "type": "bf16", "byteOffset": 64}
     layout = Layout.reading({"tensors": [tensor, {**tensor, "name": "b", "byteOffset": 0}], "byteCount": 128})
-    assert [(place.name, place.offset, place.byte_count) for place in layout.places] == [("b", 0, 12), ("a", 64, 12)]
+    assert [(place.name, place.offset, place.byte_count) for place in layout.places.values()] == [
+        ("b", 0, 12),
+        ("a", 64, 12),
+    ]
     for change in ({"byteOffset": 120}, {"type": "f64"}, {"byteOffset": 4}, {"shape": 3}):
         with pytest.raises(RefusalError, match="manifest"):
             Layout.reading(

@@ -20,7 +20,7 @@ from opd_torch.tensor_files import TensorFiles
 
 
 def load(engine: Engine, message: Message) -> Message:
-    """Loads the folder `model` and answers what it is."""
+    """Loads the folder `model`."""
     fields = {**message.fields, "path": message.text("model")}
     manifest, given = fields.get("manifest"), fields.get("adapters")
     try:
@@ -30,7 +30,7 @@ def load(engine: Engine, message: Message) -> Message:
         settings = ModelSettings(**own, adapters=AdapterSettings(**given) if given else None)
     except (KeyError, TypeError) as error:
         raise RefusalError("request", f"load has not the settings that it needs: {error}") from None
-    layout = Layout.reading(manifest) if manifest else Layout([], 0)
+    layout = Layout.reading(manifest) if manifest else Layout({}, 0)
     if settings.dtype not in TYPES or settings.use not in USES:
         raise RefusalError("request", f"load needs a dtype of {', '.join(TYPES)} and a use of {', '.join(USES)}")
     if settings.use == "sample" and engine.ranks.count > 1:

@@ -13,8 +13,7 @@ def snapshot(engine: Engine, message: Message) -> Message:
     file = Snapshot(message.text("path"), model.layout, writes=True) if engine.ranks.is_first else None
     if file:
         file.memory[: len(model.head)] = model.head
-    places = {place.name: place for place in model.layout.places}
-    for name, values in model.trained.wholes(types={name: place.type for name, place in places.items()}):
+    for name, values in model.trained.wholes(types={name: place.type for name, place in model.layout.places.items()}):
         if file:
-            file.write(places[name], values)
+            file.write(name, values)
     return Message("snapshot", {"byteCount": model.layout.byte_count})

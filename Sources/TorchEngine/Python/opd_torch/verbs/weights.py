@@ -15,15 +15,15 @@ from opd_torch.messages import Message
 def weights(engine: Engine, message: Message) -> Message:
     """Reads the snapshot `path`, by place; what is sampled afterwards is of `version`."""
     model, version = engine.model, int(message.number("version"))
-    sampler, settings, layout = model.sampling(), model.settings.adapters, model.layout
-    snapshot = Snapshot(message.text("path"), layout)
+    sampler, settings = model.sampling(), model.settings.adapters
+    snapshot = Snapshot(message.text("path"), model.layout)
     with sampler.changing(version):
         if settings is None:
             model.everything.fill(snapshot.rows)
         else:
             # Summed up in f32, and rounded once.
             for matrix in model.student.adapted:
-                a, b = factors(snapshot, layout, matrix.stem)
+                a, b = factors(snapshot, matrix.stem)
                 own = f"{matrix.stem}.weight"
                 sum_of = partial(_sum, model, matrix.addition(a, b, settings.scale))
                 model.everything.fill(sum_of, {own: model.everything.parameters[own]})

@@ -1,52 +1,15 @@
 import Engines
-import Files
 import Models
-import Rules
 import StudentWeights
-import Tokenizers
 import Wire
 
-/// The files of a model that torch computes: of a family that is read here, too, or of another that transformers has.
-enum TorchFiles {
-    case known(ModelFiles)
-    case other(OtherFamilyFolder)
-
-    /// - Throws: `ModelError` naming file, key or tensor.
-    init(_ path: String) throws {
-        do {
-            self = .known(try ModelFiles.open(path))
-        } catch let error as ModelError where error.code == .unsupported {
-            // Not a folder that transformers would open.
-            guard FileTree.kind(path.appendingPath("config.json")) != .missing else { throw error }
-            self = .other(try OtherFamilyFolder(path))
-        }
-    }
-
-    func loadTokenizer() throws -> Tokenizer {
-        switch self {
-        case .known(let files): try files.loadTokenizer()
-        case .other(let folder): try folder.loadTokenizer()
-        }
-    }
-
-    /// Where each of the weights lies in a version that is sent out.
-    func manifest(_ type: WeightType) -> WeightManifest {
-        let matrixType: ElementType = type == .f32 ? .f32 : .bf16
-        let layout =
-            switch self {
-            case .known(let files): ParameterLayout(files.configuration, matrixType: matrixType).manifest
-            case .other(let folder): folder.manifest(matrixType: matrixType)
-            }
-        return WeightManifest(layout, computedIn: type)
-    }
-
-    /// Adapters that a run begins with; nil: all weights are trained.
+extension StudentFiles {
+    /// Adapters that a run begins with.
     /// - Parameter ask: asks an engine, which knows the matrices of a family that is not read here.
     /// - Throws: ``EngineRefusal`` when this model cannot have such adapters.
     func adapterSnapshot(
-        _ options: AdapterOptions?, ask: (TorchMessage) throws -> TorchMessage
-    ) throws -> AdapterSnapshot? {
-        guard let options else { return nil }
+        _ options: AdapterOptions, ask: (TorchMessage) throws -> TorchMessage
+    ) throws -> AdapterSnapshot {
         switch self {
         case .known(let files): return try files.adapterSnapshot(options)
         case .other(let folder):
