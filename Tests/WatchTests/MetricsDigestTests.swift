@@ -178,5 +178,9 @@ import Watch
         #expect(facts[5].text == "2.0000 at step 0, 0.0645 at step 30")
         let shown = fixture.digest().facts
         #expect(shown.map(\.label) == facts.map(\.label) && shown.map(\.text) == facts.map(\.text))
+        // What four decimals cannot show is not shown as 0.
+        let document = try fixture.document()
+        #expect(document["last"]?["lr"]?["last"]?["text"]?.string == "1.00e-05")
+        #expect(document["last"]?["loss"]?["last"]?["text"]?.string == "0.0000")
     }
 }

@@ -1,4 +1,5 @@
 import Files
+import Foundation
 import RunFiles
 import SystemPackage
 import Telemetry
@@ -11,9 +12,12 @@ package struct MetricsDigest: Sendable {
         package var value: Double
         package var isInteger: Bool
 
-        /// The number as people read it: a whole one as it is, others with four decimals.
+        /// The number as people read it: a whole one as it is, others with four decimals, and what those cannot show with
+        /// three digits.
         package var text: String {
-            isInteger && abs(value) < 9e15 ? String(Int(value)) : ProgressLine.fixed(value, 4)
+            if isInteger, abs(value) < 9e15 { return String(Int(value)) }
+            return value != 0 && abs(value) < 0.00005
+                ? String(format: "%.2e", value) : ProgressLine.fixed(value, 4)
         }
         package var stepText: String { String(Int(step)) }
     }
