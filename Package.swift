@@ -93,7 +93,7 @@ let package = Package(
             resources: [
                 "page.html", "page.css", "text.js", "curves.js", "overview.js", "tokens.js", "stages.js", "members.js",
                 "live.js", "page.js",
-            ].map { .embedInCode("Page/\($0)") }, swiftSettings: swiftSettings),
+            ].map { .embedInCode("Page/\($0)") } + [.embedInCode("Export/parquet.py")], swiftSettings: swiftSettings),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Tokens", "Wording", deques, heaps]),
         // Measures what a learner's members cost it: not a part of the product.

@@ -106,6 +106,8 @@ package struct ScoredTrajectory: Sendable, Equatable {
     package var comparisons: [TokenComparison]?
     /// What the prompt's verifier says; nil where it has none.
     package var verdict: Verdict?
+    /// What the step that trained on it has measured at its tokens; nil before that, and of what no step trains on.
+    package var measures: TokenMeasures?
     /// Label of the teacher that sampled it; nil: the student did.
     package var sampler: String?
     /// Ids of what the teacher read in the prompt's place; nil: the prompt itself.

@@ -58,11 +58,16 @@ package struct StepResult: Sendable, Equatable {
     package var gradNorm: Double
     /// Whether weights and optimizer were changed.
     package var applied: Bool
+    /// What was found at the tokens of the batch's responses, in their order; none where nothing is told.
+    package var readings: [TokenReadings]
 
-    package init(statistics: BatchStatistics, gradNorm: Double, applied: Bool = true) {
+    package init(
+        statistics: BatchStatistics, gradNorm: Double, applied: Bool = true, readings: [TokenReadings] = []
+    ) {
         self.statistics = statistics
         self.gradNorm = gradNorm
         self.applied = applied
+        self.readings = readings
     }
 }
 

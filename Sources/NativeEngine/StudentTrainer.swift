@@ -57,7 +57,7 @@ package actor StudentTrainer: BatchTrainer {
     }
 
     package func step(_ batch: TrainingBatch, learningRate: Double, version: UInt64) throws -> StepResult {
-        var statistics = BatchStatistics()
+        var statistics = BatchStatistics(), readings: [TokenReadings] = []
         trainer.comparison = batch.comparison.map {
             TeacherComparison(
                 HeadDivergence($0.divergence), weight: Float($0.weight), listing: $0.listing.map(HeadListing.init))
@@ -72,11 +72,15 @@ package actor StudentTrainer: BatchTrainer {
             listedPulls: { batch.listedPulls(ListedTokens($0), &statistics) },
             compared: { index, found in batch.compared(index, DistributionComparison(found), &statistics) }
         ) { index, evaluation in
-            if batch.sequences[index].isMeasured { statistics.add(entropies: evaluation.entropies) }
+            if batch.sequences[index].isMeasured {
+                statistics.add(entropies: evaluation.entropies)
+                readings.append(TokenReadings(logprobs: evaluation.logprobs, entropies: evaluation.entropies))
+            }
             return batch.gradient(index, evaluation.logprobs, &statistics)
         }
         guard result.leavesFinite else { throw EngineError.spoiltWeights(afterStep: version + 1) }
-        return StepResult(statistics: statistics, gradNorm: result.gradientNorm, applied: result.applied)
+        return StepResult(
+            statistics: statistics, gradNorm: result.gradientNorm, applied: result.applied, readings: readings)
     }
 
     package func writeWeights(to place: WeightPlace) throws {

@@ -42,7 +42,7 @@ final class Connection: Sendable {
 
     /// Says that there is no room, without waiting for a request.
     func turnAway() {
-        _ = write(.plain(503, "too many connections; close some pages of this watcher"), isHead: false)
+        _ = write(.plain(503, "too many connections; try again when some of them have ended"), isHead: false)
         close(descriptor)
     }
 

@@ -29,8 +29,7 @@ package final class PageServer: Sendable {
     /// Where it listens.
     package let port: UInt16
 
-    /// Most connections at once; pages that are open hold one each.
-    private static let mostConnections = 48
+    private let mostConnections: Int
 
     /// Listens; nobody is answered before ``start()``.
     /// - Parameters:
@@ -38,10 +37,11 @@ package final class PageServer: Sendable {
     ///   - port: 0: a free one.
     ///   - others: ports that are tried in this order where that one is in use.
     ///   - access: who is answered.
+    ///   - connections: most of them at once; pages that are open hold one each.
     ///   - answer: called on threads of its own, several at once.
     package init(
         host: String, port: UInt16, or others: some Sequence<UInt16> = [], access: AccessRule.Audience,
-        answer: @escaping @Sendable (RequestHead) -> Response
+        connections: Int = 48, answer: @escaping @Sendable (RequestHead) -> Response
     ) throws(PageServerError) {
         var opened = Self.listen(host, port)
         for other in others {
@@ -52,6 +52,7 @@ package final class PageServer: Sendable {
         self.port = Self.port(of: listener)
         self.access = AccessRule(access, port: self.port)
         self.answer = answer
+        mostConnections = connections
     }
 
     deinit { close(listener) }
@@ -81,7 +82,7 @@ package final class PageServer: Sendable {
 
     private func take(_ connection: Connection) {
         let isRoom = open.withLock { open in
-            guard open < Self.mostConnections else { return false }
+            guard open < mostConnections else { return false }
             open += 1
             return true
         }

@@ -48,6 +48,11 @@ package struct SampleLine: RunRecord, Equatable {
     /// What the teacher would rather have written at each token, the most probable first; nil where that was not
     /// recorded, or is not of this response.
     package var alternatives: [[Alternative]]?
+    /// What the step that trained on it measured, one a token; nil where that was not recorded, or is not of this
+    /// response.
+    package var entropies: [Float]?
+    package var ratios: [Float]?
+    package var advantages: [Float]?
     /// What a verifier found; nil where none judged the response.
     package var verdict: Verdict?
 
@@ -70,6 +75,9 @@ package struct SampleLine: RunRecord, Equatable {
             fields.has("environment") ? Self.spans(try fields.array("environment", of: "spans") { $0 }, of: ids) : nil
         tags = fields.has("tags") ? try fields.array("tags", of: "strings") { $0.string } : []
         if fields.has("teacher_top_ids") { alternatives = Self.alternatives(fields, count: ids.count) }
+        entropies = Self.measures("entropies", fields, count: ids.count)
+        ratios = Self.measures("ratios", fields, count: ids.count)
+        advantages = Self.measures("advantages", fields, count: ids.count)
         guard fields.has("passed") else { return }
         verdict = Verdict(reward: try fields.double("reward"), passed: try fields.bool("passed"))
     }
@@ -87,10 +95,12 @@ package struct SampleLine: RunRecord, Equatable {
             guard ids.count == logprobs.count, ids.count <= mostAlternatives else { return nil }
             var choices: [Alternative] = []
             for (id, logprob) in zip(ids, logprobs) {
-                guard let id = id.int.flatMap({ Int32(exactly: $0) }), let logprob = logprob.double, logprob.isFinite
+                // What Double has as a number may be none as Float.
+                guard let id = id.int.flatMap({ Int32(exactly: $0) }), let logprob = logprob.double.map({ Float($0) }),
+                    logprob.isFinite
                 else { return nil }
                 let text = (try? texts.string(String(id))) ?? ""
-                choices.append(Alternative(id: id, logprob: Float(logprob), text: text))
+                choices.append(Alternative(id: id, logprob: logprob, text: text))
             }
             all.append(choices)
         }
@@ -106,6 +116,11 @@ package struct SampleLine: RunRecord, Equatable {
             tokens.given.append(start..<start + length)
         }
         return tokens.flawOfGiven == nil ? tokens.given : nil
+    }
+
+    private static func measures(_ name: String, _ fields: JSONFields, count: Int) -> [Float]? {
+        guard let values = try? fields.floats(name), values.count == count, !values.isEmpty else { return nil }
+        return values
     }
 
     private static func logprobs(_ name: String, _ fields: JSONFields) throws(JSONFieldError) -> [Float]? {

@@ -103,7 +103,9 @@ package final class FolderRecorder: RunRecorder {
         return TokenAlternatives(top, of: scored.trajectory.tokens) { id in
             if let text = texts.withLock({ $0[id] }) { return text }
             // Behind another token: at the beginning of a text some tokens lose a space.
-            let text = pieces?([id, id]).last ?? decode([id])
+            let piece = pieces?([id, id]).last ?? decode([id])
+            // What is but a part of a character is decoded to a replacement of it, which nobody wrote.
+            let text = piece.unicodeScalars.contains("\u{FFFD}") ? "" : piece
             texts.withLock { $0[id] = text }
             return text
         }

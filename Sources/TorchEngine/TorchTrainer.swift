@@ -37,7 +37,7 @@ package actor TorchTrainer: BatchTrainer {
             tokenCounts: sequences.map(\.tokens.count), tokenBudget: options.tokenBudget, ranks: processes
         ).passes
         return try session.attempt { generation in
-            var statistics = BatchStatistics(), done = TorchJournal.Step()
+            var statistics = BatchStatistics(), done = TorchJournal.Step(), readings: [TokenReadings] = []
             for pass in passes {
                 let members = sequences[pass.sequences]
                 let count = members.reduce(0) { $0 + $1.responseIDs.count }
@@ -50,7 +50,10 @@ package actor TorchTrainer: BatchTrainer {
                 for (index, sequence) in zip(members.indices, members) {
                     let places = values.count..<values.count + sequence.responseIDs.count
                     let own = Array(current[places])
-                    if sequence.isMeasured { statistics.add(entropies: entropies[places]) }
+                    if sequence.isMeasured {
+                        statistics.add(entropies: entropies[places])
+                        readings.append(TokenReadings(logprobs: own, entropies: Array(entropies[places])))
+                    }
                     values += batch.gradient(index, own, &statistics)
                 }
                 let backward = TorchMessage("backward", floats: [("gradient", values)])
@@ -67,7 +70,8 @@ package actor TorchTrainer: BatchTrainer {
                 throw EngineError.spoiltWeights(afterStep: version + 1)
             }
             return StepResult(
-                statistics: statistics, gradNorm: answer.fields["norm"]?.double ?? .nan, applied: applied)
+                statistics: statistics, gradNorm: answer.fields["norm"]?.double ?? .nan, applied: applied,
+                readings: readings)
         }
     }
 

@@ -61,6 +61,23 @@ import Testing
         }
     }
 
+    /// Who sits at a terminal is told, with the run's first lines, what shows it.
+    @Test func aPersonIsToldWhatShowsTheRun() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 1)
+            let terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+            func said(_ options: [String]) async throws -> String {
+                let end = try await Binary.run(
+                    ["-c", terminal, Binary.path, "run", "run.yaml", "--again"] + options, of: "/usr/bin/python3",
+                    in: folder)
+                #expect(end.status == 0, "\(end.output)")
+                return end.output
+            }
+            #expect(try await said([]).contains(/watch it in a browser: \S+ watch runs\/tiny, in another terminal/))
+            #expect(try await !said(["--quiet"]).contains("watch it"))
+        }
+    }
+
     @Test func whatCannotBeWatchedIsRefusedInOneLine() async throws {
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: 1)

@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 import TestSupport
 import Testing
 
@@ -71,8 +72,8 @@ import Testing
                 try Binary.Running(arguments, input: "", folder: folder, environment: [:])
             }
             let set = ["--set", "telemetry.prometheus_port=\(Int.random(in: 20_000..<30_000))"]
-            let learner = try start(["learner", "run.yaml", "--bind", "ipc://\(folder)/l", "--verbose"] + set)
-            let member = ["run.yaml", "--connect", "ipc://\(folder)/l", "--verbose"] + set
+            let learner = try start(["learner", "run.yaml", "--bind", "ipc://\(folder)/l"] + set)
+            let member = ["run.yaml", "--connect", "ipc://\(folder)/l"] + set
             let rollout = try start(["rollout"] + member + ["--name", "r\"0"])
             let scorer = try start(["scorer"] + member + ["--name", "s0"])
             let processes = [learner, rollout, scorer]
@@ -80,6 +81,7 @@ import Testing
             var addresses: [String] = []
             for process in processes { addresses.append(try await address(process)) }
             #expect(Set(addresses).count == 3)
+            for process in processes { #expect(try Self.isListening(process.process.processIdentifier)) }
             // Steps, an evaluation, and the learner's own lane.
             _ = try await waited {
                 let metrics = try Self.parse(try await get(addresses[0]) ?? "")
@@ -112,11 +114,15 @@ import Testing
                 return different.isEmpty ? own : nil
             }
             let all = try #require(agreed, "\(different)")
+            let watched = try Self.parse(try #require(try await get("\(page)metrics")))
+            let told = try Self.parse(try #require(try await get(addresses[0])))
             #expect(all["opd_members"]?.series["run=\"tiny\",role=\"rollout\""] == 1)
             for name in ["opd_eval_teacher_kl", "opd_tokens_trained_total", "opd_step_seconds", "opd_queue_prompts"] {
                 #expect(all[name]?.series.count == 1, "\(name)")
             }
             try await check(addresses + ["\(page)metrics"])
+            try Self.checkBoard(
+                told: Set(told.keys).union(worker.keys).union(grader.keys), watched: Set(watched.keys))
         }
     }
 
@@ -125,6 +131,70 @@ import Testing
         "opd_run_active", "opd_restarts_total", "opd_learner_up", "opd_members", "opd_stage_seconds_total",
         "opd_member_tasks", "opd_member_silence_seconds", "opd_member_tokens_per_second",
     ]
+
+    /// The board's panels stand below the heading that says who tells their numbers.
+    private static func checkBoard(told: Set<String>, watched: Set<String>) throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let text = try String(contentsOf: root.appending(path: "cluster/grafana.json"), encoding: .utf8)
+        var heading = "", found: [String: Int] = [:]
+        for panel in try JSONValue.parse(text)["panels"]?.array ?? [] {
+            if panel["type"]?.string == "row" { heading = panel["title"]?.string ?? "" }
+            for target in panel["targets"]?.array ?? [] {
+                let query = target["expr"]?.string ?? ""
+                let name = String(try #require(query.firstMatch(of: /opd_[a-z0-9_]+/)).0)
+                if heading.hasPrefix("From 'opd watch' alone") {
+                    #expect(watched.contains(name) && !told.contains(name), "\(name)")
+                } else if heading.hasPrefix("From each process") {
+                    #expect(told.contains(name) && !watched.contains(name), "\(name)")
+                } else {
+                    #expect(told.contains(name) == watched.contains(name), "\(name)")
+                }
+                found[heading, default: 0] += 1
+            }
+        }
+        #expect(found.count == 3 && found.values.allSatisfy { $0 > 2 }, "\(found)")
+    }
+
+    /// Whether a process listens at a port of TCP: the inodes of its sockets among those that do.
+    private static func isListening(_ process: Int32) throws -> Bool {
+        let sockets = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/fd").compactMap {
+            try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(process)/fd/\($0)")
+        }
+        return ["tcp", "tcp6"].contains { table in
+            let text = (try? String(contentsOfFile: "/proc/\(process)/net/\(table)", encoding: .utf8)) ?? ""
+            return text.split(separator: "\n").contains { line in
+                let fields = line.split(separator: " ")
+                // State 0A is LISTEN.
+                return fields.count > 9 && fields[3] == "0A" && sockets.contains("socket:[\(fields[9])]")
+            }
+        }
+    }
+
+    @Test func withoutItsKeyNothingIsOpened() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: 100_000)
+            func start(_ arguments: [String]) throws -> Binary.Running {
+                try Binary.Running(arguments, input: "", folder: folder, environment: [:])
+            }
+            let learner = try start(["learner", "run.yaml", "--bind", "ipc://\(folder)/l"])
+            let rollout = try start(["rollout", "run.yaml", "--connect", "ipc://\(folder)/l"])
+            let scorer = try start(["scorer", "run.yaml", "--connect", "ipc://\(folder)/l"])
+            let processes = [learner, rollout, scorer]
+            defer { for process in processes { kill(process.process.processIdentifier, SIGKILL) } }
+            // All of them are there when steps are done.
+            let steps = try await waited { () -> Int? in
+                let text = try? String(contentsOfFile: "\(folder)/runs/tiny/metrics.jsonl", encoding: .utf8)
+                let count = text?.split(separator: "\n").count ?? 0
+                return count > 2 ? count : nil
+            }
+            #expect(steps != nil)
+            for process in processes {
+                #expect(try !Self.isListening(process.process.processIdentifier))
+                #expect(!process.errors.contains("numbers for Prometheus"))
+            }
+        }
+    }
 
     /// Where Prometheus is installed, it finds nothing to complain of.
     private func check(_ addresses: [String]) async throws {

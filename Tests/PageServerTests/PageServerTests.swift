@@ -71,6 +71,42 @@ import Testing
         try ask(port, "GET \(path) HTTP/1.1\r\n\(fields)\r\n")
     }
 
+    /// What is more than it takes at once is told so, and taken when there is room again.
+    @Test func connectionsAreBounded() throws {
+        let server = try PageServer(
+            host: "127.0.0.1", port: 0, access: .thisMachine, connections: 2, answer: Self.answer)
+        server.start()
+        defer { server.stop() }
+        let streams = try (0..<2).map { _ in try connect(server.port) }
+        for stream in streams {
+            send("GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n", to: stream)
+            #expect(received(from: stream, atLeast: 1).hasPrefix("HTTP/1.1 200"))
+        }
+        // It is turned away before it has asked.
+        let third = try connect(server.port)
+        #expect(received(from: third).hasPrefix("HTTP/1.1 503"))
+        close(third)
+        for stream in streams { close(stream) }
+        var answer = ""
+        for _ in 0..<1000 where !answer.hasPrefix("HTTP/1.1 200") {
+            answer = try get(server.port, "/x")
+            if !answer.hasPrefix("HTTP/1.1 200") { usleep(10_000) }
+        }
+        #expect(answer.hasPrefix("HTTP/1.1 200"))
+    }
+
+    @Test func aTextIsMadeOnceForAKey() {
+        let text = KeptText<Int>()
+        var made = 0
+        func asked(_ key: Int) -> String {
+            text.text(for: key) {
+                made += 1
+                return "\(key), \(made)"
+            }
+        }
+        #expect([asked(1), asked(1), asked(2), asked(2), asked(1)] == ["1, 1", "1, 1", "2, 2", "2, 2", "1, 3"])
+    }
+
     @Test func pagesAreAnsweredWholeAndNoOtherSiteMayKeepThem() throws {
         let server = try server()
         defer { server.stop() }

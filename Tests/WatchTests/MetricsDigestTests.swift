@@ -83,6 +83,17 @@ import Watch
         #expect(means("teacher_choice_fraction")?[149] == 0.75 && means("teacher_entropy")?[149] == 1.5)
         let names = document["series"]?.object?.members.map(\.key) ?? []
         #expect(names.count { $0.hasPrefix("teacher_kl_by_") } == 64 && names.contains("teacher_kl_by_tag/tag0\""))
+        func notes(_ text: String) throws -> [String] {
+            try fixture.write(text, to: fixture.run.metrics)
+            return try fixture.document()["notes"]?.array?.compactMap(\.string) ?? []
+        }
+        #expect(try notes(lines.joined()).contains { $0.contains("that it names 64 are shown") })
+        #expect(try notes(lines[..<300].joined()).allSatisfy { !$0.contains("that it names") })
+        // Few names, one of them too long.
+        var step = RunFolderFixture.step(1)
+        step.training?.parts = DivergenceParts(
+            positions: [], teachers: ["a": 1], tags: [String(repeating: "x", count: 300): 2])
+        #expect(try notes(step.jsonLine + "\n").contains { $0.contains("that it names 1 are shown") })
     }
 
     @Test func aLongRunIsShownInABoundedNumberOfPoints() throws {
@@ -167,5 +178,9 @@ import Watch
         #expect(facts[5].text == "2.0000 at step 0, 0.0645 at step 30")
         let shown = fixture.digest().facts
         #expect(shown.map(\.label) == facts.map(\.label) && shown.map(\.text) == facts.map(\.text))
+        // What four decimals cannot show is not shown as 0.
+        let document = try fixture.document()
+        #expect(document["last"]?["lr"]?["last"]?["text"]?.string == "1.00e-05")
+        #expect(document["last"]?["loss"]?["last"]?["text"]?.string == "0.0000")
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 import Testing
 import Watch
 
@@ -10,7 +11,7 @@ import Watch
         // Lines that come meanwhile, with members that no column has, are not of this table.
         try fixture.write(lines + "{\"later\":1}\n", to: fixture.run.metrics)
         var bytes: [UInt8] = []
-        try table.write { bytes += $0 }
+        try table.writeCSV { bytes += $0 }
         return (table, try #require(String(validating: bytes, as: UTF8.self)))
     }
 
@@ -41,6 +42,36 @@ import Watch
 
             """)
         #expect(text == "\"a,b\",c,d,e\r\n\"x\"\"y\",\"two\r\nlines\",\"\r\", plain \r\n")
+    }
+
+    @Test func columnsHaveTypes() throws {
+        let fixture = try RunFolderFixture()
+        try fixture.write(
+            """
+            {"step":1,"loss":1,"none":null,"b":true,"ids":[1,2],"lists":[[1],[]],"mixed":1,"tags":{"a":1},"s":"x","any":["y"]}
+            {"loss":0.5,"step":2,"ids":[],"lists":[[0.5,null]],"mixed":"two","tags":{"b":"\\""},"s":null,"any":[{"z":1}]}
+
+            """, to: fixture.run.metrics)
+        var bytes: [UInt8] = []
+        try RecordTable(fixture.run.metrics).writeTypedLines { bytes += $0 }
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        #expect(
+            lines == [
+                #"[["step","integer"],["loss","number"],["none","none"],["b","bool"],["ids","list<integer>"],"#
+                    + #"["lists","list<list<number>>"],["mixed","json"],["tags","json"],["s","text"],["any","list<json>"]]"#,
+                #"[1,1,null,true,[1,2],[[1],[]],"1","{\"a\":1}","x",["\"y\""]]"#,
+                #"[2,0.5,null,null,[],[[0.5,null]],"\"two\"","{\"b\":\"\\\"\"}",null,["{\"z\":1}"]]"#,
+            ])
+    }
+
+    /// What is nested without end is one text of JSON.
+    @Test func typesAreBounded() {
+        var value = JSONValue.integer(1)
+        for _ in 0..<50 { value = .array([value]) }
+        let type = ColumnType(of: value)
+        #expect(type.name == "list<list<list<list<json>>>>")
+        #expect(type.json(value).hasPrefix(#"[[[["[["#))
+        #expect(ColumnType(of: [1, true]).name == "list<json>" && ColumnType.none.joined(with: .text) == .text)
     }
 
     @Test func whatIsNoRunsRecordIsRefused() throws {

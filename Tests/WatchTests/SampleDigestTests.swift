@@ -15,6 +15,8 @@ import Watch
         let tied = choices.replacing("-1.5", with: "-0.25")
         let broken = [
             choices.replacing("[7, 2], ", with: ""), choices.replacing("-1.5", with: "null"),
+            // A number, but none that Float has.
+            choices.replacing("-1.5", with: "-1e300"),
             choices.replacing("-1.5", with: "-1.5, -2"), choices.replacing("\"teacher_top_texts\"", with: "\"x\""),
         ]
         let lines = ([choices, tied] + broken).enumerated().map { index, extra in
@@ -22,7 +24,7 @@ import Watch
         }
         try fixture.write(lines.joined(), to: fixture.run.samples)
         let samples = try #require(try fixture.document()["samples"]?.array)
-        #expect(samples.count == 6)
+        #expect(samples.count == 7)
         let top = try #require(samples[0]["top"]?.array)
         #expect(top.map { $0.array?.count } == [4, 4, 0])
         // Of a token without a text its id stands there.
@@ -55,6 +57,21 @@ import Watch
         #expect(sample["divergence"]?.double == (0.5 + 0 - 1.5 + 0.125) / 4)
         #expect(sample["prompt"]?.string == "a\n<b>" && sample["version"] == 0 && sample["passed"] == false)
         #expect(sample["tags"]?.array?.first?.string == "x" && sample["response"] == nil)
+    }
+
+    @Test func whatTheStepMeasuredIsThere() throws {
+        let extra = ", \"entropies\": [0.5, 0, 2.25], \"ratios\": [1, 1.0625, 0], \"advantages\": [-3, 0.5, null]"
+        let sample = try #require(try samples(RunFolderFixture.sample(step: 1, extra: extra)).list.first)
+        #expect(sample["h"]?.array?.compactMap(\.double) == [0.5, 0, 2.25])
+        #expect(sample["r"]?.array?.compactMap(\.double) == [1, 1.0625, 0])
+        #expect(sample["a"]?.array?.map(\.double) == [-3, 0.5, nil])
+        // Lists of another length, and of no numbers, are not of this response; the response is there without them.
+        for (name, list) in [("h", "[0.5, 0]"), ("h", "[]"), ("h", "[\"x\", 0, 0]"), ("h", "{}")] {
+            let line = RunFolderFixture.sample(
+                step: 1, extra: extra.replacing("\"entropies\": [0.5, 0, 2.25]", with: "\"entropies\": \(list)"))
+            let sample = try #require(try samples(line).list.first)
+            #expect(sample[name] == nil && sample["r"] != nil && sample["b"]?.array?.count == 3, "\(list)")
+        }
     }
 
     @Test func whatAnEnvironmentSaidIsNoPartOfTheDivergence() throws {

@@ -76,6 +76,8 @@ def make(folder):
                 "teacher_logprobs": teacher,
                 "versions": [step] * count,
             }
+            line |= {"entropies": [round(-value, 4) for value in student], "ratios": [1.0] * count}
+            line |= {"advantages": [round(b - a, 4) for a, b in zip(student, teacher, strict=True)]}
             line |= {"ends": [5 * (index + 1) for index in range(count)]}
             file.write(json.dumps(line) + "\n")
     return run

@@ -9,6 +9,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
 from browser import Browser
 
@@ -44,12 +45,42 @@ def start(opd, runs):
 def check(browser, address, opd, run):
     browser.open(address)
     browser.wait("document.querySelectorAll('.chart').length > 4")
-    text = browser.text()
-    wanted = expected(run) + [value for value in inspected(opd, run) if value]
-    missing = [one for one in wanted if one not in text and one.replace("-", "\u2212") not in text]
-    # What is on its own line in the table of the run may be broken by the browser.
-    flat = re.sub(r"\s+", "", text)
-    return [one for one in missing if re.sub(r"\s+", "", one) not in flat]
+    # A run that goes on may have done a step between the one reading and the other.
+    for _ in range(20):
+        wanted = expected(run) + [value for value in inspected(opd, run) if value]
+        text = browser.text()
+        missing = [one for one in wanted if one not in text and one.replace("-", "\u2212") not in text]
+        # What is on its own line in the table of the run may be broken by the browser.
+        flat = re.sub(r"\s+", "", text)
+        missing = [one for one in missing if re.sub(r"\s+", "", one) not in flat]
+        if not missing:
+            break
+        time.sleep(0.3)
+    return missing
+
+
+def unpainted(browser, run):
+    """Colours of tokens that a run has and that paint none of its responses of training, or that it has not."""
+    box = "document.querySelector('.controls select')"
+    browser.value("tokens.kind = 'train'")
+    names = browser.value(f"[...{box}.options].map((one) => one.value)")
+    members = {member for line in records(run / "samples.jsonl") for member in line}
+    colours = {"entropy": "entropies", "ratio": "ratios", "advantage": "advantages"}
+    wrong = [name for name in colours if (colours[name] in members) != (name in names)]
+    flaws = [f"{name}: a colour that the file does not have, or none that it has" for name in wrong]
+    for name in names:
+        change = f"{box}.value = '{name}'; {box}.dispatchEvent(new Event('change'))"
+        browser.value(f"(() => {{ {change} }})()")
+        painted = "[...document.querySelectorAll('.response i')].some((one) => one.style.background !== '')"
+        # Ratios are 1 and weights new wherever nothing is stale.
+        if name not in ("ratio", "age") and not browser.value(painted):
+            flaws.append(f"no token is coloured by {name}")
+        detail = "document.querySelector('.response i').dispatchEvent(new MouseEvent('mouseover', { bubbles: true }))"
+        browser.value(detail)
+        if "entropy" not in browser.value("document.querySelector('.detail').innerText"):
+            flaws.append(f"a token of training says nothing of its entropy, coloured by {name}")
+    browser.value("tokens.kind = ''")
+    return flaws
 
 
 def main():
@@ -71,6 +102,8 @@ def main():
                 wide = browser.value("document.documentElement.scrollWidth")
                 if wide > width:
                     flaws.append(f"{width}: {view} is {wide} pixels wide")
+                if view == "tokens":
+                    flaws += [f"{width}: {flaw}" for flaw in unpainted(browser, run)]
                 if folder and view in ("overview", "stages", "tokens"):
                     browser.screenshot(folder / f"live-{view}-{width}.png")
             # By keyboard alone: to the tabs, along them, and into a chart.

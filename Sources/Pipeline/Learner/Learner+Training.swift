@@ -67,7 +67,8 @@ extension Learner {
             step: course.version, mean: training.mismatchMean, largest: training.mismatchMax)
         if let warning { logger.warning("\(warning)") }
         endLine(training: training, skipped: nil)
-        recorder.record(samples: Array(batch.prefix(options.recordedSamples)), step: course.version)
+        let recorded = options.objective.measured(batch, result.readings, first: options.recordedSamples)
+        recorder.record(samples: recorded, step: course.version)
     }
 
     /// The responses that were given with a batch's prompts, one for each time that a prompt was drawn.

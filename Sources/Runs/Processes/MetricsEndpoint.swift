@@ -16,6 +16,10 @@ final class MetricsEndpoint: Sendable {
 
     /// Ports that are tried.
     private static let ports = 64
+    /// Most connections at once: a Prometheus or two and a person need no more, and a learner has other things to do.
+    private static let connections = 8
+    /// How long numbers are shown again before they are written anew.
+    private static let pace: Duration = .milliseconds(500)
 
     private init(_ registry: MetricsRegistry, _ server: PageServer) {
         factory = registry
@@ -36,16 +40,18 @@ final class MetricsEndpoint: Sendable {
         let registry = MetricsRegistry(labels: labels)
         let others = (first..<min(first + ports, 1 << 16)).dropFirst().map { UInt16($0) }
         let host = telemetry.prometheusHost
+        let text = KeptText<Int64>(), begin = ContinuousClock.now
         do {
             let server = try PageServer(
                 host: host, port: UInt16(first), or: others,
-                access: PageServer.isLoopback(host) ? .thisMachine : .everybody
+                access: PageServer.isLoopback(host) ? .thisMachine : .everybody, connections: connections
             ) { request in
-                request.path == "/metrics"
-                    ? Response(200, "text/plain; version=0.0.4; charset=utf-8", registry.text) : .notFound
+                guard request.path == "/metrics" else { return .notFound }
+                let numbers = text.text(for: Int64((ContinuousClock.now - begin) / pace)) { registry.text }
+                return Response(200, "text/plain; version=0.0.4; charset=utf-8", numbers)
             }
             server.start()
-            logger.info("numbers for Prometheus at \(host), port \(server.port)")
+            logger.notice("numbers for Prometheus at \(host), port \(server.port)")
             return MetricsEndpoint(registry, server)
         } catch {
             logger.warning(

@@ -48,6 +48,9 @@ package struct SampleRecord: Sendable, Equatable {
             extra += [("environment", "[" + spans + "]"), ("sampled_tokens", String(tokens.predictedCount))]
         }
         extra += alternatives?.fields ?? []
+        for (name, values) in measures where values.count == tokens.predictedCount {
+            extra.append((name, JSONText.array(tokens.spread(values.map(Self.shortened), filler: 0))))
+        }
         if !tags.isEmpty { extra.append(("tags", "[" + tags.map(JSONText.string).joined(separator: ", ") + "]")) }
         return [
             ("step", String(step)), ("id", JSONText.string(trajectory.id.description)),
@@ -71,6 +74,19 @@ package struct SampleRecord: Sendable, Equatable {
             ),
         ] + extra + (judged ?? [])
     }
+}
+
+extension SampleRecord {
+    /// What the step measured, by the names in the file.
+    private var measures: [(name: String, values: [Float])] {
+        guard let measures = scored.measures else { return [] }
+        return [
+            ("entropies", measures.entropies), ("ratios", measures.ratios), ("advantages", measures.advantages),
+        ].filter { !$0.values.isEmpty }
+    }
+
+    /// Four decimals are what people look at, and half of the space of all of them.
+    private static func shortened(_ value: Float) -> Float { (value * 10_000).rounded() / 10_000 }
 }
 
 extension ScoredTrajectory {

@@ -8,11 +8,19 @@ struct WatchRoutes: Sendable {
     let page: String
     /// Why the watcher ends; nil while it does not.
     let ending: @Sendable () -> String?
+    /// The numbers, by what is known of every run; and the responses of the run that was asked for last.
+    private let numbers = KeptText<[[Int]]>(), responses = KeptText<[Int]>()
 
     /// Seconds between two looks at the board, and while the folders are read for the first time.
     private static let pace = 0.2, firstPace = 0.02
     /// A line now and then tells a page, and what is between, that the connection is alive.
     private static let silence: Duration = .seconds(10)
+
+    init(board: WatchBoard, page: String, ending: @escaping @Sendable () -> String?) {
+        self.board = board
+        self.page = page
+        self.ending = ending
+    }
 
     @Sendable func answer(_ request: RequestHead) -> Response {
         switch request.path {
@@ -26,17 +34,22 @@ struct WatchRoutes: Sendable {
 
     private func metrics() -> Response {
         board.look()
-        return Response(200, "text/plain; version=0.0.4; charset=utf-8", PrometheusText(board.all).text)
+        let runs = board.all
+        let key = runs.map { [$0.digestRevision, $0.answerRevision, $0.isHeld ? 1 : 0] }
+        let text = numbers.text(for: key) { PrometheusText(runs).text }
+        return Response(200, "text/plain; version=0.0.4; charset=utf-8", text)
     }
 
     private func samples(_ number: String) -> Response {
         guard let index = Int(number), let run = board.run(index) else { return .notFound }
         board.look()
-        let list = run.digest?.sampleList ?? []
-        let fields = [
-            ("total", String(run.digest?.samples.total ?? 0)), ("samples", "[\(list.joined(separator: ","))]"),
-        ]
-        return Response(200, "application/json; charset=utf-8", JSONText.object(fields))
+        let text = responses.text(for: [index, run.digestRevision]) {
+            let list = run.digest?.sampleList ?? []
+            return JSONText.object([
+                ("total", String(run.digest?.samples.total ?? 0)), ("samples", "[\(list.joined(separator: ","))]"),
+            ])
+        }
+        return Response(200, "application/json; charset=utf-8", text)
     }
 
     @Sendable private func events(_ writer: StreamWriter) {

@@ -53,6 +53,8 @@ struct MetricsLine {
     private(set) var skipped: String?
     /// Numbers by names that are the run's own, each behind that of its member and a slash.
     private(set) var named: [(name: String, value: Double)] = []
+    /// Whether the line has more such names than are read, or longer ones.
+    private(set) var leavesOutNames = false
     private(set) var hasTraining = false
     private(set) var hasEvaluation = false
     /// The places of the members of the line before, in their order: the next line mostly has the same.
@@ -70,6 +72,7 @@ struct MetricsLine {
         integers = 0
         skipped = nil
         named.removeAll(keepingCapacity: true)
+        leavesOutNames = false
         var scanner = ObjectScanner(bytes)
         let all = MetricsColumns.all
         var member = 0
@@ -117,8 +120,10 @@ struct MetricsLine {
     /// Reads what should be an object of numbers; what is not is left out.
     private mutating func readNamed(_ bytes: UnsafeRawBufferPointer, of member: StaticString) {
         var scanner = ObjectScanner(bytes)
-        while named.count < MetricsColumns.mostNames, let key = scanner.key() {
+        while let key = scanner.key() {
+            guard named.count < MetricsColumns.mostNames else { return leavesOutNames = true }
             guard key.count <= MetricsColumns.longestName else {
+                leavesOutNames = true
                 scanner.skip()
                 continue
             }

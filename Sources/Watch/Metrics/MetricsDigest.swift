@@ -1,4 +1,5 @@
 import Files
+import Foundation
 import RunFiles
 import SystemPackage
 import Telemetry
@@ -11,9 +12,12 @@ package struct MetricsDigest: Sendable {
         package var value: Double
         package var isInteger: Bool
 
-        /// The number as people read it: a whole one as it is, others with four decimals.
+        /// The number as people read it: a whole one as it is, others with four decimals, and what those cannot show with
+        /// three digits.
         package var text: String {
-            isInteger && abs(value) < 9e15 ? String(Int(value)) : ProgressLine.fixed(value, 4)
+            if isInteger, abs(value) < 9e15 { return String(Int(value)) }
+            return value != 0 && abs(value) < 0.00005
+                ? String(format: "%.2e", value) : ProgressLine.fixed(value, 4)
         }
         package var stepText: String { String(Int(step)) }
     }
@@ -34,6 +38,8 @@ package struct MetricsDigest: Sendable {
     /// Numbers by names that are the run's own, in the points of `series`, and these names; nil: the run has none.
     private(set) var named: MetricsSeries?
     private(set) var names: [String] = []
+    /// Whether the run has more names than these.
+    private var leavesOutNames = false
     /// The last number of each of `names`.
     private var namedLasts: [Double] = []
     private(set) var evaluations: Thinned<Evaluation>
@@ -144,6 +150,7 @@ package struct MetricsDigest: Sendable {
             // Rates of nothing are no rates.
             var measured = values[places]
             for place in MetricsColumns.rates where values[place] == 0 { measured[place] = .nan }
+            if line.leavesOutNames { leavesOutNames = true }
             addNamed(line.named, end: end)
             series.add(measured, end: end)
         }
@@ -154,7 +161,11 @@ package struct MetricsDigest: Sendable {
 
     /// Takes the numbers of a line of training by names that are the run's own, before ``series`` takes the others.
     private mutating func addNamed(_ found: [(name: String, value: Double)], end: SIMD4<Double>) {
-        for (name, _) in found where names.count < MetricsColumns.mostNames && !names.contains(name) {
+        for (name, _) in found where !names.contains(name) {
+            guard names.count < MetricsColumns.mostNames else {
+                leavesOutNames = true
+                break
+            }
             names.append(name)
             namedLasts.append(.nan)
         }
@@ -191,8 +202,17 @@ package struct MetricsDigest: Sendable {
     /// What of the file could not be shown, for a person.
     var notes: [String] {
         if let failure { return [failure] }
-        guard unreadable > 0 else { return [] }
-        let first = lineNumberOfFirstUnreadable > 0 ? ", the first of them line \(lineNumberOfFirstUnreadable)" : ""
-        return ["metrics.jsonl: \(unreadable) of its lines are no steps and are left out\(first)"]
+        var notes: [String] = []
+        if unreadable > 0 {
+            let number = lineNumberOfFirstUnreadable, first = number > 0 ? ", the first of them line \(number)" : ""
+            notes.append("metrics.jsonl: \(unreadable) of its lines are no steps and are left out\(first)")
+        }
+        if leavesOutNames {
+            notes.append(
+                "metrics.jsonl: of the teachers, tags, turns and ends that it names \(names.count) are shown; more than "
+                    + "\(MetricsColumns.mostNames), and names of more than \(MetricsColumns.longestName) bytes, are not"
+            )
+        }
+        return notes
     }
 }

@@ -1,8 +1,10 @@
 // Responses token by token: coloured, sorted, filtered, and one held-out prompt through the run.
 
 const PAINTS = {
-  difference: 'b \u2212 t', teacher: 'the teacher\u2019s surprise', student: 'the student\u2019s surprise', age: 'age of the weights',
+  difference: 'b \u2212 t', teacher: 'the teacher\u2019s surprise', student: 'the student\u2019s surprise', entropy: 'entropy', ratio: 'ratio', advantage: 'advantage', age: 'age of the weights',
 };
+/** Colours that only responses of training have, with the member that has their numbers. */
+const MEASURED = { entropy: 'h', ratio: 'r', advantage: 'a' };
 const ORDERS = {
   divergence: 'divergence', worst: 'worst token', reward: 'lowest reward', longest: 'longest', shortest: 'shortest', newest: 'latest step', oldest: 'earliest step', forks: 'share of forks',
 };
@@ -13,6 +15,8 @@ const tokens = { paint: 'difference', order: 'divergence', kind: '', teacher: ''
 const isGiven = (sample, index) => list(sample.given).some(([start, count]) => index >= start && index < start + count);
 /** b - t of a token, in nats; null where one of them is missing. */
 const difference = (sample, index) => (!isGiven(sample, index) && isNumber(sample.b[index]) && isNumber(sample.t[index]) ? sample.b[index] - sample.t[index] : null);
+/** What the step measured at a token: `h`, `r` or `a`; null where it was not recorded. */
+const measureOf = (sample, name, index) => { const value = list(sample[name])[index]; return !isGiven(sample, index) && isNumber(value) ? value : null; };
 const versionOf = (sample, index) => (sample.versions ? sample.versions[index] : sample.version);
 /** Versions between the one that sampled a token and the one that was trained on it. */
 const ageOf = (sample, index) => (sample.kind === 'train' && isNumber(versionOf(sample, index)) ? Math.max(0, sample.step - 1 - versionOf(sample, index)) : null);
@@ -33,6 +37,12 @@ function paintOf(sample, index) {
     difference: () => [difference(sample, index), 3, difference(sample, index) > 0 ? '--bad' : '--good'],
     teacher: () => [isNumber(sample.t[index]) ? -sample.t[index] : null, 6, '--other'],
     student: () => [isNumber(sample.b[index]) ? -sample.b[index] : null, 6, '--other'],
+    entropy: () => [measureOf(sample, 'h', index), 3, '--other'],
+    ratio: () => {
+      const ratio = measureOf(sample, 'r', index);
+      return ratio === null ? [null] : [Math.log(Math.max(ratio, 1e-9)), Math.log(2), ratio > 1 ? '--bad' : '--good'];
+    },
+    advantage: () => { const value = measureOf(sample, 'a', index); return [value, 3, value < 0 ? '--bad' : '--good']; },
     age: () => [ageOf(sample, index), 8, '--other'],
   }[tokens.paint]();
   if (value === null || isGiven(sample, index)) return '';
@@ -61,6 +71,10 @@ function detailOf(sample, index) {
   if (isNumber(sample.t[index])) parts.push(` \u00b7 teacher ${fixed(sample.t[index], 4)} (${percent(sample.t[index])})`);
   const gap = difference(sample, index);
   parts.push(gap === null ? ' \u00b7 b \u2212 t is not known' : ` \u00b7 b \u2212 t ${fixed(gap, 4)}`);
+  const entropy = measureOf(sample, 'h', index), ratio = measureOf(sample, 'r', index), advantage = measureOf(sample, 'a', index);
+  if (entropy !== null) parts.push(` \u00b7 entropy ${fixed(entropy, 4)}`);
+  if (ratio !== null) parts.push(` \u00b7 ratio ${fixed(ratio, 4)}`);
+  if (advantage !== null) parts.push(` \u00b7 advantage ${fixed(advantage, 4)}`);
   const choices = choicesOf(sample, index);
   if (choices.length > 0) {
     parts.push(` \u00b7 ${isFork(sample, index) ? 'a fork: ' : ''}the teacher\u2019s choices: `);
@@ -155,7 +169,12 @@ function legend() {
   if (tokens.paint === 'difference') {
     return node('span', { class: 'scale' }, '\u22123 nats', shade('--good', 1), shade('--good', 0.3), node('i', null), shade('--bad', 0.3), shade('--bad', 1), '+3: the teacher would not have written it');
   }
-  const full = tokens.paint === 'age' ? '8 versions' : '6 nats';
+  if (tokens.paint === 'ratio' || tokens.paint === 'advantage') {
+    const [low, high, ends] = tokens.paint === 'ratio' ? ['\u00bd', '2: likelier now than when it was sampled', ['--good', '--bad']]
+      : ['\u22123: made less likely', '+3', ['--bad', '--good']];
+    return node('span', { class: 'scale' }, low, shade(ends[0], 1), shade(ends[0], 0.3), node('i', null), shade(ends[1], 0.3), shade(ends[1], 1), high);
+  }
+  const full = { age: '8 versions', entropy: '3 nats' }[tokens.paint] ?? '6 nats';
   return node('span', { class: 'scale' }, '0', node('i', null), shade('--other', 0.3), shade('--other', 1), full);
 }
 
@@ -171,9 +190,10 @@ function tokenControls(samples, redraw) {
   const followed = [...prompts.entries()].filter(([, times]) => times > 1).map(([prompt]) => prompt);
   const short = (prompt) => (prompt.length > 48 ? `${prompt.slice(0, 48)}\u2026` : prompt).replace(/\s+/g, ' ');
   const teachers = some(samples.map((sample) => sample.teacher), 'all'), tags = some(samples.flatMap((sample) => list(sample.tags)), 'all');
+  const paints = Object.entries(PAINTS).filter(([key]) => !MEASURED[key] || key === tokens.paint || samples.some((sample) => sample[MEASURED[key]]));
   const numbers = followed.map((prompt, index) => [index, short(prompt)]);
   return node('div', { class: 'controls' },
-    select('colour', Object.entries(PAINTS), tokens.paint, change('paint')),
+    select('colour', paints, tokens.paint, change('paint')),
     select('sort by', Object.entries(ORDERS), tokens.order, change('order')),
     select('kind', some(samples.map((sample) => sample.kind), 'all').map(([key, text]) => [key, key === 'evaluation' ? 'held out' : text]), tokens.kind, change('kind')),
     teachers.length > 2 ? select('teacher', teachers, tokens.teacher, change('teacher')) : null,

@@ -16,8 +16,8 @@ package struct SampleDigest: Sendable {
     static let tokenLimit = 600, textLimit = 6000
     /// Most bytes of `samples.jsonl` that are read at once.
     static let readLimit = 512 << 20
-    /// Most values of a line: those of 200,000 tokens.
-    private static let valueLimit = 1 << 20
+    /// Most values of a line: those of 200,000 tokens with their alternatives.
+    private static let valueLimit = 1 << 22
 
     init() {}
 
@@ -90,7 +90,8 @@ package struct SampleDigest: Sendable {
 }
 
 extension SampleDigest {
-    /// A response as the page takes it; `b` and `t` are log-probabilities of sampler and teacher, one a token.
+    /// A response as the page takes it; `b` and `t` are log-probabilities of sampler and teacher, `h`, `r` and `a`
+    /// entropies, ratios and advantages, one a token.
     static func json(_ sample: SampleLine) -> String {
         let (b, t) = (sample.studentLogprobs ?? [], sample.teacherLogprobs ?? [])
         let count = max(sample.ids.count, max(b.count, t.count))
@@ -117,6 +118,9 @@ extension SampleDigest {
             fields.append(("top", "[" + alternatives.prefix(shown).map(Self.json).joined(separator: ",") + "]"))
             let forks = Self.forks(sample.ids.prefix(shown), alternatives)
             fields.append(("forks", JSONText.array(forks.map(UInt64.init))))
+        }
+        for (name, values) in [("h", sample.entropies), ("r", sample.ratios), ("a", sample.advantages)] {
+            if let values { fields.append((name, JSONText.array(values.prefix(shown)))) }
         }
         if let divergence = divergence(of: sample) { fields.append(("divergence", JSONText.number(divergence))) }
         let versions = sample.versions.prefix(shown)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Files
 import RunFiles
+import Supervision
 import Watch
 
 struct ExportCommand: ParsableCommand {
@@ -12,7 +13,7 @@ struct ExportCommand: ParsableCommand {
             """)
 
     /// What tables are written as.
-    enum Format: String, ExpressibleByArgument, CaseIterable { case csv }
+    enum Format: String, ExpressibleByArgument, CaseIterable { case csv, parquet }
     /// What of a run becomes a table.
     enum Records: String, ExpressibleByArgument, CaseIterable { case metrics, samples, spans }
 
@@ -30,6 +31,9 @@ struct ExportCommand: ParsableCommand {
         help: "The file; metrics.csv (samples.csv, ...) in the folder unless given, - is standard output.")
     var output: String?
 
+    @Option(help: "The Python that writes Parquet, by its package pyarrow.")
+    var python = "python3"
+
     func run() throws {
         let folder = try RecordedRun.folder(path)
         let source =
@@ -41,6 +45,7 @@ struct ExportCommand: ParsableCommand {
         guard FileTree.kind(source) != .missing else {
             throw CommandError.usage("\(source) is missing: the run has recorded no \(records.rawValue)")
         }
+        let parquet = try format == .parquet ? parquetWriter() : nil
         let output = try ResultOutput(
             output, or: "\(records.rawValue).\(format.rawValue)", of: [folder], "table")
         do {
@@ -48,8 +53,14 @@ struct ExportCommand: ParsableCommand {
             if table.unreadable > 0 {
                 printToStandardError("warning: \(table.unreadable) lines of \(source) are no records and are left out")
             }
-            try output.write { try table.write($0) }
+            try output.write { append in
+                if let parquet { try parquet.write(table, append) } else { try table.writeCSV(append) }
+            }
             try output.announce("\(table.rowCount) rows of \(table.columns.count) columns")
         } catch { throw RecordedRun.failure(error) }
+    }
+
+    private func parquetWriter() throws(CommandError) -> ParquetWriter {
+        do { return try ParquetWriter(python: ProcessSpec.path(of: python)) } catch { throw .usage("\(error)") }
     }
 }

@@ -94,6 +94,10 @@ struct RunCommand: AsyncParsableCommand {
                 runFolder: folder, arguments: verbosity.arguments, learnerArguments: fork.arguments + time.arguments),
             endpoint: .file(folder.endpoint), resumeCommand: resumeCommand, logger: logger)
         let page = watch ? await WatchChild.start(for: folder) : nil
+        if !watch, verbosity.level != .quiet, isatty(STDERR_FILENO) == 1 {
+            let command = ShellWord.line([CommandLineText.program, "watch", configuration.runFolder])
+            printToStandardError("watch it in a browser: \(command), in another terminal")
+        }
         let status = await supervisor.run()
         await page?.stop()
         if let error = status.error { printToStandardError("error: \(error)") }

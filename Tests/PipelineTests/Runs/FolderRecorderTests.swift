@@ -63,7 +63,7 @@ import Testing
         var scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: [-0.123456, -1], top: top)
         let recorder = try FolderRecorder(
             folder: RunFolder(folder.path), resuming: nil, progress: RunProgress(steps: 8, verbosity: .quiet),
-            plan: plan, decode: { "\($0)" }, pieces: { $0.map { $0 == 7 ? "" : "<\($0)>" } },
+            plan: plan, decode: { "\($0)" }, pieces: { $0.map { $0 == 7 ? "" : $0 == 8 ? " \u{FFFD}" : "<\($0)>" } },
             logger: Logger(label: "test"))
         recorder.record(samples: [scored], step: 1)
         scored.top = nil
@@ -73,7 +73,33 @@ import Testing
         #expect(choices.map { $0.map(\.id) } == [[4, 7, 2], [], [3, 6, 8]])
         #expect(choices[0].map(\.logprob) == [-0.1235, -2, -3] && choices[0].map(\.text) == ["<4>", "", "<2>"])
         #expect(choices[2].map(\.logprob) == [-0.5, -1, -1])
+        // A part of a character has no text.
+        #expect(choices[2].map(\.text) == ["<3>", "<6>", ""])
         #expect(try reader.next()?.alternatives == nil)
+    }
+
+    @Test func samplesSayWhatTheStepMeasured() throws {
+        let folder = try TemporaryFolder()
+        let plan = plan()
+        var trajectory = Trajectory(
+            id: RolloutID(group: 0, sample: 0), kind: .train, teacher: "default", promptIDs: plan.prompts[0].ids,
+            responseIDs: [4, 5, 6], behaviourLogprobs: [-1, -1], policyVersions: [0, 0], finishReason: .stop,
+            temperature: 1)
+        // An environment said the second token.
+        trajectory.tokens.given = [1..<2]
+        var scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: [-0.5, -1])
+        scored.measures = TokenMeasures(entropies: [0.123456, 2], ratios: [1, 1e-9], advantages: [-1234.56789, 0.25])
+        let recorder = try FolderRecorder(
+            folder: RunFolder(folder.path), resuming: nil, progress: RunProgress(steps: 8, verbosity: .quiet),
+            plan: plan, decode: { "\($0)" }, logger: Logger(label: "test"))
+        recorder.record(samples: [scored], step: 1)
+        scored.measures = TokenMeasures(entropies: [0.5, 0.5])
+        recorder.record(samples: [scored], step: 2)
+        var reader = try RunFolder(folder.path).readSamples()
+        let first = try #require(try reader.next()), second = try #require(try reader.next())
+        #expect(first.entropies == [0.1235, 0, 2] && first.ratios == [1, 0, 0])
+        #expect(first.advantages == [-1234.5679, 0, 0.25])
+        #expect(second.entropies == [0.5, 0, 0.5] && second.ratios == nil && second.advantages == nil)
     }
 
     @Test func samplesSayWhereEachTokenEndsAndWhatThePromptIsCalled() throws {
