@@ -22,19 +22,23 @@ static int execute(const struct cplatform_start *start, pid_t parent) {
         if (getppid() != parent) return ESRCH;
     }
     if (start->address_space != 0) {
-        struct rlimit limit = {start->address_space, start->address_space};
+        // Nobody may raise the hard limit, and one that is lower already is the stricter of the two.
+        struct rlimit limit;
+        if (getrlimit(RLIMIT_AS, &limit) != 0) return errno;
+        if (limit.rlim_max > start->address_space) limit.rlim_max = start->address_space;
+        limit.rlim_cur = limit.rlim_max;
         if (setrlimit(RLIMIT_AS, &limit) != 0) return errno;
     }
-    // Moved out of the way of one another first.
     int given[3] = {start->input, start->output, start->errors};
+    if (given[0] < 0) {
+        given[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (given[0] < 0) return errno;
+    }
+    // Moved out of the way of one another first.
     for (int place = 0; place < 3; place++) {
         if (given[place] < 0) continue;
         given[place] = fcntl(given[place], F_DUPFD_CLOEXEC, 3);
         if (given[place] < 0) return errno;
-    }
-    if (given[0] < 0) {
-        given[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (given[0] < 0) return errno;
     }
     for (int place = 0; place < 3; place++) {
         if (given[place] >= 0 && dup2(given[place], place) < 0) return errno;
@@ -53,6 +57,14 @@ static int execute(const struct cplatform_start *start, pid_t parent) {
 int cplatform_start_process(const struct cplatform_start *start, pid_t *pid) {
     int report[2];
     if (pipe2(report, O_CLOEXEC) != 0) return errno;
+    // Where standard streams are closed it may have their places, which the child gives to others.
+    int moved = fcntl(report[1], F_DUPFD_CLOEXEC, 3), code = errno;
+    close(report[1]);
+    if (moved < 0) {
+        close(report[0]);
+        return code;
+    }
+    report[1] = moved;
     // No handler of this process may run in the child, which has its memory.
     sigset_t all, before;
     sigfillset(&all);
@@ -60,7 +72,7 @@ int cplatform_start_process(const struct cplatform_start *start, pid_t *pid) {
     pid_t parent = getpid();
     pid_t child = vfork();
     if (child == 0) {
-        int code = execute(start, parent);
+        code = execute(start, parent);
         if (write(report[1], &code, sizeof code) < 0) _exit(126);
         _exit(127);
     }
@@ -69,7 +81,7 @@ int cplatform_start_process(const struct cplatform_start *start, pid_t *pid) {
     close(report[1]);
     if (child > 0) {
         // Its end closes the pipe, and so does the program that it becomes.
-        int code = 0;
+        code = 0;
         ssize_t count;
         do count = read(report[0], &code, sizeof code);
         while (count < 0 && errno == EINTR);
@@ -83,6 +95,8 @@ int cplatform_start_process(const struct cplatform_start *start, pid_t *pid) {
     if (result == 0) *pid = child;
     return result;
 }
+
+int cplatform_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 int cplatform_process_descriptor(pid_t pid) {
 #if defined(SYS_pidfd_open)

@@ -60,14 +60,20 @@ package struct PolicyGradient: Sendable, Equatable, Codable {
 
     private func advantages(of scored: ScoredTrajectory, policy: [Float]) -> [Double] {
         guard scored.trajectory.isGraded else { return policy.map { _ in 0 } }
+        let divergence = divergence(of: scored, policy: policy)
+        return Distillation.advantages(
+            reverseKL: logRatio.isOpen ? divergence : divergence.map(logRatio.bounded), coefficient: klCoefficient,
+            discount: klDiscount)
+    }
+
+    /// k of every token of a graded response, without bounds.
+    private func divergence(of scored: ScoredTrajectory, policy: [Float]) -> [Double] {
         var divergence = reverseKL(policy: policy, teacher: scored.teacherLogprobs)
         // t is b where no teacher could say anything, which is no divergence of s.
         for (index, comparison) in (scored.comparisons ?? []).enumerated() where comparison == .none {
             divergence[index] = 0
         }
-        return Distillation.advantages(
-            reverseKL: logRatio.isOpen ? divergence : divergence.map(logRatio.bounded), coefficient: klCoefficient,
-            discount: klDiscount)
+        return divergence
     }
 
     /// dL/ds of every response token of one trajectory; see ``Objective``'s function of this name.
@@ -89,9 +95,8 @@ package struct PolicyGradient: Sendable, Equatable, Codable {
         statistics.add(scored, version: version)
         statistics.add(mismatchOf: scored.trajectory, current: current, version: version)
         if logRatio.limit != nil, scored.trajectory.isGraded {
-            let compared = policy(of: scored, current: current)
-            statistics.add(
-                logRatios: reverseKL(policy: compared, teacher: scored.teacherLogprobs), clampedBy: logRatio)
+            let ratios = divergence(of: scored, policy: policy(of: scored, current: current))
+            statistics.add(logRatios: ratios, clampedBy: logRatio)
         }
         return gradient
     }

@@ -1,3 +1,4 @@
+import CPlatform
 import Glibc
 
 /// The three pipes between this process and a program.
@@ -15,7 +16,7 @@ final class ProgramPipes: @unchecked Sendable {
         var pairs: [[Int32]] = []
         for _ in 0..<3 {
             var pair: [Int32] = [-1, -1]
-            guard pipe(&pair) == 0 else {
+            guard cplatform_pipe(&pair) == 0 else {
                 let code = errno
                 for descriptor in pairs.joined() { Glibc.close(descriptor) }
                 errno = code
@@ -26,7 +27,6 @@ final class ProgramPipes: @unchecked Sendable {
         theirs = (pairs[0][0], pairs[1][1], pairs[2][1])
         (input, output, errors) = (pairs[0][1], pairs[1][0], pairs[2][0])
         open = Set(pairs.joined())
-        for descriptor in open { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         for descriptor in [input, output, errors] { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
     }
 

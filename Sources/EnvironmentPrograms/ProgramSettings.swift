@@ -16,14 +16,16 @@ package struct ProgramSettings: Sendable {
     /// File that its standard error is appended to.
     package var logPath: String
     /// Programs that fail one after the other, without an episode played to its end, after which none is started.
-    package var mostFailures = 5
+    package var mostFailures: Int
     /// How long it is waited before one is started again, after so many failures in a row.
     package var backoff: @Sendable (_ failures: Int) -> Duration = { .milliseconds(100 << min($0 - 1, 5)) }
 
+    /// - Parameter samplesPerPrompt: episodes of one prompt. Each fails its program twice before it is given up, so that
+    ///   a prompt which no program outlives is no reason to end.
     package init(
         command: [String], slots: Int = 1, mostPrograms: Int = 1, givesReward: Bool = true,
         startLimit: Duration = .seconds(60), answerLimit: Duration = .seconds(30), addressSpace: UInt64? = nil,
-        logPath: String
+        samplesPerPrompt: Int = 1, logPath: String
     ) {
         precondition(!command.isEmpty, "a program has a name")
         self.command = command
@@ -34,6 +36,7 @@ package struct ProgramSettings: Sendable {
         self.answerLimit = answerLimit
         self.addressSpace = addressSpace
         self.logPath = logPath
+        mostFailures = max(5, 2 * samplesPerPrompt + 1)
     }
 
     /// The command as a person reads it.

@@ -46,9 +46,8 @@ extension Exchange {
                 continue
             }
             let trajectory = grading.trajectory, teacher = grading.teacher.label
-            let scored = ScoredTrajectory(
-                trajectory: trajectory, teacherLogprobs: score.logprobs, top: score.top, hidden: score.hidden)
-            let result = Result(item: item, lease: lease, content: scored)
+            let shown = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: grading.shown(score.logprobs))
+            let result = Result(item: item, lease: lease, content: shown)
             guard member.grades(with: teacher) else {
                 refuse(result, "it is for teacher '\(teacher)'", &delivery)
                 continue
@@ -63,7 +62,7 @@ extension Exchange {
                 refuse(result, reason, &delivery)
                 continue
             }
-            guard shouldAccept(result, reasonWithoutNumbers: reasonWithoutNumbers(scored, count), &delivery) else {
+            guard shouldAccept(result, reasonWithoutNumbers: reasonWithoutNumbers(score, count), &delivery) else {
                 continue
             }
             removeFromLease(result, &delivery, now)
@@ -171,11 +170,11 @@ extension Exchange {
     }
 
     /// - Parameter count: tokens of the response as its teacher reads it.
-    private func reasonWithoutNumbers(_ scored: ScoredTrajectory, _ count: Int) -> String? {
-        let grades = scored.teacherLogprobs
+    private func reasonWithoutNumbers(_ score: Score, _ count: Int) -> String? {
+        let grades = score.logprobs
         if grades.count != count { return "\(grades.count) grades for \(count) tokens" }
-        guard scored.hidden?.areFinite ?? true else { return "a hidden state is not finite" }
-        return grades.areFinite && scored.top?.areFinite ?? true ? nil : "a log-probability is not finite"
+        guard score.hidden?.areFinite ?? true else { return "a hidden state is not finite" }
+        return grades.areFinite && score.top?.areFinite ?? true ? nil : "a log-probability is not finite"
     }
 
     /// Drops a result that does not fit: its task is issued again, and its sender refused when it goes on so.

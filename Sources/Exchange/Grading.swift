@@ -52,6 +52,13 @@ struct Grading: Sendable {
             retokenized: grade.logprobs, over: ownResponse.spans, behaviour: trajectory.behaviourLogprobs)
     }
 
+    /// What a person is shown of the teacher's numbers that is asked now, beside the student's tokens; nothing where they
+    /// are not one for each token that it reads.
+    func shown(_ logprobs: [Float]) -> [Float] {
+        guard isRetokenized else { return logprobs }
+        return logprobs.count == responseIDs.count ? ofStudent(Grade(logprobs: logprobs)).logprobs : []
+    }
+
     /// Tokens of the response as teachers with other tokenizers read it, by label.
     var responseCounts: [String: Int] { retokenized.mapValues(\.ids.count) }
 

@@ -1,4 +1,5 @@
 import Distillation
+import Foundation
 import Testing
 
 @Suite struct DivergencePartsTests {
@@ -62,6 +63,22 @@ import Testing
             (0..<20).map { Float($0) }, 39, given: (0..<19).map { 2 * $0 + 1..<2 * $0 + 2 }, .stop)
         let many = DivergenceParts([long], of: [episode], in: DivergenceGroups(of: [episode]))
         #expect(many?.turns.count == DivergenceGroups.most && many?.turns[16] == 15)
+    }
+
+    /// A checkpoint of before there were turns is read, and what is written now comes back as it was.
+    @Test func partsWithoutTurnsAreRead() throws {
+        let parts = DivergenceParts(positions: [1, nil], teachers: ["a": 2], tags: ["b": 3], turns: [1: 4])
+        let written = try JSONEncoder().encode(parts)
+        #expect(try JSONDecoder().decode(DivergenceParts.self, from: written) == parts)
+        var fields = try #require(try JSONSerialization.jsonObject(with: written) as? [String: Any])
+        #expect(fields.removeValue(forKey: "turns") != nil)
+        let earlier = try JSONSerialization.data(withJSONObject: fields)
+        var expected = parts
+        expected.turns = [:]
+        #expect(try JSONDecoder().decode(DivergenceParts.self, from: earlier) == expected)
+        fields["tags"] = nil
+        let broken = try JSONSerialization.data(withJSONObject: fields)
+        #expect(throws: DecodingError.self) { try JSONDecoder().decode(DivergenceParts.self, from: broken) }
     }
 
     /// The parts of responses are a partition: together they are the mean of all.

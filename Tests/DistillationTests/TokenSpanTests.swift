@@ -120,10 +120,13 @@ import Tokens
         #expect(grade.logprobs == [-2, 0, -2])
         // A student that was sure of everything leaves nothing to go by.
         #expect(Grade(retokenized: [-3], over: span, behaviour: [0, 0, 0]).logprobs == [-1, -1, -1])
+        // Rounding may put a log-probability a little above 0: no token's part is negative, and none is more than all.
+        let rounded = Grade(retokenized: [-4], over: span, behaviour: [1e-6, -2e-6, 1e-6])
+        #expect(rounded.logprobs == [0, -4, 0])
         #expect(Grade(retokenized: [.nan], over: span, behaviour: [-1, 0, -1]).areFinite == false)
     }
 
-    @Test func aTokenIsComparedAsWellAsByTheTeacherThatComparesItWorst() {
+    @Test func aTokenIsTaughtByThoseThatCanCompareIt() {
         let plain = Grade(logprobs: [-1, -1, -1])
         let other = Grade(
             retokenized: [-1, -2],
@@ -131,8 +134,16 @@ import Tokens
                 TokenSpan(count: 1, otherCount: 1), TokenSpan(count: 1, otherCount: 1),
                 TokenSpan(count: 1, otherCount: 0, isComparable: false),
             ], behaviour: [-3, -3, -3])
-        #expect(Grade(mixing: [(0.5, plain), (0.5, other)]).comparisons == [.own, .own, .none])
+        let both = Grade(mixing: [(0.25, plain), (0.75, other)])
+        #expect(both.comparisons == [.own, .own, .shared] && both.logprobs == [-1, -1.75, -1])
         #expect(Grade(mixing: [(0.5, plain), (0.5, plain)]).comparisons == nil)
+        let third = Grade(mixing: [(0.25, other), (0.25, plain), (0.5, Grade(logprobs: [-2, -2, -4]))])
+        #expect(third.comparisons?.last == .shared && third.logprobs.last == -3)
+        // Where nobody can the student's number stays, to the bit.
+        let none = Grade(
+            retokenized: [], over: [TokenSpan(count: 1, otherCount: 0, isComparable: false)], behaviour: [-0.1])
+        let silent = Grade(mixing: [(0.3, none), (0.3, none), (0.4, none)])
+        #expect(silent.comparisons == [TokenComparison.none] && silent.logprobs == [-0.1])
     }
 
     /// What no teacher could grade teaches nothing, also where the weights have moved since.
@@ -150,6 +161,11 @@ import Tokens
         scored.comparisons = grade.comparisons
         let advantages = PolicyGradient(advantage: kind).advantages(of: scored, current: [-1.5, -0.5])
         #expect(advantages == [kind == .behaviour ? -1 : -0.5, 0])
+        // Nor does a limit change it.
+        var limited = BatchStatistics()
+        _ = PolicyGradient(advantage: kind, logRatio: LogRatioBounds(limit: 3)).gradient(
+            of: scored, current: [-9, -9], baseline: 0, tokenCount: 2, version: 0, statistics: &limited)
+        #expect(limited.clampFraction == (kind == .behaviour ? 0 : 0.5))
         var statistics = BatchStatistics()
         statistics.add(scored, version: 0)
         #expect(statistics.oneToOne == 0.5 && statistics.incomparable == 0.5)

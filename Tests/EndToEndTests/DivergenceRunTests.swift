@@ -197,14 +197,8 @@ import Testing
     /// The configurations in Examples, a few steps of each.
     @Test(arguments: ["", "-sampled", "-divergence", "-listed"]) func theExampleRuns(name: String) async throws {
         try await withTemporaryFolder { folder in
-            let result = try await Binary.run(
-                [
-                    "run", "Examples/arithmetic\(name).yaml", "--set", "run_folder=\(folder)/runs/short", "--set",
-                    "training.steps=5", "--set", "evaluation.every=0", "--set", "checkpoint.every=0", "--set",
-                    "evaluation.teachers=false",
-                ], in: QuickStartTests.repository, within: 300)
-            try #require(result.status == 0, "\(result.errors)")
-            let metrics = try ProcessRunTests.metrics(folder, run: "short")
+            let (metrics, _) = try await ExampleRun.run(
+                "arithmetic\(name)", steps: 5, ["evaluation.teachers=false"], in: folder)
             #expect(metrics.count == 5)
             for step in metrics {
                 let divergence = step["divergence"].flatMap { Double($0) }

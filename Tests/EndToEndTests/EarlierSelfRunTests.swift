@@ -45,15 +45,8 @@ import Testing
     /// The configuration in Examples, a few steps of it.
     @Test func theExampleRuns() async throws {
         try await withTemporaryFolder { folder in
-            let settings = [
-                "run_folder=\(folder)/runs/short", "training.steps=3", "teachers.earlier.refresh_every=2",
-                "evaluation.every=0", "checkpoint.every=0",
-            ]
-            let result = try await Binary.run(
-                ["run", "Examples/arithmetic-earlier.yaml"] + settings.flatMap { ["--set", $0] },
-                in: QuickStartTests.repository)
-            try #require(result.status == 0, "\(result.errors)")
-            let metrics = try ProcessRunTests.metrics(folder, run: "short")
+            let (metrics, _) = try await ExampleRun.run(
+                "arithmetic-earlier", steps: 3, ["teachers.earlier.refresh_every=2"], in: folder)
             // A fresh copy is the student itself; a step later it is not.
             #expect(metrics.map { $0["teacher_kl"].flatMap(Double.init) == 0 } == [true, false, true])
         }

@@ -49,19 +49,20 @@ import Testing
     /// The configuration in Examples, a few steps of it.
     @Test func theExampleRuns() async throws {
         try await withTemporaryFolder { folder in
-            let settings = [
-                "run_folder=\(folder)/runs/short", "training.steps=2", "data.prompts_per_step=4", "evaluation.every=2",
-                "data.heldout_count=4", "checkpoint.every=0",
-            ]
-            let result = try await Binary.run(
-                ["run", "Examples/arithmetic-episodes.yaml"] + settings.flatMap { ["--set", $0] },
-                in: QuickStartTests.repository)
-            try #require(result.status == 0, "\(result.errors)")
-            let metrics = try ProcessRunTests.metrics(folder, run: "short")
+            let settings = ["data.prompts_per_step=4", "evaluation.every=2", "data.heldout_count=4"]
+            let (metrics, run) = try await ExampleRun.run("arithmetic-episodes", steps: 2, settings, in: folder)
             #expect(metrics.count >= 2)
             #expect(metrics.dropFirst().allSatisfy { $0["ratio_max"] == "1.0" })
             let samples = try String(contentsOfFile: "\(folder)/runs/short/samples.jsonl", encoding: .utf8)
             #expect(samples.contains("\"environment\": [["))
+            // What asks for answers of one turn is not named, and says so itself.
+            #expect(run.output.contains("model: ") && !run.output.contains("measure:"), "\(run.output)")
+            let arguments = ["eval", "runs/short/checkpoints/latest/model", "arithmetic", "--count", "2"]
+            let refused = try await Binary.run(arguments, in: folder)
+            #expect(refused.status == 2 && refused.errorLines.count == 1)
+            #expect(refused.errors.contains("(data.environment.name in \(folder)/runs/short/config.yaml)"))
+            let measured = try await Binary.run(arguments + ["--one-turn"], in: folder)
+            #expect(measured.status == 0 && measured.output.contains("pass@1"), "\(measured.errors)")
         }
     }
 

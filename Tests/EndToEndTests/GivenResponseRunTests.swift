@@ -74,14 +74,8 @@ import Testing
     /// The configuration in Examples, a few steps of it: a divergence, rewards and cross-entropy together.
     @Test func theExampleRuns() async throws {
         try await withTemporaryFolder { folder in
-            let result = try await Binary.run(
-                [
-                    "run", "Examples/arithmetic-mixed.yaml", "--set", "run_folder=\(folder)/runs/short", "--set",
-                    "training.steps=3", "--set", "evaluation.every=0", "--set", "checkpoint.every=0", "--set",
-                    "evaluation.teachers=false",
-                ], in: QuickStartTests.repository, within: 300)
-            try #require(result.status == 0, "\(result.errors)")
-            let metrics = try ProcessRunTests.metrics(folder, run: "short")
+            let (metrics, _) = try await ExampleRun.run(
+                "arithmetic-mixed", steps: 3, ["evaluation.teachers=false"], in: folder)
             for key in ["divergence", "reward_mean", "cross_entropy"] {
                 #expect(metrics.count == 3 && metrics.allSatisfy { $0[key].flatMap(Double.init) != nil }, "\(key)")
             }

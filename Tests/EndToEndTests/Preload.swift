@@ -9,13 +9,18 @@ enum Preload {
     /// Compiles a file and returns the library's path, for `LD_PRELOAD`.
     static func build(_ source: String, in folder: String) throws -> String {
         let library = "\(folder)/\(URL(filePath: source).lastPathComponent).so"
+        try compile(["-shared", "-fPIC", "-O1", "-o", library, source])
+        return library
+    }
+
+    /// Calls the compiler with these arguments.
+    static func compile(_ arguments: [String]) throws {
         let process = Process()
         process.executableURL = URL(filePath: try #require(compiler))
-        process.arguments = ["-shared", "-fPIC", "-O1", "-o", library, source]
+        process.arguments = arguments
         try process.run()
         process.waitUntilExit()
         try #require(process.terminationStatus == 0)
-        return library
     }
 }
 

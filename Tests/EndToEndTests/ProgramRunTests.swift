@@ -92,15 +92,8 @@ import Testing
     /// The configuration in Examples, a few steps of it.
     @Test func theExampleRuns() async throws {
         try await withTemporaryFolder { folder in
-            let settings = [
-                "run_folder=\(folder)/runs/short", "training.steps=2", "data.prompts_per_step=4", "evaluation.every=2",
-                "data.heldout_count=4", "checkpoint.every=0",
-            ]
-            let result = try await Binary.run(
-                ["run", "Examples/arithmetic-program.yaml"] + settings.flatMap { ["--set", $0] },
-                in: QuickStartTests.repository)
-            try #require(result.status == 0, "\(result.errors)")
-            let metrics = try ProcessRunTests.metrics(folder, run: "short")
+            let settings = ["data.prompts_per_step=4", "evaluation.every=2", "data.heldout_count=4"]
+            let (metrics, _) = try await ExampleRun.run("arithmetic-program", steps: 2, settings, in: folder)
             #expect(metrics.count >= 2 && metrics.dropFirst().allSatisfy { $0["ratio_max"] == "1.0" })
             // Held-out prompts are played, too.
             #expect(metrics.last?["eval_pass_at_1"] != nil && metrics.last?["eval_responses"] == "4")

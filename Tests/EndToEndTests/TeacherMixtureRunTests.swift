@@ -71,15 +71,9 @@ import Testing
     /// The configuration in Examples, a few steps of it.
     @Test func theExampleRuns() async throws {
         try await withTemporaryFolder { folder in
-            let settings = [
-                "run_folder=\(folder)/runs/short", "training.steps=5", "evaluation.every=0", "checkpoint.every=0",
-                "evaluation.teachers=false",
-            ]
-            let result = try await Binary.run(
-                ["run", "Examples/arithmetic-anchored.yaml"] + settings.flatMap { ["--set", $0] },
-                in: QuickStartTests.repository)
-            try #require(result.status == 0, "\(result.errors)")
-            #expect(try ProcessRunTests.metrics(folder, run: "short").count == 5)
+            let (metrics, _) = try await ExampleRun.run(
+                "arithmetic-anchored", steps: 5, ["evaluation.teachers=false"], in: folder)
+            #expect(metrics.count == 5)
         }
     }
 }

@@ -116,15 +116,9 @@ import Testing
         try await withTemporaryFolder { folder in
             try TinyModel.write(to: "\(folder)/student", seed: 2, maxPositions: 2048)
             let settings = [
-                "run_folder=\(folder)/runs/short", "student.model=\(folder)/student",
-                "teachers.default.model=\(folder)/student", "training.steps=3", "evaluation.every=0",
-                "checkpoint.every=0", "sampling.max_tokens=8",
+                "student.model=\(folder)/student", "teachers.default.model=\(folder)/student", "sampling.max_tokens=8",
             ]
-            let result = try await Binary.run(
-                ["run", "Examples/smollm2-privileged.yaml"] + settings.flatMap { ["--set", $0] },
-                in: QuickStartTests.repository)
-            try #require(result.status == 0, "\(result.errors)")
-            let metrics = try ProcessRunTests.metrics(folder, run: "short")
+            let (metrics, _) = try await ExampleRun.run("smollm2-privileged", steps: 3, settings, in: folder)
             #expect(metrics.count == 3 && metrics.allSatisfy { $0["teacher_kl"].flatMap(Double.init) ?? 0 != 0 })
         }
     }

@@ -67,31 +67,39 @@ import Testing
         }
     }
 
+    /// How a scorer ends that joins a learner with these arguments, and, where it is welcome, the learner does well.
+    /// - Parameter change: what becomes of the files once the learner runs.
+    private static func scorer(
+        joining arguments: [String], isWelcome: Bool, in folder: String, change: () throws -> Void = {}
+    ) async throws -> Binary.Output {
+        let learner = try Binary.Running(
+            ["learner", "run.yaml"] + arguments, input: "", folder: folder, environment: [:])
+        defer { kill(learner.process.processIdentifier, SIGKILL) }
+        let file = "\(folder)/runs/tiny/endpoint", deadline = Date().addingTimeInterval(30)
+        while !FileManager.default.fileExists(atPath: file), Date() < deadline {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        let connect = ["--connect", try String(contentsOfFile: file, encoding: .utf8).filter { $0 != "\n" }]
+        let worker = try Binary.Running(
+            ["rollout", "run.yaml"] + connect, input: "", folder: folder, environment: [:])
+        defer { kill(worker.process.processIdentifier, SIGKILL) }
+        try change()
+        let scorer = try await Binary.run(["scorer", "run.yaml"] + connect, in: folder, within: 180)
+        guard isWelcome else { return scorer }
+        #expect(scorer.status == 0, "\(scorer.errors)")
+        let end = await learner.finish(within: 180)
+        #expect(end.status == 0, "\(end.errors)")
+        return scorer
+    }
+
     /// The learner has none of the teacher's files, and hears of its tokenizer when it joins.
     @Test(arguments: ["shared", "strict"]) func aTeacherOnAnotherMachineTellsItsTokens(map: String) async throws {
         try await withTemporaryFolder { folder in
             try Self.writeRun(in: folder, more: "teacher")
-            let learner = try Binary.Running(
-                [
-                    "learner", "run.yaml", "--set", "teachers.default.model=elsewhere", "--set",
-                    "teachers.default.token_map=\(map)",
-                ], input: "", folder: folder, environment: [:])
-            defer { kill(learner.process.processIdentifier, SIGKILL) }
-            let file = "\(folder)/runs/tiny/endpoint"
-            let deadline = Date().addingTimeInterval(30)
-            while !FileManager.default.fileExists(atPath: file), Date() < deadline {
-                try await Task.sleep(for: .milliseconds(20))
-            }
-            let connect = ["--connect", try String(contentsOfFile: file, encoding: .utf8).filter { $0 != "\n" }]
-            let worker = try Binary.Running(
-                ["rollout", "run.yaml"] + connect, input: "", folder: folder, environment: [:])
-            defer { kill(worker.process.processIdentifier, SIGKILL) }
-            let scorer = try await Binary.run(["scorer", "run.yaml"] + connect, in: folder, within: 180)
-            if map == "shared" {
-                #expect(scorer.status == 0, "\(scorer.errors)")
-                let end = await learner.finish(within: 180)
-                #expect(end.status == 0, "\(end.errors)")
-            } else {
+            let scorer = try await Self.scorer(
+                joining: ["--set", "teachers.default.model=elsewhere", "--set", "teachers.default.token_map=\(map)"],
+                isWelcome: map == "shared", in: folder)
+            if map == "strict" {
                 #expect(
                     scorer.status == 2
                         && scorer.errors.contains("token id 702 is none for the student and \"<more>\" for the teacher"),
@@ -207,7 +215,9 @@ import Testing
     }
 
     /// The learner has the teacher's tokenizer alone, and a member with another is turned away.
-    @Test(arguments: [true, false]) func anotherMachineHasTheOtherTeacher(isRight: Bool) async throws {
+    @Test(arguments: ["the same", "one token more", "the student's"])
+    func anotherMachineHasTheOtherTeacher(tokenizer: String) async throws {
+        let isRight = tokenizer == "the same"
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder)
             try FileManager.default.removeItem(atPath: "\(folder)/teacher")
@@ -217,25 +227,18 @@ import Testing
             #expect(
                 nothing.status == 2 && nothing.errors.contains("name its folder with teachers.default.tokenizer"),
                 "\(nothing.errors)")
-            let learner = try Binary.Running(
-                ["learner", "run.yaml", "--set", "teachers.default.tokenizer=teacher"] + missing, input: "",
-                folder: folder, environment: [:])
-            defer { kill(learner.process.processIdentifier, SIGKILL) }
-            let file = "\(folder)/runs/tiny/endpoint", deadline = Date().addingTimeInterval(30)
-            while !FileManager.default.fileExists(atPath: file), Date() < deadline {
-                try await Task.sleep(for: .milliseconds(20))
+            let scorer = try await Self.scorer(
+                joining: ["--set", "teachers.default.tokenizer=teacher"] + missing, isWelcome: isRight, in: folder
+            ) {
+                switch tokenizer {
+                case "one token more": try Self.addToken(to: "\(folder)/teacher")
+                case "the student's":
+                    try FileManager.default.removeItem(atPath: "\(folder)/teacher")
+                    try FileManager.default.copyItem(atPath: "\(folder)/student", toPath: "\(folder)/teacher")
+                default: break
+                }
             }
-            let connect = ["--connect", try String(contentsOfFile: file, encoding: .utf8).filter { $0 != "\n" }]
-            let worker = try Binary.Running(
-                ["rollout", "run.yaml"] + connect, input: "", folder: folder, environment: [:])
-            defer { kill(worker.process.processIdentifier, SIGKILL) }
-            if !isRight { try Self.addToken(to: "\(folder)/teacher") }
-            let scorer = try await Binary.run(["scorer", "run.yaml"] + connect, in: folder, within: 180)
-            if isRight {
-                #expect(scorer.status == 0, "\(scorer.errors)")
-                let end = await learner.finish(within: 180)
-                #expect(end.status == 0, "\(end.errors)")
-            } else {
+            if !isRight {
                 #expect(
                     scorer.status == 2
                         && scorer.errors.contains("cuts responses by the tokenizer that it has of this teacher"),
@@ -247,6 +250,7 @@ import Testing
     @Test(arguments: [
         (["objective.kind=off_policy"], "teachers.default.token_map: with objective.kind off_policy"),
         (["data.environment.name=calculator"], "teachers.default.token_map: bytes grades responses of one turn"),
+        (["data.environment.command=[cat]"], "teachers.default.token_map: bytes grades responses of one turn"),
         (["objective.divergence=reverse_kl"], "teachers.default.token_map: a teacher with tokens of its own"),
         (
             ["teachers.default.refresh_every=2", "teachers.default.model=student"],
@@ -268,14 +272,8 @@ import Testing
     @Test(.enabled(if: FileManager.default.fileExists(atPath: "\(models)/smollm2"), "make models"))
     func theExampleRuns() async throws {
         try await withTemporaryFolder { folder in
-            let result = try await Binary.run(
-                [
-                    "run", "Examples/smollm2-bytes.yaml", "--set", "run_folder=\(folder)/runs/short", "--set",
-                    "teachers.default.model=\(Self.models)/smollm2", "--set", "training.steps=3", "--set",
-                    "evaluation.every=0", "--set", "checkpoint.every=0", "--set", "sampling.max_tokens=16",
-                ], in: QuickStartTests.repository, within: 600)
-            try #require(result.status == 0, "\(result.errors)")
-            let metrics = try ProcessRunTests.metrics(folder, run: "short")
+            let settings = ["teachers.default.model=\(Self.models)/smollm2", "sampling.max_tokens=16"]
+            let (metrics, _) = try await ExampleRun.run("smollm2-bytes", steps: 3, settings, in: folder, within: 600)
             #expect(metrics.count == 3)
             #expect(metrics.allSatisfy { $0["one_to_one_fraction"] != nil && $0["teacher_kl"] != nil })
         }

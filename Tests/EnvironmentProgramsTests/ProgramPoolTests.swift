@@ -167,6 +167,27 @@ import Testing
         }
     }
 
+    /// A prompt that no program outlives ends none of the others' episodes, however many samples it has.
+    @Test func onePromptIsNoReasonToEnd() async throws {
+        try await withTemporaryFolder { folder in
+            let body = "if type == 'step' and message['text'] == 'die': sys.exit(1)\n" + Self.counter
+            var settings = ProgramSettings(
+                command: try Self.program(body, in: folder), samplesPerPrompt: 4, logPath: "\(folder)/log")
+            settings.backoff = { _ in .milliseconds(1) }
+            let pool = Self.pool(settings)
+            // Each of its samples is played twice.
+            for episode in 1...8 as ClosedRange<UInt64> {
+                let failure = await #expect(throws: EnvironmentFailure.self) {
+                    try await pool.step(episode, Self.start, "die")
+                }
+                #expect(failure?.isFinal == false)
+            }
+            #expect(try await Self.play(9, pool).last == "1.0")
+            await pool.close()
+            #expect(ProgramSettings(command: ["x"], logPath: "").mostFailures == 5)
+        }
+    }
+
     /// What a program starts ends with it.
     @Test func aChildDoesNotOutliveItsProgram() async throws {
         try await withTemporaryFolder { folder in

@@ -112,6 +112,23 @@ import Wire
         #expect(scored.teacherLogprobs.count == 2 && !scored.isFinite)
     }
 
+    /// What is written down for a person pairs the student's tokens with what is said of them.
+    @Test func doubtfulGradesStandBesideTheStudentsTokens() throws {
+        var exchange = Self.exchange()
+        let task = try #require(Self.grade(&exchange, [1, 3], b: [-4, -1]).first)
+        func suspects(_ logprobs: [Float]) -> [ScoredTrajectory] {
+            exchange.receive(Self.scores(task, logprobs), from: Self.scorer, now: .zero).compactMap {
+                if case .suspect(let scored, _) = $0 { scored } else { nil }
+            }
+        }
+        let suspect = try #require(suspects([-1, -1, .infinity]).first)
+        #expect(suspect.trajectory.responseIDs == [1, 3] && suspect.teacherLogprobs == [-2, .infinity])
+        exchange = Self.exchange()
+        _ = Self.grade(&exchange, [1, 3], b: [-4, -1])
+        // As many as the student has tokens, and no one of them is about one of those.
+        #expect(suspects([-1, -1]).map(\.teacherLogprobs) == [[]])
+    }
+
     @Test func whatHasNoRoomInTheTeachersContextHasNoGrade() throws {
         var exchange = Self.exchange()
         // As much as the student's own tokens may need: 3 of the prompt and 6.

@@ -2,6 +2,7 @@ import Distillation
 import Exchange
 import TestSupport
 import Testing
+import Tokens
 import Wire
 
 /// Teachers whose tokenizers are not the student's: who is let in, and what they do not grade.
@@ -59,6 +60,34 @@ import Wire
         #expect(
             rejection(shared.receive(hello(.rollout, "more"), from: Self.worker, now: .zero))?.code
                 == .tokenizerMismatch)
+    }
+
+    /// A teacher that is to grade in tokens of its own is not let in with the student's, and no other of the two is with
+    /// its.
+    @Test func aTeacherWithItsOwnTokensHasThose() throws {
+        struct Own: TokenizerPolicy {
+            func verdict(on hello: Hello, teacher: String) -> TokenizerVerdict {
+                hello.tokenizerFingerprint == "own" ? .accepted(foreignIDs: []) : .refused(reason: "it is another")
+            }
+        }
+        var options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t", vocabularySize: 100)
+        options.tokenizers = Own()
+        options.retokenizers = [
+            "default": { ids, _ in
+                RetokenizedResponse(ids: ids, spans: ids.map { _ in TokenSpan(count: 1, otherCount: 1) })
+            }
+        ]
+        func join(_ role: Role, _ tokenizer: String?) -> Reject? {
+            var exchange = Exchange(plan: plan(heldout: 0), options: options, epoch: 9, version: 0)
+            return rejection(exchange.receive(hello(role, tokenizer), from: Self.scorer, now: .zero))
+        }
+        let students = try #require(join(.scorer, "t"))
+        #expect(students.code == .tokenizerMismatch)
+        #expect(
+            students.message
+                == "the tokenizer of teacher 'default' is not the one that this run knows: it is another")
+        #expect(join(.scorer, "own") == nil && join(.rollout, "t") == nil)
+        #expect(join(.rollout, "own")?.code == .tokenizerMismatch)
     }
 
     /// Ids that a teacher would take for another word, or has no logit for, are not graded: the step is judged without.

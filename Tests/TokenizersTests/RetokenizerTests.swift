@@ -209,6 +209,33 @@ import Tokens
         #expect(result.spans.map(\.otherCount) == [1, 0, 1, 0, 1])
     }
 
+    /// A teacher that ends its answers with a token of text cannot say that text and go on: the words beside it keep their
+    /// grades, and where another of its tokens has the same bytes so does the text.
+    @Test func aStopTokenThatIsTextIsNotSaid() throws {
+        let student = try Tokenizer(Fixtures.definition(words: ["hello"]), file: "student")
+        func teacher(_ more: [TokenizerDefinition.AddedToken]) throws -> Retokenizer.Side {
+            let definition = Fixtures.definition(words: ["hello"], added: more)
+            var side = Retokenizer.Side(try Tokenizer(definition, file: "teacher"), endOfAnswer: "")
+            side.stopTokenIDs = [0x0A]
+            return side
+        }
+        let ids = try student.encode("hello\nhello")
+        #expect(ids.count == 3)
+        var mute = Retokenizer.Side(student, endOfAnswer: "")
+        mute.stopTokenIDs = []
+        let plain = try Retokenizer(from: mute, named: "a", to: try teacher([]), named: "b")
+        let cut = plain.retokenize(ids, isCutOff: false)
+        #expect(cut.ids == [ids[0], ids[2]] && cut.spans.map(\.isComparable) == [true, false, true])
+        #expect(plain.bytesWithoutToken == 1)
+        let line = TokenizerDefinition.AddedToken(id: 260, content: "\n", isSpecial: false)
+        let both = try Retokenizer(from: mute, named: "a", to: try teacher([line]), named: "b")
+        let whole = both.retokenize(ids, isCutOff: false)
+        #expect(whole.ids == [ids[0], 260, ids[2]] && whole.spans.allSatisfy { $0.isOneToOne })
+        // So does it where tokens stand for themselves, as those of a spelled word.
+        let spelled = both.retokenize("hello\n".utf8.map { Int32($0) }, isCutOff: false)
+        #expect(spelled.ids == "hello".utf8.map { Int32($0) } + [260] && both.bytesWithoutToken == 0)
+    }
+
     @Test func tokenizersThatChangeTextsAreRefusedByName() throws {
         let plain = try Tokenizer(Fixtures.definition(), file: "student")
         func refusal(from: Tokenizer, to: Tokenizer) -> String {

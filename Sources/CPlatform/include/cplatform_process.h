@@ -20,6 +20,9 @@ struct cplatform_start {
 /// Starts a process, without copying this one's page tables. Returns 0, or errno of what failed first.
 int cplatform_start_process(const struct cplatform_start *start, pid_t *pid);
 
+/// A pipe that other programs do not inherit, its end for reading first. -1: see errno.
+int cplatform_pipe(int ends[2]);
+
 /// A descriptor that is readable once the process has ended (Linux 5.3), not inherited by other programs. -1: see errno.
 int cplatform_process_descriptor(pid_t pid);
 

@@ -35,7 +35,8 @@ extension Grade {
     /// reverse KL is the weighted sum of the teachers' own, but for a term that the student has no part in (T. Heskes,
     /// 1997, "Selecting weighting factors in logarithmic opinion pools"): each teacher is learnt from by its share, and
     /// what one of them finds impossible stays so. The pool is not normalised: its normaliser depends on what stands
-    /// before a token alone, and so adds nothing to the expected gradient.
+    /// before a token alone, and so adds nothing to the expected gradient. A teacher that cannot compare a token has no say
+    /// in it: t is that of the others, by the shares that they have among themselves.
     /// - Parameter parts: shares and grades, at least one, in an order of the caller's that does not change; what is
     ///   listed beside sampled tokens is that of a single one, or left out.
     package init(mixing parts: [(share: Double, grade: Grade)]) {
@@ -43,15 +44,28 @@ extension Grade {
             self = parts.first?.grade ?? Grade(logprobs: [])
             return
         }
-        let mixed = first.grade.logprobs.indices.map { index in
-            Float(parts.reduce(0.0) { $0 + $1.share * Double($1.grade.logprobs[index]) })
+        func mixed(_ parts: [(share: Double, grade: Grade)], at index: Int) -> Double {
+            parts.reduce(0) { $0 + $1.share * Double($1.grade.logprobs[index]) }
         }
-        self.init(logprobs: mixed)
-        // A token is compared as well as by the teacher that compares it worst.
-        let told = parts.compactMap(\.grade.comparisons)
-        guard let some = told.first else { return }
-        comparisons = some.indices.map { index in
-            told.map { $0[index] }.max { $0.rawValue < $1.rawValue } ?? .own
+        let indices = first.grade.logprobs.indices
+        guard parts.contains(where: { $0.grade.comparisons != nil }) else {
+            self.init(logprobs: indices.map { Float(mixed(parts, at: $0)) })
+            return
         }
+        var logprobs: [Float] = [], comparisons: [TokenComparison] = []
+        for index in indices {
+            let able = parts.filter { $0.grade.comparison(at: index) != .none }
+            switch able.count {
+            case 0: logprobs.append(first.grade.logprobs[index])
+            case parts.count: logprobs.append(Float(mixed(parts, at: index)))
+            default: logprobs.append(Float(mixed(able, at: index) / able.reduce(0) { $0 + $1.share }))
+            }
+            let isOwn = parts.allSatisfy { $0.grade.comparison(at: index) == .own }
+            comparisons.append(able.isEmpty ? .none : isOwn ? .own : .shared)
+        }
+        self.init(logprobs: logprobs)
+        self.comparisons = comparisons
     }
+
+    private func comparison(at index: Int) -> TokenComparison { comparisons?[index] ?? .own }
 }

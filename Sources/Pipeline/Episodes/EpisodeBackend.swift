@@ -38,6 +38,8 @@ package actor EpisodeBackend: RolloutBackend {
         var environment: (any Environment)?
         /// Whether its environment has failed once, and it is played again.
         var isSecond = false
+        /// Whether its service is asked, and has not answered yet.
+        var isAsked = false
     }
 
     package init(
@@ -73,7 +75,8 @@ package actor EpisodeBackend: RolloutBackend {
 
     package func cancel(_ items: Set<WorkItem>) async {
         for item in items {
-            if let playing = episodes.removeValue(forKey: item) { forget(playing.number) }
+            // A service that is asked about it is told when it has answered: the answer may be its end.
+            if let playing = episodes.removeValue(forKey: item), !playing.isAsked { forget(playing.number) }
         }
         await sampler.cancel(items)
     }
@@ -123,7 +126,6 @@ package actor EpisodeBackend: RolloutBackend {
                 forget(playing.number)
             case .says(let said):
                 guard let step = playing.environment?.step(said) else {
-                    episodes[item] = playing
                     ask(item, playing, said)
                     continue
                 }
@@ -147,6 +149,8 @@ extension EpisodeBackend {
     private func ask(_ item: WorkItem, _ playing: Playing, _ said: String) {
         guard case .service(let service) = world else { return }
         asking += 1
+        episodes[item] = playing
+        episodes[item]?.isAsked = true
         keepLeases()
         Task {
             let answer: Result<EnvironmentStep, EnvironmentFailure>
@@ -164,9 +168,11 @@ extension EpisodeBackend {
     ) async {
         asking -= 1
         guard var playing = episodes[item], playing.number == number else {
-            // It was cancelled, and may have begun only afterwards.
-            return forget(number)
+            // It was cancelled meanwhile; who has ended or lost it has forgotten it.
+            if case .success(let step) = answer, !step.isDone { forget(number) }
+            return
         }
+        playing.isAsked = false
         do {
             switch answer {
             case .success(let step):

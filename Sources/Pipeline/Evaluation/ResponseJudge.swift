@@ -20,7 +20,8 @@ package struct ResponseJudge: Sendable {
     }
 
     /// The trajectories with the verdicts on them; without a verifier there is none. An episode is judged by its
-    /// environment where that gives a reward, else by its last turn. Blocks while it works.
+    /// environment where that gives a reward, else by its last turn; one whose environment failed is worth nothing. Blocks
+    /// while it works.
     /// - Parameter prompts: of each trajectory.
     package func judged(_ trajectories: [ScoredTrajectory], prompts: [Prompt]) -> [ScoredTrajectory] {
         zip(trajectories, prompts).map { scored, prompt in
@@ -30,6 +31,10 @@ package struct ResponseJudge: Sendable {
                 return scored
             }
             guard let check = prompt.check else { return scored }
+            guard scored.trajectory.finishReason != .environment else {
+                scored.verdict = Verdict(reward: 0, passed: false)
+                return scored
+            }
             let verdict = check.verdict(on: decode(Array(scored.trajectory.lastTurn)))
             scored.verdict = verdict
             if let flaw = verdict.flaw { complain(flaw) }

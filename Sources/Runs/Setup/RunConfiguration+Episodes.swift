@@ -41,7 +41,7 @@ extension RunConfiguration {
             givesReward: environment.rewards, startLimit: .seconds(environment.startSeconds),
             answerLimit: .seconds(environment.answerSeconds),
             addressSpace: environment.memoryMegabytes == 0 ? nil : UInt64(environment.memoryMegabytes) << 20,
-            logPath: log)
+            samplesPerPrompt: data.samplesPerPrompt, logPath: log)
     }
 
     /// What answers the episodes of this process; nil where there are none.

@@ -20,7 +20,8 @@ extension RunSetup {
         summary.passAfter = outcome.after?.metrics.passRate
         summary.teacherPass = outcome.after?.metrics.teacherPassRate
         if let task = configuration.data.task {
-            summary.task = task
+            // 'opd eval' asks for answers of one turn, which episodes are not.
+            if !configuration.data.environment.isGiven { summary.task = task }
             summary.question = data.heldout.first?.text
         }
         summary.tokensGenerated = Int(outcome.tokens.generated)

@@ -12,8 +12,13 @@ package struct Retokenizer: Sendable {
     private let target: Tokenizer
     /// Tokens of `source` that play a part and have no text, with those of `target` that play it.
     private let roles: [Int32: Int32]
-    /// Ordinary tokens of `target` by their bytes.
+    /// Ordinary tokens of `target` by their bytes; none that ends what its model says.
     private let tokens: [[UInt8]: Int32]
+    /// Those that do.
+    private let stops: Set<Int32>
+    /// The bytes of stop tokens that are text, such as the end of a line, and that no other token has: the other side
+    /// cannot say them and go on.
+    private let ends: Set<[UInt8]>
 
     /// A tokenizer with the tokens that end what its model says.
     package struct Side: Sendable {
@@ -47,12 +52,15 @@ package struct Retokenizer: Sendable {
         }
         self.source = source.tokenizer
         self.target = target.tokenizer
-        var tokens: [[UInt8]: Int32] = [:]
+        var tokens: [[UInt8]: Int32] = [:], ends: Set<[UInt8]> = []
+        let stops = Set(target.stopTokenIDs)
         for id in (0..<Int32(target.tokenizer.vocabularySize)).reversed() where !target.tokenizer.isSpecial(id) {
-            if let bytes = target.tokenizer.bytes(of: id), !bytes.isEmpty { tokens[bytes] = id }
+            guard let bytes = target.tokenizer.bytes(of: id), !bytes.isEmpty else { continue }
+            if stops.contains(id) { ends.insert(bytes) } else { tokens[bytes] = id }
         }
-        for id in target.stopTokenIDs { tokens[target.tokenizer.bytes(of: id) ?? []] = nil }
         self.tokens = tokens
+        self.stops = stops
+        self.ends = ends.filter { tokens[$0] == nil }
         roles = Self.roles(source, target)
     }
 
@@ -85,8 +93,8 @@ package struct Retokenizer: Sendable {
         return (ordinary.count { tokens[$0] != nil }, ordinary.count)
     }
 
-    /// Bytes that the other side can say in longer tokens alone: what needs one has no grade.
-    package var bytesWithoutToken: Int { target.bytesWithoutToken.count }
+    /// Bytes that the other side can say in longer tokens alone, or that end what it says: what needs one has no grade.
+    package var bytesWithoutToken: Int { (UInt8.min...UInt8.max).count { tokens[[$0]] == nil } }
 
     /// A response in the other side's tokens.
     /// - Parameter isCutOff: whether it ended because of its length.
@@ -94,11 +102,11 @@ package struct Retokenizer: Sendable {
         var result = RetokenizedResponse()
         var start = 0
         for (index, id) in ids.enumerated() {
-            let role = roles[id]
-            guard role != nil || (source.bytes(of: id) ?? []).isEmpty else { continue }
+            let role = roles[id], bytes = source.bytes(of: id) ?? []
+            guard role != nil || bytes.isEmpty || ends.contains(bytes) else { continue }
             appendText(ids[start..<index], to: &result)
             start = index + 1
-            // A row of the model that is no token says nothing, and nobody else can say it.
+            // A row of the model that is no token says nothing, and nobody else can say it; nor what would be the end.
             result.append(
                 role.map { [$0] } ?? [],
                 [TokenSpan(count: 1, otherCount: role == nil ? 0 : 1, isComparable: role != nil)])
@@ -200,11 +208,13 @@ package struct Retokenizer: Sendable {
     /// The other side's token of the same bytes; of several the one that is spelled alike.
     private func token(for id: Int32, _ piece: [UInt8]) -> Int32? {
         guard let any = tokens[piece] else { return nil }
-        guard let same = source.token(id).flatMap({ target.id(of: $0) }), target.bytes(of: same) == piece else {
-            return any
-        }
+        guard let same = source.token(id).flatMap({ target.id(of: $0) }), isOrdinary(same),
+            target.bytes(of: same) == piece
+        else { return any }
         return same
     }
+
+    private func isOrdinary(_ id: Int32) -> Bool { !target.isSpecial(id) && !stops.contains(id) }
 
     /// What the other tokenizer makes of a text; nil where it changes the text, or finds in it a token that plays a part,
     /// which the model has only spelled.
@@ -212,7 +222,7 @@ package struct Retokenizer: Sendable {
         guard let ids = try? target.encode(text) else { return nil }
         var place = 0
         for id in ids {
-            guard let piece = target.bytes(of: id), tokens[piece] != nil, piece.count <= bytes.count - place,
+            guard isOrdinary(id), let piece = target.bytes(of: id), !piece.isEmpty, piece.count <= bytes.count - place,
                 bytes[place..<place + piece.count].elementsEqual(piece)
             else { return nil }
             place += piece.count

@@ -1,7 +1,9 @@
 import ArgumentParser
+import Configuration
 import Distillation
 import Engines
 import Foundation
+import RunFiles
 import Runs
 import Telemetry
 import Wording
@@ -50,6 +52,9 @@ struct EvalCommand: AsyncParsableCommand {
 
     @OptionGroup var options: ModelOptions
 
+    @Flag(help: "Ask for answers of one turn, also of a run whose rollouts are episodes.")
+    var oneTurn = false
+
     @Flag(help: "Print one JSON object instead.")
     var json = false
 
@@ -69,6 +74,7 @@ struct EvalCommand: AsyncParsableCommand {
 
     func run() async throws {
         try output.map(checkOutput)
+        if !oneTurn { try refuseEpisodes() }
         let begun = ContinuousClock.now
         let evaluated = options.reference(model)
         let description = try await ModelEvaluator.describe(evaluated)
@@ -96,6 +102,21 @@ struct EvalCommand: AsyncParsableCommand {
             model: model, task: task, teacher: teacher, temperature: Double(temperature),
             maxTokens: problems.maxTokens, seed: seed, seconds: seconds)
         try StandardOutput.shared.writeLine(json ? report.json(of: subject) : report.text(of: subject))
+    }
+
+    /// Refuses a model of a run with an environment, in which it has learnt to answer otherwise than it is asked here.
+    private func refuseEpisodes() throws {
+        let parts = URL(fileURLWithPath: model).pathComponents
+        guard let place = parts.lastIndex(of: "checkpoints"), place > 0 else { return }
+        let folder = RunFolder(NSString.path(withComponents: Array(parts[..<place])))
+        // One that this version does not read tells nothing.
+        let run = try? RunConfiguration.load(folder.configuration, requiring: []).configuration
+        guard let environment = run?.data.environment, environment.isGiven else { return }
+        let key = environment.command.isEmpty ? "name" : "command"
+        throw CommandError.usage(
+            "\(model): it is of a run whose rollouts are episodes (data.environment.\(key) in \(folder.configuration)), and "
+                + "'opd eval' plays none; eval_pass_at_1 in \(folder.metrics) is that of episodes, and --one-turn asks "
+                + "for answers of one turn all the same")
     }
 
     /// Checks before the work that no file is written over, and that the folder is there.

@@ -2,6 +2,7 @@ import Distillation
 import Engines
 import Environments
 import Pipeline
+import TestSupport
 import Testing
 import Wire
 
@@ -219,6 +220,93 @@ import Wire
         for (seed, (now, before)) in zip(troubled, whole).enumerated() where seed != 3 { #expect(now == before) }
         #expect(troubled[3].finishReason == .environment && troubled[3].reward == 0 && troubled[3].turns == 1)
         #expect(whole.contains { $0.finishReason == .turns } && whole.allSatisfy { $0.finishReason != .environment })
+    }
+
+    /// Answers when it is let, and minds what it is told: an episode ends once, and between its answers.
+    private actor StrictService: EnvironmentService {
+        private let isDone: Bool
+        private var open: [UInt64: CheckedContinuation<Void, Never>] = [:]
+        private var done: Set<UInt64> = []
+        private(set) var ended: [UInt64] = []
+        private(set) var wrong: [String] = []
+
+        init(isDone: Bool) { self.isDone = isDone }
+
+        var asked: Int { open.count }
+
+        func release() {
+            let waiting = open.values
+            open = [:]
+            for continuation in waiting { continuation.resume() }
+        }
+
+        func step(
+            _ episode: UInt64, _ start: EpisodeStart, _ text: String
+        ) async throws(EnvironmentFailure) -> EnvironmentStep {
+            await withCheckedContinuation { open[episode] = $0 }
+            if isDone { done.insert(episode) }
+            return EnvironmentStep("", reward: 0, isDone: isDone)
+        }
+
+        func end(_ episode: UInt64) {
+            if open[episode] != nil { wrong.append("\(episode) ended while it was asked") }
+            if done.contains(episode) { wrong.append("\(episode) ended after it was done") }
+            if ended.contains(episode) { wrong.append("\(episode) ended twice") }
+            ended.append(episode)
+        }
+
+        func close() {}
+    }
+
+    /// An episode that is cancelled while its service is asked is ended once that has answered, and not where the answer
+    /// was its end.
+    @Test(arguments: [false, true]) func aServiceIsToldOfAnEndBetweenItsAnswers(isDone: Bool) async throws {
+        let service = StrictService(isDone: isDone)
+        let backend = EpisodeBackend(
+            over: UnigramSampler(.student), Self.settings(turns: 3), in: .service(service), Self.text)
+        let tasks = (0..<12).map { index in
+            var task = Self.task(maxTokens: 60, seed: UInt64(index))
+            task.id = RolloutID(group: UInt64(index), sample: 0)
+            task.minimumVersion = 0
+            task.sampling.stopTokenIDs = [0, 1, 2]
+            return task
+        }
+        try await backend.submit(tasks)
+        var finished = 0, asked = 0
+        for try await event in backend.events {
+            if case .completed(let whole) = event { finished += whole.count }
+            asked = await service.asked
+            if finished + asked == tasks.count { break }
+        }
+        try #require(asked > 0)
+        await backend.cancel(Set(tasks.map { WorkItem(id: $0.id, kind: $0.kind) }))
+        for _ in 0..<1000 { await Task.yield() }
+        #expect(await service.ended == [])
+        await service.release()
+        while !isDone, await service.ended.count < asked { await Task.yield() }
+        for _ in 0..<1000 { await Task.yield() }
+        #expect(await service.ended.count == (isDone ? 0 : asked))
+        #expect(await service.wrong == [])
+    }
+
+    /// An episode whose environment failed is worth nothing to a verifier, either, and is not judged where nothing is.
+    @Test func anEpisodeThatWasGivenUpIsNotJudgedByItsLastTurn() throws {
+        var episode = Episode(Self.task(), Self.settings(givesReward: false))
+        guard case .says = episode.take(Self.said("5", to: episode.nextTurn), Self.text) else {
+            Issue.record("the turn ended the episode")
+            return
+        }
+        let
+            whole = try #require(
+                try episode.hear(EnvironmentStep("", isDone: true), Self.text)), abandoned = episode.abandoned()
+        let judge = ResponseJudge(logger: .silent, decode: Self.text.decode)
+        func rewards(_ check: AnswerCheck?) -> [Double?] {
+            let prompt = Prompt(ids: [7, 8], teacher: nil, check: check)
+            let scored = [whole, abandoned].map { ScoredTrajectory(trajectory: $0, teacherLogprobs: []) }
+            return judge.judged(scored, prompts: [prompt, prompt]).map { $0.verdict?.reward }
+        }
+        #expect(rewards(try AnswerCheck(answer: "5", verifier: .numeric(after: nil, tolerance: 0))) == [1, 0])
+        #expect(rewards(nil) == [nil, nil])
     }
 
     @Test func anEnvironmentThatIsGoneEndsTheSampler() async throws {
