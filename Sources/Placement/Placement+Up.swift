@@ -60,7 +60,7 @@ extension Placement {
         }
         let keys = try ring(request, record, views)
         for (name, host) in record.hosts where request.file.hosts[name] != nil {
-            let files = files(request, wanted, name, host, keys, record.name)
+            let files = files(request, wanted, name, host, keys, record.nameThere)
             guard name == request.file.learner.host else { continue }
             wanted[0].settings = files.configuration.yaml(markingDefaults: false)
         }
@@ -161,7 +161,7 @@ extension Placement {
         let keys =
             ring?.keys(number: host.key, processes) ?? HostKeys(request.configuration)?.needed(by: processes)
         return HostFiles(
-            request.configuration, processes, layout(name, host, run: run), keys: keys, directory: directory)
+            request.configuration, processes, layout(host, run: run), keys: keys, directory: directory)
     }
 
     /// Ends what a plan ends; returns what failed.

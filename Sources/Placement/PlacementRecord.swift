@@ -21,6 +21,8 @@ package struct PlacementRecord: Sendable, Equatable {
     }
 
     package var name: String
+    /// Tells the run from others of its name that were placed from elsewhere; empty in records of earlier versions.
+    package var id = UInt64.random(in: 1 ... .max).padded(to: 16, radix: 16)
     /// The run's folder, below the learner's folder unless it begins with `/`.
     package var runFolder: String
     /// The learner's machine.
@@ -37,6 +39,9 @@ package struct PlacementRecord: Sendable, Equatable {
         self.runFolder = runFolder
         self.learner = learner
     }
+
+    /// What the run is called on machines.
+    package var nameThere: String { id.isEmpty ? name : "\(name)-\(id)" }
 
     /// The folder of records of the run with this folder.
     package static func folder(of run: String) -> String { RunFolder(run).path + ".hosts" }
@@ -67,8 +72,9 @@ package struct PlacementRecord: Sendable, Equatable {
             ])
         }
         return JSONText.object([
-            ("name", JSONText.string(name)), ("run_folder", JSONText.string(runFolder)),
-            ("learner", JSONText.string(learner)), ("begun", "\(hasBegun)"), ("keys_given", "\(keysGiven)"),
+            ("name", JSONText.string(name)), ("id", JSONText.string(id)),
+            ("run_folder", JSONText.string(runFolder)), ("learner", JSONText.string(learner)), ("begun", "\(hasBegun)"),
+            ("keys_given", "\(keysGiven)"),
             ("hosts", "[" + hosts.joined(separator: ", ") + "]"),
         ])
     }
@@ -78,6 +84,10 @@ package struct PlacementRecord: Sendable, Equatable {
         self.init(
             name: try fields.string("name"), runFolder: try fields.string("run_folder"),
             learner: try fields.string("learner"))
+        id = fields.has("id") ? try fields.string("id") : ""
+        guard id.isEmpty || HostsFile.isName(id, of: "", limit: 16) else {
+            throw JSONFieldError(description: "its id is none that 'opd up' makes")
+        }
         hasBegun = try fields.bool("begun")
         keysGiven = try fields.integer("keys_given")
         for host in try fields.list("hosts") {

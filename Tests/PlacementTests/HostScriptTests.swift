@@ -7,7 +7,7 @@ import Wording
 /// What machines are told to do, by this machine's own shell.
 @Suite struct HostScriptTests {
     private static func layout(_ folder: String) -> HostLayout {
-        var layout = HostLayout.elsewhere(folder: folder, run: "run")
+        var layout = HostLayout.elsewhere(folder: folder, run: "run", site: "here")
         layout.program = "/bin/sh"
         return layout
     }

@@ -143,8 +143,9 @@ doing="bringing it up"
 hosts 1 ""
 up 2>&1 | tee "$work/up1.log"
 [ "$(running)" -eq 3 ] || { "$opd" ps runs/placed; fail "not three processes run"; }
-[ "$(stat -c %a "$work/machines/first/opd/up/placed/keys/rollout.key")" = 600 ] || fail "a key has not mode 0600"
-[ ! -e "$work/machines/first/opd/up/placed/keys/learner.key" ] || fail "a worker has the learner's key"
+there=$(echo "$work"/machines/first/opd/up/placed-*)
+[ "$(stat -c %a "$there/keys/rollout.key")" = 600 ] || fail "a key has not mode 0600"
+[ ! -e "$there/keys/learner.key" ] || fail "a worker has the learner's key"
 wait_for 2
 
 doing="doing it again"
