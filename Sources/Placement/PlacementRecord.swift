@@ -12,6 +12,8 @@ package struct PlacementRecord: Sendable, Equatable {
         package var folder: String
         /// Number of the keys that were made for it.
         package var key: Int
+        /// Whether its processes were ended by themselves, so that a command that watches starts none there.
+        package var isPaused = false
 
         package init(ssh: String?, folder: String, key: Int) {
             self.ssh = ssh
@@ -69,6 +71,7 @@ package struct PlacementRecord: Sendable, Equatable {
             JSONText.object([
                 ("name", JSONText.string(name)), ("ssh", host.ssh.map { JSONText.string($0) } ?? "null"),
                 ("folder", JSONText.string(host.folder)), ("key", "\(host.key)"),
+                ("paused", "\(host.isPaused)"),
             ])
         }
         return JSONText.object([
@@ -97,16 +100,29 @@ package struct PlacementRecord: Sendable, Equatable {
                 ssh.map({ HostsFile.isName($0, of: "._-@%", limit: 255) }) ?? true
             else { throw JSONFieldError(description: "it has a host that 'opd up' would not take") }
             hosts[name] = Host(ssh: ssh, folder: try host.string("folder"), key: try host.integer("key"))
+            hosts[name]?.isPaused = host.has("paused") ? try host.bool("paused") : false
         }
     }
 
     /// Keeps other commands from this record, until the lock is let go or the process ends.
-    package static func lock(_ folder: String) throws(UsageError) -> OpenFile {
+    /// - Parameter patience: how long another command's end is waited for.
+    package static func lock(_ folder: String, patience: Duration = .seconds(120)) async throws -> OpenFile {
         let file: OpenFile
         do { file = try OpenFile(folder, .readOnly, .directory) } catch { throw UsageError("\(error)") }
-        guard flock(file.descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
-            throw UsageError("another 'opd up' or 'opd down' is at work for this run; wait for it to end")
+        let deadline = ContinuousClock.now + patience
+        while flock(file.descriptor.rawValue, LOCK_EX | LOCK_NB) != 0 {
+            guard ContinuousClock.now < deadline else { throw PlacementBusy(patience: patience) }
+            try await Task.sleep(for: .milliseconds(100))
         }
         return file
+    }
+}
+
+/// Another command is at work for the run.
+package struct PlacementBusy: MessageError, Equatable {
+    package let message: String
+    init(patience: Duration) {
+        message =
+            "another 'opd up' or 'opd down' has been at work for this run for \(patience.shortSeconds) s; wait for it to end"
     }
 }

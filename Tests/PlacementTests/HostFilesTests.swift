@@ -114,6 +114,7 @@ import Testing
         record.hosts = [
             "a": .init(ssh: "me@a", folder: "it's \"here\"", key: 1), "here": .init(ssh: nil, folder: "/", key: 2),
         ]
+        record.hosts["a"]?.isPaused = true
         record.hasBegun = true
         record.keysGiven = 3
         #expect(try PlacementRecord(json: record.json) == record)
