@@ -110,7 +110,7 @@ teachers: { default: { model: $PWD/Examples/models/arithmetic-teacher } }
 data:     { task: "arithmetic:operations=add+sub", task_prompts: 512, heldout_count: 32, prompts_per_step: 16 }
 sampling: { max_tokens: 32 }
 objective: { baseline: least_variance }
-training: { steps: ${STEPS:-400}, learning_rate: 5.0e-4, beta2: 0.98 }
+training: { steps: ${STEPS:-800}, learning_rate: 5.0e-4, beta2: 0.98 }
 pipeline: { slots: 64, threads: 1, lease_s: 10, heartbeat_s: 0.5, connect_timeout_s: 120 }
 evaluation: { every: 100 }
 checkpoint: { every: 10, keep_last: 2 }
@@ -236,7 +236,7 @@ wait_for $(($(step) + 2))
 
 doing="bringing it down"
 before=$(step)
-[ "$before" -lt "${STEPS:-400}" ] || fail "the run was over before it was ended: give STEPS more"
+[ "$before" -lt "${STEPS:-800}" ] || fail "the run was over before it was ended: give STEPS more"
 "$opd" down runs/placed 2>&1 | tee "$work/down.log"
 tail -n 1 "$work/down.log" | grep -q 'trainer: ended learner' || fail "the learner did not end last"
 status=0
