@@ -83,7 +83,7 @@ let package = Package(
         module("PageServer", ["Locking", "Wording"]),
         module("Exposition", ["Locking", metrics]),
         module(
-            "CheckpointCopies", ["RunFiles", "Files", "Hashing", "Locking", "Wording", logging]),
+            "CheckpointCopies", ["Supervision", "RunFiles", "Files", "Hashing", "Locking", "Wording", logging]),
         .target(
             name: "Watch",
             dependencies: [
@@ -199,7 +199,7 @@ let package = Package(
                 "Locking", "Wording", "TestSupport",
             ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "Files", "TestSupport"]),
-        tests("CheckpointCopies", ["RunFiles", "Wording", "TestSupport"]),
+        tests("CheckpointCopies", ["RunFiles", "Files", "Wording", "TestSupport"]),
         tests("PageServer", []),
         tests("Exposition", [metrics]),
         tests("Watch", ["RunFiles", "Telemetry", "Wire", "Distillation", "Locking", "JSON"]),

@@ -40,7 +40,7 @@ listed = "opd checkpoint copy 1\n" + "".join(
 listed += hashlib.sha256(listed.encode()).hexdigest() + " end\n"
 put("copy", "folder", listed + "\0/mnt/copies")
 put("copy", "ssh", listed + "\0ssh://me@host:22/~/copies/run-1")
-put("copy", "s3", listed + "\0s3://bucket/runs/1")
+put("copy", "password", listed + "\0ssh://me:secret@host/runs/1")
 
 
 # difference: Sources/WeightDifferences/WeightDifference.swift has the format, Fuzz/Targets/Differences.swift the base.

@@ -128,6 +128,7 @@ package final class CheckpointCopier: CheckpointCopying {
             try CopyOwner.claim(place, for: run)
             let staged = try StagedCopy(checkpoint, of: run)
             defer { withExtendedLifetime(staged) {} }
+            try LatestCopy.write(step: step, to: place)
             if try place.manifest(of: name)?.hasSameCheckpoint(as: staged.manifest) != true {
                 try place.put(staged.folder, as: name, staged.manifest)
                 logger.info("copied \(checkpoint.path) to \(place.name)")

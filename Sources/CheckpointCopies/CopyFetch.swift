@@ -17,8 +17,9 @@ package struct CopyFetch {
     /// - Throws: `PlaceError` when none is intact, or the place fails: what cannot be read now may be the newest.
     package func fetch(into folder: String) throws -> Int {
         let copies = try place.list()
-        for step in copies.newestFirst {
-            let name = Checkpoint.name(step: step)
+        let latest = try LatestCopy.read(from: place)
+        for copy in copies.inOrder(latest: latest) {
+            let (step, name) = (copy.step, copy.name)
             guard let manifest = try place.manifest(of: name) else {
                 refuse(
                     "\(place.name)/\(name) is damaged and is not used: its list '\(CopyManifest.fileName)' is not whole"
@@ -40,8 +41,9 @@ package struct CopyFetch {
         }
         try? FileTree.remove(folder)
         throw PlaceError(
-            place.name, copies.complete.isEmpty ? "it has no whole copy of a checkpoint" : "every copy there is damaged"
-        )
+            place.name,
+            copies.inOrder(latest: nil).isEmpty
+                ? "it has no whole copy of a checkpoint" : "every copy there is damaged")
     }
 
     private func missing(_ manifest: CopyManifest, _ name: String) throws(PlaceError) -> String? {
@@ -65,6 +67,8 @@ package struct CopyFetch {
     /// is the one that was copied from there on.
     /// - Returns: the checkpoint.
     package func resume(into run: RunFolder) throws -> Checkpoint {
+        // Until the last line the folder is none that can be gone on with by itself.
+        try run.write("\(place.name)\n", to: run.fetching)
         let fetched = "\(run.checkpoints)/.tmp-fetched"
         let step = try fetch(into: fetched)
         let path = "\(run.checkpoints)/\(Checkpoint.name(step: step))"
@@ -78,8 +82,12 @@ package struct CopyFetch {
         }
         try CopyOwner.adopt(place, for: run)
         try FileTree.sync(tree: fetched)
+        try FileTree.remove(path)
         try FileTree.rename(fetched, to: path)
         try FileTree.sync(run.checkpoints)
+        try FileTree.sync(run.path)
+        try FileTree.remove(run.fetching)
+        try FileTree.sync(run.path)
         return Checkpoint(step: step, path: path)
     }
 }

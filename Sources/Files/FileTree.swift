@@ -18,6 +18,23 @@ package enum FileTree {
         }
     }
 
+    /// What is at `path` itself, where it can be told: what cannot be looked at may be there.
+    package static func knownKind(_ path: String) throws(FileError) -> Kind {
+        var status = stat()
+        if lstat(path, &status) != 0, errno != ENOENT, errno != ENOTDIR { throw FileError(path, code: errno) }
+        return kind(path)
+    }
+
+    /// The path without links, `.` and `..`; what is not there yet counts from the last folder that is.
+    package static func realPath(_ path: String) -> String {
+        if let real = realpath(path, nil) {
+            defer { free(real) }
+            return String(cString: real)
+        }
+        let above = parent(of: path), name = path.split(separator: "/").last ?? ""
+        return above == path ? path : realPath(above).appendingPath(String(name))
+    }
+
     /// Whether `path` is a folder or a link to one.
     package static func leadsToFolder(_ path: String) -> Bool {
         var status = stat()

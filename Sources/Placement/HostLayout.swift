@@ -13,12 +13,18 @@ package struct HostLayout: Sendable, Equatable {
     package var configuration: String
     /// Whether this machine's files are used where they are.
     package var isHere: Bool
+    /// Tells the machine whose files are brought there from others that bring files to that account.
+    package var site = ""
 
     /// A machine that is reached by ssh.
-    package static func elsewhere(folder: String, run: String) -> HostLayout {
+    /// - Parameters:
+    ///   - run: the run's name and its number, so that runs of one name that were placed from elsewhere, by the same
+    ///     account there, have nothing in common.
+    ///   - site: the machine that files are brought from.
+    package static func elsewhere(folder: String, run: String, site: String) -> HostLayout {
         HostLayout(
             folder: folder, control: "up/\(run)", program: "bin/opd", libraries: "lib",
-            configuration: "up/\(run)/run.yaml", isHere: false)
+            configuration: "up/\(run)/run.yaml", isHere: false, site: site)
     }
 
     /// This machine.
@@ -30,10 +36,12 @@ package struct HostLayout: Sendable, Equatable {
     }
 
     /// Where a file of this machine, with its path from the root, is there: under its own name, in a folder that tells it
-    /// from others of that name, so that it is the same one for every run.
+    /// from others of that name, and of other machines, so that it is the same one for every run that is placed from here.
     package func place(of path: String) -> String {
         guard !isHere else { return path }
         var hash = FNVHash()
+        hash.add(site)
+        hash.add(UInt8(0))
         hash.add(path)
         let name = path.split(separator: "/").last.map(String.init) ?? "root"
         return "files/\(hash.value.padded(to: 16, radix: 16))/\(name)"

@@ -151,7 +151,10 @@ package struct HostScript: Sendable {
         # What starts and ends processes goes one at a time on a machine, whoever asks.
         one_at_a_time() {
             command -v flock >/dev/null 2>&1 || return
-            exec 9>"$control/lock" && flock 9
+            exec 9>"$control/lock" || return
+            flock -w 40 9 && return
+            problem "another command has been at work there for 40 s: nothing was started or ended"
+            ending
         }
 
         start() {
@@ -193,7 +196,9 @@ package struct HostScript: Sendable {
                     if [ "$(date +%s)" -ge "$deadline" ]; then
                         kill -KILL "$pid" 2>/dev/null
                         [ -n "$forced" ] || problem "$name did not end by itself and was killed"
-                        forced=yes
+                        forced=$((${forced:-0} + 1))
+                        # Nothing ends what hangs in the kernel, as on a disk of the network that is gone.
+                        if [ "$forced" -gt 50 ]; then break; fi
                     fi
                     sleep 0.2
                 done

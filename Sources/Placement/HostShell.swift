@@ -84,7 +84,8 @@ package struct HostShell: Sendable {
         connected.withLock { _ = $0.insert(address) }
         // Links are followed: caches of models are made of them. '-s': no shell there takes paths apart.
         var words = ["rsync", "-rLptcs", "--timeout=60", "-e", ShellWord.line(["ssh"] + options)]
-        words.append("--chmod=\(item.use == .key ? "F600" : item.use == .program ? "D755,F755" : "D755,F644")")
+        // Keys are among what is copied.
+        words.append("--chmod=\(item.use == .program ? "D700,F700" : "D700,F600")")
         if item.isFolder { words.append("--delete") }
         let slash = item.isFolder ? "/" : ""
         let path = layout.folder.appendingPath(item.place)
@@ -148,6 +149,8 @@ package struct HostShell: Sendable {
             name: words[0], role: .member, executable: ProcessSpec.path(of: words[0]), arguments: [], logPath: files[1])
         spec.errorPath = files[2]
         spec.input = source.descriptor.rawValue
+        // In a group of its own it would not hear of a Ctrl-C, and copy on.
+        spec.endsWithParent = true
         var result = await Self.wait(for: spec, Array(words.dropFirst()), limit)
         withExtendedLifetime(source) {}
         result.output = (try? FileTree.read(files[1], limit: Self.outputLimit)) ?? ""
@@ -157,8 +160,9 @@ package struct HostShell: Sendable {
 
     /// Runs a child to its end, or until its time is over or this task is cancelled.
     private static func wait(for spec: ProcessSpec, _ arguments: [String], _ limit: Duration) async -> Result {
+        if Task.isCancelled { return Result(status: .notStarted("this command was told to end")) }
         let running = Locked<RunningChild?>(nil)
-        let isLate = Locked(false)
+        let isLate = Locked(false), isCancelled = Locked(false)
         let timer = Task {
             try? await Task.sleep(for: limit)
             if !Task.isCancelled { isLate.withLock { $0 = true } }
@@ -167,10 +171,15 @@ package struct HostShell: Sendable {
         let status = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 RunningChild.start(
-                    spec, arguments: arguments, started: { child in running.withLock { $0 = child } },
+                    spec, arguments: arguments,
+                    started: { child in
+                        running.withLock { $0 = child }
+                        if isCancelled.withLock({ $0 }) { child.send(SIGKILL) }
+                    },
                     ended: { continuation.resume(returning: $0) })
             }
         } onCancel: {
+            isCancelled.withLock { $0 = true }
             running.withLock { $0 }?.send(SIGKILL)
         }
         timer.cancel()

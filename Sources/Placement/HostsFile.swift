@@ -41,6 +41,9 @@ package struct HostsFile: Sendable, Equatable {
         /// Compute threads a process; 0: what the configuration says.
         package var threads = 0
         package init() {}
+
+        /// What ssh is given for the machine of this name.
+        package func address(_ name: String) -> String { ssh ?? name }
     }
 
     /// How many processes of a kind.

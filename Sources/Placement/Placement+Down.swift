@@ -16,12 +16,17 @@ extension Placement {
     ///   - host: the one machine on which processes are ended; nil: all.
     ///   - learnerGrace: seconds for the step that is being trained and a checkpoint.
     package func down(host: String? = nil, learnerGrace: Int, memberGrace: Int = 30) async throws -> DownOutcome {
-        let record = try PlacementRecord.read(from: records)
-        let lock = try PlacementRecord.lock(records)
+        _ = try PlacementRecord.read(from: records)
+        let lock = try await PlacementRecord.lock(records)
         defer { withExtendedLifetime(lock) {} }
+        var record = try PlacementRecord.read(from: records)
         if let host, record.hosts[host] == nil {
             let known = record.hosts.keys.sorted().joined(separator: ", ")
             throw UsageError("no process was started on '\(host)'; there are: \(known)")
+        }
+        if let host {
+            record.hosts[host]?.isPaused = true
+            try record.write(to: records)
         }
         var outcome = DownOutcome()
         let looks = await run(record, on: host.map { [$0] } ?? Array(record.hosts.keys))

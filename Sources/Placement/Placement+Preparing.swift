@@ -20,9 +20,9 @@ extension Placement {
                     "note: \(name): its CPU multiplies otherwise (\(own)) than the learner's (\(learner)): the run does not "
                         + "have the same bits as on one kind of machine")
             }
-            let layout = layout(name, host, run: record.name)
+            let layout = layout(host, run: record.nameThere)
             let processes = wanted.filter { $0.host == name }
-            let files = files(request, wanted, name, host, ring, record.name)
+            let files = files(request, wanted, name, host, ring, record.nameThere)
             try check(look, name, layout)
             try await bring(files, processes, name, host, layout)
         }

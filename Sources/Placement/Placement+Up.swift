@@ -31,18 +31,34 @@ package struct UpOutcome: Sendable {
     package var kept: [String] = []
     /// Whether the learner has brought the run to its end.
     package var isDone = false
+    /// How the learner has ended otherwise, where that is watched; nil: it has not.
+    package var learnerEnd: String?
 }
 
 extension Placement {
     /// Makes what runs what the request asks for: starts what is missing, ends what nobody wants any more. What runs as it
     /// should is left alone, so that the same request may be made again and again.
-    /// - Parameter waiting: processes that are not started again yet.
-    package func up(_ request: UpRequest, waiting: Set<String> = []) async throws -> UpOutcome {
+    /// - Parameters:
+    ///   - waiting: processes that are not started again yet.
+    ///   - watches: whether this is one of many times, so that what others end meanwhile stays so, and nobody is waited
+    ///     for.
+    package func up(
+        _ request: UpRequest, waiting: Set<String> = [], watches: Bool = false
+    ) async throws -> UpOutcome {
         var wanted = try PlacedProcess.all(request.file, request.configuration, source: request.source)
         try prepareRecords()
-        let lock = try PlacementRecord.lock(records)
+        let lock = try await PlacementRecord.lock(records, patience: watches ? .zero : .seconds(120))
         defer { withExtendedLifetime(lock) {} }
         var record = try openRecord(request)
+        try await checkMoves(request, record)
+        var waiting = waiting
+        for (name, host) in record.hosts where host.isPaused {
+            if watches {
+                waiting.formUnion(wanted.filter { $0.host == name }.map(\.name))
+            } else {
+                record.hosts[name]?.isPaused = false
+            }
+        }
         let earlier = record.hasBegun ? record.learner : nil
         let (known, keysGiven) = (Set(record.hosts.keys), record.keysGiven)
         for (name, host) in request.file.hosts { enter(name, host, into: &record) }
@@ -60,12 +76,18 @@ extension Placement {
         }
         let keys = try ring(request, record, views)
         for (name, host) in record.hosts where request.file.hosts[name] != nil {
-            let files = files(request, wanted, name, host, keys, record.name)
+            let files = files(request, wanted, name, host, keys, record.nameThere)
             guard name == request.file.learner.host else { continue }
             wanted[0].settings = files.configuration.yaml(markingDefaults: false)
         }
         let plan = PlacementPlan(
-            wanted: wanted, views: views, earlierLearner: earlier, restarts: request.resumes, waiting: waiting)
+            wanted: wanted, views: views, earlierLearner: earlier, restarts: request.resumes, waiting: waiting,
+            watches: watches)
+        if plan.isOver, case .seen(let report)? = views[request.file.learner.host] {
+            let name = PlacedProcess.learnerName
+            outcome.learnerEnd = "\(request.file.learner.host): the \(name) " + Self.end(of: report[name])
+            return outcome
+        }
         for note in plan.notes { say("note: \(note)") }
         if let obstacle = plan.obstacle {
             // A learner's machine that is away has its line already.
@@ -135,8 +157,38 @@ extension Placement {
             key = record.keysGiven
             record.keysGiven += 1
         }
+        let isPaused = record.hosts[name]?.isPaused ?? false
         record.hosts[name] = .init(
-            ssh: isHere ? nil : host.ssh ?? name, folder: isHere ? directory : host.folder, key: key)
+            ssh: isHere ? nil : host.address(name), folder: isHere ? directory : host.folder, key: key)
+        record.hosts[name]?.isPaused = isPaused
+    }
+
+    /// Sees that a machine that is now reached otherwise, or has another folder, has nothing of the run where it was: who
+    /// runs there would be ended by nobody.
+    private func checkMoves(_ request: UpRequest, _ record: PlacementRecord) async throws {
+        let moved = record.hosts.filter { name, old in
+            guard let oldAddress = old.ssh, let host = request.file.hosts[name] else { return false }
+            return oldAddress != host.address(name) || old.folder != host.folder
+        }
+        for (name, look) in await run(record, on: moved.keys).sorted(by: { $0.key < $1.key }) {
+            let old = record.hosts[name]!
+            let place = "\(request.source): \(name) was \(old.ssh ?? name) with folder '\(old.folder)' until now"
+            let running = (try? look.get())?.processes.filter(\.isRunning).map(\.name).sorted()
+            guard let running else {
+                throw UsageError(
+                    "\(place), and cannot be asked there whether something runs; give the machine another name, or "
+                        + "change it back until it answers")
+            }
+            guard running.isEmpty else {
+                throw UsageError(
+                    "\(place), where \(running.joined(separator: ", ")) \(running.count == 1 ? "runs" : "run"); end that with "
+                        + "'opd down --host \(name)' first")
+            }
+            guard name != record.learner || !record.hasBegun || request.resumes else {
+                throw UsageError(
+                    "\(place), where the run's folder is: bring that to where the learner is to run, and give --resume")
+            }
+        }
     }
 
     /// The keys that are made for the run; nil: it has some, or needs none.
@@ -161,7 +213,7 @@ extension Placement {
         let keys =
             ring?.keys(number: host.key, processes) ?? HostKeys(request.configuration)?.needed(by: processes)
         return HostFiles(
-            request.configuration, processes, layout(name, host, run: run), keys: keys, directory: directory)
+            request.configuration, processes, layout(host, run: run), keys: keys, directory: directory)
     }
 
     /// Ends what a plan ends; returns what failed.

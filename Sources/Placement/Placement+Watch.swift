@@ -38,17 +38,16 @@ extension Placement {
         var request = request
         request.resumes = false
         while !Task.isCancelled {
-            try? await clock.sleep(for: period)
-            let record = try PlacementRecord.read(from: records)
-            let look = await run(record, on: [record.learner])[record.learner]
-            if case .success(let report)? = look {
-                switch report[PlacedProcess.learnerName]?.state {
-                case .running, .ended(0): break
-                default: return "\(record.learner): the learner " + Self.end(of: report[PlacedProcess.learnerName])
-                }
-            }
+            do { try await clock.sleep(for: period) } catch { break }
             let now = clock.now - origin
-            let outcome = try await up(request, waiting: waits.waiting(at: now))
+            let outcome: UpOutcome
+            do {
+                outcome = try await up(request, waiting: waits.waiting(at: now), watches: true)
+            } catch is PlacementBusy {
+                // An 'opd down', say: the next look tells what has come of it.
+                continue
+            }
+            if let end = outcome.learnerEnd { return end }
             waits.started(outcome.started, at: now)
             let failures = Set(outcome.failures)
             for failure in outcome.failures where !told.contains(failure) { say("warning: \(failure)") }

@@ -15,6 +15,8 @@ package struct Placement: Sendable {
     let directory: String
     /// This program.
     let program: String
+    /// Tells this machine from others.
+    let site: String
 
     /// - Parameter run: the run's folder as the configuration on this machine names it.
     package init(run: String, shell: HostShell, say: @escaping Say) throws(UsageError) {
@@ -26,12 +28,17 @@ package struct Placement: Sendable {
         program = FileTree.target(ofLink: "/proc/self/exe") ?? "/proc/self/exe"
         self.shell = shell
         self.say = say
+        // Images of containers may share the first, and machines that were set up alike the second.
+        let machine = (try? FileTree.read("/etc/machine-id", limit: 256).trimmed) ?? ""
+        let name = (try? FileTree.read("/proc/sys/kernel/hostname", limit: 256).trimmed) ?? ""
+        site = "\(machine) \(name)"
     }
 
-    func layout(_ name: String, _ host: PlacementRecord.Host, run: String) -> HostLayout {
+    /// - Parameter run: ``PlacementRecord/nameThere``.
+    func layout(_ host: PlacementRecord.Host, run: String) -> HostLayout {
         host.ssh == nil
             ? .here(folder: host.folder, program: program, records: records)
-            : .elsewhere(folder: host.folder, run: run)
+            : .elsewhere(folder: host.folder, run: run, site: site)
     }
 
     func address(_ name: String, _ host: PlacementRecord.Host) -> HostShell.Address {
@@ -72,7 +79,7 @@ package struct Placement: Sendable {
     ) async -> [String: Result<HostReport, HostError>] {
         await each(hosts) { name throws(HostError) in
             guard let host = record.hosts[name] else { throw HostError(name, "is in no record of this run") }
-            let layout = layout(name, host, run: record.name)
+            let layout = layout(host, run: record.nameThere)
             let report = try await shell.run(script(name, layout), on: address(name, host), limit: limit)
             for problem in report.problems { say("warning: \(name): \(problem)") }
             return report

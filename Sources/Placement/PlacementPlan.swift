@@ -25,6 +25,8 @@ package struct PlacementPlan: Sendable, Equatable {
     package var obstacle: String?
     /// Whether the learner has brought the run to its end.
     package var isDone = false
+    /// Whether the learner has ended otherwise, and is not to be started.
+    package var isOver = false
 
     package init() {}
 
@@ -41,9 +43,10 @@ package struct PlacementPlan: Sendable, Equatable {
     ///   - earlierLearner: the machine that had the learner before; nil: none had.
     ///   - restarts: whether a run that has come to its end is gone on with.
     ///   - waiting: processes that are not started again yet.
+    ///   - watches: whether a learner that has ended stays so: somebody may just have ended it.
     package init(
         wanted: [PlacedProcess], views: [String: View], earlierLearner: String? = nil, restarts: Bool = false,
-        waiting: Set<String> = []
+        waiting: Set<String> = [], watches: Bool = false
     ) {
         guard let learner = wanted.first(where: \.role.isLearner) else { return }
         let names = Dictionary(grouping: wanted, by: \.host).mapValues { Set($0.map(\.name)) }
@@ -78,16 +81,26 @@ package struct PlacementPlan: Sendable, Equatable {
                     "the learner goes on as it was started; 'opd down' and then 'opd up' give it what has changed")
             }
         case .ended(0) where !restarts: isDone = true
+        case _ where watches: isOver = true
         default: startsLearner = obstacle == nil
         }
-        if isDone { stopAll(views, but: learner.name) } else { startMissing(wanted, views, waiting) }
+        if isDone {
+            stopAll(views, but: learner.name)
+        } else if !isOver {
+            startMissing(wanted, views, waiting, learner: report[learner.name])
+        }
         sort()
     }
 
     private mutating func startMissing(
-        _ wanted: [PlacedProcess], _ views: [String: View], _ waiting: Set<String>
+        _ wanted: [PlacedProcess], _ views: [String: View], _ waiting: Set<String>, learner: HostReport.Process?
     ) {
         guard obstacle == nil else { return }
+        // Such a member was sent home: the learner may still wait for the last copy of a checkpoint.
+        func isSentHome(_ member: HostReport.Process?) -> Bool {
+            guard let member, let learner, learner.isRunning else { return false }
+            return member.state == .ended(0) && member.seconds < learner.seconds
+        }
         for process in wanted where !process.role.isLearner {
             guard case .seen(let report)? = views[process.host] else { continue }
             if let found = report[process.name], found.isRunning {
@@ -96,7 +109,7 @@ package struct PlacementPlan: Sendable, Equatable {
                     continue
                 }
                 stops[process.host, default: []].append(process.name)
-            } else if waiting.contains(process.name) {
+            } else if waiting.contains(process.name) || isSentHome(report[process.name]) {
                 continue
             }
             starts[process.host, default: []].append(process)

@@ -12,6 +12,8 @@ package struct PlacementRecord: Sendable, Equatable {
         package var folder: String
         /// Number of the keys that were made for it.
         package var key: Int
+        /// Whether its processes were ended by themselves, so that a command that watches starts none there.
+        package var isPaused = false
 
         package init(ssh: String?, folder: String, key: Int) {
             self.ssh = ssh
@@ -21,6 +23,8 @@ package struct PlacementRecord: Sendable, Equatable {
     }
 
     package var name: String
+    /// Tells the run from others of its name that were placed from elsewhere; empty in records of earlier versions.
+    package var id = UInt64.random(in: 1 ... .max).padded(to: 16, radix: 16)
     /// The run's folder, below the learner's folder unless it begins with `/`.
     package var runFolder: String
     /// The learner's machine.
@@ -37,6 +41,9 @@ package struct PlacementRecord: Sendable, Equatable {
         self.runFolder = runFolder
         self.learner = learner
     }
+
+    /// What the run is called on machines.
+    package var nameThere: String { id.isEmpty ? name : "\(name)-\(id)" }
 
     /// The folder of records of the run with this folder.
     package static func folder(of run: String) -> String { RunFolder(run).path + ".hosts" }
@@ -64,11 +71,13 @@ package struct PlacementRecord: Sendable, Equatable {
             JSONText.object([
                 ("name", JSONText.string(name)), ("ssh", host.ssh.map { JSONText.string($0) } ?? "null"),
                 ("folder", JSONText.string(host.folder)), ("key", "\(host.key)"),
+                ("paused", "\(host.isPaused)"),
             ])
         }
         return JSONText.object([
-            ("name", JSONText.string(name)), ("run_folder", JSONText.string(runFolder)),
-            ("learner", JSONText.string(learner)), ("begun", "\(hasBegun)"), ("keys_given", "\(keysGiven)"),
+            ("name", JSONText.string(name)), ("id", JSONText.string(id)),
+            ("run_folder", JSONText.string(runFolder)), ("learner", JSONText.string(learner)), ("begun", "\(hasBegun)"),
+            ("keys_given", "\(keysGiven)"),
             ("hosts", "[" + hosts.joined(separator: ", ") + "]"),
         ])
     }
@@ -78,6 +87,10 @@ package struct PlacementRecord: Sendable, Equatable {
         self.init(
             name: try fields.string("name"), runFolder: try fields.string("run_folder"),
             learner: try fields.string("learner"))
+        id = fields.has("id") ? try fields.string("id") : ""
+        guard id.isEmpty || HostsFile.isName(id, of: "", limit: 16) else {
+            throw JSONFieldError(description: "its id is none that 'opd up' makes")
+        }
         hasBegun = try fields.bool("begun")
         keysGiven = try fields.integer("keys_given")
         for host in try fields.list("hosts") {
@@ -87,16 +100,29 @@ package struct PlacementRecord: Sendable, Equatable {
                 ssh.map({ HostsFile.isName($0, of: "._-@%", limit: 255) }) ?? true
             else { throw JSONFieldError(description: "it has a host that 'opd up' would not take") }
             hosts[name] = Host(ssh: ssh, folder: try host.string("folder"), key: try host.integer("key"))
+            hosts[name]?.isPaused = host.has("paused") ? try host.bool("paused") : false
         }
     }
 
     /// Keeps other commands from this record, until the lock is let go or the process ends.
-    package static func lock(_ folder: String) throws(UsageError) -> OpenFile {
+    /// - Parameter patience: how long another command's end is waited for.
+    package static func lock(_ folder: String, patience: Duration = .seconds(120)) async throws -> OpenFile {
         let file: OpenFile
         do { file = try OpenFile(folder, .readOnly, .directory) } catch { throw UsageError("\(error)") }
-        guard flock(file.descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
-            throw UsageError("another 'opd up' or 'opd down' is at work for this run; wait for it to end")
+        let deadline = ContinuousClock.now + patience
+        while flock(file.descriptor.rawValue, LOCK_EX | LOCK_NB) != 0 {
+            guard ContinuousClock.now < deadline else { throw PlacementBusy(patience: patience) }
+            try await Task.sleep(for: .milliseconds(100))
         }
         return file
+    }
+}
+
+/// Another command is at work for the run.
+package struct PlacementBusy: MessageError, Equatable {
+    package let message: String
+    init(patience: Duration) {
+        message =
+            "another 'opd up' or 'opd down' has been at work for this run for \(patience.shortSeconds) s; wait for it to end"
     }
 }

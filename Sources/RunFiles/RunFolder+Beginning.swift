@@ -6,7 +6,7 @@ extension RunFolder {
     /// What only runs make, and nothing in it worth keeping before the first step.
     private static let own: Set<String> = [
         "checkpoints", "logs", "config.yaml", "endpoint", "metrics.jsonl", "samples.jsonl", "suspects.jsonl", "initial",
-        "spans.jsonl", "spans-earlier.jsonl", "tensorboard", "copy-id", "fetched",
+        "spans.jsonl", "spans-earlier.jsonl", "tensorboard", "copy-id", "fetched", "fetching",
     ]
 
     /// Whether runs make what has this name in their folders; what was set aside has a number.
@@ -22,8 +22,11 @@ extension RunFolder {
     /// Whether no step was done in it, and it has no file that no run makes.
     private var isUnused: Bool {
         guard let names = try? FileTree.names(in: path) else { return false }
-        return Self.own.isSuperset(of: names) && !FileTree.hasContent(metrics) && !FileTree.hasContent(samples)
-            && CheckpointStore(folder: checkpoints).latest() == nil
+        guard Self.own.isSuperset(of: names) else { return false }
+        // Of a fetch that was cut off everything is elsewhere still.
+        return cutOffFetch != nil
+            || (!FileTree.hasContent(metrics) && !FileTree.hasContent(samples)
+                && CheckpointStore(folder: checkpoints).latest() == nil)
     }
 
     /// Whether there is a run that can be gone on with: a step was done, or a checkpoint written.

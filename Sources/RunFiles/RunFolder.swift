@@ -41,6 +41,13 @@ package struct RunFolder: Sendable, Equatable {
     package var checkpoints: String { "\(path)/checkpoints" }
     /// A checkpoint of another run that was fetched, until it is taken over.
     package var fetched: String { "\(path)/fetched" }
+    /// Is there while a run is being fetched into this folder, with the place's name.
+    package var fetching: String { "\(path)/fetching" }
+    /// The place from which a run was fetched until that was cut off; nil: it was not.
+    package var cutOffFetch: String? {
+        guard FileTree.kind(fetching) != .missing else { return nil }
+        return (try? FileTree.read(fetching)).map { String($0.trimmed) } ?? ""
+    }
     package var logs: String { "\(path)/logs" }
     /// The log of the process with this name, such as `rollout-0`.
     package func log(_ name: String) -> String { "\(logs)/\(name).log" }

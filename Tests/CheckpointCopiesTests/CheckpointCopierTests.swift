@@ -1,4 +1,5 @@
 import CheckpointCopies
+import Files
 import Foundation
 import RunFiles
 import TestSupport
@@ -53,7 +54,7 @@ import Wording
         let copied = "\(temporary.path)/copies/step-000002"
         #expect(CheckpointManifest.flaw(in: copied) == nil)
         #expect(readText("\(copied)/records/metrics.jsonl") == "{\"step\": 1}\n")
-        #expect(names("\(temporary.path)/copies") == ["owner", "step-000002"])
+        #expect(names("\(temporary.path)/copies") == ["latest", "owner", "step-000002"])
         #expect(names(run.checkpoints) == ["latest", "step-000002"], "nothing stays of what was held")
     }
 
@@ -64,7 +65,8 @@ import Wording
         try #require(mkdir("\(temporary.path)/copies/.part-step-000001", 0o777) == 0)
         try copy([4, 6], keepLast: 2)
         #expect(
-            names("\(temporary.path)/copies") == ["notes.txt", "owner", "step-000004", "step-000006", "step-old"])
+            names("\(temporary.path)/copies")
+                == ["latest", "notes.txt", "owner", "step-000004", "step-000006", "step-old"])
     }
 
     @Test func itIsBroughtBackWithItsRecords() throws {
@@ -108,6 +110,102 @@ import Wording
         #expect(throws: UsageError.self) { try CopyOwner.claim(place, for: other) }
         #expect(throws: UsageError.self) { try CopyOwner.claim(FolderPlace(run.checkpoints), for: other) }
         try CopyOwner.claim(place, for: run)
+    }
+
+    /// A run that goes back to an earlier checkpoint leaves copies of later steps behind.
+    @Test func theBranchThatWasLeftIsNotGoneOnWith() throws {
+        try copy([2, 4, 6])
+        for step in [4, 6] { try FileTree.remove(store.list().first { $0.step == step }!.path) }
+        try copy([3])
+        #expect(try fetch().step == 3)
+        // Until the next copy is whole those before it count.
+        try writeText("step-000005\n", to: "\(place.name)/latest")
+        #expect(try fetch().step == 4)
+        try writeText("what\n", to: "\(place.name)/latest")
+        #expect(throws: PlaceError.self) { try fetch() }
+    }
+
+    @Test func aPlaceThatIsNotMountedIsNotTakenAnew() throws {
+        try copy([2])
+        try FileTree.rename(place.name, to: "\(temporary.path)/elsewhere")
+        let error = #expect(throws: PlaceError.self) { try CopyOwner.claim(place, for: run) }
+        #expect(error?.message.contains("has nothing of it now") == true)
+        #expect(FileTree.kind(place.name) == .missing)
+        // Another place may be taken; and this one, once it is back.
+        try CopyOwner.claim(FolderPlace("\(temporary.path)/another"), for: run)
+        try FileTree.rename("\(temporary.path)/elsewhere", to: place.name)
+        try CopyOwner.claim(place, for: run)
+    }
+
+    /// What cannot be looked at may be there.
+    @Test func aPlaceThatCannotBeLookedAtIsNotEmpty() throws {
+        let loop = "\(temporary.path)/loop"
+        try FileTree.link(loop, to: "loop")
+        let place = FolderPlace("\(loop)/copies")
+        #expect(throws: PlaceError.self) { try place.list() }
+        #expect(throws: PlaceError.self) { try place.read("owner", limit: 100) }
+    }
+
+    /// A copy that is being replaced stays until the other one is whole.
+    @Test func aCopyThatIsReplacedCountsUntilThen() throws {
+        try copy([2])
+        try FileTree.rename("\(place.name)/step-000002", to: "\(place.name)/.old-step-000002")
+        #expect(try fetch().step == 2)
+        try copy([4])
+        #expect(names(place.name) == ["latest", "owner", "step-000004"])
+    }
+
+    @Test func aFetchThatWasCutOffIsBegunAgain() throws {
+        try writeText("{\"step\": 2}\n", to: run.metrics)
+        try copy([2])
+        let other = try RunFolder.open("\(temporary.path)/other", resume: false)
+        try writeText("started\n", to: other.log("run"))
+        let damaged = "\(place.name)/step-000002/state.json"
+        try writeText("[]", to: damaged)
+        #expect(throws: PlaceError.self) { try CopyFetch(place) { _ in }.resume(into: other) }
+        // As after a kill between the records and the checkpoint.
+        try writeText("{\"step\": 2}\n", to: other.metrics)
+        #expect(other.cutOffFetch == place.name && !other.hasBegun)
+        try writeText("{}", to: damaged)
+        let again = try RunFolder.open(other.path, resume: false)
+        #expect(try CopyFetch(place) { Issue.record("\($0)") }.resume(into: again).step == 2)
+        #expect(again.cutOffFetch == nil && again.hasBegun)
+    }
+
+    @Test func aPlaceInTheRunsOwnFolderIsRefused() throws {
+        try FileTree.link("\(temporary.path)/link", to: run.path)
+        for path in [run.path, "\(run.path)/copies", "\(temporary.path)/link/a/b"] {
+            #expect(throws: UsageError.self) { try CopyOpening.check(.folder(path), for: run, key: "k") }
+        }
+        try CopyOpening.check(.folder("\(run.path)-copies"), for: run, key: "k")
+    }
+
+    /// A place that never answers, until it is stopped.
+    private struct HangingPlace: CopyPlace {
+        let name = "nowhere"
+        let stopped = DispatchSemaphore(value: 0)
+        func read(_ path: String, limit: Int) throws(PlaceError) -> [UInt8]? {
+            stopped.wait()
+            throw PlaceError(name, "it was stopped")
+        }
+        func stop() { stopped.signal() }
+        func list() throws(PlaceError) -> PlacedCopies { PlacedCopies() }
+        func write(_ bytes: [UInt8], to path: String) throws(PlaceError) {}
+        func delete(_ path: String) throws(PlaceError) {}
+        func put(_ folder: String, as name: String, _ manifest: CopyManifest) throws(PlaceError) {}
+        func sizes(of name: String) throws(PlaceError) -> [String: UInt64] { [:] }
+        func get(_ name: String, _ manifest: CopyManifest, into folder: String) throws(PlaceError) {}
+        func remove(_ name: String) throws(PlaceError) {}
+    }
+
+    @Test func aPlaceThatHangsDoesNotKeepARunFromItsStart() async throws {
+        let error = await #expect(throws: PlaceError.self) {
+            _ = try await CopyOpening.open(HangingPlace(), for: run, within: .milliseconds(20))
+        }
+        #expect(error?.message.hasPrefix("nowhere: it has not answered") == true)
+        #expect(try await CopyOpening.open(place, for: run) == nil)
+        try copy([2])
+        #expect(try await CopyOpening.open(place, for: run) == 2)
     }
 
     /// What it tells once it has failed; it is ended then.

@@ -67,6 +67,9 @@ import Testing
         }
         #expect(queue.next(at: .zero) == .wait(until: .seconds(160)))
         #expect(queue.next(at: .zero, isHurried: true) == .wait(until: CopyQueue.firstWait))
+        // It is counted from the failure: to ask again does not put it off.
+        #expect(queue.next(at: .seconds(3), isHurried: true) == .wait(until: CopyQueue.firstWait))
+        #expect(queue.next(at: CopyQueue.firstWait, isHurried: true) == .copy(step: 2))
     }
 
     /// What failed is tried again, unless a newer one is there by then.
@@ -124,6 +127,22 @@ import Testing
         copies.add("step-000012", isComplete: true)
         copies.add("step-000014", isComplete: false)
         copies.add(".part-step-000016", isComplete: true)
-        #expect(copies == PlacedCopies(complete: [12], partial: ["step-000014", ".part-step-000016"]))
+        copies.add(".old-step-000018", isComplete: true)
+        copies.add(".old-step-000020", isComplete: false)
+        #expect(
+            copies
+                == PlacedCopies(
+                    complete: [12], replaced: [18], partial: ["step-000014", ".part-step-000016", ".old-step-000020"]))
+    }
+
+    @Test func theOrderIsThatOfTheRunAndNotOfSteps() {
+        let copies = PlacedCopies(complete: [4, 8, 10], replaced: [6, 8])
+        #expect(
+            copies.inOrder(latest: nil).map(\.name) == [
+                "step-000010", "step-000008", ".old-step-000008", ".old-step-000006", "step-000004",
+            ])
+        #expect(copies.inOrder(latest: 7).map(\.step) == [6, 4, 10, 8, 8])
+        let removed = copies.removals(newest: 10, CheckpointSchedule(keepLast: 9))
+        #expect(removed == [".old-step-000006", ".old-step-000008"])
     }
 }

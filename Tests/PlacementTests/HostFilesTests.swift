@@ -31,7 +31,7 @@ import Testing
             directory: "/home/me")
     }
 
-    private static let elsewhere = HostLayout.elsewhere(folder: "opd", run: "x")
+    private static let elsewhere = HostLayout.elsewhere(folder: "opd", run: "x-0a", site: "here")
 
     private func sources(_ files: HostFiles, _ use: PlacedFile.Use) -> [String] {
         files.files.filter { $0.use == use }.map(\.source).sorted()
@@ -53,7 +53,7 @@ import Testing
         let there = try Self.files([.learner], Self.elsewhere)
         let student = there.configuration.student.model
         #expect(student.hasPrefix("files/") && student.hasSuffix("/student"))
-        #expect(there.configuration.security.learnerKey == "up/x/keys/learner.key")
+        #expect(there.configuration.security.learnerKey == "up/x-0a/keys/learner.key")
         #expect(there.configuration.security.rolloutKey == nil)
         #expect(there.files.contains { $0.source == "/home/me/models/student" && $0.place == student })
         // What a checkpoint compares is the same.
@@ -63,6 +63,20 @@ import Testing
         let here = try Self.files([.learner], .here(folder: "/home/me", program: "/bin/opd", records: "/r"))
         #expect(here.configuration.student.model == "/home/me/models/student")
         #expect(here.configuration.security.learnerKey == "/home/me/k/l.key")
+    }
+
+    /// An account on a machine may be given runs of one name from two machines.
+    @Test func runsOfOneNameFromTwoMachinesShareNothing() {
+        let other = HostLayout.elsewhere(folder: "opd", run: "x-0b", site: "there")
+        #expect(other.control != Self.elsewhere.control)
+        #expect(other.configuration != Self.elsewhere.configuration)
+        #expect(other.key("rollout.key") != Self.elsewhere.key("rollout.key"))
+        #expect(other.place(of: "/m/student") != Self.elsewhere.place(of: "/m/student"))
+        let (first, second) = (
+            PlacementRecord(name: "x", runFolder: "r", learner: "a"),
+            PlacementRecord(name: "x", runFolder: "r", learner: "a")
+        )
+        #expect(first.nameThere != second.nameThere && first.nameThere.hasPrefix("x-"))
     }
 
     @Test func keysAreMadeForMachinesToComeAndNotBehindALearnersBack() throws {
@@ -100,6 +114,7 @@ import Testing
         record.hosts = [
             "a": .init(ssh: "me@a", folder: "it's \"here\"", key: 1), "here": .init(ssh: nil, folder: "/", key: 2),
         ]
+        record.hosts["a"]?.isPaused = true
         record.hasBegun = true
         record.keysGiven = 3
         #expect(try PlacementRecord(json: record.json) == record)
@@ -107,5 +122,11 @@ import Testing
             _ = try PlacementRecord(json: record.json.replacing("me@a", with: "-oProxyCommand=x"))
         }
         #expect(throws: (any Error).self) { _ = try PlacementRecord(json: "{}") }
+        #expect(throws: (any Error).self) {
+            _ = try PlacementRecord(json: record.json.replacing(record.id, with: "../../x"))
+        }
+        // An earlier version's processes are found where that put them.
+        let old = try PlacementRecord(json: record.json.replacing("\"id\": \"\(record.id)\", ", with: ""))
+        #expect(old.id.isEmpty && old.nameThere == "x")
     }
 }

@@ -7,7 +7,7 @@ import Wording
 /// What machines are told to do, by this machine's own shell.
 @Suite struct HostScriptTests {
     private static func layout(_ folder: String) -> HostLayout {
-        var layout = HostLayout.elsewhere(folder: folder, run: "run")
+        var layout = HostLayout.elsewhere(folder: folder, run: "run", site: "here")
         layout.program = "/bin/sh"
         return layout
     }
@@ -86,6 +86,39 @@ import Wording
             #expect(report["short"]?.lastLine == "no")
             #expect(report.problems == ["deaf did not end by itself and was killed"])
             #expect(kill(pid_t(pid), 0) != 0)
+        }
+    }
+
+    /// Nothing ends a process that hangs in the kernel: here SIGKILL does nothing.
+    @Test func whatCannotBeEndedIsNotWaitedForForEver() async throws {
+        try await withTemporaryFolder { folder in
+            let layout = Self.layout(folder)
+            var start = HostScript(layout)
+            start.start(Self.process("stuck"), arguments: ["-c", "trap '' TERM; while :; do sleep 0.1; done"])
+            let pid = try #require(try await Self.run(start)["stuck"]?.pid)
+            defer { kill(pid_t(pid), SIGKILL) }
+            var stop = HostScript(layout)
+            stop.stop(["stuck"], grace: 0)
+            try writeText(stop.text.replacing("kill -KILL", with: ": -KILL"), to: "\(folder)/script")
+            #expect(try shell("timeout 60 sh -s <\(folder)/script >\(folder)/said") == 0)
+            let report = try HostReport(text: readText("\(folder)/said") ?? "")
+            #expect(report["stuck"]?.isRunning == true)
+            #expect(report.problems == ["stuck did not end by itself and was killed"])
+        }
+    }
+
+    /// A command that was told to end starts nothing more.
+    @Test func afterACancellationNothingIsDone() async throws {
+        try await withTemporaryFolder { folder in
+            let task = Task {
+                while !Task.isCancelled { await Task.yield() }
+                var script = HostScript(Self.layout("\(folder)/made"))
+                script.make(folders: ["x"])
+                return try await Self.run(script)
+            }
+            task.cancel()
+            await #expect(throws: HostError.self) { try await task.value }
+            #expect(names(folder).isEmpty)
         }
     }
 

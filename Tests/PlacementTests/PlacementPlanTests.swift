@@ -50,6 +50,31 @@ import Testing
         }
     }
 
+    /// The learner has ended the run for its members, and may still wait for the last copy of a checkpoint.
+    @Test func aMemberThatTheLearnerSentHomeIsNotStartedAgain() {
+        func views(memberEnded: Int) -> [String: PlacementPlan.View] {
+            Self.views(Self.wanted) { process in
+                process.seconds = 100
+                guard process.name == "rollout-b-0" else { return }
+                (process.state, process.seconds) = (.ended(0), memberEnded)
+            }
+        }
+        #expect(PlacementPlan(wanted: Self.wanted, views: views(memberEnded: 5)).isNothing)
+        // One that an earlier learner sent home is.
+        let plan = PlacementPlan(wanted: Self.wanted, views: views(memberEnded: 200))
+        #expect(plan.starts == ["b": [Self.wanted[1]]])
+    }
+
+    /// What 'opd down' has ended between two looks of '--watch' stays so.
+    @Test func whoWatchesStartsNoLearner() {
+        for state in [HostReport.Process.State.ended(143), .lost] {
+            let views = Self.views(Self.wanted) { $0.state = state }
+            let plan = PlacementPlan(wanted: Self.wanted, views: views, watches: true)
+            #expect(plan.isOver && plan.isNothing && !plan.isDone)
+        }
+        #expect(!PlacementPlan(wanted: Self.wanted, views: Self.views(Self.wanted), watches: true).isOver)
+    }
+
     @Test func growingAndShrinkingTouchNoOther() {
         let more = Self.wanted + [Self.process("rollout-b-1", "b")]
         #expect(PlacementPlan(wanted: more, views: Self.views(Self.wanted)).starts == ["b": [more[3]]])

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Tests 'opd up', 'opd ps' and 'opd down' over three machines that a real sshd each makes of a network namespace: a
 # learner and two that have workers and scorers. The run grows, shrinks, loses a process to a SIGKILL and a machine's
-# link for some seconds, is ended and gone on with; its weights must be those of the same run on one machine, bit for
+# link for some seconds, is ended, beside a command that watches, and gone on with; its weights must be those of the same run on one machine, bit for
 # bit, and its ledger must balance. Where it can, it also hides the Swift libraries from one machine.
 #
 # usage: cluster/ssh/test.sh PATH_OF_OPD    installs openssh-server, rsync and iproute2 where they are missing; where that
@@ -110,7 +110,7 @@ teachers: { default: { model: $PWD/Examples/models/arithmetic-teacher } }
 data:     { task: "arithmetic:operations=add+sub", task_prompts: 512, heldout_count: 32, prompts_per_step: 16 }
 sampling: { max_tokens: 32 }
 objective: { baseline: least_variance }
-training: { steps: ${STEPS:-400}, learning_rate: 5.0e-4, beta2: 0.98 }
+training: { steps: ${STEPS:-800}, learning_rate: 5.0e-4, beta2: 0.98 }
 pipeline: { slots: 64, threads: 1, lease_s: 10, heartbeat_s: 0.5, connect_timeout_s: 120 }
 evaluation: { every: 100 }
 checkpoint: { every: 10, keep_last: 2 }
@@ -139,12 +139,32 @@ wait_for() { # wait_for STEP: until so many steps are done
 }
 running() { "$opd" ps runs/placed | awk '$4 == "running"' | wc -l; }
 
-doing="bringing it up"
+doing="telling it to end while it copies"
 hosts 1 ""
+printf '#!/bin/sh\necho $$ >%s/rsync\nexec sleep 1000\n' "$work" >"$work/bin/rsync"
+chmod +x "$work/bin/rsync"
+"$opd" up "$work/hosts.yaml" "$work/run.yaml" >"$work/up0.log" 2>&1 &
+command=$!
+for ((i = 0; i < 300; i++)); do
+    [ ! -s "$work/rsync" ] || break
+    sleep 0.1
+done
+kill -TERM "$command"
+status=0
+wait "$command" || status=$?
+[ "$status" -eq 143 ] || { cat "$work/up0.log"; fail "status $status after SIGTERM"; }
+if kill -0 "$(<"$work/rsync")" 2>/dev/null; then fail "rsync goes on"; fi
+rm "$work/bin/rsync"
+
+doing="bringing it up"
 up 2>&1 | tee "$work/up1.log"
 [ "$(running)" -eq 3 ] || { "$opd" ps runs/placed; fail "not three processes run"; }
-[ "$(stat -c %a "$work/machines/first/opd/up/placed/keys/rollout.key")" = 600 ] || fail "a key has not mode 0600"
-[ ! -e "$work/machines/first/opd/up/placed/keys/learner.key" ] || fail "a worker has the learner's key"
+there=$(echo "$work"/machines/first/opd/up/placed-*)
+[ "$(stat -c %a "$there/keys/rollout.key")" = 600 ] || fail "a key has not mode 0600"
+for place in "$work"/machines/first/opd/files/*/*; do
+    [ "$(stat -c %a "$place")" = "$([ -d "$place" ] && echo 700 || echo 600)" ] || fail "$place can be read by others"
+done
+[ ! -e "$there/keys/learner.key" ] || fail "a worker has the learner's key"
 wait_for 2
 
 doing="doing it again"
@@ -191,11 +211,39 @@ up 2>&1 | tee "$work/up7.log"
 [ "$(running)" -eq 3 ] || fail "it did not shrink"
 wait_for $(($(step) + 2))
 
+doing="taking a machine to be another"
+sed -i "s#$work/machines/first/opd#$work/machines/first/other#" "$work/hosts.yaml"
+status=0
+up 2>"$work/up8.log" || status=$?
+cat "$work/up8.log"
+[ "$status $(grep -c "first was first with folder .* 'opd down --host first'" "$work/up8.log")" = "2 1" ] ||
+    fail "what runs in the other folder is forgotten"
+hosts 1 ""
+
+doing="ending one machine beside a command that watches"
+"$opd" up --watch "$work/hosts.yaml" "$work/run.yaml" 2>"$work/watching.log" &
+watcher=$!
+for ((i = 0; i < 300; i++)); do
+    if grep -q '^0 started, 3 run already' "$work/watching.log"; then break; fi
+    sleep 0.1
+done
+"$opd" down --host first runs/placed
+sleep 12
+[ "$(running)" -eq 1 ] || { cat "$work/watching.log"; fail "what was ended was started again"; }
+up 2>&1 | tee "$work/up9.log"
+[ "$(running)" -eq 3 ] || fail "the machine was not taken back"
+wait_for $(($(step) + 2))
+
 doing="bringing it down"
 before=$(step)
-[ "$before" -lt "${STEPS:-400}" ] || fail "the run was over before it was ended: give STEPS more"
+[ "$before" -lt "${STEPS:-800}" ] || fail "the run was over before it was ended: give STEPS more"
 "$opd" down runs/placed 2>&1 | tee "$work/down.log"
 tail -n 1 "$work/down.log" | grep -q 'trainer: ended learner' || fail "the learner did not end last"
+status=0
+wait "$watcher" || status=$?
+cat "$work/watching.log"
+[ "$status $(grep -c 'trainer: the learner ended with exit status 143' "$work/watching.log")" = "1 1" ] ||
+    fail "who watched did not leave it ended"
 [ "$(running)" -eq 0 ] || fail "something runs"
 for machine in "${machines[@]}"; do
     for pid in $(ip netns pids "$tag-$machine"); do

@@ -48,8 +48,8 @@ def run(where, *arguments, tools="with", status=0):
     return result.stderr
 
 
-def weights(where):
-    with open(f"{where}/runs/tiny/checkpoints/latest/model/model.safetensors", "rb") as file:
+def weights(where, checkpoint="latest"):
+    with open(f"{where}/runs/tiny/checkpoints/{checkpoint}/model/model.safetensors", "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
 
 
@@ -66,7 +66,9 @@ def moved(name, tools):
     # In two parts, each of which waits for its last copy: those in between may be left out.
     run(f"{folder}/{name}", *options, "--set", "training.steps=15", tools=tools)
     run(f"{folder}/{name}", *options, "--set", "training.steps=20", "--resume", tools=tools)
-    expect(sorted(os.listdir(there)) == ["owner", "step-000015", "step-000020"], f"{name}: two copies are kept")
+    expect(
+        sorted(os.listdir(there)) == ["latest", "owner", "step-000015", "step-000020"], f"{name}: two copies are kept"
+    )
     shutil.rmtree(f"{folder}/{name}")
     # One that was damaged there is refused by name, and the one before it taken.
     with open(f"{there}/step-000020/model/model.safetensors", "r+b") as file:
@@ -79,7 +81,7 @@ def moved(name, tools):
     expect("fetched the checkpoint of step 15" in said, f"{name}: {said}")
     expect(weights(f"{folder}/{name}") == reference, f"{name}: the weights are those of a run that was never moved")
     kept = sorted(os.listdir(there))
-    expect(len(kept) == 3 and kept[-1] == "step-000040", f"{name}: old copies go: {kept}")
+    expect(len(kept) == 4 and kept[-1] == "step-000040", f"{name}: old copies go: {kept}")
     print(f"{name}: went on from {place} with equal weights")
 
 
@@ -87,6 +89,19 @@ run(f"{folder}/reference")
 reference = weights(f"{folder}/reference")
 moved("rsync", "with")
 moved("sftp", "without")
+
+# A fetch that was cut off is begun again by the same command, and not taken for a run that has not begun.
+there = f"{folder}/rsync-there/copies"
+place = f"ssh://127.0.0.1:{port}{there}"
+os.makedirs(f"{folder}/cut/runs/tiny/checkpoints")
+os.makedirs(f"{folder}/cut/runs/tiny/logs")
+for name in ["fetching", "metrics.jsonl", "logs/run.log"]:
+    with open(f"{folder}/cut/runs/tiny/{name}", "w") as file:
+        file.write(f"{place}\n")
+said = run(f"{folder}/cut", "--resume", status=2)
+expect(f"give --resume-from {place} again" in said, said)
+run(f"{folder}/cut", "--resume-from", place)
+expect(weights(f"{folder}/cut", "step-000040") == reference, "a fetch that was begun again has the weights")
 
 # A place that does not answer is told of before the run begins.
 said = run(f"{folder}/nobody", "--set", "checkpoint.copy_to=ssh://127.0.0.1:1/x/y", status=1)

@@ -11,19 +11,21 @@ package struct FolderPlace: CopyPlace {
 
     package func list() throws(PlaceError) -> PlacedCopies {
         var copies = PlacedCopies()
-        guard FileTree.kind(folder) != .missing else { return copies }
-        for name in try attempt({ () throws(FileError) in try FileTree.names(in: folder) })
-        where FileTree.kind("\(folder)/\(name)") == .folder {
-            copies.add(name, isComplete: FileTree.kind("\(folder)/\(name)/\(CopyManifest.fileName)") == .other)
+        try attempt { () throws(FileError) in
+            guard try FileTree.knownKind(folder) != .missing else { return }
+            for name in try FileTree.names(in: folder) where try FileTree.knownKind("\(folder)/\(name)") == .folder {
+                let list = "\(folder)/\(name)/\(CopyManifest.fileName)"
+                copies.add(name, isComplete: try FileTree.knownKind(list) == .other)
+            }
         }
         return copies
     }
 
     package func read(_ path: String, limit: Int) throws(PlaceError) -> [UInt8]? {
         let path = "\(folder)/\(path)"
-        guard FileTree.kind(path) != .missing else { return nil }
-        return try attempt { () throws(FileError) in
-            try OpenFile.reading(path, followsLinks: false).readAll(limit: limit)
+        return try attempt { () throws(FileError) -> [UInt8]? in
+            guard try FileTree.knownKind(path) != .missing else { return nil }
+            return try OpenFile.reading(path, followsLinks: false).readAll(limit: limit)
         }
     }
 
@@ -52,10 +54,18 @@ package struct FolderPlace: CopyPlace {
             try FileTree.write(manifest.text, to: "\(partial)/\(CopyManifest.fileName)")
             try FileTree.sync(tree: partial)
         }
-        if FileTree.kind(final) != .missing { try remove(name) }
+        let replaced = "\(folder)/\(PlacedCopies.replacedPrefix)\(name)"
         try attempt { () throws(FileError) in
+            // At every moment there is a whole one: the copy that was there counts under the other name too.
+            if try FileTree.knownKind("\(final)/\(CopyManifest.fileName)") == .other {
+                try FileTree.remove(replaced)
+                try FileTree.rename(final, to: replaced)
+            } else {
+                try FileTree.remove(final)
+            }
             try FileTree.rename(partial, to: final)
             try FileTree.sync(folder)
+            try FileTree.remove(replaced)
         }
     }
 
@@ -68,7 +78,7 @@ package struct FolderPlace: CopyPlace {
     private func add(_ prefix: String, of folder: String, to sizes: inout [String: UInt64]) throws(FileError) {
         for name in try FileTree.names(in: folder) {
             let path = "\(folder)/\(name)"
-            switch FileTree.kind(path) {
+            switch try FileTree.knownKind(path) {
             case .folder: try add("\(prefix)\(name)/", of: path, to: &sizes)
             case .other: sizes[prefix + name] = try FileTree.size(path)
             case .link, .missing: break

@@ -1,17 +1,15 @@
 import Wording
 
-/// Where copies of checkpoints go: a folder, a folder of another machine, or a part of a bucket.
+/// Where copies of checkpoints go: a folder, or a folder of another machine.
 ///
-/// Paths on other machines, keys of objects and names of files are held to letters, digits and `._-`, which no shell, no
-/// tool and no signature reads otherwise: nothing is ever quoted.
+/// Paths on other machines and names of files are held to letters, digits and `._-`, which no shell and no tool reads
+/// otherwise: nothing is ever quoted.
 package enum PlaceAddress: Sendable, Equatable {
     /// A folder that this machine reaches, such as one that is mounted.
     case folder(String)
     /// A folder that ssh reaches; `user` and `port` are nil where the user's own ssh decides. A path that does not begin
     /// with a slash counts from the home folder there.
     case ssh(user: String?, host: String, port: Int?, path: String)
-    /// The objects of a bucket whose keys begin with `prefix` and a slash.
-    case s3(bucket: String, prefix: String)
 
     /// Whether a text is an address and not the path of a folder.
     package static func isURL(_ text: String) -> Bool {
@@ -21,7 +19,7 @@ package enum PlaceAddress: Sendable, Equatable {
     /// Reads an address.
     /// - Parameter key: what it was given as, for the error.
     package init(_ text: String, key: String) throws(UsageError) {
-        func refuse(_ why: String) -> UsageError { UsageError("\(key): '\(text)' \(why)") }
+        func refuse(_ why: String) -> UsageError { UsageError("\(key): '\(Self.withoutSecret(text))' \(why)") }
         guard let separator = text.firstRange(of: "://") else {
             guard !text.isEmpty else { throw refuse("is no place; give a folder or a URL") }
             self = .folder(Self.trimmed(text))
@@ -60,16 +58,10 @@ package enum PlaceAddress: Sendable, Equatable {
             }
             self = .ssh(user: user, host: String(host), port: port, path: folder)
         case "s3":
-            let (bucket, path) = Self.split(rest)
-            let prefix = Self.trimmed(String(path.dropFirst()))
-            guard Self.isWord(bucket), (3...63).contains(bucket.utf8.count) else {
-                throw refuse("is no s3://bucket/prefix; keys belong in checkpoint.s3.key_file or the environment")
-            }
-            guard Self.isPlain(prefix[...]) else {
-                throw refuse("needs a prefix behind the bucket, of letters, digits and ._- between slashes")
-            }
-            self = .s3(bucket: String(bucket), prefix: prefix)
-        default: throw refuse("is none of file://, ssh:// and s3://")
+            throw refuse(
+                "is a store of objects, which this opd does not speak to; give a folder that it is mounted as, file:// or "
+                    + "ssh://")
+        default: throw refuse("is none of file:// and ssh://")
         }
     }
 
@@ -80,7 +72,6 @@ package enum PlaceAddress: Sendable, Equatable {
         case .ssh(let user, let host, let port, let path):
             let who = user.map { "\($0)@" } ?? "", colon = port.map { ":\($0)" } ?? ""
             return "ssh://\(who)\(host)\(colon)\(path.hasPrefix("/") ? path : "/~/\(path)")"
-        case .s3(let bucket, let prefix): return "s3://\(bucket)/\(prefix)"
         }
     }
 
@@ -103,6 +94,14 @@ package enum PlaceAddress: Sendable, Equatable {
     private static func split(_ text: Substring) -> (authority: Substring, path: Substring) {
         let slash = text.firstIndex(of: "/") ?? text.endIndex
         return (text[..<slash], text[slash...])
+    }
+
+    /// What was given, without what may be a password: all between a colon and the last `@`, for one may have slashes.
+    private static func withoutSecret(_ text: String) -> String {
+        guard let scheme = text.firstRange(of: "://"), let at = text[scheme.upperBound...].lastIndex(of: "@"),
+            let colon = text[scheme.upperBound..<at].firstIndex(of: ":")
+        else { return text }
+        return text[...colon] + "***" + text[at...]
     }
 
     /// A path without slashes at its end.

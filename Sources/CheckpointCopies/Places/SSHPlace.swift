@@ -35,7 +35,7 @@ package final class SSHPlace: CopyPlace {
 
     package func list() throws(PlaceError) -> PlacedCopies {
         let outcome = try ask(
-            "if cd \(folder) 2>/dev/null; then for n in step-* \(PlacedCopies.partialPrefix)*; do if [ -d $n ]; then "
+            "if cd \(folder) 2>/dev/null; then for n in step-* \(PlacedCopies.partialPrefix)* \(PlacedCopies.replacedPrefix)*; do if [ -d $n ]; then "
                 + "if [ -f $n/\(CopyManifest.fileName) ]; then echo $n whole; else echo $n part; fi; fi; done; "
                 + "elif [ -e \(folder) ]; then echo not a folder that can be entered >&2; exit 1; fi")
         var copies = PlacedCopies()
@@ -69,6 +69,7 @@ package final class SSHPlace: CopyPlace {
 
     package func put(_ source: String, as name: String, _ manifest: CopyManifest) throws(PlaceError) {
         let partial = "\(folder)/\(PlacedCopies.partialPrefix)\(name)", final = "\(folder)/\(name)"
+        let replaced = "\(folder)/\(PlacedCopies.replacedPrefix)\(name)"
         let folders = Set(manifest.files.map { FileTree.parent(of: "\(partial)/\($0.name)") }).sorted()
         // What an attempt that was cut off has left there is gone on with by rsync alone.
         let usesRsync = try findRsync()
@@ -85,9 +86,10 @@ package final class SSHPlace: CopyPlace {
             throw PlaceError(self.name, "\(name) has not arrived as it was: \(error.message)")
         }
         try write(Array(manifest.text.utf8), to: "\(PlacedCopies.partialPrefix)\(name)/\(CopyManifest.fileName)")
+        // At every moment there is a whole one: the copy that was there counts under the other name too.
         try ask(
-            "sync; if [ -e \(final) ]; then rm -f \(final)/\(CopyManifest.fileName) && rm -rf \(final); fi && "
-                + "mv \(partial) \(final)", within: Self.copySeconds)
+            "sync; if [ -f \(final)/\(CopyManifest.fileName) ]; then rm -rf \(replaced) && mv \(final) \(replaced); "
+                + "else rm -rf \(final); fi && mv \(partial) \(final) && rm -rf \(replaced)", within: Self.copySeconds)
     }
 
     package func sizes(of name: String) throws(PlaceError) -> [String: UInt64] {
@@ -168,9 +170,7 @@ package final class SSHPlace: CopyPlace {
     private func check(
         _ program: String, _ outcome: ToolRunner.Outcome?, limit: Int = 1 << 20
     ) throws(PlaceError) -> ToolRunner.Outcome {
-        guard let outcome, outcome.status != 127 || outcome.complaint.isEmpty == false else {
-            throw PlaceError(name, "\(program) cannot be started")
-        }
+        guard let outcome else { throw PlaceError(name, "\(program) cannot be started, or was ended") }
         guard outcome.output.count <= limit else {
             throw PlaceError(name, "what \(program) answers has more than \(limit) bytes")
         }

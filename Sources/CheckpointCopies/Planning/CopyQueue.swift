@@ -34,6 +34,7 @@ package struct CopyQueue: Sendable, Equatable {
     /// Failures since the last success, and why the last one was.
     package private(set) var failures = 0
     package private(set) var reason: String?
+    private var failedAt: Duration = .zero
     private var retryAt: Duration = .zero
 
     package init() {}
@@ -41,7 +42,7 @@ package struct CopyQueue: Sendable, Equatable {
     package static func == (a: Self, b: Self) -> Bool {
         a.wanted == b.wanted && a.current == b.current && a.newest?.step == b.newest?.step
             && a.newest?.at == b.newest?.at && a.failures == b.failures && a.reason == b.reason
-            && a.retryAt == b.retryAt
+            && a.failedAt == b.failedAt && a.retryAt == b.retryAt
     }
 
     /// A whole copy was found at the place.
@@ -57,7 +58,7 @@ package struct CopyQueue: Sendable, Equatable {
     /// - Parameter isHurried: whether the run has ended, so that a wait is a short one.
     package func next(at now: Duration, isHurried: Bool = false) -> Next {
         guard let wanted, current == nil else { return .rest }
-        let moment = isHurried ? min(retryAt, now + Self.firstWait) : retryAt
+        let moment = isHurried ? min(retryAt, failedAt + Self.firstWait) : retryAt
         return failures > 0 && moment > now ? .wait(until: moment) : .copy(step: wanted)
     }
 
@@ -91,6 +92,7 @@ package struct CopyQueue: Sendable, Equatable {
         failures += 1
         self.reason = reason
         let wait = Self.firstWait * (1 << min(failures - 1, 6))
+        failedAt = now
         retryAt = now + min(wait, Self.longestWait)
         return failures == 1 ? [.failing(step: step, reason)] : []
     }

@@ -4,16 +4,19 @@ import RunFiles
 package struct PlacedCopies: Sendable, Equatable {
     /// Steps with a whole copy.
     package var complete: Set<Int>
+    /// Steps with a whole copy that was to be replaced by another.
+    package var replaced: Set<Int>
     /// Names of copies that never became whole: of ours by their form.
     package var partial: Set<String>
 
-    package init(complete: Set<Int> = [], partial: Set<String> = []) {
+    package init(complete: Set<Int> = [], replaced: Set<Int> = [], partial: Set<String> = []) {
         self.complete = complete
+        self.replaced = replaced
         self.partial = partial
     }
 
-    /// Begins the name of a copy that is under way.
-    package static let partialPrefix = ".part-"
+    /// Begins the name of a copy that is under way, and of one that is being replaced.
+    package static let partialPrefix = ".part-", replacedPrefix = ".old-"
 
     /// Takes a name that is at the place; what is none of ours is left out.
     /// - Parameter isComplete: whether there is a ``CopyManifest`` below it.
@@ -24,18 +27,40 @@ package struct PlacedCopies: Sendable, Equatable {
             Checkpoint.step(ofName: String(name.dropFirst(Self.partialPrefix.count))) != nil
         {
             partial.insert(name)
+        } else if name.hasPrefix(Self.replacedPrefix),
+            let step = Checkpoint.step(ofName: String(name.dropFirst(Self.replacedPrefix.count)))
+        {
+            if isComplete { replaced.insert(step) } else { partial.insert(name) }
         }
     }
 
-    /// Whole copies, the newest first.
-    package var newestFirst: [Int] { complete.sorted(by: >) }
+    /// A whole copy.
+    package struct Copy: Sendable, Equatable {
+        package var step: Int
+        /// What it is called at the place.
+        package var name: String
+    }
 
-    /// Names of what is removed once the copy of `newest` is whole: what never became whole, then old copies, the oldest
-    /// first. Of whole ones the last `keepLast` stay, those of every `keepEvery`-th step, and `newest`.
+    /// Whole copies in the order in which they are gone on from: the newest up to step `latest` first; then those of later
+    /// steps, which the run has made before it went back to an earlier checkpoint.
+    /// - Parameter latest: the step that was copied last; nil: nobody knows.
+    package func inOrder(latest: Int?) -> [Copy] {
+        let all = complete.union(replaced).sorted(by: >)
+        let steps = latest.map { latest in all.filter { $0 <= latest } + all.filter { $0 > latest } } ?? all
+        return steps.flatMap { step in
+            let name = Checkpoint.name(step: step)
+            return (complete.contains(step) ? [Copy(step: step, name: name)] : [])
+                + (replaced.contains(step) ? [Copy(step: step, name: Self.replacedPrefix + name)] : [])
+        }
+    }
+
+    /// Names of what is removed once the copy of `newest` is whole: what never became whole or was replaced, then old copies, the
+    /// oldest first. Of whole ones the last `keepLast` stay, those of every `keepEvery`-th step, and `newest`.
     package func removals(newest: Int, _ schedule: CheckpointSchedule) -> [String] {
         let old = complete.sorted().dropLast(max(1, schedule.keepLast)).filter { step in
             step != newest && (schedule.keepEvery == 0 || step % Int(schedule.keepEvery) != 0)
         }
-        return partial.sorted() + old.map { Checkpoint.name(step: $0) }
+        return partial.sorted() + replaced.sorted().map { Self.replacedPrefix + Checkpoint.name(step: $0) }
+            + old.map { Checkpoint.name(step: $0) }
     }
 }

@@ -1,14 +1,23 @@
 /// When a learner has to stop in order to have its last checkpoint on disk at a deadline.
 ///
 /// A stop lets the step that is being trained end and then saves. Both take as long as the longest so far, with half of
-/// it to spare.
+/// it to spare; and where checkpoints are copied to a second place the last one is waited for.
 package struct TimeLimit: Sendable, Equatable {
     /// Time the process may take from its start.
     package let limit: Duration
     private var training: Duration = .zero
     private var saving: Duration?
+    private var copying: Duration = .zero
 
     package init(_ limit: Duration) { self.limit = limit }
+
+    /// Leaves time for the last checkpoint to be copied to its second place; at most a quarter of all.
+    package mutating func leave(forCopy time: Duration) { copying = min(time, limit / 4) }
+
+    /// What is left of the limit `elapsed` after the start, but for what the process needs to end.
+    package func left(after elapsed: Duration) -> Duration { max(.zero, limit - elapsed - ending) }
+
+    private var ending: Duration { min(.seconds(10), limit / 10) }
 
     /// A step was trained in this time.
     package mutating func trained(in time: Duration) { training = max(training, time) }
@@ -20,7 +29,7 @@ package struct TimeLimit: Sendable, Equatable {
     package var stopAt: Duration {
         // Until a checkpoint was written, half a minute is assumed; processes need a while to end, too.
         let saving = saving ?? min(.seconds(30), limit / 4)
-        return max(.zero, limit - (training + saving) * 3 / 2 - min(.seconds(10), limit / 10))
+        return max(.zero, limit - (training + saving) * 3 / 2 - copying - ending)
     }
 }
 

@@ -24,37 +24,28 @@ struct RunCopies {
         progress: RunProgress, logger: Logger
     ) async throws -> RunCopies? {
         guard let text = configuration.checkpoint.copyTo else { return nil }
-        let place = try Self.place(text, key: "checkpoint.copy_to")
+        let key = "checkpoint.copy_to"
+        let address = try PlaceAddress(text, key: key)
+        try CopyOpening.check(address, for: run, key: key)
+        let place = Self.place(address)
         progress.activity("trying \(place.name)")
-        let found = await onThread("opd-copies") {
-            Result {
-                try place.probe()
-                if isRehearsal {
-                    try CopyOwner.check(place, for: run)
-                } else {
-                    try CopyOwner.claim(place, for: run)
-                }
-                return try place.list().newestFirst.first
-            }
-        }
         do {
-            return RunCopies(place: place, newest: try found.get())
+            return RunCopies(
+                place: place, newest: try await CopyOpening.open(place, for: run, isRehearsal: isRehearsal))
         } catch let error as PlaceError where start == .resume {
-            logger.warning("checkpoint.copy_to: \(error); the run goes on, and checkpoints are copied once it works")
-            return RunCopies(place: place, newest: nil)
+            logger.warning("\(key): \(error); the run goes on, and checkpoints are copied once it works")
+            // Another: one that was stopped stays so.
+            return RunCopies(place: Self.place(address), newest: nil)
         } catch let error as PlaceError {
             throw PlaceError("checkpoint.copy_to", "\(error); mend it, or leave the key out")
         }
     }
 
     /// What reaches a place.
-    static func place(_ text: String, key: String) throws(UsageError) -> any CopyPlace {
-        switch try PlaceAddress(text, key: key) {
+    static func place(_ address: PlaceAddress) -> any CopyPlace {
+        switch address {
         case .folder(let path): FolderPlace(path)
         case .ssh(let user, let host, let port, let path): SSHPlace(user: user, host: host, port: port, path: path)
-        case .s3:
-            throw UsageError(
-                "\(key): '\(text)' is a store of objects, which this opd does not speak to; give file:// or ssh://")
         }
     }
 
@@ -65,9 +56,12 @@ struct RunCopies {
     }
 
     /// Seconds that a run waits for its last copy.
-    /// - Parameter isFinished: whether all its steps are done.
-    static func wait(_ configuration: RunConfiguration, isFinished: Bool) -> Int {
-        isFinished ? configuration.checkpoint.copyWait : min(configuration.checkpoint.copyWait, stoppedWait)
+    /// - Parameters:
+    ///   - isFinished: whether all its steps are done.
+    ///   - left: until its process is ended; nil: nobody ends it.
+    static func wait(_ configuration: RunConfiguration, isFinished: Bool, left: Duration? = nil) -> Int {
+        let wait = isFinished ? configuration.checkpoint.copyWait : min(configuration.checkpoint.copyWait, stoppedWait)
+        return min(wait, left.map { max(0, Int($0.components.seconds)) } ?? wait)
     }
 }
 
@@ -78,9 +72,15 @@ extension LearnerProcess.Start {
         switch self {
         case .resumeFrom(let place): (text, isResuming) = (place, true)
         case .from(let path) where PlaceAddress.isURL(path): (text, isResuming) = (path, false)
-        case .fresh, .resume, .from: return self
+        case .fresh, .resume, .from:
+            if let place = run.cutOffFetch {
+                throw UsageError(
+                    "\(run.path) was being fetched from \(place) when that was cut off; give --resume-from \(place) again, "
+                        + "without --resume")
+            }
+            return self
         }
-        let place = try RunCopies.place(text, key: isResuming ? "--resume-from" : "--from")
+        let place = RunCopies.place(try PlaceAddress(text, key: isResuming ? "--resume-from" : "--from"))
         progress.activity("fetching a checkpoint from \(place.name)")
         let found = await onThread("opd-copies") {
             Result {

@@ -109,6 +109,9 @@ struct RunSetup {
         options.checkpoints = configuration.checkpoint.schedule
         options.configurationText = given.yaml()
         options.timeLimit = timeLimit
+        if copies != nil {
+            options.timeLimit?.leave(forCopy: .seconds(RunCopies.wait(configuration, isFinished: false)))
+        }
         options.startedAt = startedAt
         copier = copies?.copier(configuration, of: folder, logger: logger)
         options.copies = copier
@@ -185,7 +188,8 @@ struct RunSetup {
     private func finishCopies(isFinished: Bool) async {
         guard let copier else { return }
         progress.activity("waiting for the last copy")
-        let seconds = RunCopies.wait(configuration, isFinished: isFinished)
+        let left = options.timeLimit?.left(after: ContinuousClock.now - options.startedAt)
+        let seconds = RunCopies.wait(configuration, isFinished: isFinished, left: left)
         await onThread("opd-copies") { copier.finish(within: seconds) }
     }
 }

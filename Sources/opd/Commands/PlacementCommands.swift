@@ -3,6 +3,7 @@ import Configuration
 import Files
 import Placement
 import RunFiles
+import Supervision
 
 struct UpCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -30,7 +31,7 @@ struct UpCommand: AsyncParsableCommand {
         for warning in loaded.warnings { printToStandardError("warning: \(warning)") }
         var request = UpRequest(file: file, source: hosts, configuration: loaded.configuration)
         request.resumes = resume
-        try await placing(loaded.configuration.runFolder) { placement in
+        try await placing(loaded.configuration.runFolder) { [request, watch] placement in
             let outcome = try await placement.up(request)
             for failure in outcome.failures { printToStandardError("error: \(failure)") }
             if !outcome.isDone {
@@ -77,7 +78,7 @@ struct DownCommand: AsyncParsableCommand {
     func validate() throws { try checkLimits([("--timeout", timeout, 86_400)]) }
 
     func run() async throws {
-        try await placing(try place.folder) { placement in
+        try await placing(try place.folder) { [host, timeout] placement in
             let outcome = try await placement.down(host: host, learnerGrace: timeout)
             for failure in outcome.failures { printToStandardError("error: \(failure)") }
             if outcome.ended.isEmpty && outcome.failures.isEmpty { printToStandardError("nothing runs") }
@@ -115,13 +116,14 @@ struct PlacedRun: ParsableArguments {
 }
 
 /// Does something with a placed run; its connections are let go whatever comes of it.
-private func placing(_ run: String, _ body: (Placement) async throws -> Void) async throws {
+private func placing(_ run: String, _ body: @escaping @Sendable (Placement) async throws -> Void) async throws {
     let shell = try HostShell()
-    do {
-        try await body(try Placement(run: run, shell: shell) { printToStandardError($0) })
-    } catch {
-        await shell.close()
-        throw error
-    }
+    let placement = try Placement(run: run, shell: shell) { printToStandardError($0) }
+    let work = Task { try await body(placement) }
+    let stopping = StopSignal { _ in work.cancel() }
+    defer { stopping.end() }
+    let result = await work.result
     await shell.close()
+    if stopping.isReceived { throw ExitCode(stopping.exitCode) }
+    try result.get()
 }

@@ -29,4 +29,15 @@ import Testing
         limit.trained(in: .seconds(4000))
         #expect(limit.stopAt == .zero)
     }
+
+    @Test func roomIsLeftForTheLastCopy() {
+        var limit = TimeLimit(.seconds(3600))
+        limit.leave(forCopy: .seconds(30))
+        #expect(limit.stopAt == .seconds(3600 - 45 - 30 - 10))
+        #expect(limit.left(after: .seconds(3540)) == .seconds(50))
+        #expect(limit.left(after: .seconds(3600)) == .zero)
+        var short = TimeLimit(.seconds(40))
+        short.leave(forCopy: .seconds(30))
+        #expect(short.stopAt == .seconds(40 - 15 - 10 - 4), "a quarter at most")
+    }
 }
