@@ -104,6 +104,7 @@ chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind off_policy
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind teacher_server
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind sampler_server
+	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind relay
 	@scripts/torch/install.sh || { [ $$? -eq 3 ] && echo "no run of torch is disturbed" >&2 && exit; }; \
 		python3 scripts/reliability/chaos_torch.py $(OPD) .venv-torch/bin/python --seed $(SEED)
 

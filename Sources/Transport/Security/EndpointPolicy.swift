@@ -16,6 +16,22 @@ package enum EndpointPolicy {
                 + "make keys with 'opd keygen', or set pipeline.allow_plaintext: true if that is meant")
     }
 
+    /// The endpoints of a list with commas between, each of which must be allowed.
+    package static func endpoints(
+        _ list: String, allowPlaintext: Bool, isEncrypted: Bool
+    ) throws(UsageError) -> [String] {
+        let endpoints = list.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        guard endpoints.count <= 16, !endpoints.contains("") else {
+            throw UsageError(
+                "'\(list)' is no list of endpoints; write up to 16 with commas and no spaces between, as in "
+                    + "tcp://10.0.0.2:7178,tcp://10.0.0.1:7177")
+        }
+        for endpoint in endpoints {
+            try check(endpoint, allowPlaintext: allowPlaintext, isEncrypted: isEncrypted)
+        }
+        return endpoints
+    }
+
     private static func isLoopbackAddress(_ host: Substring) -> Bool {
         let parts = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
         return parts.count == 4 && !parts.contains(nil) && parts[0] == 127
