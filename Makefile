@@ -97,7 +97,7 @@ FAULTS  ?= 200
 SEED    ?= 1
 MINUTES ?= 60
 
-chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, then more: with keys, adapters, off-policy, servers, torch (SEED=...).
+chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, then more: with keys, adapters, off-policy, servers, a relay, torch (SEED=...).
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED)
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --staleness 2 --keys
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind adapters

@@ -193,7 +193,7 @@ let package = Package(
         tests("Exchange", ["ClusterSimulation", "Wire", "Distillation", "Randomness", "Tokens", "TestSupport"]),
         tests(
             "Transport",
-            ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "TestSupport", logging]),
+            ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "Wording", "TestSupport", logging]),
         tests("Relaying", ["Transport", "Wire", "Files", "Locking", "TestSupport"]),
         tests(
             "ServerEngine",

@@ -51,6 +51,8 @@ package actor Relay {
     package static var options: TransportOptions {
         var options = TransportOptions()
         options.keepsFrames = true
+        // Twice what one request may ask for: a member that asks and does not read costs no more.
+        options.outboundBytes = 512 << 20
         options.connections.connections = maximumMembers
         options.connections.advice = "a relay takes no more: start another one"
         return options
