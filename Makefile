@@ -97,13 +97,14 @@ FAULTS  ?= 200
 SEED    ?= 1
 MINUTES ?= 60
 
-chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, then more: with keys, adapters, off-policy, servers, torch (SEED=...).
+chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, then more: with keys, adapters, off-policy, servers, a relay, torch (SEED=...).
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED)
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --staleness 2 --keys
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind adapters
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind off_policy
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind teacher_server
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind sampler_server
+	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind relay
 	@scripts/torch/install.sh || { [ $$? -eq 3 ] && echo "no run of torch is disturbed" >&2 && exit; }; \
 		python3 scripts/reliability/chaos_torch.py $(OPD) .venv-torch/bin/python --seed $(SEED)
 

@@ -95,6 +95,7 @@ let package = Package(
                 "live.js", "page.js",
             ].map { .embedInCode("Page/\($0)") } + [.embedInCode("Export/parquet.py")], swiftSettings: swiftSettings),
         module("Transport", ["Wire", "ZeroMQ", "Files", "Locking", "Wording", "CPlatform", system, logging, deques]),
+        module("Relaying", ["Transport", "Wire", "Files", logging, deques]),
         module("Exchange", ["Wire", "Distillation", "Tokens", "Wording", deques, heaps]),
         // Measures what a learner's members cost it: not a part of the product.
         module("ClusterSimulation", ["Exchange", "Wire", "Distillation", "Randomness", heaps]),
@@ -145,9 +146,10 @@ let package = Package(
             name: "Runs",
             dependencies: [
                 "Pipeline", "NativeEngine", "ServerEngine", "TorchEngine", "Engines", "Environments",
-                "EnvironmentPrograms", "Exchange", "Transport", "WeightDifferences", "Supervision", "Configuration",
-                "CheckpointCopies", "Telemetry", "RunFiles", "PageServer", "Exposition", "Wire", "Distillation",
-                "Tokenizers", "Templates", "Tokens", "JSON", "ZeroMQ", "Locking", "Wording", "Files", logging, metrics,
+                "EnvironmentPrograms", "Exchange", "Transport", "Relaying", "WeightDifferences", "Supervision",
+                "Configuration", "CheckpointCopies", "Telemetry", "RunFiles", "PageServer", "Exposition", "Wire",
+                "Distillation", "Tokenizers", "Templates", "Tokens", "JSON", "ZeroMQ", "Locking", "Wording", "Files",
+                logging, metrics,
             ], resources: [.embedInCode("Trackers/trackers.py")], swiftSettings: swiftSettings),
         .executableTarget(
             name: "opd",
@@ -191,7 +193,8 @@ let package = Package(
         tests("Exchange", ["ClusterSimulation", "Wire", "Distillation", "Randomness", "Tokens", "TestSupport"]),
         tests(
             "Transport",
-            ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "TestSupport", logging]),
+            ["Wire", "Distillation", "Engines", "Files", "ZeroMQ", "Locking", "Wording", "TestSupport", logging]),
+        tests("Relaying", ["Transport", "Wire", "Files", "Locking", "TestSupport"]),
         tests(
             "ServerEngine",
             [

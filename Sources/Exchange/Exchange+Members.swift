@@ -9,7 +9,8 @@ extension Exchange {
         var actions: [Action] = []
         for event in events {
             switch event {
-            case .message(let message, let peer): actions += handle(message, peer, now)
+            case .message(let message, let peer), .framed(let message, _, let peer):
+                actions += handle(message, peer, now)
             case .undeliverable(let message, let peer): actions += reclaim(message, peer)
             }
         }

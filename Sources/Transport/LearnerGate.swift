@@ -159,7 +159,7 @@ final class LearnerGate {
                     "a connection could not be accepted: \(String(cString: strerror(code))); further times are only counted"
                 )
             // The authenticator, which has the key and the address, has told of it.
-            case .refused: continue
+            case .refused, .connected: continue
             }
         }
     }

@@ -24,8 +24,10 @@ final class MemberWatch {
     let pollItems: [PollItem]
 
     /// Reads what happened to the connection, and logs why it failed.
-    func logFailures() throws {
+    /// - Parameter each: sees everything that happened.
+    func logFailures(_ each: (ConnectionEvent) -> Void) throws {
         while let event = try monitor.next() {
+            each(event)
             switch event {
             case .refused:
                 log("the learner does not let in the key \(key?.text ?? ""): add it to the learner's list of clients")
@@ -41,7 +43,7 @@ final class MemberWatch {
             // Which side hangs up first is chance.
             case .handshakeFailed(.unfinished):
                 log("the handshake was broken off, as by a learner that wants keys: see security in the configuration")
-            case .handshakeFailed, .accepted, .disconnected, .acceptFailed: continue
+            case .handshakeFailed, .accepted, .connected, .disconnected, .acceptFailed: continue
             }
         }
     }

@@ -38,22 +38,27 @@ final class SocketLoop: @unchecked Sendable {
 
     let options: TransportOptions
     let channel: EventChannel
-    private let side: Side
     private let shared = Locked(Shared())
     private let wake: WakeSignal
     private let isEncrypted: Bool
 
     // The thread's own.
     private var socket: Socket?
+    private var side: Side
+    private var fallback: MemberFallback?
     private var waiting: [PeerID: OutgoingQueue] = [:]
     private var malformed: MalformedLog
+    private let origin = ContinuousClock.now
 
+    /// - Parameter fallback: where a member goes when its endpoint does not answer; nil: nowhere.
     init(
-        socket: Socket, side: Side, isEncrypted: Bool, options: TransportOptions, logger: Logger
+        socket: Socket, side: Side, fallback: MemberFallback? = nil, isEncrypted: Bool, options: TransportOptions,
+        logger: Logger
     ) throws {
         let wake = try WakeSignal()
         self.socket = socket
         self.side = side
+        self.fallback = fallback
         self.isEncrypted = isEncrypted
         self.options = options
         self.wake = wake
@@ -107,6 +112,7 @@ final class SocketLoop: @unchecked Sendable {
                 try serveConnections()
                 try receive()
                 try sendQueued()
+                try fallBack()
             }
             try flush()
         } catch {
@@ -145,7 +151,7 @@ final class SocketLoop: @unchecked Sendable {
     /// Sees to the connections, also while messages are not read.
     private func serveConnections() throws {
         switch side {
-        case .member(let watch): try watch.logFailures()
+        case .member(let watch): try watch.logFailures { fallback?.choice.saw($0, now: now) }
         case .learner(let gate):
             try gate.serveConnections()
             shared.withLock {
@@ -153,6 +159,20 @@ final class SocketLoop: @unchecked Sendable {
                 $0.statistics.throttled = gate.throttled
             }
         }
+    }
+
+    private var now: Duration { origin.duration(to: .now) }
+
+    /// Goes on with the next endpoint where the present one does not answer. What was on its way is lost, as with any
+    /// connection that breaks.
+    private func fallBack() throws {
+        guard let next = fallback?.choice.next(now: now), let connect = fallback?.connect else { return }
+        if case .member(let watch) = side { watch.close() }
+        socket?.close()
+        socket = nil
+        let (replacement, watch) = try connect(next)
+        socket = replacement
+        side = .member(watch)
     }
 
     /// Takes in what has arrived: a bounded number of messages, so that sending gets its turn.
@@ -182,6 +202,7 @@ final class SocketLoop: @unchecked Sendable {
             $0.statistics.bytesIn += UInt64(bytes)
         }
         channel.push(burst)
+        fallback?.choice.heard()
     }
 
     /// Bytes of a frame's content with ZMTP's own around it.
@@ -213,7 +234,9 @@ final class SocketLoop: @unchecked Sendable {
             if case .hello(let hello) = message { try answer(hello, reason, peer) }
             return nil
         }
-        return EventChannel.Item(event: .message(message, from: peer), bytes: bytes)
+        let event =
+            options.keepsFrames ? TransportEvent.framed(message, frames, from: peer) : .message(message, from: peer)
+        return EventChannel.Item(event: event, bytes: bytes)
     }
 
     /// Tells a process that its hello was refused, in the version that it speaks, so that it ends with the reason.
@@ -268,7 +291,11 @@ final class SocketLoop: @unchecked Sendable {
         shared.withLock {
             $0.statistics.messagesOut += 1
             $0.statistics.bytesOut += UInt64(message.byteCount)
+            if case .weightsChunk(let chunk) = message.message {
+                $0.statistics.weightBytesOut += UInt64(chunk.payload.count)
+            }
         }
+        fallback?.choice.sent(now: now)
         return true
     }
 

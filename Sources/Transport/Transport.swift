@@ -42,6 +42,8 @@ package struct TransportOptions: Sendable {
     package var limits = WireLimits.standard
     /// What a learner grants each connection.
     package var connections = ConnectionLimits()
+    /// Whether received messages come with their frames (`TransportEvent.framed`), for one who passes them on.
+    package var keepsFrames = false
 
     package init() {}
 }
@@ -52,6 +54,8 @@ package struct TransportStatistics: Sendable, Equatable {
     package var bytesIn: UInt64 = 0
     package var messagesOut: UInt64 = 0
     package var bytesOut: UInt64 = 0
+    /// Bytes of weights among them, which are those of `weights_chunk`.
+    package var weightBytesOut: UInt64 = 0
     /// Received messages that were dropped because they are not what docs/protocol.md allows.
     package var malformed: UInt64 = 0
     /// Connections and messages that a learner turned away: a key that is unknown or another role's, a handshake that

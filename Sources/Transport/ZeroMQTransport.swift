@@ -48,31 +48,62 @@ package final class ZeroMQTransport: Transport {
 
     /// Connects to a learner in the background, again and again until it is there. Whether it answers is for the
     /// caller to find out, by a hello.
-    ///
-    /// - Parameters:
-    ///   - identity: 1 ... 255 bytes; another live process with the same one takes this one's place. With keys it is
-    ///     not used: the learner assigns one to each connection.
-    ///   - keys: encrypts, and talks to the learner they name only; nil: plain text.
     package static func member(
         connect endpoint: String, identity: String, keys: MemberKeys? = nil, options: TransportOptions = .init(),
         logger: Logger
     ) throws -> ZeroMQTransport {
-        let socket = try makeSocket(Context(), .dealer, endpoint, options)
-        if let keys {
-            try socket.setCurveClient(keys.keys, server: keys.learner)
-        } else {
-            try socket.setRoutingID(Array(identity.utf8))
+        try member(connect: [endpoint], identity: identity, keys: keys, options: options, logger: logger)
+    }
+
+    /// Connects to the first of the endpoints, and to the next, after the last the first again, while one does not
+    /// answer.
+    ///
+    /// - Parameters:
+    ///   - endpoints: at least one.
+    ///   - identity: 1 ... 230 bytes; another live process with the same one takes this one's place. With keys it is
+    ///     not used: the learner assigns one to each connection.
+    ///   - keys: encrypts, and talks to the learner they name only; nil: plain text.
+    ///   - context: libzmq's threads, which many transports may share; nil: it has its own.
+    package static func member(
+        connect endpoints: [String], identity: String, keys: MemberKeys? = nil, options: TransportOptions = .init(),
+        context: Context? = nil, logger: Logger
+    ) throws -> ZeroMQTransport {
+        let context = try context ?? Context()
+        var switches = 0
+        func connected(_ index: Int) throws -> (Socket, MemberWatch) {
+            let endpoint = endpoints[index]
+            let socket = try makeSocket(context, .dealer, endpoint, options)
+            if let keys {
+                try socket.setCurveClient(keys.keys, server: keys.learner)
+            } else {
+                // What is still on its way to the connection before must not come over this one.
+                try socket.setRoutingID(Array((switches == 0 ? identity : "\(identity)~\(switches)").utf8))
+            }
+            let watch = try MemberWatch(socket, endpoint: endpoint, keys: keys, logger: logger)
+            try socket.connect(endpoint)
+            return (socket, watch)
         }
-        let watch = try MemberWatch(socket, endpoint: endpoint, keys: keys, logger: logger)
-        try socket.connect(endpoint)
+        let (socket, watch) = try connected(0)
+        let fallback = MemberFallback(choice: EndpointChoice(count: endpoints.count)) { index in
+            switches += 1
+            let before = endpoints[(index + endpoints.count - 1) % endpoints.count]
+            logger.notice("\(before) does not answer: going on with \(endpoints[index])")
+            return try connected(index)
+        }
         return ZeroMQTransport(
-            endpoint: endpoint,
+            endpoint: endpoints[0],
             loop: try SocketLoop(
-                socket: socket, side: .member(watch), isEncrypted: keys != nil, options: options, logger: logger))
+                socket: socket, side: .member(watch), fallback: endpoints.count > 1 ? fallback : nil,
+                isEncrypted: keys != nil, options: options, logger: logger))
     }
 
     package func send(_ message: Message, to peer: PeerID) throws(WireError) {
         let frames = try Codec.encode(message, limits: loop.options.limits)
+        loop.enqueue(OutgoingMessage(peer: peer, message: message, frames: frames))
+    }
+
+    /// Queues a message that came over another transport, with its frames as they are.
+    package func pass(_ message: Message, _ frames: [Frame], to peer: PeerID = .learner) {
         loop.enqueue(OutgoingMessage(peer: peer, message: message, frames: frames))
     }
 

@@ -5,6 +5,8 @@ import Glibc
 package enum ConnectionEvent: Sendable, Equatable {
     /// A peer has connected; nothing is known of it yet.
     case accepted(descriptor: Int32)
+    /// A handshake has succeeded: messages can pass.
+    case connected
     /// The connection of this descriptor has ended. The descriptor may be another's from here on.
     case disconnected(descriptor: Int32)
     /// A handshake has failed, and why. The next `disconnected` is of the same connection.
@@ -36,9 +38,11 @@ package final class ConnectionMonitor {
 
     package init(_ monitored: Socket) throws(ZeroMQError) {
         self.monitored = monitored
-        let endpoint = "inproc://monitor-\(monitored.withHandle { UInt(bitPattern: $0) })"
+        // A name that none had before: libzmq forgets one some time after its socket.
+        let endpoint = "inproc://monitor-\(UInt64.random(in: 0 ... .max))"
         let events =
             ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED
+            | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
             | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
             | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
         guard monitored.withHandle({ zmq_socket_monitor($0, endpoint, events) }) == 0 else {
@@ -75,6 +79,7 @@ package final class ConnectionMonitor {
         let value = bytes.loadUnaligned(fromByteOffset: 2, as: Int32.self)
         return switch Int32(bytes.loadUnaligned(as: UInt16.self)) {
         case ZMQ_EVENT_ACCEPTED: .accepted(descriptor: value)
+        case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: .connected
         case ZMQ_EVENT_DISCONNECTED: .disconnected(descriptor: value)
         case ZMQ_EVENT_ACCEPT_FAILED: .acceptFailed(code: value)
         case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: .refused(status: Int(value))

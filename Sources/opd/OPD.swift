@@ -13,6 +13,7 @@ struct OPD: AsyncParsableCommand {
                 name: "Runs",
                 subcommands: [
                     RunCommand.self, PretrainCommand.self, LearnerCommand.self, RolloutCommand.self, ScorerCommand.self,
+                    RelayCommand.self,
                     UpCommand.self, PsCommand.self, DownCommand.self,
                     StatusCommand.self, WatchCommand.self, ReportCommand.self, TraceCommand.self, ExportCommand.self,
                     RunConfigurationCommand.self, KeygenCommand.self,

@@ -45,8 +45,8 @@ import Testing
         """
 
     @Test(.enabled(if: Preload.compiler != nil, "there is no C compiler"))
-    func aProcessIsStartedWhateverIsClosed() async throws {
-        try await withTemporaryFolder { folder in
+    func aProcessIsStartedWhateverIsClosed() throws {
+        try withTemporaryFolder { folder in
             let sources = "\(QuickStartTests.repository)/Sources/CPlatform"
             try EndToEndTests.write(Self.driver, "\(folder)/driver.c")
             try Preload.compile([

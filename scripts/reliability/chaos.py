@@ -24,7 +24,7 @@ import pipeline
 from pipeline import Disk, Pipeline, Server, tail
 from tiny import SERVER_TIMEOUT, write_run
 
-KINDS = ["distillation", "adapters", "off_policy", "teacher_server", "sampler_server"]
+KINDS = ["distillation", "adapters", "off_policy", "teacher_server", "sampler_server", "relay"]
 # Kinds with a server, and the model it begins with.
 SERVED = {"teacher_server": "teacher", "sampler_server": "student"}
 PATIENCE = 120  # seconds without a step after which a run is stuck
@@ -38,6 +38,8 @@ class Chaos:
         self.faults = [fault for fault in self.FAULTS if not only or fault[0].__name__ in only]
         if pipeline.server:
             self.faults += [fault for fault in self.SERVER_FAULTS if not only or fault[0].__name__ in only]
+        if pipeline.has_relay:
+            self.faults += [fault for fault in self.RELAY_FAULTS if not only or fault[0].__name__ in only]
         self.pipeline, self.disk, self.dice, self.wanted = pipeline, disk, random.Random(seed), wanted
         self.survived = {}
         self.due = []  # (time, what ends a fault)
@@ -210,6 +212,20 @@ class Chaos:
         """Shorter or longer than the run waits for an answer."""
         return self.suspend(self.pipeline.server.child, self.dice.choice([1, SERVER_TIMEOUT + 1]))
 
+    def kill_relay(self):
+        """It comes back at once, or so late that members have gone on with the learner."""
+        relay = self.pipeline.relay
+        if relay.ended():
+            return False
+        away = self.dice.choice([0, self.dice.uniform(0.5, 2), self.dice.uniform(4, 6)])
+        self.pipeline.relay_due = time.monotonic() + away
+        relay.send(self.dice.choice([signal.SIGKILL, signal.SIGTERM]))
+        relay.send(signal.SIGCONT)
+        return "once" if away == 0 else "length" if away >= 4 else None
+
+    def suspend_relay(self):
+        return self.suspend(self.pipeline.relay, self.dice.choice([LEASE * 1.5, LEASE * 3, LEASE * 12]))
+
     def disturb_watcher(self):
         """Somebody watches the run: the page's process is begun, looked at, suspended, or killed."""
         log = f"{self.pipeline.folder}/out/watch.log"
@@ -249,6 +265,7 @@ class Chaos:
             self.watcher.communicate()
             self.watcher = None
 
+    RELAY_FAULTS = ((kill_relay, 6), (suspend_relay, 3))
     SERVER_FAULTS = ((kill_server, 4), (suspend_server, 2))
     FAULTS = (
         (kill_member, 4),
@@ -344,12 +361,21 @@ def whole_run(opd, folder, steps, staleness, kind, chaos=None, seed=0, only=None
     if keys:
         write_keys(opd, folder)
     disk = Disk(f"{folder}/runs/tiny") if chaos else None
-    run = Pipeline(opd, folder, moves_clocks=bool(chaos), samples_teacher=kind == "off_policy", server=server)
+    run = Pipeline(
+        opd,
+        folder,
+        moves_clocks=bool(chaos),
+        samples_teacher=kind == "off_policy",
+        server=server,
+        has_relay=kind == "relay",
+    )
     attack = Chaos(run, disk, seed, chaos or 0, only, keys, kind)
     try:
         if server:
             server.start()
         run.start_learner()
+        if run.has_relay:
+            run.start_relay()
         for role in run.roles * (2 if chaos else 1):
             if role != attack.alone or not run.of(role):
                 run.start(role)
@@ -371,7 +397,7 @@ def whole_run(opd, folder, steps, staleness, kind, chaos=None, seed=0, only=None
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    names = [fault.__name__ for fault, _ in Chaos.FAULTS + Chaos.SERVER_FAULTS]
+    names = [fault.__name__ for fault, _ in Chaos.FAULTS + Chaos.SERVER_FAULTS + Chaos.RELAY_FAULTS]
     parser.add_argument("opd")
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
@@ -426,8 +452,8 @@ def main():
                 if line["staleness_max"] is not None and line["staleness_max"] > options.staleness:
                     problems.append(f"step {line['step']} was trained on samples {line['staleness_max']} versions old")
         if found and options.staleness == 0:
-            # The server grades with the native engine's very numbers.
-            kind = "distillation" if options.kind == "teacher_server" else options.kind
+            # The server grades with the native engine's very numbers, and a relay changes none.
+            kind = "distillation" if options.kind in ("teacher_server", "relay") else options.kind
             expected, _, unexpected, _ = whole_run(opd, f"{folder}/undisturbed", steps, 0, kind)
             problems += unexpected
             if expected and expected[0] != found[0]:

@@ -123,11 +123,14 @@ class Server:
 
 
 class Pipeline:
-    """A learner, and members that reach it through a proxy each."""
+    """A learner, and members that reach it through a proxy each, and a relay where there is one."""
 
-    def __init__(self, opd, folder, dice=None, moves_clocks=False, samples_teacher=False, server=None):
-        """samples_teacher: whether workers hold the teacher, and nobody grades (off_policy); server: beside the run."""
+    def __init__(self, opd, folder, dice=None, moves_clocks=False, samples_teacher=False, server=None, has_relay=False):
+        """samples_teacher: whether workers hold the teacher, and nobody grades (off_policy); server: beside the run;
+        has_relay: members reach the learner through a relay, or by themselves while there is none."""
         self.server = server
+        self.has_relay, self.relay, self.relay_port = has_relay, None, free_port()
+        self.relay_due = 0.0
         self.opd, self.folder, self.port = opd, folder, free_port()
         self.roles = ["rollout"] if samples_teacher else ["rollout", "scorer"]
         self.teacher = ["--teacher", "default"] if samples_teacher else []
@@ -142,6 +145,10 @@ class Pipeline:
         arguments = [self.opd, "learner", "run.yaml", "--bind", f"tcp://127.0.0.1:{self.port}", "--resume"]
         self.learner = self.child("learner", arguments, clock)
 
+    def start_relay(self):
+        arguments = [self.opd, "relay", "run.yaml", "--bind", f"tcp://127.0.0.1:{self.relay_port}"]
+        self.relay = self.child("relay", [*arguments, "--connect", f"tcp://127.0.0.1:{self.port}"])
+
     def child(self, name, arguments, clock=0, host=None):
         environment = self.wall_clocks.environment(name) if self.wall_clocks else None
         return Child(name, arguments, self.folder, clock, host, environment)
@@ -150,16 +157,11 @@ class Pipeline:
         if name is None:
             name = f"{role}-{self.count[role]}"
             self.count[role] += 1
-            self.proxies[name] = Proxy(self.port)
-        arguments = [
-            self.opd,
-            role,
-            "run.yaml",
-            "--connect",
-            f"tcp://127.0.0.1:{self.proxies[name].port}",
-            "--name",
-            name,
-        ]
+            self.proxies[name] = Proxy(self.relay_port if self.has_relay else self.port)
+        endpoints = [f"tcp://127.0.0.1:{self.proxies[name].port}"]
+        if self.has_relay:
+            endpoints.append(f"tcp://127.0.0.1:{self.port}")
+        arguments = [self.opd, role, "run.yaml", "--connect", ",".join(endpoints), "--name", name]
         arguments += self.teacher
         # Every other worker lives on a machine of its own.
         host = name if role == "rollout" and int(name.split("-")[1]) % 2 else None
@@ -197,6 +199,11 @@ class Pipeline:
         if self.server and self.server.child.ended() and not self.server.child.expected:
             self.surprises.append(f"the server ended by itself: {tail(self.server.child.log)}")
             self.server.start()
+        if self.relay and self.relay.ended() and time.monotonic() >= self.relay_due:
+            # It ends with the run, also with one that is stopped for a while.
+            if not self.relay.expected and self.relay.process.returncode != 0:
+                self.surprises.append(f"the relay ended with {self.relay.process.returncode}: {tail(self.relay.log)}")
+            self.start_relay()
         for name, child in list(self.members.items()):
             if child.ended():
                 if not child.expected and child.process.returncode != 0:
@@ -204,7 +211,8 @@ class Pipeline:
                 self.start(name.split("-")[0], name)
 
     def end(self):
-        for child in list(self.members.values()) + ([self.learner] if self.learner else []):
+        others = [child for child in (self.relay, self.learner) if child]
+        for child in list(self.members.values()) + others:
             child.send(signal.SIGKILL)
             child.send(signal.SIGCONT)
             child.wait()

@@ -74,7 +74,11 @@ struct LearnerCommand: AsyncParsableCommand {
 
 /// How a worker or scorer finds its learner and is called there.
 struct MemberOptionsGroup: ParsableArguments {
-    @Option(help: "Endpoint of the learner, such as tcp://127.0.0.1:5555.")
+    @Option(
+        help: """
+            Endpoint of the learner, such as tcp://127.0.0.1:5555, or several with commas between, of which the next is \
+            taken when one does not answer: a relay's first, the learner's last.
+            """)
     var connect: String
 
     @Option(help: "Name of this process among those of the run; default: host name and process id.")

@@ -1,5 +1,3 @@
-import Wire
-
 /// What is sent so that a worker has a version: the snapshot or, to one that has an earlier version, the differences that
 /// lead on from it. Learner and worker count its chunks alike: through its parts, each of whose last chunk may be short.
 package struct WeightTransfer: Sendable, Equatable {
