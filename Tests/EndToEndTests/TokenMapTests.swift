@@ -68,9 +68,9 @@ import Testing
     }
 
     /// How a scorer ends that joins a learner with these arguments, and, where it is welcome, the learner does well.
-    /// - Parameter change: what becomes of the files once the learner runs.
+    /// - Parameter model: the teacher's, on the scorer's machine. The learner may still read its own files by then.
     private static func scorer(
-        joining arguments: [String], isWelcome: Bool, in folder: String, change: () throws -> Void = {}
+        joining arguments: [String], isWelcome: Bool, in folder: String, model: String = "teacher"
     ) async throws -> Binary.Output {
         let learner = try Binary.Running(
             ["learner", "run.yaml"] + arguments, input: "", folder: folder, environment: [:])
@@ -83,8 +83,8 @@ import Testing
         let worker = try Binary.Running(
             ["rollout", "run.yaml"] + connect, input: "", folder: folder, environment: [:])
         defer { kill(worker.process.processIdentifier, SIGKILL) }
-        try change()
-        let scorer = try await Binary.run(["scorer", "run.yaml"] + connect, in: folder, within: 180)
+        let scorer = try await Binary.run(
+            ["scorer", "run.yaml", "--set", "teachers.default.model=\(model)"] + connect, in: folder, within: 180)
         guard isWelcome else { return scorer }
         #expect(scorer.status == 0, "\(scorer.errors)")
         let end = await learner.finish(within: 180)
@@ -215,9 +215,9 @@ import Testing
     }
 
     /// The learner has the teacher's tokenizer alone, and a member with another is turned away.
-    @Test(arguments: ["the same", "one token more", "the student's"])
-    func anotherMachineHasTheOtherTeacher(tokenizer: String) async throws {
-        let isRight = tokenizer == "the same"
+    @Test(arguments: ["teacher", "more", "student"])
+    func anotherMachineHasTheOtherTeacher(model: String) async throws {
+        let isRight = model == "teacher"
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder)
             try FileManager.default.removeItem(atPath: "\(folder)/teacher")
@@ -227,17 +227,11 @@ import Testing
             #expect(
                 nothing.status == 2 && nothing.errors.contains("name its folder with teachers.default.tokenizer"),
                 "\(nothing.errors)")
+            try FileManager.default.copyItem(atPath: "\(folder)/teacher", toPath: "\(folder)/more")
+            try Self.addToken(to: "\(folder)/more")
             let scorer = try await Self.scorer(
-                joining: ["--set", "teachers.default.tokenizer=teacher"] + missing, isWelcome: isRight, in: folder
-            ) {
-                switch tokenizer {
-                case "one token more": try Self.addToken(to: "\(folder)/teacher")
-                case "the student's":
-                    try FileManager.default.removeItem(atPath: "\(folder)/teacher")
-                    try FileManager.default.copyItem(atPath: "\(folder)/student", toPath: "\(folder)/teacher")
-                default: break
-                }
-            }
+                joining: ["--set", "teachers.default.tokenizer=teacher"] + missing, isWelcome: isRight, in: folder,
+                model: model)
             if !isRight {
                 #expect(
                     scorer.status == 2
