@@ -30,6 +30,8 @@ cleanup() {
         echo "error: failed while: ${doing:-starting}" >&2
         tail -n 25 "$work"/*.log "$work"/machines/*/*/up/*/*.log >&2 || true
     fi
+    # What was begun beside it and goes on after a failure.
+    for pid in $(jobs -p); do kill -KILL "$pid" 2>/dev/null || true; done
     # Whatever runs in a namespace is this script's.
     for machine in "${machines[@]}"; do
         ip netns pids "$tag-$machine" 2>/dev/null | xargs -r kill -KILL 2>/dev/null || true
