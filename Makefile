@@ -8,7 +8,7 @@ CONFIG ?= Examples/arithmetic.yaml
 ARGS   ?=
 OPD    := .build/release/opd
 
-.PHONY: help setup build run smollm2 test test-servers test-torch test-templates test-slurm test-ssh test-stores test-watch lint fuzz sanitize chaos soak models pretrain bench growth study clean
+.PHONY: help setup build run smollm2 test test-servers test-torch test-templates test-slurm test-ssh test-stores test-network test-watch lint fuzz sanitize chaos soak models pretrain bench growth study clean
 
 help: ## Say what there is.
 	@sed -nE 's/^([a-z0-9-]+):.*## /\1 /p' $(MAKEFILE_LIST) | \
@@ -60,6 +60,9 @@ test-ssh: build ## Place, grow, shrink and end a run over a real sshd in network
 
 test-stores: build ## Copy checkpoints over ssh to a real sshd of this machine's own, and go on from there (installs it and rsync).
 	@scripts/stores/test.sh $(OPD)
+
+test-network: build ## Run over bad networks: loss, delay, another MTU, IPv6, a changed address (root, iproute2 and TUN devices; two minutes).
+	@scripts/network/test.sh $(OPD)
 
 test-watch: build ## Drive the live page with a headless Chromium on a made-up run of 100,000 steps; time and memory (installs it and dygraphs).
 	@command -v chromium >/dev/null || scripts/apt.sh chromium

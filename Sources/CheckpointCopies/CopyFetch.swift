@@ -70,7 +70,14 @@ package struct CopyFetch {
         // Until the last line the folder is none that can be gone on with by itself.
         try run.write("\(place.name)\n", to: run.fetching)
         let fetched = "\(run.checkpoints)/.tmp-fetched"
-        let step = try fetch(into: fetched)
+        let step: Int
+        do {
+            step = try fetch(into: fetched)
+        } catch {
+            // Nothing of the run has been written.
+            try? FileTree.remove(run.fetching)
+            throw error
+        }
         let path = "\(run.checkpoints)/\(Checkpoint.name(step: step))"
         let records = "\(fetched)/\(CopyManifest.recordsFolder)"
         if FileTree.kind(records) == .folder {

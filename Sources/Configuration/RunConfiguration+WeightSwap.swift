@@ -11,6 +11,15 @@ extension RunConfiguration {
                 )
             ]
         }
+        if kind.sampler != .student {
+            return [
+                (
+                    "pipeline.swap_cache",
+                    "with objective.kind \(objective.kind.rawValue) the student does not sample, and no weights change; "
+                        + "leave it out"
+                )
+            ]
+        }
         guard rollout.engine != .native else { return [] }
         return [
             (

@@ -68,6 +68,9 @@ package actor Relay {
     /// What it took and served.
     package var counters: ChunkTable.Counters { table.counters }
 
+    /// Members that have a connection to the learner through it.
+    package var memberCount: Int { upstreams.count }
+
     /// Serves until the run is over, or ``stop()``.
     package func run() async {
         let ticking = Task { [weak self] in
@@ -103,6 +106,7 @@ package actor Relay {
     // MARK: From members
 
     private func fromMember(_ message: Message, _ frames: [Frame], _ peer: PeerID) {
+        if case .hello = message { forgetFormer(of: peer) }
         guard let upstream = upstream(of: peer) else { return }
         if case .weightsRequest(let request) = message, let actions = table.requested(request, by: peer, now: now) {
             return perform(actions)
@@ -111,6 +115,16 @@ package actor Relay {
         if case .goodbye = message { drop(peer) }
     }
 
+    /// Gives up what a member said hello through before it went to another endpoint and came back: a hello that still
+    /// waits there would take the place of this one.
+    private func forgetFormer(of peer: PeerID) {
+        let member = Self.member(peer)
+        for other in upstreams.keys where other != peer && Self.member(other) == member { drop(other) }
+    }
+
+    /// A member's routing id without the number of its endpoint.
+    private static func member(_ peer: PeerID) -> ArraySlice<UInt8> { peer.bytes.prefix { $0 != UInt8(ascii: "~") } }
+
     /// The member's connection to the learner, which is made when it first says something.
     private func upstream(of peer: PeerID) -> Upstream? {
         if upstreams[peer] != nil {
@@ -118,6 +132,11 @@ package actor Relay {
             return upstreams[peer]
         }
         guard !isEnding else { return nil }
+        // Those that have gone without a word are kept for a while.
+        if upstreams.count >= Self.maximumMembers {
+            let oldest = upstreams.min { $0.value.heardAt < $1.value.heardAt }
+            if let oldest { drop(oldest.key) }
+        }
         let transport: ZeroMQTransport
         do {
             // Not the member's own name: the learner may get to know it under that without this relay.
@@ -135,6 +154,7 @@ package actor Relay {
                 guard case .framed(let message, let frames, _) = event else { continue }
                 await self?.fromLearner(message, frames, peer, serial)
             }
+            await self?.ended(peer, serial)
         }
         return upstream
     }
@@ -171,6 +191,14 @@ package actor Relay {
     }
 
     // MARK: Ends
+
+    /// The run has ended: members were told.
+    package var isOver: Bool { overAt != nil }
+
+    /// A connection to the learner ends by itself where its socket fails; the member's next message makes another.
+    private func ended(_ peer: PeerID, _ serial: UInt64) {
+        if upstreams[peer]?.serial == serial { drop(peer) }
+    }
 
     private func drop(_ peer: PeerID) {
         guard let upstream = upstreams.removeValue(forKey: peer) else { return }

@@ -10,7 +10,7 @@ package protocol Transport: AnyObject, Sendable {
     func send(_ message: Message, to peer: PeerID) throws(WireError)
 
     /// Received messages and failures to send, for one consumer. When it is slow, receiving stops until it catches
-    /// up, and senders hold their messages. Ends after `close`.
+    /// up, and senders hold their messages; over sockets for 20 s, then the connection breaks. Ends after `close`.
     var events: TransportEvents { get }
 
     /// Stops receiving, sends what is queued for at most `TransportOptions.linger`, and frees everything. Further

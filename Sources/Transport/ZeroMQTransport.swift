@@ -128,7 +128,8 @@ package final class ZeroMQTransport: Transport {
         try socket.set(.tcpKeepaliveInterval, to: 5)
         try socket.set(.tcpKeepaliveCount, to: 3)
         // No probes are sent while bytes are under way: a member whose address has changed would repeat them for a
-        // quarter of an hour. A peer that stands still for longer is connected to anew when it goes on.
+        // quarter of an hour. A peer that takes nothing for as long, because it was suspended, loses its connection too,
+        // and what was on the way; it makes another when it goes on.
         try socket.set(.tcpUnacknowledgedLimit, to: 20_000)
         try socket.set(.reconnectInterval, to: 100)
         try socket.set(.reconnectIntervalMaximum, to: 2000)

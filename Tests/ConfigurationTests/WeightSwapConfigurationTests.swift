@@ -20,6 +20,7 @@ import Testing
     @Test(arguments: [
         ("pipeline: { weight_swap: between_sequences, swap_cache: recompute }", "no sequence is under way"),
         ("pipeline: { swap_cache: recompute }\nrollout: { engine: torch }", "rollout.engine torch keeps"),
+        ("pipeline: { swap_cache: recompute }\nobjective: { kind: off_policy }", "the student does not sample"),
         (
             "pipeline: { swap_cache: recompute }\n"
                 + "rollout: { engine: server, server: { url: \"http://127.0.0.1:8000\" } }",

@@ -106,6 +106,23 @@ private final class Chain: Sendable {
         await chain.learner.close()
     }
 
+    /// Its former connection is given up: a hello that still waited there would displace it.
+    @Test func aMemberThatComesBackHasOneConnection() async throws {
+        let chain = try Chain()
+        let (relay, endpoint, running) = try Chain.relay(before: chain.learner.endpoint)
+        let (first, other, again) = (
+            try member(endpoint, "w"), try member(endpoint, "v"), try member(endpoint, "w~2")
+        )
+        for each in [first, other] { _ = try await Chain.fetch(each) }
+        #expect(await relay.memberCount == 2)
+        _ = try await Chain.fetch(again)
+        #expect(await relay.memberCount == 2)
+        for each in [first, other, again] { await each.close() }
+        await relay.stop()
+        await running.value
+        await chain.learner.close()
+    }
+
     @Test func everythingElsePassesAsItIs() async throws {
         let chain = try Chain()
         let (relay, endpoint, running) = try Chain.relay(before: chain.learner.endpoint)

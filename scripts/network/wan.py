@@ -49,7 +49,6 @@ class Run:
     def __init__(self, opd, folder, steps, staleness):
         self.opd, self.folder = opd, folder
         self.settings = ["Examples/arithmetic.yaml"]
-        stale = ["objective.loss=ppo_clip", "objective.advantage=current"] if staleness else []
         for each in [
             f"run_folder={folder}",
             f"training.steps={steps}",
@@ -59,7 +58,6 @@ class Run:
             "pipeline.allow_plaintext=true",
             "pipeline.connect_timeout_s=120",
             "pipeline.threads=1",
-            *stale,
         ]:
             self.settings += ["--set", each]
         self.children = []

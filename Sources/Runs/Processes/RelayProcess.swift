@@ -45,6 +45,7 @@ package enum RelayProcess {
         await relay.run()
         let summary = await relay.summary
         logger.info("\(summary)")
-        return stopping.isReceived ? stopping.exitCode : 0
+        if stopping.isReceived { return stopping.exitCode }
+        return await relay.isOver ? 0 : 1
     }
 }

@@ -76,7 +76,7 @@ extension LearnerProcess.Start {
             if let place = run.cutOffFetch {
                 throw UsageError(
                     "\(run.path) was being fetched from \(place) when that was cut off; give --resume-from \(place) again, "
-                        + "without --resume")
+                        + "without --resume, or remove \(run.fetching) to begin anew")
             }
             return self
         }
