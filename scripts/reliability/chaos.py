@@ -405,14 +405,14 @@ def main():
     parser.add_argument("--kind", default="distillation", choices=KINDS)
     parser.add_argument("--keys", action="store_true", help="encrypt; the undisturbed run stays in plain text")
     parser.add_argument("--only", nargs="+", choices=names, metavar="FAULT")
-    parser.add_argument("--steps-per-fault", type=int, help="3, and 12 with --kind off_policy, whose steps are short")
+    parser.add_argument("--steps-per-fault", type=int, help="3; 12 with --kind off_policy, 24 with relay: members wait")
     parser.add_argument("--keep", action="store_true", help="leave the folder of the runs")
     options = parser.parse_args()
     opd = os.path.abspath(options.opd)
     folder = tempfile.mkdtemp(prefix="opd-chaos-")
     begun = time.monotonic()
     # Steps that nobody grades are soon over.
-    steps = options.faults * (options.steps_per_fault or (12 if options.kind == "off_policy" else 3))
+    steps = options.faults * (options.steps_per_fault or {"off_policy": 12, "relay": 24}.get(options.kind, 3))
     missing = [
         what
         for what, there in [
