@@ -119,6 +119,7 @@ private let python = ProcessInfo.processInfo.environment["OPD_TORCH_PYTHON"]
         let items = Set(tasks[..<3].map { WorkItem(id: $0.id, kind: $0.kind) })
         await sampler.cancel(items)
         var isCancelled = false, done: Set<RolloutID> = []
+        let wanted = Set(tasks[3...].map(\.id))
         for try await event in sampler.events {
             switch event {
             case .progress: break
@@ -126,11 +127,13 @@ private let python = ProcessInfo.processInfo.environment["OPD_TORCH_PYTHON"]
                 isCancelled = true
                 #expect(cancelled == items)
             case .completed(let trajectories):
-                if isCancelled { done.formUnion(trajectories.map(\.id)) }
+                // A fast engine may have ended some of either kind before it hears.
+                if isCancelled { #expect(wanted.isSuperset(of: trajectories.map(\.id))) }
+                done.formUnion(trajectories.map(\.id))
             }
-            if done.count == 5 { break }
+            if isCancelled, done.isSuperset(of: wanted) { break }
         }
-        #expect(done == Set(tasks[3...].map(\.id)))
+        #expect(isCancelled && done.isSuperset(of: wanted))
     }
 
     @Test func anEngineThatDiesLosesNoTask() async throws {
