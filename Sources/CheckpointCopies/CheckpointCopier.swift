@@ -10,6 +10,8 @@ import RunFiles
 package final class CheckpointCopier: CheckpointCopying {
     private struct State {
         var queue = CopyQueue()
+        /// Steps that this process has copied.
+        var copied: Set<Int> = []
         var isEnding = false
         /// No more is begun.
         var isStopped = false
@@ -129,8 +131,11 @@ package final class CheckpointCopier: CheckpointCopying {
             let staged = try StagedCopy(checkpoint, of: run)
             defer { withExtendedLifetime(staged) {} }
             try LatestCopy.write(step: step, to: place)
-            if try place.manifest(of: name)?.hasSameCheckpoint(as: staged.manifest) != true {
+            // One that was there before this process may have been damaged since, whatever its list says.
+            let isKnown = state.withLock { $0.copied.contains(step) }
+            if try !isKnown || place.manifest(of: name)?.hasSameCheckpoint(as: staged.manifest) != true {
                 try place.put(staged.folder, as: name, staged.manifest)
+                state.withLock { _ = $0.copied.insert(step) }
                 logger.info("copied \(checkpoint.path) to \(place.name)")
             }
             let now = now

@@ -70,14 +70,7 @@ package struct CopyFetch {
         // Until the last line the folder is none that can be gone on with by itself.
         try run.write("\(place.name)\n", to: run.fetching)
         let fetched = "\(run.checkpoints)/.tmp-fetched"
-        let step: Int
-        do {
-            step = try fetch(into: fetched)
-        } catch {
-            // Nothing of the run has been written.
-            try? FileTree.remove(run.fetching)
-            throw error
-        }
+        let step = try fetch(into: fetched)
         let path = "\(run.checkpoints)/\(Checkpoint.name(step: step))"
         let records = "\(fetched)/\(CopyManifest.recordsFolder)"
         if FileTree.kind(records) == .folder {

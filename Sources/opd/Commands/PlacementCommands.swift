@@ -22,7 +22,8 @@ struct UpCommand: AsyncParsableCommand {
         help: "Go on with a run that was begun otherwise, that has ended, or whose folder was brought to the learner.")
     var resume = false
 
-    @Flag(help: "Stay, and start again what dies, until the run ends; Ctrl-C leaves everything running.")
+    @Flag(
+        help: "Stay, and start workers and scorers that die again, until the learner ends; Ctrl-C leaves all running.")
     var watch = false
 
     func run() async throws {
