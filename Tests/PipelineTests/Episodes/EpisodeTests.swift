@@ -133,18 +133,23 @@ import Wire
         #expect(end.reward == nil && end.turns == 2 && end.finishReason == .stop)
     }
 
-    /// A sampler of turns becomes one of episodes, whatever is cancelled meanwhile.
-    @Test func aSamplerOfTurnsPlaysEpisodes() async throws {
-        let sampler = UnigramSampler(.student)
-        let backend = EpisodeBackend(
-            over: sampler, Self.settings(turns: 3), in: .builtIn(.guess(limit: 9)), Self.text)
-        let tasks = (0..<12).map { index in
-            var task = Self.task(maxTokens: 60, seed: UInt64(index))
+    /// Episodes of twelve prompts.
+    private static func tasks() -> [RolloutTask] {
+        (0..<12).map { index in
+            var task = task(maxTokens: 60, seed: UInt64(index))
             task.id = RolloutID(group: UInt64(index), sample: 0)
             task.minimumVersion = 0
             task.sampling.stopTokenIDs = [0, 1, 2]
             return task
         }
+    }
+
+    /// A sampler of turns becomes one of episodes, whatever is cancelled meanwhile.
+    @Test func aSamplerOfTurnsPlaysEpisodes() async throws {
+        let sampler = UnigramSampler(.student)
+        let backend = EpisodeBackend(
+            over: sampler, Self.settings(turns: 3), in: .builtIn(.guess(limit: 9)), Self.text)
+        let tasks = Self.tasks()
         try await backend.submit(tasks)
         let unwanted = Set(tasks.prefix(3).map { WorkItem(id: $0.id, kind: $0.kind) })
         await backend.cancel(unwanted)
@@ -264,13 +269,7 @@ import Wire
         let service = StrictService(isDone: isDone)
         let backend = EpisodeBackend(
             over: UnigramSampler(.student), Self.settings(turns: 3), in: .service(service), Self.text)
-        let tasks = (0..<12).map { index in
-            var task = Self.task(maxTokens: 60, seed: UInt64(index))
-            task.id = RolloutID(group: UInt64(index), sample: 0)
-            task.minimumVersion = 0
-            task.sampling.stopTokenIDs = [0, 1, 2]
-            return task
-        }
+        let tasks = Self.tasks()
         try await backend.submit(tasks)
         var finished = 0, asked = 0
         for try await event in backend.events {

@@ -1,4 +1,5 @@
 import Distillation
+import Exchange
 import Foundation
 import Logging
 import Pipeline
@@ -48,15 +49,20 @@ import Testing
         #expect(samples.allSatisfy { $0.contains("what a person asked") && $0.contains("3 ids") })
     }
 
-    @Test func samplesSayWhatTheTeacherWouldRatherHaveWritten() throws {
-        let folder = try TemporaryFolder()
-        let plan = plan()
+    /// A response of three tokens, the second of which an environment said.
+    private static func trajectory(_ plan: RunPlan) -> Trajectory {
         var trajectory = Trajectory(
             id: RolloutID(group: 0, sample: 0), kind: .train, teacher: "default", promptIDs: plan.prompts[0].ids,
             responseIDs: [4, 5, 6], behaviourLogprobs: [-1, -1], policyVersions: [0, 0], finishReason: .stop,
             temperature: 1)
-        // An environment said the second token.
         trajectory.tokens.given = [1..<2]
+        return trajectory
+    }
+
+    @Test func samplesSayWhatTheTeacherWouldRatherHaveWritten() throws {
+        let folder = try TemporaryFolder()
+        let plan = plan()
+        let trajectory = Self.trajectory(plan)
         let top = TopTokens(
             count: 4, ids: [2, 4, 7, 9, 3, 5, 6, 8],
             logprobs: [-3, -0.123456, -2, -4, -0.5, -9, -1, -1], tails: [-5, -5])
@@ -81,12 +87,7 @@ import Testing
     @Test func samplesSayWhatTheStepMeasured() throws {
         let folder = try TemporaryFolder()
         let plan = plan()
-        var trajectory = Trajectory(
-            id: RolloutID(group: 0, sample: 0), kind: .train, teacher: "default", promptIDs: plan.prompts[0].ids,
-            responseIDs: [4, 5, 6], behaviourLogprobs: [-1, -1], policyVersions: [0, 0], finishReason: .stop,
-            temperature: 1)
-        // An environment said the second token.
-        trajectory.tokens.given = [1..<2]
+        let trajectory = Self.trajectory(plan)
         var scored = ScoredTrajectory(trajectory: trajectory, teacherLogprobs: [-0.5, -1])
         scored.measures = TokenMeasures(entropies: [0.123456, 2], ratios: [1, 1e-9], advantages: [-1234.56789, 0.25])
         let recorder = try FolderRecorder(
