@@ -42,6 +42,17 @@ package struct AtomicFile: ~Copyable {
 
     deinit { if !isPlaced { unlink(temporary) } }
 
+    /// Removes what processes that were killed have left of files that were to get this name.
+    ///
+    /// For those who alone write it: another's that is under way fails.
+    package static func removeUnfinished(_ path: String) throws(FileError) {
+        let folder = FileTree.parent(of: path)
+        let beginning = (path.split(separator: "/").last ?? "") + ".tmp"
+        for name in try FileTree.names(in: folder) where name.hasPrefix(beginning) {
+            try FileTree.remove("\(folder)/\(name)")
+        }
+    }
+
     /// Writes a text whole or not at all.
     package static func write(_ text: String, to path: String) throws(FileError) {
         var file = try AtomicFile(path)

@@ -48,6 +48,16 @@ import Wording
         return (step, refused)
     }
 
+    /// A process that is killed as it writes leaves its file under the temporary name.
+    @Test func whatAKilledProcessWasWritingGoes() throws {
+        try copy([1])
+        for name in ["latest.tmp1", "latest.tmp99999", "owner.tmp7"] {
+            try writeText("step", to: "\(place.name)/\(name)")
+        }
+        try copy([2])
+        #expect(names(place.name) == ["latest", "owner", "owner.tmp7", "step-000001", "step-000002"])
+    }
+
     @Test func aCopyIsTheCheckpointWithItsRecords() throws {
         try writeText("{\"step\": 1}\n", to: run.metrics)
         try copy([2])

@@ -32,6 +32,7 @@ package struct FolderPlace: CopyPlace {
     package func write(_ bytes: [UInt8], to path: String) throws(PlaceError) {
         try attempt { () throws(FileError) in
             try FileTree.createFolder(folder)
+            try AtomicFile.removeUnfinished("\(folder)/\(path)")
             try FileTree.write(String(decoding: bytes, as: UTF8.self), to: "\(folder)/\(path)")
         }
     }
