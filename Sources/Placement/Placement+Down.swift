@@ -24,10 +24,9 @@ extension Placement {
             let known = record.hosts.keys.sorted().joined(separator: ", ")
             throw UsageError("no process was started on '\(host)'; there are: \(known)")
         }
-        if let host {
-            record.hosts[host]?.isPaused = true
-            try record.write(to: records)
-        }
+        // Before anything is ended: who watches the run must not start it again where a machine cannot be asked now.
+        for name in host.map({ [$0] }) ?? Array(record.hosts.keys) { record.hosts[name]?.isPaused = true }
+        try record.write(to: records)
         var outcome = DownOutcome()
         let looks = await run(record, on: host.map { [$0] } ?? Array(record.hosts.keys))
         outcome.failures += looks.values.compactMap(\.failureMessage).sorted()

@@ -105,11 +105,13 @@ extension Placement {
 
         outcome.isDone = plan.isDone
         outcome.kept = plan.kept
-        outcome.failures += await stop(plan, record)
+        let stopping = await stop(plan, record)
+        outcome.failures += stopping.values.sorted()
         if plan.isDone {
             say("the run has come to its end; --resume goes on with it, as after a change of training.steps")
         }
-        let starting = plan.startingHosts(learner: record.learner)
+        // Where the old ones could not be ended, they may run on under the names of the new ones.
+        let starting = plan.startingHosts(learner: record.learner).subtracting(stopping.keys)
         let ready = await prepare(request, wanted, record, keys, starting, looks)
         outcome.failures += ready.failures
         if plan.startsLearner {
@@ -216,13 +218,16 @@ extension Placement {
             request.configuration, processes, layout(host, run: run), keys: keys, directory: directory)
     }
 
-    /// Ends what a plan ends; returns what failed.
-    private func stop(_ plan: PlacementPlan, _ record: PlacementRecord) async -> [String] {
-        let results = await run(record, on: plan.stops.keys, limit: .seconds(90)) { name, layout in
+    /// Ends what a plan ends; returns what failed, by machine.
+    private func stop(_ plan: PlacementPlan, _ record: PlacementRecord) async -> [String: String] {
+        let grace = 30
+        // One after the other, each with the wait after its SIGKILL.
+        let limit = Duration.seconds(2 * (grace + 20) + 60)
+        let results = await run(record, on: plan.stops.keys, limit: limit) { name, layout in
             var script = HostScript(layout)
             let names = plan.stops[name] ?? []
-            script.stop(names.filter { !plan.removed.contains($0) }, grace: 30)
-            script.stop(names.filter { plan.removed.contains($0) }, grace: 30, forgets: true)
+            script.stop(names.filter { !plan.removed.contains($0) }, grace: grace)
+            script.stop(names.filter { plan.removed.contains($0) }, grace: grace, forgets: true)
             return script
         }
         for name in plan.stops.keys.sorted() {
@@ -230,7 +235,7 @@ extension Placement {
                 say("\(name): ended \((plan.stops[name] ?? []).joined(separator: ", "))")
             }
         }
-        return results.values.compactMap(\.failureMessage).sorted()
+        return results.compactMapValues(\.failureMessage)
     }
 
     private func startLearner(

@@ -51,6 +51,23 @@ import Wording
         }
     }
 
+    /// Who watches would start again what was to be ended, once its machine answers.
+    @Test func whatIsAwayIsPausedByAnEndOfEverything() async throws {
+        try await withTemporaryFolder { folder in
+            let records = PlacementRecord.folder(of: "\(folder)/run")
+            try FileManager.default.createDirectory(atPath: records, withIntermediateDirectories: true)
+            var record = PlacementRecord(name: "run", runFolder: "\(folder)/run", learner: "a")
+            for (number, name) in ["a", "b"].enumerated() {
+                record.hosts[name] = .init(ssh: "\(name).invalid", folder: "opd", key: number)
+            }
+            try record.write(to: records)
+            let outcome = try await Self.placing(folder) { try await $0.down(learnerGrace: 1) }
+            #expect(outcome.failures.count == 2)
+            #expect(outcome.ended.isEmpty)
+            #expect(try PlacementRecord.read(from: records).hosts.values.allSatisfy(\.isPaused))
+        }
+    }
+
     @Test func anotherCommandIsWaitedForAndWhoWatchesDoesNot() async throws {
         try await withTemporaryFolder { folder in
             // Held as another process holds it.
