@@ -70,6 +70,31 @@ import Testing
         }
     }
 
+    /// Whatever is measured here: numbers of processes and of threads change nothing but the time.
+    @Test func numbersThatAreFoundChangeNothing() async throws {
+        let reference = try await Self.reference.value
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: Self.steps)
+            let found = ["run", "run.yaml", "--workers", "auto", "--scorers", "auto", "--set", "pipeline.threads=0"]
+            let result = try await Binary.run(found, in: folder)
+            #expect(result.status == 0, "\(result.errors)")
+            let lines = result.errorLines.prefix(5)
+            try #require(lines.count == 5)
+            #expect(lines[0].hasPrefix("sampling a step takes "), "\(lines)")
+            #expect(lines[3].hasPrefix("chosen for ") && lines[4].hasPrefix("a step takes about "), "\(lines)")
+            #expect(try Self.metrics(folder) == reference.metrics)
+            #expect(try Self.weights(folder) == reference.weights)
+            for (more, message) in [
+                (["--again", "--set", "pipeline.threads=1"], "leave pipeline.threads at 0"),
+                ([], "exists; continue it"),
+            ] {
+                let refused = try await Binary.run(found + more, in: folder)
+                #expect(refused.status == 2 && refused.errors.contains(message), "\(refused.errors)")
+                #expect(refused.errorLines.count == 1)
+            }
+        }
+    }
+
     @Test func theResultIsAModelThatAnswers() async throws {
         try await withTemporaryFolder { folder in
             try TinyModel.writeRun(in: folder, steps: 2)

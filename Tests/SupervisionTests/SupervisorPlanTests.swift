@@ -33,6 +33,20 @@ import Testing
             ])
     }
 
+    @Test func everyProcessHasItsThreads() {
+        var configuration = RunConfiguration()
+        configuration.teachers = ["math": .init()]
+        let plan = Supervisor.plan(
+            for: configuration, configurationPath: "x.yaml", overrides: ["pipeline.threads=9"], resume: false,
+            runFolder: RunFolder("runs/x"), threads: ThreadCounts(learner: 4, worker: 3, scorer: 2))
+        // The last word counts.
+        let threads = ["learner": "4", "rollout-0": "3", "scorer-math-0": "2"]
+        for process in plan {
+            #expect(process.arguments.suffix(2) == ["--set", "pipeline.threads=\(threads[process.name] ?? "")"])
+        }
+        #expect(plan.count == 3)
+    }
+
     /// Where teachers sample, each has its workers, and nobody grades.
     @Test func thePlanWhereTeachersSample() {
         var configuration = RunConfiguration()

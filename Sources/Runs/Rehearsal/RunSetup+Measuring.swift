@@ -46,37 +46,48 @@ extension RunSetup {
     }
 
     /// What sampling a step takes: by the student, or by every teacher its own prompts, beside each other.
-    func sampling(_ load: StepLoad, _ memory: inout ProcessMemory) async throws -> Measured {
+    /// - Parameter together: whether all workers are timed, not one alone with its share.
+    func sampling(
+        _ load: StepLoad, _ memory: inout ProcessMemory, together: Bool = false
+    ) async throws -> Measured {
         let workers = configuration.pipeline.workers
         guard configuration.kind.sampler == .teachers else {
             let reference = configuration.rolloutReference(log: folder.log("torch"))
-            let seconds = try await samplingSeconds(reference, load.sequences, samples: load.samples)
+            let seconds = try await samplingSeconds(
+                reference, load.sequences, samples: load.samples, together: together)
             return ([process("rollout worker", workers, reference, &memory)], seconds)
         }
         var measured: Measured = ([], 0)
         for (label, teacher) in teachersHere {
             let sequences = load.sequences.filter { $0.prompt.sampler == label }
             let reference = configuration.reference(of: teacher, label: label, log: folder.log("torch"))
-            let seconds = try await samplingSeconds(reference, sequences, samples: load.samples)
+            let seconds = try await samplingSeconds(reference, sequences, samples: load.samples, together: together)
             measured.seconds = longer(measured.seconds, seconds)
             measured.processes.append(process("rollout worker, \(label)", workers, reference, &memory))
         }
         return hasAllTeachers ? measured : (measured.processes, nil)
     }
 
-    /// What grading a step takes.
-    func grading(_ load: StepLoad, _ memory: inout ProcessMemory) async throws -> Measured {
+    /// What grading a step takes, by the scorers of every teacher in turn, each with its share.
+    /// - Parameter together: whether all scorers of a teacher are timed, not one alone.
+    func grading(
+        _ load: StepLoad, _ memory: inout ProcessMemory, together: Bool = false
+    ) async throws -> Measured {
         let scorers = configuration.pipeline.scorers
         var measured: Measured = ([], 0)
         for (label, teacher) in teachersHere {
             let reference = configuration.reference(of: teacher, label: label, log: folder.log("torch"))
-            let backend = try await namingKeys {
-                try await engines.factory(for: reference).scorer(
-                    reference, ScorerOptions(threads: configuration.pipeline.threadCount))
+            var backends: [any ScoringBackend] = []
+            for _ in 0..<(together ? max(1, scorers) : 1) {
+                let backend = try await namingKeys {
+                    try await engines.factory(for: reference).scorer(
+                        reference, ScorerOptions(threads: configuration.pipeline.threadCount))
+                }
+                backends.append(backend)
             }
             let own = StepLoad(load, of: label)
             if !own.sequences.isEmpty {
-                let batch = backend.preferredBatch, count = configuration.objective.gradedTokens
+                let batch = backends[0].preferredBatch, count = configuration.objective.gradedTokens
                 let below = Int32(clamping: models.student.vocabularySize)
                 let request: GradeRequest =
                     plan.heads[label] != nil ? .hidden : count == 0 ? .sampled : .top(count, below: below)
@@ -84,12 +95,17 @@ extension RunSetup {
                     $1.scoreTask(
                         group: $0, of: label, request, isRetokenized: data.retokenized[label] != nil)
                 }
-                guard try await backend.grade(Array(tasks.prefix(1))).allSatisfy(\.areFinite) else {
+                guard try await backends[0].grade(Array(tasks.prefix(1))).allSatisfy(\.areFinite) else {
                     throw EngineError(
                         "teachers.\(label): \(reference.path) gives log-probabilities that are not finite; is a weight "
                             + "damaged? Otherwise try dtype: f32")
                 }
-                let seconds = try await timed { _ = try await backend.grade(tasks) }
+                let seconds = try await timed {
+                    try await withThrowingTaskGroup { group in
+                        for backend in backends { group.addTask { _ = try await backend.grade(tasks) } }
+                        try await group.waitForAll()
+                    }
+                }
                 let rate = seconds / Double(tasks.reduce(0) { $0 + $1.tokens.count })
                 let graded = own.sequences.reduce(0) { $0 + $1.prompt.ids(for: label).count + $1.responseIDs.count }
                 let tokens = graded * own.samples
@@ -114,15 +130,19 @@ extension RunSetup {
     /// Seconds of one of the workers, each of which samples its share in waves of as many as it has slots.
     /// - Returns: nil for a server that has to be brought weights first.
     private func samplingSeconds(
-        _ reference: ModelReference, _ sequences: [StepLoad.Sequence], samples: Int
+        _ reference: ModelReference, _ sequences: [StepLoad.Sequence], samples: Int, together: Bool
     ) async throws -> Double? {
-        let sampler = try await namingKeys {
-            try await engines.factory(for: reference).sampler(reference, configuration.samplerOptions)
+        var samplers: [any RolloutBackend] = []
+        for _ in 0..<(together ? max(1, configuration.pipeline.workers) : 1) {
+            let sampler = try await namingKeys {
+                try await engines.factory(for: reference).sampler(reference, configuration.samplerOptions)
+            }
+            samplers.append(sampler)
         }
         guard reference.server?.takesWeights != true else { return nil }
         guard !sequences.isEmpty else { return 0 }
         let share = sequences.count * samples / max(1, configuration.pipeline.workers)
-        let count = max(1, min(sampler.slots, share))
+        let count = max(1, min(samplers[0].slots, share))
         func seconds(tokens: Int) async throws -> Double {
             let tasks = (0..<count).map { place in
                 let prompt = sequences[place / samples % sequences.count].prompt
@@ -133,7 +153,12 @@ extension RunSetup {
                     promptIDs: prompt.sampler == nil ? prompt.ids : prompt.idsForTeacher, sampling: settings, seed: 1,
                     minimumVersion: 0, leaseID: 0)
             }
-            return try await timed { _ = try await sampler.sample(tasks) }
+            return try await timed {
+                try await withThrowingTaskGroup { group in
+                    for sampler in samplers { group.addTask { _ = try await sampler.sample(tasks) } }
+                    try await group.waitForAll()
+                }
+            }
         }
         let longest = sequences.map(\.responseIDs.count).max() ?? 1
         _ = try await seconds(tokens: 1)

@@ -14,7 +14,7 @@ import Wording
 
 /// What every run is set up with, whoever makes its batches: built once, from a configuration and a run folder.
 struct RunSetup {
-    let configuration: RunConfiguration
+    private(set) var configuration: RunConfiguration
     let folder: RunFolder
     let engines: EngineChoice
     let models: DescribedModels
@@ -122,6 +122,18 @@ struct RunSetup {
         self.resumeCommand = resumeCommand
         self.progress = progress
         self.logger = logger
+    }
+
+    /// The same, with other processes beside the learner.
+    /// - Parameters:
+    ///   - processes: workers, and scorers of each teacher.
+    ///   - threads: of each of them.
+    func with(processes: Int, threads: Int) -> RunSetup {
+        var setup = self
+        setup.configuration.pipeline.workers = processes
+        setup.configuration.pipeline.scorers = processes
+        setup.configuration.pipeline.threads = threads
+        return setup
     }
 
     /// The learner turns members away that hold a teacher without prompts.

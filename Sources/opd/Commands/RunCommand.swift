@@ -20,11 +20,14 @@ struct RunCommand: AsyncParsableCommand {
 
     @OptionGroup var options: ConfigurationOptions
 
-    @Option(help: "Rollout workers to start; with objective.kind off_policy, for each teacher.")
-    var workers: Int?
+    @Option(
+        help:
+            "Rollout workers to start; with objective.kind off_policy, for each teacher. auto: as many as are measured to be best here."
+    )
+    var workers: ProcessCount?
 
-    @Option(help: "Scorers to start for each teacher.")
-    var scorers: Int?
+    @Option(help: "Scorers to start for each teacher, or auto.")
+    var scorers: ProcessCount?
 
     @Flag(help: "Continue the run of this name from its last checkpoint.")
     var resume = false
@@ -59,9 +62,16 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         var overrides = options.overrides
-        if let workers { overrides.append("pipeline.workers=\(workers)") }
-        if let scorers { overrides.append("pipeline.scorers=\(scorers)") }
-        let loaded = try RunConfiguration.load(options.config, overrides: overrides)
+        if case .number(let workers) = workers { overrides.append("pipeline.workers=\(workers)") }
+        if case .number(let scorers) = scorers { overrides.append("pipeline.scorers=\(scorers)") }
+        var loaded = try RunConfiguration.load(options.config, overrides: overrides)
+        var threads: ThreadCounts?
+        if workers == .auto || scorers == .auto {
+            let found = try await split(loaded)
+            overrides += found.overrides
+            threads = found.threads
+            loaded = try RunConfiguration.load(options.config, overrides: overrides)
+        }
         let configuration = loaded.configuration
         guard !dryRun else { return try await rehearse(loaded) }
         if again, let kept = try RunFolder.setAside(configuration.runFolder), verbosity.level != .quiet {
@@ -91,7 +101,8 @@ struct RunCommand: AsyncParsableCommand {
         let supervisor = Supervisor(
             plan: Supervisor.plan(
                 for: configuration, configurationPath: options.config, overrides: overrides, resume: resume,
-                runFolder: folder, arguments: verbosity.arguments, learnerArguments: fork.arguments + time.arguments),
+                runFolder: folder, arguments: verbosity.arguments, learnerArguments: fork.arguments + time.arguments,
+                threads: threads),
             endpoint: .file(folder.endpoint), resumeCommand: resumeCommand, logger: logger)
         let page = watch ? await WatchChild.start(for: folder) : nil
         if !watch, verbosity.level != .quiet, isatty(STDERR_FILENO) == 1 {
@@ -218,7 +229,9 @@ enum CommandLineText {
         return relative.contains("/") ? relative : "./" + relative
     }()
 
-    static func resuming(_ command: String, _ options: ConfigurationOptions, workers: Int?, scorers: Int?) -> String {
+    static func resuming(
+        _ command: String, _ options: ConfigurationOptions, workers: ProcessCount?, scorers: ProcessCount?
+    ) -> String {
         var words = [program, command, options.config]
         for override in options.overrides { words += ["--set", override] }
         if let workers { words += ["--workers", "\(workers)"] }
