@@ -1,8 +1,8 @@
 /// Which process needs a file; a worker on another machine need not have the prompts.
 package enum FileUse: Sendable, CaseIterable {
     case student, teachers, data
-    /// Keys of the learner; of whoever connects to it; of rollout workers; of scorers.
-    case learnerKeys, memberKeys, rolloutKeys, scorerKeys
+    /// Keys of the learner; of whoever connects to it; of rollout workers; of scorers; of relays; of those behind relays.
+    case learnerKeys, memberKeys, rolloutKeys, scorerKeys, relayKeys, relayedKeys
 }
 
 /// One key of the configuration file: its type and range, its meaning, and where its value lives.

@@ -285,6 +285,13 @@ package enum ConfigurationSchema {
             .file(
                 "security.rollout_key", \.security.rolloutKey, .rolloutKeys, "secret key of a rollout worker"),
             .file("security.scorer_key", \.security.scorerKey, .scorerKeys, "secret key of a scorer"),
+            .file(
+                "security.relay_clients", \.security.relayClients, .learnerKeys,
+                "list of public keys of relays, through which workers and scorers may join"),
+            .file("security.relay_key", \.security.relayKey, .relayKeys, "secret key of a relay"),
+            .file(
+                "security.relay_public_key", \.security.relayPublicKey, .relayedKeys,
+                "public key of the relays that a process names with --relay"),
 
             .integer("evaluation.every", \.evaluation.every, 0...1_000_000_000, "steps between evaluations; 0: none"),
             .number(

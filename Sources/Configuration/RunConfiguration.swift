@@ -212,6 +212,12 @@ package struct RunConfiguration: Sendable, Equatable {
         /// Secret keys of rollout workers and of scorers.
         package var rolloutKey: String?
         package var scorerKey: String?
+        /// Public keys of relays, through which workers and scorers may join.
+        package var relayClients: String?
+        /// Secret key of a relay, which it listens and connects with.
+        package var relayKey: String?
+        /// The public key of the relays that a process goes through.
+        package var relayPublicKey: String?
         package init() {}
     }
 

@@ -19,7 +19,9 @@ extension Exchange {
         if members[peer] == nil, members.count >= options.memberLimit {
             return Reject(code: .invalidRequest, message: "the run has \(members.count) members, which is the most")
         }
-        guard let other = members[named: hello.name], other.peer.key != peer.key else { return nil }
+        guard let other = members[named: hello.name], other.peer.key != peer.key,
+            ![other.peer.key, peer.key].contains(where: { $0.map(options.relayKeys.contains) ?? false })
+        else { return nil }
         return Reject(
             code: .nameInUse,
             message: "a process with another key has joined as '\(hello.name)'; give every process a name of its own")

@@ -198,6 +198,8 @@ package struct ExchangeOptions: Sendable {
     package var attemptLimit = 3
     /// Members at once; a hello above it is refused.
     package var memberLimit = 4096
+    /// Keys of relays: a name may come over one of them, go to a key of its own when the relay is gone, and come back.
+    package var relayKeys: Set<String> = []
     /// The least silence that counts as death, however short the heartbeat.
     package var leastSilence: Duration = .seconds(10)
 

@@ -13,6 +13,9 @@ package actor Relay {
     /// How long a member may be silent before its connection to the learner is given up; five of its heartbeats, if that
     /// is longer.
     private static let silence: Duration = .seconds(30)
+    /// How long the learner, or the relay before, may leave everything unanswered: shorter than what members bear, so
+    /// that those behind a relay stay with it while it goes on with another.
+    private static let patience: Duration = .seconds(15)
 
     private struct Upstream {
         let transport: ZeroMQTransport
@@ -51,6 +54,7 @@ package actor Relay {
     package static var options: TransportOptions {
         var options = TransportOptions()
         options.keepsFrames = true
+        options.silence = patience
         // Twice what one request may ask for: a member that asks and does not read costs no more.
         options.outboundBytes = 512 << 20
         options.connections.connections = maximumMembers
@@ -117,7 +121,10 @@ package actor Relay {
 
     /// Gives up what a member said hello through before it went to another endpoint and came back: a hello that still
     /// waits there would take the place of this one.
+    ///
+    /// With keys it is not known that both are one: every connection has a name of the relay's own.
     private func forgetFormer(of peer: PeerID) {
+        guard peer.key == nil else { return }
         let member = Self.member(peer)
         for other in upstreams.keys where other != peer && Self.member(other) == member { drop(other) }
     }

@@ -13,6 +13,22 @@ extension RunConfiguration {
     func learnerKeys() throws(UsageError) -> LearnerKeys? {
         guard try usesKeys() else { return nil }
         let keys = try KeyFile.secret(named("learner_key", security.learnerKey, "a learner"))
+        return LearnerKeys(keys: keys, policy: try policy())
+    }
+
+    /// The keys of a relay, towards members and towards the learner; nil when the configuration has none at all.
+    func relayKeys() throws(UsageError) -> (members: LearnerKeys, learner: MemberKeys)? {
+        guard try usesKeys() else { return nil }
+        let keys = try KeyFile.secret(named("relay_key", security.relayKey, "a relay"))
+        let learner = try KeyFile.publicKey(named("learner_public_key", security.learnerPublicKey, "a relay"))
+        return (
+            LearnerKeys(keys: keys, policy: try policy()),
+            MemberKeys(keys: keys, learner: learner, relay: try security.relayPublicKey.map(KeyFile.publicKey))
+        )
+    }
+
+    /// Whom a process lets in that listens.
+    private func policy() throws(UsageError) -> AccessPolicy {
         let rollout = try security.rolloutClients.map(KeyFile.clients) ?? []
         let scorer = try security.scorerClients.map(KeyFile.clients) ?? []
         guard !rollout.isEmpty, !scorer.isEmpty else {
@@ -20,9 +36,10 @@ extension RunConfiguration {
             throw UsageError(
                 "\(key) names no key, so no such process could join: list the public keys of those that may")
         }
-        var policy = AccessPolicy(rollout: rollout, scorer: scorer)
+        let relay = try security.relayClients.map(KeyFile.clients) ?? []
+        var policy = AccessPolicy(rollout: rollout, scorer: scorer, relay: relay)
         policy.scorersFollowWeights = !refreshes.isEmpty
-        return LearnerKeys(keys: keys, policy: policy)
+        return policy
     }
 
     /// The keys of a worker or scorer; nil when the configuration has none at all.
@@ -31,7 +48,8 @@ extension RunConfiguration {
         let (name, path) = role == .rollout ? ("rollout_key", security.rolloutKey) : ("scorer_key", security.scorerKey)
         let keys = try KeyFile.secret(named(name, path, "a \(role.text)"))
         let learner = try KeyFile.publicKey(named("learner_public_key", security.learnerPublicKey, "a \(role.text)"))
-        return MemberKeys(keys: keys, learner: learner)
+        let relay = try security.relayPublicKey.map(KeyFile.publicKey)
+        return MemberKeys(keys: keys, learner: learner, relay: relay)
     }
 
     /// The keys with which a program that is neither asks a learner for its status: the worker's, or else the scorer's,
@@ -63,6 +81,17 @@ extension RunConfiguration {
                 )
             }
         }
+    }
+
+    /// Endpoints of relays, from a list with commas between; none: a process goes to the learner itself.
+    func relays(_ list: String?, keys: MemberKeys?) throws(UsageError) -> [String] {
+        guard let list else { return [] }
+        guard keys == nil || keys?.relay != nil else {
+            throw UsageError(
+                "security.relay_public_key is missing, which --relay needs when the configuration has keys")
+        }
+        return try EndpointPolicy.endpoints(
+            list, allowPlaintext: pipeline.allowPlaintext, isEncrypted: keys != nil)
     }
 
     private func usesKeys() throws(UsageError) -> Bool {

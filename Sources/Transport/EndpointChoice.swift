@@ -7,10 +7,12 @@ import ZeroMQ
 package struct EndpointChoice: Sendable {
     /// How long an endpoint may be without a connection.
     package static let absence: Duration = .seconds(3)
-    /// How long one with a connection may leave everything unanswered. Learners answer every heartbeat.
+    /// How long one with a connection may leave everything unanswered, unless told otherwise. Learners answer every
+    /// heartbeat.
     package static let silence: Duration = .seconds(30)
 
     private let count: Int
+    private let silence: Duration
     package private(set) var index = 0
     private var isConnected = false
     /// Since when there is no connection; nil: since the first look.
@@ -18,7 +20,10 @@ package struct EndpointChoice: Sendable {
     /// When the first message was sent that nothing has come after.
     private var unansweredSince: Duration?
 
-    package init(count: Int) { self.count = count }
+    package init(count: Int, silence: Duration = silence) {
+        self.count = count
+        self.silence = silence
+    }
 
     package mutating func saw(_ event: ConnectionEvent, now: Duration) {
         switch event {
@@ -40,7 +45,7 @@ package struct EndpointChoice: Sendable {
         let since = absentSince ?? now
         absentSince = since
         let isAbsent = !isConnected && now - since >= Self.absence
-        let isSilent = isConnected && unansweredSince.map { now - $0 >= Self.silence } ?? false
+        let isSilent = isConnected && unansweredSince.map { now - $0 >= silence } ?? false
         guard isAbsent || isSilent else { return nil }
         index = (index + 1) % count
         isConnected = false

@@ -112,7 +112,7 @@ final class SocketLoop: @unchecked Sendable {
                 try serveConnections()
                 try receive()
                 try sendQueued()
-                try fallBack()
+                fallBack()
             }
             try flush()
         } catch {
@@ -165,12 +165,12 @@ final class SocketLoop: @unchecked Sendable {
 
     /// Goes on with the next endpoint where the present one does not answer. What was on its way is lost, as with any
     /// connection that breaks.
-    private func fallBack() throws {
+    private func fallBack() {
         guard let next = fallback?.choice.next(now: now), let connect = fallback?.connect else { return }
-        if case .member(let watch) = side { watch.close() }
+        // Where that cannot be done now, as for want of descriptors, the one after it is tried in a while.
+        guard let (replacement, watch) = try? connect(next) else { return }
+        if case .member(let before) = side { before.close() }
         socket?.close()
-        socket = nil
-        let (replacement, watch) = try connect(next)
         socket = replacement
         side = .member(watch)
     }

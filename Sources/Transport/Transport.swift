@@ -44,6 +44,8 @@ package struct TransportOptions: Sendable {
     package var connections = ConnectionLimits()
     /// Whether received messages come with their frames (`TransportEvent.framed`), for one who passes them on.
     package var keepsFrames = false
+    /// How long an endpoint with a connection may leave everything unanswered before a member goes on with its next.
+    package var silence = EndpointChoice.silence
 
     package init() {}
 }

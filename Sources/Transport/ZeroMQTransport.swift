@@ -59,32 +59,36 @@ package final class ZeroMQTransport: Transport {
     /// answer.
     ///
     /// - Parameters:
-    ///   - endpoints: at least one.
+    ///   - endpoints: at least one, of learners; without keys of relays too.
+    ///   - relays: tried before them; with keys, those that hold the relay's key.
     ///   - identity: 1 ... 230 bytes; another live process with the same one takes this one's place. With keys it is
     ///     not used: the learner assigns one to each connection.
     ///   - keys: encrypts, and talks to the learner they name only; nil: plain text.
     ///   - context: libzmq's threads, which many transports may share; nil: it has its own.
     package static func member(
-        connect endpoints: [String], identity: String, keys: MemberKeys? = nil, options: TransportOptions = .init(),
-        context: Context? = nil, logger: Logger
+        connect endpoints: [String], relays: [String] = [], identity: String, keys: MemberKeys? = nil,
+        options: TransportOptions = .init(), context: Context? = nil, logger: Logger
     ) throws -> ZeroMQTransport {
-        let context = try context ?? Context()
+        let context = try context ?? Context(), endpoints = relays + endpoints
         var switches = 0
         func connected(_ index: Int) throws -> (Socket, MemberWatch) {
             let endpoint = endpoints[index]
             let socket = try makeSocket(context, .dealer, endpoint, options)
+            let isRelay = index < relays.count
             if let keys {
-                try socket.setCurveClient(keys.keys, server: keys.learner)
+                try socket.setCurveClient(keys.keys, server: isRelay ? keys.relay ?? keys.learner : keys.learner)
             } else {
                 // What is still on its way to the connection before must not come over this one.
                 try socket.setRoutingID(Array((switches == 0 ? identity : "\(identity)~\(switches)").utf8))
             }
-            let watch = try MemberWatch(socket, endpoint: endpoint, keys: keys, logger: logger)
+            let watch = try MemberWatch(
+                socket, endpoint: endpoint, isRelay: isRelay, keys: keys, logger: logger)
             try socket.connect(endpoint)
             return (socket, watch)
         }
         let (socket, watch) = try connected(0)
-        let fallback = MemberFallback(choice: EndpointChoice(count: endpoints.count)) { index in
+        let fallback = MemberFallback(choice: EndpointChoice(count: endpoints.count, silence: options.silence)) {
+            index in
             switches += 1
             let before = endpoints[(index + endpoints.count - 1) % endpoints.count]
             logger.notice("\(before) does not answer: going on with \(endpoints[index])")

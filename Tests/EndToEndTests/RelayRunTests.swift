@@ -42,9 +42,11 @@ import Testing
     /// A learner, a relay, a scorer and workers behind the relay, to the end of the run.
     /// - Parameter death: the step at which the relay is killed.
     private static func run(
-        in folder: String, workers: Int, steps: Int = ProcessRunTests.steps, options: [String] = [], death: Int? = nil
+        in folder: String, workers: Int, steps: Int = ProcessRunTests.steps, options: [String] = [], death: Int? = nil,
+        hasKeys: Bool = false
     ) async throws -> Result {
         try TinyModel.writeRun(in: folder, steps: steps)
+        let options = options + (hasKeys ? try await keys(in: folder) : [])
         let learnerAt = "tcp://127.0.0.1:\(try freePort())", relayAt = "tcp://127.0.0.1:\(try freePort())"
         let hosts = try #require(apart)
         func start(_ words: [String], host: String? = nil) throws -> Binary.Running {
@@ -59,7 +61,7 @@ import Testing
         let learner = try start(["learner", "run.yaml", "--bind", learnerAt])
         let relay = try start(["relay", "run.yaml", "--bind", relayAt, "--connect", learnerAt, "--verbose"])
         defer { for child in members + [learner, relay] { kill(child.process.processIdentifier, SIGKILL) } }
-        let connect = ["--connect", "\(relayAt),\(learnerAt)"]
+        let connect = ["--relay", relayAt, "--connect", learnerAt]
         members.append(try start(["scorer", "run.yaml", "--name", "s"] + connect))
         for index in 0..<workers {
             members.append(
@@ -83,6 +85,33 @@ import Testing
         return Result(
             weights: try ProcessRunTests.weights(folder), weightBytes: bytes, workers: ends,
             relay: await relay.finish(within: 60))
+    }
+
+    /// Keys of everybody, in a folder.
+    /// - Returns: the options that name them.
+    private static func keys(in folder: String) async throws -> [String] {
+        let result = try await Binary.run(["keygen", "keys", "--run", "--relays"], in: folder)
+        #expect(result.status == 0, "\(result.errors)")
+        let files = [
+            "learner_key": "learner.key", "learner_public_key": "learner.pub", "rollout_key": "rollout.key",
+            "scorer_key": "scorer.key", "rollout_clients": "rollout.clients", "scorer_clients": "scorer.clients",
+            "relay_key": "relay.key", "relay_public_key": "relay.pub", "relay_clients": "relay.clients",
+        ]
+        return files.flatMap { ["--set", "security.\($0.key)=keys/\($0.value)"] }
+    }
+
+    /// With keys a relay lets in whom the learner would, and the learner lets in the relay for them.
+    @Test(.enabled(if: apart != nil)) func aRelayHasKeys() async throws {
+        let reference = try await ProcessRunTests.reference.value
+        try await withTemporaryFolder { folder in
+            let result = try await Self.run(in: folder, workers: 2, death: 8, hasKeys: true)
+            #expect(result.weights == reference.weights)
+            for worker in result.workers {
+                #expect(worker.status == 0, "\(worker.errors)")
+                #expect(worker.errors.contains("does not answer: going on with"), "\(worker.errors)")
+            }
+            #expect(result.relay.errors.contains("encrypted"), "\(result.relay.errors)")
+        }
     }
 
     @Test(.enabled(if: apart != nil)) func theLearnersBytesDoNotGrowWithTheWorkers() async throws {
@@ -147,7 +176,7 @@ import Testing
                 try await refusal(
                     "--bind", "tcp://127.0.0.1:*", learner[0], learner[1], "--set",
                     "security.learner_public_key=keys/learner.pub"
-                ).contains("relays pass nothing on in a run with keys yet"))
+                ).contains("security.relay_key is missing"))
         }
     }
 }

@@ -227,6 +227,23 @@ extension ExchangeTests {
         #expect(exchange.peers(.rollout) == [again])
     }
 
+    /// A process that came through a relay goes on by itself when that is gone, and may come back.
+    @Test func aNameGoesFromARelaysKeyToAnotherAndBack() {
+        var options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t")
+        options.relayKeys = ["R"]
+        var exchange = Exchange(plan: plan(heldout: 0), options: options, epoch: 9, version: 0)
+        for (number, key) in ["R", "A", "R"].enumerated() {
+            let peer = PeerID(bytes: [0, UInt8(number)], key: key)
+            let actions = exchange.receive(hello("w", .rollout), from: peer, now: .zero)
+            #expect(sent(actions).contains { if case .welcome = $0 { true } else { false } })
+            #expect(exchange.peers(.rollout) == [peer])
+        }
+        // Another member's key still cannot take it from one that has a key of its own.
+        _ = exchange.receive(hello("w", .rollout), from: PeerID(bytes: [0, 4], key: "A"), now: .zero)
+        let thief = exchange.receive(hello("w", .rollout), from: PeerID(bytes: [0, 5], key: "B"), now: .zero)
+        #expect(sent(thief).contains { if case .reject(let reject) = $0 { reject.code == .nameInUse } else { false } })
+    }
+
     @Test func helloFloodsAreBounded() {
         var exchange = exchange()
         for index in 0..<10_000 {

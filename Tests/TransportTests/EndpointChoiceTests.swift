@@ -49,4 +49,27 @@ import Transport
         #expect(choice.next(now: .seconds(170)) == 1)
         #expect(choice.next(now: .seconds(171)) == nil)
     }
+
+    /// Members behind a relay stay with it while it leaves the one before it.
+    @Test func aRelayGivesUpBeforeItsMembersDo() {
+        var relay = EndpointChoice(count: 2, silence: .seconds(15)), member = EndpointChoice(count: 2)
+        for second in stride(from: 0.0, through: 60, by: 0.5) {
+            let now = Duration.seconds(second)
+            if second == 0 {
+                relay.saw(.connected, now: now)
+                member.saw(.connected, now: now)
+                member.sent(now: now)
+                relay.sent(now: now)
+            }
+            if relay.next(now: now) != nil {
+                #expect(second == 15)
+                relay.saw(.connected, now: now)
+                // What members say next is answered.
+                relay.heard()
+                member.heard()
+            }
+            #expect(member.next(now: now) == nil)
+        }
+        #expect(relay.index == 1)
+    }
 }

@@ -83,7 +83,12 @@ import Wire
     }
 
     @Test func unknownVersionAndForeignBytes() throws {
-        for message in Samples.all.dropFirst() {
+        for message in Samples.all {
+            // These two are read in every version.
+            switch message {
+            case .hello, .reject: continue
+            default: break
+            }
             var frames = try Codec.encode(message)
             frames[0] = Frame([0x4f, 0x50, 0x44, 1])
             #expect(code { try Codec.decode(frames) } == .unknownVersion, "\(message.name)")

@@ -20,6 +20,7 @@ import Wire
             let reject = Reject(code: .protocolVersion, message: "no", protocolVersion: version)
             let answer = try Codec.encode(.reject(reject))
             #expect(answer[0].array == [0x4f, 0x50, 0x44, UInt8(version)])
+            #expect(try Codec.decode(answer) == .reject(reject), "a relay passes it on")
             #expect(answer[1] == (try Codec.encode(.reject(Reject(code: .protocolVersion, message: "no"))))[1])
         }
     }

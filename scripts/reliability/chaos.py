@@ -346,7 +346,8 @@ def result(folder):
 
 def write_keys(opd, folder):
     """Keys for everybody, and their section of run.yaml."""
-    made = subprocess.run([opd, "keygen", "--run", "keys"], cwd=folder, check=True, capture_output=True, text=True)
+    command = [opd, "keygen", "--run", "keys", "--relays"]
+    made = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     with open(f"{folder}/run.yaml", "a") as file:
         file.write(made.stdout)
 

@@ -158,10 +158,9 @@ class Pipeline:
             name = f"{role}-{self.count[role]}"
             self.count[role] += 1
             self.proxies[name] = Proxy(self.relay_port if self.has_relay else self.port)
-        endpoints = [f"tcp://127.0.0.1:{self.proxies[name].port}"]
-        if self.has_relay:
-            endpoints.append(f"tcp://127.0.0.1:{self.port}")
-        arguments = [self.opd, role, "run.yaml", "--connect", ",".join(endpoints), "--name", name]
+        near = f"tcp://127.0.0.1:{self.proxies[name].port}"
+        ways = ["--relay", near, "--connect", f"tcp://127.0.0.1:{self.port}"] if self.has_relay else ["--connect", near]
+        arguments = [self.opd, role, "run.yaml", *ways, "--name", name]
         arguments += self.teacher
         # Every other worker lives on a machine of its own.
         host = name if role == "rollout" and int(name.split("-")[1]) % 2 else None

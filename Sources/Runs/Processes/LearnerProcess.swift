@@ -69,7 +69,8 @@ package enum LearnerProcess {
             let metrics = MetricsEndpoint.open(configuration, logger: logger)
             defer { metrics?.close() }
             return try await run(
-                configuration, folder: folder, transport: transport, start: start, copies: copies,
+                configuration, folder: folder, transport: transport,
+                relayKeys: Set((keys?.policy.relays ?? []).map(\.text)), start: start, copies: copies,
                 resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt, engines: engines,
                 progress: progress, metrics: metrics?.factory, logger: logger)
         } catch {
@@ -79,8 +80,9 @@ package enum LearnerProcess {
     }
 
     private static func run(
-        _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, start: Start,
-        copies: RunCopies?, resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant,
+        _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, relayKeys: Set<String>,
+        start: Start, copies: RunCopies?, resumeCommand: String, timeLimit: TimeLimit?,
+        startedAt: ContinuousClock.Instant,
         engines: EngineChoice, progress: RunProgress, metrics: (any MetricsFactory)?, logger: Logger
     ) async throws -> End {
         let waiting = Task { await StartingLearner(transport).answer() }
@@ -99,6 +101,7 @@ package enum LearnerProcess {
             heartbeat: .seconds(configuration.pipeline.heartbeatSeconds),
             tokenizerFingerprint: setup.data.tokenizer.fingerprint, arithmetic: setup.trainer.arithmetic,
             vocabularySize: Int32(setup.models.student.vocabularySize))
+        exchange.relayKeys = relayKeys
         exchange.retokenizers = setup.data.retokenized.retokenizers
         exchange.tokenizers = setup.data.teacherTokenizers
         // A teacher whose files are here has been checked; another is when it joins.

@@ -27,11 +27,13 @@ package enum MemberJob: Sendable, Equatable {
 /// A rollout worker or a scorer as a process.
 package enum MemberProcess {
     /// Loads its model, then works for the learner at `connect` until it is told to end.
-    /// - Parameter connect: the learner's endpoint, or several with commas between: relays first, then the learner's.
+    /// - Parameters:
+    ///   - connect: the learner's endpoint, or several with commas between.
+    ///   - relay: endpoints of relays, which are tried first; nil: none.
     /// - Returns: the exit status.
     /// - Throws: `UsageError` for what the user must mend, `MemberError` when the learner is lost.
     package static func run(
-        _ job: MemberJob, _ configuration: RunConfiguration, connect: String, name: String,
+        _ job: MemberJob, _ configuration: RunConfiguration, connect: String, relay: String? = nil, name: String,
         engines: EngineChoice = .standard, logger: Logger
     ) async throws -> Int32 {
         // A batch scheduler may send it to every process: it is for the learner alone, which needs this one meanwhile.
@@ -39,7 +41,7 @@ package enum MemberProcess {
         let keys = try configuration.memberKeys(job.role)
         let endpoints = try EndpointPolicy.endpoints(
             connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
-        guard keys == nil || endpoints.count == 1 else { throw UsageError(RelayProcess.keysRefusal) }
+        let relays = try configuration.relays(relay, keys: keys)
         let metrics = MetricsEndpoint.open(configuration, member: (name, job.role.rawValue), logger: logger)
         defer { metrics?.close() }
         let model = try job.model(in: configuration, log: Self.log(of: name, kind: "torch", configuration))
@@ -50,9 +52,9 @@ package enum MemberProcess {
         if let metrics { options.metrics = metrics.factory }
         if job != .rollout(teacher: nil) { options.teacher = try await engines.factory(for: model).describe(model) }
         let transport = try ZeroMQTransport.member(
-            connect: endpoints, identity: options.identity, keys: keys, logger: logger)
+            connect: endpoints, relays: relays, identity: options.identity, keys: keys, logger: logger)
         let member = start(options, transport, logger)
-        logger.info("\(job.activity) with \(model.path) for \(connect)")
+        logger.info("\(job.activity) with \(model.path) for \((relays + endpoints).joined(separator: ", or "))")
         let stopping = StopSignal { signal in await member.stop("stopped by \(signal)") }
         defer { stopping.end() }
         let end: MemberEnd

@@ -9,37 +9,39 @@ import ZeroMQ
 
 /// A relay as a process.
 package enum RelayProcess {
-    /// Why there is no relay in a run with keys.
-    static let keysRefusal =
-        "relays pass nothing on in a run with keys yet: let its members connect to the learner itself, or leave out the "
-        + "keys and set pipeline.allow_plaintext where the network is private"
-
     /// Serves members at `bind` until the run is over or a signal comes.
     /// - Parameters:
-    ///   - connect: the learner's endpoint or another relay's, or several with commas between, in the order in which
-    ///     they are tried.
+    ///   - connect: the learner's endpoint, or several with commas between, in the order in which they are tried.
+    ///   - relay: endpoints of relays, which are tried first; nil: none.
     ///   - byteLimit: the most bytes of weights to hold.
     /// - Returns: the exit status.
     /// - Throws: `UsageError` for what the user must mend, `ZeroMQError` when it cannot listen.
     package static func run(
-        _ configuration: RunConfiguration, connect: String, bind: String, byteLimit: Int, logger: Logger
+        _ configuration: RunConfiguration, connect: String, relay: String? = nil, bind: String, byteLimit: Int,
+        logger: Logger
     ) async throws -> Int32 {
-        guard !configuration.hasKeys else { throw UsageError(keysRefusal) }
+        let keys = try configuration.relayKeys(), isEncrypted = keys != nil
         let allowPlaintext = configuration.pipeline.allowPlaintext
-        let upstream = try EndpointPolicy.endpoints(connect, allowPlaintext: allowPlaintext, isEncrypted: false)
-        try EndpointPolicy.check(bind, allowPlaintext: allowPlaintext, isEncrypted: false)
-        guard !upstream.contains(bind) else {
+        let upstream = try EndpointPolicy.endpoints(
+            connect, allowPlaintext: allowPlaintext, isEncrypted: isEncrypted)
+        let relays = try configuration.relays(relay, keys: keys?.learner)
+        try EndpointPolicy.check(bind, allowPlaintext: allowPlaintext, isEncrypted: isEncrypted)
+        guard !(relays + upstream).contains(bind) else {
             throw UsageError("\(bind): a relay cannot connect to itself; give the learner's endpoint to --connect")
         }
         // A batch scheduler may send it to every process: it is for the learner alone.
         signal(SIGUSR1, SIG_IGN)
-        let members = try ZeroMQTransport.learner(bind: bind, options: Relay.options, logger: logger)
+        let members = try ZeroMQTransport.learner(
+            bind: bind, keys: keys?.members, options: Relay.options, logger: logger)
         let context = try Context()
         let relay = Relay(members: members, byteLimit: byteLimit, logger: logger) { identity in
             try ZeroMQTransport.member(
-                connect: upstream, identity: identity, options: Relay.options, context: context, logger: logger)
+                connect: upstream, relays: relays, identity: identity, keys: keys?.learner, options: Relay.options,
+                context: context, logger: logger)
         }
-        logger.info("listening at \(members.endpoint), in plain text, for the learner at \(connect)")
+        let privacy = isEncrypted ? "encrypted" : "in plain text"
+        let targets = (relays + upstream).joined(separator: ", or ")
+        logger.info("listening at \(members.endpoint), \(privacy), for the learner at \(targets)")
         let stopping = StopSignal { _ in await relay.stop() }
         defer { stopping.end() }
         await relay.run()

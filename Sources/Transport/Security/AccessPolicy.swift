@@ -7,17 +7,21 @@ import ZeroMQ
 /// message is judged by that key, whatever the peer calls itself.
 package struct AccessPolicy: Sendable, Equatable {
     private let roles: [CurveKey: Set<Role>]
+    /// Keys of relays: what comes over their connections is others', of either role, whom they have let in.
+    package let relays: Set<CurveKey>
     /// Whether scorers may ask for weights, as teachers do that are the student's earlier self.
     package var scorersFollowWeights = false
 
     /// - Parameters:
     ///   - rollout: public keys of rollout workers.
     ///   - scorer: public keys of scorers.
-    package init(rollout: Set<CurveKey>, scorer: Set<CurveKey>) {
+    ///   - relay: public keys of relays.
+    package init(rollout: Set<CurveKey>, scorer: Set<CurveKey>, relay: Set<CurveKey> = []) {
         var roles: [CurveKey: Set<Role>] = [:]
-        for key in rollout { roles[key, default: []].insert(.rollout) }
-        for key in scorer { roles[key, default: []].insert(.scorer) }
+        for key in rollout.union(relay) { roles[key, default: []].insert(.rollout) }
+        for key in scorer.union(relay) { roles[key, default: []].insert(.scorer) }
         self.roles = roles
+        relays = relay
     }
 
     /// Whether a holder of this key may connect at all.

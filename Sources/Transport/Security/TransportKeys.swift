@@ -11,13 +11,16 @@ package struct LearnerKeys: Sendable {
     }
 }
 
-/// What a member encrypts with, and the learner it talks to.
+/// What a member encrypts with, and whom it talks to.
 package struct MemberKeys: Sendable {
     package var keys: CurveKeyPair
     package var learner: CurveKey
+    /// The key of the relays before the learner; nil: it knows none.
+    package var relay: CurveKey?
 
-    package init(keys: CurveKeyPair, learner: CurveKey) {
+    package init(keys: CurveKeyPair, learner: CurveKey, relay: CurveKey? = nil) {
         self.keys = keys
         self.learner = learner
+        self.relay = relay
     }
 }

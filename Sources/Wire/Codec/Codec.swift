@@ -80,10 +80,14 @@ package enum Codec {
             throw WireError(.truncated, "the header is not valid protobuf: \(error)")
         }
         guard preamble[3] == UInt8(version) else {
-            guard case .hello(let hello) = envelope.body else {
-                throw WireError(.unknownVersion, "protocol version \(preamble[3]), but this process speaks \(version)")
+            let theirs = UInt32(preamble[3])
+            switch envelope.body {
+            case .hello(let hello): return .hello(try Hello(hello, ofVersion: theirs, limits))
+            // The answer to such a hello: a relay passes it on, and whoever gets it can say why it is turned away.
+            case .reject(let reject): return .reject(try Reject(reject, ofVersion: theirs, limits))
+            default:
+                throw WireError(.unknownVersion, "protocol version \(theirs), but this process speaks \(version)")
             }
-            return .hello(try Hello(hello, ofVersion: UInt32(preamble[3]), limits))
         }
         var arrays = try ArrayReader(frames: frames.dropFirst(2), descriptions: envelope.arrays, limits: limits)
         guard let body = envelope.body else {
@@ -133,7 +137,7 @@ package enum Codec {
         switch body {
         case .hello(let value): .hello(try Hello(value, limits))
         case .welcome(let value): .welcome(try Welcome(value, limits))
-        case .reject(let value): .reject(try Reject(value, limits))
+        case .reject(let value): .reject(try Reject(value, ofVersion: version, limits))
         case .heartbeat(let value): .heartbeat(try Heartbeat(value, limits))
         case .heartbeatReply(let value): .heartbeatReply(HeartbeatReply(value))
         case .goodbye(let value): .goodbye(try Goodbye(value, limits))

@@ -190,7 +190,8 @@ extension PBRejectCode {
 }
 
 extension Reject {
-    init(_ value: PBReject, _ limits: WireLimits) throws(WireError) {
+    /// - Parameter version: that of the protocol, which frame 0 told.
+    init(_ value: PBReject, ofVersion version: UInt32, _ limits: WireLimits) throws(WireError) {
         let code: RejectCode =
             switch value.code {
             case .unknownPeer: .unknownPeer
@@ -203,7 +204,7 @@ extension Reject {
             // A code of a later version still carries its line for a person.
             case .invalidRequest, .unspecified, .UNRECOGNIZED: .invalidRequest
             }
-        self.init(code: code, message: value.message)
+        self.init(code: code, message: value.message, protocolVersion: version)
         try Check.string(message, "reject: message", limits)
     }
 }

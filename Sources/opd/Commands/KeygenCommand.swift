@@ -6,7 +6,7 @@ struct KeygenCommand: ParsableCommand {
         commandName: "keygen", abstract: "Make keys that encrypt a run and say who may join it.",
         discussion: """
             Writes PATH.key, a secret key for one process, and PATH.pub, its public half. With --run PATH is a folder, which \
-            gets all that a run needs: keys for a learner, rollout workers and scorers, and the lists of clients. The secret \
+            gets all that a run needs: keys for a learner, rollout workers and scorers (and, with --relays, relays), and the lists of clients. The secret \
             keys are not printed.
             """)
 
@@ -15,6 +15,13 @@ struct KeygenCommand: ParsableCommand {
 
     @Flag(name: .customLong("run"), help: "Make all keys of a run.")
     var isForRun = false
+
+    @Flag(help: "With --run: a key for relays too.")
+    var relays = false
+
+    func validate() throws {
+        if relays, !isForRun { throw ValidationError("--relays goes with --run") }
+    }
 
     func run() throws {
         if isForRun { try makeRun() } else { try makePair() }
@@ -31,6 +38,8 @@ struct KeygenCommand: ParsableCommand {
             "               in the file that security.rollout_clients names, the line",
             "               \(written.publicKey) \(written.name)",
             "a scorer's:    the same with security.scorer_key and security.scorer_clients",
+            "a relay's:     the same with security.relay_key and security.relay_clients, and",
+            "               security.relay_public_key: \(written.publicFile) at those who are given --relay",
         ])
     }
 
@@ -41,7 +50,7 @@ struct KeygenCommand: ParsableCommand {
         let scorer = try KeyFile.generate("\(folder)/scorer")
         try KeyFile.writeClients([(rollout.publicKey, rollout.name)], to: "\(folder)/rollout.clients")
         try KeyFile.writeClients([(scorer.publicKey, scorer.name)], to: "\(folder)/scorer.clients")
-        try print([
+        var lines = [
             "security:",
             "  learner_key: \(learner.secret)  # secret: at the learner only",
             "  rollout_clients: \(folder)/rollout.clients  # at the learner",
@@ -49,7 +58,17 @@ struct KeygenCommand: ParsableCommand {
             "  learner_public_key: \(learner.publicFile)  # at workers and scorers",
             "  rollout_key: \(rollout.secret)  # secret: at workers only",
             "  scorer_key: \(scorer.secret)  # secret: at scorers only",
-        ])
+        ]
+        if relays {
+            let relay = try KeyFile.generate("\(folder)/relay")
+            try KeyFile.writeClients([(relay.publicKey, relay.name)], to: "\(folder)/relay.clients")
+            lines += [
+                "  relay_clients: \(folder)/relay.clients  # at the learner, and at relays that others connect to",
+                "  relay_key: \(relay.secret)  # secret: at relays only, which need the lists of clients too",
+                "  relay_public_key: \(relay.publicFile)  # at who is given --relay",
+            ]
+        }
+        try print(lines)
     }
 
     private func print(_ lines: [String]) throws {

@@ -17,10 +17,13 @@ struct RelayCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            Endpoint of the learner or of another relay, such as tcp://10.0.0.1:7177, or several with commas between, of \
-            which the next is taken when one does not answer.
+            Endpoint of the learner, such as tcp://10.0.0.1:7177, or several with commas between, of which the next is \
+            taken when one does not answer.
             """)
     var connect: String
+
+    @Option(help: "Endpoint of a relay between this one and the learner, or several with commas between.")
+    var relay: String?
 
     @Option(help: "Endpoint to listen at, such as tcp://10.0.0.2:7178.")
     var bind: String
@@ -43,7 +46,7 @@ struct RelayCommand: AsyncParsableCommand {
         try RunLog.bootstrap(path: nil, name: "relay", verbosity: verbosity.level)
         throw ExitCode(
             try await RelayProcess.run(
-                configuration, connect: connect, bind: bind, byteLimit: Int(memory * Double(1 << 30)),
+                configuration, connect: connect, relay: relay, bind: bind, byteLimit: Int(memory * Double(1 << 30)),
                 logger: Logger(label: "relay")))
     }
 }

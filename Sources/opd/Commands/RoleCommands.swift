@@ -77,9 +77,16 @@ struct MemberOptionsGroup: ParsableArguments {
     @Option(
         help: """
             Endpoint of the learner, such as tcp://127.0.0.1:5555, or several with commas between, of which the next is \
-            taken when one does not answer: a relay's first, the learner's last.
+            taken when one does not answer.
             """)
     var connect: String
+
+    @Option(
+        help: """
+            Endpoint of a relay near this process, or several with commas between: they are tried before the learner, \
+            and again after it.
+            """)
+    var relay: String?
 
     @Option(help: "Name of this process among those of the run; default: host name and process id.")
     var name: String?
@@ -93,7 +100,7 @@ struct MemberOptionsGroup: ParsableArguments {
         do {
             throw ExitCode(
                 try await MemberProcess.run(
-                    job, configuration, connect: connect, name: name, logger: Logger(label: label)))
+                    job, configuration, connect: connect, relay: relay, name: name, logger: Logger(label: label)))
         } catch let error as EngineError where error.isAbsence {
             throw CommandError(message: "\(error)", status: ChildStatus.unavailable)
         }

@@ -60,6 +60,13 @@ import ZeroMQ
         #expect(Self.policy.admits(Self.worker) && Self.policy.admits(Self.scorer) && Self.policy.admits(Self.both))
         #expect(!Self.policy.admits(Self.unknown))
         #expect(!AccessPolicy(rollout: [], scorer: []).admits(Self.worker))
+        // A relay sends what members of either role do, and nothing that only a learner sends.
+        let relay = AccessPolicy(rollout: [], scorer: [], relay: [Self.worker])
+        #expect(relay.admits(Self.worker) && relay.relays == [Self.worker])
+        for role in [Role.rollout, .scorer] {
+            #expect(relay.refusal(of: Self.hello(role, name: "m"), from: Self.worker) == nil)
+        }
+        #expect(relay.refusal(of: .shutdown(Shutdown(reason: "")), from: Self.worker) != nil)
     }
 
     @Test func refusalsSayWhy() {
