@@ -33,7 +33,8 @@ extension RunSetup {
         if case .reached(let text) = outcome.end { summary.reached = text }
         switch outcome.end {
         case .completed, .reached:
-            if let model {
+            // An answer of one turn says nothing of how episodes end.
+            if let model, !configuration.data.environment.isGiven {
                 do {
                     summary.examples = try await answers.examples(after: model)
                 } catch {
