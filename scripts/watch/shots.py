@@ -46,7 +46,7 @@ def check(browser, address, opd, run):
     browser.open(address)
     browser.wait("document.querySelectorAll('.chart').length > 4")
     # A run that goes on may have done a step between the one reading and the other.
-    for _ in range(20):
+    for _ in range(100):
         wanted = expected(run) + [value for value in inspected(opd, run) if value]
         text = browser.text()
         missing = [one for one in wanted if one not in text and one.replace("-", "\u2212") not in text]
