@@ -69,7 +69,7 @@ test-watch: build ## Drive the live page with a headless Chromium on a made-up r
 	@[ -e /usr/share/javascript/dygraphs ] || scripts/apt.sh libjs-dygraphs
 	python3 scripts/watch/large.py $(OPD)
 
-lint: ## Check Swift, scripts, Python, manifests and units (installs shellcheck, ruff and kubernetes-validate).
+lint: ## Check Swift, scripts, Python, manifests and units (installs shellcheck, ruff, mypy and kubernetes-validate).
 	$(SWIFT) format lint --strict -r Sources Tests Fuzz Package.swift
 	@scripts/lint.sh
 

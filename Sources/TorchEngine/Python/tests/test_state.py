@@ -107,7 +107,7 @@ def test_gradients_of_adapters_follow_from_those_of_their_matrix(start: Start, t
 def test_a_layout_is_checked() -> None:
     tensor = {"name": "a", "shape": [2, 3], "type": "bf16", "byteOffset": 64}
     layout = Layout.reading({"tensors": [tensor, {**tensor, "name": "b", "byteOffset": 0}], "byteCount": 128})
-    assert [(place.name, place.offset, place.byte_count) for place in layout.places.values()] == [
+    assert [(name, place.offset, place.byte_count) for name, place in layout.places.items()] == [
         ("b", 0, 12),
         ("a", 64, 12),
     ]
