@@ -43,7 +43,7 @@ test: build ## Run all tests on the release build, with real models and processe
 	$(TEST) --skip-build --filter '^($(WAITING))\.'
 	$(TEST) --skip-build --filter '^EndToEndTests\.'
 
-test-servers: build ## Distil with a real vLLM server as teacher and as sampler (installs its CPU build; WHAT="teacher adapters weights").
+test-servers: build ## Distil with a real vLLM server as teacher and as sampler (installs its CPU build; WHAT="teacher weights adapters family").
 	@scripts/servers/test.sh $(OPD) $(WHAT)
 
 test-torch: build ## Test the torch engine on CPUs, in an environment of its own (.venv-torch): under ten minutes.

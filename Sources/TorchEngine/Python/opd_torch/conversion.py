@@ -63,7 +63,7 @@ def stored_form(
     What transformers makes otherwise than of several tensors one parameter, or cannot take apart again, is not in it.
     """
     from transformers.conversion_mapping import get_model_conversion_mapping
-    from transformers.core_model_loading import WeightConverter, WeightRenaming, apply_renamings, dot_natural_key
+    from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key
 
     changes = get_model_conversion_mapping(model)
     renamings = [change for change in changes if isinstance(change, WeightRenaming)]
@@ -71,7 +71,9 @@ def stored_form(
     given, names = set(files), {}
     groups: dict[str, tuple[Any, dict[str, str], dict[str, str]]] = {}
     for name in sorted(given, key=dot_natural_key):
-        between = apply_renamings(name, renamings)
+        between = name
+        for renaming in renamings:
+            between, _ = renaming.rename_source_key(between)
         # The second name is for a model that was saved without its head.
         for candidate in (between, f"{model.base_model_prefix}.{between}"):
             if candidate in own and candidate not in given:

@@ -66,7 +66,10 @@ class Sampler:
 
     def _start(self, how: Drawing, longest: int) -> None:
         from transformers import ContinuousBatchingConfig, GenerationConfig
+        from transformers import __version__ as version
 
+        if tuple(int(part) for part in version.split(".")[:2]) < (5, 24):
+            raise RefusalError("device", f"transformers {version} cannot pause its sampling; install 5.24 or newer")
         (temperature, top_p, top_k), config, device = how, self.causal.config, self.causal.device
         if temperature <= 0 or not 0 < top_p <= 1 or top_k < 0:
             raise RefusalError(
@@ -96,10 +99,6 @@ class Sampler:
             batching.max_memory_percent = self.memory
         with refusing("model", "transformers cannot sample from this model"):
             self.manager = self.causal.init_continuous_batching(generation, batching)
-        if not hasattr(self.manager, "pause"):
-            raise RefusalError(
-                "device", "this transformers cannot pause its sampling; install transformers 5.24 or newer"
-            )
         self.drawing = how
         self.manager.start()
 

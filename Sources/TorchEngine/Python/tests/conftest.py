@@ -45,7 +45,7 @@ class Client:
         command = [sys.executable, *(launcher if processes > 1 else []), "-m", "opd_torch"]
         command += ["--endpoint", endpoint, "--device", "cpu", "--threads", "1"]
         command += ["--learner", str(os.getpid()), *arguments]
-        paths = {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
+        paths = {"PYTHONPATH": f"{PACKAGE}:{os.environ.get('PYTHONPATH', '')}".rstrip(":"), "OMP_NUM_THREADS": "1"}
         self.log = open(folder / "stderr", "w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             command,
