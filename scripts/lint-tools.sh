@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Exactly these, for each version of ruff formats and judges a little otherwise, and each of mypy infers so.
+# Exactly these, for each version of ruff formats and judges a little otherwise, and each of mypy finds other flaws.
 version=0.17.6
 types=2.4.1
 # Brings the schemas of Kubernetes along, up to those of its own version.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Checks every shell script of the repository with shellcheck, every Python file with ruff (mistakes and format), the
-# types of the torch engine's package with mypy, that every target declares what it imports, and the manifests of
-# Kubernetes and units of systemd in cluster/.
+# types of the torch engine's package and its tests with mypy, that every target declares what it imports, and the
+# manifests of Kubernetes and units of systemd in cluster/.
 # Gets these tools first where they are missing, and fails after all of them have said what they found.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -74,7 +74,7 @@ class Client:
         self.log.seek(0)
         return self.log.read()
 
-    def ask(self, verb: str, fields: dict[str, Any] | None = None, **arrays: Any) -> Message:
+    def ask(self, verb: str, fields: dict[str, Any] | None = None, /, **arrays: Any) -> Message:
         """Sends a request and returns its answer."""
         self.number += 1
         request = Message(verb, fields or {}, {key: np.asarray(value) for key, value in arrays.items()}, self.number)
