@@ -43,7 +43,9 @@ def end_with(process_id: int) -> None:
         os._exit(3)
 
     def wait() -> None:
-        select.select([descriptor], [], [])
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll()
         os._exit(3)
 
     threading.Thread(target=wait, daemon=True).start()
