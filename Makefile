@@ -43,7 +43,7 @@ test: build ## Run all tests on the release build, with real models and processe
 	$(TEST) --skip-build --filter '^($(WAITING))\.'
 	$(TEST) --skip-build --filter '^EndToEndTests\.'
 
-test-servers: build ## Distil with a real vLLM server as teacher and as sampler (installs its CPU build; WHAT="teacher adapters weights").
+test-servers: build ## Distil with a real vLLM server as teacher and as sampler (installs its CPU build; WHAT="teacher weights adapters family").
 	@scripts/servers/test.sh $(OPD) $(WHAT)
 
 test-torch: build ## Test the torch engine on CPUs, in an environment of its own (.venv-torch): under ten minutes.
@@ -69,7 +69,7 @@ test-watch: build ## Drive the live page with a headless Chromium on a made-up r
 	@[ -e /usr/share/javascript/dygraphs ] || scripts/apt.sh libjs-dygraphs
 	python3 scripts/watch/large.py $(OPD)
 
-lint: ## Check Swift, scripts, Python, manifests and units (installs shellcheck, ruff and kubernetes-validate).
+lint: ## Check Swift, scripts, Python, manifests and units (installs shellcheck, ruff, mypy and kubernetes-validate).
 	$(SWIFT) format lint --strict -r Sources Tests Fuzz Package.swift
 	@scripts/lint.sh
 

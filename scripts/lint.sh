@@ -1,6 +1,7 @@
 #!/bin/bash
-# Checks every shell script of the repository with shellcheck, every Python file with ruff (mistakes and format), that
-# every target declares what it imports, and the manifests of Kubernetes and units of systemd in cluster/.
+# Checks every shell script of the repository with shellcheck, every Python file with ruff (mistakes and format), the
+# types of the torch engine's package and its tests with mypy, that every target declares what it imports, and the
+# manifests of Kubernetes and units of systemd in cluster/.
 # Gets these tools first where they are missing, and fails after all of them have said what they found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,6 +25,7 @@ if shellcheck "${scripts[@]}"; then echo "${#scripts[@]} shell scripts pass shel
 scripts/imports.py || status=1
 .venv-lint/bin/ruff check || status=1
 .venv-lint/bin/ruff format --check || status=1
+(cd Sources/TorchEngine/Python && "$OLDPWD/.venv-lint/bin/mypy" --cache-dir "$OLDPWD/.venv-lint/types") || status=1
 .venv-lint/bin/python cluster/kubernetes/check.py || status=1
 cluster/systemd/verify.sh || status=1
 exit $status

@@ -3,7 +3,8 @@
 
 One server, whose log-probabilities are compared with the native ones, is a teacher that hangs, and is killed and
 started again, in mid-run, and then a sampler that is brought all weights. Another is a sampler that is brought
-adapters.
+adapters. A third has a family that the native engine does not know: it is the teacher of a native student, and then
+samples for one of that family, which torch trains.
 usage: check.py OPD MODELS PYTHON [--only NAME ...]
 """
 
@@ -23,7 +24,19 @@ from vllm import VLLM
 BOUND = 1e-3
 STEPS = 3
 # In this order: the teacher's server is given other weights afterwards.
-CHECKS = ["teacher", "weights", "adapters"]
+CHECKS = ["teacher", "weights", "adapters", "family"]
+# What sampler and trainer may differ by, in nats. 4e-5 was seen.
+MISMATCH_BOUND = 1e-3
+# Prints the log-probabilities that transformers has of the ids in every line.
+REFERENCE = """
+import json, sys, torch
+from transformers import AutoModelForCausalLM
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32).eval()
+for line in sys.stdin:
+    ids = torch.tensor([json.loads(line)])
+    logprobs = torch.log_softmax(model(ids).logits[0, :-1], -1)
+    print(json.dumps(logprobs.gather(1, ids[0, 1:, None])[:, 0].tolist()))
+"""
 # A run of three small steps, beside a server that is slow to start.
 PATIENCE = 900
 # Seconds that a server may take for its first answers beside other work.
@@ -107,14 +120,10 @@ class Checks:
     def check_teacher(self):
         """A teacher at a server that grades as the native one, hangs, and is killed and started again."""
         server = self.whole_server()
-        self.compare(server)
-        section = (
-            f"{{ default: {{ model: {self.teacher}, dtype: f32, tokenizer: {self.teacher}, "
-            f"server: {{ kind: vllm, urls: ['{server.url}'], model: model, start_timeout_s: {START} }} }} }}"
-        )
+        self.compare(server, "the native engine", [self.opd, "score", self.teacher, "--dtype", "f32"])
         self.run(
             "teacher",
-            {"teachers": section},
+            {"teachers": self.teachers(server, self.teacher)},
             lambda: self.suspend(server, "teacher"),
             lambda: self.restart(server, "teacher"),
         )
@@ -148,19 +157,19 @@ class Checks:
         line = next(line for line in status.stdout.splitlines() if server.url in line)
         print(f"while the server {what}, after {time.monotonic() - begun:.0f} s: {line}", flush=True)
 
-    def compare(self, server):
-        """The server's log-probabilities of random ids are the native ones."""
+    def compare(self, server, name, command):
+        """The server's log-probabilities of random ids are those that a command prints."""
         dice = random.Random(1)
         sequences = [[dice.randrange(1000, 40_000) for _ in range(length)] for length in (2, 17, 64, 200)]
-        native = subprocess.run(
-            [self.opd, "score", self.teacher, "--dtype", "f32"],
+        wanted = subprocess.run(
+            command,
             input="".join(json.dumps(ids) + "\n" for ids in sequences),
             capture_output=True,
             text=True,
             check=True,
         )
         worst = 0.0
-        for ids, line in zip(sequences, native.stdout.splitlines(), strict=True):
+        for ids, line in zip(sequences, wanted.stdout.splitlines(), strict=True):
             body = {"model": "model", "prompt": ids, "max_tokens": 1, "prompt_logprobs": 0}
             status, answer = server.request("POST", "/v1/completions", body)
             if status != 200:
@@ -168,7 +177,7 @@ class Checks:
             logprobs = json.loads(answer)["choices"][0]["prompt_logprobs"]
             theirs = [entry[str(token)]["logprob"] for entry, token in zip(logprobs[1:], ids[1:], strict=True)]
             worst = max(worst, *(abs(a - b) for a, b in zip(theirs, json.loads(line), strict=True)))
-        print(f"vLLM is at most {worst:.1e} nats from the native engine (bound {BOUND:.0e})", flush=True)
+        print(f"vLLM is at most {worst:.1e} nats from {name} (bound {BOUND:.0e})", flush=True)
         if worst > BOUND:
             raise SystemExit("error: that is too far")
 
@@ -190,6 +199,33 @@ class Checks:
         finally:
             server.kill()
 
+    def check_family(self):
+        """A teacher, and then a sampler with all weights, of a family that the native engine does not know."""
+        self.end()
+        folders = [f"{self.folder}/gpt2-{seed}" for seed in (1, 2)]
+        for seed, folder in enumerate(folders):
+            words = [self.python, "scripts/torch/other_family.py", "gpt2", self.student, str(seed), folder]
+            subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        server = self.server("family-server", folders[0])
+        server.start()
+        try:
+            self.compare(server, "transformers", [self.python, "-c", REFERENCE, folders[0]])
+            self.run("family-teacher", {"teachers": self.teachers(server, folders[0])})
+            student = {
+                "student": f"{{ model: {folders[1]}, dtype: f32, engine: torch }}",
+                "torch": f"{{ python: {self.python}, recompute: false }}",
+            }
+            self.sampler("family-sampler", server, self.student, student)
+        finally:
+            server.kill()
+
+    def teachers(self, server, model):
+        """The section of a teacher at a server."""
+        return (
+            f"{{ default: {{ model: {model}, dtype: f32, tokenizer: {model}, "
+            f"server: {{ kind: vllm, urls: ['{server.url}'], model: model, start_timeout_s: {START} }} }} }}"
+        )
+
     def sampler(self, name, server, teacher, sections):
         server_section = (
             f"{{ engine: server, server: {{ kind: vllm, url: '{server.url}', start_timeout_s: {START} }} }}"
@@ -200,6 +236,9 @@ class Checks:
         for step in steps:
             if not 0.99 < step["ratio_mean"] < 1.01 or step["ratio_max"] > 1.05:
                 raise SystemExit(f"error: {name}: the server does not sample with the learner's weights: {step}")
+        apart = [step["mismatch_max"] for step in steps if step.get("mismatch_max") is not None]
+        if len(apart) != STEPS or max(apart) > MISMATCH_BOUND:
+            raise SystemExit(f"error: {name}: sampler and trainer differ by more than {MISMATCH_BOUND} nats: {apart}")
 
 
 def main():

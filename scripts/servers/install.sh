@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs vLLM's CPU build into an environment of its own under .build-servers, unless it is there.
+# Installs vLLM's CPU build, and what a torch trainer needs beside it, into an environment of its own under
+# .build-servers, unless they are there.
 # Prints the environment's python. Where vLLM cannot be installed or run it says why in one line, and ends with 3.
 #
 # usage: scripts/servers/install.sh
@@ -36,5 +37,10 @@ if [ ! -e "$done" ]; then
     log=$("$python" -m pip uninstall --quiet -y torchvision torchaudio torchcodec 2>&1) ||
         fail "pip cannot remove torchvision: $(tail -n 1 <<<"$log" | cut -c1-200)"
     touch "$done"
+fi
+# All that the torch engine needs, but for this, comes with vLLM.
+if ! "$python" -c 'import peft' 2>/dev/null; then
+    log=$("$python" -m pip install --quiet --disable-pip-version-check --retries 2 --timeout 30 "peft>=0.18,<1" 2>&1) ||
+        fail "pip cannot install peft: $(tail -n 1 <<<"$log" | cut -c1-200)"
 fi
 echo "$python"

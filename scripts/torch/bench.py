@@ -1,14 +1,20 @@
 #!/usr/bin/env python3
 """Measures the torch engine on this machine's GPU (or CPUs) and prints a row of docs/performance.md a model.
 
-Speaks to engines as a learner does: scoring, training of all weights and of adapters, and the time from a step to the
-first token that is drawn with its weights. Utilisation counts what a pass must compute, and no recomputation.
+Speaks to engines as a learner does: scoring, training of all weights and of adapters, the time from a step to the
+first token that is drawn with its weights, and whole steps, in which responses are drawn, graded by a teacher of the
+same files and trained on; beside these, the same steps by TRL's DistillationTrainer, where it is installed (its wheel
+carried: pip install trl). Utilisation counts what a pass must compute, and no recomputation.
 usage: bench.py [MODEL ...]      MODEL: a Hugging Face folder, or qwen3-1.7b, qwen3-8b (of that shape, random)
+       bench.py --smoke          a tiny model on CPUs: shows that all of it works, and no speed
 """
 
 import argparse
+import contextlib
+import importlib.util
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +32,9 @@ SHAPES = {
 }
 LORA = {**conftest.LORA, "rank": 32, "alpha": 32.0, "scale": 1.0}
 STEP = {**conftest.ADAMW, "learning_rate": 1e-6}
+DRAWING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "wait": 60.0}
+TINY = conftest.GOLDEN / "qwen2"
+SMOKE = {"models": [TINY], "device": "cpu", "dtype": "f32", "tokens": 64, "length": 32, "seconds": 0}
 
 
 def random_model(name, folder):
@@ -57,32 +66,41 @@ class Bench:
     def __init__(self, model, given, folder):
         self.model, self.given, self.folder = model, given, folder
         self.forward = operations(model, given.length)
-        rows = max(1, given.tokens // given.length)
-        dice = np.random.default_rng(1)
-        self.tokens = rows * given.length
-        self.batch = {
-            "tokens": dice.integers(0, 256, self.tokens, np.int32),
-            "counts": np.full(rows, given.length, np.int32),
-            "prompt_counts": np.ones(rows, np.int32),
-            "temperatures": np.ones(rows, np.float32),
-            "rank_counts": np.array([rows], np.int32),
+        self.rows = max(1, given.tokens // given.length)
+        self.dice = np.random.default_rng(1)
+        self.tokens = self.rows * given.length
+        # Of a sequence in whole steps.
+        self.prompt = given.length // 4
+        self.batch = self.sequences(self.dice.integers(0, 256, self.tokens), 1)
+        self.gradient = np.full(self.tokens - self.rows, 1 / self.tokens, np.float32)
+
+    def sequences(self, tokens, prompt):
+        """Returns the arrays of a pass over all rows, whose first tokens are a prompt."""
+        return {
+            "tokens": tokens.astype(np.int32),
+            "counts": np.full(self.rows, self.given.length, np.int32),
+            "prompt_counts": np.full(self.rows, prompt, np.int32),
+            "temperatures": np.ones(self.rows, np.float32),
+            "rank_counts": np.array([self.rows], np.int32),
         }
-        self.gradient = np.full(self.tokens - rows, 1 / self.tokens, np.float32)
 
     def engine(self, **fields):
         """Starts an engine with the model; it is asked to end by who closes it."""
         threads = {"OMP_NUM_THREADS": str(os.cpu_count())}
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         client = conftest.Client(folder, 1, ["--device", self.given.device, "--threads", "0"], threads)
-        hello = client.receive().fields
-        manifest = conftest.load(client, self.model, dtype=self.given.dtype, **fields)
+        with contextlib.ExitStack() as stack:
+            stack.callback(client.close)
+            hello = client.receive().fields
+            manifest = conftest.load(client, self.model, dtype=self.given.dtype, **fields)
+            stack.pop_all()
         return client, manifest, hello["device"]
 
     def timed(self, work):
         """Returns the seconds of one call, the mean of as many as fit into the time; the first does not count."""
         work()
         begun, count = time.monotonic(), 0
-        while time.monotonic() - begun < self.given.seconds:
+        while count == 0 or time.monotonic() - begun < self.given.seconds:
             work()
             count += 1
         return (time.monotonic() - begun) / count
@@ -95,9 +113,8 @@ class Bench:
 
     def score(self):
         client, _, device = self.engine(use="score")
-        seconds = self.timed(lambda: client.ask("score", {}, **self.batch))
-        client.close()
-        return device, self.rate(seconds, 1)
+        with contextlib.closing(client):
+            return device, self.rate(self.timed(lambda: client.ask("score", {}, **self.batch)), 1)
 
     def step(self, client):
         client.ask("forward", {}, **self.batch)
@@ -107,36 +124,109 @@ class Bench:
     def train(self, **fields):
         """Trains, and returns the rate; with adapters nothing is computed for the gradients of other weights."""
         client, _, _ = self.engine(recompute=self.given.recompute, **fields)
-        seconds = self.timed(lambda: self.step(client))
-        client.close()
-        return self.rate(seconds, 2 if "adapters" in fields else 3)
+        with contextlib.closing(client):
+            return self.rate(self.timed(lambda: self.step(client)), 2 if "adapters" in fields else 3)
+
+    def trl(self, device):
+        """Returns the seconds of TRL's steps, in a process of their own."""
+        if importlib.util.find_spec("trl") is None:
+            return "TRL is not installed"
+        given = self.given
+        words = [sys.executable, Path(__file__).with_name("bench_trl.py"), self.model, "--dtype", given.dtype]
+        words += ["--device", "cpu" if device == "cpu" else "cuda", "--seconds", str(given.seconds)]
+        words += ["--rows", str(self.rows), "--prompt", str(self.prompt), "--response", str(given.length - self.prompt)]
+        words += ["--recompute"] if given.recompute else []
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+        return "failed" if done.returncode else done.stdout.splitlines()[-1]
+
+
+class Loop:
+    """What a whole step needs: a trainer and a sampler, and a scorer for who asks for it, all on one device."""
+
+    def __init__(self, bench, stack):
+        self.bench, self.stack = bench, stack
+        self.trainer, self.manifest = self.start(recompute=bench.given.recompute)
+        self.sampler, _ = self.start(use="sample", cache=0.2, slots=bench.rows, manifest=self.manifest)
+        self.path = Path(bench.given.shared) / f"bench-of-torch-{os.getpid()}"
+        stack.callback(self.path.unlink, missing_ok=True)
+        with open(self.path, "wb") as file:
+            file.truncate(self.manifest["byteCount"])
+        self.version = self.number = 0
+
+    def start(self, **fields):
+        client, manifest, _ = self.bench.engine(**fields)
+        self.stack.callback(client.close)
+        return client, manifest
+
+    def publish(self):
+        """Brings the sampler the weights of the last step."""
+        self.version += 1
+        self.trainer.ask("snapshot", {"path": str(self.path)})
+        self.sampler.ask("weights", {"path": str(self.path), "version": self.version})
+
+    def draw(self, prompts, limit):
+        """Returns so many tokens for each of the prompts, drawn with the newest weights."""
+        numbers = range(self.number, self.number + len(prompts))
+        self.number += len(prompts)
+        given = {
+            "tokens": prompts.reshape(-1),
+            "counts": [prompts.shape[1]] * len(prompts),
+            "numbers": numbers,
+            "limits": [limit] * len(prompts),
+        }
+        none, found = np.zeros(0, np.int32), {}
+        while len(found) < len(prompts):
+            arrays = {name: np.array(values, np.int32) for name, values in given.items()}
+            answer = self.sampler.ask("sample", DRAWING, stop=none, cancelled=none, **arrays).arrays
+            assert set(answer["versions"].tolist()) <= {self.version}
+            responses = np.split(answer["tokens"], np.cumsum(answer["counts"]))[:-1]
+            found |= zip(answer["numbers"].tolist(), responses, strict=True)
+            given = dict.fromkeys(given, none)
+        return np.stack([found[number] for number in numbers])
 
     def handover(self):
-        """Returns the seconds from the end of a step to the first token with its weights, both on one device."""
-        trainer, manifest, _ = self.engine(recompute=self.given.recompute)
-        sampler, _, _ = self.engine(use="sample", cache=0.2, manifest=manifest)
-        path = Path(self.given.shared) / f"bench-of-torch-{os.getpid()}"
-        prompt, none = np.arange(16, dtype=np.int32), np.zeros(0, np.int32)
+        """Returns the seconds from the end of a step to the first token with its weights."""
         times = []
-        try:
-            with open(path, "wb") as file:
-                file.truncate(manifest["byteCount"])
-            for version in range(1, 4):
-                self.step(trainer)
-                begun = time.monotonic()
-                trainer.ask("snapshot", {"path": str(path)})
-                sampler.ask("weights", {"path": str(path), "version": version})
-                given = {"numbers": [version], "limits": [1], "counts": [16]}
-                arrays = {name: np.array(value, np.int32) for name, value in given.items()}
-                how = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "wait": 60.0}
-                answer = sampler.ask("sample", how, tokens=prompt, stop=none, cancelled=none, **arrays)
-                assert answer.arrays["versions"].tolist() == [version]
-                times.append(time.monotonic() - begun)
-        finally:
-            path.unlink(missing_ok=True)
-            trainer.close()
-            sampler.close()
+        for _ in range(3):
+            self.bench.step(self.trainer)
+            begun = time.monotonic()
+            self.publish()
+            self.draw(np.arange(16)[None], 1)
+            times.append(time.monotonic() - begun)
         return f"{min(times):.2f} s"
+
+    def whole(self):
+        """Returns the seconds of a whole step, in which the student is led by the grades of the tokens it has drawn."""
+        scorer, _ = self.start(use="score")
+        bench = self.bench
+
+        def step():
+            prompts = bench.dice.integers(1, 256, (bench.rows, bench.prompt))
+            responses = self.draw(prompts, bench.given.length - bench.prompt)
+            batch = bench.sequences(np.concatenate([prompts, responses], axis=1).reshape(-1), bench.prompt)
+            grades = scorer.ask("score", {}, **batch).arrays["logprobs"]
+            logprobs = self.trainer.ask("forward", {}, **batch).arrays["logprobs"]
+            self.trainer.ask("backward", {}, gradient=((logprobs - grades) / len(grades)).astype(np.float32))
+            self.trainer.ask("step", STEP)
+            self.publish()
+
+        return f"{bench.timed(step):.2f} s"
+
+
+def cell(work, *arguments, **fields):
+    """Returns what a measurement says, or why there is none: the others of its row are worth having without it."""
+    try:
+        return work(*arguments, **fields)
+    except conftest.EngineAnswerError as error:
+        print(error, file=sys.stderr)
+        return "no room" if error.code == "memory" else "refused"
+
+
+def loop_cells(bench):
+    """Returns the seconds to the first token, and those of a whole step."""
+    with contextlib.ExitStack() as stack:
+        loop = cell(Loop, bench, stack)
+        return [cell(loop.handover), cell(loop.whole)] if isinstance(loop, Loop) else [loop, loop]
 
 
 def main():
@@ -150,17 +240,27 @@ def main():
     parser.add_argument("--recompute", action="store_true", help="compute activations again in the backward pass")
     parser.add_argument("--peak", type=float, help="what the device can do in this type, in TFLOP/s (H100, H200: 989)")
     parser.add_argument("--shared", default="/dev/shm", help="where weights are handed over")
+    parser.add_argument("--smoke", action="store_true", help="a tiny model on CPUs, everything once")
     given = parser.parse_args()
+    if given.smoke:
+        vars(given).update(SMOKE)
     conftest.PATIENCE_MS = 3_600_000
-    print("| model | device | scoring | training | adapters of rank 32 | from a step to its first token |", flush=True)
-    print("|---|---|---|---|---|---|", flush=True)
+    print(
+        "| model | device | scoring | training | adapters of rank 32 | from a step to its first token | a whole step | "
+        "TRL's whole step |\n|---|---|---|---|---|---|---|---|",
+        flush=True,
+    )
     for name in given.models:
         with tempfile.TemporaryDirectory() as folder:
             model = random_model(name, Path(folder) / name) if name in SHAPES else Path(name).resolve()
             bench = Bench(model, given, folder)
             device, scoring = bench.score()
-            cells = [name, device, scoring, bench.train(), bench.train(adapters=LORA), bench.handover()]
+            cells = [Path(name).name, device, scoring, cell(bench.train), cell(bench.train, adapters=LORA)]
+            cells += [*loop_cells(bench), bench.trl(device)]
             print(f"| {' | '.join(cells)} |", flush=True)
+        # Nothing may be missing here, but for TRL.
+        if given.smoke and {"no room", "refused", "failed"} & set(cells):
+            sys.exit("error: not all of it works")
 
 
 if __name__ == "__main__":

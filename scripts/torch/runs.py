@@ -27,6 +27,8 @@ BOUND = 0.02
 # What is drawn by the torch engine has random numbers of its own, so that divergences are of other responses and tell
 # little; but trainer and sampler must agree on what they were drawn with, to so many nats.
 MISMATCH_BOUND = 1e-4
+# Whose tokenizer models of other families have.
+TOKENIZER = "Examples/models/arithmetic-student"
 SETTINGS = {
     "data.prompts_per_step": "32",
     "data.heldout_count": "64",
@@ -90,27 +92,13 @@ def run_and_kill(words: list[str], folder: Path) -> None:
         sys.exit(f"error: the run whose engine was killed ended with {process.returncode}, killed: {killed}")
 
 
-# Makes a model of a family that the native engine does not know, with the tokenizer of the quick start's.
-OTHER_FAMILY = """
-import shutil, sys, torch
-from transformers import AutoModelForCausalLM, MixtralConfig, OlmoConfig
-torch.manual_seed(int(sys.argv[2]))
-config = {"olmo": OlmoConfig, "mixtral": MixtralConfig}[sys.argv[3]](
-    vocab_size=257, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
-    num_attention_heads=4, num_key_value_heads=4, initializer_range=0.2, pad_token_id=None,
-    max_position_embeddings=96, bos_token_id=None, eos_token_id=256)
-AutoModelForCausalLM.from_config(config).save_pretrained(sys.argv[1])
-for name in ("tokenizer.json", "tokenizer_config.json"):
-    shutil.copy("Examples/models/arithmetic-student/" + name, sys.argv[1])
-"""
-
-
 def other_family(opd: str, python: str, root: Path, family: str, roles: dict[str, str]) -> bool:
     """Distils between two models that transformers has alone, resumes, and says whether sampler and trainer agree."""
     name = family + ("-lora" if "lora.rank" in roles else "")
     models = {role: str(root / f"{name}-{role}") for role in ("student", "teacher")}
     for seed, path in enumerate(models.values()):
-        subprocess.run([python, "-c", OTHER_FAMILY, path, str(seed), family], check=True, capture_output=True)
+        words = [python, "scripts/torch/other_family.py", family, TOKENIZER, str(seed), path]
+        subprocess.run(words, check=True, capture_output=True)
     given = {
         **roles,
         "student.model": models["student"],

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Tests the torch engine on CPUs: its Python package, the Swift that speaks to it, and whole runs beside native ones.
+# Tests the torch engine on CPUs: its Python package, its bench, the Swift that speaks to it, and whole runs beside
+# native ones.
 # Installs torch and transformers into .venv-torch first; where that cannot be done it says so and succeeds.
 #
 # usage: scripts/torch/test.sh PATH_OF_OPD       OPD_TORCH_PYTHON=... takes an environment that is there
@@ -26,6 +27,7 @@ part() {
 package() { (cd Sources/TorchEngine/Python && "$OPD_TORCH_PYTHON" -m pytest -q -p no:cacheprovider); }
 
 part "the Python package" package
+part "the bench" "$OPD_TORCH_PYTHON" scripts/torch/bench.py --smoke
 # One at a time: tests that kill an engine find theirs by what has been started meanwhile.
 part "the engine" swift test -c release --disable-testable-imports --no-parallel --filter '^TorchEngineTests\.'
 part "whole runs" "$OPD_TORCH_PYTHON" scripts/torch/runs.py "$opd" "$OPD_TORCH_PYTHON"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from opd_torch.errors import RefusalError
-from opd_torch.layout import Layout, Snapshot
+from opd_torch.layout import Layout
 
 PREFIX = "base_model.model."
 FINGERPRINT_KEY = "base_fingerprint"
@@ -28,11 +27,6 @@ class AdapterSettings:
     targets: list[str]
     fingerprint: str  # of the weights below them
     values: str  # the snapshot that they begin with; none: they come later
-
-
-def stems(layout: Layout) -> list[str]:
-    """Returns the modules whose adapters lie in a layout."""
-    return [name.removesuffix(".lora_A.weight") for name in layout.shapes if name.endswith(".lora_A.weight")]
 
 
 @dataclass(frozen=True)
@@ -66,34 +60,25 @@ def adaptable(model: Any) -> list[Adapted]:
 def adapted(model: Any, layout: Layout, rank: int) -> list[Adapted]:
     """Returns the matrices whose adapters a layout has; a `RefusalError` where they do not fit."""
     known = {matrix.stem: matrix for matrix in adaptable(model)}
+    stems = [name.removesuffix(".lora_A.weight") for name in layout.shapes if name.endswith(".lora_A.weight")]
     wanted: dict[str, tuple[int, ...]] = {}
-    for stem in stems(layout):
+    for stem in stems:
         if stem not in known:
             raise RefusalError("adapters", f"{stem} is no matrix of this model; choose others for lora.targets")
         wanted[f"{stem}.lora_A.weight"] = (rank, known[stem].inputs)
         wanted[f"{stem}.lora_B.weight"] = (known[stem].outputs, rank)
     if not wanted or layout.shapes != wanted:
         raise RefusalError("adapters", "the manifest is not one of adapters of this rank on this model")
-    return [known[stem] for stem in stems(layout)]
+    return [known[stem] for stem in stems]
 
 
-def inject(model: torch.nn.Module, settings: AdapterSettings, layout: Layout) -> None:
+def inject(model: torch.nn.Module, settings: AdapterSettings, matrices: list[Adapted]) -> None:
     """Puts adapters into a model, whose other parameters then stay as they are."""
     from peft import LoraConfig, inject_adapter_in_model
 
-    configuration = LoraConfig(
-        r=settings.rank, lora_alpha=1, target_modules=stems(layout), lora_dropout=0.0, bias="none"
-    )
-    with warnings.catch_warnings():
-        # It finds out by itself which weights are [inputs, outputs].
-        warnings.simplefilter("ignore")
-        inject_adapter_in_model(configuration, model)
-    for module in model.modules():
-        scaling = getattr(module, "scaling", None)
-        if isinstance(scaling, dict) and "default" in scaling:
-            scaling["default"] = settings.scale
-
-
-def factors(snapshot: Snapshot, stem: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns A and B of a matrix in a snapshot."""
-    return snapshot.read(f"{stem}.lora_A.weight"), snapshot.read(f"{stem}.lora_B.weight")
+    # Of it peft makes the scale, whatever made that of the run's own alpha.
+    alpha: Any = settings.scale * settings.rank
+    names = [matrix.stem for matrix in matrices]
+    is_transposed = any(matrix.is_transposed for matrix in matrices)
+    configuration = LoraConfig(r=settings.rank, lora_alpha=alpha, target_modules=names, fan_in_fan_out=is_transposed)
+    inject_adapter_in_model(configuration, model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -37,12 +37,12 @@ class Fusion:
         return {self.stored[key]: part[0] if isinstance(part, list) else part for key, part in found.items()}
 
 
+@dataclass(frozen=True)
 class StoredForm:
     """The files' names and parts of parameters, by transformers' names; what is not in it is the same in both."""
 
-    def __init__(self, names: dict[str, str] | None = None, fusions: dict[str, Fusion] | None = None) -> None:
-        self.names = names or {}
-        self.fusions = fusions or {}
+    names: dict[str, str] = field(default_factory=dict)
+    fusions: dict[str, Fusion] = field(default_factory=dict)
 
     def stored(self, own: str) -> list[str]:
         """Returns the names in the files."""
@@ -63,15 +63,17 @@ def stored_form(
     What transformers makes otherwise than of several tensors one parameter, or cannot take apart again, is not in it.
     """
     from transformers.conversion_mapping import get_model_conversion_mapping
-    from transformers.core_model_loading import WeightConverter, WeightRenaming, apply_renamings
+    from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key
 
     changes = get_model_conversion_mapping(model)
     renamings = [change for change in changes if isinstance(change, WeightRenaming)]
     converters = [change for change in changes if isinstance(change, WeightConverter)]
     given, names = set(files), {}
     groups: dict[str, tuple[Any, dict[str, str], dict[str, str]]] = {}
-    for name in sorted(given, key=_natural):
-        between = apply_renamings(name, renamings)
+    for name in sorted(given, key=dot_natural_key):
+        between = name
+        for renaming in renamings:
+            between, _ = renaming.rename_source_key(between)
         # The second name is for a model that was saved without its head.
         for candidate in (between, f"{model.base_model_prefix}.{between}"):
             if candidate in own and candidate not in given:
@@ -82,12 +84,9 @@ def stored_form(
                     _, patterns, stored = groups.setdefault(renamed, (converter, {}, {}))
                     patterns[name], stored[candidate] = pattern, name
                     break
-    fusions = {
-        key: Fusion(model, key, *group)
-        for key, group in groups.items()
-        if _is_whole(Fusion(model, key, *group), tuple(own[key].shape), shape)
-    }
-    return StoredForm(names, fusions)
+    fusions = [Fusion(model, key, *group) for key, group in groups.items()]
+    kept = [fusion for fusion in fusions if _is_whole(fusion, tuple(own[fusion.own].shape), shape)]
+    return StoredForm(names, {fusion.own: fusion for fusion in kept})
 
 
 def _is_whole(fusion: Fusion, whole: tuple[int, ...], shape: Callable[[str], tuple[int, ...]]) -> bool:
@@ -100,8 +99,3 @@ def _is_whole(fusion: Fusion, whole: tuple[int, ...], shape: Callable[[str], tup
     return tuple(found.shape) == whole and {name: tuple(part.shape) for name, part in parts.items()} == {
         name: shape(name) for name in fusion.patterns
     }
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Orders experts by their numbers."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in name.split(".")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -113,31 +114,25 @@ class Engine:
         self.loaded = self.pending = None
 
 
+@dataclass
 class LoadedModel:
     """A model with its weights."""
 
-    def __init__(
-        self,
-        student: Student,
-        settings: ModelSettings,
-        files: TensorFiles,
-        everything: Weights,
-        trained: Weights,
-        layout: Layout,
-        head: bytes,
-    ) -> None:
-        self.student = student
-        self.vocabulary = int(student.model.config.vocab_size)  # ids are below this
-        self.settings = settings
-        self.files = files  # that it was read from
-        self.everything = everything
-        self.trained = trained  # the adapters, or everything
-        self.layout = layout  # of a snapshot
-        self.head = head  # what a snapshot begins with
-        self.optimizer = Optimizer(trained) if settings.use == "train" else None
-        self.sampler = Sampler(student.model, settings.slots, settings.cache) if settings.use == "sample" else None
+    student: Student
+    settings: ModelSettings
+    files: TensorFiles  # that it was read from
+    everything: Weights
+    trained: Weights  # the adapters, or everything
+    layout: Layout  # of a snapshot
+    head: bytes  # what a snapshot begins with
+
+    def __post_init__(self) -> None:
+        model, settings = self.student.model, self.settings
+        self.vocabulary = int(model.config.vocab_size)  # ids are below this
+        self.optimizer = Optimizer(self.trained) if settings.use == "train" else None
+        self.sampler = Sampler(model, settings.slots, settings.cache) if settings.use == "sample" else None
         # Above this longrope turns all positions of a row otherwise.
-        rope = getattr(student.model.config, "rope_parameters", None) or {}
+        rope = getattr(model.config, "rope_parameters", None) or {}
         is_longrope = rope.get("rope_type") == "longrope"
         self.longest = int(rope["original_max_position_embeddings"]) if is_longrope else None
 
@@ -166,9 +161,3 @@ class LoadedModel:
                 f"{self.settings.path}: a sequence of {count} tokens is longer than the {self.longest} up to which "
                 "longrope has short factors, and engine torch reads no longer ones; shorten it, or use engine native",
             )
-
-    def forget_whole_weights(self) -> None:
-        """Drops what was gathered: the next pass sees the weights of then."""
-        if self.sampler is None:
-            reshard: Any = self.student
-            reshard.reshard()

@@ -15,6 +15,11 @@ BLOCK_VALUES = 1 << 25
 Finish = Callable[[torch.Tensor], torch.Tensor]
 
 
+def unchanged(logits: torch.Tensor) -> torch.Tensor:
+    """Returns the logits of a family that does nothing to them."""
+    return logits
+
+
 def _product(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Returns hidden times the head, summed up and kept in f32 whatever the two are."""
     if hidden.dtype == torch.float32:
@@ -34,22 +39,28 @@ def _blocks(rows: int, vocabulary: int) -> Iterator[slice]:
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
-class _BlockedHead(torch.autograd.Function):
+class BlockedHead(torch.autograd.Function):
+    """Log-probabilities [R] and entropies [R] in nats, f32, at temperatures of their own.
+
+    hidden is [R, D], weight [V, D], bias [V] where there is one, targets [R]. Gradients flow through the
+    log-probabilities alone.
+    """
+
     @staticmethod
     def forward(
         ctx: Any,
         hidden: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
-        finish: Finish | None,
+        finish: Finish,
         targets: torch.Tensor,
         inverse: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Computes both."""
         rows = hidden.shape[0]
         logprobs, entropies, sums = (torch.empty(rows, dtype=torch.float32, device=hidden.device) for _ in range(3))
         for block in _blocks(rows, weight.shape[0]):
-            raw = _raw(hidden[block], weight, bias)
-            logits = (finish(raw) if finish else raw) * inverse[block, None]
+            logits = finish(_raw(hidden[block], weight, bias)) * inverse[block, None]
             sums[block] = torch.logsumexp(logits, -1)
             chosen = logits.gather(1, targets[block, None])[:, 0]
             logprobs[block] = chosen - sums[block]
@@ -61,53 +72,27 @@ class _BlockedHead(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Computes the logits again, and what is left of the gradient of the log-probabilities."""
         hidden, weight, bias, targets, inverse, sums = ctx.saved_tensors
-        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-        d_hidden = torch.zeros_like(hidden) if needs_hidden else None
-        # In f32 over all blocks: they are rounded once, when they are whole.
-        d_weight = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device) if needs_weight else None
-        d_bias = torch.zeros(bias.shape, dtype=torch.float32, device=bias.device) if needs_bias else None
+        d_hidden = torch.empty_like(hidden)
+        # In f32 over all blocks: autograd rounds them to the parameters' type, once, when they are whole.
+        d_weight, d_bias = (
+            torch.zeros_like(parameter, dtype=torch.float32) if is_needed else None
+            for parameter, is_needed in zip((weight, bias), ctx.needs_input_grad[1:3], strict=True)
+        )
         for block in _blocks(hidden.shape[0], weight.shape[0]):
-            raw = _raw(hidden[block], weight, bias)
-            finished = raw
-            if ctx.finish is not None:
-                with torch.enable_grad():
-                    finished = ctx.finish(raw.requires_grad_())
+            raw = _raw(hidden[block], weight, bias).requires_grad_()
+            with torch.enable_grad():
+                finished = ctx.finish(raw)
             # d log p / d logits = one-hot - softmax.
             d_logits = (finished.detach() * inverse[block, None]).sub_(sums[block, None]).exp_().neg_()
             d_logits.scatter_add_(1, targets[block, None], torch.ones_like(sums[block, None]))
             d_logits *= (gradients[0][block] * inverse[block])[:, None]
-            if ctx.finish is not None:
-                (d_logits,) = torch.autograd.grad(finished, raw, d_logits)
+            (d_logits,) = torch.autograd.grad(finished, raw, d_logits)
             narrow = d_logits.to(hidden.dtype)
-            if d_hidden is not None:
-                d_hidden[block] = narrow @ weight
+            d_hidden[block] = narrow @ weight
             if d_weight is not None:
                 d_weight += _product(narrow.t(), hidden[block].t())
             if d_bias is not None:
                 d_bias += d_logits.sum(0)
-        return (
-            d_hidden,
-            None if d_weight is None else d_weight.to(weight.dtype),
-            None if d_bias is None else d_bias.to(bias.dtype),
-            None,
-            None,
-            None,
-        )
-
-
-def head_logprobs(
-    hidden: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    finish: Finish | None,
-    targets: torch.Tensor,
-    inverse_temperature: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns log-probabilities [R] and entropies [R] in nats, f32, at temperatures of their own.
-
-    hidden is [R, D], weight [V, D], bias [V] where there is one, targets [R]. Gradients flow through the
-    log-probabilities alone.
-    """
-    result = _BlockedHead.apply(hidden, weight, bias, finish, targets, inverse_temperature)
-    return result[0], result[1]
+        return d_hidden, d_weight, d_bias, None, None, None

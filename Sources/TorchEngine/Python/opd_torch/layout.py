@@ -19,7 +19,6 @@ TYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 class Place:
     """One parameter of a snapshot."""
 
-    name: str
     shape: tuple[int, ...]
     type: torch.dtype
     offset: int
@@ -41,17 +40,15 @@ class Layout:
     def reading(given: Any) -> Layout:
         """Returns the layout that a request gives."""
         try:
-            places = [
-                Place(tensor["name"], tuple(tensor["shape"]), TYPES[tensor["type"]], tensor["byteOffset"])
-                for tensor in given["tensors"]
-            ]
-            places.sort(key=lambda place: place.offset)
+            places: dict[str, Place] = {}
             end = 0
-            for place in places:
+            for tensor in sorted(given["tensors"], key=lambda tensor: tensor["byteOffset"]):
+                place = Place(tuple(tensor["shape"]), TYPES[tensor["type"]], tensor["byteOffset"])
                 if place.offset < end or place.offset + place.byte_count > given["byteCount"]:
-                    raise ValueError(place.name)
+                    raise ValueError(tensor["name"])
                 end = place.offset + place.byte_count
-            return Layout({place.name: place for place in places}, given["byteCount"])
+                places[tensor["name"]] = place
+            return Layout(places, given["byteCount"])
         except (KeyError, TypeError, ValueError) as error:
             raise RefusalError("request", f"the manifest of the weights is malformed at {error}") from None
 
@@ -84,9 +81,3 @@ class Snapshot:
         place = self.places[name]
         count = math.prod(place.shape)
         return torch.frombuffer(self.memory, dtype=place.type, count=count, offset=place.offset).view(place.shape)
-
-    def write(self, name: str, values: torch.Tensor) -> None:
-        """Overwrites a parameter."""
-        place = self.places[name]
-        content = values.to(place.type).contiguous().cpu().view(torch.uint8).numpy().tobytes()
-        self.memory[place.offset : place.offset + place.byte_count] = content

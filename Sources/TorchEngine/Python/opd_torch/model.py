@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from opd_torch import adapters
-from opd_torch.errors import RefusalError
-from opd_torch.head import Finish, head_logprobs
+from opd_torch.errors import RefusalError, refusing
+from opd_torch.head import BlockedHead, Finish, unchanged
 from opd_torch.layout import TYPES, Layout
 from opd_torch.packing import Row
 from opd_torch.ranks import Ranks
@@ -59,17 +59,19 @@ def row_logprobs(model: Any, row: Row) -> tuple[torch.Tensor, torch.Tensor]:
     def hidden(part: slice) -> torch.Tensor:
         # No mask: positions that begin again keep sequences apart, a mask of ones would join them.
         given = {"input_ids": row.ids[:, part], "position_ids": row.positions[:, part], "attention_mask": None}
-        known = {name: value for name, value in given.items() if name in arguments_of(model)}
-        return model.base_model(**known, use_cache=False).last_hidden_state[0]
+        # Some families have no positions.
+        known = inspect.signature(type(model.base_model).forward).parameters.keys() & given
+        return model.base_model(**{name: given[name] for name in known}, use_cache=False).last_hidden_state[0]
 
     rows = torch.cat([hidden(part) for part in row.passes]).index_select(0, row.rows)
-    head, finish = model.get_output_embeddings(), finishing(model)
-    return head_logprobs(rows, head.weight, head.bias, finish, row.targets, row.inverse_temperatures)
+    head = model.get_output_embeddings()
+    return BlockedHead.apply(rows, head.weight, head.bias, finishing(model), row.targets, row.inverse_temperatures)
 
 
-def arguments_of(model: Any) -> set[str]:
-    """Returns what the layers of a family can be given: some have no positions."""
-    return set(inspect.signature(type(model.base_model).forward).parameters)
+def own_logprobs(model: Any, ids: torch.Tensor, first: int) -> torch.Tensor:
+    """Returns the log-probabilities of `ids` from the place `first` on, by the model's own forward pass."""
+    logits = model(input_ids=ids[None], use_cache=False).logits[0, first - 1 : -1].float()
+    return torch.log_softmax(logits, -1).gather(1, ids[first:, None])[:, 0]
 
 
 class _Passed:
@@ -85,8 +87,8 @@ class _Passed:
         return self.last_hidden_state if place == 0 else None
 
 
-def finishing(model: Any) -> Finish | None:
-    """Returns what a family does to the logits behind its head; nothing where it does nothing.
+def finishing(model: Any) -> Finish:
+    """Returns what a family does to the logits behind its head.
 
     Caps and scales are those of the model's own forward pass, whose layers and head are passed by.
     """
@@ -108,18 +110,18 @@ def finishing(model: Any) -> Finish | None:
             raw = torch.linspace(-60, 60, len(weight), device=weight.device, requires_grad=True)
             logits = finish(raw[None])[0]
             (slope,) = torch.autograd.grad(logits.sum(), raw)
-        model.opd_finish = None if torch.equal(logits, raw) and bool((slope == 1).all()) else finish
+        model.opd_finish = unchanged if torch.equal(logits, raw) and bool((slope == 1).all()) else finish
     return model.opd_finish
 
 
 def build(settings: ModelSettings, ranks: Ranks, layout: Layout) -> Student:
     """Returns a model with memory for its weights but no values in it; a `RefusalError` says why it cannot be had."""
-    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     model, trains = skeleton(settings.path, _attention(settings, ranks)), settings.use == "train"
     matrices = adapters.adapted(model, layout, settings.adapters.rank) if settings.adapters else []
     if settings.adapters is not None and trains:
-        adapters.inject(model, settings.adapters, layout)
+        adapters.inject(model, settings.adapters, matrices)
     model.train(trains)
     if trains and settings.recompute:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -136,20 +138,16 @@ def build(settings: ModelSettings, ranks: Ranks, layout: Layout) -> Student:
     policy = MixedPrecisionPolicy(
         param_dtype=TYPES[settings.dtype], reduce_dtype=torch.float32, cast_forward_inputs=False
     )
-    for block in blocks:
-        if settings.compile:
-            block.compile()
-        fully_shard(block, mesh=ranks.mesh, mp_policy=policy)
-    fully_shard(student, mesh=ranks.mesh, mp_policy=policy)
-    for module in student.modules():
-        if isinstance(module, FSDPModule):
-            # The caller divides by the tokens of the whole batch: gradients are summed, and gloo cannot do more.
-            module.set_gradient_divide_factor(1.0)
-            module.set_force_sum_reduction_for_comms(True)
-    for buffer_owner in student.modules():
-        for name, buffer in buffer_owner._buffers.items():
-            if buffer is not None:
-                buffer_owner._buffers[name] = buffer.to(ranks.device)
+    for module in [*blocks, student]:
+        if settings.compile and module is not student:
+            module.compile()
+        # What is gathered is dropped after a pass, that of the root, too: the next one sees the weights of then.
+        sharded = fully_shard(module, mesh=ranks.mesh, mp_policy=policy, reshard_after_forward=True)
+        # The caller divides by the tokens of the whole batch: gradients are summed, and gloo cannot do more.
+        sharded.set_gradient_divide_factor(1.0)
+        sharded.set_force_sum_reduction_for_comms(True)
+    for buffer in student.buffers():
+        buffer.data = buffer.to(ranks.device)
     return student
 
 
@@ -171,7 +169,8 @@ def skeleton(path: str, attention: str | None, is_empty: bool = False) -> Any:
             "model",
             f"{path} is not a Hugging Face folder, which engine torch needs; make one with opd convert",
         )
-    try:
+    how = f" with torch.attention: {attention}" if attention else ""
+    with refusing("model", f"transformers refuses {path}{how}"):
         config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         if config.get_text_config() is not config:
             raise RefusalError(
@@ -183,16 +182,10 @@ def skeleton(path: str, attention: str | None, is_empty: bool = False) -> Any:
             if key.endswith(("dropout", "pdrop")):
                 setattr(config, key, 0.0)
         config.use_cache = False
-        if hasattr(config, "output_router_logits"):
-            config.output_router_logits = False
+        config.output_router_logits = False
         with no_init_weights(), torch.device("meta") if is_empty else contextlib.nullcontext():
             model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention)
         model.tie_weights()
-    except RefusalError:
-        raise
-    except Exception as error:
-        how = f" with torch.attention: {attention}" if attention else ""
-        raise RefusalError("model", f"transformers refuses {path}{how}: {error}") from None
     if not isinstance(model.get_output_embeddings(), nn.Linear):
         raise RefusalError("model", f"{path}: a model without a head is not supported by engine torch")
     return model

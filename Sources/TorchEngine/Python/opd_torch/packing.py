@@ -62,19 +62,14 @@ class Sequences:
         places = np.arange(len(tokens))
         is_response = positions[: len(tokens)] >= np.repeat(prompts, counts)
         rows = places[is_response] - 1
-        temperatures = np.repeat(self.temperatures[mine], counts - prompts)
-        inverse = np.where(temperatures > 0, 1 / np.where(temperatures > 0, temperatures, 1), 1).astype(np.float32)
-
-        def tensor(array: Array) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
+        temperatures = np.where(self.temperatures[mine] > 0, self.temperatures[mine], 1).astype(np.float32)
         return Row(
-            tensor(np.concatenate([tokens, idle]))[None],
-            tensor(positions)[None],
+            torch.as_tensor(np.concatenate([tokens, idle]), device=device)[None],
+            torch.as_tensor(positions, device=device)[None],
             [slice(int(start), int(end)) for start, end in zip([0, *ends], ends, strict=False)],
-            tensor(rows),
-            tensor(tokens[is_response]),
-            tensor(inverse),
+            torch.as_tensor(rows, device=device),
+            torch.as_tensor(tokens[is_response], device=device),
+            torch.as_tensor(1 / np.repeat(temperatures, counts - prompts), device=device),
         )
 
 

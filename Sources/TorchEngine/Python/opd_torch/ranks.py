@@ -42,7 +42,9 @@ class Ranks:
         if "RANK" in os.environ:
             dist.init_process_group(backend, timeout=timedelta(minutes=30))
         else:
-            store = dist.HashStore()  # type: ignore[attr-defined]
+            # Torch has no types of it.
+            distributed: Any = dist
+            store = distributed.HashStore()
             dist.init_process_group(backend, store=store, rank=0, world_size=1)
         self.rank = dist.get_rank()
         self.is_first = self.rank == 0  # speaks to the learner
@@ -52,8 +54,6 @@ class Ranks:
 
     def share(self, value: Any) -> Any:
         """Returns what rank 0 gave, on every rank."""
-        if self.count == 1:
-            return value
         box = [value]
         dist.broadcast_object_list(box, src=0, group=self.control)
         return box[0]
@@ -71,8 +71,6 @@ class Ranks:
 
     def gather(self, value: Any) -> list[Any]:
         """Returns what every rank gave, on rank 0; nothing elsewhere."""
-        if self.count == 1:
-            return [value]
         box: list[Any] | None = [None] * self.count if self.is_first else None
         dist.gather_object(value, box, dst=0, group=self.control)
         return box or []

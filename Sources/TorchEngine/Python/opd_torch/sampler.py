@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from opd_torch.errors import RefusalError
+from opd_torch.errors import RefusalError, refusing
 from opd_torch.messages import Array
+from opd_torch.model import own_logprobs
 
 # Of the cache on a CPU, whose memory holds twice the first responses; a GPU has pages as large as its kernels want.
 PAGE = 32
@@ -65,7 +66,10 @@ class Sampler:
 
     def _start(self, how: Drawing, longest: int) -> None:
         from transformers import ContinuousBatchingConfig, GenerationConfig
+        from transformers import __version__ as version
 
+        if tuple(int(part) for part in version.split(".")[:2]) < (5, 24):
+            raise RefusalError("device", f"transformers {version} cannot pause its sampling; install 5.24 or newer")
         (temperature, top_p, top_k), config, device = how, self.causal.config, self.causal.device
         if temperature <= 0 or not 0 < top_p <= 1 or top_k < 0:
             raise RefusalError(
@@ -93,42 +97,27 @@ class Sampler:
             self.capacity = min(self.capacity, (batching.num_blocks - 1) * PAGE)
         else:
             batching.max_memory_percent = self.memory
-        try:
+        with refusing("model", "transformers cannot sample from this model"):
             self.manager = self.causal.init_continuous_batching(generation, batching)
-        except ValueError as error:
-            raise RefusalError("model", f"transformers cannot sample from this model: {error}") from None
-        if not hasattr(self.manager, "pause"):
-            raise RefusalError(
-                "device", "this transformers cannot pause its sampling; install transformers 5.24 or newer"
-            )
         self.drawing = how
         self.manager.start()
 
     def probe(self) -> None:
         """Draws some tokens; a `RefusalError` says why transformers cannot sample from this model."""
-        deadline, prompt, ended = time.monotonic() + PROBE_SECONDS, np.arange(5, dtype=np.int32), []
+        deadline, prompt = time.monotonic() + PROBE_SECONDS, np.arange(5, dtype=np.int32)
+        what = "transformers' continuous batching cannot sample from this model"
+        advice = "; let engine native or a server sample where they know the family (rollout.engine)"
         try:
-            self.submit([0], [prompt], [4], [], (1.0, 1.0, 0))
-            while not ended:
-                _, ended = self.collect(1.0)
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"no token in {PROBE_SECONDS} s")
-            _, drawn, logprobs, _ = ended[0]
-            ids = torch.tensor([*prompt.tolist(), *drawn], device=self.causal.device)
-            with torch.no_grad():
-                logits = self.causal(input_ids=ids[None], use_cache=False).logits[0, 4:-1].float()
-            wanted = torch.log_softmax(logits, -1).gather(1, ids[5:, None])[:, 0].cpu()
-            apart = float((wanted - torch.tensor(logprobs)).abs().max())
-            if not apart < (2e-3 if self.causal.dtype == torch.float32 else 0.5):
-                raise RuntimeError(f"what it draws is {apart:.3g} nats from the model's own forward pass")
-        except (RefusalError, MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            raise RefusalError(
-                "model",
-                f"transformers' continuous batching cannot sample from this model ({type(error).__name__}: {error}); "
-                "let engine native or a server sample where they know the family (rollout.engine)",
-            ) from None
+            with refusing("model", what, advice), torch.no_grad():
+                self.submit([0], [prompt], [4], [], (1.0, 1.0, 0))
+                while not (ended := self.collect(1.0)[1]):
+                    if time.monotonic() > deadline:
+                        raise RuntimeError(f"no token in {PROBE_SECONDS} s")
+                _, drawn, logprobs, _ = ended[0]
+                wanted = own_logprobs(self.causal, torch.tensor([*prompt, *drawn], device=self.causal.device), 5)
+                apart = float((wanted.cpu() - torch.tensor(logprobs)).abs().max())
+                if not apart < (2e-3 if self.causal.dtype == torch.float32 else 0.5):
+                    raise RuntimeError(f"what it draws is {apart:.3g} nats from the model's own forward pass")
         finally:
             self.close()
             self.spans.clear()
@@ -170,8 +159,7 @@ class Sampler:
         return bool(ended) or self.passes != passes, ended
 
     def _take(self, seconds: float) -> None:
-        output = self.manager.get_result(timeout=seconds)
-        while output is not None:
+        while (output := self.manager.get_result(timeout=seconds)) is not None:
             if output.error is not None:
                 self._check()
                 raise RuntimeError(output.error)
@@ -182,7 +170,8 @@ class Sampler:
                 for start, version in spans:
                     versions[start:] = version
                 self.ended.append((int(output.request_id), output.generated_tokens, output.logprobs, versions))
-            output = self.manager.get_result(timeout=0)
+            # Without waiting for more of them.
+            seconds = 0
 
     def _check(self) -> None:
         """Throws what the thread died of."""

@@ -7,11 +7,10 @@ import select
 import sys
 import threading
 
-import torch
 import zmq
 
 from opd_torch.engine import Engine
-from opd_torch.errors import RefusalError, one_line
+from opd_torch.errors import RefusalError, is_of_memory, one_line
 from opd_torch.messages import Message
 from opd_torch.verbs import VERBS
 
@@ -46,8 +45,7 @@ def end_with(process_id: int) -> None:
     def wait() -> None:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        while not poll.poll():
-            pass
+        poll.poll()
         os._exit(3)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -106,21 +104,16 @@ def _answer(engine: Engine, request: Message, channel: Channel) -> Message:
         return refused(refusal)
     except Exception as error:
         # Other ranks may be in the middle of a pass: there is no way back.
-        is_memory = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-        reason = (
-            f"out of memory in {request.verb}; {ROOM.get(request.verb, TRAINING_ROOM)}"
-            if is_memory
-            else f"{request.verb} failed: {type(error).__name__}: {error}"
-        )
+        code, reason = "failure", f"{request.verb} failed: {type(error).__name__}: {error}"
+        if is_of_memory(error):
+            code, reason = "memory", f"out of memory in {request.verb}; {ROOM.get(request.verb, TRAINING_ROOM)}"
         line = f"rank {engine.ranks.rank}: {reason}"
         say(line)
-        answer = refused(RefusalError("memory" if is_memory else "failure", line))
-        answer.id = request.id
-        channel.send(answer)
+        channel.send(refused(RefusalError(code, line), request.id))
         channel.close()
         raise FatalError(line) from error
 
 
-def refused(refusal: RefusalError) -> Message:
+def refused(refusal: RefusalError, request: int = 0) -> Message:
     """Returns the answer that is none."""
-    return Message("error", {"code": refusal.code, "message": str(refusal)})
+    return Message("error", {"code": refusal.code, "message": str(refusal)}, id=request)

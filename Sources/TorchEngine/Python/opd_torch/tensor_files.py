@@ -22,10 +22,8 @@ class TensorFiles:
         try:
             paths = [path] if os.path.isfile(path) else _files(path)
             self.files = [safe_open(file, framework="pt") for file in paths]
-            self.metadata: dict[str, str] = {}
+            self.metadata = {key: text for file in self.files for key, text in (file.metadata() or {}).items()}
             self.places = {name: file for file in self.files for name in file.keys()}  # noqa: SIM118
-            for file in self.files:
-                self.metadata |= file.metadata() or {}
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise RefusalError("file", f"{path} cannot be read: {error}") from None
 
@@ -35,8 +33,9 @@ class TensorFiles:
             raise RefusalError("file", f"{self.path} has no tensor {name}")
         return tuple(self.places[name].get_slice(name).get_shape())
 
-    def read(self, name: str, rows: slice, shape: tuple[int, ...]) -> torch.Tensor:
-        """Returns some rows of a tensor that has to have this shape."""
+    def read(self, name: str, rows: slice, shape: tuple[int, ...], prefix: str = "") -> torch.Tensor:
+        """Returns some rows of a tensor that has to have this shape; `prefix` stands before its name in the file."""
+        name = prefix + name
         found = self.shape(name)
         if found != shape:
             raise RefusalError("file", f"{self.path}: {name} is {list(found)}, not {list(shape)}")
@@ -64,36 +63,31 @@ def write_tensors(
     metadata: dict[str, str] | None = None,
 ) -> None:
     """Has rank 0 write f32 tensors as they come, flushed to disk. `values` is gone through on every rank."""
-    header, offsets = _header(shapes, metadata or {"format": "pt"})
+    header: dict[str, object] = {"__metadata__": metadata or {"format": "pt"}}
+    end = 0
+    for name, shape in shapes.items():
+        begin, end = end, end + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
 
     def reserve() -> None:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, len(header) + sum(4 * math.prod(shape) for shape in shapes.values()))
+            os.posix_fallocate(file.fileno(), 0, 8 + len(text) + end)
 
     # A full disk is met here, by all ranks, and not by one of them in the middle of what all do together.
     ranks.first(path, reserve)
     with open(path if ranks.is_first else os.devnull, "r+b") as file:
-        file.write(header)
-        for name, tensor in values:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for wanted, (name, tensor) in zip(shapes, values, strict=True):
+            if name != wanted:
+                raise RuntimeError(f"{path} has {wanted} where {name} comes")
             if ranks.is_first:
-                file.seek(len(header) + offsets[name])
                 file.write(tensor.float().contiguous().cpu().numpy().data)
         if ranks.is_first:
             file.flush()
             os.fsync(file.fileno())
-
-
-def _header(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str]) -> tuple[bytes, dict[str, int]]:
-    offsets: dict[str, int] = {}
-    header: dict[str, object] = {"__metadata__": metadata}
-    offset = 0
-    for name, shape in shapes.items():
-        offsets[name], end = offset, offset + 4 * math.prod(shape)
-        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text, offsets
 
 
 def write_json(path: str, content: object) -> None:

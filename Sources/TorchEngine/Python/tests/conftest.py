@@ -45,7 +45,7 @@ class Client:
         command = [sys.executable, *(launcher if processes > 1 else []), "-m", "opd_torch"]
         command += ["--endpoint", endpoint, "--device", "cpu", "--threads", "1"]
         command += ["--learner", str(os.getpid()), *arguments]
-        paths = {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
+        paths = {"PYTHONPATH": f"{PACKAGE}:{os.environ.get('PYTHONPATH', '')}".rstrip(":"), "OMP_NUM_THREADS": "1"}
         self.log = open(folder / "stderr", "w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             command,
@@ -74,7 +74,7 @@ class Client:
         self.log.seek(0)
         return self.log.read()
 
-    def ask(self, verb: str, fields: dict[str, Any] | None = None, **arrays: Any) -> Message:
+    def ask(self, verb: str, fields: dict[str, Any] | None = None, /, **arrays: Any) -> Message:
         """Sends a request and returns its answer."""
         self.number += 1
         request = Message(verb, fields or {}, {key: np.asarray(value) for key, value in arrays.items()}, self.number)

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from conftest import GOLDEN, LORA, Client, EngineAnswerError, Golden, Start, first_adapters, load, write_snapshot
+from opd_torch.errors import RefusalError
+from opd_torch.sampler import Sampler
 from safetensors.numpy import load_file
 
 CASE = "llama3-rope"
@@ -198,13 +201,14 @@ def test_what_is_cancelled_does_not_come(start: Start, prompts: dict[int, np.nda
 def test_what_cannot_be_sampled_is_refused(start: Start, prompts: dict[int, np.ndarray], tmp_path: Path) -> None:
     client = start()
     manifest = load(client, CASE, use="sample")
-    for given, words in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"temperature": 0.0}, "sampling.temperature above 0"),
         ({"top_p": 0.0}, "sampling.top_p above 0"),
         ({"top_k": -1}, "sampling.top_k of at least 0"),
         ({"limit": 100_000}, "sampling.max_tokens"),
         ({"limit": 0}, "without a token"),
-    ]:
+    ]
+    for given, words in cases:
         with pytest.raises(EngineAnswerError, match=words):
             ask(client, prompts, **given)
     with pytest.raises(EngineAnswerError, match="outside the model's vocabulary"):
@@ -229,6 +233,12 @@ def test_what_cannot_be_sampled_is_refused(start: Start, prompts: dict[int, np.n
     two = start(2)
     with pytest.raises(EngineAnswerError, match="one process"):
         load(two, CASE, use="sample")
+
+
+def test_a_transformers_that_cannot_pause_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transformers, "__version__", "5.17.0")
+    with pytest.raises(RefusalError, match=r"transformers 5\.17\.0 cannot pause its sampling; install 5\.24 or newer"):
+        Sampler(None, 1, 0.5).probe()
 
 
 def test_an_engine_that_samples_ends_when_it_is_told(start: Start, prompts: dict[int, np.ndarray]) -> None:

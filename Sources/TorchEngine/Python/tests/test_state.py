@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_gradients_of_adapters_follow_from_those_of_their_matrix(start: Start, t
 def test_a_layout_is_checked() -> None:
     tensor = {"name": "a", "shape": [2, 3], "type": "bf16", "byteOffset": 64}
     layout = Layout.reading({"tensors": [tensor, {**tensor, "name": "b", "byteOffset": 0}], "byteCount": 128})
-    assert [(place.name, place.offset, place.byte_count) for place in layout.places.values()] == [
+    assert [(name, place.offset, place.byte_count) for name, place in layout.places.items()] == [
         ("b", 0, 12),
         ("a", 64, 12),
     ]
@@ -124,6 +125,7 @@ def test_a_teacher_keeps_no_masters(start: Start) -> None:
     load(client, "qwen3", use="score", dtype="bf16")
     logprobs = client.ask("score", **golden.request()).arrays["logprobs"]
     assert np.abs(logprobs - golden.of_responses("logprobs")).max() < 0.25
-    for verb, fields in [("forward", {}), ("step", ADAMW), ("save", {"folder": str(GOLDEN)})]:
+    refused: list[tuple[str, dict[str, Any]]] = [("forward", {}), ("step", ADAMW), ("save", {"folder": str(GOLDEN)})]
+    for verb, fields in refused:
         with pytest.raises(EngineAnswerError, match="is not trained"):
             client.ask(verb, fields, **(golden.request() if verb == "forward" else {}))

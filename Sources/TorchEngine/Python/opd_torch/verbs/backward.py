@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from opd_torch.engine import Engine
@@ -19,6 +18,6 @@ def backward(engine: Engine, message: Message) -> Message:
     if len(gradient) != int((sequences.counts - sequences.prompt_counts).sum()):
         raise RefusalError("request", "backward has not one value a response token")
     engine.pending = None
-    mine = np.ascontiguousarray(gradient[sequences.response_slice(engine.ranks.rank)])
-    logprobs.backward(torch.from_numpy(mine.copy()).to(logprobs.device))
+    mine = gradient[sequences.response_slice(engine.ranks.rank)]
+    logprobs.backward(torch.tensor(mine, device=logprobs.device))
     return Message("backward")

@@ -31,8 +31,6 @@ def evaluate(engine: Engine, message: Message, keeps: bool) -> Message:
         logprobs, entropies = model.student(row_logprobs, row)
     if keeps:
         engine.pending = (logprobs, sequences)
-    else:
-        model.forget_whole_weights()
     parts = engine.ranks.gather(torch.stack([logprobs.detach(), entropies.detach()]).cpu().numpy())
     both = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0), np.float32)
     return Message(message.verb, {}, {"logprobs": both[0], "entropies": both[1]})

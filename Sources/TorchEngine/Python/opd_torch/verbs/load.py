@@ -11,10 +11,10 @@ from opd_torch import adapters
 from opd_torch.adapters import AdapterSettings
 from opd_torch.conversion import stored_form
 from opd_torch.engine import Engine, LoadedModel, Weights
-from opd_torch.errors import RefusalError
+from opd_torch.errors import RefusalError, refusing
 from opd_torch.layout import TYPES, Layout, Snapshot
 from opd_torch.messages import Message
-from opd_torch.model import USES, ModelSettings, Student, build, public_name, row_logprobs
+from opd_torch.model import USES, ModelSettings, Student, build, own_logprobs, public_name, row_logprobs
 from opd_torch.packing import Row
 from opd_torch.tensor_files import TensorFiles
 
@@ -24,10 +24,8 @@ def load(engine: Engine, message: Message) -> Message:
     fields = {**message.fields, "path": message.text("model")}
     manifest, given = fields.get("manifest"), fields.get("adapters")
     try:
-        own = {
-            field.name: fields[field.name] for field in dataclasses.fields(ModelSettings) if field.name != "adapters"
-        }
-        settings = ModelSettings(**own, adapters=AdapterSettings(**given) if given else None)
+        fields["adapters"] = AdapterSettings(**given) if given else None
+        settings = ModelSettings(**{field.name: fields[field.name] for field in dataclasses.fields(ModelSettings)})
     except (KeyError, TypeError) as error:
         raise RefusalError("request", f"load has not the settings that it needs: {error}") from None
     layout = Layout.reading(manifest) if manifest else Layout({}, 0)
@@ -60,12 +58,8 @@ def load(engine: Engine, message: Message) -> Message:
         name = min(set(layout.shapes.items()) ^ set(base.shapes.items()))[0]
         raise RefusalError("model", f"{name} is not the same parameter for the learner and for transformers")
     model = LoadedModel(student, settings, files, base, trained, layout, head)
-    try:
+    with refusing("model", f"transformers cannot compute {settings.path}"):
         _check_numbers(model, engine)
-    except (RefusalError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise RefusalError("model", f"transformers cannot compute {settings.path}: {error}") from None
     if model.sampler is not None:
         model.sampler.probe()
     engine.loaded = model
@@ -83,13 +77,9 @@ def _check_names(path: str, base: Weights, files: TensorFiles, student: Student)
     tied = {"lm_head.weight"} if student.model.config.tie_word_embeddings else set()
     # Masks and positions that older versions stored, which a class of transformers names, too.
     ignored = [*(student.model._keys_to_ignore_on_load_unexpected or []), r"inv_freq$", r"masked_bias$"]
-    surplus = [
-        name
-        for name in files.places
-        if name not in base.shapes and name not in tied and not any(re.search(pattern, name) for pattern in ignored)
-    ]
-    if surplus:
-        raise RefusalError("model", f"{path}: {surplus[0]} is no weight that transformers knows of; remove it")
+    for name in sorted(files.places.keys() - base.shapes.keys() - tied):
+        if not any(re.search(pattern, name) for pattern in ignored):
+            raise RefusalError("model", f"{path}: {name} is no weight that transformers knows of; remove it")
 
 
 def _check_numbers(model: LoadedModel, engine: Engine) -> None:
@@ -98,19 +88,13 @@ def _check_numbers(model: LoadedModel, engine: Engine) -> None:
     Where sequences of one row see each other, as in families that heed no positions, they are read one by one.
     """
     student, is_exact = model.student, model.settings.dtype == "f32"
-    first, second, last = (
-        (torch.arange(8, device=engine.ranks.device) * step) % model.vocabulary for step in (1, 3, 5)
-    )
     places, ones = torch.arange(8, device=engine.ranks.device), torch.ones(7, device=engine.ranks.device)
+    first, second, last = (places * step % model.vocabulary for step in (1, 3, 5))
 
     def logprobs(causal: torch.nn.Module, before: torch.Tensor, is_apart: bool) -> torch.Tensor:
         passes = [slice(0, 8), slice(8, 16)] if is_apart else [slice(0, 16)]
         row = Row(torch.cat([before, last])[None], places.repeat(2)[None], passes, places[:-1] + 8, last[1:], ones)
         return row_logprobs(causal, row)[0]
-
-    def own(causal: torch.nn.Module) -> torch.Tensor:
-        logits = causal(input_ids=last[None], use_cache=False).logits[0, :-1].float()
-        return torch.log_softmax(logits, -1).gather(1, last[1:, None])[:, 0]
 
     def apart(one: torch.Tensor, other: torch.Tensor) -> float:
         return float((one - other).abs().max())
@@ -119,8 +103,7 @@ def _check_numbers(model: LoadedModel, engine: Engine) -> None:
         joined = apart(student(logprobs, first, False), student(logprobs, second, False))
         # Every rank comes to the same.
         student.is_apart = bool(engine.ranks.sum(torch.tensor(float(joined > (1e-4 if is_exact else 0.05)))) > 0)
-        found, wanted = student(logprobs, first, student.is_apart), student(own)
-    model.forget_whole_weights()
+        found, wanted = student(logprobs, first, student.is_apart), student(own_logprobs, last, 1)
     if not torch.isfinite(found).all():
         raise RefusalError(
             "model", f"{model.settings.path}: its log-probabilities are not finite; is a weight damaged?"

@@ -23,7 +23,7 @@ def restore(engine: Engine, message: Message) -> Message:
     model, folder = engine.model, message.text("folder")
     optimizer = model.training()
     weights, prefix = _weights(model, folder)
-    model.trained.fill(lambda name, rows, shape: weights.read(prefix + name, rows, shape))
+    model.trained.fill(partial(weights.read, prefix=prefix))
     _check_finite(engine, model.trained.parameters, f"{weights.path}: a weight")
     moments = TensorFiles(os.path.join(folder, "optimizer.safetensors"))
     step = moments.metadata.get(STEP_KEY, "")
@@ -31,17 +31,12 @@ def restore(engine: Engine, message: Message) -> Message:
         raise RefusalError("file", f"{moments.path}: its metadata lack '{STEP_KEY}'; use another checkpoint")
     for kind in MOMENTS:
         state = optimizer.state(kind)
-        model.trained.fill(partial(_moment, moments, kind), state)
+        model.trained.fill(partial(moments.read, prefix=f"{kind}."), state)
         _check_finite(engine, state, f"{moments.path}: a moment")
     for count in optimizer.state("step").values():
         count.fill_(int(step))
     engine.pending = None
-    model.forget_whole_weights()
     return Message("restore", {"step": int(step)})
-
-
-def _moment(files: TensorFiles, kind: str, name: str, rows: slice, shape: tuple[int, ...]) -> torch.Tensor:
-    return files.read(f"{kind}.{name}", rows, shape)
 
 
 def _weights(model: LoadedModel, folder: str) -> tuple[TensorFiles, str]:

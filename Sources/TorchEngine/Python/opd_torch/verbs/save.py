@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 
-from opd_torch.adapters import FINGERPRINT_KEY, PREFIX
+from opd_torch.adapters import FINGERPRINT_KEY, PREFIX, AdapterSettings
 from opd_torch.engine import Engine, LoadedModel, whole
 from opd_torch.messages import Message
 from opd_torch.ranks import Ranks
@@ -30,25 +30,17 @@ def save(engine: Engine, message: Message) -> Message:
     """
     model, folder, ranks = engine.model, message.text("folder"), engine.ranks
     optimizer = model.training()
-    files = ["model", "optimizer.safetensors"]
-    files += ["adapter"] if model.settings.adapters else []
-    for name in files:
-        if "." not in name:
-            ranks.first(folder, partial(os.makedirs, os.path.join(folder, name), exist_ok=True))
     _write_model(model, os.path.join(folder, "model"), ranks)
-    _write_adapters(model, os.path.join(folder, "adapter"), ranks)
-    write_tensors(
-        os.path.join(folder, "optimizer.safetensors"),
-        ranks,
-        {f"{kind}.{name}": shape for kind in MOMENTS for name, shape in model.trained.shapes.items()},
-        (
-            (f"{kind}.{name}", moment)
-            for kind in MOMENTS
-            for name, moment in model.trained.wholes(optimizer.state(kind))
-        ),
-        {"format": "pt", STEP_KEY: str(int(next(iter(optimizer.state("step").values()))))},
-    )
-    return Message("save", {"files": files})
+    if model.settings.adapters is not None:
+        _write_adapters(model, model.settings.adapters, os.path.join(folder, "adapter"), ranks)
+    path, trained = os.path.join(folder, "optimizer.safetensors"), model.trained
+    shapes = {f"{kind}.{name}": shape for kind in MOMENTS for name, shape in trained.shapes.items()}
+    moments = ((kind, name, values) for kind in MOMENTS for name, values in trained.wholes(optimizer.state(kind)))
+    named = ((f"{kind}.{name}", values) for kind, name, values in moments)
+    count = int(next(iter(optimizer.state("step").values())))
+    write_tensors(path, ranks, shapes, named, {"format": "pt", STEP_KEY: str(count)})
+    adapters = ["adapter"] if model.settings.adapters else []
+    return Message("save", {"files": ["model", "optimizer.safetensors", *adapters]})
 
 
 def _write_model(model: LoadedModel, folder: str, ranks: Ranks) -> None:
@@ -82,17 +74,11 @@ def merged(model: LoadedModel) -> Iterator[tuple[str, torch.Tensor]]:
         yield name, total
 
 
-def _write_adapters(model: LoadedModel, folder: str, ranks: Ranks) -> None:
-    settings, trained = model.settings.adapters, model.trained
-    if settings is None:
-        return
-    write_tensors(
-        os.path.join(folder, "adapter_model.safetensors"),
-        ranks,
-        {PREFIX + name: shape for name, shape in trained.shapes.items()},
-        ((PREFIX + name, values) for name, values in trained.wholes()),
-        {"format": "pt", FINGERPRINT_KEY: settings.fingerprint},
-    )
+def _write_adapters(model: LoadedModel, settings: AdapterSettings, folder: str, ranks: Ranks) -> None:
+    path, trained = os.path.join(folder, "adapter_model.safetensors"), model.trained
+    shapes = {PREFIX + name: shape for name, shape in trained.shapes.items()}
+    values = ((PREFIX + name, values) for name, values in trained.wholes())
+    write_tensors(path, ranks, shapes, values, {"format": "pt", FINGERPRINT_KEY: settings.fingerprint})
     configuration = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",

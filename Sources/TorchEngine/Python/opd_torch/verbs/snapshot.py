@@ -15,5 +15,5 @@ def snapshot(engine: Engine, message: Message) -> Message:
         file.memory[: len(model.head)] = model.head
     for name, values in model.trained.wholes(types={name: place.type for name, place in model.layout.places.items()}):
         if file:
-            file.write(name, values)
+            file.read(name).copy_(values)
     return Message("snapshot", {"byteCount": model.layout.byte_count})

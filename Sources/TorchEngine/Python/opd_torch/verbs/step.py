@@ -28,26 +28,21 @@ def step(engine: Engine, message: Message) -> Message:
     optimizer = model.training()
     if engine.pending is not None:
         raise RefusalError("request", "a forward pass is waiting for its backward pass")
-    settings = {
-        name: message.number(name)
-        for name in ("learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "clip_grad_norm")
-    }
+    names = ("learning_rate", "epsilon", "weight_decay", "clip_grad_norm", "beta1", "beta2")
+    rate, epsilon, decay, limit, *betas = (message.number(name) for name in names)
     parameters: dict[str, Any] = dict(optimizer.parameters)
     for parameter in parameters.values():
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
     gradients = [local(parameter.grad) for parameter in parameters.values()]
     norm = math.sqrt(sum_of_squares(engine, gradients))
-    limit = settings["clip_grad_norm"]
     # The guard against a zero norm is that of torch.nn.utils.clip_grad_norm_.
     scale = limit / (norm + 1e-6) if limit > 0 and norm > limit else 1.0
     applied = bool(message.fields.get("apply", True)) and math.isfinite(norm) and norm * scale < LARGEST_NORM
     finite = True
     if applied:
         torch._foreach_mul_(gradients, scale)
-        group = optimizer.adamw.param_groups[0]
-        group["lr"], group["eps"] = settings["learning_rate"], settings["epsilon"]
-        group["betas"], group["weight_decay"] = (settings["beta1"], settings["beta2"]), settings["weight_decay"]
+        optimizer.adamw.param_groups[0] |= {"lr": rate, "eps": epsilon, "weight_decay": decay, "betas": betas}
         optimizer.adamw.step()
         squares = sum_of_squares(engine, parameters.values())
         finite = squares < LARGEST_ADAPTER_SQUARES if model.settings.adapters else math.isfinite(squares)

@@ -6,7 +6,6 @@ from functools import partial
 
 import torch
 
-from opd_torch.adapters import factors
 from opd_torch.engine import Engine, LoadedModel
 from opd_torch.layout import Snapshot
 from opd_torch.messages import Message
@@ -23,7 +22,7 @@ def weights(engine: Engine, message: Message) -> Message:
         else:
             # Summed up in f32, and rounded once.
             for matrix in model.student.adapted:
-                a, b = factors(snapshot, matrix.stem)
+                a, b = (snapshot.read(f"{matrix.stem}.lora_{factor}.weight") for factor in "AB")
                 own = f"{matrix.stem}.weight"
                 sum_of = partial(_sum, model, matrix.addition(a, b, settings.scale))
                 model.everything.fill(sum_of, {own: model.everything.parameters[own]})
