@@ -17,7 +17,7 @@ def main():
     family, tokenizer, seed, folder = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     given = json.loads((tokenizer / "config.json").read_text())
     ids = {name: given[name] for name in ("vocab_size", "bos_token_id", "eos_token_id", "max_position_embeddings")}
-    # All three know these names, and have them by names of their own.
+    # GPT-2 takes them, too, though it has names of its own.
     sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "initializer_range": 0.2}
     if family == "gpt2":
         # As wide a head as vLLM computes, and one of its own, which a server can be brought.
