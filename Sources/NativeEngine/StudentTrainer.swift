@@ -138,7 +138,7 @@ extension TrainingSequence {
     fileprivate init(_ sequence: TrainingBatch.Sequence) {
         self.init(
             sequence.tokens, temperature: sequence.temperature, reading: sequence.isDrawn ? .drawn : .text,
-            classIDs: sequence.classIDs)
+            classIDs: sequence.classes?.ids ?? [], classCounts: sequence.classes?.counts)
         if let hidden = sequence.hidden {
             compare(with: TeacherStates(label: sequence.teacher, bytes: hidden.bytes))
         }

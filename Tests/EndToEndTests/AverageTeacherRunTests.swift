@@ -88,7 +88,7 @@ import Testing
             let path = "runs/one/checkpoints/latest/averages/default"
             let result = try await Binary.run(["inspect", path], in: folder)
             #expect(result.status == 0 && result.output.contains("llama"), "\(result.output) \(result.errors)")
-            // Another run may begin with it as its student, and one that forks begins an average of its own.
+            // Another run may begin with it as its student, and a run that forks goes on with it, by another decay.
             let fork = try await Binary.run(
                 ["run", "run.yaml", "--from", "runs/one", "--set", "name=fork"]
                     + (Self.own + told + ["teachers.default.ema_decay=0.5", "training.steps=3"]).flatMap {

@@ -63,7 +63,7 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
                 of: scored, current: ids.map { logprobs[Int($0)] }, baseline: baseline, rewardAdvantage: reward,
                 tokenCount: count, version: version, statistics: &statistics)
             add(coefficients, of: ids, logprobs, to: &gradient)
-            if objective.hasClasses(scored), let top = scored.top {
+            if objective.distribution != nil, let top = scored.top {
                 let listed = ids.indices.map { Array(top.ids[$0 * top.count..<($0 + 1) * top.count]) }
                 let temperature = objective.temperature(of: scored.trajectory)
                 let pulls = objective.pulls(
