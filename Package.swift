@@ -67,7 +67,7 @@ let package = Package(
         module(
             "Generation",
             ["Distillation", "Transformers", "Models", "Compute", "Tokenizers", "Tokens", "Randomness", "Wording"]),
-        module("Training", ["Transformers", "Models", "Compute", "Rules", "Tokens"]),
+        module("Training", ["Transformers", "Models", "Compute", "Rules", "Tokens", "Files"]),
         module("Distillation", ["Tokens", "Patterns", "Randomness", "Wording"]),
         module("Environments", ["Randomness", "Wording"]),
         module(

@@ -28,6 +28,21 @@ extension ComputeContext {
         }
     }
 
+    /// Moves an exponential moving average on: average = average + (1 - decay) (values - average), which is
+    /// decay average + (1 - decay) values, each operation rounded to f32.
+    ///
+    /// Both tensors f32 with the same number of elements.
+    package func moveAverage(_ average: Tensor, towards values: Tensor, decay: Double) {
+        profile?.begin(.optimizer)
+        defer { profile?.end() }
+        precondition(average.count == values.count && decay > 0 && decay < 1, "moveAverage")
+        let share = Float(1 - decay)
+        team.run(count: average.count, chunk: 1 << 14) { range, _ in
+            let at = range.lowerBound
+            kernels.move_average(average.f32 + at, values.f32 + at, share, Int64(range.count))
+        }
+    }
+
     /// Sum of the squares of all elements, in double; fixed chunks added in order.
     package func sumOfSquares(_ x: Tensor) -> Double {
         profile?.begin(.optimizer)

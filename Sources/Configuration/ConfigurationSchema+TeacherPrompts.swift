@@ -25,5 +25,13 @@ extension ConfigurationSchema {
         } write: {
             if case .integer(let value) = $1 { $0.refreshEvery = value }
         },
+        .teacher(
+            "ema_decay", .number(0...0.9999999, above: false), required: false,
+            "what this teacher, a moving average of the student's weights, keeps of itself in a step; 0: it is none"
+        ) {
+            .number($0.emaDecay)
+        } write: {
+            if case .number(let value) = $1 { $0.emaDecay = value }
+        },
     ]
 }

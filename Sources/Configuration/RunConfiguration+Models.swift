@@ -21,6 +21,8 @@ extension RunConfiguration {
         package var contextField: String?
         /// Steps after which a teacher takes the student's weights; 0: it never does.
         package var refreshEvery = 0
+        /// What a teacher that is an average of the student's weights keeps of itself in a step; 0: it is none.
+        package var emaDecay = 0.0
         /// The servers that have it; none: this program computes it.
         package var server = Server()
         /// Who trains it; who grades or samples with a teacher.

@@ -47,13 +47,16 @@ package struct DistributionMatching: Sendable, Equatable, Codable {
 
     /// How the logits of one response's classes are pulled: dL/dz_j = pull_j - p_j sum of all pulls of the position.
     /// - Parameters:
-    ///   - current: log p of the teacher's listed tokens and of the tail, which is last, position by position.
+    ///   - current: log p of the teachers' listed tokens and of the tail, which is last, position by position.
     ///   - tokenCount: N.
     /// - Returns: one a class, as `current` has them.
     package func pulls(
         of scored: ScoredTrajectory, current: [Float], tokenCount: Int, statistics: inout BatchStatistics
     ) -> [Float] {
-        guard let top = scored.top else { return [] }
+        guard let top = scored.top else {
+            guard !scored.lists.isEmpty else { return [] }
+            return pulls(by: scored.lists, current: current, tokenCount: tokenCount, statistics: &statistics)
+        }
         let width = top.count + 1, positions = top.tails.indices
         precondition(current.count == positions.count * width, "one log-probability a class")
         let sampled = scored.trajectory.tokens.ofPredicted(scored.trajectory.responseIDs)

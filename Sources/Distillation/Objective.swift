@@ -72,10 +72,11 @@ package enum Objective: Sendable, Equatable, Codable {
         if case .distribution(let method) = self { method } else { nil }
     }
 
-    /// Whether a trajectory has classes of tokens besides the sampled one, whose log-probabilities `pulls` asks for: those
-    /// of ``ScoredTrajectory/top``.
-    package func hasClasses(_ scored: ScoredTrajectory) -> Bool {
-        if case .distribution = self { scored.top != nil } else { false }
+    /// The tokens of a trajectory's positions that are classes of their own, whose log-probabilities `pulls` asks for:
+    /// those that its teacher lists, or any of its teachers; nil: there are none.
+    package func classes(of scored: ScoredTrajectory) -> ClassLists? {
+        guard case .distribution = self else { return nil }
+        return scored.top.map(ClassLists.init) ?? (scored.lists.isEmpty ? nil : ClassLists(scored.lists.map(\.top)))
     }
 
     /// How the logits of a trajectory's classes are pulled, already divided by N; statistics are added to `statistics`. It

@@ -116,7 +116,7 @@ extension ScoredTrajectory {
     /// Whether every log-probability of student and teacher is a number.
     package var isFinite: Bool {
         trajectory.behaviourLogprobs.areFinite && teacherLogprobs.areFinite && top?.areFinite ?? true
-            && hidden?.areFinite ?? true
+            && lists.allSatisfy(\.top.areFinite) && hidden?.areFinite ?? true
     }
 
     /// Mean of b - t over the response's tokens.

@@ -100,6 +100,8 @@ package struct ScoredTrajectory: Sendable, Equatable {
     package var teacherLogprobs: [Float]
     /// The teacher's distribution at each response token; nil where it was not asked for.
     package var top: TopTokens?
+    /// The distributions of several teachers that have graded it together; none where one alone has.
+    package var lists: [SharedTopTokens] = []
     /// The teacher's last hidden states at the response tokens; nil where they were not asked for.
     package var hidden: HiddenStates?
     /// How each sampled token was compared with its teacher; nil: by the teacher's log-probability of it.

@@ -7,14 +7,18 @@ package struct TrainerOptions: Sendable, Equatable {
     package var optimizer: AdamWSettings
     /// Teachers with whose whole distributions the student is compared, by label: the trainer reads their heads.
     package var heads: [String: ModelReference]
+    /// Teachers that are an average of the student's weights, by label, with what of the average is kept in a step.
+    package var averages: [String: Double]
 
     package init(
-        threads: Int, tokenBudget: Int, optimizer: AdamWSettings, heads: [String: ModelReference] = [:]
+        threads: Int, tokenBudget: Int, optimizer: AdamWSettings, heads: [String: ModelReference] = [:],
+        averages: [String: Double] = [:]
     ) {
         self.threads = threads
         self.tokenBudget = tokenBudget
         self.optimizer = optimizer
         self.heads = heads
+        self.averages = averages
     }
 }
 

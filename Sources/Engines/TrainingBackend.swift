@@ -27,6 +27,10 @@ package protocol TrainingBackend: TrainedModel {
     /// The teachers' heads that it has read, by label.
     var teacherHeads: [String: SharedHead] { get }
 
+    /// Writes the average of the weights that a teacher of `TrainerOptions.averages` has, as it is now, as
+    /// `writeWeights(to:)` does.
+    func writeAverage(of teacher: String, to place: WeightPlace) async throws
+
     /// One optimizer step. `batch` is sorted by id, so that the samples of a group are neighbours; the result depends
     /// on the batch, the objective, the learning rate and the state, and on nothing else.
     ///
@@ -42,6 +46,11 @@ package protocol TrainingBackend: TrainedModel {
 
 extension TrainingBackend {
     package var teacherHeads: [String: SharedHead] { [:] }
+
+    /// An engine that keeps averages has its own.
+    package func writeAverage(of teacher: String, to place: WeightPlace) async throws {
+        throw EngineError("the engine that trains keeps no average of the weights for teacher '\(teacher)'")
+    }
 
     /// A step in which nothing is imitated beside what was sampled.
     package func step(

@@ -10,9 +10,9 @@ package struct TrainingBatch: Sendable {
         package var temperature: Float
         /// Whether the response was drawn from a model token by token, or is given as a text.
         package var isDrawn: Bool
-        /// Tokens of every position of the response, so many each and ascending, that are classes of their own beside all
-        /// others together; none: there are no classes, and the response's tokens alone are asked about.
-        package var classIDs: [Int32] = []
+        /// Tokens of every position of the response that are classes of their own beside all others together; nil: there
+        /// are no classes, and the response's tokens alone are asked about.
+        package var classes: ClassLists?
         /// The last hidden states of the teacher of this label, at every position of the response, with whose whole
         /// distribution the student's is compared; nil: with none.
         package var hidden: HiddenStates?
@@ -46,7 +46,7 @@ package struct TrainingBatch: Sendable {
         @Sendable (_ index: Int, _ found: DistributionComparison, _ statistics: inout BatchStatistics) -> Void
 
     /// Whether some sequence needs more than its own tokens' log-probabilities, which not every trainer knows.
-    package var hasClasses: Bool { sequences.contains { !$0.classIDs.isEmpty || $0.hidden != nil } }
+    package var hasClasses: Bool { sequences.contains { $0.classes != nil || $0.hidden != nil } }
 
     /// What the method makes of responses.
     /// - Parameters:
@@ -58,7 +58,7 @@ package struct TrainingBatch: Sendable {
         let sampled = batch.map { scored in
             var sequence = Sequence(
                 scored.trajectory.tokens, temperature: objective.temperature(of: scored.trajectory), isDrawn: true)
-            if objective.hasClasses(scored) { sequence.classIDs = scored.top?.ids ?? [] }
+            sequence.classes = objective.classes(of: scored)
             if objective.distribution != nil, let hidden = scored.hidden {
                 (sequence.hidden, sequence.teacher) = (hidden, scored.trajectory.teacher ?? "")
             }

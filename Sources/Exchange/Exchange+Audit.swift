@@ -34,8 +34,9 @@ extension Exchange {
                 }
                 let teacher = scored.trajectory.teacher, request = gradeRequest(item, of: teacher)
                 let listed = scored.trajectory.isGraded ? request.topCount : 0
-                guard grades == 0 || !scored.teacherLogprobs.areFinite || scored.top?.count ?? 0 == listed else {
-                    return "\(item.id) lists \(scored.top?.count ?? 0) tokens a position, not \(listed)"
+                let counts = scored.lists.isEmpty ? [scored.top?.count ?? 0] : scored.lists.map(\.top.count)
+                guard grades == 0 || !scored.teacherLogprobs.areFinite || counts.allSatisfy({ $0 == listed }) else {
+                    return "\(item.id) lists \(counts) tokens a position, not \(listed)"
                 }
                 let size = request == .hidden ? teacher.flatMap { plan.heads[$0]?.hiddenSize } : nil
                 guard grades == 0 || !scored.teacherLogprobs.areFinite || scored.hidden?.size == size else {

@@ -23,8 +23,17 @@ extension Exchange {
         return member.teachers.lazy.compactMap { self.plan.weightsVersion(of: $0, at: self.version) }.first
     }
 
-    /// The scorers whose teachers have the student's present weights from now on.
-    package var followers: [PeerID] { peers(.scorer).filter { followedVersion(of: $0) == version } }
+    /// The teacher whose weights a member is to have, where they are an average of the student's.
+    package func followedAverage(of peer: PeerID) -> String? {
+        guard let member = members[peer], member.role == .scorer else { return nil }
+        return member.teachers.first(where: plan.averages.contains)
+    }
+
+    /// The scorers whose teachers have the student's present weights from now on or, with a teacher that is an average of
+    /// them, that average.
+    package func followers(of average: String? = nil) -> [PeerID] {
+        peers(.scorer).filter { followedVersion(of: $0) == version && followedAverage(of: $0) == average }
+    }
 
     /// Why a scorer cannot be an earlier self of the student; nil: it can, or need not.
     func refusalOfFollower(_ hello: Hello) -> Reject? {
@@ -33,13 +42,13 @@ extension Exchange {
             return Reject(
                 code: .unsuitableTeacher,
                 message: "\(hello.name) grades with weights of its own, and teacher '\(label)' gets the student's "
-                    + "(teachers.\(label).refresh_every); start it with this run's configuration, and the same opd")
+                    + "(\(plan.followingKey(of: label))); start it with this run's configuration, and the same opd")
         }
         guard hello.teachers.count > 1 else { return nil }
         return Reject(
             code: .unsuitableTeacher,
             message:
                 "\(hello.name) grades for \(hello.teachers.count) teachers, of which '\(label)' gets the student's "
-                + "weights (teachers.\(label).refresh_every); start a scorer for each")
+                + "weights (\(plan.followingKey(of: label))); start a scorer for each")
     }
 }

@@ -26,6 +26,8 @@ package struct RunPlan: Sendable {
     package var heads: [String: SharedHead] = [:]
     /// Steps after which teachers that are the student's own earlier self take its weights, by their names.
     package var refreshes: [String: UInt64] = [:]
+    /// Those of them whose weights are a moving average of the student's.
+    package var averages: Set<String> = []
     /// Identity of the environment in which rollouts are episodes; nil: they are responses of one turn.
     package var environment: String?
     /// Steps between evaluations; 0: none.
@@ -85,9 +87,19 @@ package struct RunPlan: Sendable {
         refreshes[teacher].map { version / $0 * $0 }
     }
 
-    /// The versions that teachers have after so many steps.
+    /// The versions of the student's weights that teachers have after so many steps.
     package func followedVersions(at version: UInt64) -> Set<UInt64> {
-        Set(refreshes.keys.compactMap { weightsVersion(of: $0, at: version) })
+        Set(refreshes.keys.filter { !averages.contains($0) }.compactMap { weightsVersion(of: $0, at: version) })
+    }
+
+    /// The versions of the averages that teachers are after so many steps, by teacher.
+    package func averageVersions(at version: UInt64) -> [String: UInt64] {
+        refreshes.filter { averages.contains($0.key) }.mapValues { version / $0 * $0 }
+    }
+
+    /// The key that makes a teacher take the student's weights.
+    package func followingKey(of teacher: String) -> String {
+        "teachers.\(teacher).\(averages.contains(teacher) ? "ema_decay" : "refresh_every")"
     }
 
     /// Step that trains a group.

@@ -174,6 +174,7 @@ struct WorkTable: Sendable {
         var scored = ScoredTrajectory(
             trajectory: trajectory, teacherLogprobs: grade.logprobs, top: grade.top, hidden: grade.hidden,
             sampler: groups[key]?.prompt.sampler)
+        scored.lists = grade.lists
         scored.comparisons = grade.comparisons
         scored.teacherPromptIDs = groups[key]?.prompt.teacherView?.ids
         scored.otherReadings = (groups[key]?.prompt.others ?? []).map {

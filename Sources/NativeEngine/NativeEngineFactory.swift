@@ -51,7 +51,8 @@ package struct NativeEngineFactory: EngineFactory {
                 weightDecay: optimizer.weightDecay, clipGradNorm: optimizer.clipGradNorm),
             tokenBudget: options.tokenBudget,
             adapters: try model.adapters.map { (try files.adapterLayout($0), $0.seed) },
-            heads: try options.heads.mapValues { (try ModelFiles.open($0.path), ElementType($0.type)) })
+            heads: try options.heads.mapValues { (try ModelFiles.open($0.path), ElementType($0.type)) },
+            averages: options.averages)
     }
 
     package func sampler(_ model: ModelReference, _ options: SamplerOptions) throws -> any RolloutBackend {

@@ -26,11 +26,12 @@ package actor StudentTrainer: BatchTrainer {
     /// - Parameters:
     ///   - tokenBudget: most tokens of one forward and backward pass.
     ///   - heads: of teachers with whose whole distributions the student is compared, by label.
+    ///   - averages: of the weights that are kept for teachers, by label, with their decay.
     ///   - adapters: what alone is trained, and the seed of its beginning; nil: all weights are trained.
     package init(
         _ files: ModelFiles, type: ElementType, threads: Int, options: OptimizerOptions, tokenBudget: Int,
         adapters: (layout: AdapterLayout, seed: UInt64)? = nil,
-        heads: [String: (files: ModelFiles, type: ElementType)] = [:]
+        heads: [String: (files: ModelFiles, type: ElementType)] = [:], averages: [String: Double] = [:]
     ) throws {
         self.files = files
         tokenizerFingerprint = try files.loadTokenizer().fingerprint
@@ -52,6 +53,7 @@ package actor StudentTrainer: BatchTrainer {
         for (label, teacher) in heads.sorted(by: { $0.key < $1.key }) {
             trainer.teacherHeads[label] = try TeacherHead(teacher.files, type: teacher.type, context: trainer.context)
         }
+        for (label, decay) in averages { trainer.keepAverage(label, decay: decay) }
         teacherHeads = trainer.teacherHeads.mapValues { SharedHead($0.identity) }
         self.trainer = trainer
     }
@@ -84,12 +86,24 @@ package actor StudentTrainer: BatchTrainer {
     }
 
     package func writeWeights(to place: WeightPlace) throws {
+        try check(place)
+        place.memory.withBytes { trainer.writeBroadcast(into: $0) }
+    }
+
+    package func writeAverage(of teacher: String, to place: WeightPlace) throws {
+        try check(place)
+        guard let average = trainer.averages[teacher] else {
+            throw EngineError("no average of the weights is kept for teacher '\(teacher)'")
+        }
+        place.memory.withBytes { trainer.writeBroadcast(of: average, into: $0) }
+    }
+
+    private func check(_ place: WeightPlace) throws(EngineError) {
         guard place.memory.bytes.count == weightManifest.byteCount else {
             throw EngineError(
                 "the place for version \(place.version) has \(place.memory.bytes.count) bytes, but the weights "
                     + "\(weightManifest.byteCount)")
         }
-        place.memory.withBytes { trainer.writeBroadcast(into: $0) }
     }
 
     package func holdState() -> HeldState {
@@ -99,6 +113,7 @@ package actor StudentTrainer: BatchTrainer {
             write: { folder in
                 try held.trainer.saveModel(to: folder + "/model", copyingTokenizerFrom: files)
                 try held.trainer.saveAdapters(to: folder + "/adapter", base: files)
+                try held.trainer.saveAverages(to: folder + "/averages", base: files)
                 try held.trainer.saveOptimizer(to: folder + "/optimizer.safetensors")
             }, release: { gate.release() })
     }
@@ -114,6 +129,7 @@ package actor StudentTrainer: BatchTrainer {
         } else {
             try trainer.loadModel(from: folder + "/model")
         }
+        try trainer.loadAverages(from: folder + "/averages")
         try trainer.loadOptimizer(from: folder + "/optimizer.safetensors")
     }
 }
@@ -122,7 +138,7 @@ extension TrainingSequence {
     fileprivate init(_ sequence: TrainingBatch.Sequence) {
         self.init(
             sequence.tokens, temperature: sequence.temperature, reading: sequence.isDrawn ? .drawn : .text,
-            classIDs: sequence.classIDs)
+            classIDs: sequence.classes?.ids ?? [], classCounts: sequence.classes?.counts)
         if let hidden = sequence.hidden {
             compare(with: TeacherStates(label: sequence.teacher, bytes: hidden.bytes))
         }
@@ -164,7 +180,7 @@ extension HeadDivergence {
     }
 }
 
-/// `@unchecked Sendable`: the writer's thread reads masters, moments and the step count only, which nothing but an
+/// `@unchecked Sendable`: the writer's thread reads masters, averages, moments and the step count only, which nothing but an
 /// update changes, and updates wait at the gate.
 private struct HeldTrainer: @unchecked Sendable {
     let trainer: Trainer

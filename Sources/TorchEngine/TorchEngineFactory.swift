@@ -31,7 +31,11 @@ package struct TorchEngineFactory: EngineFactory {
     package func trainer(
         _ model: ModelReference, _ options: TrainerOptions
     ) async throws -> any TrainingBackend & SupervisedBackend {
-        try await started { try TorchTrainer(model, reference, options) }
+        guard options.averages.isEmpty else {
+            throw EngineRefusal(
+                .engine, "engine torch keeps no average of the weights (teachers.*.ema_decay); let engine native")
+        }
+        return try await started { try TorchTrainer(model, reference, options) }
     }
 
     package func sampler(_ model: ModelReference, _ options: SamplerOptions) async throws -> any RolloutBackend {

@@ -1,5 +1,6 @@
 import Compute
 import Models
+import Transformers
 
 extension Trainer {
     /// Writes the weights as a Hugging Face folder in f32, with what adapters add to them.
@@ -21,17 +22,21 @@ extension Trainer {
     /// Continues from weights that `saveModel` wrote.
     /// - Throws: `ModelError` naming the file or tensor that does not fit this model.
     package func loadModel(from folder: String) throws {
-        let files = try ModelFiles.open(folder)
-        guard files.configuration.parameters == configuration.parameters else {
-            throw ModelError(
-                .invalidArgument,
-                "\(folder): this checkpoint is of a model of another shape than the run's student")
-        }
-        try masters.read(files)
+        try read(ModelFiles.open(folder), into: masters)
         guard isFinite else {
             throw ModelError(.tensor, "\(folder): a weight is not finite; use another checkpoint")
         }
         repack()
+    }
+
+    /// Reads all parameters of a model of this shape.
+    func read(_ files: ModelFiles, into values: ParameterBuffer) throws {
+        guard files.configuration.parameters == configuration.parameters else {
+            throw ModelError(
+                .invalidArgument,
+                "\(files.path): this checkpoint is of a model of another shape than the run's student")
+        }
+        try values.read(files)
     }
 
     /// Writes the adapters alone, as Hugging Face's peft reads them; nothing when all weights are trained.

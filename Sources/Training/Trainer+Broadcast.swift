@@ -29,8 +29,13 @@ extension Trainer {
         if let adaptation {
             adaptation.snapshot.write(adaptation.adapters, into: memory)
         } else {
-            ParameterBuffer(layout: broadcastLayout, viewing: memory.baseAddress!, owner: self)
-                .copy(from: masters, context: context)
+            writeBroadcast(of: masters, into: memory)
         }
+    }
+
+    /// Writes all weights of a model in f32 as they are broadcast.
+    func writeBroadcast(of weights: ParameterBuffer, into memory: UnsafeMutableRawBufferPointer) {
+        ParameterBuffer(layout: broadcastLayout, viewing: memory.baseAddress!, owner: self)
+            .copy(from: weights, context: context)
     }
 }

@@ -43,6 +43,8 @@ package final class Trainer {
     package var mostLogitRows: Int
     private let tokenBudget: Int
     let teacherLogits: ScratchTensor  // of the same positions, [R, V]
+    /// Averages of `masters` that follow them slowly, by name.
+    package internal(set) var averages: [String: WeightAverage] = [:]
     /// Heads of the teachers whose last hidden states sequences have, by name; of the student's vocabulary.
     package var teacherHeads: [String: TeacherHead] = [:]
     /// What sequences with hidden states are compared by; nil: none has any.
@@ -176,6 +178,7 @@ package final class Trainer {
             parameters: masters.flat, gradients: gradients.flat, m: firstMoment.flat, v: secondMoment.flat,
             learningRate: learningRate, beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon,
             weightDecay: options.weightDecay, step: stepCount, gradientScale: Float(scale))
+        moveAverages()
         repack()
         return squares
     }
@@ -186,7 +189,7 @@ package final class Trainer {
     /// Whether every weight is a number; of adapters, whether they are small enough that what they add is one.
     package var isFinite: Bool { isFinite(sumOfSquares: context.sumOfSquares(masters.flat)) }
 
-    private func isFinite(sumOfSquares sum: Double) -> Bool { adaptation == nil ? sum.isFinite : sum < 1e30 }
+    func isFinite(sumOfSquares sum: Double) -> Bool { adaptation == nil ? sum.isFinite : sum < 1e30 }
 
     /// Whether every moment of the optimizer is a number.
     package var hasFiniteMoments: Bool {

@@ -12,22 +12,29 @@ package struct TrainingSequence: TokenSequenceHolder, Sendable {
     package var temperature: Float
     /// Whether the response was drawn from a model token by token, or is given as a text.
     package var reading: SequenceReading
-    /// Tokens of every position, so many each and ascending, that are classes of their own beside the tail; none: the
-    /// response's tokens alone are asked about.
+    /// Tokens of every position, ascending in each, that are classes of their own beside the tail; none: the response's
+    /// tokens alone are asked about.
     package var classIDs: [Int32]
+    /// How many of them each position has; nil: as many as every other.
+    package var classCounts: [Int]?
     /// A teacher with whose whole distributions the response's are compared; nil: with none.
     package var teacher: TeacherStates?
 
     package init(
-        _ tokens: TokenSequence, temperature: Float = 1, reading: SequenceReading = .text, classIDs: [Int32] = []
+        _ tokens: TokenSequence, temperature: Float = 1, reading: SequenceReading = .text, classIDs: [Int32] = [],
+        classCounts: [Int]? = nil
     ) {
         let count = tokens.predictedCount
         precondition(
-            classIDs.isEmpty || count > 0 && classIDs.count % count == 0, "as many classes at every position")
+            classIDs.isEmpty
+                || classCounts.map { $0.count == count && $0.reduce(0, +) == classIDs.count }
+                    ?? (count > 0 && classIDs.count % count == 0),
+            "classes at every position")
         self.tokens = tokens
         self.temperature = temperature
         self.reading = reading
         self.classIDs = classIDs
+        self.classCounts = classCounts
     }
 
     /// Compares the response's whole distributions with a teacher's, whose last hidden states are given.
@@ -40,8 +47,13 @@ package struct TrainingSequence: TokenSequenceHolder, Sendable {
 
     /// The tokens that are classes, position by position.
     var classes: [ArraySlice<Int32>] {
-        let positions = tokens.predictedCount, count = classIDs.count / max(positions, 1)
-        return (0..<positions).map { classIDs[$0 * count..<($0 + 1) * count] }
+        let positions = tokens.predictedCount
+        let counts = classCounts ?? [Int](repeating: classIDs.count / max(positions, 1), count: positions)
+        var first = 0
+        return counts.map { count in
+            defer { first += count }
+            return classIDs[first..<first + count]
+        }
     }
 
     package init(

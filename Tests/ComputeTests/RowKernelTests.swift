@@ -291,4 +291,26 @@ import Testing
         #expect(abs(got - sum) < 1e-9 * sum)
         #expect(got == Self.context(set, threads: 1).sumOfSquares(big))
     }
+
+    /// Bit for bit what plain Swift computes, at every tail, with any number of threads; and decay t + (1 - decay) w.
+    @Test(arguments: sets, [1, 2])
+    func averages(set: String, threads: Int) {
+        let context = Self.context(set, threads: threads)
+        var random = Random(7)
+        for count in [1, 15, 16, 17, 1003, 70_001] {
+            for decay in [0.5, 0.999, 0.9999999, 1e-3] {
+                let average = random.tensor(1, count), weights = random.tensor(1, count)
+                let share = Float(1 - decay), start = average.floats()
+                let want = zip(start, weights.floats()).map { $0 + share * ($1 - $0) }
+                let exact = zip(start, weights.floats()).map { decay * Double($0) + (1 - decay) * Double($1) }
+                context.moveAverage(average, towards: weights, decay: decay)
+                #expect(average.floats().map(\.bitPattern) == want.map(\.bitPattern), "\(count), \(decay)")
+                #expect(relativeError(average.floats(), exact) < 5e-7)
+            }
+        }
+        // What has arrived stays there.
+        let average = random.tensor(1, 33), weights = average.copy()
+        context.moveAverage(average, towards: weights, decay: 0.9)
+        #expect(average.bits == weights.bits)
+    }
 }

@@ -18,6 +18,22 @@ import Testing
         #expect(Grade(mixing: []).logprobs == [])
     }
 
+    /// What each of several lists stays its own; where one has listed nothing, nothing is listed.
+    @Test func listsStayApart() {
+        let tops = [[3, 7], [1, 7]].map { TopTokens(count: 2, ids: $0, logprobs: [-1, -1], tails: [-1.3]) }
+        let parts: [(share: Double, grade: Grade)] = [
+            (0.25, Grade(logprobs: [-1], top: tops[0])), (0.75, Grade(logprobs: [-2], top: tops[1])),
+        ]
+        let mixed = Grade(mixing: parts)
+        #expect(mixed.top == nil && mixed.lists.map(\.top) == tops && mixed.lists.map(\.share) == [0.25, 0.75])
+        #expect(mixed.areFinite && ClassLists(tops).ids == [1, 3, 7] && ClassLists(tops).counts == [3])
+        let silent = Grade(mixing: [parts[0], (0.75, .missing(1))])
+        #expect(silent.lists == [] && !silent.areFinite)
+        let broken = TopTokens(count: 1, ids: [3], logprobs: [.nan], tails: [-1])
+        let spoilt = Grade(mixing: [parts[0], (0.75, Grade(logprobs: [-1], top: broken))])
+        #expect(spoilt.logprobs.areFinite && !spoilt.areFinite)
+    }
+
     /// A token without a number has none in the mixture, which the step's guard sees.
     @Test func whatOneDoesNotKnowIsNotKnown() {
         let mixed = Grade(mixing: [(0.5, grade([-1, .nan])), (0.5, grade([-1, -1]))])

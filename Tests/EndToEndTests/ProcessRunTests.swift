@@ -249,13 +249,15 @@ import Testing
 
     // MARK: processes
 
-    static func waitForStep(_ step: Int, _ folder: String, _ run: Binary.Running) async throws {
+    static func waitForStep(
+        _ step: Int, _ folder: String, _ run: Binary.Running, name: String = "tiny"
+    ) async throws {
         let deadline = Date().addingTimeInterval(60)
         var isOver = false
         while Date() < deadline, !isOver {
             // Asked before the file is read: a run may end between the two, and have reached the step.
             isOver = !run.process.isRunning
-            let text = (try? String(contentsOfFile: "\(folder)/runs/tiny/metrics.jsonl", encoding: .utf8)) ?? ""
+            let text = (try? String(contentsOfFile: "\(folder)/runs/\(name)/metrics.jsonl", encoding: .utf8)) ?? ""
             if text.contains("{\"step\": \(step),") { return }
             try await Task.sleep(for: .milliseconds(5))
         }

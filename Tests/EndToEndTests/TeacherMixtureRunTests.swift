@@ -47,13 +47,51 @@ import Testing
         }
     }
 
+    /// Whole distributions of both, each of which lists tokens of its own: the same whoever grades; and one teacher by two
+    /// names is that teacher, to the last bit.
+    @Test(arguments: ["reverse_kl", "forward_kl", "jsd"]) func wholeDistributionsOfBoth(divergence: String) async throws
+    {
+        try await withTemporaryFolder { folder in
+            try writeRun(in: folder)
+            let whole = ["objective.divergence=\(divergence)", "objective.top_k=8"]
+            let more = ["pipeline.workers=2", "pipeline.scorers=2", "pipeline.threads=2"]
+            let same = ["teachers.second.model=teacher", "teachers.second.weight=1"]
+            for (name, settings) in [("one", []), ("more", more), ("same", same)] {
+                let result = try await run(name, whole + settings, in: folder)
+                #expect(result.status == 0, "\(result.errors)")
+            }
+            let metrics = try ProcessRunTests.metrics(folder, run: "one")
+            #expect(metrics.count == 4 && metrics.dropFirst().allSatisfy { $0["ratio_max"] == "1.0" })
+            #expect(metrics.dropFirst().allSatisfy { $0["divergence"].flatMap(Double.init) ?? 0 > 0 })
+            #expect(try ProcessRunTests.metrics(folder, run: "more") == metrics)
+            let weights = try ProcessRunTests.weights(folder, run: "one")
+            #expect(try ProcessRunTests.weights(folder, run: "more") == weights)
+            let dry = try await Binary.run(
+                ["run", "run.yaml", "--dry-run"] + (Self.both + whole).flatMap { ["--set", $0] }, in: folder)
+            #expect(dry.status == 0, "\(dry.errors)")
+            // The same prompts with that teacher alone.
+            let text = try String(contentsOfFile: "\(folder)/prompts.jsonl", encoding: .utf8)
+            try text.replacing("[\"default\", \"second\"]", with: "\"default\"").replacing("\"own\"", with: "\"none\"")
+                .write(toFile: "\(folder)/prompts.jsonl", atomically: true, encoding: .utf8)
+            let alone = try await Binary.run(
+                ["run", "run.yaml"] + (["name=alone"] + whole).flatMap { ["--set", $0] }, in: folder)
+            #expect(alone.status == 0, "\(alone.errors)")
+            #expect(
+                try ProcessRunTests.weights(folder, run: "alone") == ProcessRunTests.weights(folder, run: "same"))
+        }
+    }
+
     @Test func whatTeachersCannotDoIsRefused() async throws {
         try await withTemporaryFolder { folder in
             try writeRun(in: folder)
             let refused = [
                 (
-                    ["objective.divergence=jsd"],
-                    "prompt 1 has several teachers (default, second), and objective.divergence"
+                    ["objective.divergence=jsd", "objective.support=full"],
+                    "prompt 1 has several teachers (default, second), and objective.support full takes"
+                ),
+                (
+                    ["objective.divergence=jsd", "objective.top_k_from=union"],
+                    "prompt 1 has several teachers (default, second), and objective.top_k_from union takes"
                 ),
                 (
                     ["objective.kind=off_policy"],

@@ -8,9 +8,12 @@ import Wire
 @Suite struct EarlierSelfTests {
     private static let scorer = PeerID("scorer"), worker = PeerID("worker")
 
-    private func exchange(every steps: UInt64, maxStaleness: UInt64 = 0, version: UInt64 = 0) -> Exchange {
+    private func exchange(
+        every steps: UInt64, maxStaleness: UInt64 = 0, version: UInt64 = 0, isAverage: Bool = false
+    ) -> Exchange {
         var plan = plan(steps: 9, prompts: 1, samples: 1, maxStaleness: maxStaleness, heldout: 0)
         plan.refreshes = ["default": steps]
+        if isAverage { plan.averages = ["default"] }
         return Exchange(plan: plan, options: ExchangeOptions(runID: "r"), epoch: 9, version: version)
     }
 
@@ -61,22 +64,24 @@ import Wire
             (true, ["default"], true), (false, ["default"], false), (true, ["default", "other"], false),
         ]
         for (follows, teachers, isWelcome) in others {
-            var exchange = exchange(every: 3)
-            let actions = exchange.receive(
-                hello(.scorer, follows: follows, teachers: teachers), from: Self.scorer, now: .zero)
-            let reject = actions.lazy.compactMap {
-                if case .send(.reject(let reject), _) = $0 { reject } else { nil }
-            }.first
-            #expect((reject == nil) == isWelcome)
-            #expect(reject.map { $0.code == .unsuitableTeacher && $0.message.contains("refresh_every") } ?? true)
-            #expect(actions.contains(.announceWeights(to: Self.scorer)) == isWelcome)
+            for (isAverage, key) in [(false, "refresh_every"), (true, "ema_decay")] {
+                var exchange = exchange(every: 3, isAverage: isAverage)
+                let actions = exchange.receive(
+                    hello(.scorer, follows: follows, teachers: teachers), from: Self.scorer, now: .zero)
+                let reject = actions.lazy.compactMap {
+                    if case .send(.reject(let reject), _) = $0 { reject } else { nil }
+                }.first
+                #expect((reject == nil) == isWelcome)
+                #expect(reject.map { $0.code == .unsuitableTeacher && $0.message.contains(key) } ?? true)
+                #expect(actions.contains(.announceWeights(to: Self.scorer)) == isWelcome)
+            }
         }
     }
 
     @Test func weightsAreForThoseWhoFollow() {
         var exchange = exchange(every: 3, version: 4)
         _ = join(&exchange, .scorer)
-        #expect(exchange.followedVersion(of: Self.scorer) == 3 && exchange.followers == [])
+        #expect(exchange.followedVersion(of: Self.scorer) == 3 && exchange.followers() == [])
         let request = WeightsRequest(version: 3, firstChunk: 0, credit: 1)
         #expect(
             exchange.receive(.weightsRequest(request), from: Self.scorer, now: .zero)
@@ -99,9 +104,9 @@ import Wire
         #expect(grade(&exchange, tasks) == [] && exchange.audit() == nil)
         exchange.completeStep()
         tasks = handIn(&exchange, exchange.grantWork(now: .zero))
-        #expect(tasks == [] && exchange.followers == [])
+        #expect(tasks == [] && exchange.followers() == [])
         exchange.completeStep()
-        #expect(exchange.followers == [Self.scorer])
+        #expect(exchange.followers() == [Self.scorer])
         let granted = exchange.grantWork(now: .zero)
         tasks = scoreTasks(granted) + handIn(&exchange, granted)
         #expect(tasks.map(\.weightsVersion) == [2, 2] && tasks.map(\.id.group) == [2, 3])
@@ -114,5 +119,23 @@ import Wire
         plan.refreshes = ["default": 4, "other": 3]
         #expect(plan.weightsVersion(of: "default", at: 5) == 4 && plan.followedVersions(at: 8) == [8, 6])
         #expect(plan.weightsVersion(of: "default", at: 0) == 0)
+        #expect(plan.averageVersions(at: 8) == [:])
+        plan.averages = ["other"]
+        #expect(plan.weightsVersion(of: "other", at: 8) == 6 && plan.followedVersions(at: 8) == [8])
+        #expect(plan.averageVersions(at: 8) == ["other": 6])
+    }
+
+    /// The weights of a version and the average of that version are two things.
+    @Test func whoFollowsAnAverageIsToldOfNothingElse() {
+        for isAverage in [false, true] {
+            var exchange = exchange(every: 2, version: 4, isAverage: isAverage)
+            _ = join(&exchange, .scorer)
+            _ = join(&exchange, .rollout)
+            #expect(exchange.followedVersion(of: Self.scorer) == 4)
+            #expect(exchange.followedAverage(of: Self.scorer) == (isAverage ? "default" : nil))
+            #expect(exchange.followers() == (isAverage ? [] : [Self.scorer]))
+            #expect(exchange.followers(of: "default") == (isAverage ? [Self.scorer] : []))
+            #expect(exchange.followedAverage(of: Self.worker) == nil && exchange.followers(of: "other") == [])
+        }
     }
 }

@@ -7,21 +7,26 @@ import Wire
 
 /// Runs that need more of a teacher than the sampled token's grade.
 extension ExchangeTests {
-    private func exchange(topTokens: Int, heldout: Int = 0) -> Exchange {
+    private func exchange(topTokens: Int, heldout: Int = 0, others: [PromptTeacher] = []) -> Exchange {
         var plan = plan(steps: 1, prompts: 1, samples: 1, heldout: heldout)
+        for index in plan.prompts.indices where !others.isEmpty {
+            plan.prompts[index].share = 1 - others.reduce(0) { $0 + $1.share }
+            plan.prompts[index].others = others
+        }
         plan.topTokens = topTokens
         var options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t")
         options.vocabularySize = 50
         return Exchange(plan: plan, options: options, epoch: 9)
     }
 
-    private func joinScorer(_ exchange: inout Exchange, most: UInt32) -> [Exchange.Action] {
+    private func joinScorer(
+        _ exchange: inout Exchange, most: UInt32, of teacher: String = "default", as peer: PeerID = ExchangeTests.scorer
+    ) -> [Exchange.Action] {
         let hello = Hello(
-            role: .scorer, name: "scorer", tokenizerFingerprint: "t", teachers: ["default"], processID: 1,
+            role: .scorer, name: peer.description, tokenizerFingerprint: "t", teachers: [teacher], processID: 1,
             mostTopTokens: most)
-        let joined = exchange.receive(.hello(hello), from: Self.scorer, now: .zero)
-        return joined
-            + exchange.receive(.leaseRequest(LeaseRequest(count: 9, epoch: 9)), from: Self.scorer, now: .zero)
+        let joined = exchange.receive(.hello(hello), from: peer, now: .zero)
+        return joined + exchange.receive(.leaseRequest(LeaseRequest(count: 9, epoch: 9)), from: peer, now: .zero)
     }
 
     private func requests(_ actions: [Exchange.Action]) -> [GradeRequest] {
@@ -45,10 +50,12 @@ extension ExchangeTests {
             now: .zero)
     }
 
-    private func deliver(_ exchange: inout Exchange, _ id: RolloutID, _ top: TopTokens?) -> [Exchange.Action] {
+    private func deliver(
+        _ exchange: inout Exchange, _ id: RolloutID, _ top: TopTokens?, from peer: PeerID = ExchangeTests.scorer
+    ) -> [Exchange.Action] {
         let score = Score(id: id, kind: .train, logprobs: [-1, -2, -3], top: top)
         defer { #expect(exchange.audit() == nil) }
-        return exchange.receive(.scores(Scores(scores: [score], epoch: 9)), from: Self.scorer, now: .zero)
+        return exchange.receive(.scores(Scores(scores: [score], epoch: 9)), from: peer, now: .zero)
     }
 
     @Test func aScorerThatCannotIsRefusedWhereItMatters() throws {
@@ -74,6 +81,23 @@ extension ExchangeTests {
         let id = try #require(tasks.first { $0.kind == .train }).id
         _ = deliver(&exchange, id, top(4))
         #expect(exchange.batch()?.first?.top == top(4))
+    }
+
+    /// Each of a prompt's teachers lists tokens of its own, which come with its share.
+    @Test func eachOfSeveralTeachersLists() throws {
+        let second = PeerID("second")
+        var exchange = exchange(topTokens: 4, others: [PromptTeacher(label: "other", share: 0.75)])
+        let tasks = join(&exchange, Self.worker, .rollout, window: 9)
+        _ = joinScorer(&exchange, most: 4)
+        _ = joinScorer(&exchange, most: 4, of: "other", as: second)
+        #expect(requests(handIn(&exchange, tasks)) == [.top(4, below: 50)])
+        // Whoever is not asked yet is not heard.
+        _ = deliver(&exchange, tasks[0].id, top(4), from: Self.scorer)
+        _ = deliver(&exchange, tasks[0].id, top(4, from: 20), from: second)
+        if exchange.batch() == nil { _ = deliver(&exchange, tasks[0].id, top(4), from: Self.scorer) }
+        let scored = try #require(exchange.batch()?.first)
+        #expect(scored.top == nil && scored.lists.map(\.share) == [0.25, 0.75])
+        #expect(scored.lists.map(\.top) == [top(4), top(4, from: 20)])
     }
 
     @Test func listsThatDoNotFitAreInvalid() throws {

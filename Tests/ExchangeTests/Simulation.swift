@@ -178,7 +178,7 @@ struct Simulation {
         boundary = exchange.ledger.counts
         audit()
         if exchange.version % 3 == 0 { checkpoint = (exchange.version, boundary) }
-        for peer in exchange.peers(.rollout) + exchange.followers { perform([.announceWeights(to: peer)]) }
+        for peer in exchange.peers(.rollout) + exchange.followers() { perform([.announceWeights(to: peer)]) }
         if plan.evaluates(version: exchange.version) { exchange.beginEvaluation() }
         perform(exchange.grantWork(now: now))
     }

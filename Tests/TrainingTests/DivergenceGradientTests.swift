@@ -16,9 +16,9 @@ import Transformers
     private static let prompts: [[Int32]] = [[5, 9, 2], [5, 9, 2], [40, 1]]
     private static let responses: [[Int32]] = [[7, 31, 8, 3], [12, 4], [6, 6, 17, 29, 30, 2]]
 
-    private static func model() throws -> ModelFiles { try #require(GoldenCase.all.first).model() }
+    static func model() throws -> ModelFiles { try #require(GoldenCase.all.first).model() }
 
-    private static func trainer(budget: Int = 48, threads: Int = 1) throws -> Trainer {
+    static func trainer(budget: Int = 48, threads: Int = 1) throws -> Trainer {
         let files = try model()
         return try Trainer(
             configuration: files.configuration, masters: ParameterBuffer(reading: files), type: .f32, threads: threads,
@@ -26,7 +26,7 @@ import Transformers
     }
 
     /// What a teacher lists: the student itself, its weights moved a little.
-    private static func grades(count: Int, moved: Float) throws -> [Grade] {
+    static func grades(count: Int, moved: Float) throws -> [Grade] {
         let files = try model(), weights = try ParameterBuffer(reading: files)
         for entry in weights.layout.entries {
             let values = weights.tensor(entry)
@@ -41,7 +41,7 @@ import Transformers
             .top(count, below: Int32(files.configuration.vocabularySize)))
     }
 
-    private static func batch(_ grades: [Grade], temperature: Float = 1, rewards: [Double] = []) -> [ScoredTrajectory] {
+    static func batch(_ grades: [Grade], temperature: Float = 1, rewards: [Double] = []) -> [ScoredTrajectory] {
         grades.indices.map { index in
             let count = responses[index].count
             let trajectory = Trajectory(
@@ -50,22 +50,25 @@ import Transformers
                 behaviourLogprobs: [Float](repeating: -2, count: count),
                 policyVersions: PolicyVersions(repeating: 0, count: count), finishReason: .stop,
                 temperature: temperature)
-            return ScoredTrajectory(
+            var scored = ScoredTrajectory(
                 trajectory: trajectory, teacherLogprobs: grades[index].logprobs, top: grades[index].top,
                 verdict: rewards.isEmpty ? nil : Verdict(reward: rewards[index], passed: false))
+            scored.lists = grades[index].lists
+            return scored
         }
     }
 
     /// The gradient of a batch into the trainer's, and what the step saw.
-    private static func compute(
+    static func compute(
         _ objective: Objective, _ batch: [ScoredTrajectory], _ trainer: Trainer
     ) -> (statistics: BatchStatistics, evaluations: [ResponseEvaluation]) {
         var statistics = BatchStatistics()
         let count = responseTokenCount(batch), rewards = objective.rewardAdvantages(of: batch)
-        let sequences = batch.map {
-            TrainingSequence(
-                promptIDs: $0.trajectory.promptIDs, responseIDs: $0.trajectory.responseIDs,
-                temperature: $0.trajectory.temperature, classIDs: objective.hasClasses($0) ? $0.top?.ids ?? [] : [])
+        let sequences = batch.map { scored in
+            let classes = objective.classes(of: scored)
+            return TrainingSequence(
+                scored.trajectory.tokens, temperature: scored.trajectory.temperature, classIDs: classes?.ids ?? [],
+                classCounts: classes?.counts)
         }
         let evaluations = trainer.computeGradients(
             sequences,
@@ -82,7 +85,7 @@ import Transformers
     }
 
     /// L by the reference functions, from the classes' log-probabilities alone.
-    private static func loss(
+    static func loss(
         _ divergence: Divergence, _ batch: [ScoredTrajectory], _ evaluations: [ResponseEvaluation]
     ) throws -> Double {
         var sum = 0.0
@@ -100,11 +103,19 @@ import Transformers
     /// temperatures other than 1, with rewards beside.
     @Test(arguments: divergences, [(1, Float(1)), (5, 1), (5, 0.7), (40, 1)])
     func gradientsAreSlopes(divergence: Divergence, shape: (count: Int, temperature: Float)) throws {
-        let trainer = try Self.trainer()
         let batch = Self.batch(try Self.grades(count: shape.count, moved: 0.2), temperature: shape.temperature)
+        try Self.expectSlopes(divergence, batch, loss: Self.loss)
+    }
+
+    /// Checks the gradients of a batch against the slopes of its loss.
+    static func expectSlopes(
+        _ divergence: Divergence, _ batch: [ScoredTrajectory],
+        loss: (_ divergence: Divergence, [ScoredTrajectory], [ResponseEvaluation]) throws -> Double
+    ) throws {
+        let trainer = try Self.trainer()
         let objective = Objective.distribution(DistributionMatching(divergence))
-        let (statistics, evaluations) = Self.compute(objective, batch, trainer)
-        let expected = try Self.loss(divergence, batch, evaluations)
+        let (statistics, evaluations) = compute(objective, batch, trainer)
+        let expected = try loss(divergence, batch, evaluations)
         #expect(abs(statistics.loss - expected) < 1e-9 && expected > 0.001, "\(statistics.loss) and \(expected)")
         #expect(abs((statistics.divergence ?? 0) - expected) < 1e-9)
         let slopes = trainer.gradients.layout.entries.map { trainer.gradients.tensor($0).floats() }
@@ -119,7 +130,7 @@ import Transformers
                     values.f32[index] = Float(Double(original[index]) + offset * Double(direction[index]) / norm)
                 }
                 trainer.repack()
-                return try Self.loss(divergence, batch, Self.compute(objective, batch, trainer).evaluations)
+                return try loss(divergence, batch, compute(objective, batch, trainer).evaluations)
             }
             func quotient(_ width: Double) throws -> Double { (try lossAt(width) - lossAt(-width)) / (2 * width) }
             // Richardson's extrapolation: what grows with the square of the width goes.

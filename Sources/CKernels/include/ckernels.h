@@ -196,6 +196,8 @@ typedef struct ck_kernels {
         const ck_divergence_rows *rows, int64_t first, int64_t count, int64_t first_column, float factor);
 
     void (*adamw)(float *p, const float *g, float *m, float *v, int64_t n, const ck_adamw *options);
+    /// t = t + share * (p - t), an exponential moving average of p. The same bits in every instruction set.
+    void (*move_average)(float *t, const float *p, float share, int64_t n);
     double (*sum_of_squares)(const float *x, int64_t n);
     /// Sum of n floats, a multiple of 64, to measure read bandwidth: straight on, or in four places by turns, a quarter
     /// of them apart.

@@ -62,6 +62,7 @@ const ck_kernels CK_JOIN(ck_table, CK_ISA) = {
     .panel_divergence = K(panel_divergence),
     .panel_divergence_gradient = K(panel_divergence_gradient),
     .adamw = K(adamw),
+    .move_average = K(move_average),
     .sum_of_squares = K(sum_of_squares),
     .sum = K(sum),
     .add_adapter = K(add_adapter),

@@ -1,6 +1,6 @@
-// AdamW with decoupled decay (Loshchilov and Hutter, 2019), one pass; norms of gradients.
+// AdamW with decoupled decay (Loshchilov and Hutter, 2019), one pass; averages of weights; norms of gradients.
 //
-// Parameters p, gradients g and the moments m and v are [n] f32; so is the x that is summed.
+// Parameters p, gradients g, the moments m and v and the average t are [n] f32; so is the x that is summed.
 
 static void K(adamw)(float *p, const float *g, float *m, float *v, int64_t n, const ck_adamw *o) {
     const vf beta1 = o->beta1, beta2 = o->beta2, rest1 = 1.0f - o->beta1, rest2 = 1.0f - o->beta2;
@@ -14,6 +14,14 @@ static void K(adamw)(float *p, const float *g, float *m, float *v, int64_t n, co
         store_n(m, CK_F32, i, mv, k);
         store_n(v, CK_F32, i, vv, k);
         store_n(p, CK_F32, i, fma16(load_n(p, CK_F32, i, k), keep, -step), k);
+    }
+}
+
+/// t = t + share * (p - t), each operation rounded by itself: the same bits in every instruction set.
+static void K(move_average)(float *t, const float *p, float share, int64_t n) {
+    EACH_VECTOR(i, k, 0, n) {
+        vf tv = load_n(t, CK_F32, i, k);
+        store_n(t, CK_F32, i, tv + (vf)share * (load_n(p, CK_F32, i, k) - tv), k);
     }
 }
 

@@ -23,6 +23,8 @@ package struct Grade: Sendable, Equatable {
     package var logprobs: [Float]
     /// Its most probable tokens at each of them; nil where they were not asked for.
     package var top: TopTokens?
+    /// Those of each of several teachers that say this together; none where one alone says it.
+    package var lists: [SharedTopTokens] = []
     /// Its last hidden states, one a token; nil where they were not asked for.
     package var hidden: HiddenStates?
     /// How each token was compared; nil: by the teacher's own log-probability of it, as equal tokenizers allow.
@@ -36,7 +38,8 @@ package struct Grade: Sendable, Equatable {
 
     /// Whether all that was told are numbers.
     package var areFinite: Bool {
-        logprobs.areFinite && top?.areFinite ?? true && hidden?.areFinite ?? true
+        logprobs.areFinite && top?.areFinite ?? true && lists.allSatisfy(\.top.areFinite)
+            && hidden?.areFinite ?? true
     }
 
     /// A grade without numbers, for a response of so many tokens.
@@ -67,6 +70,9 @@ package struct TopTokens: Sendable, Equatable {
 
     /// Whether all are numbers.
     package var areFinite: Bool { logprobs.areFinite && tails.areFinite }
+
+    /// The tokens of one position.
+    package func ids(at position: Int) -> ArraySlice<Int32> { ids[position * count..<(position + 1) * count] }
 
     /// Log q of the classes of one position, the tail's last.
     package func classes(at position: Int) -> [Double] {

@@ -28,6 +28,18 @@ package struct TeacherReading: Sendable, Equatable {
     }
 }
 
+/// What one of several teachers of a prompt lists at every token of a response.
+package struct SharedTopTokens: Sendable, Equatable {
+    /// The teacher's share.
+    package var share: Double
+    package var top: TopTokens
+
+    package init(share: Double, top: TopTokens) {
+        self.share = share
+        self.top = top
+    }
+}
+
 extension Grade {
     /// What several teachers say together of sampled tokens: t = sum of share_k t_k.
     ///
@@ -37,8 +49,10 @@ extension Grade {
     /// what one of them finds impossible stays so. The pool is not normalised: its normaliser depends on what stands
     /// before a token alone, and so adds nothing to the expected gradient. A teacher that cannot compare a token has no say
     /// in it: t is that of the others, by the shares that they have among themselves.
-    /// - Parameter parts: shares and grades, at least one, in an order of the caller's that does not change; what is
-    ///   listed beside sampled tokens is that of a single one, or left out.
+    ///
+    /// What each lists beside sampled tokens stays its own: whole distributions are compared with each of them.
+    /// - Parameter parts: shares and grades, at least one, in an order of the caller's that does not change; hidden states
+    ///   are those of a single one, or left out.
     package init(mixing parts: [(share: Double, grade: Grade)]) {
         guard parts.count > 1, let first = parts.first else {
             self = parts.first?.grade ?? Grade(logprobs: [])
@@ -50,6 +64,11 @@ extension Grade {
         let indices = first.grade.logprobs.indices
         guard parts.contains(where: { $0.grade.comparisons != nil }) else {
             self.init(logprobs: indices.map { Float(mixed(parts, at: $0)) })
+            let lists = parts.compactMap { part in
+                part.grade.top.map { SharedTopTokens(share: part.share, top: $0) }
+            }
+            // One that told nothing has no numbers either, and the step is judged.
+            if lists.count == parts.count { self.lists = lists }
             return
         }
         var logprobs: [Float] = [], comparisons: [TokenComparison] = []

@@ -58,11 +58,16 @@ package actor CheckpointSaver {
         }
     }
 
+    /// Begins to save a model beside which the run needs no weights.
+    package func save(_ state: CheckpointState, of model: any TrainedModel) async {
+        await save(state, of: model, earlier: [])
+    }
+
     /// Begins to save `model` as it is now, once an earlier checkpoint is written; does nothing where the newest holds
     /// that very state.
     /// - Parameter earlier: weights of earlier versions that the run needs too.
-    package func save(
-        _ state: CheckpointState, of model: any TrainedModel, earlier: [UInt64: WeightBytes] = [:]
+    func save(
+        _ state: CheckpointState, of model: any TrainedModel, earlier: [(EarlierWeights, WeightBytes)]
     ) async {
         await finish()
         guard state != saved else { return }
@@ -94,7 +99,7 @@ package actor CheckpointSaver {
 
     /// Writes a checkpoint, and removes old ones once it is there.
     private func write(
-        _ state: CheckpointState, _ held: HeldState, _ earlier: [UInt64: WeightBytes]
+        _ state: CheckpointState, _ held: HeldState, _ earlier: [(EarlierWeights, WeightBytes)]
     ) async -> Result<Void, any Error> {
         let store = store, configurationText = configurationText
         let result = await onThread("opd-checkpoint") {
@@ -102,7 +107,7 @@ package actor CheckpointSaver {
             return Result {
                 try store.save(step: Int(state.step)) { folder in
                     try held.write(to: folder)
-                    for (version, bytes) in earlier { try EarlierWeights.write(bytes, version: version, to: folder) }
+                    for (weights, bytes) in earlier { try weights.write(bytes, to: folder) }
                     try state.write(to: folder)
                     try FileTree.write(configurationText, to: "\(folder)/\(CheckpointState.configurationName)")
                 }

@@ -1,4 +1,5 @@
 import Distillation
+import Engines
 import Exchange
 import Foundation
 import Locking
@@ -11,9 +12,9 @@ extension Learner {
             recorder.activity("reading \(checkpoint.path)")
             try await during("reading \(checkpoint.path)") { try await backend.restore(from: checkpoint.path) }
             recorder.activity(nil)
-            for version in options.plan.followedVersions(at: course.version) where version != course.version {
-                publisher.keep(
-                    try EarlierWeights.read(version: version, from: checkpoint.path, backend.weightManifest))
+            for weights in options.plan.earlierWeights(at: course.version) {
+                let place = try weights.read(from: checkpoint.path, backend.weightManifest)
+                publisher(of: weights.average).keep(place)
             }
             resuming = nil
         }
@@ -122,11 +123,11 @@ extension Learner {
         let version = course.version
         let publisher = publisher
         let manifest = backend.weightManifest
-        let place = try await during("publishing the weights of step \(version)", as: .publishing) {
+        let (place, averages) = try await during("publishing the weights of step \(version)", as: .publishing) {
             // The first files' memory is found now, which takes its time.
             let place = await onThread("opd-weights") { publisher.place(for: manifest, version: version) }
             try await backend.writeWeights(to: place)
-            return place
+            return (place, try await writtenAverages(of: version))
         }
         let keeping = options.plan.followedVersions(at: version)
         announcing = Task {
@@ -137,7 +138,12 @@ extension Learner {
             }
             announce(announcement) { !awaitingDifference.contains($0) }
             if keeping.contains(version) {
-                perform(exchange.followers.map { .send(.weightsAnnounce(announcement), to: $0) })
+                perform(exchange.followers().map { .send(.weightsAnnounce(announcement), to: $0) })
+            }
+            for (teacher, place) in averages {
+                let publisher = self.publisher(of: teacher)
+                let announcement = await onThread("opd-checksums") { publisher.announce(place) }
+                perform(exchange.followers(of: teacher).map { .send(.weightsAnnounce(announcement), to: $0) })
             }
             guard keepsBase else { return }
             let complete = await onThread("opd-difference") { publisher.addDifference() }
@@ -147,6 +153,32 @@ extension Learner {
         }
         perform(exchange.grantWork(now: now))
     }
+
+    /// Has the averages written that teachers take now, where their scorers take them.
+    private func writtenAverages(of version: UInt64) async throws -> [(teacher: String, place: WeightPlace)] {
+        var written: [(teacher: String, place: WeightPlace)] = []
+        let manifest = backend.weightManifest
+        for (teacher, due) in options.plan.averageVersions(at: version).sorted(by: { $0.key < $1.key })
+        where due == version {
+            let publisher = publisher(of: teacher)
+            let place = await onThread("opd-weights") { publisher.place(for: manifest, version: version) }
+            try await backend.writeAverage(of: teacher, to: place)
+            written.append((teacher, place))
+        }
+        return written
+    }
+
+    /// Who hands out the student's weights, or the average of them that a teacher is.
+    private func publisher(of average: String?) -> WeightPublisher {
+        guard let average else { return publisher }
+        guard let publisher = averagePublishers[average] else {
+            preconditionFailure("every average of the plan has its publisher")
+        }
+        return publisher
+    }
+
+    /// Who hands out the weights that a member is to have.
+    func publisher(for peer: PeerID) -> WeightPublisher { publisher(of: exchange.followedAverage(of: peer)) }
 
     private func announce(_ announcement: WeightsAnnounce, to isMeant: (PeerID) -> Bool) {
         perform(exchange.peers(.rollout).filter(isMeant).map { .send(.weightsAnnounce(announcement), to: $0) })
@@ -235,8 +267,9 @@ extension Learner {
         if course.suspectsWeights, exchange.ledger.counts.trained == 0 { return }
         // What teachers have that are an earlier self belongs to the state, and is there once it was announced.
         if !options.plan.refreshes.isEmpty { await finishAnnouncing() }
-        let followed = options.plan.followedVersions(at: course.version)
-        let earlier = publisher.kept.filter { followed.contains($0.key) }
+        let earlier = options.plan.earlierWeights(at: course.version).compactMap { weights in
+            publisher(of: weights.average).bytes(of: weights.version).map { (weights, $0) }
+        }
         await saver.save(
             course.checkpointState(tokenizerFingerprint: backend.tokenizerFingerprint), of: backend, earlier: earlier)
     }

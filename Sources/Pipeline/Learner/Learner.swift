@@ -16,6 +16,8 @@ package actor Learner: RunLearner {
     let transport: any Transport
     let backend: any TrainingBackend
     let publisher: WeightPublisher
+    /// Who hands out the averages of the weights that teachers are, by teacher.
+    let averagePublishers: [String: WeightPublisher]
     let checkpoints: CheckpointStore?
     let saver: CheckpointSaver?
     let recorder: any RunRecorder
@@ -43,17 +45,21 @@ package actor Learner: RunLearner {
     let divergenceGroups: DivergenceGroups
 
     /// - Parameters:
+    ///   - averages: publishers for every teacher that is an average of the student's weights.
     ///   - checkpoints: nil keeps none.
     ///   - resuming: the checkpoint to go on from, with its state; the backend's weights are read from it in `run`.
     package init(
-        options: LearnerOptions, transport: any Transport, backend: any TrainingBackend, publisher: WeightPublisher,
-        checkpoints: CheckpointStore?, resuming: (checkpoint: Checkpoint, state: CheckpointState)? = nil,
+        options: LearnerOptions, transport: any Transport, backend: any TrainingBackend,
+        publisher: WeightPublisher, averages: [String: WeightPublisher] = [:], checkpoints: CheckpointStore?,
+        resuming: (checkpoint: Checkpoint, state: CheckpointState)? = nil,
         recorder: any RunRecorder, logger: Logger
     ) {
         self.options = options
         self.transport = transport
         self.backend = backend
         self.publisher = publisher
+        precondition(Set(averages.keys) == options.plan.averages, "every average has its publisher")
+        averagePublishers = averages
         self.checkpoints = checkpoints
         saver = checkpoints.map {
             CheckpointSaver(
@@ -173,13 +179,13 @@ package actor Learner: RunLearner {
             switch action {
             case .send(let message, let peer): send(message, peer)
             case .announceWeights(let peer):
-                let wanted = exchange.followedVersion(of: peer)
+                let wanted = exchange.followedVersion(of: peer), publisher = publisher(for: peer)
                 if !awaitingDifference.contains(peer), let announcement = publisher.announcement(of: wanted) {
                     send(.weightsAnnounce(announcement), peer)
                 }
             case .serveWeights(let request, let peer):
                 let wanted = exchange.followedVersion(of: peer)
-                for message in publisher.replies(to: request, wanted: wanted) { send(message, peer) }
+                for message in publisher(for: peer).replies(to: request, wanted: wanted) { send(message, peer) }
             case .note(let note): log(note)
             case .reportStatus(let peer): send(.status(status()), peer)
             case .spans(let spans): lane.record(spans, to: recorder, step: course.version)

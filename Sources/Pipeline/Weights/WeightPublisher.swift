@@ -130,8 +130,8 @@ package final class WeightPublisher: Sendable {
         state.withLock { $0.kept[place.version] = written.alone }
     }
 
-    /// What is handed out beside the newest version, by version.
-    package var kept: [UInt64: WeightBytes] { state.withLock { $0.kept.mapValues(\.bytes) } }
+    /// The bytes of a version that is handed out; nil: it is not.
+    package func bytes(of version: UInt64) -> WeightBytes? { state.withLock { $0.holding(version)?.bytes } }
 
     private func described(_ place: WeightPlace) -> Snapshot {
         let bytes = place.written

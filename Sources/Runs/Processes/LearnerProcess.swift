@@ -95,7 +95,12 @@ package enum LearnerProcess {
         let runID = "\(configuration.name)-\(String(UInt64.random(in: 1 ... .max), radix: 16))"
         let publisher = WeightPublisher(
             runID: runID, makesDifferences: configuration.pipeline.weightDifferences == .auto, logger: logger)
-        defer { publisher.close() }
+        // Their scorers take whole versions.
+        let averages = Dictionary(
+            uniqueKeysWithValues: configuration.averages.keys.map { label in
+                (label, WeightPublisher(runID: "\(runID)-\(label)", makesDifferences: false, logger: logger))
+            })
+        defer { ([publisher] + averages.values).forEach { $0.close() } }
         var exchange = ExchangeOptions(
             runID: runID, lease: .seconds(configuration.pipeline.leaseSeconds),
             heartbeat: .seconds(configuration.pipeline.heartbeatSeconds),
@@ -117,7 +122,8 @@ package enum LearnerProcess {
         await waiting.value
         let learner = Learner(
             options: options, transport: transport, backend: setup.trainer, publisher: publisher,
-            checkpoints: setup.store, resuming: setup.resuming, recorder: setup.recorder, logger: logger)
+            averages: averages, checkpoints: setup.store, resuming: setup.resuming, recorder: setup.recorder,
+            logger: logger)
         return try await setup.run(learner, activity: "waiting for members at \(transport.endpoint)")
     }
 }

@@ -103,10 +103,10 @@ extension PromptReader {
                 "\(source.name) has several teachers (\(names)), and with objective.kind "
                     + "\(objective.kind.rawValue) one answers it; name one")
         }
-        guard objective.gradedTokens == 0, !objective.sharesHeads else {
+        if let use = objective.headUse {
             throw UsageError(
-                "\(source.name) has several teachers (\(names)), and objective.divergence "
-                    + "\(objective.divergence.rawValue) compares the student with one; name one, or use sampled")
+                "\(source.name) has several teachers (\(names)), and \(use) takes the hidden states of one; name one, or "
+                    + "\(objective.headAlternative)")
         }
     }
 }

@@ -125,7 +125,7 @@ extension RunConfiguration {
     var trainerOptions: TrainerOptions {
         TrainerOptions(
             threads: pipeline.threadCount, tokenBudget: training.tokenBudget, optimizer: training.optimizer,
-            heads: objective.sharesHeads ? usedTeachers.mapValues(\.reference) : [:])
+            heads: objective.sharesHeads ? usedTeachers.mapValues(\.reference) : [:], averages: averages)
     }
 
     var samplerOptions: SamplerOptions {

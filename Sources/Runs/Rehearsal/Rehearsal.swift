@@ -82,7 +82,8 @@ package enum Rehearsal {
             name: configuration.name, promptText: data.tokenizer.decode(prompt),
             tokens: prompt.map { ($0, decoder.append($0)) }, teacherPrompts: teacherPrompts(data),
             ends: ends(configuration, data),
-            counts: counts(data, examples), processes: processes, machineBytes: ProcessMemory.ofMachine,
+            counts: counts(data, examples), followers: followers(configuration), processes: processes,
+            machineBytes: ProcessMemory.ofMachine,
             step: description(configuration), stages: stages, steps: configuration.training.steps,
             isSynchronous: configuration.kind.sampler == .nobody
                 || (configuration.kind.sampler == .student && pipeline.maxStaleness == 0))
@@ -117,6 +118,18 @@ package enum Rehearsal {
         ends += sampling.stop.map { ConfigurationValue.text($0).description }
         return (ends.isEmpty ? "nothing ends a response" : "a response ends at " + ends.joined(separator: ", at "))
             + (ends.isEmpty ? " but its length, " : ", or at its length, ") + "\(sampling.maxTokens) tokens"
+    }
+
+    private static func followers(_ configuration: RunConfiguration) -> [String] {
+        configuration.refreshes.sorted { $0.key < $1.key }.map { label, steps in
+            let when = steps == 1 ? "before every step" : "every \(steps) steps"
+            guard let decay = configuration.averages[label] else {
+                return "teacher '\(label)' takes the student's weights \(when)"
+            }
+            return
+                "teacher '\(label)' is a moving average of the student's weights, of which a step keeps \(decay), as "
+                + "it is \(when)"
+        }
     }
 
     private static func counts(_ data: PreparedData, _ examples: [SupervisedExample]) -> String {

@@ -30,6 +30,8 @@ package struct RehearsalReport: Sendable, Equatable {
     /// What ends a response.
     var ends: String
     var counts: String
+    /// What is to be known of teachers that take the student's weights, a line for each.
+    var followers: [String]
     var processes: [Process]
     var machineBytes: Int
     /// What a step is, for a person.
@@ -65,7 +67,7 @@ package struct RehearsalReport: Sendable, Equatable {
             lines += ["", "the first prompt as teacher '\(shown.label)' is shown it, \(shown.tokenCount) tokens:"]
             lines.append(shown.text)
         }
-        lines += ["", ends, counts, "", "memory on this machine, about:"]
+        lines += ["", ends, counts] + followers + ["", "memory on this machine, about:"]
         for process in processes {
             let size = process.bytes.map(Self.size) ?? "not known"
             let count = process.count == 1 ? "" : " each, \(process.count) of them"

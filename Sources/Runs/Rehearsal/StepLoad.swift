@@ -60,11 +60,18 @@ extension StepLoad.Sequence {
             promptIDs: prompt.ids, responseIDs: responseIDs, behaviourLogprobs: responseIDs.map { _ in -1 },
             policyVersions: PolicyVersions(repeating: 0, count: responseIDs.count), finishReason: .length,
             temperature: Float(configuration.sampling.temperature))
-        return ScoredTrajectory(
+        var scored = ScoredTrajectory(
             trajectory: trajectory, teacherLogprobs: isGraded ? responseIDs.map { _ in -1.25 } : [],
-            top: isGraded ? top(configuration.objective.gradedTokens) : nil,
             hidden: prompt.teacher.flatMap { heads[$0] }.map { HiddenStates(zerosFor: responseIDs.count, $0) },
             verdict: prompt.check.map(verdict), sampler: prompt.sampler)
+        guard isGraded, let top = top(configuration.objective.gradedTokens) else { return scored }
+        let graders = prompt.graders
+        if graders.count > 1 {
+            scored.lists = graders.map { SharedTopTokens(share: $0.share, top: top) }
+        } else {
+            scored.top = top
+        }
+        return scored
     }
 
     /// Tokens that a teacher might list, all of them equally probable.

@@ -158,6 +158,7 @@ struct RunSetup {
         plan.topTokens = configuration.objective.gradedTokens
         plan.environment = try configuration.episodes()?.identity
         plan.refreshes = configuration.refreshes.mapValues { UInt64($0) }
+        plan.averages = Set(configuration.averages.keys)
         if configuration.kind.sampler == .teachers { plan.stepsAhead = stepsAhead }
         return plan
     }

@@ -145,10 +145,14 @@ final class TestRun: Sendable {
         } else {
             recorder.clear()
         }
+        let averages = Dictionary(
+            uniqueKeysWithValues: plan.averages.map { label in
+                (label, WeightPublisher(runID: "test-\(label)", directory: nil, logger: logger))
+            })
         return Learner(
             options: options, transport: try learnerTransport(), backend: trainer,
-            publisher: WeightPublisher(runID: "test", directory: nil, logger: logger), checkpoints: store,
-            resuming: resuming, recorder: recorder, logger: logger)
+            publisher: WeightPublisher(runID: "test", directory: nil, logger: logger), averages: averages,
+            checkpoints: store, resuming: resuming, recorder: recorder, logger: logger)
     }
 
     /// Ends a learner that runs in `running` without a word and without a last checkpoint, as kill -9 does.

@@ -13,18 +13,24 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
     private let explodesAt: Set<UInt64>
     private let saving: Double
     private let shift: Float
+    private let decay: Float
+    private(set) var averages: [String: [Float]]
 
     /// - Parameters:
     ///   - explodesAt: completed steps after which the gradient is no number.
     ///   - saving: seconds that it takes to write its state.
     ///   - shift: what every step adds to the logit of token 1, whatever the gradient.
+    ///   - averages: teachers for which an average is kept, of which a step keeps `decay`.
     init(
         _ model: UnigramModel = .student, duration: Duration = .milliseconds(5), explodesAt: Set<UInt64> = [],
-        saving: Double = 0, tokenizer: String = "unigram", shiftedBy shift: Float = 0
+        saving: Double = 0, tokenizer: String = "unigram", shiftedBy shift: Float = 0,
+        averages: [String] = [], decay: Float = 0.5
     ) {
         tokenizerFingerprint = tokenizer
         self.saving = saving
         self.shift = shift
+        self.decay = decay
+        self.averages = Dictionary(uniqueKeysWithValues: averages.map { ($0, model.logits) })
         self.model = model
         self.duration = duration
         self.explodesAt = explodesAt
@@ -57,7 +63,7 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
                 of: scored, current: ids.map { logprobs[Int($0)] }, baseline: baseline, rewardAdvantage: reward,
                 tokenCount: count, version: version, statistics: &statistics)
             add(coefficients, of: ids, logprobs, to: &gradient)
-            if objective.hasClasses(scored), let top = scored.top {
+            if objective.distribution != nil, let top = scored.top {
                 let listed = ids.indices.map { Array(top.ids[$0 * top.count..<($0 + 1) * top.count]) }
                 let temperature = objective.temperature(of: scored.trajectory)
                 let pulls = objective.pulls(
@@ -121,19 +127,32 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
             model.logits[token] -= Float(learningRate) * momentum[token]
         }
         model.logits[1] += shift
+        for teacher in averages.keys {
+            averages[teacher] = averages[teacher].map { average in
+                zip(average, model.logits).map { decay * $0 + (1 - decay) * $1 }
+            }
+        }
         let norm = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
         return StepResult(statistics: statistics, gradNorm: norm)
     }
 
     nonisolated var weightManifest: WeightManifest { UnigramModel.manifest }
 
-    func writeWeights(to place: WeightPlace) throws {
+    func writeWeights(to place: WeightPlace) throws { try write(model.logits, to: place) }
+
+    func writeAverage(of teacher: String, to place: WeightPlace) throws {
+        guard let logits = averages[teacher] else { throw EngineFailure() }
+        try write(logits, to: place)
+    }
+
+    private func write(_ logits: [Float], to place: WeightPlace) throws {
         if dead { throw EngineFailure() }
-        model.logits.withUnsafeBytes { logits in place.memory.withBytes { $0.copyMemory(from: logits) } }
+        logits.withUnsafeBytes { logits in place.memory.withBytes { $0.copyMemory(from: logits) } }
     }
 
     func holdState() -> HeldState {
-        let values = [model.logits, momentum], dead = dead, saving = saving
+        let dead = dead, saving = saving
+        let values = [model.logits, momentum] + averages.sorted { $0.key < $1.key }.map(\.value)
         return HeldState(
             write: { folder in
                 if dead { throw EngineFailure() }
@@ -147,5 +166,6 @@ actor UnigramTrainer: TrainingBackend, SupervisedBackend {
         let state = try JSONDecoder().decode([[Float]].self, from: data)
         model.logits = state[0]
         momentum = state[1]
+        for (teacher, logits) in zip(averages.keys.sorted(), state.dropFirst(2)) { averages[teacher] = logits }
     }
 }
