@@ -202,7 +202,7 @@ let package = Package(
                 "Locking", "Wording", "TestSupport",
             ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "Files", "TestSupport"]),
-        tests("CheckpointCopies", ["RunFiles", "Files", "Wording", "TestSupport"]),
+        tests("CheckpointCopies", ["RunFiles", "Files", "Locking", "Wording", "TestSupport"]),
         tests("PageServer", []),
         tests("Exposition", [metrics]),
         tests("Watch", ["RunFiles", "Telemetry", "Wire", "Distillation", "Locking", "JSON"]),
