@@ -60,4 +60,4 @@ for attempt in $(seq 100); do
     [ "$attempt" -lt 100 ] || { cat "$folder/sshd.log" >&2; exit 1; }
     sleep 0.1
 done
-python3 scripts/stores/copies.py "$opd" "$folder" "$port" "$sshd"
+python3 scripts/stores/ssh.py "$opd" "$folder" "$port" "$sshd"
