@@ -183,8 +183,9 @@ ccurl_transfer *ccurl_begin(ccurl_client *client, const ccurl_request *request, 
         SET(CURLOPT_SEEKDATA, transfer);
     }
     if (request->content_type) done = done && add_header(transfer, "Content-Type", request->content_type);
-    // Without this an answer is waited for before a long body is sent.
-    if (request->body || request->sends_file) done = done && add_header(transfer, "Expect", "");
+    // Without this an answer is waited for before a long body is sent. But a field without a value would be signed, and is
+    // not sent: the store would find another signature.
+    if ((request->body || request->sends_file) && !request->signature) done = done && add_header(transfer, "Expect", "");
     if (request->method) SET(CURLOPT_CUSTOMREQUEST, request->method);
     for (size_t index = 0; index < request->header_count; index++)
         done = done && add_line(transfer, request->headers[index]);

@@ -111,7 +111,8 @@ made = iam.create_access_key(UserName="runs")["AccessKey"]
 KEYS = {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"]}
 store = client("s3", aws_access_key_id=made["AccessKeyId"], aws_secret_access_key=made["SecretAccessKey"])
 store.create_bucket(Bucket=BUCKET)
-urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/reset-auth", data=b"0").read()
+reset = f"http://127.0.0.1:{port}/moto-api/reset-auth"
+urllib.request.urlopen(urllib.request.Request(reset, b"0", {"Content-Type": "text/plain"})).read()
 
 run(f"{folder}/reference")
 reference = weights(f"{folder}/reference")
