@@ -58,7 +58,7 @@ test-slurm: build ## Run, grow, preempt and cancel jobs on a real Slurm of this 
 test-ssh: build ## Place, grow, shrink and end a run over a real sshd in network namespaces (installs it; root; three minutes).
 	@cluster/ssh/test.sh $(OPD)
 
-test-stores: build ## Copy checkpoints over ssh to a real sshd of this machine's own, and go on from there (installs it and rsync).
+test-stores: build ## Copy checkpoints over ssh and to a store of objects, and go on from there (installs sshd, rsync and moto).
 	@scripts/stores/test.sh $(OPD)
 
 test-network: build ## Run over bad networks: loss, delay, another MTU, IPv6, a changed address (root, iproute2 and TUN devices; two minutes).

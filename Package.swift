@@ -83,7 +83,8 @@ let package = Package(
         module("PageServer", ["Locking", "Wording"]),
         module("Exposition", ["Locking", metrics]),
         module(
-            "CheckpointCopies", ["Supervision", "RunFiles", "Files", "Hashing", "Locking", "Wording", logging]),
+            "CheckpointCopies",
+            ["Supervision", "RunFiles", "Files", "Hashing", "Locking", "Wording", "CCurl", logging]),
         .target(
             name: "Watch",
             dependencies: [
@@ -202,7 +203,7 @@ let package = Package(
                 "Locking", "Wording", "TestSupport",
             ]),
         tests("RunFiles", ["Distillation", "JSON", "Telemetry", "Wire", "Files", "TestSupport"]),
-        tests("CheckpointCopies", ["RunFiles", "Files", "Wording", "TestSupport"]),
+        tests("CheckpointCopies", ["RunFiles", "Files", "Hashing", "Locking", "Wording", "TestSupport"]),
         tests("PageServer", []),
         tests("Exposition", [metrics]),
         tests("Watch", ["RunFiles", "Telemetry", "Wire", "Distillation", "Locking", "JSON"]),

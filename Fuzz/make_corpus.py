@@ -41,6 +41,26 @@ listed += hashlib.sha256(listed.encode()).hexdigest() + " end\n"
 put("copy", "folder", listed + "\0/mnt/copies")
 put("copy", "ssh", listed + "\0ssh://me@host:22/~/copies/run-1")
 put("copy", "password", listed + "\0ssh://me:secret@host/runs/1")
+put("copy", "s3", listed + "\0s3://bucket/runs/1")
+
+# store: Sources/CheckpointCopies/Places/S3 has what answers and profiles are.
+profiles = """[default]
+aws_access_key_id = AKIA  ; a remark
+aws_secret_access_key = a/b+c
+[profile lab]
+services = own
+[services own]
+s3 =
+  endpoint_url = https://box:9000
+"""
+listing = """<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><Prefix/>
+<Contents><Key>a&amp;b&#x3c;</Key><ETag>&quot;x&quot;</ETag><Size>12</Size></Contents>
+<IsTruncated>true</IsTruncated><NextContinuationToken>t=/+</NextContinuationToken></ListBucketResult>"""
+upload = "<Upload><Key>k</Key><UploadId>i</UploadId></Upload>"
+put("store", "listing", listing + "\0" + profiles)
+put("store", "refusal", "<Error><Code>NoSuchBucket</Code><Message>it &#10; is gone</Message><Region>r</Region></Error>")
+put("store", "uploads", f"<ListMultipartUploadsResult>{upload}</ListMultipartUploadsResult>\0{profiles}region=a b")
 
 
 # difference: Sources/WeightDifferences/WeightDifference.swift has the format, Fuzz/Targets/Differences.swift the base.

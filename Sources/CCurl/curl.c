@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // The functions of libcurl that are used, found when they are needed.
 #define FUNCTIONS(each)                                                                                                \
@@ -13,7 +14,7 @@
         each(curl_easy_cleanup) each(curl_easy_strerror) each(curl_slist_append) each(curl_slist_free_all)            \
             each(curl_multi_init) each(curl_multi_setopt) each(curl_multi_add_handle) each(curl_multi_remove_handle)  \
                 each(curl_multi_perform) each(curl_multi_poll) each(curl_multi_wakeup) each(curl_multi_info_read)     \
-                    each(curl_multi_cleanup)
+                    each(curl_multi_cleanup) each(curl_version_info)
 
 #define DECLARE(name) static __typeof__(&(name)) p_##name;
 // The headers check the arguments of these by macros of the same names.
@@ -22,19 +23,27 @@
 #undef curl_multi_setopt
 FUNCTIONS(DECLARE)
 
+// Older ones serve for servers, and do not sign all of a request's head.
+#define SIGNING_VERSION 0x075800
+#if LIBCURL_VERSION_NUM >= SIGNING_VERSION
+static __typeof__(&(curl_easy_header)) p_curl_easy_header;
+#endif
+
 static char missing[512];
 
 static void load(void) {
     void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
     if (!library) {
-        snprintf(missing, sizeof missing, "a server needs libcurl, and it cannot be loaded (%s); install libcurl4",
-                 dlerror());
+        snprintf(missing, sizeof missing, "HTTP needs libcurl, and it cannot be loaded (%s); install libcurl4", dlerror());
         return;
     }
 #define FIND(name)                                                                                                     \
     *(void **)&p_##name = dlsym(library, #name);                                                                      \
     if (!p_##name) snprintf(missing, sizeof missing, "this libcurl has no " #name "; install libcurl 7.68 or newer");
     FUNCTIONS(FIND)
+#if LIBCURL_VERSION_NUM >= SIGNING_VERSION
+    *(void **)&p_curl_easy_header = dlsym(library, "curl_easy_header");
+#endif
     if (!missing[0] && p_curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         snprintf(missing, sizeof missing, "libcurl cannot be started");
 }
@@ -57,6 +66,8 @@ struct ccurl_transfer {
     CURL *easy;
     struct curl_slist *headers;
     void *context;
+    int file;
+    int64_t file_start, file_place, file_end;
     ccurl_transfer *next, *previous;
     char error[CURL_ERROR_SIZE];
 };
@@ -94,15 +105,38 @@ static size_t receive(char *bytes, size_t size, size_t count, void *transfer_) {
     return transfer->client->receive(transfer->context, (const uint8_t *)bytes, size * count) ? size * count : 0;
 }
 
+static size_t send_file(char *bytes, size_t size, size_t count, void *transfer_) {
+    ccurl_transfer *transfer = transfer_;
+    int64_t left = transfer->file_end - transfer->file_place, room = (int64_t)(size * count);
+    ssize_t done = pread(transfer->file, bytes, (size_t)(room < left ? room : left), transfer->file_place);
+    // A file that has become shorter is no end.
+    if (done < 0 || (done == 0 && left > 0)) return CURL_READFUNC_ABORT;
+    transfer->file_place += done;
+    return (size_t)done;
+}
+
+// A connection that was kept open may turn out to be dead, and all is sent again over another.
+static int seek_file(void *transfer_, curl_off_t offset, int origin) {
+    ccurl_transfer *transfer = transfer_;
+    if (origin != SEEK_SET || offset < 0 || offset > transfer->file_end - transfer->file_start) return CURL_SEEKFUNC_FAIL;
+    transfer->file_place = transfer->file_start + offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static int add_line(ccurl_transfer *transfer, const char *line) {
+    struct curl_slist *headers = p_curl_slist_append(transfer->headers, line);
+    if (headers) transfer->headers = headers;
+    return headers != NULL;
+}
+
 static int add_header(ccurl_transfer *transfer, const char *name, const char *value) {
     size_t size = strlen(name) + strlen(value) + 3;
     char *line = malloc(size);
     if (!line) return 0;
     snprintf(line, size, "%s: %s", name, value);
-    struct curl_slist *headers = p_curl_slist_append(transfer->headers, line);
+    int done = add_line(transfer, line);
     free(line);
-    if (headers) transfer->headers = headers;
-    return headers != NULL;
+    return done;
 }
 
 ccurl_transfer *ccurl_begin(ccurl_client *client, const ccurl_request *request, void *context) {
@@ -122,10 +156,14 @@ ccurl_transfer *ccurl_begin(ccurl_client *client, const ccurl_request *request, 
     SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
     // Nobody else is sent the key, and nobody else answers.
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROXY, "");
+    if (!request->uses_proxy) SET(CURLOPT_PROXY, "");
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, request->connect_timeout_ms);
     SET(CURLOPT_TIMEOUT_MS, request->timeout_ms);
+    if (request->stall_s) {
+        SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
+        SET(CURLOPT_LOW_SPEED_TIME, request->stall_s);
+    }
     SET(CURLOPT_WRITEFUNCTION, receive);
     SET(CURLOPT_WRITEDATA, transfer);
     SET(CURLOPT_PRIVATE, transfer);
@@ -133,9 +171,32 @@ ccurl_transfer *ccurl_begin(ccurl_client *client, const ccurl_request *request, 
     if (request->body) {
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_count);
         SET(CURLOPT_COPYPOSTFIELDS, (const char *)request->body);
-        done = done && add_header(transfer, "Content-Type", "application/json");
-        // Without this an answer is waited for before a long body is sent.
-        done = done && add_header(transfer, "Expect", "");
+    } else if (request->sends_file) {
+        transfer->file = request->file;
+        transfer->file_start = transfer->file_place = request->file_offset;
+        transfer->file_end = request->file_offset + request->file_count;
+        SET(CURLOPT_UPLOAD, 1L);
+        SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->file_count);
+        SET(CURLOPT_READFUNCTION, send_file);
+        SET(CURLOPT_READDATA, transfer);
+        SET(CURLOPT_SEEKFUNCTION, seek_file);
+        SET(CURLOPT_SEEKDATA, transfer);
+    }
+    if (request->content_type) done = done && add_header(transfer, "Content-Type", request->content_type);
+    // Without this an answer is waited for before a long body is sent. But a field without a value would be signed, and is
+    // not sent: the store would find another signature.
+    if ((request->body || request->sends_file) && !request->signature) done = done && add_header(transfer, "Expect", "");
+    if (request->method) SET(CURLOPT_CUSTOMREQUEST, request->method);
+    for (size_t index = 0; index < request->header_count; index++)
+        done = done && add_line(transfer, request->headers[index]);
+    if (request->signature) {
+#if LIBCURL_VERSION_NUM >= SIGNING_VERSION
+        SET(CURLOPT_AWS_SIGV4, request->signature);
+#else
+        done = 0;
+#endif
+        SET(CURLOPT_USERNAME, request->user);
+        SET(CURLOPT_PASSWORD, request->password);
     }
     if (request->key) {
         char *value = malloc(strlen(request->key) + 8);
@@ -184,4 +245,39 @@ void ccurl_work(ccurl_client *client, int timeout_ms) {
 
 void ccurl_wake(ccurl_client *client) { p_curl_multi_wakeup(client->multi); }
 
+long ccurl_status(ccurl_transfer *transfer) {
+    long status = 0;
+    p_curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+const char *ccurl_header(ccurl_transfer *transfer, const char *name) {
+#if LIBCURL_VERSION_NUM >= SIGNING_VERSION
+    struct curl_header *found = NULL;
+    if (p_curl_easy_header && p_curl_easy_header(transfer->easy, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK)
+        return found->value;
+#endif
+    (void)transfer;
+    (void)name;
+    return NULL;
+}
+
 int ccurl_is_timeout(int code) { return code == CURLE_OPERATION_TIMEDOUT; }
+
+int ccurl_is_final(int code) {
+    switch (code) {
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_URL_MALFORMAT:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ENGINE_NOTFOUND: return 1;
+    default: return 0;
+    }
+}
+
+int ccurl_signs(void) {
+    return LIBCURL_VERSION_NUM >= SIGNING_VERSION && p_curl_version_info(CURLVERSION_NOW)->version_num >= SIGNING_VERSION;
+}
+
+const char *ccurl_version(void) { return p_curl_version_info(CURLVERSION_NOW)->version; }

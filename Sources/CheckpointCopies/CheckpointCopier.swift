@@ -20,6 +20,8 @@ package final class CheckpointCopier: CheckpointCopying {
     private let place: any CopyPlace
     private let run: RunFolder
     private let store: CheckpointStore
+    /// The step that this process began with; nil: its run had no checkpoint.
+    private let first: Int?
     private let schedule: CheckpointSchedule
     private let logger: Logger
     private let state = Locked(State())
@@ -40,9 +42,10 @@ package final class CheckpointCopier: CheckpointCopying {
         self.schedule = schedule
         self.logger = logger
         store = CheckpointStore(folder: run.checkpoints)
+        first = store.latest()?.step
         state.withLock { state in
             if let newest { state.queue.found(step: newest, at: .zero) }
-            if let latest = store.latest() { _ = state.queue.saved(step: latest.step) }
+            if let first { _ = state.queue.saved(step: first) }
         }
         let thread = Thread { self.work() }
         thread.name = "opd-copies"
@@ -130,17 +133,25 @@ package final class CheckpointCopier: CheckpointCopying {
             try CopyOwner.claim(place, for: run)
             let staged = try StagedCopy(checkpoint, of: run)
             defer { withExtendedLifetime(staged) {} }
-            try LatestCopy.write(step: step, to: place)
+            let copied = state.withLock { $0.copied }, there = try place.list()
+            let same = try there.inOrder(latest: nil).filter { $0.step == step }.map(\.name).filter {
+                try place.manifest(of: $0)?.hasSameCheckpoint(as: staged.manifest) == true
+            }
+            var left = there.left(begunAt: first, copied: copied)
+            // The run may have begun with a checkpoint of its own where a branch that it left has another.
+            if same.isEmpty, !copied.contains(step), there.has(step) { left.insert(step) }
+            let latest = there.latest(until: step, left: left)
+            if let latest { try LatestCopy.write(step: latest, to: place) }
             // One that was there before this process may have been damaged since, whatever its list says.
-            let isKnown = state.withLock { $0.copied.contains(step) }
-            if try !isKnown || place.manifest(of: name)?.hasSameCheckpoint(as: staged.manifest) != true {
+            if !copied.contains(step) || !same.contains(name) {
                 try place.put(staged.folder, as: name, staged.manifest)
                 state.withLock { _ = $0.copied.insert(step) }
                 logger.info("copied \(checkpoint.path) to \(place.name)")
             }
+            if latest != step { try LatestCopy.write(step: step, to: place) }
             let now = now
             tell(state.withLock { $0.queue.finish(at: now) })
-            prune(newest: step)
+            prune(newest: step, left: left)
         } catch {
             // The run may have removed it for a newer one, which is then the one to copy.
             if !store.list().contains(where: { $0.step == step }) { return state.withLock { $0.queue.drop() } }
@@ -149,9 +160,9 @@ package final class CheckpointCopier: CheckpointCopying {
         }
     }
 
-    private func prune(newest: Int) {
+    private func prune(newest: Int, left: Set<Int>) {
         do {
-            for name in try place.list().removals(newest: newest, schedule) { try place.remove(name) }
+            for name in try place.list().removals(newest: newest, left: left, schedule) { try place.remove(name) }
         } catch {
             logger.warning("an old copy was not removed: \(error)")
         }

@@ -20,7 +20,13 @@ package struct CopyFetch {
         let latest = try LatestCopy.read(from: place)
         for copy in copies.inOrder(latest: latest) {
             let (step, name) = (copy.step, copy.name)
-            guard let manifest = try place.manifest(of: name) else {
+            guard let list = try place.read("\(name)/\(CopyManifest.fileName)", limit: CopyManifest.mostBytes) else {
+                // It was there a moment ago, so it may be whole.
+                throw PlaceError(
+                    "\(place.name)/\(name)",
+                    "its list '\(CopyManifest.fileName)' is gone since it was looked for; try again")
+            }
+            guard let manifest = CopyManifest(list) else {
                 refuse(
                     "\(place.name)/\(name) is damaged and is not used: its list '\(CopyManifest.fileName)' is not whole"
                 )
@@ -50,7 +56,7 @@ package struct CopyFetch {
         guard manifest.files.contains(where: { $0.name == CheckpointManifest.fileName }) else {
             return "it is no checkpoint: there is no \(CheckpointManifest.fileName)"
         }
-        let there = try place.sizes(of: name)
+        let there = try place.sizes(of: name, manifest)
         for file in manifest.files {
             guard let size = there[file.name] else { return "\(file.name) is missing" }
             guard size == file.size else { return "\(file.name) has \(size) bytes, not \(file.size)" }
@@ -68,9 +74,15 @@ package struct CopyFetch {
     /// - Returns: the checkpoint.
     package func resume(into run: RunFolder) throws -> Checkpoint {
         // Until the last line the folder is none that can be gone on with by itself.
+        let wasCutOff = run.cutOffFetch != nil
         try run.write("\(place.name)\n", to: run.fetching)
         let fetched = "\(run.checkpoints)/.tmp-fetched"
-        let step = try fetch(into: fetched)
+        let step: Int
+        do { step = try fetch(into: fetched) } catch {
+            // Nothing was brought, now or by an earlier attempt: the folder is as it was.
+            if !wasCutOff { try? FileTree.remove(run.fetching) }
+            throw error
+        }
         let path = "\(run.checkpoints)/\(Checkpoint.name(step: step))"
         let records = "\(fetched)/\(CopyManifest.recordsFolder)"
         if FileTree.kind(records) == .folder {

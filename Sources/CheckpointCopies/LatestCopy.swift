@@ -7,7 +7,8 @@ import Wording
 package enum LatestCopy {
     static let object = "latest"
 
-    /// Says that this step's copy is made now. Before it is whole those of earlier steps count.
+    /// Says that copies of steps up to this one are gone on from first. It may be one that is made now: before it is whole
+    /// those of earlier steps count.
     static func write(step: Int, to place: some CopyPlace) throws(PlaceError) {
         try place.write(Array("\(Checkpoint.name(step: step))\n".utf8), to: object)
     }

@@ -314,7 +314,8 @@ package enum ConfigurationSchema {
                 "steps between checkpoints that are never deleted, written beside the others; 0: none"),
             .optionalText(
                 "checkpoint.copy_to", \.checkpoint.copyTo,
-                "second place of this run's checkpoints: a folder, file:///path or ssh://user@host/path"),
+                "second place of this run's checkpoints: a folder, file:///path, ssh://user@host/path or s3://bucket/prefix"
+            ),
             .integer(
                 "checkpoint.copy_wait_s", \.checkpoint.copyWait, 0...86_400,
                 "seconds that a finished run waits for its last copy"),

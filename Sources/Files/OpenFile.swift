@@ -57,6 +57,11 @@ package struct OpenFile: ~Copyable, Sendable {
         return done
     }
 
+    /// Has the file stand at a byte, from which it is read or written next.
+    package func seek(to offset: UInt64) throws(FileError) {
+        try Self.result(path, .use) { _ = try descriptor.seek(offset: Int64(clamping: offset), from: .start) }
+    }
+
     /// Reads at most `count` bytes from where the file stands.
     package func read(count: Int) throws(FileError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)

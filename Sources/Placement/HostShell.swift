@@ -82,14 +82,13 @@ package struct HostShell: Sendable {
     ) async throws(HostError) {
         guard let ssh = address.ssh else { return }
         connected.withLock { _ = $0.insert(address) }
-        // Links are followed: caches of models are made of them. '-s': no shell there takes paths apart.
-        var words = ["rsync", "-rLptcs", "--timeout=60", "-e", ShellWord.line(["ssh"] + options)]
-        // Keys are among what is copied.
-        words.append("--chmod=\(item.use == .program ? "D700,F700" : "D700,F600")")
-        if item.isFolder { words.append("--delete") }
+        // Links are followed: caches of models are made of them. Keys are among what is copied.
+        let modes = "--chmod=\(item.use == .program ? "D700,F700" : "D700,F600")"
         let slash = item.isFolder ? "/" : ""
         let path = layout.folder.appendingPath(item.place)
-        words += ["--", item.source + slash, "\(ssh):\(path)\(slash)"]
+        let words = RsyncCommand.words(
+            over: ["ssh"] + self.options, ["-L", "-p", modes] + (item.isFolder ? ["--delete"] : []),
+            [item.source + slash, "\(ssh):\(path)\(slash)"])
         let result = await run(words, input: "", limit: limit)
         if let failure = failure(result, limit, what: "rsync") {
             throw HostError(address.host, "\(item.source) could not be copied: \(failure)")

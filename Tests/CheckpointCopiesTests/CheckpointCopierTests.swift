@@ -1,6 +1,7 @@
 import CheckpointCopies
 import Files
 import Foundation
+import Locking
 import RunFiles
 import TestSupport
 import Testing
@@ -21,10 +22,10 @@ import Wording
         place = FolderPlace("\(temporary.path)/copies")
     }
 
-    @discardableResult private func save(_ step: Int) throws -> Checkpoint {
+    @discardableResult private func save(_ step: Int, branch: String = "") throws -> Checkpoint {
         try store.save(step: step) { folder in
             try #require(mkdir("\(folder)/model", 0o777) == 0)
-            try writeText("weights \(step)", to: "\(folder)/model/model.safetensors")
+            try writeText("weights \(step)\(branch)", to: "\(folder)/model/model.safetensors")
             try writeText("{}", to: "\(folder)/state.json")
         }
     }
@@ -42,7 +43,7 @@ import Wording
         }
     }
 
-    private func fetch() throws -> (step: Int, refused: [String]) {
+    @discardableResult private func fetch() throws -> (step: Int, refused: [String]) {
         var refused: [String] = []
         let step = try CopyFetch(place) { refused.append($0) }.fetch(into: "\(temporary.path)/fetched")
         return (step, refused)
@@ -128,11 +129,98 @@ import Wording
         for step in [4, 6] { try FileTree.remove(store.list().first { $0.step == step }!.path) }
         try copy([3])
         #expect(try fetch().step == 3)
+        // They are gone once there is another, and lead nobody astray where that is damaged.
+        #expect(names(place.name) == ["latest", "owner", "step-000002", "step-000003"])
         // Until the next copy is whole those before it count.
         try writeText("step-000005\n", to: "\(place.name)/latest")
-        #expect(try fetch().step == 4)
+        #expect(try fetch().step == 3)
         try writeText("what\n", to: "\(place.name)/latest")
         #expect(throws: PlaceError.self) { try fetch() }
+    }
+
+    /// A place to which something befalls before a call.
+    private struct HauntedPlace: CopyPlace {
+        let base: FolderPlace
+        let before: @Sendable (_ path: String) throws(PlaceError) -> Void
+        var name: String { base.name }
+        func list() throws(PlaceError) -> PlacedCopies {
+            try before("")
+            return try base.list()
+        }
+        func read(_ path: String, limit: Int) throws(PlaceError) -> [UInt8]? {
+            try before(path)
+            return try base.read(path, limit: limit)
+        }
+        func write(_ bytes: [UInt8], to path: String) throws(PlaceError) {
+            try before(path)
+            try base.write(bytes, to: path)
+        }
+        func delete(_ path: String) throws(PlaceError) {
+            try before(path)
+            try base.delete(path)
+        }
+        func put(_ folder: String, as name: String, _ manifest: CopyManifest) throws(PlaceError) {
+            try before(name)
+            try base.put(folder, as: name, manifest)
+        }
+        func sizes(of name: String, _ manifest: CopyManifest) throws(PlaceError) -> [String: UInt64] {
+            try base.sizes(of: name, manifest)
+        }
+        func get(_ name: String, _ manifest: CopyManifest, into folder: String) throws(PlaceError) {
+            try base.get(name, manifest, into: folder)
+        }
+        func remove(_ name: String) throws(PlaceError) {
+            try before(name)
+            try base.remove(name)
+        }
+        func stop() { base.stop() }
+    }
+
+    /// Whenever the machine is lost, the copy that is gone on from is of the branch that the run is on, once the place
+    /// knows of it; also where the branch that it left has one of the very same step.
+    @Test func theBranchThatWasLeftNeverStandsInForTheOther() async throws {
+        var found: [String] = [], isDone = false
+        for calls in 0..<100 where !isDone {
+            try? FileTree.remove(place.name)
+            try? FileTree.remove("\(run.path)/copy-id")
+            for checkpoint in store.list() { try FileTree.remove(checkpoint.path) }
+            try copy([2, 4, 6])
+            for step in [4, 6] { try FileTree.remove(store.list().first { $0.step == step }!.path) }
+            try save(4, branch: " of another branch")
+            let count = Locked(0)
+            let mortal = HauntedPlace(base: FolderPlace(place.name)) { _ throws(PlaceError) in
+                let isDead = count.withLock { count in
+                    count += 1
+                    return count > calls
+                }
+                if isDead { throw PlaceError("copies", "the machine is lost") }
+            }
+            let dying = copier(mortal, keepLast: 9)
+            while dying.report.step != 4, !dying.report.text.contains("failing") {
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            dying.finish(within: dying.report.step == 4 ? 60 : 0)
+            isDone = count.withLock { $0 } <= calls
+            try fetch()
+            found.append(try #require(readText("\(temporary.path)/fetched/model/model.safetensors")))
+        }
+        #expect(isDone)
+        var order: [String] = []
+        for text in found where order.last != text { order.append(text) }
+        #expect(order == ["weights 6", "weights 2", "weights 4 of another branch"])
+    }
+
+    /// What was there a moment ago may be the newest.
+    @Test func aListThatVanishesIsNoDamage() throws {
+        try copy([2, 4])
+        let list = "\(place.name)/step-000004/complete"
+        let place = HauntedPlace(base: place) { path in
+            if path == "step-000004/complete" { unlink(list) }
+        }
+        let error = #expect(throws: PlaceError.self) {
+            try CopyFetch(place) { Issue.record("\($0)") }.fetch(into: "\(temporary.path)/fetched")
+        }
+        #expect(error?.message.contains("step-000004: its list 'complete' is gone") == true)
     }
 
     @Test func aPlaceThatIsNotMountedIsNotTakenAnew() throws {
@@ -173,8 +261,11 @@ import Wording
         let damaged = "\(place.name)/step-000002/state.json"
         try writeText("[]", to: damaged)
         #expect(throws: PlaceError.self) { try CopyFetch(place) { _ in }.resume(into: other) }
+        #expect(other.cutOffFetch == nil && names(other.checkpoints).isEmpty, "what brought nothing leaves nothing")
         // As after a kill between the records and the checkpoint.
+        try writeText("\(place.name)\n", to: other.fetching)
         try writeText("{\"step\": 2}\n", to: other.metrics)
+        #expect(throws: PlaceError.self) { try CopyFetch(place) { _ in }.resume(into: other) }
         #expect(other.cutOffFetch == place.name && !other.hasBegun)
         try writeText("{}", to: damaged)
         let again = try RunFolder.open(other.path, resume: false)
@@ -203,7 +294,7 @@ import Wording
         func write(_ bytes: [UInt8], to path: String) throws(PlaceError) {}
         func delete(_ path: String) throws(PlaceError) {}
         func put(_ folder: String, as name: String, _ manifest: CopyManifest) throws(PlaceError) {}
-        func sizes(of name: String) throws(PlaceError) -> [String: UInt64] { [:] }
+        func sizes(of name: String, _ manifest: CopyManifest) throws(PlaceError) -> [String: UInt64] { [:] }
         func get(_ name: String, _ manifest: CopyManifest, into folder: String) throws(PlaceError) {}
         func remove(_ name: String) throws(PlaceError) {}
     }

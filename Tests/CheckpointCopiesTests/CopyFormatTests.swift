@@ -10,6 +10,8 @@ import Wording
         ("file:///mnt/copies", .folder("/mnt/copies")),
         ("ssh://me@box.example/data/run-1", .ssh(user: "me", host: "box.example", port: nil, path: "/data/run-1")),
         ("ssh://box:2222/~/run", .ssh(user: nil, host: "box", port: 2222, path: "run")),
+        ("s3://bucket.a/runs/1/", .s3(bucket: "bucket.a", prefix: "runs/1")),
+        ("s3://bucket", .s3(bucket: "bucket", prefix: "")), ("s3://bucket/", .s3(bucket: "bucket", prefix: "")),
     ])
     func addresses(_ text: String, _ address: PlaceAddress) throws {
         #expect(try PlaceAddress(text, key: "k") == address)
@@ -25,7 +27,11 @@ import Wording
         ("ssh://host/a b", "names no folder"), ("ssh://host/a/../b", "names no folder"),
         ("ssh://host/$(id)", "names no folder"), ("ssh://host/a;b", "names no folder"),
         ("ssh://host/a'b", "names no folder"), ("ssh://host/-rf", "names no folder"),
-        ("s3://bucket/x", "is a store of objects"), ("s3://key:secret@bucket/x", "is a store of objects"),
+        ("s3://key:secret@bucket/x", "has more than a bucket"), ("s3://host:9000/x", "has more than a bucket"),
+        ("s3://", "is no s3://bucket/prefix"), ("s3:///x", "is no s3://bucket/prefix"),
+        ("s3://../x", "is no s3://bucket/prefix"), ("s3://b/a b", "names no prefix"),
+        ("s3://b/a//c", "names no prefix"),
+        ("s3://b/../c", "names no prefix"), ("s3://b/a?x", "names no prefix"),
         ("ssh://me:se/cret@host/x", "has no port"), ("ftp://me:secret@host/x", "is none of"),
     ])
     func otherAddressesAreRefused(_ text: String, _ why: String) {

@@ -93,10 +93,10 @@ import Testing
     // MARK: What is removed
 
     private func removals(
-        _ complete: Set<Int>, partial: Set<String> = [], newest: Int, last: Int, every: UInt64 = 0
+        _ complete: Set<Int>, partial: Set<String> = [], newest: Int, left: Set<Int> = [], last: Int, every: UInt64 = 0
     ) -> [String] {
         PlacedCopies(complete: complete, partial: partial).removals(
-            newest: newest, CheckpointSchedule(keepLast: last, keepEvery: every))
+            newest: newest, left: left, CheckpointSchedule(keepLast: last, keepEvery: every))
     }
 
     @Test func theOldestGoFirst() {
@@ -106,9 +106,24 @@ import Testing
         #expect(removals([2, 4, 6, 8], newest: 8, last: 1, every: 4) == ["step-000002", "step-000006"])
     }
 
-    /// A run that went on from an earlier checkpoint copies a lower step than the place has.
-    @Test func theOneJustCopiedStays() {
-        #expect(removals([4, 8, 10], newest: 4, last: 1) == ["step-000008"])
+    /// A run that went on from an earlier checkpoint copies a lower step than the place has: those of the branch that it
+    /// left are neither counted nor kept.
+    @Test func aBranchThatWasLeftGoes() {
+        #expect(removals([4, 8, 10], newest: 4, last: 1) == ["step-000008", "step-000010"])
+        #expect(removals([2, 4, 8, 10], newest: 4, last: 2, every: 5) == ["step-000008", "step-000010"])
+        #expect(removals([2, 3, 4], newest: 4, left: [3, 4], last: 2) == ["step-000003"])
+        #expect(removals([4], newest: 4, left: [4], last: 0).isEmpty, "the one just copied stays")
+    }
+
+    /// What a process has not copied, and is later than what it began with, another branch has.
+    @Test func aBranchThatWasLeftIsKnown() {
+        let copies = PlacedCopies(complete: [2, 4, 6], replaced: [8])
+        #expect(copies.left(begunAt: 2, copied: [6]) == [4, 8])
+        #expect(copies.left(begunAt: 8, copied: []).isEmpty)
+        #expect(copies.left(begunAt: nil, copied: []) == [2, 4, 6, 8])
+        #expect(copies.latest(until: 9, left: []) == 9)
+        #expect(copies.latest(until: 4, left: [4, 6, 8]) == 2)
+        #expect(copies.latest(until: 4, left: [2, 4, 6, 8]) == nil)
     }
 
     @Test func whatNeverBecameWholeGoes() {

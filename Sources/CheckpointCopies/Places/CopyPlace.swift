@@ -18,8 +18,8 @@ package protocol CopyPlace: Sendable {
     /// A copy that has the name is replaced.
     /// - Parameter manifest: lists the folder's files.
     func put(_ folder: String, as name: String, _ manifest: CopyManifest) throws(PlaceError)
-    /// Sizes of the files of a copy, by their paths within it: what is cut off is known before it is fetched.
-    func sizes(of name: String) throws(PlaceError) -> [String: UInt64]
+    /// Sizes of the files of a copy with this list, by their paths within it: what is cut off is known before it is fetched.
+    func sizes(of name: String, _ manifest: CopyManifest) throws(PlaceError) -> [String: UInt64]
     /// Gets the files of a whole copy into a folder that is there. They are checked by the caller.
     func get(_ name: String, _ manifest: CopyManifest, into folder: String) throws(PlaceError)
     /// Removes a copy; it no longer counts from the first moment on.

@@ -70,7 +70,7 @@ package struct FolderPlace: CopyPlace {
         }
     }
 
-    package func sizes(of name: String) throws(PlaceError) -> [String: UInt64] {
+    package func sizes(of name: String, _ manifest: CopyManifest) throws(PlaceError) -> [String: UInt64] {
         var sizes: [String: UInt64] = [:]
         try attempt { () throws(FileError) in try add("", of: "\(folder)/\(name)", to: &sizes) }
         return sizes
@@ -119,6 +119,8 @@ package struct FolderPlace: CopyPlace {
             }
             try to.sync()
         }
+        // What is cut off here is not damaged there.
+        if isStopped.withLock({ $0 }) { throw PlaceError(folder, "it was stopped") }
     }
 
     private func attempt<Result>(_ body: () throws(FileError) -> Result) throws(PlaceError) -> Result {

@@ -1,6 +1,6 @@
 import Wording
 
-/// Where copies of checkpoints go: a folder, or a folder of another machine.
+/// Where copies of checkpoints go: a folder, a folder of another machine, or a part of a store of objects.
 ///
 /// Paths on other machines and names of files are held to letters, digits and `._-`, which no shell and no tool reads
 /// otherwise: nothing is ever quoted.
@@ -10,6 +10,8 @@ package enum PlaceAddress: Sendable, Equatable {
     /// A folder that ssh reaches; `user` and `port` are nil where the user's own ssh decides. A path that does not begin
     /// with a slash counts from the home folder there.
     case ssh(user: String?, host: String, port: Int?, path: String)
+    /// What is below a prefix in a bucket of an S3 store; the prefix may be empty.
+    case s3(bucket: String, prefix: String)
 
     /// Whether a text is an address and not the path of a folder.
     package static func isURL(_ text: String) -> Bool {
@@ -58,10 +60,21 @@ package enum PlaceAddress: Sendable, Equatable {
             }
             self = .ssh(user: user, host: String(host), port: port, path: folder)
         case "s3":
-            throw refuse(
-                "is a store of objects, which this opd does not speak to; give a folder that it is mounted as, file:// or "
-                    + "ssh://")
-        default: throw refuse("is none of file:// and ssh://")
+            let (bucket, path) = Self.split(rest)
+            guard !bucket.contains("@"), !bucket.contains(":") else {
+                throw refuse(
+                    "has more than a bucket before its path; keys are those of your variables or profile "
+                        + "(AWS_ACCESS_KEY_ID, ~/.aws/credentials), and a store of your own is AWS_ENDPOINT_URL_S3")
+            }
+            guard Self.isWord(bucket), bucket != ".", bucket != ".." else {
+                throw refuse("is no s3://bucket/prefix: a bucket has letters, digits and ._- only")
+            }
+            let prefix = Self.trimmed(String(path)).dropFirst()
+            guard prefix.isEmpty || Self.isPlain(prefix) else {
+                throw refuse("names no prefix: it has letters, digits and ._- between slashes only")
+            }
+            self = .s3(bucket: String(bucket), prefix: String(prefix))
+        default: throw refuse("is none of file://, ssh:// and s3://")
         }
     }
 
@@ -72,6 +85,7 @@ package enum PlaceAddress: Sendable, Equatable {
         case .ssh(let user, let host, let port, let path):
             let who = user.map { "\($0)@" } ?? "", colon = port.map { ":\($0)" } ?? ""
             return "ssh://\(who)\(host)\(colon)\(path.hasPrefix("/") ? path : "/~/\(path)")"
+        case .s3(let bucket, let prefix): return "s3://\(bucket)\(prefix.isEmpty ? "" : "/\(prefix)")"
         }
     }
 

@@ -1,5 +1,6 @@
 import Files
 import Locking
+import Supervision
 
 /// A folder of another machine, reached by the user's own ssh: its configuration, keys, agent and known hosts.
 ///
@@ -75,7 +76,7 @@ package final class SSHPlace: CopyPlace {
         let usesRsync = try findRsync()
         try ask("\(usesRsync ? "" : "rm -rf \(partial); ")mkdir -p \(folders.joined(separator: " "))")
         if usesRsync {
-            try rsync(["--delete", "\(Self.local(source))/", "\(target):\(partial)/"])
+            try rsync(["--delete"], ["\(Self.local(source))/", "\(target):\(partial)/"])
         } else {
             try sftp(manifest.files.map { "put \"\(Self.local(source))/\($0.name)\" \(partial)/\($0.name)" })
         }
@@ -92,7 +93,7 @@ package final class SSHPlace: CopyPlace {
                 + "else rm -rf \(final); fi && mv \(partial) \(final) && rm -rf \(replaced)", within: Self.copySeconds)
     }
 
-    package func sizes(of name: String) throws(PlaceError) -> [String: UInt64] {
+    package func sizes(of name: String, _ manifest: CopyManifest) throws(PlaceError) -> [String: UInt64] {
         let outcome = try ask("cd \(folder)/\(name) && find . -type f -exec wc -c {} \\;")
         var sizes: [String: UInt64] = [:]
         for line in String(decoding: outcome.output, as: UTF8.self).split(separator: "\n") {
@@ -110,7 +111,8 @@ package final class SSHPlace: CopyPlace {
         if try findRsync() {
             // Nothing but what is listed: what else may lie there is not wanted here.
             let list = Array(manifest.files.map { "\($0.name)\n" }.joined().utf8)
-            try rsync(["--files-from=-", "\(self.target):\(folder)/\(name)/", "\(Self.local(target))/"], input: list)
+            try rsync(
+                ["--files-from=-"], ["\(self.target):\(folder)/\(name)/", "\(Self.local(target))/"], input: list)
         } else {
             try sftp(manifest.files.map { "get \(folder)/\(name)/\($0.name) \"\(Self.local(target))/\($0.name)\"" })
         }
@@ -152,10 +154,11 @@ package final class SSHPlace: CopyPlace {
             "ssh", runner.run("ssh", arguments, input: input, limit: limit, within: seconds), limit: limit)
     }
 
-    private func rsync(_ arguments: [String], input: [UInt8] = []) throws(PlaceError) {
-        let shell = (["ssh"] + Self.options + (port.map { ["-p", "\($0)"] } ?? [])).joined(separator: " ")
-        let options = ["-rt", "--checksum", "--partial", "--timeout=120", "-e", shell]
-        try check("rsync", runner.run("rsync", options + arguments, input: input, within: Self.copySeconds))
+    private func rsync(_ options: [String], _ paths: [String], input: [UInt8] = []) throws(PlaceError) {
+        let ssh = ["ssh"] + Self.options + (port.map { ["-p", "\($0)"] } ?? [])
+        let words = RsyncCommand.words(over: ssh, ["--partial"] + options, paths)
+        try check(
+            words[0], runner.run(words[0], Array(words.dropFirst()), input: input, within: Self.copySeconds))
     }
 
     private func sftp(_ lines: [String]) throws(PlaceError) {

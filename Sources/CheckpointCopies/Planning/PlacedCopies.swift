@@ -45,7 +45,7 @@ package struct PlacedCopies: Sendable, Equatable {
     /// steps, which the run has made before it went back to an earlier checkpoint.
     /// - Parameter latest: the step that was copied last; nil: nobody knows.
     package func inOrder(latest: Int?) -> [Copy] {
-        let all = complete.union(replaced).sorted(by: >)
+        let all = steps.sorted(by: >)
         let steps = latest.map { latest in all.filter { $0 <= latest } + all.filter { $0 > latest } } ?? all
         return steps.flatMap { step in
             let name = Checkpoint.name(step: step)
@@ -54,13 +54,40 @@ package struct PlacedCopies: Sendable, Equatable {
         }
     }
 
+    /// Steps with a whole copy under either name.
+    private var steps: Set<Int> { complete.union(replaced) }
+
+    /// Whether a whole copy of a step is there, under either name.
+    package func has(_ step: Int) -> Bool { steps.contains(step) }
+
+    /// Steps whose copies are of a branch that a run has left, when it went back to an earlier checkpoint: it has made none
+    /// of them since it began, and began before them.
+    /// - Parameters:
+    ///   - begun: the step that the run's process began with; nil: it had no checkpoint.
+    ///   - copied: what the process has copied.
+    package func left(begunAt begun: Int?, copied: Set<Int>) -> Set<Int> {
+        steps.filter { $0 > begun ?? -1 && !copied.contains($0) }
+    }
+
+    /// The step that ``LatestCopy`` names while a step is being copied; nil: it stays as it is.
+    ///
+    /// Without a branch that was left it is that step itself: the copy counts from the moment on that it is whole, and
+    /// until then those of earlier steps do. But copies of a branch that was left may have this very step, or earlier ones:
+    /// then it is the newest of the run's own, and the step itself only once its copy is whole.
+    /// - Parameter left: steps of a branch that was left.
+    package func latest(until step: Int, left: Set<Int>) -> Int? {
+        left.isEmpty ? step : steps.subtracting(left).max()
+    }
+
     /// Names of what is removed once the copy of `newest` is whole: what never became whole or was replaced, then old copies, the
-    /// oldest first. Of whole ones the last `keepLast` stay, those of every `keepEvery`-th step, and `newest`.
-    package func removals(newest: Int, _ schedule: CheckpointSchedule) -> [String] {
-        let old = complete.sorted().dropLast(max(1, schedule.keepLast)).filter { step in
+    /// oldest first. Of whole ones up to `newest` the last `keepLast` stay, and those of every `keepEvery`-th step. All
+    /// that are of a branch that the run has left go: later steps, and those named.
+    package func removals(newest: Int, left: Set<Int> = [], _ schedule: CheckpointSchedule) -> [String] {
+        let own = complete.filter { $0 <= newest && ($0 == newest || !left.contains($0)) }.sorted()
+        let old = own.dropLast(max(1, schedule.keepLast)).filter { step in
             step != newest && (schedule.keepEvery == 0 || step % Int(schedule.keepEvery) != 0)
         }
         return partial.sorted() + replaced.sorted().map { Self.replacedPrefix + Checkpoint.name(step: $0) }
-            + old.map { Checkpoint.name(step: $0) }
+            + (old + complete.subtracting(own)).sorted().map { Checkpoint.name(step: $0) }
     }
 }

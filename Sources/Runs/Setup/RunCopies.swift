@@ -1,5 +1,7 @@
 import CheckpointCopies
 import Configuration
+import Files
+import Foundation
 import Locking
 import Logging
 import RunFiles
@@ -27,7 +29,7 @@ struct RunCopies {
         let key = "checkpoint.copy_to"
         let address = try PlaceAddress(text, key: key)
         try CopyOpening.check(address, for: run, key: key)
-        let place = Self.place(address)
+        let place = try Self.place(address)
         progress.activity("trying \(place.name)")
         do {
             return RunCopies(
@@ -35,17 +37,31 @@ struct RunCopies {
         } catch let error as PlaceError where start == .resume {
             logger.warning("\(key): \(error); the run goes on, and checkpoints are copied once it works")
             // Another: one that was stopped stays so.
-            return RunCopies(place: Self.place(address), newest: nil)
+            return RunCopies(place: try Self.place(address), newest: nil)
         } catch let error as PlaceError {
             throw PlaceError("checkpoint.copy_to", "\(error); mend it, or leave the key out")
         }
     }
 
     /// What reaches a place.
-    static func place(_ address: PlaceAddress) -> any CopyPlace {
+    /// - Throws: `UsageError` for a store whose keys are not found.
+    static func place(_ address: PlaceAddress) throws(UsageError) -> any CopyPlace {
         switch address {
         case .folder(let path): FolderPlace(path)
-        case .ssh(let user, let host, let port, let path): SSHPlace(user: user, host: host, port: port, path: path)
+        case .ssh(let user, let host, let port, let path):
+            SSHPlace(user: user, host: host, port: port, path: path)
+        case .s3(let bucket, let prefix):
+            S3Place(
+                bucket: bucket, prefix: prefix,
+                sender: try S3Connection(bucket: bucket, account: account(), reload: { try? account() }))
+        }
+    }
+
+    /// The user's own account at a store, as it is now: keys in files are renewed by others.
+    private static func account() throws(UsageError) -> S3Account {
+        try S3Account(environment: ProcessInfo.processInfo.environment) { path throws(FileError) in
+            guard try FileTree.knownKind(path) != .missing else { return nil }
+            return try FileTree.read(path, limit: ProfileFile.mostBytes)
         }
     }
 
@@ -80,7 +96,7 @@ extension LearnerProcess.Start {
             }
             return self
         }
-        let place = RunCopies.place(try PlaceAddress(text, key: isResuming ? "--resume-from" : "--from"))
+        let place = try RunCopies.place(PlaceAddress(text, key: isResuming ? "--resume-from" : "--from"))
         progress.activity("fetching a checkpoint from \(place.name)")
         let found = await onThread("opd-copies") {
             Result {

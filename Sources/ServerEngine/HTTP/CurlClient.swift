@@ -134,11 +134,18 @@ private final class CurlCore: @unchecked Sendable {
             withOptionalCString(request.key) { key in
                 withOptionalCString(request.authorities) { authorities in
                     withOptionalUTF8(request.body) { body in
-                        var order = ccurl_request(
-                            url: url, body: body.baseAddress, body_count: body.count, key: key, ca_file: authorities,
-                            connect_timeout_ms: Self.connectTimeout,
-                            timeout_ms: max(1, Int(request.timeout.seconds * 1_000)))
-                        return ccurl_begin(client, &order, context)
+                        "application/json".withCString { type in
+                            var order = ccurl_request()
+                            order.url = url
+                            order.body = body.baseAddress
+                            order.body_count = body.count
+                            if body.baseAddress != nil { order.content_type = type }
+                            order.key = key
+                            order.ca_file = authorities
+                            order.connect_timeout_ms = Self.connectTimeout
+                            order.timeout_ms = max(1, Int(request.timeout.seconds * 1_000))
+                            return ccurl_begin(client, &order, context)
+                        }
                     }
                 }
             }

@@ -1,61 +1,27 @@
 #!/usr/bin/env python3
-"""Runs that copy their checkpoints over ssh: copies.py OPD FOLDER PORT SSHD, which scripts/stores/test.sh starts.
+"""Runs that copy their checkpoints over ssh: ssh.py OPD FOLDER PORT SSHD, which scripts/stores/ssh.sh starts.
 
 A small model is pre-trained. Its run is stopped half-way, its folder is lost, and it goes on from the copies: the
 weights must be those of a run that nothing befell. With rsync, and by sftp where there is none; with a copy that was
 damaged there; and with an sshd that stands still for a while.
 """
 
-import hashlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
+import runs
+from runs import expect, weights
+
 opd, folder, port, sshd = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-CONFIGURATION = """\
-name: tiny
-student: { dtype: f32 }
-shape: { layers: 2, hidden: 32, heads: 4, kv_heads: 2, intermediate: 64, context: 64 }
-objective: { kind: supervised }
-data: { task: "arithmetic:digits=1", heldout_count: 12, prompts_per_step: 8 }
-sampling: { max_tokens: 16 }
-training: { steps: 40, learning_rate: 5.0e-3, token_budget: 128 }
-pipeline: { threads: 1 }
-evaluation: { every: 0 }
-checkpoint: { every: 5, keep_last: 2 }
-"""
 
 
 def run(where, *arguments, tools="with", status=0):
-    """Runs the program in a folder; its standard error."""
-    os.makedirs(where, exist_ok=True)
-    with open(f"{where}/run.yaml", "w") as file:
-        file.write(CONFIGURATION)
-    path = f"{folder}/{tools}:{os.environ['PATH']}"
-    result = subprocess.run(
-        [opd, "run", "run.yaml", *arguments],
-        cwd=where,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode != status:
-        sys.exit(f"{' '.join(arguments)}: status {result.returncode}, not {status}:\n{result.stderr}")
-    return result.stderr
-
-
-def weights(where, checkpoint="latest"):
-    with open(f"{where}/runs/tiny/checkpoints/{checkpoint}/model/model.safetensors", "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
-
-
-def expect(condition, what):
-    if not condition:
-        sys.exit(f"not so: {what}")
+    """Runs the program with these tools; its standard error."""
+    environment = {**os.environ, "PATH": f"{folder}/{tools}:{os.environ['PATH']}"}
+    return runs.run(opd, where, *arguments, environment=environment, status=status)
 
 
 def moved(name, tools):
