@@ -39,7 +39,6 @@ package enum MemberProcess {
         let keys = try configuration.memberKeys(job.role)
         let endpoints = try EndpointPolicy.endpoints(
             connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
-        guard keys == nil || endpoints.count == 1 else { throw UsageError(RelayProcess.keysRefusal) }
         let metrics = MetricsEndpoint.open(configuration, member: (name, job.role.rawValue), logger: logger)
         defer { metrics?.close() }
         let model = try job.model(in: configuration, log: Self.log(of: name, kind: "torch", configuration))

@@ -10,7 +10,7 @@ import ZeroMQ
 /// A relay as a process.
 package enum RelayProcess {
     /// Why there is no relay in a run with keys.
-    static let keysRefusal =
+    private static let keysRefusal =
         "relays pass nothing on in a run with keys yet: let its members connect to the learner itself, or leave out the "
         + "keys and set pipeline.allow_plaintext where the network is private"
 
