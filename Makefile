@@ -100,7 +100,7 @@ FAULTS  ?= 200
 SEED    ?= 1
 MINUTES ?= 60
 
-chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, then more: with keys, adapters, off-policy, servers, a relay, torch (SEED=...).
+chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived FAULTS=200 faults, then more: with keys, adapters, off-policy, servers, a relay, a standby, torch (SEED=...).
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED)
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --staleness 2 --keys
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind adapters
@@ -108,6 +108,7 @@ chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind teacher_server
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind sampler_server
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind relay
+	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind standby
 	@scripts/torch/install.sh || { [ $$? -eq 3 ] && echo "no run of torch is disturbed" >&2 && exit; }; \
 		python3 scripts/reliability/chaos_torch.py $(OPD) .venv-torch/bin/python --seed $(SEED)
 

@@ -63,6 +63,21 @@ put("store", "refusal", "<Error><Code>NoSuchBucket</Code><Message>it &#10; is go
 put("store", "uploads", f"<ListMultipartUploadsResult>{upload}</ListMultipartUploadsResult>\0{profiles}region=a b")
 
 
+# term: Sources/RunFiles/Terms/TermRecord.swift has the format.
+def term_record(state, reason):
+    text = (
+        f"opd term 1\nholder 81985529216486895\nterm 7\nhost 2f6c-boot@machine-1\nprocess 4711\nafter_ms 30000\n"
+        f"state {state}\nbeat 42\nreason {reason}"
+    )
+    body = text.encode().ljust(1024 - len("\ncheck 00000000\n"))
+    return body + f"\ncheck {zlib.crc32(body):08x}\n".encode()
+
+
+put("term", "held", term_record("held", ""))
+put("term", "handed-over", term_record("handed_over", "stopped by SIGTERM"))
+put("term", "cut", term_record("held", "")[:512])
+
+
 # difference: Sources/WeightDifferences/WeightDifference.swift has the format, Fuzz/Targets/Differences.swift the base.
 def frame(content):
     """A zstd frame of one block that is not compressed."""

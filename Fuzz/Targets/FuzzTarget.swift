@@ -8,7 +8,7 @@ package struct FuzzTarget: Sendable {
     package static let all = [
         wire, exchange, gguf, ggufParts, safetensors, tokenizer, text, retokenize, json, modelConfiguration,
         runConfiguration, prompts, table, template, checkpoint, server, torch, run, request, difference, program,
-        hosts, copy, store,
+        hosts, copy, store, term,
     ]
 }
 

@@ -262,6 +262,12 @@ struct ConfigurationReader {
                 "\(short(pipeline.leaseSeconds)) must be above pipeline.heartbeat_s \(short(pipeline.heartbeatSeconds)): heartbeats renew leases"
             )
         }
+        if pipeline.standbyAfterSeconds > 0, pipeline.standbyAfterSeconds < 1 {
+            conflict(
+                "pipeline.standby_after_s",
+                "\(short(pipeline.standbyAfterSeconds)) is too short for signs of life through a file; give at least 1, or 0 "
+                    + "for a run without standby")
+        }
         if !["tcp://", "ipc://", "inproc://"].contains(where: { pipeline.endpoint.hasPrefix($0) }) {
             conflict("pipeline.endpoint", "expected tcp://ADDRESS:PORT or ipc://PATH, got '\(pipeline.endpoint)'")
         }

@@ -257,6 +257,10 @@ package enum ConfigurationSchema {
                 "pipeline.lease_s", \.pipeline.leaseSeconds, 0.1...86_400,
                 "seconds a process may hold work without renewing it"),
             .number("pipeline.heartbeat_s", \.pipeline.heartbeatSeconds, 0.05...3_600, "seconds between signs of life"),
+            .number(
+                "pipeline.standby_after_s", \.pipeline.standbyAfterSeconds, 0...3_600,
+                "seconds of a learner's silence after which `opd learner --standby` takes the run over; 0: a run without"
+            ),
             .integer("pipeline.slots", \.pipeline.slots, 1...65_536, "sequences that a rollout worker samples at once"),
             .integer("pipeline.threads", \.pipeline.threads, 0...1_024, "compute threads of a process; 0: one a core"),
             .choice(

@@ -175,6 +175,8 @@ package struct RunConfiguration: Sendable, Equatable {
         package var connectTimeoutSeconds = 60.0
         package var leaseSeconds = 60.0
         package var heartbeatSeconds = 2.0
+        /// Silence of a learner after which a standby takes the run over; 0: a run without standby.
+        package var standbyAfterSeconds = 0.0
         /// Sequences that a rollout worker samples at once.
         package var slots = 64
         /// Compute threads a process; 0: as many as there are cores.

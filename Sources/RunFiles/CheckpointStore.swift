@@ -5,16 +5,23 @@ import Glibc
 ///
 /// A checkpoint is written under a temporary name in the same folder, put on disk file by file, and only then given
 /// its name: a folder with a checkpoint's name was whole when it got it, whatever crashed when. What befell it since is
-/// told by its manifest. What a checkpoint holds is up to who writes it. For one writer; anyone may read beside it.
+/// told by its manifest. What a checkpoint holds is up to who writes it. For one writer; anyone may read beside it. Where
+/// the writer holds a term, everything has its temporary name in the term's folder, so that nothing gets a name here once
+/// another has taken the run over.
 package struct CheckpointStore: Sendable {
     /// Where the checkpoints are.
     package let folder: String
+    private let term: HeldTerm?
 
     private static let temporaryPrefix = ".tmp-"
     private static let linkName = "latest"
 
     /// Names the folder; touches nothing.
-    package init(folder: String) { self.folder = folder }
+    /// - Parameter term: in which the writer owns the run; nil: the run has no terms.
+    package init(folder: String, term: HeldTerm? = nil) {
+        self.folder = folder
+        self.term = term
+    }
 
     /// Makes the folder and removes what crashed writes left in it. For the writer, before anything else.
     package func prepare() throws(CheckpointError) {
@@ -39,13 +46,16 @@ package struct CheckpointStore: Sendable {
     package func save(step: Int, write: (_ folder: String) throws -> Void) throws(CheckpointError) -> Checkpoint {
         precondition(step >= 0, "a step is counted from 0")
         let name = Checkpoint.name(step: step)
-        let temporary = path("\(Self.temporaryPrefix)\(name)-\(getpid())")
+        let temporary = temporaryPath("\(name)-\(getpid())")
         do {
+            try term?.check()
             try FileTree.remove(temporary)
             try FileTree.createFolder(temporary)
             try write(temporary)
             try CheckpointManifest.write(into: temporary)
             try FileTree.sync(tree: temporary)
+            // Whoever makes folders in there makes the term's again, too, where that has gone; it has no record then.
+            try term?.check()
             try place(temporary, as: path(name))
             try FileTree.sync(folder)
             try link(to: name)
@@ -113,8 +123,9 @@ package struct CheckpointStore: Sendable {
         for checkpoint in list().dropLast(max(1, keepLast)) where checkpoint != latest {
             if keepEvery > 0, checkpoint.step % keepEvery == 0 { continue }
             let name = Checkpoint.name(step: checkpoint.step)
-            let doomed = path("\(Self.temporaryPrefix)removed-\(name)-\(getpid())")
+            let doomed = temporaryPath("removed-\(name)-\(getpid())")
             do {
+                try term?.check()
                 // Renamed first: a folder that is half gone must not have a checkpoint's name.
                 try FileTree.remove(doomed)
                 try FileTree.rename(checkpoint.path, to: doomed)
@@ -127,6 +138,10 @@ package struct CheckpointStore: Sendable {
     }
 
     private func path(_ name: String) -> String { "\(folder)/\(name)" }
+
+    private func temporaryPath(_ name: String) -> String {
+        "\(term?.folder ?? folder)/\(Self.temporaryPrefix)\(name)"
+    }
 
     private func checkpoint(_ name: String) -> Checkpoint? {
         guard let step = Checkpoint.step(ofName: name), FileTree.kind(path(name)) == .folder else { return nil }
@@ -150,7 +165,7 @@ package struct CheckpointStore: Sendable {
     }
 
     private func link(to name: String) throws(FileError) {
-        let temporary = path("\(Self.temporaryPrefix)\(Self.linkName)-\(getpid())")
+        let temporary = temporaryPath("\(Self.linkName)-\(getpid())")
         try FileTree.remove(temporary)
         do {
             try FileTree.link(temporary, to: name)

@@ -11,7 +11,7 @@ extension RunFolder {
 
     /// Whether runs make what has this name in their folders; what was set aside has a number.
     package static func makes(_ name: String) -> Bool {
-        if own.contains(name) || name == "trackers" { return true }
+        if own.contains(name) || ["trackers", "terms"].contains(name) { return true }
         return ["metrics", "samples", "suspects"].contains { stem in
             guard name.hasPrefix("\(stem)-"), name.hasSuffix(".jsonl") else { return false }
             let number = name.dropFirst(stem.count + 1).dropLast(".jsonl".count)
@@ -25,8 +25,13 @@ extension RunFolder {
         guard Self.own.isSuperset(of: names) else { return false }
         // Of a fetch that was cut off everything is elsewhere still.
         return cutOffFetch != nil
-            || (!FileTree.hasContent(metrics) && !FileTree.hasContent(samples)
-                && CheckpointStore(folder: checkpoints).latest() == nil)
+            || !hasRecords
+    }
+
+    /// Whether a step was recorded, or a checkpoint written.
+    package var hasRecords: Bool {
+        FileTree.hasContent(metrics) || FileTree.hasContent(samples)
+            || CheckpointStore(folder: checkpoints).latest() != nil
     }
 
     /// Whether there is a run that can be gone on with: a step was done, or a checkpoint written.

@@ -141,14 +141,21 @@ package struct RunFolder: Sendable, Equatable {
     /// A run that ended before its first checkpoint has nothing to go on from but its configuration: its steps are
     /// done again, and what it recorded of them is kept aside.
     ///
+    /// - Parameter staging: the folder of the term in which this is done, see ``TermFolder``; nil: there are none.
     /// - Returns: the new paths, empty when there was nothing.
-    package func setAside() throws(RunFolderError) -> [String] {
+    package func setAside(through staging: String? = nil) throws(RunFolderError) -> [String] {
         var kept: [String] = []
         for file in [metrics, samples, suspects] where FileTree.hasContent(file) {
             let stem = file.dropLast(".jsonl".count)
             var number = 1
             while FileTree.kind("\(stem)-\(number).jsonl") != .missing { number += 1 }
             do {
+                var file = file
+                if let staging {
+                    let staged = "\(staging)/aside.jsonl"
+                    try FileTree.rename(file, to: staged)
+                    file = staged
+                }
                 try FileTree.rename(file, to: "\(stem)-\(number).jsonl")
             } catch {
                 throw RunFolderError("\(error)")

@@ -72,11 +72,14 @@ package final class SpansWriter: Sendable {
     /// - Parameters:
     ///   - resumes: whether what is there is kept, whatever its steps: time does not go back with them.
     ///   - limit: most bytes of each file.
-    package init(_ run: RunFolder, resumes: Bool, limit: Int = SpansWriter.limit) throws(TelemetryError) {
+    ///   - staging: see ``JSONLinesFile/init(path:resumingAfter:staging:)``.
+    package init(
+        _ run: RunFolder, resumes: Bool, limit: Int = SpansWriter.limit, staging: String? = nil
+    ) throws(TelemetryError) {
         self.run = run
         self.limit = limit
         if !resumes { try? FileTree.remove(run.earlierSpans) }
-        let file = try JSONLinesFile(path: run.spans, resumingAfter: resumes ? .max : nil)
+        let file = try JSONLinesFile(path: run.spans, resumingAfter: resumes ? .max : nil, staging: staging)
         state = Locked(State(file: file, written: file.keptByteCount))
     }
 

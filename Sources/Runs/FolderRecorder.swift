@@ -38,19 +38,22 @@ package final class FolderRecorder: RunRecorder {
     ///   - configuration: what is recorded, and in how much space; for other tools all of it.
     ///   - pieces: the text that each id completes, which together are what `decode` gives; nil: not known.
     ///   - metrics: where the run's numbers are told, too; nil: nowhere.
+    ///   - staging: see ``JSONLinesFile/init(path:resumingAfter:staging:)``.
     package init(
         folder: RunFolder, resuming: CheckpointState?, progress: RunProgress, plan: RunPlan,
         decode: @escaping @Sendable ([Int32]) -> String, pieces: (@Sendable ([Int32]) -> [String])? = nil,
         configuration: RunConfiguration = RunConfiguration(), metrics factory: (any MetricsFactory)? = nil,
-        logger: Logger
+        staging: String? = nil, logger: Logger
     ) throws {
         let telemetry = configuration.telemetry
-        metrics = try MetricsWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.lastRecordedStep) })
+        metrics = try MetricsWriter(
+            folder: folder.path, resumingAfter: resuming.map { Int($0.lastRecordedStep) }, staging: staging)
         samples = try SamplesWriter(
             folder: folder.path, resumingAfter: resuming.map { Int($0.step) },
-            limit: telemetry.samplesMegabytes * 1_000_000)
-        suspects = try SuspectsWriter(folder: folder.path, resumingAfter: resuming.map { Int($0.step) })
-        spans = try SpansWriter(folder, resumes: resuming != nil)
+            limit: telemetry.samplesMegabytes * 1_000_000, staging: staging)
+        suspects = try SuspectsWriter(
+            folder: folder.path, resumingAfter: resuming.map { Int($0.step) }, staging: staging)
+        spans = try SpansWriter(folder, resumes: resuming != nil, staging: staging)
         board =
             telemetry.tensorboard
             ? try TensorBoardWriter(

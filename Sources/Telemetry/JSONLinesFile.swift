@@ -2,6 +2,7 @@ import Files
 
 /// An append-only file of JSON lines that each begin with `{"step": N`; every line is written whole and at once.
 package final class JSONLinesFile: Sendable {
+    package let path: String
     private let file: OpenFile
     /// Bytes that were there when it was opened, and were kept.
     package let keptByteCount: Int
@@ -10,8 +11,17 @@ package final class JSONLinesFile: Sendable {
     ///
     /// - Parameter lastStep: lines of later steps are cut off, and so is a last line that was not written whole: a
     ///   run that resumes from the checkpoint of this step writes them again. nil starts an empty file.
-    package init(path: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
+    /// - Parameter staging: a folder in which the file is made anew before it takes the place of the one at `path`. What
+    ///   an earlier process still writes goes into that one, which then has no name; and once that folder is gone this
+    ///   process takes nobody's place. nil: the file itself is opened.
+    package init(path: String, resumingAfter lastStep: Int?, staging: String? = nil) throws(TelemetryError) {
+        self.path = path
         do {
+            if let staging {
+                file = try Self.renewed(path, resumingAfter: lastStep, staging: staging)
+                keptByteCount = file.position ?? 0
+                return
+            }
             // A link in a run folder that came from elsewhere could lead to any file of this user.
             let file = try OpenFile(
                 path, .readWrite, lastStep == nil ? [.create, .noFollow, .truncate] : [.create, .noFollow],
@@ -28,8 +38,28 @@ package final class JSONLinesFile: Sendable {
         }
     }
 
+    private static func renewed(
+        _ path: String, resumingAfter lastStep: Int?, staging: String
+    ) throws(FileError) -> OpenFile {
+        var kept: [UInt8] = []
+        if let lastStep, FileTree.kind(path) != .missing {
+            kept = try OpenFile.reading(path, followsLinks: false).readAll()
+            kept.removeLast(kept.count - keptLength(of: kept, lastStep: lastStep))
+        }
+        let staged = staging.appendingPath(path.split(separator: "/").last.map(String.init) ?? path)
+        try FileTree.remove(staged)
+        let file = try OpenFile(
+            staged, .readWrite, [.create, .exclusiveCreate, .noFollow],
+            permissions: [.ownerReadWrite, .groupRead, .otherRead], attempt: .openForWriting)
+        try file.write(kept)
+        try file.sync()
+        try FileTree.rename(staged, to: path)
+        return file
+    }
+
     /// Opens a file whose lines all stay.
     init(continuing path: String) throws(TelemetryError) {
+        self.path = path
         do {
             let file = try OpenFile(path, .readWrite, .noFollow, attempt: .openForWriting)
             let size = try file.size()
@@ -40,8 +70,6 @@ package final class JSONLinesFile: Sendable {
             throw TelemetryError(error)
         }
     }
-
-    package var path: String { file.path }
 
     /// Appends one line and hands it to the system before it returns.
     package func append(_ line: String) throws(TelemetryError) {

@@ -8,8 +8,9 @@ package final class MetricsWriter: Sendable {
     /// - Parameters:
     ///   - folder: the run folder.
     ///   - lastStep: lines of later steps are cut; nil starts an empty file.
-    package init(folder: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
-        file = try JSONLinesFile(path: "\(folder)/metrics.jsonl", resumingAfter: lastStep)
+    ///   - staging: see ``JSONLinesFile/init(path:resumingAfter:staging:)``.
+    package init(folder: String, resumingAfter lastStep: Int?, staging: String? = nil) throws(TelemetryError) {
+        file = try JSONLinesFile(path: "\(folder)/metrics.jsonl", resumingAfter: lastStep, staging: staging)
     }
 
     /// Appends a step; throws when the disk is full, which a run survives.

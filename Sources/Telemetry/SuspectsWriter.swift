@@ -11,9 +11,9 @@ package final class SuspectsWriter: Sendable {
     private let file: JSONLinesFile
     private let written: Locked<Int>
 
-    /// See ``MetricsWriter/init(folder:resumingAfter:)``.
-    package init(folder: String, resumingAfter lastStep: Int?) throws(TelemetryError) {
-        file = try JSONLinesFile(path: "\(folder)/suspects.jsonl", resumingAfter: lastStep)
+    /// See ``MetricsWriter/init(folder:resumingAfter:staging:)``.
+    package init(folder: String, resumingAfter lastStep: Int?, staging: String? = nil) throws(TelemetryError) {
+        file = try JSONLinesFile(path: "\(folder)/suspects.jsonl", resumingAfter: lastStep, staging: staging)
         written = Locked(file.keptByteCount)
     }
 

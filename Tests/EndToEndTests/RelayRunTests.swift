@@ -15,7 +15,7 @@ import Testing
         return process.terminationStatus == 0
     }
 
-    private static func freePort() throws -> Int {
+    static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in(), size = socklen_t(MemoryLayout<sockaddr_in>.size)

@@ -8,6 +8,7 @@ usage: chaos.py OPD [--faults N] [--seed S] [--staleness K] [--kind KIND] [--key
 
 import argparse
 import contextlib
+import functools
 import glob
 import json
 import os
@@ -24,7 +25,7 @@ import pipeline
 from pipeline import Disk, Pipeline, Server, tail
 from tiny import SERVER_TIMEOUT, write_run
 
-KINDS = ["distillation", "adapters", "off_policy", "teacher_server", "sampler_server", "relay"]
+KINDS = ["distillation", "adapters", "off_policy", "teacher_server", "sampler_server", "relay", "standby"]
 # Kinds with a server, and the model it begins with.
 SERVED = {"teacher_server": "teacher", "sampler_server": "student"}
 PATIENCE = 120  # seconds without a step after which a run is stuck
@@ -35,7 +36,8 @@ FLAWS = 0.03  # of a server's answers
 class Chaos:
     def __init__(self, pipeline, disk, seed, wanted, only=None, keys=False, kind="distillation"):
         self.keys = keys
-        self.faults = [fault for fault in self.FAULTS if not only or fault[0].__name__ in only]
+        faults = self.STANDBY_FAULTS if pipeline.has_standby else self.FAULTS
+        self.faults = [fault for fault in faults if not only or fault[0].__name__ in only]
         if pipeline.server:
             self.faults += [fault for fault in self.SERVER_FAULTS if not only or fault[0].__name__ in only]
         if pipeline.has_relay:
@@ -47,6 +49,8 @@ class Chaos:
         # A server that samples has one worker.
         self.alone = "rollout" if kind == "sampler_server" else None
         self.watcher = self.page = None
+        # Learners that stand still until another has the run.
+        self.replaced = []
 
     # Faults return False when they do not fit the moment.
 
@@ -133,7 +137,37 @@ class Chaos:
         learner.send(signal.SIGCONT)
         learner.expected = True
         learner.wait()
-        self.pipeline.start_learner(clock)
+        if not self.pipeline.has_standby:
+            self.pipeline.start_learner(clock)
+
+    def hand_over(self):
+        """The learner is stopped as by a machine that is taken away."""
+        self.stop_learner(self.dice.choice([signal.SIGTERM, signal.SIGUSR1]))
+
+    def suspend_until_replaced(self):
+        """The learner stands still until the standby has the run, and for a moment longer; then it goes on."""
+        learner = self.pipeline.learner
+        if learner.stopped or learner.ended():
+            return False
+        learner.send(signal.SIGSTOP)
+        learner.expected = True
+        self.replaced.append(learner)
+        return None
+
+    def wake_replaced(self):
+        for learner in [learner for learner in self.replaced if learner is not self.pipeline.learner]:
+            self.replaced.remove(learner)
+            self.later(
+                self.dice.choice([0, 0, self.dice.uniform(0, 2)]), functools.partial(learner.send, signal.SIGCONT)
+            )
+
+    def kill_standby(self):
+        standby = self.pipeline.standby
+        if self.replaced or standby.ended() or self.pipeline.has_taken_over():
+            return False
+        standby.send(signal.SIGKILL)
+        standby.wait()
+        return None
 
     def corrupt_checkpoint(self):
         """Changes a byte of the newest checkpoint and kills the learner, which must go on from the one before."""
@@ -285,6 +319,22 @@ class Chaos:
         (disturb_watcher, 2),
     )
 
+    # A full disk or damaged checkpoints would end a standby that takes over, and nobody is left then.
+    STANDBY_FAULTS = (
+        (kill_member, 2),
+        (suspend_member, 2),
+        (cut, 2),
+        (silence, 1),
+        (kill_learner, 5),
+        (hand_over, 2),
+        (suspend_until_replaced, 5),
+        (kill_standby, 1),
+    )
+
+    @classmethod
+    def every_fault(cls):
+        return cls.FAULTS + cls.SERVER_FAULTS + cls.RELAY_FAULTS + cls.STANDBY_FAULTS
+
     # Time
 
     def later(self, seconds, action):
@@ -314,6 +364,7 @@ class Chaos:
             now = time.monotonic()
             self.settle(now)
             self.pipeline.tend()
+            self.wake_replaced()
             if self.refused_by_full_disk():
                 self.pipeline.start_learner()
             reached = self.pipeline.steps()
@@ -321,7 +372,9 @@ class Chaos:
                 furthest, moved = reached, now
             if now - moved > PATIENCE:
                 return f"stuck at step {furthest} for {PATIENCE} s: {tail(self.pipeline.learner.log)}"
-            if done < self.wanted and furthest >= done * steps * 0.6 / self.wanted and now >= next_at:
+            # One learner after the other: a standby that is not there yet takes nothing over.
+            is_ready = not self.pipeline.has_standby or self.pipeline.is_watched()
+            if is_ready and done < self.wanted and furthest >= done * steps * 0.6 / self.wanted and now >= next_at:
                 self.strike()
                 done += 1
                 next_at = time.monotonic() + self.dice.uniform(0, 0.4)
@@ -369,12 +422,16 @@ def whole_run(opd, folder, steps, staleness, kind, chaos=None, seed=0, only=None
         samples_teacher=kind == "off_policy",
         server=server,
         has_relay=kind == "relay",
+        has_standby=kind == "standby",
     )
     attack = Chaos(run, disk, seed, chaos or 0, only, keys, kind)
     try:
         if server:
             server.start()
         run.start_learner()
+        if run.has_standby:
+            run.wait_for_terms()
+            run.start_standby()
         if run.has_relay:
             run.start_relay()
         for role in run.roles * (2 if chaos else 1):
@@ -398,7 +455,7 @@ def whole_run(opd, folder, steps, staleness, kind, chaos=None, seed=0, only=None
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    names = [fault.__name__ for fault, _ in Chaos.FAULTS + Chaos.SERVER_FAULTS + Chaos.RELAY_FAULTS]
+    names = list(dict.fromkeys(fault.__name__ for fault, _ in Chaos.every_fault()))
     parser.add_argument("opd")
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
@@ -406,14 +463,18 @@ def main():
     parser.add_argument("--kind", default="distillation", choices=KINDS)
     parser.add_argument("--keys", action="store_true", help="encrypt; the undisturbed run stays in plain text")
     parser.add_argument("--only", nargs="+", choices=names, metavar="FAULT")
-    parser.add_argument("--steps-per-fault", type=int, help="3; 12 with --kind off_policy, 24 with relay: members wait")
+    parser.add_argument(
+        "--steps-per-fault", type=int, help="3; 12 with --kind off_policy, 24 with relay, 60 with standby: members wait"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the folder of the runs")
     options = parser.parse_args()
     opd = os.path.abspath(options.opd)
     folder = tempfile.mkdtemp(prefix="opd-chaos-")
     begun = time.monotonic()
     # Steps that nobody grades are soon over.
-    steps = options.faults * (options.steps_per_fault or {"off_policy": 12, "relay": 24}.get(options.kind, 3))
+    steps = options.faults * (
+        options.steps_per_fault or {"off_policy": 12, "relay": 24, "standby": 60}.get(options.kind, 3)
+    )
     missing = [
         what
         for what, there in [
@@ -454,7 +515,7 @@ def main():
                     problems.append(f"step {line['step']} was trained on samples {line['staleness_max']} versions old")
         if found and options.staleness == 0:
             # The server grades with the native engine's very numbers, and a relay changes none.
-            kind = "distillation" if options.kind in ("teacher_server", "relay") else options.kind
+            kind = "distillation" if options.kind in ("teacher_server", "relay", "standby") else options.kind
             expected, _, unexpected, _ = whole_run(opd, f"{folder}/undisturbed", steps, 0, kind)
             problems += unexpected
             if expected and expected[0] != found[0]:

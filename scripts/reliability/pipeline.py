@@ -125,13 +125,28 @@ class Server:
 class Pipeline:
     """A learner, and members that reach it through a proxy each, and a relay where there is one."""
 
-    def __init__(self, opd, folder, dice=None, moves_clocks=False, samples_teacher=False, server=None, has_relay=False):
+    def __init__(
+        self,
+        opd,
+        folder,
+        dice=None,
+        moves_clocks=False,
+        samples_teacher=False,
+        server=None,
+        has_relay=False,
+        has_standby=False,
+    ):
         """samples_teacher: whether workers hold the teacher, and nobody grades (off_policy); server: beside the run;
-        has_relay: members reach the learner through a relay, or by themselves while there is none."""
+        has_relay: members reach the learner through a relay, or by themselves while there is none; has_standby: another
+        learner watches the learner, and members know both."""
+        self.has_standby, self.standby, self.leavers = has_standby, None, []
         self.server = server
         self.has_relay, self.relay, self.relay_port = has_relay, None, free_port()
         self.relay_due = 0.0
         self.opd, self.folder, self.port = opd, folder, free_port()
+        # Learners take turns at them.
+        self.standby_port = free_port()
+        self.first_port, self.second_port = self.port, self.standby_port
         self.roles = ["rollout"] if samples_teacher else ["rollout", "scorer"]
         self.teacher = ["--teacher", "default"] if samples_teacher else []
         self.wall_clocks = WallClocks(folder) if moves_clocks and COMPILER else None
@@ -145,6 +160,53 @@ class Pipeline:
         arguments = [self.opd, "learner", "run.yaml", "--bind", f"tcp://127.0.0.1:{self.port}", "--resume"]
         self.learner = self.child("learner", arguments, clock)
 
+    def start_standby(self):
+        self.learner_lives += 1
+        arguments = [self.opd, "learner", "run.yaml", "--bind", f"tcp://127.0.0.1:{self.standby_port}", "--standby"]
+        self.standby = self.child(f"learner-{self.learner_lives}", arguments)
+
+    def wait_for_terms(self):
+        """Until there is a learner to watch."""
+        while not os.path.exists(f"{self.folder}/runs/tiny/config.yaml"):
+            if self.learner.ended():
+                raise SystemExit(f"error: the learner ended: {tail(self.learner.log)}")
+            time.sleep(0.02)
+
+    def is_watched(self):
+        """Whether the standby watches the learner, and the learner has the run."""
+        if self.leavers or self.learner.ended() or self.learner.stopped:
+            return False
+        with open(self.standby.log, errors="replace") as file:
+            return "standby: watching" in file.read()
+
+    def has_taken_over(self):
+        with open(self.standby.log, errors="replace") as file:
+            return "took the run over" in file.read()
+
+    def promote(self):
+        """The standby is the learner now, and another watches it. The one before is to end by itself, if it lives."""
+        if not self.learner.ended():
+            self.leavers.append(self.learner)
+        self.learner = self.standby
+        self.port, self.standby_port = self.standby_port, self.port
+        self.start_standby()
+
+    def tend_standby(self):
+        if self.learner.ended() and self.learner.process.returncode == 0:
+            # Whatever was on its way to it came too late.
+            self.learner.expected = False
+        elif self.standby.ended():
+            if not self.standby.expected and self.standby.process.returncode != 0:
+                self.surprises.append(f"the standby ended by itself: {tail(self.standby.log)}")
+            if self.standby.process.returncode != 0:
+                self.start_standby()
+        elif self.has_taken_over():
+            self.promote()
+        for child in [child for child in self.leavers if child.ended()]:
+            self.leavers.remove(child)
+            if child.process.returncode != 1 or "has taken the run over" not in tail(child.log):
+                self.surprises.append(f"a learner that was replaced ended with {tail(child.log)}")
+
     def start_relay(self):
         arguments = [self.opd, "relay", "run.yaml", "--bind", f"tcp://127.0.0.1:{self.relay_port}"]
         self.relay = self.child("relay", [*arguments, "--connect", f"tcp://127.0.0.1:{self.port}"])
@@ -157,9 +219,13 @@ class Pipeline:
         if name is None:
             name = f"{role}-{self.count[role]}"
             self.count[role] += 1
-            self.proxies[name] = Proxy(self.relay_port if self.has_relay else self.port)
-        near = f"tcp://127.0.0.1:{self.proxies[name].port}"
-        ways = ["--relay", near, "--connect", f"tcp://127.0.0.1:{self.port}"] if self.has_relay else ["--connect", near]
+            self.proxies[name] = Proxy(self.relay_port if self.has_relay else self.first_port)
+        near, learners = f"tcp://127.0.0.1:{self.proxies[name].port}", [f"tcp://127.0.0.1:{self.port}"]
+        if self.has_standby:
+            learners = [near, f"tcp://127.0.0.1:{self.second_port}"]
+        elif not self.has_relay:
+            learners = [near]
+        ways = [*(["--relay", near] if self.has_relay else []), "--connect", ",".join(learners)]
         arguments = [self.opd, role, "run.yaml", *ways, "--name", name]
         arguments += self.teacher
         # Every other worker lives on a machine of its own.
@@ -203,6 +269,8 @@ class Pipeline:
             if not self.relay.expected and self.relay.process.returncode != 0:
                 self.surprises.append(f"the relay ended with {self.relay.process.returncode}: {tail(self.relay.log)}")
             self.start_relay()
+        if self.has_standby:
+            self.tend_standby()
         for name, child in list(self.members.items()):
             if child.ended():
                 if not child.expected and child.process.returncode != 0:
@@ -210,7 +278,7 @@ class Pipeline:
                 self.start(name.split("-")[0], name)
 
     def end(self):
-        others = [child for child in (self.relay, self.learner) if child]
+        others = [child for child in (self.relay, self.learner, self.standby, *self.leavers) if child]
         for child in list(self.members.values()) + others:
             child.send(signal.SIGKILL)
             child.send(signal.SIGCONT)

@@ -93,6 +93,7 @@ def write_run(folder, steps, staleness=0, kind="distillation", server=None):
     objective = "{ loss: truncated_importance_sampling, advantage: current }" if staleness else "{}"
     if kind == "off_policy":
         objective = "{ kind: off_policy }"
+    meeting = "connect_timeout_s: 120" + (", standby_after_s: 2" if kind == "standby" else "")
     more = "lora: { rank: 4, alpha: 8 }\n" if kind == "adapters" else ""
     teacher = "model: teacher, dtype: f32"
     times = f"timeout_s: {SERVER_TIMEOUT}, start_timeout_s: {SERVER_START}"
@@ -108,7 +109,7 @@ data: {{ prompts: prompts.jsonl, heldout: heldout.jsonl, prompts_per_step: 4, sa
 sampling: {{ max_tokens: 24 }}
 objective: {objective}
 training: {{ steps: {steps}, learning_rate: 1.0e-3 }}
-pipeline: {{ threads: 1, lease_s: 1, heartbeat_s: 0.2, max_staleness: {staleness}, connect_timeout_s: 120, slots: 8 }}
+pipeline: {{ threads: 1, lease_s: 1, heartbeat_s: 0.2, max_staleness: {staleness}, slots: 8, {meeting} }}
 evaluation: {{ every: 10 }}
 checkpoint: {{ every: 2, keep_last: 3 }}
 {more}""")

@@ -15,9 +15,20 @@ package struct LearnerOutcome: Sendable, Equatable {
 
         /// Whether it was asked to stop, and can go on.
         package var isStop: Bool { if case .stopped = self { true } else { false } }
+
+        /// Why, in a few words.
+        package var reason: String {
+            switch self {
+            case .completed: "all steps are done"
+            case .reached(let target): target
+            case .stopped(let reason): reason
+            }
+        }
     }
 
     package var end: End
+    /// Whether another learner is to go on at once: members were not told to end.
+    package var handsOver = false
     /// Completed steps.
     package var version: UInt64
     /// The newest checkpoint, nil when there is none.

@@ -24,6 +24,10 @@ package struct RunOptions: Sendable {
     package var timeLimit: TimeLimit?
     /// The moment from which `timeLimit` counts.
     package var startedAt: ContinuousClock.Instant = .now
+    /// Whether members stay when this learner is stopped, for one that takes its place.
+    package var handsOver = false
+    /// Returns while the run is this process's; nil: nobody else can have it.
+    package var confirm: (@Sendable () async -> Void)?
 
     package init(plan: RunPlan, learningRate: @escaping @Sendable (UInt64) -> Double) {
         self.plan = plan

@@ -37,6 +37,7 @@ extension Learner {
         if let flaw = course.flaw(in: batch) { return try await skip(flaw, batch) }
         let prompts = exchange.prompts(of: batch), given = givenResponses(to: batch, prompts)
         let learningRate = course.learningRate
+        await options.run.confirm?()
         bookTime()
         phase = .training
         let begun = now
@@ -120,6 +121,7 @@ extension Learner {
     private func publish() async throws {
         guard !options.objective.imitates else { return perform(exchange.grantWork(now: now)) }
         await finishAnnouncing()
+        await options.run.confirm?()
         let version = course.version
         let publisher = publisher
         let manifest = backend.weightManifest

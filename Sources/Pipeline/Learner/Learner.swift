@@ -40,6 +40,8 @@ package actor Learner: RunLearner {
     private var waiters = Waiters()
     private(set) var failure: LearnerError?
     private var isClosing = false
+    /// Whether another learner is to go on.
+    private var handsOver = false
     private var narrator: WaitNarrator
     var mismatches = MismatchWatch()
     let divergenceGroups: DivergenceGroups
@@ -82,8 +84,10 @@ package actor Learner: RunLearner {
     var now: Duration { origin.duration(to: .now) }
 
     /// Ends the run after the step that is being trained: with a checkpoint, and a shutdown for every member.
-    package func stop(_ reason: String) {
+    /// - Parameter handsOver: whether another learner is to go on, where the run has one: members stay for it.
+    package func stop(_ reason: String, handsOver: Bool = false) {
         guard course.stopReason == nil else { return }
+        self.handsOver = handsOver && options.run.handsOver
         course.stop(reason)
         waiters.wake()
     }
@@ -110,8 +114,9 @@ package actor Learner: RunLearner {
                 await finishSaving()
             }
             await finishAnnouncing()
-            // Members must not wait for a learner that has failed.
-            perform(exchange.finish(reason: "the learner failed: \(error)"))
+            // Members must not wait for a learner that has failed, unless another is to take its place.
+            let isFatal = !options.run.handsOver || (error as? LearnerError)?.code == .badStep
+            if isFatal { perform(exchange.finish(reason: "the learner failed: \(error)")) }
             await close()
             throw error
         }
@@ -119,12 +124,15 @@ package actor Learner: RunLearner {
         await saveFinally()
         await finishAnnouncing()
         flushLane(isLast: true)
-        perform(exchange.finish(reason: end.isStop ? "the run was stopped" : "the run is complete"))
+        let leavesMembers = handsOver && end.isStop
+        if !leavesMembers {
+            perform(exchange.finish(reason: end.isStop ? "the run was stopped" : "the run is complete"))
+        }
         await close()
         recorder.activity(nil)
         logger.info("\(exchange.counters), \(transport.statistics)")
         return LearnerOutcome(
-            end: end, version: course.version, checkpoint: checkpoints?.latest(),
+            end: end, handsOver: leavesMembers, version: course.version, checkpoint: checkpoints?.latest(),
             checkpointFailure: await saver?.failure, before: course.before, after: course.after,
             tokens: exchange.ledger.counts, cost: course.countedCost,
             uncountedTeachers: course.uncountedTeachers.sorted(), counters: exchange.counters, seconds: now.seconds)
@@ -134,6 +142,7 @@ package actor Learner: RunLearner {
         let elapsed = options.run.startedAt.duration(to: .now)
         guard let notice = course.stopInTime(elapsed: elapsed, longestSave: saver?.longest) else { return }
         logger.notice("\(notice)")
+        handsOver = options.run.handsOver
         waiters.wake()
     }
 

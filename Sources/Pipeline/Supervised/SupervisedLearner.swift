@@ -53,7 +53,7 @@ package actor SupervisedLearner: RunLearner {
     private var now: Duration { origin.duration(to: .now) }
 
     /// Ends the run after the step that is being trained, with a checkpoint.
-    package func stop(_ reason: String) { course.stop(reason) }
+    package func stop(_ reason: String, handsOver: Bool = false) { course.stop(reason) }
 
     /// Runs to the last step, or until stopped.
     package func run() async throws -> LearnerOutcome {

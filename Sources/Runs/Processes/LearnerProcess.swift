@@ -2,6 +2,7 @@ import Configuration
 import CoreMetrics
 import Distillation
 import Exchange
+import Glibc
 import Logging
 import Pipeline
 import RunFiles
@@ -37,24 +38,69 @@ package enum LearnerProcess {
     ///   - bind: overrides `pipeline.endpoint`.
     ///   - resumeCommand: what a person types to go on.
     ///   - timeLimit: for this process, its loading included.
+    ///   - term: in which a standby has taken the run over; nil: this process has yet to claim the folder.
     /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     package static func run(
         _ configuration: RunConfiguration, folder: RunFolder, bind: String? = nil, start: Start,
-        resumeCommand: String, timeLimit: TimeLimit? = nil, engines: EngineChoice = .standard, progress: RunProgress,
-        logger: Logger
+        resumeCommand: String, timeLimit: TimeLimit? = nil, term: HeldTerm? = nil,
+        engines: EngineChoice = .standard, progress: RunProgress, logger: Logger
     ) async throws -> End {
         let startedAt = ContinuousClock.now
-        guard configuration.kind.sampler != .nobody else {
-            throw UsageError(
-                "objective.kind '\(configuration.objective.kind.rawValue)' needs no workers and no learner to serve them; use "
-                    + "'opd run'")
-        }
+        guard configuration.kind.sampler != .nobody else { throw UsageError(noMembers(configuration)) }
         let endpoint = bind ?? configuration.pipeline.endpoint
         let keys = try configuration.learnerKeys()
         try EndpointPolicy.check(
             endpoint, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
-        let lock = try folder.lock()
-        defer { withExtendedLifetime(lock) {} }
+        let claim = try await Self.claim(folder, configuration, term: term, progress: progress, logger: logger)
+        defer { withExtendedLifetime(claim) {} }
+        do {
+            return try await run(
+                configuration, folder: folder, endpoint: endpoint, keys: keys, start: start, keeper: claim.keeper,
+                resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt, engines: engines,
+                progress: progress, logger: logger)
+        } catch {
+            claim.keeper?.fail(error, hasBegun: folder.hasRecords)
+            throw error
+        }
+    }
+
+    /// Seconds of silence after which the term of a run that has no standby any more is another's.
+    private static let usualSilence = 30.0
+
+    /// Why a run without members has no learner.
+    static func noMembers(_ configuration: RunConfiguration) -> String {
+        "objective.kind '\(configuration.objective.kind.rawValue)' needs no workers and no learner to serve them; use "
+            + "'opd run'"
+    }
+
+    /// What keeps other learners out of the run's folder: a term where it has such, else a lock of this machine.
+    private static func claim(
+        _ folder: RunFolder, _ configuration: RunConfiguration, term: HeldTerm?, progress: RunProgress, logger: Logger
+    ) async throws -> (lock: RunFolderLock?, keeper: TermKeeper?) {
+        let seconds = configuration.pipeline.standbyAfterSeconds
+        // A folder that has had terms keeps them: the learner of one may be suspended still.
+        guard term != nil || seconds > 0 || TermFolder(folder).isThere else { return (try folder.lock(), nil) }
+        let after: Duration = .seconds(seconds > 0 ? seconds : usualSilence)
+        var held = term
+        if held == nil {
+            held = try await TermClaim(folder, after: after, progress: progress, logger: logger).begin()
+        }
+        guard let held else { preconditionFailure("a claim gives a term or throws") }
+        let keeper = TermKeeper(held, of: folder, logger: logger) { reason in
+            progress.finish()
+            logger.error("\(reason)")
+            // At once, and without a word to members: they go on with the learner that has the run now.
+            _exit(1)
+        }
+        logger.info("this learner has the run in term \(held.number)")
+        return (nil, keeper)
+    }
+
+    private static func run(
+        _ configuration: RunConfiguration, folder: RunFolder, endpoint: String, keys: LearnerKeys?, start: Start,
+        keeper: TermKeeper?, resumeCommand: String, timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant,
+        engines: EngineChoice, progress: RunProgress, logger: Logger
+    ) async throws -> End {
         let start = try await start.fetched(into: folder, progress: progress, logger: logger)
         let copies = try await RunCopies.open(
             configuration, for: folder, start: start, progress: progress, logger: logger)
@@ -70,7 +116,7 @@ package enum LearnerProcess {
             defer { metrics?.close() }
             return try await run(
                 configuration, folder: folder, transport: transport,
-                relayKeys: Set((keys?.policy.relays ?? []).map(\.text)), start: start, copies: copies,
+                relayKeys: Set((keys?.policy.relays ?? []).map(\.text)), start: start, copies: copies, keeper: keeper,
                 resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt, engines: engines,
                 progress: progress, metrics: metrics?.factory, logger: logger)
         } catch {
@@ -81,15 +127,16 @@ package enum LearnerProcess {
 
     private static func run(
         _ configuration: RunConfiguration, folder: RunFolder, transport: ZeroMQTransport, relayKeys: Set<String>,
-        start: Start, copies: RunCopies?, resumeCommand: String, timeLimit: TimeLimit?,
-        startedAt: ContinuousClock.Instant,
-        engines: EngineChoice, progress: RunProgress, metrics: (any MetricsFactory)?, logger: Logger
+        start: Start, copies: RunCopies?, keeper: TermKeeper?, resumeCommand: String, timeLimit: TimeLimit?,
+        startedAt: ContinuousClock.Instant, engines: EngineChoice, progress: RunProgress,
+        metrics: (any MetricsFactory)?, logger: Logger
     ) async throws -> End {
         let waiting = Task { await StartingLearner(transport).answer() }
         defer { waiting.cancel() }
         let setup = try await RunSetup(
-            configuration, engines: engines, folder: folder, start: start, copies: copies, resumeCommand: resumeCommand,
-            timeLimit: timeLimit, startedAt: startedAt, progress: progress, metrics: metrics, logger: logger)
+            configuration, engines: engines, folder: folder, start: start, copies: copies, keeper: keeper,
+            resumeCommand: resumeCommand, timeLimit: timeLimit, startedAt: startedAt, progress: progress,
+            metrics: metrics, logger: logger)
         // A learner that was started by itself has its workers elsewhere.
         if ChildProcess.isManaged { try await setup.tryEnvironment() }
         let runID = "\(configuration.name)-\(String(UInt64.random(in: 1 ... .max), radix: 16))"

@@ -4,6 +4,7 @@ import Logging
 import Pipeline
 import RunFiles
 import Telemetry
+import Wording
 
 /// A supervised run as a process: from a configuration to the end of its run. It needs no other.
 package enum SupervisedProcess {
@@ -17,6 +18,11 @@ package enum SupervisedProcess {
         timeLimit: TimeLimit? = nil, engines: EngineChoice = .standard, progress: RunProgress, logger: Logger
     ) async throws -> LearnerProcess.End {
         let startedAt = ContinuousClock.now
+        guard given.pipeline.standbyAfterSeconds == 0 else {
+            throw UsageError(
+                "pipeline.standby_after_s: a run of this kind has no learner that another could take over from; leave it out"
+            )
+        }
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
         let start = try await start.fetched(into: folder, progress: progress, logger: logger)

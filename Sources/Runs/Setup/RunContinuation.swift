@@ -17,6 +17,8 @@ struct RunContinuation {
     let plan: RunPlan
     /// The identity of the student's tokenizer.
     let tokenizerFingerprint: String
+    /// The folder of the term in which the run goes on; nil: it has none.
+    let staging: String?
     let logger: Logger
 
     /// The newest undamaged checkpoint with its state; nil when the run has none at all and so starts again.
@@ -32,7 +34,9 @@ struct RunContinuation {
         }
         guard let checkpoint = try found.get() else {
             logger.notice("\(folder.path) has no checkpoint: starting from the first step")
-            for path in try folder.setAside() { logger.notice("kept what an earlier start recorded in \(path)") }
+            for path in try folder.setAside(through: staging) {
+                logger.notice("kept what an earlier start recorded in \(path)")
+            }
             return nil
         }
         let state = try check(checkpoint.path, .resume)

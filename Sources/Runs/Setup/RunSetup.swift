@@ -30,6 +30,7 @@ struct RunSetup {
     let logger: Logger
     private let resumeCommand: String
     private let copier: CheckpointCopier?
+    private let keeper: TermKeeper?
 
     /// Loads the student and everything that is asked about it, and finds or copies the checkpoint to go on from.
     /// - Parameters:
@@ -37,14 +38,16 @@ struct RunSetup {
     ///   - studentPath: where the student is, when it is not where `given` says.
     ///   - start: with nothing that is still to be fetched.
     ///   - copies: where the checkpoints are copied to; nil: nowhere.
+    ///   - keeper: keeps the term in which this process owns the folder; nil: it has none.
     ///   - resumeCommand: what a person types to go on.
     ///   - timeLimit: for this process, counted from `startedAt`.
     ///   - metrics: where the run's numbers are told beside its folder; nil: nowhere.
     /// - Throws: `UsageError`, `ConfigurationError` for what the user must mend; anything else is a failure.
     init(
         _ given: RunConfiguration, studentPath: String? = nil, engines: EngineChoice = .standard, folder: RunFolder,
-        start: LearnerProcess.Start, copies: RunCopies? = nil, resumeCommand: String, timeLimit: TimeLimit?,
-        startedAt: ContinuousClock.Instant, progress: RunProgress, metrics: (any MetricsFactory)? = nil, logger: Logger
+        start: LearnerProcess.Start, copies: RunCopies? = nil, keeper: TermKeeper? = nil, resumeCommand: String,
+        timeLimit: TimeLimit?, startedAt: ContinuousClock.Instant, progress: RunProgress,
+        metrics: (any MetricsFactory)? = nil, logger: Logger
     ) async throws {
         try TrackerProcess.check(given.telemetry)
         progress.activity("loading the student")
@@ -68,11 +71,11 @@ struct RunSetup {
                     + "'response', or leave it out")
         }
         if configuration.objective.sharesHeads { try Self.checkHeads(configuration, models) }
-        store = CheckpointStore(folder: folder.checkpoints)
+        store = CheckpointStore(folder: folder.checkpoints, term: keeper?.term)
         try store.prepare()
         let continuation = RunContinuation(
             configuration: given, folder: folder, store: store, plan: plan,
-            tokenizerFingerprint: data.tokenizer.fingerprint, logger: logger)
+            tokenizerFingerprint: data.tokenizer.fingerprint, staging: keeper?.term.folder, logger: logger)
         if case .from(let path) = start {
             progress.activity("copying the checkpoint")
             try await continuation.adopt(path)
@@ -100,7 +103,7 @@ struct RunSetup {
         recorder = try FolderRecorder(
             folder: folder, resuming: resuming?.state, progress: progress, plan: plan,
             decode: { tokenizer.decode($0) }, pieces: { tokenizer.pieces($0) },
-            configuration: configuration, metrics: metrics, logger: logger)
+            configuration: configuration, metrics: metrics, staging: keeper?.term.folder, logger: logger)
         let schedule = configuration.training.learningRateSchedule
         var options = RunOptions(plan: plan, learningRate: { schedule.rate(step: Int($0)) })
         options.stepGuard = configuration.training.stepGuard
@@ -113,9 +116,12 @@ struct RunSetup {
             options.timeLimit?.leave(forCopy: .seconds(RunCopies.wait(configuration, isFinished: false)))
         }
         options.startedAt = startedAt
+        options.handsOver = keeper != nil && given.pipeline.standbyAfterSeconds > 0
+        if let keeper { options.confirm = { await keeper.confirm() } }
         copier = copies?.copier(configuration, of: folder, logger: logger)
         options.copies = copier
         self.options = options
+        self.keeper = keeper
         self.configuration = configuration
         self.engines = engines
         self.folder = folder
@@ -177,7 +183,10 @@ struct RunSetup {
     /// Runs a learner to its end, or to the checkpoint that a signal or the time limit asks for.
     /// - Parameter activity: what it does until the first step, for a person; nil: nothing to tell.
     func run(_ learner: some RunLearner, activity: String? = nil) async throws -> LearnerProcess.End {
-        let stopping = StopSignal(isLearner: true) { signal in await learner.stop("stopped by \(signal)") }
+        let stopping = StopSignal(isLearner: true) { signal in
+            // By SIGINT a person ends the run; by others a machine or a scheduler ends this process.
+            await learner.stop("stopped by \(signal)", handsOver: signal != "SIGINT")
+        }
         defer { stopping.end() }
         if let activity { progress.activity(activity) }
         let outcome: LearnerOutcome
@@ -190,6 +199,8 @@ struct RunSetup {
         }
         await recorder.finish(outcome.end)
         await finishCopies(isFinished: !outcome.end.isStop)
+        keeper?.end(
+            as: outcome.handsOver ? .handedOver : outcome.end.isStop ? .stopped : .finished, reason: outcome.end.reason)
         progress.finish()
         if let failure = outcome.checkpointFailure { logger.warning("the last checkpoint is missing: \(failure)") }
         let stopCode = stopping.isReceived ? stopping.exitCode : StopSignal.timeLimitExitCode

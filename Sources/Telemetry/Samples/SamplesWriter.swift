@@ -24,12 +24,13 @@ package final class SamplesWriter: Sendable {
     /// - Parameters:
     ///   - lastStep: lines of later steps are cut; nil starts an empty file.
     ///   - limit: most bytes of the file; a single line may be longer.
+    ///   - staging: see ``JSONLinesFile/init(path:resumingAfter:staging:)``.
     package init(
-        folder: String, resumingAfter lastStep: Int?, limit: Int = SamplesWriter.standardLimit
+        folder: String, resumingAfter lastStep: Int?, limit: Int = SamplesWriter.standardLimit, staging: String? = nil
     ) throws(TelemetryError) {
         path = "\(folder)/samples.jsonl"
         self.limit = limit
-        var state = State(file: try JSONLinesFile(path: path, resumingAfter: lastStep))
+        var state = State(file: try JSONLinesFile(path: path, resumingAfter: lastStep, staging: staging))
         if state.file.keptByteCount > 0 {
             do {
                 var lines = try LineReader(path, limit: Self.lineLimit)

@@ -14,7 +14,8 @@ struct LearnerCommand: AsyncParsableCommand {
         commandName: "learner", abstract: "Run a learner, which workers and scorers connect to.",
         discussion: """
             Holds the master weights and the run folder. SIGINT, SIGTERM or SIGUSR1 stops it after a checkpoint; --resume goes on \
-            from it.
+            from it. With pipeline.standby_after_s above 0, another with --standby on another machine goes on with the run when this \
+            one is gone, or was stopped by SIGTERM, SIGUSR1 or its time limit; SIGINT stops both.
             """)
 
     @OptionGroup var options: ConfigurationOptions
@@ -25,38 +26,65 @@ struct LearnerCommand: AsyncParsableCommand {
     @Flag(help: "Continue the run of this name from its last checkpoint.")
     var resume = false
 
+    @Flag(
+        help: """
+            Watch the learner that has the run folder, which both machines reach, and take the run over from its newest \
+            checkpoint when that learner is gone.
+            """)
+    var standby = false
+
     @OptionGroup var fork: ForkOptions
 
     @OptionGroup var time: TimeLimitOptions
 
     @OptionGroup var verbosity: VerbosityOptions
 
-    func validate() throws { try fork.validate(resume: resume) }
+    func validate() throws {
+        try fork.validate(resume: resume)
+        if standby, resume || fork.path != nil || fork.resumeFrom != nil || time.text != nil {
+            throw ValidationError(
+                "give --standby without --resume, --resume-from, --from and --time-limit: it goes on when another learner is gone"
+            )
+        }
+    }
 
     func run() async throws {
         ChildProcess.followParent()
         let loaded = try RunConfiguration.load(
             options.config, overrides: options.overrides, requiring: [.student, .data, .learnerKeys])
         let configuration = loaded.configuration
-        let folder = try RunFolder.open(
-            configuration.runFolder, resume: resume, isManaged: ChildProcess.isManaged)
+        let folder =
+            standby
+            ? try StandbyProcess.folder(of: configuration)
+            : try RunFolder.open(configuration.runFolder, resume: resume, isManaged: ChildProcess.isManaged)
         let claim = ChildProcess.isManaged ? nil : folder.claim()
         defer { withExtendedLifetime(claim) {} }
         try RunLog.bootstrap(path: folder.log("learner"), name: "", verbosity: verbosity.level)
         let logger = Logger(label: "learner")
         if !ChildProcess.isManaged { for warning in loaded.warnings { logger.warning("\(warning)") } }
         let progress = RunProgress(steps: configuration.training.steps, verbosity: verbosity.level)
-        var end: LearnerProcess.End
+        var end: LearnerProcess.End, term: HeldTerm?
         do {
+            if standby {
+                let watched = try await StandbyProcess.run(
+                    configuration, folder: folder, bind: bind, progress: progress, logger: logger)
+                switch watched {
+                case .tookOver(let taken): term = taken
+                case .over(let status, let text):
+                    progress.finish()
+                    logger.notice("\(text)")
+                    throw ExitCode(status)
+                }
+            }
             end = try await LearnerProcess.run(
                 configuration, folder: folder, bind: bind,
-                start: fork.start(resume: resume),
+                start: fork.start(resume: resume || standby),
                 resumeCommand: CommandLineText.resuming(
                     ChildProcess.isManaged ? "run" : "learner", options, workers: nil, scorers: nil),
-                timeLimit: time.timeLimit, progress: progress, logger: logger)
+                timeLimit: time.timeLimit, term: term, progress: progress, logger: logger)
         } catch {
             progress.finish()
-            if !ChildProcess.isManaged && !resume { folder.removeIfUnused() }
+            if !ChildProcess.isManaged && !resume && !standby { folder.removeIfUnused() }
             throw error
         }
         end.summary.program = CommandLineText.program

@@ -1,0 +1,165 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Runs whose learner is lost, and goes on in another process.
+@Suite(.serialized) struct StandbyRunTests {
+    private static let silence = ["--set", "pipeline.standby_after_s=2"]
+
+    /// A learner, standbys that watch it, and members that know all of them.
+    private final class Cast {
+        let folder: String
+        let endpoints: [String]
+        let learner: Binary.Running
+        var standbys: [Binary.Running] = []
+        var members: [Binary.Running] = []
+
+        init(in folder: String, standbys count: Int = 1) async throws {
+            try TinyModel.writeRun(in: folder, steps: ProcessRunTests.steps)
+            self.folder = folder
+            endpoints = try (0...count).map { _ in "tcp://127.0.0.1:\(try RelayRunTests.freePort())" }
+            learner = try Self.start(["learner", "run.yaml", "--bind", endpoints[0]], folder)
+            try await Self.wait(for: "the learner's configuration", learner) {
+                FileManager.default.fileExists(atPath: "\(folder)/runs/tiny/config.yaml")
+            }
+            for endpoint in endpoints.dropFirst() {
+                let standby = try Self.start(["learner", "run.yaml", "--standby", "--bind", endpoint], folder)
+                standbys.append(standby)
+                try await Self.wait(for: "the standby's watch", standby) {
+                    standby.errors.contains("standby: watching")
+                }
+            }
+        }
+
+        deinit { for child in [learner] + standbys + members { kill(child.process.processIdentifier, SIGKILL) } }
+
+        static func start(_ words: [String], _ folder: String) throws -> Binary.Running {
+            try Binary.Running(words + StandbyRunTests.silence, input: "", folder: folder, environment: [:])
+        }
+
+        static func wait(for what: String, _ child: Binary.Running, until isThere: () -> Bool) async throws {
+            let deadline = Date().addingTimeInterval(120)
+            while !isThere() {
+                try #require(child.process.isRunning && Date() < deadline, "\(what) did not come: \(child.errors)")
+                try await Task.sleep(for: .milliseconds(5))
+            }
+        }
+
+        /// Members come when all learners are there: the run is short.
+        func begin(to step: Int) async throws {
+            for role in ["rollout", "scorer"] {
+                let words = [role, "run.yaml", "--name", role, "--connect", endpoints.joined(separator: ",")]
+                members.append(try Self.start(words, folder))
+            }
+            try await ProcessRunTests.waitForStep(step, folder, learner)
+        }
+
+        func signal(_ number: Int32) { kill(learner.process.processIdentifier, number) }
+
+        /// The run is over, and as one that nobody disturbed.
+        func expectReference(after standby: Binary.Running) async throws {
+            let end = await standby.finish(within: 180)
+            #expect(end.status == 0, "\(end.errors)")
+            for member in members {
+                let end = await member.finish(within: 60)
+                #expect(end.status == 0, "\(end.errors)")
+            }
+            let reference = try await ProcessRunTests.reference.value
+            #expect(try ProcessRunTests.metrics(folder) == reference.metrics)
+            #expect(try ProcessRunTests.weights(folder) == reference.weights)
+        }
+    }
+
+    @Test func aStandbyGoesOnWhenTheLearnerIsKilled() async throws {
+        try await withTemporaryFolder { folder in
+            let cast = try await Cast(in: folder)
+            try await cast.begin(to: 4)
+            cast.signal(SIGKILL)
+            try await cast.expectReference(after: cast.standbys[0])
+            #expect(cast.standbys[0].errors.contains("took the run over as term 2"), "\(cast.standbys[0].errors)")
+            // A run that is over has nothing to watch.
+            let late = try await Binary.run(["learner", "run.yaml", "--standby"] + Self.silence, in: folder)
+            #expect(late.status == 0 && late.errors.contains("has finished it"), "\(late.errors)")
+        }
+    }
+
+    /// The learner that was taken for dead comes back, and is to change nothing any more.
+    @Test func aLearnerThatWasSuspendedEnds() async throws {
+        try await withTemporaryFolder { folder in
+            let cast = try await Cast(in: folder), standby = cast.standbys[0]
+            try await cast.begin(to: 4)
+            cast.signal(SIGSTOP)
+            try await Cast.wait(for: "the standby's term", standby) { standby.errors.contains("as term 2") }
+            cast.signal(SIGCONT)
+            let old = await cast.learner.finish(within: 60)
+            let errors = old.errorLines.filter { $0.hasPrefix("error: ") }
+            #expect(old.status == 1 && errors.count == 1, "\(old.errors)")
+            #expect(errors.first?.contains("another learner has taken the run over (term 2") == true, "\(errors)")
+            try await cast.expectReference(after: standby)
+        }
+    }
+
+    /// A machine that is taken away is no end of the run; with two standbys one goes on, and the other watches that one.
+    @Test func aLearnerThatIsStoppedHandsOver() async throws {
+        try await withTemporaryFolder { folder in
+            let cast = try await Cast(in: folder, standbys: 2)
+            try await cast.begin(to: 4)
+            cast.signal(SIGTERM)
+            #expect(await cast.learner.finish(within: 60).status == 143)
+            let first = cast.standbys[0], second = cast.standbys[1]
+            try await Cast.wait(for: "a standby's term", first) {
+                first.errors.contains("as term 2") || second.errors.contains("as term 2")
+            }
+            let isFirst = first.errors.contains("as term 2")
+            try await cast.expectReference(after: isFirst ? first : second)
+            let other = await (isFirst ? second : first).finish(within: 60)
+            #expect(other.status == 0 && other.errors.contains("has finished it"), "\(other.errors)")
+        }
+    }
+
+    @Test func aPersonStopsBoth() async throws {
+        try await withTemporaryFolder { folder in
+            let cast = try await Cast(in: folder)
+            // Another learner without a word is refused while this one lives.
+            let second = try await Binary.run(["learner", "run.yaml", "--resume"] + Self.silence, in: folder)
+            #expect(second.status == 2, "\(second.errors)")
+            #expect(second.errors.contains("runs/tiny is in use by another learner (term 1"), "\(second.errors)")
+            let plain = try await Binary.run(["learner", "run.yaml", "--resume"], in: folder)
+            #expect(plain.status == 2 && plain.errors.contains("is in use by another learner"), "\(plain.errors)")
+            try await cast.begin(to: 4)
+            cast.signal(SIGINT)
+            #expect(await cast.learner.finish(within: 60).status == 130)
+            let end = await cast.standbys[0].finish(within: 60)
+            #expect(end.status == 75 && end.errors.contains("stopped by SIGINT; go on with --resume"), "\(end.errors)")
+            for member in cast.members { #expect(await member.finish(within: 60).status == 0) }
+            let resumed = try await Binary.run(["run", "run.yaml", "--resume"], in: folder)
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            let reference = try await ProcessRunTests.reference.value
+            #expect(try ProcessRunTests.metrics(folder) == reference.metrics)
+            #expect(try ProcessRunTests.weights(folder) == reference.weights)
+        }
+    }
+
+    @Test func whatCannotBeWatchedIsSaidInALine() async throws {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder)
+            func refusal(_ words: String...) async throws -> String {
+                let result = try await Binary.run(["learner", "run.yaml", "--standby"] + words, in: folder)
+                #expect(result.status == 2 && result.errorLines.filter { $0.hasPrefix("error: ") }.count == 1)
+                return result.errors
+            }
+            #expect(try await refusal().contains("pipeline.standby_after_s is 0"))
+            #expect(try await refusal(Self.silence[0], Self.silence[1]).contains("has no learner to watch"))
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/runs"))
+            #expect(try await refusal("--set", "pipeline.standby_after_s=0.5").contains("is too short"))
+            let learner = try Cast.start(["learner", "run.yaml"], folder)
+            defer { kill(learner.process.processIdentifier, SIGKILL) }
+            try await Cast.wait(for: "the learner's configuration", learner) {
+                FileManager.default.fileExists(atPath: "\(folder)/runs/tiny/config.yaml")
+            }
+            #expect(
+                try await refusal(Self.silence[0], Self.silence[1], "--set", "training.learning_rate=0.5").contains(
+                    "training.learning_rate is 0.5 now and was 0.01 in runs/tiny/config.yaml"))
+        }
+    }
+}
