@@ -138,8 +138,13 @@ package final class CheckpointCopier: CheckpointCopying {
                 try place.manifest(of: $0)?.hasSameCheckpoint(as: staged.manifest) == true
             }
             var left = there.left(begunAt: first, copied: copied)
-            // The run may have begun with a checkpoint of its own where a branch that it left has another.
-            if same.isEmpty, !copied.contains(step), there.has(step) { left.insert(step) }
+            // A whole copy of this step is the run's own where it has the same checkpoint, or this process has made it. Else
+            // it is of a branch that was left, even where the run has begun with this step.
+            if !same.isEmpty {
+                left.remove(step)
+            } else if !copied.contains(step), there.has(step) {
+                left.insert(step)
+            }
             let latest = there.latest(until: step, left: left)
             if let latest { try LatestCopy.write(step: latest, to: place) }
             // One that was there before this process may have been damaged since, whatever its list says.

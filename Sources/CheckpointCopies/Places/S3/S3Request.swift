@@ -81,7 +81,7 @@ package struct S3Request: Sendable {
 }
 
 /// A store's answer, whatever its status.
-package struct S3Answer: Sendable {
+package struct S3Answer: Sendable, Equatable {
     package var status: Int
     /// What was to stay in memory, or a refusal.
     package var body: [UInt8] = []

@@ -29,7 +29,7 @@ private struct XMLReader {
     var count = 0
 
     mutating func document() -> XMLElement? {
-        if skip("\u{FEFF}") {}
+        _ = skip("\u{FEFF}")
         skipSpace()
         if skip("<?xml") { guard skip(past: "?>") else { return nil } }
         skipSpace()
