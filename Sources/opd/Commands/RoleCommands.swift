@@ -105,7 +105,7 @@ struct MemberOptionsGroup: ParsableArguments {
     @Option(
         help: """
             Endpoint of the learner, such as tcp://127.0.0.1:5555, or several with commas between, of which the next is \
-            taken when one does not answer: a relay's first, the learner's last.
+            taken when one does not answer: relays' first, learners' last.
             """)
     var connect: String
 
