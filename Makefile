@@ -108,7 +108,7 @@ chaos: build ## Kill, suspend, cut, fill and corrupt a run until it has survived
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind teacher_server
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind sampler_server
 	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind relay
-	python3 scripts/reliability/chaos.py $(OPD) --faults $(FAULTS) --seed $(SEED) --kind standby
+	python3 scripts/reliability/chaos.py $(OPD) --faults $$(( ($(FAULTS) + 4) / 5 )) --seed $(SEED) --kind standby
 	@scripts/torch/install.sh || { [ $$? -eq 3 ] && echo "no run of torch is disturbed" >&2 && exit; }; \
 		python3 scripts/reliability/chaos_torch.py $(OPD) .venv-torch/bin/python --seed $(SEED)
 

@@ -14,8 +14,13 @@ import Testing
         var standbys: [Binary.Running] = []
         var members: [Binary.Running] = []
 
-        init(in folder: String, standbys count: Int = 1) async throws {
+        init(in folder: String, standbys count: Int = 1, hasKeys: Bool = false) async throws {
             try TinyModel.writeRun(in: folder, steps: ProcessRunTests.steps)
+            if hasKeys {
+                let keys = try await Binary.run(["keygen", "--run", "keys"], in: folder)
+                let run = try String(contentsOfFile: "\(folder)/run.yaml", encoding: .utf8)
+                try write("\(run)\n\(keys.output)", "\(folder)/run.yaml")
+            }
             self.folder = folder
             endpoints = try (0...count).map { _ in "tcp://127.0.0.1:\(try RelayRunTests.freePort())" }
             learner = try Self.start(["learner", "run.yaml", "--bind", endpoints[0]], folder)
@@ -70,9 +75,9 @@ import Testing
         }
     }
 
-    @Test func aStandbyGoesOnWhenTheLearnerIsKilled() async throws {
+    @Test(arguments: [false, true]) func aStandbyGoesOnWhenTheLearnerIsKilled(hasKeys: Bool) async throws {
         try await withTemporaryFolder { folder in
-            let cast = try await Cast(in: folder)
+            let cast = try await Cast(in: folder, hasKeys: hasKeys)
             try await cast.begin(to: 4)
             cast.signal(SIGKILL)
             try await cast.expectReference(after: cast.standbys[0])
@@ -137,6 +142,18 @@ import Testing
             let reference = try await ProcessRunTests.reference.value
             #expect(try ProcessRunTests.metrics(folder) == reference.metrics)
             #expect(try ProcessRunTests.weights(folder) == reference.weights)
+        }
+    }
+
+    /// A file system that has gone: nothing can be written, and nobody tells that the run is another's.
+    @Test func aLearnerThatCannotSayThatItLivesEnds() async throws {
+        try await withTemporaryFolder { folder in
+            let cast = try await Cast(in: folder, standbys: 0)
+            let holder = "\(folder)/runs/tiny/terms/term-000001/holder"
+            try FileManager.default.moveItem(atPath: holder, toPath: "\(holder)-away")
+            try FileManager.default.createDirectory(atPath: holder, withIntermediateDirectories: false)
+            let end = await cast.learner.finish(within: 60)
+            #expect(end.status == 1 && end.errors.contains("could not say for"), "\(end.errors)")
         }
     }
 

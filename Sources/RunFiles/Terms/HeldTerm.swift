@@ -74,7 +74,7 @@ package final class HeldTerm: Sendable {
     /// Leaves the run's folder as if it had never had a term: for a start that has failed before anything was recorded.
     package func withdraw() {
         guard (try? check()) != nil else { return }
-        try? terms.remove()
+        try? terms.remove(folder)
     }
 
     private func write(_ record: TermRecord) throws {

@@ -119,7 +119,14 @@ package struct TermFolder: Sendable {
         try FileTree.remove(probe)
     }
 
-    func remove() throws { try FileTree.remove(path) }
+    /// Removes a term, where it still has its name, and what is empty then.
+    func remove(_ term: String) throws(FileError) {
+        let gone = "\(path)/.gone-\(getpid())"
+        try FileTree.remove(gone)
+        try FileTree.rename(term, to: gone)
+        try FileTree.remove(gone)
+        rmdir(path)
+    }
 
     /// A rename is what keeps two learners apart, and there is none between two file systems.
     private func checkDevices() throws {

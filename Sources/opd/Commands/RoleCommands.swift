@@ -104,8 +104,8 @@ struct LearnerCommand: AsyncParsableCommand {
 struct MemberOptionsGroup: ParsableArguments {
     @Option(
         help: """
-            Endpoint of the learner, such as tcp://127.0.0.1:5555, or several with commas between, of which the next is \
-            taken when one does not answer.
+            Endpoint of the learner, such as tcp://127.0.0.1:5555, or several with commas between, such as its standby's, \
+            of which the next is taken when one does not answer.
             """)
     var connect: String
 
