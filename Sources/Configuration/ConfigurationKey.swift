@@ -3,6 +3,9 @@ package enum FileUse: Sendable, CaseIterable {
     case student, teachers, data
     /// Keys of the learner; of whoever connects to it; of rollout workers; of scorers; of relays; of those behind relays.
     case learnerKeys, memberKeys, rolloutKeys, scorerKeys, relayKeys, relayedKeys
+
+    /// What a run on one machine needs, which has no relays.
+    package static let ofRun = Set(allCases).subtracting([.relayKeys, .relayedKeys])
 }
 
 /// One key of the configuration file: its type and range, its meaning, and where its value lives.

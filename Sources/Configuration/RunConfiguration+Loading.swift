@@ -18,7 +18,7 @@ extension RunConfiguration {
     ///
     /// A relative path in the file is looked up in the current directory, then beside the file.
     package static func load(
-        _ path: String, overrides: [String] = [], requiring: Set<FileUse> = Set(FileUse.allCases)
+        _ path: String, overrides: [String] = [], requiring: Set<FileUse> = FileUse.ofRun
     ) throws -> LoadedConfiguration {
         guard let bytes = FileManager.default.contents(atPath: path) else {
             let message = fileExists(path) ? "cannot be read" : "no such file"
@@ -32,7 +32,7 @@ extension RunConfiguration {
 
     /// Reads and checks the text of a configuration file; `source` names it in problems. See ``load(_:overrides:requiring:)``.
     package static func parse(
-        _ text: String, source: String, overrides: [String] = [], requiring: Set<FileUse> = Set(FileUse.allCases)
+        _ text: String, source: String, overrides: [String] = [], requiring: Set<FileUse> = FileUse.ofRun
     ) throws -> LoadedConfiguration {
         var reader = ConfigurationReader(source: source)
         reader.readFile(text)

@@ -18,6 +18,9 @@ extension RunConfiguration {
         package var prometheusHost = "127.0.0.1"
         package init() {}
 
+        /// Leaves out what tells others of a run: nothing is to come of what is only tried.
+        package mutating func startsNothing() { (wandb, trackio, mlflow) = (nil, nil, nil) }
+
         /// The clients that get the run's numbers, by the names of their Python packages, and where in them.
         package var trackers: [(client: String, place: String)] {
             [("wandb", wandb), ("trackio", trackio), ("mlflow", mlflow)]

@@ -132,6 +132,10 @@ extension Exchange {
         if let reject = clash(hello, peer) {
             return [.send(.reject(reject), to: peer), note(.warning, "\(peer) was refused: \(reject.message)")]
         }
+        if let other = members[named: hello.name], isHeld(hello, by: other, against: peer, now: now) {
+            let text = "\(hello.name) waits: a process of that name lives; give every process a name of its own"
+            return [note(.info, text)]
+        }
         // It may say hello again before it hears the welcome.
         let isKnown = members[peer]?.name == hello.name
         remove(peer)

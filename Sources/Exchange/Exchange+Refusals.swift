@@ -19,13 +19,30 @@ extension Exchange {
         if members[peer] == nil, members.count >= options.memberLimit {
             return Reject(code: .invalidRequest, message: "the run has \(members.count) members, which is the most")
         }
-        guard let other = members[named: hello.name], other.peer.key != peer.key,
-            ![other.peer.key, peer.key].contains(where: { $0.map(options.relayKeys.contains) ?? false })
-        else { return nil }
+        guard let other = members[named: hello.name], other.peer.key != peer.key, !isMoving(other, hello, peer) else {
+            return nil
+        }
         return Reject(
             code: .nameInUse,
             message: "a process with another key has joined as '\(hello.name)'; give every process a name of its own")
     }
+
+    /// Whether a member may be coming through a relay now, or without the one that it came through.
+    private func isMoving(_ other: Member, _ hello: Hello, _ peer: PeerID) -> Bool {
+        other.role == hello.role
+            && [other.peer.key, peer.key].contains { $0.map(options.relayKeys.contains) ?? false }
+    }
+
+    /// Whether a name is held by one who speaks still, so that it cannot have gone from a relay to another way.
+    ///
+    /// Then the newcomer is another process that has its name, or comes a little early: it is not answered, and says hello
+    /// again.
+    func isHeld(_ hello: Hello, by other: Member, against peer: PeerID, now: Duration) -> Bool {
+        other.peer.key != peer.key && isMoving(other, hello, peer) && now - other.lastSign < Self.leastAbsence
+    }
+
+    /// Less than the time for which a member has no connection before it goes on with its next endpoint.
+    private static var leastAbsence: Duration { .milliseconds(2_500) }
 
     /// Why a member cannot take part; nil: it can.
     func refusal(_ hello: Hello) -> Reject? {

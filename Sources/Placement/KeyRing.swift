@@ -80,6 +80,7 @@ extension HostKeys {
         scorer = security.scorerKey
         rolloutClients = security.rolloutClients
         scorerClients = security.scorerClients
+        relayClients = security.relayClients
     }
 
     /// Those of them that a machine with these processes needs. The learner's also has a scorer's, with which it is asked
@@ -93,6 +94,7 @@ extension HostKeys {
                 needed.learner = learner
                 needed.rolloutClients = rolloutClients
                 needed.scorerClients = scorerClients
+                needed.relayClients = relayClients
                 needed.scorer = scorer
             case .rollout: needed.rollout = rollout
             case .scorer: needed.scorer = scorer

@@ -40,6 +40,7 @@ package struct HostKeys: Sendable, Equatable {
     package var scorer: String?
     package var rolloutClients: String?
     package var scorerClients: String?
+    package var relayClients: String?
     package init() {}
 }
 
@@ -84,6 +85,7 @@ package struct HostFiles: Sendable {
         self.configuration.security.scorerKey = place(keys.scorer, "scorer.key", isSecret: true)
         self.configuration.security.rolloutClients = place(keys.rolloutClients, "rollout.clients")
         self.configuration.security.scorerClients = place(keys.scorerClients, "scorer.clients")
+        self.configuration.security.relayClients = place(keys.relayClients, "relay.clients")
     }
 
     private mutating func add(_ file: PlacedFile) {

@@ -23,6 +23,8 @@ package actor Relay {
         let serial: UInt64
         var heardAt: Duration
         var silence = Relay.silence
+        /// What the member calls itself, as long as the learner has not welcomed it; then nil.
+        var unanswered: String?
     }
 
     private let members: ZeroMQTransport
@@ -110,8 +112,9 @@ package actor Relay {
     // MARK: From members
 
     private func fromMember(_ message: Message, _ frames: [Frame], _ peer: PeerID) {
-        if case .hello = message { forgetFormer(of: peer) }
+        if case .hello(let hello) = message { forgetFormer(of: peer, hello) }
         guard let upstream = upstream(of: peer) else { return }
+        if case .hello(let hello) = message { upstreams[peer]?.unanswered = hello.name }
         if case .weightsRequest(let request) = message, let actions = table.requested(request, by: peer, now: now) {
             return perform(actions)
         }
@@ -122,11 +125,15 @@ package actor Relay {
     /// Gives up what a member said hello through before it went to another endpoint and came back: a hello that still
     /// waits there would take the place of this one.
     ///
-    /// With keys it is not known that both are one: every connection has a name of the relay's own.
-    private func forgetFormer(of peer: PeerID) {
-        guard peer.key == nil else { return }
+    /// With keys every connection has a name of the relay's own, and the key and what the member calls itself tell.
+    private func forgetFormer(of peer: PeerID, _ hello: Hello) {
         let member = Self.member(peer)
-        for other in upstreams.keys where other != peer && Self.member(other) == member { drop(other) }
+        for (other, upstream) in upstreams where other != peer {
+            let isFormer =
+                peer.key == nil
+                ? Self.member(other) == member : other.key == peer.key && upstream.unanswered == hello.name
+            if isFormer { drop(other) }
+        }
     }
 
     /// A member's routing id without the number of its endpoint.
@@ -172,6 +179,7 @@ package actor Relay {
         guard upstreams[peer]?.serial == serial else { return }
         switch message {
         case .welcome(let welcome):
+            upstreams[peer]?.unanswered = nil
             upstreams[peer]?.silence = max(Self.silence, .seconds(min(max(welcome.heartbeatSeconds, 0), 3600)) * 5)
             perform(table.welcomed(peer, epoch: welcome.epoch, now: now))
         case .weightsAnnounce(let announce): perform(table.announced(announce, to: peer, now: now))

@@ -6,12 +6,12 @@ extension RunFolder {
     /// What only runs make, and nothing in it worth keeping before the first step.
     private static let own: Set<String> = [
         "checkpoints", "logs", "config.yaml", "endpoint", "metrics.jsonl", "samples.jsonl", "suspects.jsonl", "initial",
-        "spans.jsonl", "spans-earlier.jsonl", "tensorboard", "copy-id", "fetched", "fetching",
+        "spans.jsonl", "spans-earlier.jsonl", "tensorboard", "copy-id", "fetched", "fetching", "terms",
     ]
 
     /// Whether runs make what has this name in their folders; what was set aside has a number.
     package static func makes(_ name: String) -> Bool {
-        if own.contains(name) || ["trackers", "terms"].contains(name) { return true }
+        if own.contains(name) || name == "trackers" { return true }
         return ["metrics", "samples", "suspects"].contains { stem in
             guard name.hasPrefix("\(stem)-"), name.hasSuffix(".jsonl") else { return false }
             let number = name.dropFirst(stem.count + 1).dropLast(".jsonl".count)
@@ -22,10 +22,21 @@ extension RunFolder {
     /// Whether no step was done in it, and it has no file that no run makes.
     private var isUnused: Bool {
         guard let names = try? FileTree.names(in: path) else { return false }
-        guard Self.own.isSuperset(of: names) else { return false }
+        guard Self.own.isSuperset(of: names), !hasLivingTerm else { return false }
         // Of a fetch that was cut off everything is elsewhere still.
         return cutOffFetch != nil
             || !hasRecords
+    }
+
+    /// Whether a learner owns it that is not known to be gone.
+    private var hasLivingTerm: Bool {
+        let terms = TermFolder(self)
+        do {
+            guard let sight = try terms.sight() else { return false }
+            return !terms.isDead(sight, host: HostID.current())
+        } catch {
+            return true
+        }
     }
 
     /// Whether a step was recorded, or a checkpoint written.

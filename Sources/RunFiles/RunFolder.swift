@@ -150,13 +150,17 @@ package struct RunFolder: Sendable, Equatable {
             var number = 1
             while FileTree.kind("\(stem)-\(number).jsonl") != .missing { number += 1 }
             do {
-                var file = file
+                let aside = "\(stem)-\(number).jsonl"
                 if let staging {
+                    // Under both names first: what stands in the term's folder goes with a kill. A file system without
+                    // hard links has that moment.
                     let staged = "\(staging)/aside.jsonl"
+                    let isLinked = FileTree.kind(staging) == .folder && Glibc.link(file, aside) == 0
                     try FileTree.rename(file, to: staged)
-                    file = staged
+                    if isLinked { try FileTree.remove(staged) } else { try FileTree.rename(staged, to: aside) }
+                } else {
+                    try FileTree.rename(file, to: aside)
                 }
-                try FileTree.rename(file, to: "\(stem)-\(number).jsonl")
             } catch {
                 throw RunFolderError("\(error)")
             }

@@ -13,22 +13,36 @@ extension RunConfiguration {
     func learnerKeys() throws(UsageError) -> LearnerKeys? {
         guard try usesKeys() else { return nil }
         let keys = try KeyFile.secret(named("learner_key", security.learnerKey, "a learner"))
-        return LearnerKeys(keys: keys, policy: try policy())
+        return LearnerKeys(keys: keys, policy: try policy(relays: security.relayClients))
     }
 
     /// The keys of a relay, towards members and towards the learner; nil when the configuration has none at all.
-    func relayKeys() throws(UsageError) -> (members: LearnerKeys, learner: MemberKeys)? {
+    /// - Parameter isBehindRelay: whether there is another between it and the learner.
+    func relayKeys(isBehindRelay: Bool) throws(UsageError) -> (members: LearnerKeys, learner: MemberKeys)? {
         guard try usesKeys() else { return nil }
         let keys = try KeyFile.secret(named("relay_key", security.relayKey, "a relay"))
         let learner = try KeyFile.publicKey(named("learner_public_key", security.learnerPublicKey, "a relay"))
+        // A relay that no other goes through needs no list of them.
+        let relays = security.relayClients.flatMap { FileTree.kind($0) == .missing ? nil : $0 }
         return (
-            LearnerKeys(keys: keys, policy: try policy()),
-            MemberKeys(keys: keys, learner: learner, relay: try security.relayPublicKey.map(KeyFile.publicKey))
+            LearnerKeys(keys: keys, policy: try policy(relays: relays)),
+            MemberKeys(keys: keys, learner: learner, relay: try relayKey(isNeeded: isBehindRelay))
         )
     }
 
+    /// The key of relays that a process goes through; nil: it goes through none.
+    private func relayKey(isNeeded: Bool) throws(UsageError) -> CurveKey? {
+        guard isNeeded else { return nil }
+        guard let path = security.relayPublicKey else {
+            throw UsageError(
+                "security.relay_public_key is missing, which --relay needs when the configuration has keys")
+        }
+        return try KeyFile.publicKey(path)
+    }
+
     /// Whom a process lets in that listens.
-    private func policy() throws(UsageError) -> AccessPolicy {
+    /// - Parameter relays: the list of relays' keys; nil: none.
+    private func policy(relays: String?) throws(UsageError) -> AccessPolicy {
         let rollout = try security.rolloutClients.map(KeyFile.clients) ?? []
         let scorer = try security.scorerClients.map(KeyFile.clients) ?? []
         guard !rollout.isEmpty, !scorer.isEmpty else {
@@ -36,20 +50,20 @@ extension RunConfiguration {
             throw UsageError(
                 "\(key) names no key, so no such process could join: list the public keys of those that may")
         }
-        let relay = try security.relayClients.map(KeyFile.clients) ?? []
+        let relay = try relays.map(KeyFile.clients) ?? []
         var policy = AccessPolicy(rollout: rollout, scorer: scorer, relay: relay)
         policy.scorersFollowWeights = !refreshes.isEmpty
         return policy
     }
 
     /// The keys of a worker or scorer; nil when the configuration has none at all.
-    func memberKeys(_ role: Role) throws(UsageError) -> MemberKeys? {
+    /// - Parameter isBehindRelay: whether it goes through a relay.
+    func memberKeys(_ role: Role, isBehindRelay: Bool = false) throws(UsageError) -> MemberKeys? {
         guard try usesKeys() else { return nil }
         let (name, path) = role == .rollout ? ("rollout_key", security.rolloutKey) : ("scorer_key", security.scorerKey)
         let keys = try KeyFile.secret(named(name, path, "a \(role.text)"))
         let learner = try KeyFile.publicKey(named("learner_public_key", security.learnerPublicKey, "a \(role.text)"))
-        let relay = try security.relayPublicKey.map(KeyFile.publicKey)
-        return MemberKeys(keys: keys, learner: learner, relay: relay)
+        return MemberKeys(keys: keys, learner: learner, relay: try relayKey(isNeeded: isBehindRelay))
     }
 
     /// The keys with which a program that is neither asks a learner for its status: the worker's, or else the scorer's,
@@ -84,14 +98,10 @@ extension RunConfiguration {
     }
 
     /// Endpoints of relays, from a list with commas between; none: a process goes to the learner itself.
-    func relays(_ list: String?, keys: MemberKeys?) throws(UsageError) -> [String] {
+    func relays(_ list: String?, isEncrypted: Bool) throws(UsageError) -> [String] {
         guard let list else { return [] }
-        guard keys == nil || keys?.relay != nil else {
-            throw UsageError(
-                "security.relay_public_key is missing, which --relay needs when the configuration has keys")
-        }
         return try EndpointPolicy.endpoints(
-            list, allowPlaintext: pipeline.allowPlaintext, isEncrypted: keys != nil)
+            list, allowPlaintext: pipeline.allowPlaintext, isEncrypted: isEncrypted)
     }
 
     private func usesKeys() throws(UsageError) -> Bool {

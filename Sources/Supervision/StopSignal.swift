@@ -15,8 +15,12 @@ package final class StopSignal: Sendable {
 
     /// - Parameters:
     ///   - isLearner: whether SIGUSR1 is to stop this process.
+    ///   - hurry: called before the immediate end, with the signal's name.
     ///   - stop: called once, with the signal's name.
-    package init(isLearner: Bool = false, _ stop: @escaping @Sendable (_ signal: String) async -> Void) {
+    package init(
+        isLearner: Bool = false, hurry: @escaping @Sendable (_ signal: String) -> Void = { _ in },
+        _ stop: @escaping @Sendable (_ signal: String) async -> Void
+    ) {
         let received = received
         task = Task {
             let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sigusr1)
@@ -29,7 +33,10 @@ package final class StopSignal: Sendable {
                 }
                 // Schedulers send SIGUSR1 first and SIGTERM later: only a second order from a person is one to hurry.
                 if before == SIGUSR1 || (before != 0 && number == SIGUSR1) { continue }
-                guard before == 0 else { exit(128 + number) }
+                guard before == 0 else {
+                    hurry("\(signal)")
+                    exit(128 + number)
+                }
                 await stop("\(signal)")
             }
         }

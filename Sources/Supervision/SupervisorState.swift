@@ -205,7 +205,8 @@ package struct SupervisorState: Sendable {
             phase = .asked(signal)
             for index in processes.indices where !processes[index].isRunning { processes[index].activity = .ended }
             actions.append(.inform("stopping: the learner writes a checkpoint; once more to stop at once"))
-            actions.append(.kill(processes[0].name, SIGTERM))
+            // The learner is to know whether a person ends the run, or a machine this process.
+            actions.append(.kill(processes[0].name, signal == SIGINT ? SIGINT : SIGTERM))
         // A scheduler's SIGUSR1 comes before its SIGTERM, and neither is a second order to hurry.
         case .asked where signal == SIGUSR1: break
         case .asked(SIGUSR1): phase = .asked(signal)

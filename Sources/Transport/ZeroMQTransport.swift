@@ -76,7 +76,10 @@ package final class ZeroMQTransport: Transport {
             let socket = try makeSocket(context, .dealer, endpoint, options)
             let isRelay = index < relays.count
             if let keys {
-                try socket.setCurveClient(keys.keys, server: isRelay ? keys.relay ?? keys.learner : keys.learner)
+                guard let server = isRelay ? keys.relay : keys.learner else {
+                    preconditionFailure("a relay of a run with keys has one")
+                }
+                try socket.setCurveClient(keys.keys, server: server)
             } else {
                 // What is still on its way to the connection before must not come over this one.
                 try socket.setRoutingID(Array((switches == 0 ? identity : "\(identity)~\(switches)").utf8))

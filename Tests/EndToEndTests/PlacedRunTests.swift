@@ -52,26 +52,10 @@ struct PlacedRunTests {
             "\(folder)/hosts.yaml")
     }
 
-    private static func freePort() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isBound = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
-            }
-        }
-        try #require(isBound)
-        return Int(UInt16(bigEndian: address.sin_port))
-    }
-
     @Test(.enabled(if: hasRsync, "rsync is not installed"))
     func aRunIsPlacedGrowsShrinksAndEnds() async throws {
         try await withTemporaryFolder { folder in
-            let environment = try Self.prepare(folder), port = try Self.freePort()
+            let environment = try Self.prepare(folder), port = try freePort()
             func opd(_ arguments: [String], _ status: Int32 = 0) async throws -> Binary.Output {
                 let result = try await Binary.run(arguments, in: folder, environment: environment)
                 #expect(result.status == status, "\(arguments): \(result.output)\(result.errors)")

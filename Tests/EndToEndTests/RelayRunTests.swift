@@ -15,21 +15,6 @@ import Testing
         return process.terminationStatus == 0
     }
 
-    static func freePort() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in(), size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        let bound = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0
-            }
-        }
-        try #require(bound)
-        return Int(UInt16(bigEndian: address.sin_port))
-    }
-
     /// What a run of separate processes ended with.
     private struct Result {
         var weights: Data
@@ -100,12 +85,27 @@ import Testing
         return files.flatMap { ["--set", "security.\($0.key)=keys/\($0.value)"] }
     }
 
+    /// A run that is long enough for every member to go on with the learner. An evaluation and a checkpoint take longer
+    /// than a step.
+    private static let longSteps = 400, longOptions = ["--set", "evaluation.every=0", "--set", "checkpoint.every=0"]
+
+    /// The weights of such a run without a relay.
+    private static let longReference = Task {
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: longSteps)
+            let result = try await Binary.run(["run", "run.yaml"] + longOptions, in: folder)
+            #expect(result.status == 0, "\(result.errors)")
+            return try ProcessRunTests.weights(folder)
+        }
+    }
+
     /// With keys a relay lets in whom the learner would, and the learner lets in the relay for them.
     @Test(.enabled(if: apart != nil)) func aRelayHasKeys() async throws {
-        let reference = try await ProcessRunTests.reference.value
+        let reference = try await Self.longReference.value
         try await withTemporaryFolder { folder in
-            let result = try await Self.run(in: folder, workers: 2, death: 8, hasKeys: true)
-            #expect(result.weights == reference.weights)
+            let result = try await Self.run(
+                in: folder, workers: 2, steps: Self.longSteps, options: Self.longOptions, death: 20, hasKeys: true)
+            #expect(result.weights == reference)
             for worker in result.workers {
                 #expect(worker.status == 0, "\(worker.errors)")
                 #expect(worker.errors.contains("does not answer: going on with"), "\(worker.errors)")
@@ -134,18 +134,11 @@ import Testing
     }
 
     @Test(.enabled(if: apart != nil)) func aRelayThatIsKilledChangesNothing() async throws {
-        let steps = 400
-        // An evaluation and a checkpoint take longer than a step.
-        let options = ["--set", "evaluation.every=0", "--set", "checkpoint.every=0"]
-        let weights = try await withTemporaryFolder { folder in
-            try TinyModel.writeRun(in: folder, steps: steps)
-            let result = try await Binary.run(["run", "run.yaml"] + options, in: folder)
-            #expect(result.status == 0, "\(result.errors)")
-            return try ProcessRunTests.weights(folder)
-        }
+        let reference = try await Self.longReference.value
         try await withTemporaryFolder { folder in
-            let result = try await Self.run(in: folder, workers: 3, steps: steps, options: options, death: 20)
-            #expect(result.weights == weights)
+            let result = try await Self.run(
+                in: folder, workers: 3, steps: Self.longSteps, options: Self.longOptions, death: 20)
+            #expect(result.weights == reference)
             for worker in result.workers {
                 #expect(worker.status == 0, "\(worker.errors)")
                 #expect(worker.errors.contains("does not answer: going on with"), "\(worker.errors)")

@@ -4,31 +4,55 @@ import Testing
 
 /// Runs whose learner is lost, and goes on in another process.
 @Suite(.serialized) struct StandbyRunTests {
-    private static let silence = ["--set", "pipeline.standby_after_s=2"]
+    /// More than a busy machine keeps a learner from saying that it lives.
+    private static let silence = 30
+    /// As little as a test waits for that is about silence.
+    private static let shortSilence = 2
+
+    /// A run that is not over before a busy test gets its turn.
+    private static let steps = 300
+
+    private static let reference = Task {
+        () async throws -> (metrics: [[String: String]], weights: Data) in
+        try await withTemporaryFolder { folder in
+            try TinyModel.writeRun(in: folder, steps: steps)
+            let result = try await Binary.run(["run", "run.yaml", "--quiet"], in: folder)
+            try #require(result.status == 0, "\(result.errors)")
+            return (try ProcessRunTests.metrics(folder), try ProcessRunTests.weights(folder))
+        }
+    }
+
+    private static func options(_ silence: Int) -> [String] { ["--set", "pipeline.standby_after_s=\(silence)"] }
 
     /// A learner, standbys that watch it, and members that know all of them.
     private final class Cast {
         let folder: String
+        let silence: Int
         let endpoints: [String]
         let learner: Binary.Running
         var standbys: [Binary.Running] = []
         var members: [Binary.Running] = []
 
-        init(in folder: String, standbys count: Int = 1, hasKeys: Bool = false) async throws {
-            try TinyModel.writeRun(in: folder, steps: ProcessRunTests.steps)
+        init(
+            in folder: String, standbys count: Int = 1, hasKeys: Bool = false,
+            silence: Int = StandbyRunTests.silence
+        ) async throws {
+            self.silence = silence
+            try TinyModel.writeRun(in: folder, steps: StandbyRunTests.steps)
             if hasKeys {
                 let keys = try await Binary.run(["keygen", "--run", "keys"], in: folder)
                 let run = try String(contentsOfFile: "\(folder)/run.yaml", encoding: .utf8)
                 try write("\(run)\n\(keys.output)", "\(folder)/run.yaml")
             }
             self.folder = folder
-            endpoints = try (0...count).map { _ in "tcp://127.0.0.1:\(try RelayRunTests.freePort())" }
-            learner = try Self.start(["learner", "run.yaml", "--bind", endpoints[0]], folder)
+            endpoints = try (0...count).map { _ in "tcp://127.0.0.1:\(try freePort())" }
+            learner = try Self.start(["learner", "run.yaml", "--bind", endpoints[0]], folder, silence)
             try await Self.wait(for: "the learner's configuration", learner) {
                 FileManager.default.fileExists(atPath: "\(folder)/runs/tiny/config.yaml")
             }
             for endpoint in endpoints.dropFirst() {
-                let standby = try Self.start(["learner", "run.yaml", "--standby", "--bind", endpoint], folder)
+                let words = ["learner", "run.yaml", "--standby", "--bind", endpoint]
+                let standby = try Self.start(words, folder, silence)
                 standbys.append(standby)
                 try await Self.wait(for: "the standby's watch", standby) {
                     standby.errors.contains("standby: watching")
@@ -38,8 +62,8 @@ import Testing
 
         deinit { for child in [learner] + standbys + members { kill(child.process.processIdentifier, SIGKILL) } }
 
-        static func start(_ words: [String], _ folder: String) throws -> Binary.Running {
-            try Binary.Running(words + StandbyRunTests.silence, input: "", folder: folder, environment: [:])
+        static func start(_ words: [String], _ folder: String, _ silence: Int) throws -> Binary.Running {
+            try Binary.Running(words + options(silence), input: "", folder: folder, environment: [:])
         }
 
         static func wait(for what: String, _ child: Binary.Running, until isThere: () -> Bool) async throws {
@@ -54,7 +78,7 @@ import Testing
         func begin(to step: Int) async throws {
             for role in ["rollout", "scorer"] {
                 let words = [role, "run.yaml", "--name", role, "--connect", endpoints.joined(separator: ",")]
-                members.append(try Self.start(words, folder))
+                members.append(try Self.start(words, folder, silence))
             }
             try await ProcessRunTests.waitForStep(step, folder, learner)
         }
@@ -69,7 +93,7 @@ import Testing
                 let end = await member.finish(within: 60)
                 #expect(end.status == 0, "\(end.errors)")
             }
-            let reference = try await ProcessRunTests.reference.value
+            let reference = try await StandbyRunTests.reference.value
             #expect(try ProcessRunTests.metrics(folder) == reference.metrics)
             #expect(try ProcessRunTests.weights(folder) == reference.weights)
         }
@@ -83,7 +107,8 @@ import Testing
             try await cast.expectReference(after: cast.standbys[0])
             #expect(cast.standbys[0].errors.contains("took the run over as term 2"), "\(cast.standbys[0].errors)")
             // A run that is over has nothing to watch.
-            let late = try await Binary.run(["learner", "run.yaml", "--standby"] + Self.silence, in: folder)
+            let late = try await Binary.run(
+                ["learner", "run.yaml", "--standby"] + Self.options(Self.silence), in: folder)
             #expect(late.status == 0 && late.errors.contains("has finished it"), "\(late.errors)")
         }
     }
@@ -91,7 +116,7 @@ import Testing
     /// The learner that was taken for dead comes back, and is to change nothing any more.
     @Test func aLearnerThatWasSuspendedEnds() async throws {
         try await withTemporaryFolder { folder in
-            let cast = try await Cast(in: folder), standby = cast.standbys[0]
+            let cast = try await Cast(in: folder, silence: Self.shortSilence), standby = cast.standbys[0]
             try await cast.begin(to: 4)
             cast.signal(SIGSTOP)
             try await Cast.wait(for: "the standby's term", standby) { standby.errors.contains("as term 2") }
@@ -99,7 +124,8 @@ import Testing
             let old = await cast.learner.finish(within: 60)
             let errors = old.errorLines.filter { $0.hasPrefix("error: ") }
             #expect(old.status == 1 && errors.count == 1, "\(old.errors)")
-            #expect(errors.first?.contains("another learner has taken the run over (term 2") == true, "\(errors)")
+            // That it is so, or may be so: whichever of its threads wakes first says it.
+            #expect(errors.first?.contains("taken the run over") == true, "\(errors)")
             try await cast.expectReference(after: standby)
         }
     }
@@ -126,7 +152,8 @@ import Testing
         try await withTemporaryFolder { folder in
             let cast = try await Cast(in: folder)
             // Another learner without a word is refused while this one lives.
-            let second = try await Binary.run(["learner", "run.yaml", "--resume"] + Self.silence, in: folder)
+            let second = try await Binary.run(
+                ["learner", "run.yaml", "--resume"] + Self.options(Self.shortSilence), in: folder)
             #expect(second.status == 2, "\(second.errors)")
             #expect(second.errors.contains("runs/tiny is in use by another learner (term 1"), "\(second.errors)")
             let plain = try await Binary.run(["learner", "run.yaml", "--resume"], in: folder)
@@ -139,7 +166,7 @@ import Testing
             for member in cast.members { #expect(await member.finish(within: 60).status == 0) }
             let resumed = try await Binary.run(["run", "run.yaml", "--resume"], in: folder)
             #expect(resumed.status == 0, "\(resumed.errors)")
-            let reference = try await ProcessRunTests.reference.value
+            let reference = try await StandbyRunTests.reference.value
             #expect(try ProcessRunTests.metrics(folder) == reference.metrics)
             #expect(try ProcessRunTests.weights(folder) == reference.weights)
         }
@@ -148,7 +175,7 @@ import Testing
     /// A file system that has gone: nothing can be written, and nobody tells that the run is another's.
     @Test func aLearnerThatCannotSayThatItLivesEnds() async throws {
         try await withTemporaryFolder { folder in
-            let cast = try await Cast(in: folder, standbys: 0)
+            let cast = try await Cast(in: folder, standbys: 0, silence: Self.shortSilence)
             let holder = "\(folder)/runs/tiny/terms/term-000001/holder"
             try FileManager.default.moveItem(atPath: holder, toPath: "\(holder)-away")
             try FileManager.default.createDirectory(atPath: holder, withIntermediateDirectories: false)
@@ -165,17 +192,18 @@ import Testing
                 #expect(result.status == 2 && result.errorLines.filter { $0.hasPrefix("error: ") }.count == 1)
                 return result.errors
             }
+            let options = Self.options(Self.silence)
             #expect(try await refusal().contains("pipeline.standby_after_s is 0"))
-            #expect(try await refusal(Self.silence[0], Self.silence[1]).contains("has no learner to watch"))
+            #expect(try await refusal(options[0], options[1]).contains("has no learner to watch"))
             #expect(!FileManager.default.fileExists(atPath: "\(folder)/runs"))
             #expect(try await refusal("--set", "pipeline.standby_after_s=0.5").contains("is too short"))
-            let learner = try Cast.start(["learner", "run.yaml"], folder)
+            let learner = try Cast.start(["learner", "run.yaml"], folder, Self.silence)
             defer { kill(learner.process.processIdentifier, SIGKILL) }
             try await Cast.wait(for: "the learner's configuration", learner) {
                 FileManager.default.fileExists(atPath: "\(folder)/runs/tiny/config.yaml")
             }
             #expect(
-                try await refusal(Self.silence[0], Self.silence[1], "--set", "training.learning_rate=0.5").contains(
+                try await refusal(options[0], options[1], "--set", "training.learning_rate=0.5").contains(
                     "training.learning_rate is 0.5 now and was 0.01 in runs/tiny/config.yaml"))
         }
     }

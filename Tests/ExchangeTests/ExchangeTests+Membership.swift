@@ -232,16 +232,26 @@ extension ExchangeTests {
         var options = ExchangeOptions(runID: "r", tokenizerFingerprint: "t")
         options.relayKeys = ["R"]
         var exchange = Exchange(plan: plan(heldout: 0), options: options, epoch: 9, version: 0)
-        for (number, key) in ["R", "A", "R"].enumerated() {
-            let peer = PeerID(bytes: [0, UInt8(number)], key: key)
-            let actions = exchange.receive(hello("w", .rollout), from: peer, now: .zero)
+        var holder = PeerID("nobody")
+        for (number, key) in ["R", "A", "R", "A"].enumerated() {
+            let peer = PeerID(bytes: [0, UInt8(number)], key: key), now = Duration.seconds(3 * number)
+            if number > 0 {
+                // One who speaks is there.
+                let early = exchange.receive(hello("w", .rollout), from: peer, now: now - .seconds(1))
+                #expect(sent(early).isEmpty && exchange.peers(.rollout) == [holder])
+            }
+            let actions = exchange.receive(hello("w", .rollout), from: peer, now: now)
             #expect(sent(actions).contains { if case .welcome = $0 { true } else { false } })
             #expect(exchange.peers(.rollout) == [peer])
+            holder = peer
         }
-        // Another member's key still cannot take it from one that has a key of its own.
-        _ = exchange.receive(hello("w", .rollout), from: PeerID(bytes: [0, 4], key: "A"), now: .zero)
-        let thief = exchange.receive(hello("w", .rollout), from: PeerID(bytes: [0, 5], key: "B"), now: .zero)
-        #expect(sent(thief).contains { if case .reject(let reject) = $0 { reject.code == .nameInUse } else { false } })
+        // Another member's key cannot take it from one that has a key of its own, nor can one of another role.
+        for (key, role) in [("B", Role.rollout), ("R", .scorer)] {
+            let thief = exchange.receive(hello("w", role), from: PeerID(bytes: [0, 9], key: key), now: .seconds(60))
+            #expect(
+                sent(thief).contains { if case .reject(let reject) = $0 { reject.code == .nameInUse } else { false } })
+        }
+        #expect(exchange.peers(.rollout) == [holder])
     }
 
     @Test func helloFloodsAreBounded() {

@@ -214,7 +214,7 @@ import Testing
     func aSignalLetsTheLearnerWriteItsCheckpoint(signal: Int32) {
         var state = running()
         let actions = state.handle(.signal(signal), at: .seconds(10))
-        #expect(actions.last == .kill("learner", SIGTERM))
+        #expect(actions.last == .kill("learner", signal == SIGINT ? SIGINT : SIGTERM))
         #expect(actions.count == 2)
         #expect(state.nextDeadline == nil, "a checkpoint takes the time it takes")
         #expect(state.handle(.ended("scorer-0", .exited(1)), at: .seconds(11)) == [], "nobody is started again")

@@ -175,7 +175,7 @@ import Testing
     func aSignalEndsTheRunWithACheckpoint(signal: Int32) async throws {
         let (signals, send) = AsyncStream.makeStream(of: Int32.self)
         async let status = run(
-            learner: "trap 'echo saved > checkpoint; exit 143' TERM; echo r > ready; while :; do sleep 0.05; done",
+            learner: "trap 'echo saved > checkpoint; exit 143' TERM INT; echo r > ready; while :; do sleep 0.05; done",
             members: ["member": "echo $$ > member.pid; exec sleep 1000"], signals: signals)
         while temporary.read("ready") != "r\n" || temporary.read("member.pid")?.hasSuffix("\n") != true {
             try await Task.sleep(for: .milliseconds(20))
@@ -189,7 +189,7 @@ import Testing
     @Test func aSecondSignalDoesNotWait() async throws {
         let (signals, send) = AsyncStream.makeStream(of: Int32.self)
         async let status = run(
-            learner: "trap 'echo asked > asked' TERM; echo $$ > learner.pid; while :; do sleep 0.05; done",
+            learner: "trap 'echo asked > asked' INT; echo $$ > learner.pid; while :; do sleep 0.05; done",
             signals: signals)
         while temporary.read("learner.pid")?.hasSuffix("\n") != true { try await Task.sleep(for: .milliseconds(20)) }
         send.yield(SIGINT)

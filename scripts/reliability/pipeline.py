@@ -204,7 +204,7 @@ class Pipeline:
             self.promote()
         for child in [child for child in self.leavers if child.ended()]:
             self.leavers.remove(child)
-            if child.process.returncode != 1 or "has taken the run over" not in tail(child.log):
+            if child.process.returncode != 1 or "taken the run over" not in tail(child.log):
                 self.surprises.append(f"a learner that was replaced ended with {tail(child.log)}")
 
     def start_relay(self):

@@ -4,6 +4,7 @@ import Foundation
 import Locking
 import Logging
 import WeightDifferences
+import RunFiles
 import Wire
 import Wording
 

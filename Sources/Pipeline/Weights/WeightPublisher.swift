@@ -3,6 +3,7 @@ import Engines
 import Locking
 import Logging
 import WeightDifferences
+import RunFiles
 import Wire
 
 /// The learner's end of weight transfer: holds the newest snapshot and hands it out.

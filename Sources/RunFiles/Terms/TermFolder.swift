@@ -96,7 +96,14 @@ package struct TermFolder: Sendable {
         let number = sight.number + 1
         guard rename(path(sight.number), path(number)) == 0 else {
             let code = errno
-            guard code == ENOENT else { throw FileError(path(number), .place, code: code) }
+            guard [ENOENT, ENOTEMPTY, EEXIST].contains(code) else {
+                throw FileError(path(number), .place, code: code)
+            }
+            return nil
+        }
+        // A process that was taken over may have made a folder again for itself under the number that was seen.
+        guard let moved = Self.record(in: path(number)), sight.isSameHolder(asIn: moved) else {
+            try FileTree.remove(path(number))
             return nil
         }
         let record = Self.newRecord(number, host, after)

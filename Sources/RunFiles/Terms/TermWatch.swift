@@ -8,6 +8,14 @@ package struct TermSight: Sendable, Hashable {
         self.bytes = bytes
     }
 
+    /// Whether these are bytes of the record that was seen, whatever sign of life they have.
+    func isSameHolder(asIn other: [UInt8]) -> Bool { identity(bytes) == identity(other) }
+
+    /// The lines that stay as they are: what the file is, its holder and the term.
+    private func identity(_ bytes: [UInt8]) -> [ArraySlice<UInt8>] {
+        Array(bytes.split(separator: UInt8(ascii: "\n"), maxSplits: 3, omittingEmptySubsequences: false).prefix(3))
+    }
+
     /// What the holder says; nil while that cannot be told, as when one is just taking the run over.
     package var record: TermRecord? { TermRecord(bytes).flatMap { $0.term == number ? $0 : nil } }
 }

@@ -2,7 +2,7 @@ import Configuration
 import CoreMetrics
 import Distillation
 import Exchange
-import Glibc
+import Foundation
 import Logging
 import Pipeline
 import RunFiles
@@ -87,9 +87,14 @@ package enum LearnerProcess {
         }
         guard let held else { preconditionFailure("a claim gives a term or throws") }
         let keeper = TermKeeper(held, of: folder, logger: logger) { reason in
+            // At once, and without a word to members: they go on with the learner that has the run now. The log is on the
+            // disk of the run, which may be what has gone.
+            Thread.detachNewThread {
+                Thread.sleep(forTimeInterval: 2)
+                _exit(1)
+            }
             progress.finish()
             logger.error("\(reason)")
-            // At once, and without a word to members: they go on with the learner that has the run now.
             _exit(1)
         }
         logger.info("this learner has the run in term \(held.number)")

@@ -38,10 +38,10 @@ package enum MemberProcess {
     ) async throws -> Int32 {
         // A batch scheduler may send it to every process: it is for the learner alone, which needs this one meanwhile.
         signal(SIGUSR1, SIG_IGN)
-        let keys = try configuration.memberKeys(job.role)
+        let keys = try configuration.memberKeys(job.role, isBehindRelay: relay != nil)
         let endpoints = try EndpointPolicy.endpoints(
             connect, allowPlaintext: configuration.pipeline.allowPlaintext, isEncrypted: keys != nil)
-        let relays = try configuration.relays(relay, keys: keys)
+        let relays = try configuration.relays(relay, isEncrypted: keys != nil)
         let metrics = MetricsEndpoint.open(configuration, member: (name, job.role.rawValue), logger: logger)
         defer { metrics?.close() }
         let model = try job.model(in: configuration, log: Self.log(of: name, kind: "torch", configuration))

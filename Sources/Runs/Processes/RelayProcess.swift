@@ -20,11 +20,11 @@ package enum RelayProcess {
         _ configuration: RunConfiguration, connect: String, relay: String? = nil, bind: String, byteLimit: Int,
         logger: Logger
     ) async throws -> Int32 {
-        let keys = try configuration.relayKeys(), isEncrypted = keys != nil
+        let keys = try configuration.relayKeys(isBehindRelay: relay != nil), isEncrypted = keys != nil
         let allowPlaintext = configuration.pipeline.allowPlaintext
         let upstream = try EndpointPolicy.endpoints(
             connect, allowPlaintext: allowPlaintext, isEncrypted: isEncrypted)
-        let relays = try configuration.relays(relay, keys: keys?.learner)
+        let relays = try configuration.relays(relay, isEncrypted: isEncrypted)
         try EndpointPolicy.check(bind, allowPlaintext: allowPlaintext, isEncrypted: isEncrypted)
         guard !(relays + upstream).contains(bind) else {
             throw UsageError("\(bind): a relay cannot connect to itself; give the learner's endpoint to --connect")

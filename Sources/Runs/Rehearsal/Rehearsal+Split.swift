@@ -69,6 +69,7 @@ extension Rehearsal {
         defer { try? FileManager.default.removeItem(atPath: path) }
         var given = given
         given.pipeline.threads = budget
+        given.telemetry.startsNothing()
         var memory = ProcessMemory()
         let setup = try await RunSetup(
             given.dated(.fresh, in: folder), engines: engines, folder: folder, start: .fresh, resumeCommand: "",

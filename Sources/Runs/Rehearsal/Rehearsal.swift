@@ -15,9 +15,12 @@ package enum Rehearsal {
     /// - Parameter start: fresh, or from a checkpoint of another run.
     /// - Throws: whatever would end a run at its start.
     package static func run(
-        _ given: RunConfiguration, start: LearnerProcess.Start, engines: EngineChoice = .standard,
+        _ configuration: RunConfiguration, start: LearnerProcess.Start, engines: EngineChoice = .standard,
         progress: RunProgress, logger: Logger
     ) async throws -> RehearsalReport {
+        try TrackerProcess.check(configuration.telemetry)
+        var given = configuration
+        given.telemetry.startsNothing()
         if given.kind.sampler != .nobody { try await checkEndpoint(given, logger) }
         try await ServerStart.wait(for: given, engines: engines)
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("opd-dry-run-\(UUID())").path

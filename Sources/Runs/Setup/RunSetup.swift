@@ -183,7 +183,11 @@ struct RunSetup {
     /// Runs a learner to its end, or to the checkpoint that a signal or the time limit asks for.
     /// - Parameter activity: what it does until the first step, for a person; nil: nothing to tell.
     func run(_ learner: some RunLearner, activity: String? = nil) async throws -> LearnerProcess.End {
-        let stopping = StopSignal(isLearner: true) { signal in
+        let keeper = keeper
+        let stopping = StopSignal(
+            isLearner: true,
+            hurry: { if $0 == "SIGINT" { keeper?.end(as: .stopped, reason: "stopped by SIGINT, twice") } }
+        ) { signal in
             // By SIGINT a person ends the run; by others a machine or a scheduler ends this process.
             await learner.stop("stopped by \(signal)", handsOver: signal != "SIGINT")
         }

@@ -65,10 +65,21 @@ struct TermClaim {
     /// Watches the learner that owns the folder, and takes the run over when that is gone.
     func watch() async throws -> Watched {
         let terms = terms, after = after, host = host, times = TermTimes(after: after)
-        var watch = TermWatch(after: after), number: Int?, hasWarned = false
+        var watch = TermWatch(after: after), number: Int?, hasWarned = false, goneAt: Duration?
         while true {
             do {
-                if let sight = try await look({ try terms.sight() }) {
+                let sight = try await look({ try terms.sight() })
+                if sight == nil {
+                    progress.activity("standby, nobody has \(terms.run.path)")
+                    goneAt = goneAt ?? now
+                    guard now - (goneAt ?? now) < after else {
+                        throw RunFolderError(
+                            "\(terms.run.path): the learner that was watched has ended before its first step and left "
+                                + "nothing; start it again, and then the standby")
+                    }
+                }
+                if let sight {
+                    goneAt = nil
                     let isDead = await look { terms.isDead(sight, host: host) }
                     let owner = sight.record?.owner ?? "term \(sight.number)"
                     let verdict = watch.saw(sight, isDead: isDead, now: now)

@@ -14,6 +14,8 @@ final class TermKeeper: Sendable {
         var clock: TermClock
         var isEnding = false
         var hasComplained = false
+        /// Which of the two threads says so does not matter, but only one does.
+        var isLost = false
         /// The lock that learners without terms look at. One that is suspended may hold it still.
         var lock: RunFolderLock?
     }
@@ -50,6 +52,14 @@ final class TermKeeper: Sendable {
         thread.start()
     }
 
+    private func lose(_ reason: String) {
+        let isFirst = state.withLock { state in
+            defer { state.isLost = true }
+            return !state.isLost
+        }
+        if isFirst { lost(reason) }
+    }
+
     private var now: Duration { ContinuousClock.now - origin }
     private var isOver: Bool { state.withLock { $0.clock.isOver(at: now) } }
 
@@ -64,9 +74,15 @@ final class TermKeeper: Sendable {
     /// Ends the term, and with it this.
     func end(as ending: TermRecord.State, reason: String) {
         stop()
-        do { try term.end(as: ending, reason: reason) } catch {
-            logger.warning("the end of term \(term.number) could not be recorded: \(error)")
+        let (term, logger, ended) = (term, logger, DispatchSemaphore(value: 0))
+        start("opd-term-end") { _ in
+            do { try term.end(as: ending, reason: reason) } catch {
+                logger.warning("the end of term \(term.number) could not be recorded: \(error)")
+            }
+            ended.signal()
         }
+        // Neither is a file system that has gone here.
+        _ = ended.wait(timeout: .now() + .milliseconds(times.after.milliseconds))
     }
 
     /// Ends the term of a learner that has failed: another goes on, unless the run itself is bad.
@@ -102,7 +118,7 @@ final class TermKeeper: Sendable {
                 }
                 if needsLock, let lock = try? run.lock() { state.withLock { $0.lock = lock } }
             } catch let error as TermLostError {
-                return lost(error.message)
+                return lose(error.message)
             } catch {
                 let isFirst = state.withLock { state in
                     defer { state.hasComplained = true }
@@ -129,7 +145,7 @@ final class TermKeeper: Sendable {
             _ = never.wait(timeout: .now() + .milliseconds(Self.grace.milliseconds))
             guard isOver, !state.withLock({ $0.isEnding }) else { continue }
             let age = state.withLock { $0.clock.age(at: now) }
-            return lost(
+            return lose(
                 "\(run.path): this learner could not say for \(age.components.seconds) s that it lives, and another may "
                     + "have taken the run over; it ends and records nothing more")
         }

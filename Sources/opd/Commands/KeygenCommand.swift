@@ -64,7 +64,7 @@ struct KeygenCommand: ParsableCommand {
             try KeyFile.writeClients([(relay.publicKey, relay.name)], to: "\(folder)/relay.clients")
             lines += [
                 "  relay_clients: \(folder)/relay.clients  # at the learner, and at relays that others connect to",
-                "  relay_key: \(relay.secret)  # secret: at relays only, which need the lists of clients too",
+                "  relay_key: \(relay.secret)  # secret: at relays only, which need the two lists of clients above",
                 "  relay_public_key: \(relay.publicFile)  # at who is given --relay",
             ]
         }

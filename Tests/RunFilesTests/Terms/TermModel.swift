@@ -123,7 +123,11 @@ struct TermModel: Hashable {
             guard term < Self.terms else { return me.next = .over }
             me.seen = term
         case .take:
-            guard term == me.seen else { return me.next = .see }
+            guard term == me.seen else {
+                // What a learner has made again for itself can be renamed too, and is found to have no record.
+                strays[me.seen] = nil
+                return me.next = .see
+            }
             term += 1
             me.term = term
         case .sign:

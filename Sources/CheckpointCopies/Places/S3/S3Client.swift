@@ -112,7 +112,7 @@ struct S3Client: Sendable {
         let said = code.map { code in "\(code)\(refusal?.message.isEmpty == false ? ": \(refusal?.message ?? "")" : "")"
         }
         let isElsewhere = [301, 307].contains(answer.status) || code == "AuthorizationHeaderMalformed"
-        if isElsewhere, let region = answer.region ?? refusal?.region {
+        if isElsewhere, let region = (answer.region ?? refusal?.region).map(S3Refusal.line) {
             return "the bucket '\(bucket)' is in the region \(region); set AWS_REGION=\(region)"
         }
         switch code {

@@ -65,7 +65,7 @@ package struct S3Refusal: Sendable, Equatable {
     }
 
     /// What a terminal can show, in one line.
-    private static func line(_ text: String) -> String {
+    static func line(_ text: String) -> String {
         String(text.unicodeScalars.prefix(200).map { $0.isControl ? " " : Character($0) })
     }
 }
