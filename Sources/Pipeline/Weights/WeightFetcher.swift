@@ -3,8 +3,8 @@ import Files
 import Foundation
 import Locking
 import Logging
-import WeightDifferences
 import RunFiles
+import WeightDifferences
 import Wire
 import Wording
 

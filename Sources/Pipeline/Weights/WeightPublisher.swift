@@ -2,8 +2,8 @@ import Distillation
 import Engines
 import Locking
 import Logging
-import WeightDifferences
 import RunFiles
+import WeightDifferences
 import Wire
 
 /// The learner's end of weight transfer: holds the newest snapshot and hands it out.
