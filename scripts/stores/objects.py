@@ -80,7 +80,13 @@ def client(service, **keys):
 def environment(**changes):
     """Variables with the store's keys; what is None is left out. No file of the user's is read."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    variables |= {"NO_PROXY": "127.0.0.1", "HOME": f"{folder}/home", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **KEYS, **changes}
+    variables |= {
+        "NO_PROXY": "127.0.0.1",
+        "HOME": f"{folder}/home",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        **KEYS,
+        **changes,
+    }
     return {name: value for name, value in variables.items() if value is not None}
 
 
