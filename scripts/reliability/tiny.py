@@ -112,4 +112,5 @@ training: {{ steps: {steps}, learning_rate: 1.0e-3 }}
 pipeline: {{ threads: 1, lease_s: 1, heartbeat_s: 0.2, max_staleness: {staleness}, slots: 8, {meeting} }}
 evaluation: {{ every: 10 }}
 checkpoint: {{ every: 2, keep_last: 3 }}
+telemetry: {{ samples_mb: 4 }}
 {more}""")
