@@ -10,7 +10,7 @@ import Testing
     private static let steps = 20
 
     private func arguments(_ name: String, _ settings: [String], _ flags: [String] = []) -> [String] {
-        ["run", "run.yaml"] + flags + (["name=\(name)"] + Self.own + settings).flatMap { ["--set", $0] }
+        Binary.runWords(name, Self.own + settings, flags)
     }
 
     private func run(

@@ -55,6 +55,12 @@ enum Binary {
         }
     }
 
+    /// Words that start a run of `run.yaml` under a name.
+    /// - Parameter settings: `key=value` texts that override the file.
+    static func runWords(_ name: String, _ settings: [String], _ flags: [String] = []) -> [String] {
+        ["run", "run.yaml"] + flags + (["name=\(name)"] + settings).flatMap { ["--set", $0] }
+    }
+
     /// Runs the binary to its end in `folder`.
     static func run(
         _ arguments: [String], of program: String = path, input: String = "", in folder: String,

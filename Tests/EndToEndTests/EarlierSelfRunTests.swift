@@ -9,9 +9,8 @@ import Testing
     private func run(
         _ name: String, _ settings: [String], resume: Bool = false, in folder: String
     ) async throws -> Binary.Output {
-        let all = ["name=\(name)"] + Self.own + settings
-        return try await Binary.run(
-            ["run", "run.yaml"] + (resume ? ["--resume"] : []) + all.flatMap { ["--set", $0] }, in: folder)
+        try await Binary.run(
+            Binary.runWords(name, Self.own + settings, resume ? ["--resume"] : []), in: folder)
     }
 
     /// Whoever works, and whether it was interrupted between two refreshes: the same to the last bit. What the teacher

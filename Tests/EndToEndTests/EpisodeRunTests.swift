@@ -13,9 +13,8 @@ import Testing
     private func run(
         _ name: String, _ settings: [String], resume: Bool = false, in folder: String
     ) async throws -> Binary.Output {
-        let all = ["name=\(name)"] + Self.episodes + settings
-        return try await Binary.run(
-            ["run", "run.yaml"] + (resume ? ["--resume"] : []) + all.flatMap { ["--set", $0] }, in: folder)
+        try await Binary.run(
+            Binary.runWords(name, Self.episodes + settings, resume ? ["--resume"] : []), in: folder)
     }
 
     /// Whoever works, and whether it was interrupted: the same to the last bit, with ratios of exactly 1.

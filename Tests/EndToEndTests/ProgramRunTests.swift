@@ -42,8 +42,7 @@ import Testing
     private func run(
         _ name: String, _ settings: [String] = [], _ flags: [String] = [], in folder: String
     ) async throws -> Binary.Output {
-        let all = ["name=\(name)"] + Self.episodes + settings
-        return try await Binary.run(["run", "run.yaml"] + flags + all.flatMap { ["--set", $0] }, in: folder)
+        try await Binary.run(Binary.runWords(name, Self.episodes + settings, flags), in: folder)
     }
 
     /// Processes that run the world of this folder.

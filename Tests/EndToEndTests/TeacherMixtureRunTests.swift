@@ -22,8 +22,7 @@ import Testing
     }
 
     private func run(_ name: String, _ settings: [String], in folder: String) async throws -> Binary.Output {
-        try await Binary.run(
-            ["run", "run.yaml"] + (["name=\(name)"] + Self.both + settings).flatMap { ["--set", $0] }, in: folder)
+        try await Binary.run(Binary.runWords(name, Self.both + settings), in: folder)
     }
 
     @Test func theRunIsTheSameWhoeverGrades() async throws {

@@ -16,8 +16,7 @@ import Testing
     }
 
     private func run(_ name: String, _ settings: [String], in folder: String) async throws -> Binary.Output {
-        try await Binary.run(
-            ["run", "run.yaml"] + (["name=\(name)"] + settings).flatMap { ["--set", $0] }, in: folder)
+        try await Binary.run(Binary.runWords(name, settings), in: folder)
     }
 
     /// The student's own copy teaches nothing, unless it is shown more; and then the run is the same whoever works.
